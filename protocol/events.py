@@ -1,0 +1,115 @@
+"""The events of a record, one model each. `time`, `cost` and `environment` say when, how fast and
+where; everything else is what must be equal when a run is repeated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from protocol.spec import Part, Protocol, StrategySpec
+
+SCHEMA: Final = 1
+VOLATILE: Final = frozenset({"seq", "prev", "time", "cost", "environment"})
+"""Keys that may differ between a run and its repetition."""
+
+
+class Event(Part):
+    """Common to every line: position in the chain and wall-clock time (ISO 8601, UTC)."""
+
+    seq: int = 0
+    prev: str = ""
+    time: str = ""
+
+
+class DataCard(Part):
+    """Which images were really there."""
+
+    name: str
+    digest: str
+    images: int
+    classes: int
+
+
+class SplitCard(Part):
+    """Sizes and digests of the split; the indices are in the study's splits folder under `digest`."""
+
+    digest: str
+    pool: int
+    validation: int
+    test: int
+    targets: str = Field(description="digest of the test labels")
+
+
+class RunEvent(Event):
+    """First line: what is run, on what, in what environment."""
+
+    event: Literal["run"] = "run"
+    schema_version: int = SCHEMA
+    protocol: Protocol
+    fingerprint: str
+    study: str = Field("", description="fingerprint of the study that planned the run")
+    strategy: StrategySpec
+    replicate: int
+    seeds: dict[str, int]
+    data: DataCard
+    split: SplitCard
+    environment: dict[str, Any]
+
+
+class LabelsEvent(Event):
+    """A purchase, written before the labels are revealed."""
+
+    event: Literal["labels"] = "labels"
+    purpose: Literal["initial", "validation", "query"]
+    indices: tuple[int, ...]
+    before: int
+    after: int
+
+
+class RoundEvent(Event):
+    """Trained, evaluated once, queried; `query` is what the next purchase must be."""
+
+    event: Literal["round"] = "round"
+    round: int
+    budget: int
+    training_labels: int
+    metrics: dict[str, float]
+    validation: dict[str, float] = Field(default_factory=dict)
+    steps: int
+    initial_weights: str = Field(description="digest of weights and buffers before the first step")
+    recipe: str = Field("", description="digest of the recipe as executed: regime, model and their seeds' streams")
+    predictions: str = Field(description="digest of the test predictions in the sidecar")
+    query: tuple[int, ...] = ()
+    extra: dict[str, float] = Field(default_factory=dict)
+    cost: dict[str, float] = Field(default_factory=dict)
+
+
+class ResumeEvent(Event):
+    """The run went on after an interruption."""
+
+    event: Literal["resume"] = "resume"
+    next_round: int
+    dropped_bytes: int = 0
+    environment: dict[str, Any]
+
+
+class FailureEvent(Event):
+    """An attempt failed; kept and counted."""
+
+    event: Literal["failure"] = "failure"
+    round: int
+    kind: str
+    message: str
+    details: str = ""
+
+
+class EndEvent(Event):
+    """The seal: number of rounds; its `prev` fixes everything before it."""
+
+    event: Literal["end"] = "end"
+    rounds: int
+
+
+AnyEvent = Annotated[RunEvent | LabelsEvent | RoundEvent | ResumeEvent | FailureEvent | EndEvent, Field(discriminator="event")]
+EVENTS: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)

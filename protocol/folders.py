@@ -1,0 +1,140 @@
+"""Every file name of a study, in one place, and the only way files other than records are written."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.canonical import array_digest, canonical_json
+from protocol.errors import Fault, InputError
+from protocol.reading import parse
+from protocol.spec import Study
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Temporary name, fsync, rename: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """A compressed .npz with equal bytes for equal arrays."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
+    write_atomically(path, buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`<study>/records/<protocol>/<strategy>/seed-<n>/`."""
+
+    path: Path
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / ".lock"
+
+    def predictions(self, round_: int) -> Path:
+        """Sidecar of one round: `prediction`, classes in the order of the sorted test indices."""
+        return self.path / "predictions" / f"round-{round_:03d}.npz"
+
+    def write_predictions(self, round_: int, predicted: NDArray[np.integer]) -> str:
+        """Write the sidecar compactly; returns the digest of the predictions."""
+        compact = predicted.astype(np.min_scalar_type(int(predicted.max(initial=0))))
+        write_arrays(self.predictions(round_), {"prediction": compact})
+        return predictions_digest(predicted)
+
+
+def predictions_digest(predicted: NDArray[np.integer]) -> str:
+    """Digest of predictions whatever integer type holds them."""
+    return array_digest(predicted.astype(np.int64))
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """One study on disk: the resolved plan, shared split files, and a folder a run."""
+
+    path: Path
+
+    @property
+    def plan(self) -> Path:
+        return self.path / "study.json"
+
+    @property
+    def records(self) -> Path:
+        return self.path / "records"
+
+    @property
+    def analysis(self) -> Path:
+        """Derived tables and figures; can be rebuilt."""
+        return self.path / "analysis"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def split(self, digest: str) -> Path:
+        """Indices and test labels of one split, shared by all runs with that seed."""
+        return self.path / "splits" / f"{digest[:32]}.npz"
+
+    def run(self, protocol: str, strategy: str, seed: int) -> RunFolder:
+        return RunFolder(self.records / protocol / strategy / f"seed-{seed}")
+
+    def read_plan(self) -> Study:
+        """The study this folder belongs to. Raises InputError if there is none."""
+        try:
+            text = self.plan.read_bytes()
+        except OSError:
+            raise InputError(
+                Fault(str(self.path), "a study folder (with study.json)", "no study.json", "give the folder that `beatrandom run` wrote")
+            ) from None
+        try:
+            table = json.loads(text)
+        except ValueError as error:
+            raise InputError(Fault(str(self.plan), "valid JSON", str(error))) from None
+        return parse(Study, table, str(self.plan))
+
+    def adopt(self, study: Study) -> None:
+        """Write the plan, or make sure that the folder was made by this very plan."""
+        if self.plan.exists():
+            there = self.read_plan()
+            if there.fingerprint != study.fingerprint:
+                raise InputError(
+                    Fault(
+                        str(self.path),
+                        f"a folder of this plan ({study.fingerprint[:12]}), or a new one",
+                        f"a folder made by another plan: {there.name} ({there.fingerprint[:12]})",
+                        "choose another --out; nothing was changed",
+                    )
+                )
+            return
+        if self.path.exists() and any(self.path.iterdir()):
+            raise InputError(
+                Fault(
+                    str(self.path), "an empty or new folder, or a study folder", "a folder with other files in it", "choose another --out"
+                )
+            )
+        write_atomically(self.plan, canonical_json(study.model_dump(mode="json")) + b"\n")

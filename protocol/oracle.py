@@ -1,0 +1,112 @@
+"""The only way to a label: bought by index, written to the ledger first, refused past the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import Fault, RuleBroken
+from protocol.metrics import classification_metrics
+from protocol.spec import Protocol
+from protocol.splits import Indices, Split, starting_set
+
+Purpose = Literal["initial", "validation", "query"]
+WriteAhead = Callable[[Purpose, Indices, int, int], None]
+"""Called with (purpose, indices, cost before, cost after); must have reached the disk when it returns."""
+
+
+class Oracle:
+    """Sells the labels of one run. Knows every label; gives away only what has been paid for."""
+
+    def __init__(self, protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64], write: WriteAhead) -> None:
+        self._protocol: Final = protocol
+        self._replicate: Final = replicate
+        self._split: Final = split
+        self._labels: Final = labels
+        self._write: Final = write
+        self._owned: list[Indices] = []
+        self._validation: Indices | None = None
+        self._spent = 0
+
+    @property
+    def spent(self) -> int:
+        """Labels charged so far."""
+        return self._spent
+
+    @property
+    def owned(self) -> Indices:
+        """Training indices bought so far, in the order of purchase."""
+        return np.concatenate(self._owned) if self._owned else np.empty(0, np.int64)
+
+    @property
+    def unlabelled(self) -> Indices:
+        """Pool indices not bought yet, sorted."""
+        return np.setdiff1d(self._split.pool, self.owned, assume_unique=True)
+
+    def owned_labels(self) -> NDArray[np.int64]:
+        """Labels of `owned`, in the same order."""
+        return self._labels[self.owned]
+
+    def validation(self) -> tuple[Indices, NDArray[np.int64]]:
+        """Validation indices and labels; empty until bought."""
+        indices = self._validation if self._validation is not None else np.empty(0, np.int64)
+        return indices, self._labels[indices]
+
+    def start(self) -> None:
+        """Buy the validation labels, if any, and the starting set."""
+        if self._validation is None and len(self._split.validation):
+            self._sell("validation", self._split.validation, record=True)
+        if not self._owned:
+            self._sell("initial", starting_set(self._protocol, self._replicate, self._split, self._labels), record=True)
+
+    def buy(self, indices: NDArray[np.integer]) -> None:
+        """Buy one query's labels.
+
+        Raises:
+            RuleBroken: BUD-03 bought twice, BUD-04 outside the pool, BUD-01 past the next budget.
+        """
+        self._sell("query", np.asarray(indices, np.int64), record=True)
+
+    def restore(self, purpose: Purpose, indices: Indices) -> None:
+        """Hand over again what the ledger says was paid for; nothing is written."""
+        self._sell(purpose, indices, record=False)
+
+    def examine(self, predicted: NDArray[np.integer]) -> dict[str, float]:
+        """Metrics of test predictions, shape (n_test,), in the order of the split's sorted test indices."""
+        return classification_metrics(predicted, self._labels[self._split.test])
+
+    def _sell(self, purpose: Purpose, indices: Indices, *, record: bool) -> None:
+        self._refuse_what_is_forbidden(purpose, indices)
+        charged = purpose != "validation" or self._protocol.splits.validation_counted
+        after = self._spent + (len(indices) if charged else 0)
+        if record:
+            self._write(purpose, indices, self._spent, after)
+        self._spent = after
+        if purpose == "validation":
+            self._validation = indices
+        else:
+            self._owned.append(indices)
+
+    def _refuse_what_is_forbidden(self, purpose: Purpose, indices: Indices) -> None:
+        where = f"purchase of {len(indices)} labels ({purpose})"
+        twice = len(indices) - len(np.unique(indices))
+        if twice or np.isin(indices, self.owned).any():
+            again = indices[np.isin(indices, self.owned)][:5].tolist()
+            raise RuleBroken(
+                "BUD-03", Fault(where, "every label bought once", f"{twice} repeated within the query, owned already: {again}")
+            )
+        allowed = self._split.validation if purpose == "validation" else self._split.pool
+        if (strangers := indices[~np.isin(indices, allowed)]).size:
+            raise RuleBroken("BUD-04", Fault(where, "indices of the pool", f"{strangers.size} others, e.g. {strangers[:5].tolist()}"))
+        limit = self._limit(purpose)
+        if purpose != "validation" and self._spent + len(indices) > limit:
+            raise RuleBroken("BUD-01", Fault(where, f"at most {limit - self._spent} labels up to the budget of {limit}", str(len(indices))))
+
+    def _limit(self, purpose: Purpose) -> int:
+        budgets = self._protocol.budgets
+        if purpose == "initial":
+            return budgets[0]
+        return next((b for b in budgets if b > self._spent), budgets[-1])

@@ -1,0 +1,243 @@
+"""What a comparison fixes: `Protocol` (everything but the strategy) and `Study` (what is run).
+
+Strict and frozen: no coercion, no unknown keys, no NaN. TOML comes in through `protocol.reading`;
+`fingerprint` goes out and identifies the comparison. Budgets are in labels, sizes in images,
+lengths in pixels, shares in [0, 1].
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from protocol.canonical import fingerprint
+
+PROTOCOL_TAG: Final = "beatrandom/protocol/1"
+STUDY_TAG: Final = "beatrandom/study/1"
+BASELINE: Final = "random"
+
+Count = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=0)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]
+Argument = bool | int | float | str
+
+
+class Part(BaseModel):
+    """Base of every part of a specification: strict, frozen, closed, finite."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Data(Part):
+    """Which images."""
+
+    name: Name = Field(description="data set as listed by `beatrandom datasets`, or 'npz' / 'folder' for your own")
+    path: str | None = Field(None, description="own data: file or folder, relative to --data-root unless absolute")
+    digest: str | None = Field(None, description="SHA-256 of the content that is expected; null: taken as found and recorded")
+
+
+class Splits(Part):
+    """How the images are divided, per seed."""
+
+    test_size: Count | None = Field(None, description="images held out as test set, per seed; null: the data set's official test set")
+    validation_size: Size = Field(0, description="labelled validation images, drawn from the training images before the pool is formed")
+    validation_counted: bool = Field(True, description="whether validation labels are charged to the budget")
+    initial: Literal["random", "balanced"] = Field(
+        "random", description="how the starting set is drawn: uniformly, or the same number per class"
+    )
+
+
+class RandAugment(Part):
+    """RandAugment (Cubuk 2020, arXiv 1909.13719)."""
+
+    ops: Count = Field(2, description="operations applied one after the other to each image")
+    magnitude: Annotated[float, Field(ge=0, le=10)] = Field(10.0, description="strength of each operation, 0 to 10")
+
+
+class Augmentation(Part):
+    """Random changes of the training images; never applied when predicting or scoring the pool."""
+
+    flip: bool = Field(False, description="mirror left-right with probability 1/2")
+    shift: Size = Field(0, description="reflect-pad by this many pixels and crop back at a random place")
+    rand_augment: RandAugment | None = Field(None, description="RandAugment; null: none")
+    cutout: Size = Field(0, description="side in pixels of a square blanked at a random place; 0: none")
+
+
+class Optimizer(Part):
+    """How weights are updated."""
+
+    name: Literal["sgd", "adam", "adamw"] = Field(description="torch.optim class")
+    lr: Annotated[float, Field(gt=0)] = Field(description="peak learning rate")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="momentum (sgd only)")
+    nesterov: bool = Field(False, description="Nesterov momentum (sgd only)")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="weight decay")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate over the steps of a round; cosine ends at 0")
+    warmup_steps: Size = Field(0, description="steps of linear warm-up from 0")
+
+    @model_validator(mode="after")
+    def _momentum_is_for_sgd(self) -> Optimizer:
+        if self.name != "sgd" and (self.momentum or self.nesterov):
+            raise ValueError(f"momentum and nesterov belong to sgd, found them with {self.name}; remove them")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs momentum > 0")
+        return self
+
+
+class Regime(Part):
+    """The training recipe; the same for every strategy of a comparison."""
+
+    name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
+    method: Literal["supervised"] = Field("supervised", description="learning method")
+    steps: Count | None = Field(None, description="optimisation steps a round, whatever the labelled set's size; or give epochs")
+    epochs: Count | None = Field(None, description="passes over the labelled set a round; or give steps")
+    batch_size: Count = Field(description="labelled images a step; a smaller labelled set is sampled with repetition across passes")
+    optimizer: Optimizer
+    augmentation: Augmentation = Field(default_factory=Augmentation)
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the target spread over all classes")
+    selection: Literal["last", "best-validation"] = Field(
+        "last", description="which weights are evaluated: after the last step, or the best on the validation labels"
+    )
+    validate_every: Count | None = Field(None, description="steps between validation passes (best-validation only)")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of forward and backward (bfloat16: autocast)")
+
+    @model_validator(mode="after")
+    def _one_length_and_a_way_to_select(self) -> Regime:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"expected exactly one of steps and epochs, found steps={self.steps}, epochs={self.epochs}")
+        if (self.selection == "best-validation") != (self.validate_every is not None):
+            raise ValueError("selection = 'best-validation' and validate_every go together; give both or neither")
+        return self
+
+
+class Model(Part):
+    """The network, rebuilt from the seed's model stream every round."""
+
+    name: Name = Field(description="network as known to the runner, e.g. small-cnn, resnet18")
+    width: Count | None = Field(None, description="channels of the first stage; null: the network's own")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last layer, for every strategy alike")
+
+
+class Protocol(Part):
+    """Frozen, fully resolved description of one comparison: everything but the strategy."""
+
+    name: Name = Field(description="readable id; part of record paths")
+    title: str = Field("", description="one line for people; not part of the fingerprint")
+    source: str = Field("", description="paper or page the values follow; not part of the fingerprint")
+    provenance: dict[str, str] = Field(
+        default_factory=dict, description="field path -> 'published: …' or 'our choice: …'; not part of the fingerprint"
+    )
+    task: Literal["classification"] = Field("classification", description="kind of prediction")
+    data: Data
+    splits: Splits = Field(default_factory=Splits)
+    budgets: tuple[Count, ...] = Field(
+        description="labels paid for at each round, strictly increasing; validation labels included if validation_counted"
+    )
+    model: Model
+    regime: Regime
+    metric: Literal["accuracy", "balanced_accuracy"] = Field(
+        "accuracy", description="primary metric on the test set, in [0, 1], higher is better"
+    )
+    root_seed: Size = Field(0, description="root of all random streams")
+
+    @field_validator("budgets")
+    @classmethod
+    def _budgets_increase(cls, budgets: tuple[int, ...]) -> tuple[int, ...]:
+        if not budgets:
+            raise ValueError("expected at least one budget, found none")
+        if any(b <= a for a, b in itertools.pairwise(budgets)):
+            raise ValueError(f"expected strictly increasing budgets, found {list(budgets)}")
+        return budgets
+
+    @model_validator(mode="after")
+    def _validation_fits(self) -> Protocol:
+        if self.charged_validation >= self.budgets[0]:
+            raise ValueError(
+                f"expected the first budget ({self.budgets[0]}) to exceed the counted validation labels "
+                f"({self.charged_validation}); raise budgets[0], lower splits.validation_size, or set splits.validation_counted = false"
+            )
+        if self.regime.selection == "best-validation" and not self.splits.validation_size:
+            raise ValueError("regime.selection = 'best-validation' needs splits.validation_size >= 1, found 0")
+        return self
+
+    @property
+    def charged_validation(self) -> int:
+        """Validation labels that the budget pays for."""
+        return self.splits.validation_size if self.splits.validation_counted else 0
+
+    @property
+    def training_labels(self) -> tuple[int, ...]:
+        """Labelled training images at each round."""
+        return tuple(b - self.charged_validation for b in self.budgets)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 that is equal for equal comparisons, whatever they are called."""
+        return fingerprint(PROTOCOL_TAG, self.model_dump(mode="json", exclude={"name", "title", "source", "provenance"}))
+
+
+class StrategySpec(Part):
+    """One query strategy with its arguments."""
+
+    name: str = Field(min_length=1, description="registered name, 'file.py:Name' or 'package.module:Name'")
+    label: str = Field("", description="name in paths and tables; empty: derived from name")
+    args: dict[str, Argument] = Field(default_factory=dict, description="keyword arguments of the strategy")
+    source_digest: str | None = Field(None, description="SHA-256 of an own strategy's file, filled in when the study is resolved")
+
+    @property
+    def id(self) -> str:
+        """Label that is safe in paths and unique in a study."""
+        if self.label:
+            return self.label
+        stem = self.name.rsplit("/", 1)[-1].replace(".py:", "-").replace(":", "-")
+        return re.sub(r"[^A-Za-z0-9._+-]", "-", stem)
+
+
+class Plan(Part):
+    """The analysis, fixed before the first run; anything else is exploratory."""
+
+    endpoint: Literal["aubc"] = Field("aubc", description="primary endpoint: paired difference to random in area under the budget curve")
+    test: Literal["sign-flip", "t", "wilcoxon"] = Field("sign-flip", description="two-sided paired test of the endpoint")
+    alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.05, description="family-wise error rate")
+    delta: Annotated[float, Field(gt=0, lt=1)] = Field(0.01, description="equivalence margin in units of the metric")
+    correction: Literal["holm"] = Field("holm", description="multiplicity correction over the family")
+    family: Literal["strategies x protocols", "strategies"] = Field(
+        "strategies x protocols", description="tests corrected together: all of the study, or within each protocol"
+    )
+
+
+class Study(Part):
+    """Protocols x strategies (random always among them) x seeds, and the plan of analysis."""
+
+    name: Name
+    protocols: tuple[Protocol, ...] = Field(min_length=1)
+    strategies: tuple[StrategySpec, ...] = Field(min_length=1)
+    seeds: tuple[Size, ...] = Field(min_length=1, description="replicates; curves are paired by them")
+    plan: Plan = Field(default_factory=Plan)
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_random_is_in(self) -> Study:
+        problems = []
+        for what, values in (
+            ("protocol name", [p.name for p in self.protocols]),
+            ("protocol fingerprint", [p.fingerprint for p in self.protocols]),
+            ("strategy label", [s.id.casefold() for s in self.strategies]),
+            ("seed", [str(s) for s in self.seeds]),
+        ):
+            repeated = sorted({v for v in values if values.count(v) > 1})
+            if repeated:
+                problems.append(f"expected each {what} once, found {', '.join(repeated)} more than once")
+        if not any(s.id == BASELINE and s.name == BASELINE for s in self.strategies):
+            problems.append("expected the baseline 'random' among the strategies, found it missing")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over protocols' fingerprints, strategies, seeds and plan."""
+        body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols"})
+        body["protocols"] = {p.name: p.fingerprint for p in self.protocols}
+        return fingerprint(STUDY_TAG, body)

@@ -1,0 +1,103 @@
+"""Pool, validation and test indices for (data set, seed), and the starting set drawn from the pool.
+
+Everything here is drawn from the run's own streams, never from the strategy's, so two strategies
+with the same seed start from the same images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.canonical import array_digest
+from protocol.errors import Fault, InputError
+from protocol.seeds import generator
+from protocol.spec import Protocol
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Disjoint index sets into one data set, each sorted ascending, int64."""
+
+    pool: Indices
+    validation: Indices
+    test: Indices
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the three index arrays."""
+        return array_digest(self.pool, self.validation, self.test)
+
+
+def make_split(protocol: Protocol, replicate: int, train_size: int, official_test: int) -> Split:
+    """Divide a data set whose training images are 0 … train_size-1 and whose official test images follow.
+
+    Args:
+        protocol: says how many images are validation and test.
+        replicate: the run's seed.
+        train_size: number of training images.
+        official_test: number of official test images, 0 if there are none.
+
+    Raises:
+        InputError: the protocol asks for more images than there are.
+    """
+    rules = protocol.splits
+    if rules.test_size is None and not official_test:
+        raise InputError(
+            Fault(
+                f"protocol {protocol.name}: splits.test_size",
+                f"a number, since {protocol.data.name} has no official test set",
+                "nothing",
+                "set splits.test_size",
+            )
+        )
+    held_out = rules.test_size or 0
+    need = held_out + rules.validation_size + protocol.training_labels[-1]
+    if need > train_size:
+        raise InputError(
+            Fault(
+                f"protocol {protocol.name}: budgets and splits",
+                f"at most {train_size} images (training images of {protocol.data.name})",
+                f"{need} = test {held_out} + validation {rules.validation_size} + training labels {protocol.training_labels[-1]}",
+                "lower the last budget, the test or the validation size",
+            )
+        )
+    order = generator(protocol.root_seed, "split", replicate).permutation(train_size).astype(np.int64)
+    own_test, validation, pool = np.split(order, [held_out, held_out + rules.validation_size])
+    test = own_test if held_out else np.arange(train_size, train_size + official_test, dtype=np.int64)
+    return Split(np.sort(pool), np.sort(validation), np.sort(test))
+
+
+def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64]) -> Indices:
+    """Indices of the starting set, sorted: training_labels[0] of the pool.
+
+    Args:
+        labels: class of every image of the data set; used only if the protocol's start is balanced.
+
+    Raises:
+        InputError: a balanced start is impossible (a class is too rare in the pool).
+    """
+    size = protocol.training_labels[0]
+    rng = generator(protocol.root_seed, "initial", replicate)
+    if protocol.splits.initial == "random":
+        return np.sort(rng.choice(split.pool, size, replace=False))
+    of_pool = labels[split.pool]
+    classes, counts = np.unique(of_pool, return_counts=True)
+    share, rest = divmod(size, len(classes))
+    quota = np.full(len(classes), share)
+    quota[rng.permutation(len(classes))[:rest]] += 1
+    if (short := counts < quota).any():
+        raise InputError(
+            Fault(
+                f"protocol {protocol.name}: splits.initial = 'balanced'",
+                f"{share} to {share + 1} images of every class in the pool",
+                ", ".join(f"class {c}: {n}" for c, n in zip(classes[short], counts[short], strict=True)),
+                "start smaller or use initial = 'random'",
+            )
+        )
+    chosen = [rng.choice(split.pool[of_pool == c], q, replace=False) for c, q in zip(classes, quota, strict=True)]
+    return np.sort(np.concatenate(chosen)).astype(np.int64)
