@@ -113,7 +113,7 @@ class StudyFolder:
             ) from None
         try:
             table = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(Fault(str(self.plan), "valid JSON", str(error))) from None
         return parse(Study, table, str(self.plan))
 

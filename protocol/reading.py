@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -66,9 +66,19 @@ def parse(model: type[P], table: Mapping[str, Any], where: str) -> P:
     try:
         return model.model_validate_json(json.dumps(table, allow_nan=True))
     except ValidationError as error:
-        raise InputError([_fault(model, item, where) for item in error.errors()]) from None
+        raise InputError([_fault(model, item, where) for item in _not_derived(error.errors())]) from None
     except TypeError as error:  # a TOML date or time
         raise InputError(Fault(where, "strings, numbers, booleans, arrays and tables", str(error))) from None
+
+
+def _not_derived(items: Sequence[Any]) -> list[Any]:
+    """Without "at least 1 item" of an array that is only short because its items have faults of their own."""
+    places = [item["loc"] for item in items]
+    return [
+        item
+        for item in items
+        if item["type"] != "too_short" or not any(len(p) > len(item["loc"]) and p[: len(item["loc"])] == item["loc"] for p in places)
+    ]
 
 
 def _fault(model: type[BaseModel], item: Any, where: str) -> Fault:
@@ -105,7 +115,7 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(Fault(str(path), "a TOML file", "no such file", "check the path")) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # TOMLDecodeError, bad UTF-8, an integer of thousands of digits, endless nesting
         raise InputError(Fault(str(path), "valid TOML in UTF-8", str(error), "mend the file")) from None
     except OSError as error:
         raise InputError(Fault(str(path), "a readable file", error.strerror or str(error))) from None

@@ -6,9 +6,11 @@ by whoever holds it, nor, without the seal and the plan, that its tail was cut.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +50,8 @@ class Record:
     whole_bytes: int
     torn_bytes: int
     breaks: tuple[Fault, ...] = ()
+    lines: tuple[int, ...] = ()
+    """Line number of each event in the file, from 1 (lines that are no event are skipped)."""
 
     def of(self, kind: type[E]) -> list[E]:
         """All events of one kind, in order."""
@@ -85,6 +89,7 @@ def read(path: Path) -> Record:
     whole = raw.rfind(b"\n") + 1
     events: list[AnyEvent] = []
     breaks: list[Fault] = []
+    lines: list[int] = []
     prev = ""
     for number, line in enumerate(raw[:whole].split(b"\n")[:-1]):
         where = f"{path}:{number + 1}"
@@ -105,11 +110,14 @@ def read(path: Path) -> Record:
                 )
             if not events and not isinstance(event, RunEvent):
                 breaks.append(Fault(where, "a 'run' event first", repr(event.event)))
+            if events and isinstance(event, RunEvent):
+                breaks.append(Fault(where, "a single 'run' event", "another one", "the lines of two runs were put together"))
             if events and isinstance(events[-1], EndEvent):
                 breaks.append(Fault(where, "nothing after the seal", repr(event.event)))
             events.append(event)
+            lines.append(number + 1)
         prev = sha256(line)
-    return Record(path, tuple(events), prev, whole, len(raw) - whole, tuple(breaks))
+    return Record(path, tuple(events), prev, whole, len(raw) - whole, tuple(breaks), tuple(lines))
 
 
 def _parse(line: bytes, where: str) -> tuple[AnyEvent | None, Fault | None]:
@@ -149,18 +157,27 @@ class Writer:
         self._prev = record.head if record else ""
         self._file = os.open(folder.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
+    @property
+    def started(self) -> bool:
+        """Whether the record has its first line."""
+        return self._seq > 0
+
     def append(self, event: Event, *, sync: bool = True) -> None:
         """Write one line with a single write(); with `sync` it is on the disk when this returns."""
         stamped = event.model_copy(
             update={"seq": self._seq, "prev": self._prev, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
         )
         line = canonical_json(stamped.model_dump(mode="json"))
-        view = memoryview(line + b"\n")
-        written = os.write(self._file, view)
-        if written != len(view):  # a full disk may take part of a line; the reader drops it as torn
-            raise OSError(28, "No space left on device: the line was not written whole")
-        if sync:
-            os.fsync(self._file)
+        data = line + b"\n"
+        start = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, data) != len(data):  # a full disk may take part of a line
+                raise OSError(errno.ENOSPC, "No space left on device: the line was not written whole")
+            if sync:
+                os.fsync(self._file)
+        except OSError:  # what is not safely there must not be the beginning of the next line
+            os.ftruncate(self._file, start)
+            raise
         self._seq, self._prev = self._seq + 1, sha256(line)
 
     def close(self) -> None:
@@ -178,9 +195,7 @@ def writing(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _locked(lock):
             raise RunLocked(Fault(str(folder.path), "no other process on this run", "a process that holds its lock")) from None
         record = _sound(folder)
         writer = Writer(folder, record)
@@ -190,6 +205,20 @@ def writing(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
             writer.close()
     finally:
         os.close(lock)
+
+
+def _locked(lock: int, patience_s: float = 0.5) -> bool:
+    """Take the exclusive lock. A moment of patience, since `status` holds a shared lock for microseconds."""
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
 
 
 def _sound(folder: RunFolder) -> Record | None:

@@ -19,8 +19,11 @@ PROTOCOL_TAG: Final = "beatrandom/protocol/1"
 STUDY_TAG: Final = "beatrandom/study/1"
 BASELINE: Final = "random"
 
-Count = Annotated[int, Field(ge=1)]
-Size = Annotated[int, Field(ge=0)]
+EXACT: Final = 2**53 - 1
+"""Largest integer that every JSON reader keeps exactly; fingerprints need that."""
+
+Count = Annotated[int, Field(ge=1, le=EXACT)]
+Size = Annotated[int, Field(ge=0, le=EXACT)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]
 Argument = bool | int | float | str
 
@@ -182,9 +185,19 @@ class StrategySpec(Part):
     """One query strategy with its arguments."""
 
     name: str = Field(min_length=1, description="registered name, 'file.py:Name' or 'package.module:Name'")
-    label: str = Field("", description="name in paths and tables; empty: derived from name")
+    label: str = Field(
+        "", pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]*)?$", max_length=100, description="name in paths and tables; empty: derived from name"
+    )
     args: dict[str, Argument] = Field(default_factory=dict, description="keyword arguments of the strategy")
     source_digest: str | None = Field(None, description="SHA-256 of an own strategy's file, filled in when the study is resolved")
+
+    @field_validator("args")
+    @classmethod
+    def _integers_are_exact(cls, args: dict[str, Argument]) -> dict[str, Argument]:
+        for key, value in args.items():
+            if isinstance(value, int | float) and value == int(value) and abs(value) > EXACT:
+                raise ValueError(f"expected {key} within ±(2**53 - 1), found {value}")
+        return args
 
     @property
     def id(self) -> str:
@@ -192,7 +205,7 @@ class StrategySpec(Part):
         if self.label:
             return self.label
         stem = self.name.rsplit("/", 1)[-1].replace(".py:", "-").replace(":", "-")
-        return re.sub(r"[^A-Za-z0-9._+-]", "-", stem)
+        return re.sub(r"[^A-Za-z0-9._+-]", "-", stem).lstrip("._+-") or "strategy"
 
 
 class Plan(Part):

@@ -1,0 +1,7 @@
+"""Was the protocol obeyed? `check_study` answers rule by rule: obeyed, broken, or cannot be verified."""
+
+from protocol.rules.base import Finding
+from protocol.rules.check import Compliance, Result, check_study
+from protocol.rules.registry import GROUPS, RULES, rule
+
+__all__ = ["GROUPS", "RULES", "Compliance", "Finding", "Result", "check_study", "rule"]

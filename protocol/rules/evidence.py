@@ -1,0 +1,256 @@
+"""What the rules look at: the plan, every planned run's record or its absence, and what else lies there.
+
+A study may have thousands of runs, so records are read one at a time: rules about one run see
+`RunEvidence` and let go of it, rules across runs see the small `Facts` kept of each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.canonical import array_digest, canonical_json, sha256
+from protocol.errors import Fault, RecordError
+from protocol.events import Event, LabelsEvent, RoundEvent, RunEvent
+from protocol.folders import RunFolder, StudyFolder
+from protocol.record import Record, read
+from protocol.spec import Protocol, StrategySpec, Study
+from protocol.splits import Split
+
+E = TypeVar("E", bound=Event)
+
+_LARGEST_SIDECAR: Final = 2**31
+"""Bytes unpacked; what claims more is refused rather than allocated."""
+_SPLITS_KEPT: Final = 4
+"""Runs come grouped by seed, so few splits are in use at a time."""
+
+
+@dataclass(frozen=True)
+class RunKey:
+    """Names one planned run; reads `protocol/strategy/seed-n`."""
+
+    protocol: str
+    strategy: str
+    seed: int
+
+    def __str__(self) -> str:
+        return f"{self.protocol}/{self.strategy}/seed-{self.seed}"
+
+
+@dataclass(frozen=True)
+class SplitEvidence:
+    """A split's sidecar: its arrays, or why they cannot be believed (`altered`: its content is not what the digest says)."""
+
+    split: Split | None = None
+    targets: NDArray[np.int64] | None = None
+    problem: Fault | None = None
+    altered: bool = False
+
+    @cached_property
+    def pool(self) -> frozenset[int]:
+        return frozenset(self.split.pool.tolist()) if self.split else frozenset()
+
+    @cached_property
+    def validation(self) -> frozenset[int]:
+        return frozenset(self.split.validation.tolist()) if self.split else frozenset()
+
+
+@dataclass
+class SplitShelf:
+    """Reads split sidecars, each once while it is in use."""
+
+    folder: StudyFolder
+    _kept: OrderedDict[tuple[str, str], SplitEvidence] = field(default_factory=OrderedDict)
+
+    def get(self, digest: str, targets: str) -> SplitEvidence:
+        """The split that a record calls `digest`, with test labels of digest `targets`."""
+        if (digest, targets) not in self._kept:
+            self._kept[digest, targets] = _read_split(self.folder, digest, targets)
+            while len(self._kept) > _SPLITS_KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[digest, targets]
+
+
+def _read_split(folder: StudyFolder, digest: str, targets: str) -> SplitEvidence:
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):  # a digest out of a record is a file name only if it is a digest
+        return SplitEvidence(problem=Fault("split", "a SHA-256 digest", repr(digest[:80])), altered=True)
+    path = folder.split(digest)
+    name = str(path.relative_to(folder.path))
+    arrays = read_integers(path, ("pool", "validation", "test", "targets"), name)
+    if isinstance(arrays, Fault):
+        return SplitEvidence(problem=arrays)
+    split = Split(arrays["pool"], arrays["validation"], arrays["test"])
+    for what, expected, found in (("indices", digest, split.digest), ("test labels", targets, array_digest(arrays["targets"]))):
+        if expected != found:
+            return SplitEvidence(problem=Fault(name, f"{what} with digest {expected[:16]}", found[:16]), altered=True)
+    return SplitEvidence(split, arrays["targets"])
+
+
+def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDArray[np.int64]] | Fault:
+    """One-dimensional integer arrays of an .npz as int64, or the fault that says why not; never raises."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _LARGEST_SIDECAR:
+                return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", "one that claims more")
+        with np.load(path, allow_pickle=False) as archive_of_arrays:
+            arrays: dict[str, Any] = {key: archive_of_arrays[key] for key in keys}
+    except FileNotFoundError:
+        return Fault(name, "a sidecar file", "no such file")
+    except Exception as error:  # crafted bytes make zipfile, zlib and numpy raise almost anything
+        return Fault(name, f"a readable .npz with {', '.join(keys)}", f"{type(error).__name__}: {error}"[:200])
+    wrong = [k for k, a in arrays.items() if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu"]
+    if wrong:
+        return Fault(name, "one-dimensional arrays of integers", f"something else in {', '.join(wrong)}")
+    return {key: array.astype(np.int64) for key, array in arrays.items()}
+
+
+@dataclass
+class RunEvidence:
+    """One planned run: what was planned, and its record if one can be read (`problem` if it is there but cannot)."""
+
+    key: RunKey
+    study: Study
+    protocol: Protocol
+    strategy: StrategySpec
+    root: Path
+    folder: RunFolder
+    record: Record | None
+    problem: Fault | None
+    shelf: SplitShelf
+    _predictions: dict[int, NDArray[np.int64] | Fault] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """The record's file, relative to the study folder."""
+        return str(self.folder.events.relative_to(self.root))
+
+    @property
+    def run(self) -> RunEvent | None:
+        return self.record.run if self.record else None
+
+    def of(self, kind: type[E]) -> list[tuple[str, E]]:
+        """(file:line, event) of all events of one kind, in order."""
+        if self.record is None:
+            return []
+        pairs = zip(self.record.lines, self.record.events, strict=True)
+        return [(f"{self.path}:{line}", event) for line, event in pairs if isinstance(event, kind)]
+
+    @cached_property
+    def split(self) -> SplitEvidence:
+        """The split that the record names."""
+        if self.run is None:
+            return SplitEvidence(problem=Fault(self.path, "a 'run' event that names the split", "none"))
+        return self.shelf.get(self.run.split.digest, self.run.split.targets)
+
+    def predictions(self, round_: int) -> NDArray[np.int64] | Fault:
+        """Test predictions of one round from the sidecar, shape (n_test,)."""
+        if round_ not in self._predictions:
+            path = self.folder.predictions(round_)
+            arrays = read_integers(path, ("prediction",), str(path.relative_to(self.root)))
+            self._predictions[round_] = arrays if isinstance(arrays, Fault) else arrays["prediction"]
+        return self._predictions[round_]
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A value and the file:line it stands at."""
+
+    where: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is kept of one planned run for the rules that look across runs."""
+
+    key: RunKey
+    path: str
+    present: bool
+    readable: bool
+    sealed: bool
+    has_run: bool
+    split: Noted | None
+    data: Noted | None
+    initial: Noted | None
+    weights: Noted | None
+    recipes: tuple[Noted, ...]
+    """One per round, in order."""
+
+
+def facts_of(run: RunEvidence) -> Facts:
+    """The small remainder of a run's evidence."""
+    head = next(iter(run.of(RunEvent)), None)
+    rounds = run.of(RoundEvent)
+    initial = next(((where, e) for where, e in run.of(LabelsEvent) if e.purpose == "initial"), None)
+
+    return Facts(
+        key=run.key,
+        path=run.path,
+        present=run.record is not None or run.problem is not None,
+        readable=run.record is not None,
+        sealed=run.record is not None and run.record.sealed,
+        has_run=run.run is not None,
+        split=Noted(head[0], head[1].split.digest) if head else None,
+        data=Noted(head[0], head[1].data.digest) if head else None,
+        initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)]))) if initial else None,
+        weights=Noted(rounds[0][0], rounds[0][1].initial_weights) if rounds else None,
+        recipes=tuple(Noted(where, e.recipe) for where, e in rounds),
+    )
+
+
+@dataclass(frozen=True)
+class StudyEvidence:
+    """The plan, the facts of every planned run (present or not), and run folders that nobody planned."""
+
+    folder: StudyFolder
+    study: Study
+    facts: tuple[Facts, ...]
+    extra: tuple[str, ...]
+
+
+def planned_runs(folder: StudyFolder, study: Study) -> Iterator[RunEvidence]:
+    """Every planned run, one at a time, runs of the same split next to each other."""
+    shelf = SplitShelf(folder)
+    for protocol in study.protocols:
+        for seed in study.seeds:
+            for strategy in study.strategies:
+                key = RunKey(protocol.name, strategy.id, seed)
+                run_folder = folder.run(protocol.name, strategy.id, seed)
+                record, problem = _read_record(run_folder)
+                yield RunEvidence(key, study, protocol, strategy, folder.path, run_folder, record, problem, shelf)
+
+
+def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:
+    if not os.path.exists(folder.events):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
+        return None, None
+    try:
+        return read(folder.events), None
+    except RecordError as error:
+        return None, error.faults[0]
+
+
+def unplanned_runs(folder: StudyFolder, study: Study) -> tuple[str, ...]:
+    """Folders under records/ that hold a record, or lie where a run would lie, and are in no plan; relative paths, sorted."""
+    planned = {
+        folder.run(protocol.name, strategy.id, seed).path
+        for protocol in study.protocols
+        for strategy in study.strategies
+        for seed in study.seeds
+    }
+    depth = len(folder.records.parts) + 3
+    found = []
+    for place, _, files in os.walk(folder.records):
+        here = Path(place)
+        if here not in planned and ("events.jsonl" in files or len(here.parts) == depth):
+            found.append(str(here.relative_to(folder.path)))
+    return tuple(sorted(found))

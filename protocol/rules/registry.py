@@ -1,0 +1,28 @@
+"""The rules of compliance, by id. A rule is added by writing its function and entering it in its group's `RULES`."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from protocol.errors import InputError, unknown_name
+from protocol.rules import budgets, completeness, evaluation, protocols, queries, seeding, splitting, training
+from protocol.rules.base import AnyRule
+
+GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
+    "CMP": completeness.RULES,
+    "PRO": protocols.RULES,
+    "SPL": splitting.RULES,
+    "BUD": budgets.RULES,
+    "QRY": queries.RULES,
+    "SED": seeding.RULES,
+    "EVL": evaluation.RULES,
+    "TRN": training.RULES,
+}
+RULES: Final[dict[str, AnyRule]] = {rule.id: rule for rules in GROUPS.values() for rule in rules}
+
+
+def rule(name: str) -> AnyRule:
+    """The rule with this id. Raises InputError that lists the known ids, nearest first."""
+    if name.upper() not in RULES:
+        raise InputError(unknown_name("compliance rule", name.upper(), list(RULES)))
+    return RULES[name.upper()]

@@ -1,0 +1,73 @@
+"""SED: chance is the same for every strategy, and nobody picks it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from protocol.errors import InputError
+from protocol.events import LabelsEvent, RunEvent
+from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
+from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.seeds import stream_seeds
+from protocol.splits import starting_set
+
+
+def _seeds_are_derived_from_the_root(run: RunEvidence) -> Observations:
+    expected = stream_seeds(run.protocol.root_seed, run.key.seed)
+    for where, event in run.of(RunEvent):
+        for stream in sorted(expected.keys() | event.seeds.keys()):
+            want, got = expected.get(stream), event.seeds.get(stream)
+            if want != got:
+                yield Observation(where, f"seed of stream {stream!r}: {want}", str(got), str(run.key))
+
+
+def _strategies_share_the_initial_set(study: StudyEvidence) -> Observations:
+    yield from shared(study.facts, lambda f: f.initial, "initial set")
+
+
+def _initial_set_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
+    if run.protocol.splits.initial != "random":
+        return  # a balanced start needs the pool's labels, which no record holds; SED-02 still compares it across strategies
+    split = run.split.split
+    if split is None:
+        yield unverifiable(run.path, "the split that the initial set is drawn from", "no split to believe", str(run.key))
+        return
+    try:
+        drawn = starting_set(run.protocol, run.key.seed, split, np.empty(0, np.int64)).tolist()
+    except (InputError, ValueError):
+        yield Observation(run.path, f"a pool of at least {run.protocol.training_labels[0]}", str(len(split.pool)), str(run.key))
+        return
+    for where, event in run.of(LabelsEvent):
+        if event.purpose == "initial" and sorted(event.indices) != drawn:
+            strangers = len(set(event.indices) - set(drawn))
+            yield Observation(
+                where, f"the {len(drawn)} images drawn from the seed", f"{strangers} others among {len(event.indices)}", str(run.key)
+            )
+
+
+RULES: tuple[AnyRule, ...] = (
+    RunRule(
+        id="SED-01",
+        title="seeds are derived from the root seed",
+        why="a seed chosen by hand can be the best of many",
+        evidence="seeds in the 'run' event, derived again",
+        fix="run it again in a new folder",
+        function=_seeds_are_derived_from_the_root,
+    ),
+    StudyRule(
+        id="SED-02",
+        title="strategies with one seed share the initial set",
+        why="a better start is a better curve, whatever is asked for afterwards",
+        evidence="initial purchases",
+        fix="run the study again in a new folder",
+        function=_strategies_share_the_initial_set,
+    ),
+    RunRule(
+        id="SED-03",
+        title="the initial set is the one drawn from the seed",
+        why="a start chosen by hand is not a random start",
+        evidence="initial purchase and the split, drawn again (random starts only: a balanced one needs labels that no record holds)",
+        fix="run it again in a new folder",
+        function=_initial_set_is_drawn_from_the_seed,
+    ),
+)
