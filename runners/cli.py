@@ -1,0 +1,191 @@
+"""The front door: every `beatrandom` verb. Verbs are imported when called, so `--help` needs no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="beatrandom",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="""Does this active-learning strategy beat random?
+
+Fix the protocol, run strategies under it, and say with honest statistics who beats random.
+
+Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** → **compare** → **report**.
+
+Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted.""",
+)
+
+StudyFile = Annotated[Path, typer.Argument(help="Study as TOML, or the folder of a study that was started.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="Study folder, as written by `run` or `quickstart`.", show_default=False)]
+DataRoot = Annotated[Path | None, typer.Option("--data-root", envvar="BEATRANDOM_DATA", help="Where data sets lie on disk.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="./beatrandom-NAME")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Runs side by side.", show_default="one a core, or 1 on a GPU")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 … or auto.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads a run; equal bytes need equal threads.")]
+ExtraStrategies = Annotated[
+    list[str] | None, typer.Option("--strategy", "-s", help="Add a strategy: a name, or your own `file.py:Name`. Repeatable.")
+]
+PresetName = Annotated[str | None, typer.Argument(help="`show`, then a name.", show_default=False)]
+ShowName = Annotated[str | None, typer.Argument(show_default=False)]
+
+
+@app.command()
+def quickstart(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("beatrandom-quickstart"),
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer strategies and seeds: under a minute.")] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Which strategies beat random on real images, with and without augmentation? Needs no data, a few minutes."""
+    from runners.verbs import quickstart as verb
+
+    verb.quickstart(out, fast, jobs)
+
+
+@app.command()
+def protocols(action: PresetName = None, name: ShowName = None, json: AsJson = False) -> None:
+    """List the protocols that ship with the project, or `show NAME`: every value, published or our choice."""
+    from runners.verbs import catalogue as verb
+
+    verb.protocols(action, name, json)
+
+
+@app.command()
+def strategies(action: PresetName = None, name: ShowName = None, json: AsJson = False) -> None:
+    """List the query strategies, or `show NAME`: its page."""
+    from runners.verbs import catalogue as verb
+
+    verb.strategies(action, name, json)
+
+
+@app.command()
+def regimes(json: AsJson = False) -> None:
+    """List the training regimes used by the presets, with their recipes."""
+    from runners.verbs import catalogue as verb
+
+    verb.regimes(json)
+
+
+@app.command()
+def datasets(data_root: DataRoot = None, json: AsJson = False) -> None:
+    """List the data sets, whether they are found, and where they are looked for."""
+    from runners.verbs import catalogue as verb
+
+    verb.datasets(data_root, json)
+
+
+@app.command()
+def plan(
+    study: StudyFile,
+    strategy: ExtraStrategies = None,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    json: AsJson = False,
+) -> None:
+    """Before anything is trained: runs, labels, expected time, smallest reachable p, detectable effect."""
+    from runners.verbs import plan as verb
+
+    verb.plan(study, strategy or [], data_root, device, jobs, threads, json)
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    strategy: ExtraStrategies = None,
+    out: Out = None,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    executor: Annotated[str, typer.Option("--executor", help="local (one process a run) or inline (this process).")] = "local",
+) -> None:
+    """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice."""
+    from runners.verbs import run as verb
+
+    verb.run(study, strategy or [], out, data_root, device, jobs, threads, executor)
+
+
+@app.command()
+def status(folder: Folder, json: AsJson = False) -> None:
+    """How far a study is: done, running, partial, failed, missing."""
+    from runners.verbs import status as verb
+
+    verb.show(folder, json)
+
+
+@app.command()
+def check(folder: Folder, json: AsJson = False) -> None:
+    """Was the protocol obeyed? Rule by rule: obeyed, broken, or cannot be verified."""
+    from runners.verbs import check as verb
+
+    verb.check(folder, json)
+
+
+@app.command()
+def compare(
+    source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV).", show_default=False)],
+    json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX (booktabs) table.")] = False,
+) -> None:
+    """Who is better than random, worse, equivalent, undecided; with intervals and corrected tests."""
+    from runners.verbs import compare as verb
+
+    verb.compare(source, json, markdown, latex)
+
+
+@app.command()
+def figures(folder: Folder, out: Out = None) -> None:
+    """Write the learning-curve and difference figures (PDF, SVG, PNG) and the tables (CSV, Markdown, LaTeX)."""
+    from runners.verbs import report as verb
+
+    verb.figures(folder, out)
+
+
+@app.command()
+def report(
+    folder: Folder, out: Annotated[Path | None, typer.Option("--out", help="HTML file.", show_default="FOLDER/report.html")] = None
+) -> None:
+    """Write one self-contained HTML report."""
+    from runners.verbs import report as verb
+
+    verb.report(folder, out)
+
+
+def main() -> None:
+    """Run the command line; every expected error becomes a message and an exit code, never a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _say("interrupted; what was measured is kept, the same command continues")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _say(
+            f"{error.filename or 'disk'}\n  expected: to read or write\n  found:    {error.strerror or error}\n  to do:    check path, space and permissions"
+        )
+        sys.exit(2)
+    except Exception as error:
+        from protocol.errors import BeatRandomError
+
+        if not isinstance(error, BeatRandomError):
+            raise
+        _say(str(error))
+        sys.exit(2)
+
+
+def _say(text: str) -> None:
+    print(f"beatrandom: {text}", file=sys.stderr)

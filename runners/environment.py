@@ -1,0 +1,66 @@
+"""In what environment a run was made: versions, code, device. Volatile: never part of what must be equal."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("beatrandom", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pydantic")
+
+
+@cache
+def packages() -> dict[str, str]:
+    """Versions of the packages a result can depend on."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+@cache
+def commit() -> dict[str, Any]:
+    """Commit of the project's checkout and whether it had uncommitted changes; empty outside git."""
+    root = Path(__file__).resolve().parent.parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": "unknown", "dirty": True}
+
+
+def describe(device: str, threads: int) -> dict[str, Any]:
+    """The environment as it is kept in the record."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "packages": packages(),
+        **commit(),
+        "device": device,
+        "device_name": device_name(device),
+        "threads": threads,
+    }
+
+
+@cache
+def device_name(device: str) -> str:
+    """Name of the processor or accelerator."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown"

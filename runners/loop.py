@@ -1,0 +1,118 @@
+"""One run, on one screen: train, evaluate once, query, buy; then again with more labels."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from protocol.errors import Fault
+from protocol.oracle import Oracle
+from protocol.seeds import generator
+from protocol.spec import Protocol
+from protocol.splits import Indices, Split
+from runners.datasets import Images
+from runners.regimes import Fit, FitInputs, Resident, fit
+from runners.strategies import Need, Strategy, StrategyError, View, checked
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one round found: metrics, the next query, and what it cost (seconds, MiB)."""
+
+    round: int
+    fit: Fit
+    metrics: dict[str, float]
+    predicted: NDArray[np.int64]
+    query: Indices
+    cost: dict[str, float] = field(default_factory=dict)
+
+
+def rounds(
+    protocol: Protocol,
+    strategy: Strategy,
+    name: str,
+    replicate: int,
+    images: Images,
+    split: Split,
+    oracle: Oracle,
+    resident: Resident,
+    first: int,
+) -> Iterator[Outcome]:
+    """Yield each round's outcome from round `first` on; the query is bought when the next round is asked for.
+
+    Everything is rebuilt every round from the run's seed streams: weights, BatchNorm statistics,
+    optimizer and schedule. Only the list of owned labels carries over.
+    """
+    for k in range(first, len(protocol.budgets)):
+        clock = Clock()
+        validation, validation_labels = oracle.validation()
+        owned, labels = oracle.owned, oracle.owned_labels()
+        inputs = FitInputs(images, owned, labels, validation, validation_labels, oracle.unlabelled)
+        fitted = fit(protocol, inputs, replicate, k, resident)
+        clock.lap("train_s")
+        predicted = fitted.learner.labels(split.test)
+        metrics = oracle.examine(predicted)
+        clock.lap("evaluate_s")
+        query = np.empty(0, np.int64)
+        if k + 1 < len(protocol.budgets):
+            view = look(fitted, strategy.needs, oracle.unlabelled, owned, labels, len(images.classes), k)
+            rng = generator(protocol.root_seed, "query", replicate, k)
+            query = ask(strategy, name, view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
+        clock.lap("query_s")
+        yield Outcome(k, fitted, metrics, predicted, query, clock.cost | {"peak_memory_mib": peak_memory_mib()})
+        if len(query):
+            oracle.buy(query)
+
+
+def look(
+    fitted: Fit, needs: tuple[Need, ...], unlabelled: Indices, owned: Indices, labels: NDArray[np.int64], classes: int, round_: int
+) -> View:
+    """Compute what the strategy declared to need, once each, in evaluation mode without augmentation."""
+    features: dict[Need, torch.Tensor] = {}
+    if {"probabilities", "embeddings"} & set(needs):
+        of_pool = fitted.learner.predict(unlabelled)
+        features |= {"probabilities": of_pool.probabilities, "embeddings": of_pool.embeddings}
+    if "labelled_embeddings" in needs:
+        features["labelled_embeddings"] = fitted.learner.predict(owned).embeddings
+    declared: dict[Need, torch.Tensor] = {k: v for k, v in features.items() if k in needs}
+    return View(unlabelled.copy(), owned.copy(), labels.copy(), classes, round_, declared)
+
+
+def ask(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Generator) -> Indices:
+    """The strategy's selection, checked; whatever it raises becomes a StrategyError."""
+    try:
+        selection = strategy.select(view, n, rng)
+    except StrategyError:
+        raise
+    except Exception as error:  # a user's code may raise anything; it costs its own run only
+        where = f"strategy {name}, round {view.round}"
+        raise StrategyError(Fault(where, "a selection", f"{type(error).__name__}: {error}", "mend the strategy")) from error
+    return checked(selection, view, n, name)
+
+
+class Clock:
+    """Seconds between laps."""
+
+    def __init__(self) -> None:
+        self.cost: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Time since the last lap, kept under `name`."""
+        now = time.perf_counter()
+        self.cost[name], self._last = round(now - self._last, 4), now
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process so far, plus the device's if there is one."""
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    device = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0
+    return round(host + device, 1)

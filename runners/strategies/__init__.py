@@ -1,0 +1,20 @@
+"""Query strategies: the registry, and strategies from a user's own file."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runners.strategies.base import NEEDS, Need, Strategy, StrategyError, View, checked, top
+from runners.strategies.baseline import Random
+from runners.strategies.coreset import CoreSet
+from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
+
+STRATEGIES: Final[dict[str, type[Strategy]]] = {
+    "random": Random,
+    "least-confidence": LeastConfidence,
+    "margin": Margin,
+    "entropy": Entropy,
+    "core-set": CoreSet,
+}
+
+__all__ = ["NEEDS", "STRATEGIES", "Need", "Strategy", "StrategyError", "View", "checked", "top"]

@@ -1,0 +1,111 @@
+"""From a specification to a strategy: registered names, `file.py:Name` and `package.module:Name`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from protocol.canonical import sha256
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.spec import StrategySpec
+from protocol.splits import Indices
+from runners.strategies import NEEDS, STRATEGIES
+from runners.strategies.base import Strategy, View
+
+
+class Wrapped(Strategy):
+    """A function, or an object with `select`, that is not derived from `Strategy`; sees everything cheap unless it declares `needs`."""
+
+    def __init__(self, inner: Any) -> None:
+        self._choose = inner.select if hasattr(inner, "select") else inner
+        self.needs = tuple(getattr(inner, "needs", NEEDS))  # type: ignore[misc]  # per wrapped object, not per class
+
+    def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
+        """Whatever the wrapped object chooses; checked by the caller."""
+        chosen: Indices = self._choose(view, n, rng)
+        return chosen
+
+
+def own_file(spec: StrategySpec, folder: Path) -> Path | None:
+    """The file an own strategy lives in, or None for a registered or importable one."""
+    path, _, name = spec.name.rpartition(":")
+    if not path.endswith(".py"):
+        return None
+    where = f"strategy {spec.name}"
+    for candidate in (Path(path), folder / path):
+        if candidate.is_file() and name:
+            return candidate
+    raise InputError(Fault(where, "an existing file.py:Name", f"no file {path} here or in {folder}", "check the path"))
+
+
+def resolved(spec: StrategySpec, folder: Path) -> StrategySpec:
+    """The specification with the digest of an own file filled in; unknown names are refused."""
+    if file := own_file(spec, folder):
+        return spec.model_copy(update={"source_digest": sha256(file.read_bytes())})
+    if ":" not in spec.name and spec.name not in STRATEGIES:
+        raise InputError(unknown_name("strategy", spec.name, list(STRATEGIES)))
+    return spec
+
+
+def make(spec: StrategySpec, file: Path | None) -> Strategy:
+    """Build the strategy.
+
+    Args:
+        file: where an own strategy's source lies now (its kept copy), None for all others.
+
+    Raises:
+        InputError: unknown name, unknown argument, or something that is no strategy.
+    """
+    where = f"strategy {spec.name}"
+    name = spec.name.rpartition(":")[2]
+    if file is None and ":" not in spec.name:
+        factory: Any = STRATEGIES.get(spec.name)
+        if factory is None:
+            raise InputError(unknown_name("strategy", spec.name, list(STRATEGIES)))
+    else:
+        factory = _attribute(_module(spec, file, where), name, where)
+    if not inspect.isclass(factory):
+        if spec.args:
+            raise InputError(Fault(f"{where}: args", "none, since it is a function", str(sorted(spec.args))))
+        if not (callable(factory) or hasattr(factory, "select")):
+            raise InputError(Fault(where, "a class or function select(view, n, rng)", f"a {type(factory).__name__}"))
+        return Wrapped(factory)
+    try:
+        made = factory(**spec.args)
+    except TypeError as error:
+        raise InputError(Fault(f"{where}: args", f"arguments of {inspect.signature(factory)}", f"{sorted(spec.args)}: {error}")) from None
+    if not callable(getattr(made, "select", None)):
+        raise InputError(Fault(where, "a method select(self, view, n, rng)", f"{name} has none"))
+    return made if isinstance(made, Strategy) else Wrapped(made)
+
+
+def _module(spec: StrategySpec, file: Path | None, where: str) -> ModuleType:
+    try:
+        if file is None:
+            return importlib.import_module(spec.name.rpartition(":")[0])
+        module_name = f"beatrandom_own_{sha256(str(file).encode())[:12]}"
+        found = importlib.util.spec_from_file_location(module_name, file)
+        if found is None or found.loader is None:
+            raise InputError(Fault(where, "a Python file", str(file)))
+        module = importlib.util.module_from_spec(found)
+        sys.modules[module_name] = module  # dataclasses in the file look themselves up here
+        found.loader.exec_module(module)
+    except InputError:
+        raise
+    except Exception as error:  # whatever the user's file raises while it is imported
+        raise InputError(Fault(where, "a file that can be imported", f"{type(error).__name__}: {error}", "mend the file")) from error
+    return module
+
+
+def _attribute(module: ModuleType, name: str, where: str) -> Any:
+    if not hasattr(module, name):
+        public = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
+        raise InputError(unknown_name(where, name, public))
+    return getattr(module, name)

@@ -1,0 +1,61 @@
+"""Uncertainty sampling (Settles 2009, Active Learning Literature Survey, section 3.1)."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocol.splits import Indices
+from runners.strategies.base import Need, Strategy, View, top
+
+
+class Uncertainty(Strategy):
+    """Buys the n images with the highest `score` of their predicted probabilities."""
+
+    needs: ClassVar[tuple[Need, ...]] = ("probabilities",)
+    paper = "Settles 2009"
+    cost = "O(u k)"
+
+    @staticmethod
+    @abstractmethod
+    def score(probabilities: Tensor) -> Tensor:
+        """(u,) uncertainty of (u, k) probabilities; higher is bought first."""
+
+    def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
+        """The n most uncertain images; ties at random."""
+        return top(view, self.score(view.probabilities), n, rng)
+
+
+class LeastConfidence(Uncertainty):
+    """Least confidence: 1 - max_k p_k, in [0, 1 - 1/k]."""
+
+    @staticmethod
+    def score(probabilities: Tensor) -> Tensor:
+        """1 - max p."""
+        return 1 - probabilities.amax(1)
+
+
+class Margin(Uncertainty):
+    """Smallest margin between the two most probable classes: p_(2) - p_(1), in [-1, 0]."""
+
+    @staticmethod
+    def score(probabilities: Tensor) -> Tensor:
+        """Second largest minus largest probability."""
+        if probabilities.shape[1] == 1:  # one class: every image is as certain as can be
+            return -probabilities[:, 0]
+        first, second = probabilities.topk(2, dim=1).values.unbind(1)
+        return second - first
+
+
+class Entropy(Uncertainty):
+    """Largest predictive entropy: -sum_k p_k log p_k in nats, in [0, log k], with 0 log 0 = 0."""
+
+    @staticmethod
+    def score(probabilities: Tensor) -> Tensor:
+        """Entropy in nats."""
+        terms: Tensor = torch.special.xlogy(probabilities, probabilities)
+        return -terms.sum(1)

@@ -1,0 +1,174 @@
+"""`protocols`, `strategies`, `regimes`, `datasets`: what there is, and one page each."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.reading import preset, preset_names
+from protocol.spec import Protocol
+from runners.verbs.console import console, print_json, table
+
+
+def protocols(action: str | None, name: str | None, json: bool) -> None:
+    """See `beatrandom protocols --help`."""
+    if _wants_page("protocols", action, name, preset_names()):
+        _protocol_page(preset(str(name)), json)
+        return
+    every = [preset(n) for n in preset_names()]
+    if json:
+        print_json([{"name": p.name, "title": p.title, "fingerprint": p.fingerprint} for p in every])
+        return
+    rows = [
+        (p.name, p.data.name, p.regime.name, p.model.name, f"{p.budgets[0]} → {p.budgets[-1]}", len(p.budgets), p.splits.validation_size)
+        for p in every
+    ]
+    console.print(
+        table("Protocols", ["name", "data set", "regime", "model", "labels", "rounds", "validation"], rows, ["rounds", "validation"])
+    )
+    console.print("Each value with its source: beatrandom protocols show NAME")
+
+
+def _protocol_page(p: Protocol, json: bool) -> None:
+    if json:
+        print_json({"fingerprint": p.fingerprint, **p.model_dump(mode="json")})
+        return
+    values = _leaves(p.model_dump(mode="json", exclude={"name", "title", "source", "provenance"}))
+    rows = [(path, value, _mark(p, path)) for path, value in values]
+    console.print(f"[bold]{p.name}[/]: {p.title}\nSource: {p.source}\nFingerprint: {p.fingerprint}")
+    console.print(table("", ["field", "value", "published or our choice"], rows))
+
+
+def _mark(p: Protocol, path: str) -> str:
+    while path:
+        if path in p.provenance:
+            return p.provenance[path]
+        path = path.rpartition(".")[0]
+    return "default"
+
+
+def _leaves(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    out: list[tuple[str, Any]] = []
+    for key, item in value.items():
+        out += _leaves(item, f"{prefix}{key}.") if isinstance(item, dict) else [(prefix + key, item)]
+    return out
+
+
+def strategies(action: str | None, name: str | None, json: bool) -> None:
+    """See `beatrandom strategies --help`."""
+    from runners.strategies import STRATEGIES
+
+    if _wants_page("strategies", action, name, list(STRATEGIES)):
+        page = STRATEGIES[str(name)]
+        console.print(
+            f"[bold]{name}[/]\n{inspect.getdoc(page)}\n\nPaper: {page.paper or '-'}\nNeeds: {', '.join(page.needs) or 'nothing'}\nCost:  {page.cost}",
+            highlight=False,
+        )
+        console.print(f"Starts without labels: {'yes' if page.cold_start else 'no'}\nArguments: {inspect.signature(page)}", markup=False)
+        return
+    facts = [
+        {"name": n, "paper": s.paper, "needs": list(s.needs), "cost": s.cost, "cold_start": s.cold_start} for n, s in STRATEGIES.items()
+    ]
+    if json:
+        print_json(facts)
+        return
+    rows = [
+        (f["name"], f["paper"], ", ".join(STRATEGIES[str(f["name"])].needs) or "nothing", f["cost"], "yes" if f["cold_start"] else "no")
+        for f in facts
+    ]
+    console.print(table("Query strategies", ["name", "paper", "needs", "cost of a query", "starts without labels"], rows))
+    console.print(
+        "u unlabelled, l labelled, n queried, k classes, d embedding width. Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy"
+    )
+
+
+def regimes(json: bool) -> None:
+    """See `beatrandom regimes --help`."""
+    every = {f"{p.data.name} / {p.regime.name} ({p.name})": p.regime for p in map(preset, preset_names())}
+    if json:
+        print_json({name: r.model_dump(mode="json") for name, r in every.items()})
+        return
+    rows = []
+    for name, r in every.items():
+        a = r.augmentation
+        changes = [
+            w
+            for w, on in (
+                ("flip", a.flip),
+                (f"shift ±{a.shift}", a.shift),
+                ("RandAugment", a.rand_augment),
+                (f"cutout {a.cutout}", a.cutout),
+            )
+            if on
+        ]
+        length = f"{r.steps} steps" if r.steps else f"{r.epochs} epochs"
+        rows.append(
+            (
+                name,
+                length,
+                r.batch_size,
+                f"{r.optimizer.name} lr {r.optimizer.lr:g} {r.optimizer.schedule}",
+                ", ".join(changes) or "none",
+                r.selection,
+                r.precision,
+            )
+        )
+    console.print(
+        table(
+            "Training regimes", ["data / regime (preset)", "a round", "batch", "optimizer", "augmentation", "selection", "precision"], rows
+        )
+    )
+
+
+def datasets(data_root: Path | None, json: bool) -> None:
+    """See `beatrandom datasets --help`."""
+    from protocol.spec import Data
+    from runners.datasets import CARDS, load
+
+    facts = []
+    for name, card in CARDS.items():
+        state = "found"
+        if name in ("npz", "folder"):
+            state = "yours: data = { name = …, path = … }"
+        else:
+            try:
+                load(Data(name=name), data_root)
+            except InputError as error:
+                state = "not found" if "no such" in str(error) or "nothing" in str(error) else error.faults[0].found
+        facts.append(
+            {
+                "name": name,
+                "what": card.what,
+                "train": card.n_train,
+                "test": card.n_test,
+                "classes": card.n_classes,
+                "state": state,
+                "from": card.origin,
+            }
+        )
+    if json:
+        print_json(facts)
+        return
+    rows = [[str(value) if value is not None else "-" for value in f.values()] for f in facts]
+    console.print(
+        table(
+            f"Data sets (--data-root {data_root or 'not given'})",
+            ["name", "what", "train", "test", "classes", "here", "where to get it"],
+            rows,
+            ["train", "test", "classes"],
+        )
+    )
+
+
+def _wants_page(verb: str, action: str | None, name: str | None, known: list[str]) -> bool:
+    if action is None:
+        return False
+    if action != "show" or name is None:
+        raise InputError(
+            Fault(f"beatrandom {verb}", f"nothing, or: show NAME, with NAME one of {', '.join(known)}", f"{action} {name or ''}".strip())
+        )
+    if name not in known:
+        raise InputError(unknown_name(f"{verb} show", name, known))
+    return True

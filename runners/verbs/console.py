@@ -1,0 +1,43 @@
+"""What all verbs share with the terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console(highlight=False)
+
+
+def print_json(value: Any) -> None:
+    """Machine output: one JSON document on standard output."""
+    print(json.dumps(value, indent=2, sort_keys=True, allow_nan=False))
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[str] = ()) -> Table:
+    """A rich table; columns named in `numeric` are right-aligned."""
+    out = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
+    for column in columns:
+        out.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    for row in rows:
+        out.add_row(*(str(cell) for cell in row))
+    return out
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: 42 s, 3 min 10 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,55 @@
+"""From what the user typed to a resolved study, a folder and a device."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from protocol.errors import Fault, InputError
+from protocol.folders import StudyFolder
+from protocol.reading import read_study
+from protocol.spec import StrategySpec, Study
+from runners.study import kept_copy, resolve
+
+
+def read(source: Path, extra: list[str]) -> tuple[Study, Path, Path | None]:
+    """The study, the folder its relative paths start from, and its study folder if it was started already.
+
+    Args:
+        source: TOML file or study folder.
+        extra: strategies to add, as names or file.py:Name.
+    """
+    if source.is_dir():
+        study = StudyFolder(source).read_plan()
+        if extra:
+            raise InputError(
+                Fault(
+                    "--strategy", "none with a study folder, whose plan is fixed", ", ".join(extra), "give the TOML file and another --out"
+                )
+            )
+        return study, source, source
+    study = read_study(source)
+    if extra:
+        known = {s.id for s in study.strategies}
+        added = [s for s in (StrategySpec(name=name) for name in extra) if s.id not in known]
+        study = Study.model_validate(study.model_dump() | {"strategies": [s.model_dump() for s in (*study.strategies, *added)]})
+    return resolve(study, source.parent), source.parent, None
+
+
+def own_files_are_kept(folder: StudyFolder, study: Study) -> None:
+    """A study folder must hold the copies of own strategy files its plan names."""
+    missing = [c for c in (kept_copy(folder, s) for s in study.strategies) if c is not None and not c.exists()]
+    if missing:
+        raise InputError([Fault(str(path), "the kept copy of an own strategy", "no such file", "restore it") for path in missing])
+
+
+def device_of(wanted: str) -> str:
+    """'auto' is CUDA where there is one; anything else is checked."""
+    import torch
+
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(Fault("--device", "cpu, cuda, cuda:N or auto", f"{wanted!r}: {str(error).splitlines()[0]}")) from None
+    return wanted

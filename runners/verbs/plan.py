@@ -1,0 +1,93 @@
+"""`plan`: what a study will cost and what it can decide, before anything is trained."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from analysis.power import plan_summary
+from protocol.oracle import Oracle
+from protocol.spec import Protocol, Study
+from protocol.splits import make_split
+from runners.datasets import load
+from runners.loop import rounds
+from runners.regimes import Resident
+from runners.strategies import STRATEGIES
+from runners.study import planned
+from runners.verbs.console import console, cores, duration, print_json, table
+from runners.verbs.inputs import device_of, read
+
+
+def plan(source: Path, extra: list[str], data_root: Path | None, device: str, slots: int | None, threads: int, json: bool) -> None:
+    """See `beatrandom plan --help`."""
+    study, _, _ = read(source, extra)
+    chosen = device_of(device)
+    side_by_side = slots or (1 if chosen != "cpu" else max(1, cores() // threads))
+    seconds = {p.name: seconds_per_run(p, data_root, chosen, threads) for p in study.protocols}
+    total = sum(seconds[run.protocol.name] for run in planned(study)) / side_by_side
+    power = plan_summary(study)
+    if json:
+        costs = {
+            "seconds_per_run": seconds,
+            "expected_seconds": total,
+            "jobs": side_by_side,
+            "labels": labels(study),
+            "runs": len(planned(study)),
+        }
+        print_json({"study": study.name, "fingerprint": study.fingerprint, **costs, "power": power.to_dict()})
+        return
+    rows = [
+        (
+            p.name,
+            p.fingerprint[:12],
+            len(study.strategies) * len(study.seeds),
+            _range(p),
+            f"{p.budgets[-1] * len(study.strategies) * len(study.seeds):,}",
+            f"{seconds[p.name]:.1f} s",
+        )
+        for p in study.protocols
+    ]
+    console.print(
+        table(
+            f"Plan of {study.name} ({study.fingerprint[:12]})",
+            ["protocol", "fingerprint", "runs", "budgets", "labels", "a run"],
+            rows,
+            ["runs", "labels", "a run"],
+        )
+    )
+    console.print(
+        f"Expected time: {duration(total)} with {side_by_side} runs side by side on {chosen} (from one timed probe round a protocol)."
+    )
+    console.print(power.to_text(), markup=False)
+
+
+def labels(study: Study) -> int:
+    """Labels that all runs of the study buy together."""
+    return sum(run.protocol.budgets[-1] for run in planned(study))
+
+
+def _range(protocol: Protocol) -> str:
+    counted = f", {protocol.splits.validation_size} of them validation" if protocol.charged_validation else ""
+    free = f" + {protocol.splits.validation_size} free validation labels" if protocol.splits.validation_size and not counted else ""
+    return f"{protocol.budgets[0]} → {protocol.budgets[-1]} in {len(protocol.budgets)} rounds{counted}{free}"
+
+
+def seconds_per_run(protocol: Protocol, data_root: Path | None, device: str, threads: int) -> float:
+    """Expected seconds of one run from one real round with random queries; nothing is written."""
+    torch.set_num_threads(threads)
+    start = time.perf_counter()
+    images, secret = load(protocol.data, data_root)
+    split = make_split(protocol, 0, images.train_size, images.test_size)
+    oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda *_: None)
+    oracle.start()
+    resident = Resident.of(images, torch.device(device))
+    loaded = time.perf_counter() - start
+    start = time.perf_counter()
+    next(rounds(protocol, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0))
+    first = time.perf_counter() - start
+    if protocol.regime.steps is not None:
+        return loaded + first * len(protocol.budgets)
+    sizes = protocol.training_labels  # epochs: time grows with the labelled set
+    return loaded + first * sum(max(size, protocol.regime.batch_size) for size in sizes) / max(sizes[0], protocol.regime.batch_size)

@@ -1,0 +1,195 @@
+"""The real front door at toy size: every verb, every exit code, and what bad input is answered."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from protocol.folders import StudyFolder
+from protocol.record import essence, read
+
+TOY = """
+name = "toy"
+strategies = ["margin", "entropy"]
+seeds = 2
+
+[[protocols]]
+base = "digits-plain"
+name = "toy"
+budgets = [20, 30, 40]
+model = { width = 4 }
+regime = { steps = 5 }
+"""
+
+
+def beatrandom(*words: str, cwd: Path, check: int | None = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", "from runners.cli import main; main()", *words],
+        cwd=cwd, capture_output=True, text=True, timeout=300, env={**os.environ, "COLUMNS": "200", **environment},
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    if check is not None:
+        assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "toy.toml").write_text(TOY)
+    beatrandom("run", "toy.toml", "--out", "study", cwd=folder)
+    return folder
+
+
+def test_help_is_quick_and_needs_no_torch(tmp_path: Path) -> None:
+    code = "import sys; from runners import cli; print([m for m in ('torch', 'pandas', 'matplotlib', 'pydantic', 'scipy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.strip() == "[]"
+    assert "quickstart" in beatrandom("--help", cwd=tmp_path).stdout
+
+
+def test_run_again_changes_nothing(finished: Path) -> None:
+    records = sorted((finished / "study" / "records").rglob("events.jsonl"))
+    before = [r.read_bytes() for r in records]
+    assert len(records) == 6
+    assert "6 done already, 0 to do" in beatrandom("run", "toy.toml", "--out", "study", cwd=finished).stdout
+    assert "6 done already" in beatrandom("run", "study", cwd=finished).stdout
+    assert [r.read_bytes() for r in records] == before
+
+
+def test_check_status_compare_figures_report(finished: Path) -> None:
+    assert json.loads(beatrandom("check", "study", "--json", cwd=finished).stdout)
+    assert json.loads(beatrandom("status", "study", "--json", cwd=finished).stdout)["counts"] == {"done": 6}
+    verdicts = json.loads(beatrandom("compare", "study", "--json", cwd=finished).stdout)
+    assert verdicts
+    table = beatrandom("compare", "study", cwd=finished).stdout
+    assert "margin" in table
+    assert "undecided" in table  # two seeds can never decide
+    assert "toprule" in beatrandom("compare", "study", "--latex", cwd=finished).stdout
+    assert "| " in beatrandom("compare", "study", "--markdown", cwd=finished).stdout
+    beatrandom("figures", "study", cwd=finished)
+    written = {p.suffix for p in (finished / "study" / "analysis").iterdir()}
+    assert {".pdf", ".svg", ".png", ".csv", ".md", ".tex"} <= written
+    beatrandom("report", "study", cwd=finished)
+    assert (finished / "study" / "report.html").stat().st_size > 20_000
+
+
+def test_plan_says_what_it_costs_and_what_it_can_decide(finished: Path) -> None:
+    plan = json.loads(beatrandom("plan", "toy.toml", "--json", cwd=finished).stdout)
+    assert plan["runs"] == 6
+    assert plan["labels"] == 240
+    assert plan["expected_seconds"] > 0
+    assert plan["power"]
+    assert "smallest" in beatrandom("plan", "toy.toml", cwd=finished).stdout
+
+
+@pytest.mark.parametrize("words", [["protocols"], ["protocols", "show", "digits-plain"], ["strategies"], ["strategies", "show", "core-set"], ["regimes"], ["datasets"]])
+def test_catalogues(words: list[str], tmp_path: Path) -> None:
+    assert len(beatrandom(*words, cwd=tmp_path).stdout) > 200
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (("strategies", "strategys"), "unknown key 'strategys'"),
+        (('"entropy"', '"entrpy"'), "did you mean 'entropy'?"),
+        (('"digits-plain"', '"digits-plane"'), "did you mean 'digits-plain'?"),
+        (("[20, 30, 40]", "[20, 40, 30]"), "strictly increasing"),
+        (("[20, 30, 40]", "[20, 30, 4000]"), "at most 1797 images"),
+        (("[20, 30, 40]", '[20, "30"]'), "valid integer"),
+        (("budgets = [20", "splits = { validation_size = 30 }\nbudgets = [20"), "exceed the counted validation labels"),
+        (("budgets = [20", 'data = { name = "digit" }\nbudgets = [20'), "digits"),
+        (("steps = 5", "steps = nan"), "finite number"),
+        (("name = ", "name = \nname = "), "valid TOML"),
+        (("seeds = 2", "seeds = [1, 1]"), "more than once"),
+        (('"margin"', '"nothing.py:Mine"'), "no file nothing.py"),
+        (('model = { width', 'model = { name = "resnet19", width'), "resnet18"),
+    ],
+)  # fmt: skip
+def test_bad_studies_are_answered_in_one_screen(edit: tuple[str, str], said: str, tmp_path: Path) -> None:
+    assert edit[0] in TOY
+    (tmp_path / "bad.toml").write_text(TOY.replace(*edit))
+    done = beatrandom("run", "bad.toml", cwd=tmp_path, check=2)
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) < 40
+    assert [p.name for p in tmp_path.iterdir()] == ["bad.toml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["run", "absent.toml"], "no such file"),
+        (["check", "."], "study.json"),
+        (["compare", "absent.csv"], "absent.csv"),
+        (["report", "."], "study.json"),
+        (["strategies", "show", "rnadom"], "did you mean 'random'?"),
+        (["protocols", "shwo"], "show NAME"),
+        (["plan", "absent.toml"], "no such file"),
+    ],
+)
+def test_bad_words_exit_with_2(words: list[str], said: str, tmp_path: Path) -> None:
+    assert said in beatrandom(*words, cwd=tmp_path, check=2).stderr
+
+
+def test_a_folder_of_another_plan_is_refused_and_untouched(finished: Path) -> None:
+    (finished / "other.toml").write_text(TOY.replace("seeds = 2", "seeds = 3"))
+    before = sorted(p for p in (finished / "study").rglob("*"))
+    assert "another plan" in beatrandom("run", "other.toml", "--out", "study", cwd=finished, check=2).stderr
+    assert sorted(p for p in (finished / "study").rglob("*")) == before
+
+
+def test_one_failing_strategy_does_not_stop_the_others(tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(TOY)
+    (tmp_path / "mine.py").write_text("def pick(view, n, rng):\n    raise RuntimeError('no idea')\n")
+    done = beatrandom("run", "toy.toml", "--strategy", "mine.py:pick", "--out", "s", cwd=tmp_path, check=1)
+    assert "no idea" in done.stdout
+    assert "2 failed" in done.stdout
+    counts = json.loads(beatrandom("status", "s", "--json", cwd=tmp_path).stdout)["counts"]
+    assert counts == {"done": 6, "failed": 2}
+    beatrandom("check", "s", cwd=tmp_path, check=1)
+    assert "2" in beatrandom("compare", "s", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_killed_in_the_middle_the_same_command_gives_the_same_records(how: signal.Signals, finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(TOY)
+    words = [sys.executable, "-c", "from runners.cli import main; main()", "run", "toy.toml", "--out", "study"]
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 60
+    while time.monotonic() < until and not list(tmp_path.rglob("events.jsonl")):
+        time.sleep(0.01)
+    if how == signal.SIGKILL:
+        os.killpg(process.pid, how)  # parent, fork server and workers at once, as a power cut would
+    else:
+        process.send_signal(how)
+    _, stderr = process.communicate(timeout=60)
+    assert "Traceback" not in stderr
+    if how != signal.SIGKILL:
+        assert process.returncode == 130
+        assert "interrupted" in stderr
+    beatrandom("run", "toy.toml", "--out", "study", cwd=tmp_path)
+    mine, theirs = StudyFolder(tmp_path / "study"), StudyFolder(finished / "study")
+    for path in sorted(theirs.records.rglob("events.jsonl")):
+        assert essence(read(mine.records / path.relative_to(theirs.records))) == essence(read(path))
+    beatrandom("check", "study", cwd=tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to a read-only folder")
+def test_a_read_only_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(TOY)
+    (tmp_path / "locked").mkdir(mode=0o555)
+    assert "expected" in beatrandom("run", "toy.toml", "--out", "locked/study", cwd=tmp_path, check=2).stderr
+
+
+def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(TOY)
+    (tmp_path / "file").write_text("kept")
+    assert "expected" in beatrandom("run", "toy.toml", "--out", "file/study", cwd=tmp_path, check=2).stderr
+    assert (tmp_path / "file").read_text() == "kept"
