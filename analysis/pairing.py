@@ -1,0 +1,88 @@
+"""Differences to the baseline, paired by seed: the same seed has the same split, initial set and initial weights.
+
+Order of rows or files never matters; a seed that only one side has is listed, not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.curves import Scale, endpoints, matrix
+from analysis.load import Curves
+
+DECIMALS = 12
+"""Differences are rounded here: 0.3 - 0.2 and 0.2 - 0.1 must tie, as the exact tests count ties."""
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One strategy against the baseline under one protocol.
+
+    Attributes:
+        seeds: shared seeds, increasing, length n.
+        strategy_values, baseline_values: endpoint per seed, shape (n,).
+        unmatched: seeds that only one of the two has.
+    """
+
+    protocol: str
+    strategy: str
+    seeds: tuple[int, ...]
+    strategy_values: NDArray[np.float64]
+    baseline_values: NDArray[np.float64]
+    unmatched: tuple[int, ...] = ()
+
+    @property
+    def differences(self) -> NDArray[np.float64]:
+        """Strategy minus baseline per seed, shape (n,); positive: the strategy is better."""
+        return np.round(self.strategy_values - self.baseline_values, DECIMALS)
+
+
+def pair(strategy: pd.Series, baseline: pd.Series) -> tuple[pd.DataFrame, tuple[int, ...]]:
+    """Two series of values indexed by seed -> (columns strategy and baseline by shared seed, seeds without partner).
+
+    Raises:
+        ValueError: a seed occurs twice on one side.
+    """
+    for name, side in (("strategy", strategy), ("baseline", baseline)):
+        if side.index.has_duplicates:
+            repeated = sorted(set(side.index[side.index.duplicated()]))
+            raise ValueError(f"expected every seed once, found {repeated} more than once in the {name}")
+    both = pd.concat({"strategy": strategy, "baseline": baseline}, axis=1, join="inner").sort_index()
+    alone = tuple(int(s) for s in sorted(set(strategy.index) ^ set(baseline.index)))
+    return both, alone
+
+
+def paired_endpoints(curves: Curves, scale: Scale = "linear") -> list[Paired]:
+    """Every planned strategy but the baseline, under every protocol (n = 0 where nothing can be paired)."""
+    by_run = endpoints(curves, scale)
+
+    def of(protocol: str, strategy: str) -> pd.Series:
+        own = by_run[(by_run["protocol"] == protocol) & (by_run["strategy"] == strategy)]
+        return own.set_index("seed")["aubc"]
+
+    return [_paired(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline)) for protocol, strategy in curves.comparisons]
+
+
+def _paired(protocol: str, strategy: str, ours: pd.Series, random: pd.Series) -> Paired:
+    both, alone = pair(ours, random)
+    return Paired(
+        protocol,
+        strategy,
+        tuple(int(s) for s in both.index),
+        both["strategy"].to_numpy(dtype=np.float64),
+        both["baseline"].to_numpy(dtype=np.float64),
+        alone,
+    )
+
+
+def paired_curves(curves: Curves, protocol: str, strategy: str) -> pd.DataFrame:
+    """Strategy minus baseline at every budget: a row per shared seed (n), a column per budget (T)."""
+    wide = matrix(curves, protocol)
+    names = wide.index.get_level_values("strategy")
+    ours, random = (wide[names == name].droplevel("strategy") for name in (strategy, curves.baseline))
+    shared = ours.index.intersection(random.index).sort_values()
+    return (ours.loc[shared] - random.loc[shared]).round(DECIMALS)

@@ -1,0 +1,180 @@
+"""How many seeds a decision needs, before they are spent. Never "observed power": a study's own mean is not used.
+
+Power is that of the paired t test (noncentral t; Cohen 1988), which the sign-flip and Wilcoxon tests come
+close to; on top of it those two need 2^(1-n) <= alpha / m before they can reject at all under Holm.
+Under Holm over m tests the strictest step, alpha / m, is assumed. Standard deviations are of the paired
+difference, in the metric's units.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import optimize, stats
+
+from analysis.significance import Test, smallest_p
+from protocol.spec import BASELINE, Study
+
+WANTED = 0.8
+MOST = 100_000
+"""No answer is given beyond this many seeds."""
+
+
+def power_of_t(n: int, effect: float, alpha: float = 0.05) -> float:
+    """Power of the two-sided paired t test with n >= 2 seeds at a true difference of `effect` standard deviations."""
+    df, shift = n - 1, abs(effect) * math.sqrt(n)
+    critical = stats.t.ppf(1 - alpha / 2, df)
+    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+
+
+def power_of_tost(n: int, sd: float, delta: float, alpha: float = 0.05) -> float:
+    """Power of TOST with n >= 2 seeds if the true difference is 0.
+
+    Exact up to quadrature: given the sample's sd s, equivalence is shown if |mean| < delta - t s / sqrt(n);
+    that probability is averaged over the chi distribution of s (64-point Gauss-Legendre on its quantiles).
+    """
+    nodes, weights = _quadrature()
+    s = sd * np.sqrt(stats.chi2.ppf(nodes, n - 1) / (n - 1))
+    room = (delta - stats.t.ppf(1 - alpha, n - 1) * s / math.sqrt(n)) / (sd / math.sqrt(n))
+    return float(weights @ np.where(room > 0, 2 * stats.norm.cdf(room) - 1, 0.0))
+
+
+@functools.cache
+def _quadrature() -> tuple[np.ndarray, np.ndarray]:
+    x, w = np.polynomial.legendre.leggauss(64)
+    return (x + 1) / 2, w / 2
+
+
+def seeds_to_detect(sd: float, delta: float, alpha: float = 0.05, power: float = WANTED) -> int | None:
+    """Fewest seeds with which the paired t test finds a true difference of `delta` with this power; None beyond 100 000."""
+    return 2 if sd == 0 else _fewest(lambda n: power_of_t(n, delta / sd, alpha) >= power)
+
+
+def seeds_to_show_equivalence(sd: float, delta: float, alpha: float = 0.05, power: float = WANTED) -> int | None:
+    """Fewest seeds with which TOST shows equivalence within `delta`, if the true difference is 0; None beyond 100 000."""
+    return 2 if sd == 0 else _fewest(lambda n: power_of_tost(n, sd, delta, alpha) >= power)
+
+
+def seeds_to_reject(tests: int, alpha: float = 0.05) -> int:
+    """Fewest seeds with which an exact sign-flip (or Wilcoxon) test can reject under Holm over `tests`: 2^(1-n) <= alpha / tests."""
+    n = 1
+    while smallest_p(n) > alpha / tests:
+        n += 1
+    return n
+
+
+def seeds_to_decide(sd: float, delta: float, alpha: float, tests: int, test: Test) -> int | None:
+    """Seeds after which a verdict other than "undecided" has 80 % power, whichever of two cases holds.
+
+    The cases: the true difference is `delta` (then better or worse is found), or it is 0 (then equivalence
+    is shown). The larger of the two numbers, at alpha / tests, and no fewer than the exact test can
+    ever reject with. A true difference strictly between may stay undecided for longer.
+    """
+    detect = seeds_to_detect(sd, delta, alpha / tests)
+    equal = seeds_to_show_equivalence(sd, delta, alpha / tests)
+    if detect is None or equal is None:
+        return None
+    return max(detect, equal, least_seeds(test, tests, alpha))
+
+
+def least_seeds(test: Test, tests: int, alpha: float) -> int:
+    """Fewest seeds with which `test` can reject at all: 2 for t."""
+    return 2 if test == "t" else seeds_to_reject(tests, alpha)
+
+
+def minimum_detectable_effect(n: int, alpha: float = 0.05, power: float = WANTED) -> float:
+    """True difference, in standard deviations, that n seeds find with this power (paired t); infinity for n < 2."""
+    if n < 2:
+        return math.inf
+    upper = 1.0
+    while power_of_t(n, upper, alpha) < power:
+        upper *= 2
+    return float(optimize.brentq(lambda effect: power_of_t(n, effect, alpha) - power, 0.0, upper))
+
+
+def _fewest(enough: Callable[[int], bool]) -> int | None:
+    high = 2
+    while not enough(high):
+        high *= 2
+        if high > MOST:
+            return None
+    low = high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return max(high, 2)
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What a study can and cannot decide, known before its first run.
+
+    Attributes:
+        tests: tests corrected together, m (comparisons in one family).
+        families: how many such families.
+        seeds: planned n.
+        smallest_p: smallest two-sided p of one test with n seeds; 0 for the t test.
+        can_decide: whether any Holm rejection is possible in a full study.
+        minimum_seeds: fewest seeds with which one would be.
+        detectable: difference in standard deviations found with 80 % power at alpha / m (paired t).
+        detectable_uncorrected: the same at alpha.
+    """
+
+    tests: int
+    families: int
+    seeds: int
+    test: Test
+    alpha: float
+    delta: float
+    family: str
+    smallest_p: float
+    can_decide: bool
+    minimum_seeds: int
+    detectable: float
+    detectable_uncorrected: float
+
+    def summary(self) -> str:
+        """The same in sentences."""
+        if not self.tests:
+            return "The plan has no strategy besides random: nothing is tested."
+        per = "one family" if self.families == 1 else f"each of {self.families} families"
+        lines = [f"{self.tests} tests in {per} ({self.family}), Holm, alpha {self.alpha:g}, n = {self.seeds} seeds, {self.test} test."]
+        if self.test != "t":
+            lines.append(
+                f"Smallest reachable p: {self.smallest_p:.3g} a test; a first rejection needs {self.alpha / self.tests:.3g} or less."
+            )
+        if not self.can_decide:
+            lines.append(f"This plan can never call a strategy better or worse: it needs at least {self.minimum_seeds} seeds.")
+        if math.isfinite(self.detectable):
+            lines.append(
+                f"Detectable with 80 % power: a difference of {self.detectable:.2f} standard deviations of the paired difference "
+                f"({self.detectable_uncorrected:.2f} if it were the only test)."
+            )
+        return "\n".join(lines)
+
+
+def plan_summary(study: Study) -> PlanSummary:
+    """Tests, reachable p and detectable effect of a study as planned."""
+    plan, n = study.plan, len(study.seeds)
+    strategies = sum(s.id != BASELINE for s in study.strategies)
+    together = plan.family == "strategies x protocols"
+    m = strategies * (len(study.protocols) if together else 1)
+    least = least_seeds(plan.test, max(m, 1), plan.alpha)
+    return PlanSummary(
+        tests=m,
+        families=1 if together else len(study.protocols),
+        seeds=n,
+        test=plan.test,
+        alpha=plan.alpha,
+        delta=plan.delta,
+        family=plan.family,
+        smallest_p=0.0 if plan.test == "t" else smallest_p(n),
+        can_decide=m > 0 and n >= least,
+        minimum_seeds=least,
+        detectable=minimum_detectable_effect(n, plan.alpha / max(m, 1)),
+        detectable_uncorrected=minimum_detectable_effect(n, plan.alpha),
+    )

@@ -1,0 +1,194 @@
+"""The primary analysis of a study, as its plan fixed it: who is better than random, worse, equivalent, or undecided.
+
+Endpoint: paired difference to the baseline in area under the budget curve. Two kinds of claim are made,
+"differs from random" and "is within the margin of random", each with family-wise error at most alpha
+(Holm over the same family). If both hold, the difference is reported, flagged negligible. Planned
+comparisons without data stay in the family with p = 1: a missing run never makes the others look better.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis import tables, wording
+from analysis.answers import Answer, Verdict
+from analysis.equivalence import tost
+from analysis.intervals import t_interval
+from analysis.load import Curves, Missing
+from analysis.pairing import Paired, paired_endpoints
+from analysis.power import least_seeds, seeds_to_decide
+from analysis.significance import holm, run_test
+from protocol.spec import Plan
+
+SCHEMA = "beatrandom/comparison/1"
+SIMULATION_SEED = 1912
+"""Of the Monte Carlo sign flips beyond 16 seeds, unless a generator is given."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All verdicts of a study with what they rest on.
+
+    Attributes:
+        verdicts: in the study's order, protocol by protocol.
+        tests: tests corrected together, per family.
+        least_seeds: fewest seeds with which one test of the family can reject.
+        planned, complete: runs.
+        missing: runs that are not analysed, with reasons.
+        unmatched: complete runs without a partner of the same seed, as sentences.
+    """
+
+    study: str
+    baseline: str
+    plan: Plan
+    exploratory: bool
+    verdicts: tuple[Verdict, ...]
+    tests: int
+    least_seeds: int
+    planned: int
+    complete: int
+    missing: tuple[Missing, ...]
+    unmatched: tuple[str, ...]
+    metrics: dict[str, str]
+    notes: tuple[str, ...] = ()
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row per verdict, a column per field, unrounded."""
+        return pd.DataFrame([asdict(v) for v in self.verdicts], columns=[f.name for f in fields(Verdict)])
+
+    def to_markdown(self) -> str:
+        """A table for README files and issues."""
+        return tables.markdown(self.verdicts)
+
+    def to_latex(self) -> str:
+        """A booktabs table."""
+        return tables.latex(self.verdicts)
+
+    def to_json(self) -> str:
+        """Everything, unrounded; NaN becomes null."""
+        body: dict[str, Any] = {
+            "schema": SCHEMA,
+            "study": self.study,
+            "baseline": self.baseline,
+            "exploratory": self.exploratory,
+            "plan": self.plan.model_dump(mode="json"),
+            "tests": self.tests,
+            "least_seeds": self.least_seeds,
+            "metrics": self.metrics,
+            "runs": {"planned": self.planned, "complete": self.complete, "missing": [str(m) for m in self.missing]},
+            "unmatched": list(self.unmatched),
+            "notes": list(self.notes),
+            "verdicts": [{k: _jsonable(v) for k, v in asdict(v).items()} for v in self.verdicts],
+        }
+        return json.dumps(body, indent=2, allow_nan=False, ensure_ascii=False)
+
+    def headline(self) -> str:
+        """How many comparisons had which answer, in one sentence."""
+        return wording.headline(self)
+
+    def summary(self) -> str:
+        """The answer, how it was reached and what is missing, in sentences."""
+        return wording.summary(self)
+
+
+def compare(curves: Curves, rng: np.random.Generator | None = None) -> Comparison:
+    """The verdict on every planned strategy under every protocol.
+
+    Args:
+        rng: for Monte Carlo sign flips with more than 16 seeds; by default a fixed seed, so that the same
+            curves give the same figures.
+    """
+    generator = np.random.default_rng(SIMULATION_SEED) if rng is None else rng
+    paired = paired_endpoints(curves)
+    families = _families(paired, curves.plan)
+    verdicts: dict[tuple[str, str], Verdict] = {}
+    for family in families:
+        for verdict in _judge(family, curves, generator):
+            verdicts[verdict.protocol, verdict.strategy] = verdict
+    tests = max((len(f) for f in families), default=0)
+    return Comparison(
+        study=curves.study,
+        baseline=curves.baseline,
+        plan=curves.plan,
+        exploratory=curves.exploratory,
+        verdicts=tuple(verdicts[p.protocol, p.strategy] for p in paired),
+        tests=tests,
+        least_seeds=least_seeds(curves.plan.test, max(tests, 1), curves.plan.alpha),
+        planned=len(curves.planned),
+        complete=curves.complete,
+        missing=curves.missing,
+        unmatched=tuple(_unmatched(p, curves) for p in paired if p.unmatched),
+        metrics=dict(curves.metrics),
+        notes=curves.notes,
+    )
+
+
+def _families(paired: Sequence[Paired], plan: Plan) -> list[list[Paired]]:
+    if plan.family == "strategies x protocols":
+        return [list(paired)] if paired else []
+    return [[p for p in paired if p.protocol == name] for name in dict.fromkeys(p.protocol for p in paired)]
+
+
+def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Verdict]:
+    plan = curves.plan
+    results = [run_test(plan.test, p.differences, rng) for p in family]
+    equal = [tost(p.differences, plan.delta).p for p in family]
+    adjusted, equal_adjusted = holm([r.p for r in results], plan.alpha), holm(equal, plan.alpha)
+    verdicts = []
+    for pair, result, p, q, q_raw in zip(family, results, adjusted, equal_adjusted, equal, strict=True):
+        spread = t_interval(pair.differences)
+        answer = _answer(spread.mean, float(p), float(q), plan.alpha)
+        inside = spread.low > -plan.delta and spread.high < plan.delta
+        verdicts.append(
+            Verdict(
+                protocol=pair.protocol,
+                strategy=pair.strategy,
+                answer=answer,
+                negligible=answer in ("better", "worse") and inside,
+                n=spread.n,
+                n_planned=sum((k.protocol, k.strategy) == (pair.protocol, pair.strategy) for k in curves.planned),
+                value=_mean(pair.strategy_values),
+                baseline_value=_mean(pair.baseline_values),
+                difference=spread.mean,
+                low=spread.low,
+                high=spread.high,
+                sd=spread.sd,
+                p=result.p,
+                p_error=result.standard_error,
+                p_adjusted=float(p),
+                p_equivalence=q_raw,
+                p_equivalence_adjusted=float(q),
+                smallest_p=result.smallest_p,
+                seeds_to_decide=seeds_to_decide(spread.sd, plan.delta, plan.alpha, len(family), plan.test) if spread.n > 1 else None,
+                test=plan.test,
+            )
+        )
+    return verdicts
+
+
+def _answer(difference: float, p: float, p_equivalence: float, alpha: float) -> Answer:
+    if p <= alpha and difference != 0:
+        return "better" if difference > 0 else "worse"
+    return "equivalent" if p_equivalence <= alpha else "undecided"
+
+
+def _unmatched(pair: Paired, curves: Curves) -> str:
+    seeds = ", ".join(map(str, pair.unmatched))
+    return (
+        f"{pair.protocol}/{pair.strategy}: seed {seeds} has no partner among the complete runs of {curves.baseline}, or the other way round"
+    )
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _jsonable(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

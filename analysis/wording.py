@@ -1,0 +1,109 @@
+"""Verdicts in sentences. "Not significant" is never put as "no difference": undecided means that the data cannot tell."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from analysis import tables
+from analysis.answers import Verdict
+
+if TYPE_CHECKING:  # verdict words itself through this module
+    from analysis.verdict import Comparison
+
+TESTS: Final = {
+    "sign-flip": "two-sided exact sign-flip test",
+    "t": "two-sided paired t test",
+    "wilcoxon": "two-sided Wilcoxon signed-rank test",
+}
+SHOWN: Final = 10
+"""Missing runs that are listed one by one."""
+
+
+def summary(comparison: Comparison) -> str:
+    """Headline, a sentence per verdict, method, runs."""
+    parts = [headline(comparison), ""]
+    parts += [f"- {v.protocol}: {sentence(v, comparison)}" for v in comparison.verdicts]
+    parts += ["", method(comparison), runs(comparison)]
+    return "\n".join(parts)
+
+
+def headline(comparison: Comparison) -> str:
+    """How many comparisons had which answer."""
+    if not comparison.verdicts:
+        return f"Nothing was compared: {comparison.baseline} is the only strategy."
+    count = Counter(v.answer for v in comparison.verdicts)
+    total = len(comparison.verdicts)
+    beat = f"In {count['better'] or 'none'} of {total} comparison{'s' * (total > 1)} the strategy beats {comparison.baseline}"
+    return f"{beat}; in {count['worse']} it is worse, in {count['equivalent']} equivalent, in {count['undecided']} undecided."
+
+
+def sentence(v: Verdict, comparison: Comparison) -> str:
+    """One verdict, with the numbers it rests on."""
+    plan, baseline = comparison.plan, comparison.baseline
+    if not v.n:
+        return f"{v.strategy} is undecided: no seed is complete for both it and {baseline}."
+    difference = f"difference {tables.signed(v.difference)}, 95 % interval {tables.interval(v)}, n = {tables.seeds(v)}"
+    numbers = f"({difference}, adjusted p {tables.p_value(v.p_adjusted)})"
+    if v.answer in ("better", "worse"):
+        verb = "beats" if v.answer == "better" else "loses to"
+        within = f"; the difference is negligible, within ±{plan.delta:g}" if v.negligible else ""
+        return f"{v.strategy} {verb} {baseline} {numbers}{within}."
+    if v.answer == "equivalent":
+        q = f"adjusted p of equivalence {tables.p_value(v.p_equivalence_adjusted)}"
+        return f"{v.strategy} is equivalent to {baseline} within ±{plan.delta:g} ({difference}, {q})."
+    return f"{v.strategy} is undecided {numbers}{_what_would_decide(v, comparison)}."
+
+
+def _what_would_decide(v: Verdict, comparison: Comparison) -> str:
+    if v.n < comparison.least_seeds:
+        never = f"; with {v.n} seed{'s' * (v.n > 1)} this test can never reject, it needs {comparison.least_seeds}"
+    else:
+        never = ""
+    if v.seeds_to_decide is not None and v.seeds_to_decide > v.n:
+        return f"{never}; about {v.seeds_to_decide} seeds would decide it"
+    if v.seeds_to_decide is not None:
+        return f"{never}; the true difference seems to lie near the margin, where more seeds help slowly"
+    return never
+
+
+def method(comparison: Comparison) -> str:
+    """Endpoint, test, family, correction, margin and what the numbers mean."""
+    plan = comparison.plan
+    ns = [v.n for v in comparison.verdicts]
+    family = "all strategies and protocols together" if plan.family == "strategies x protocols" else "the strategies of each protocol"
+    label = "Exploratory: no plan was fixed before the first run. " if comparison.exploratory else "As planned before the first run. "
+    reach = ""
+    if plan.test != "t" and ns:
+        smallest = sorted({v.smallest_p for v in comparison.verdicts})
+        reach = f" Smallest reachable p: {' to '.join(f'{p:.3g}' for p in (smallest[0], smallest[-1])[: len(smallest)])} a test, before correction."
+    return (
+        f"{label}Endpoint: difference to {comparison.baseline} in area under the budget curve, paired by seed"
+        f" (n = {_range(ns)}). Test: {_test_name(comparison)}; Holm over a family of {comparison.tests} ({family}),"
+        f" alpha {plan.alpha:g}.{reach} Equivalence: two one-sided t tests within ±{plan.delta:g}, Holm over the same family;"
+        f" wrong claims of a difference and wrong claims of equivalence each have family-wise error at most {plan.alpha:g}."
+        f" Intervals: t, 95 %, each for itself. Seeds to decide: 80 % power to find a true difference of {plan.delta:g}, and to show"
+        f" equivalence if it is 0, at alpha / {max(comparison.tests, 1)}, with the estimated spread."
+    )
+
+
+def _test_name(comparison: Comparison) -> str:
+    if comparison.plan.test == "sign-flip" and any(v.p_error for v in comparison.verdicts):
+        worst = max(v.p_error for v in comparison.verdicts)
+        return f"two-sided sign-flip test (exact up to 16 seeds, beyond by simulation, standard error of p at most {worst:.2g})"
+    return TESTS[comparison.plan.test]
+
+
+def runs(comparison: Comparison) -> str:
+    """How many runs are in, and which are not."""
+    lines = [f"Runs: {comparison.complete} of {comparison.planned} planned are complete and analysed."]
+    lines += [f"- left out: {m}" for m in comparison.missing[:SHOWN]]
+    if len(comparison.missing) > SHOWN:
+        lines.append(f"- and {len(comparison.missing) - SHOWN} more")
+    lines += [f"- unpaired: {u}" for u in comparison.unmatched]
+    lines += [f"- note: {n}" for n in comparison.notes]
+    return "\n".join(lines)
+
+
+def _range(ns: list[int]) -> str:
+    return "0" if not ns else str(min(ns)) if min(ns) == max(ns) else f"{min(ns)} to {max(ns)}"
