@@ -1,0 +1,63 @@
+"""Data sets by name: images for everybody, labels for the oracle, content checked against the card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.spec import Data
+from runners.datasets import cifar, cifar_jpeg, digits, idx, own
+from runners.datasets.base import Images, Labels
+from runners.datasets.cards import CARDS, Card
+from runners.datasets.places import Place
+
+__all__ = ["CARDS", "Card", "Images", "Labels", "load"]
+
+_LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
+    "digits": digits.load,
+    "fashion-mnist": idx.load,
+    "mnist": idx.load,
+    "cifar10": cifar.load10,
+    "cifar100": cifar.load100,
+    "cifar10-jpeg": cifar_jpeg.load,
+    "npz": own.load_npz,
+    "folder": own.load_folder,
+}
+_OWN: Final = frozenset({"npz", "folder"})
+
+
+def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
+    """Images and labels of the data set that the protocol names.
+
+    Args:
+        data: name, own path and expected digest.
+        root: where files lie; None: the environment's BEATRANDOM_DATA.
+
+    Raises:
+        InputError: unknown name, missing, damaged or unexpected files, or content other than the digest says.
+    """
+    if data.name not in _LOADERS:
+        raise InputError(unknown_name("data.name", data.name, list(_LOADERS)))
+    if data.path is not None and data.name not in _OWN:
+        raise InputError(
+            Fault("data.path", f"none: {data.name} is looked for under --data-root", repr(data.path), "use name 'npz' or 'folder'")
+        )
+    card = CARDS[data.name]
+    images, labels = _LOADERS[data.name](card, Place.of(root, data.path))
+    _check_digest(images.digest, data, card)
+    return images, labels
+
+
+def _check_digest(found: str, data: Data, card: Card) -> None:
+    where = f"data set {data.name}: content digest"
+    if twin := next((other for other in CARDS.values() if other.digest == found and other is not card), None):
+        raise InputError(Fault(where, card.what, f"the images of {twin.name}", f"use data set {twin.name!r} or another --data-root"))
+    faults = [
+        Fault(f"{where} ({source})", expected, found, "the files were changed or are another version; get the original")
+        for source, expected in (("the data set's card", card.digest), ("the protocol's data.digest", data.digest))
+        if expected is not None and expected != found
+    ]
+    if faults:
+        raise InputError(faults)

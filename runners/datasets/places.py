@@ -1,0 +1,104 @@
+"""Where files are looked for, and the error that says so when they are not there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import Fault, InputError
+from runners.datasets.cards import Card
+
+DATA_VARIABLE = "BEATRANDOM_DATA"
+CACHE_VARIABLE = "BEATRANDOM_CACHE"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to look: the data root (None: none given) and the protocol's own path."""
+
+    root: Path | None
+    path: str | None
+
+    @classmethod
+    def of(cls, root: Path | None, path: str | None) -> Place:
+        """The root given, else the environment's."""
+        given = os.environ.get(DATA_VARIABLE)
+        return cls(root if root is not None else Path(given) if given else None, path)
+
+    def own(self, card: Card) -> Path:
+        """The user's own file or folder. Raises InputError if it is not named or not there."""
+        where = f"data set {card.name}: data.path"
+        if self.path is None:
+            raise InputError(Fault(where, card.files[0], "nothing", card.origin))
+        path = (self.root or Path()) / self.path
+        if not path.exists():
+            raise InputError(Fault(where, "a file or folder that exists", f"nothing at {path}", "relative paths start at --data-root"))
+        return path
+
+    def first(self, card: Card, candidates: Iterable[tuple[str, ...]], folders: Iterable[str]) -> list[Path]:
+        """The files of the first layout that is there whole, in order.
+
+        Args:
+            candidates: layouts, each a tuple of file names that belong together.
+            folders: folders under the root where a layout may lie.
+
+        Raises:
+            InputError: no layout is there; says everything that was looked for and where to get it.
+        """
+        tried = [(folder, names) for folder in folders for names in candidates]
+        if self.root is not None:
+            for folder, names in tried:
+                paths = [self.root / folder / name for name in names]
+                if all(path.is_file() for path in paths):
+                    return paths
+        raise InputError(self._missing(card, tried))
+
+    def _missing(self, card: Card, tried: list[tuple[str, tuple[str, ...]]]) -> Fault:
+        fix = f"get it from {card.origin}; then give its place with --data-root or {DATA_VARIABLE}"
+        looked = "\n            ".join(card.files)
+        if self.root is None:
+            return Fault(f"data set {card.name}", f"a data root with\n            {looked}", "no --data-root", fix)
+        if not self.root.is_dir():
+            return Fault(f"data set {card.name}", f"a data root with\n            {looked}", f"no folder {self.root}", fix)
+        there = sorted({str(Path(f) / n) for f, names in tried for n in names if (self.root / f / n).is_file()})
+        found = f"under {self.root}: " + (f"only {', '.join(there)}" if there else "none of them")
+        return Fault(f"data set {card.name}", looked, found, fix)
+
+
+def cache_folder() -> Path:
+    """Where decoded data may be kept: BEATRANDOM_CACHE, else ~/.cache/beatrandom."""
+    given = os.environ.get(CACHE_VARIABLE)
+    return Path(given) if given else Path.home() / ".cache" / "beatrandom"
+
+
+def readable(path: Path, read: Callable[[], Any], what: str) -> Any:
+    """`read()`, or InputError that says the file is not `what`.
+
+    A damaged file makes its decoder raise nearly anything (OSError, EOFError, zlib.error, BadZipFile,
+    ValueError, KeyError, MemoryError …), so everything but our own errors is caught.
+    """
+    try:
+        return read()
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(
+            Fault(str(path), what, f"{type(error).__name__}: {error}", "the file is damaged or something else; get it again")
+        ) from None
+
+
+def npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """All arrays of an .npz, without unpickling. Raises InputError."""
+
+    def read() -> dict[str, NDArray[Any]]:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in file.files}
+
+    arrays: dict[str, NDArray[Any]] = readable(path, read, "an .npz of plain arrays")
+    return arrays

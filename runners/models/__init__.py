@@ -1,0 +1,59 @@
+"""Networks by name, always with the same weights for the same seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import nn
+
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.spec import Model
+from runners.datasets.base import Images
+from runners.models import small_cnn
+from runners.models.net import Net, weights_digest
+
+__all__ = ["MODELS", "Net", "build", "weights_digest"]
+
+Body = Callable[[Model, Images], tuple[nn.Module, int]]
+
+
+def build(model: Model, images: Images, seed: int) -> Net:
+    """The network, on the CPU, with initial weights that depend on nothing but the arguments.
+
+    Args:
+        model: name, width, dropout.
+        images: give channels, sides and the number of classes.
+        seed: of the run's model stream; the global generators are left as they were.
+
+    Raises:
+        InputError: unknown name, or a width the network cannot have.
+    """
+    if model.name not in MODELS:
+        raise InputError(unknown_name("model.name", model.name, list(MODELS)))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would seed the accelerators, too
+        body, size = MODELS[model.name](model, images)
+        return Net(body, size, len(images.classes), model.dropout)
+
+
+def _small_cnn(model: Model, images: Images) -> tuple[nn.Module, int]:
+    return small_cnn.body(images.channels, min(images.height, images.width), model.width or 16)
+
+
+def _resnet18(model: Model, images: Images) -> tuple[nn.Module, int]:
+    from torchvision.models import resnet18  # slow to import, so only where it is used
+
+    if model.width not in (None, 64):
+        raise InputError(Fault("model.width", "64 or none: resnet18 has one width", str(model.width), "remove it, or use small-cnn"))
+    net = resnet18(weights=None)
+    net.conv1 = nn.Conv2d(images.channels, 64, 3, padding=1, bias=False)  # the CIFAR stem: small images are not shrunk at once
+    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision initialises its own
+    net.maxpool = nn.Identity()
+    net.fc = nn.Identity()
+    return net, 512
+
+
+MODELS: Final[dict[str, Body]] = {"small-cnn": _small_cnn, "resnet18": _resnet18}
+"""Bodies by name: (model, images) → (module, embedding size)."""
