@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from protocol.canonical import array_digest, canonical_json, sha256
 from protocol.errors import Fault, RecordError
-from protocol.events import Event, LabelsEvent, RoundEvent, RunEvent
+from protocol.events import AnyEvent, Event, LabelsEvent, RoundEvent, RunEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.record import Record, read
 from protocol.spec import Protocol, StrategySpec, Study
@@ -129,7 +129,7 @@ class RunEvidence:
     shelf: SplitShelf
     _predictions: dict[int, NDArray[np.int64] | Fault] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def path(self) -> str:
         """The record's file, relative to the study folder."""
         return str(self.folder.events.relative_to(self.root))
@@ -140,10 +140,13 @@ class RunEvidence:
 
     def of(self, kind: type[E]) -> list[tuple[str, E]]:
         """(file:line, event) of all events of one kind, in order."""
+        return [(where, event) for where, event in self._numbered if isinstance(event, kind)]
+
+    @cached_property
+    def _numbered(self) -> list[tuple[str, AnyEvent]]:
         if self.record is None:
             return []
-        pairs = zip(self.record.lines, self.record.events, strict=True)
-        return [(f"{self.path}:{line}", event) for line, event in pairs if isinstance(event, kind)]
+        return [(f"{self.path}:{line}", event) for line, event in zip(self.record.lines, self.record.events, strict=True)]
 
     @cached_property
     def split(self) -> SplitEvidence:

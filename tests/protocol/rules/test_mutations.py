@@ -1,0 +1,368 @@
+"""Take a valid study, break exactly one thing: exactly the rules that must fire do.
+
+Lines of a record: 0 run, 1 validation, 2 initial, 3 round, 4 query, 5 round, 6 query, 7 round, 8 seal.
+Every forger mends the hash chain unless the case says otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from study_builder import IMAGES, lines, make_labels, rewrite
+
+from protocol.canonical import array_digest
+from protocol.events import FailureEvent
+from protocol.folders import predictions_digest, write_arrays
+from protocol.reading import parse
+from protocol.rules import RULES, check_study
+from protocol.seeds import stream_seeds
+from protocol.spec import Protocol
+from protocol.splits import Split, make_split
+
+Lines = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is done, and the rules that are then broken and unverifiable."""
+
+    name: str
+    do: Callable[[Any], object]
+    broken: str
+    unverifiable: str = ""
+
+
+def edit(name: str, change: Callable[[Lines], object], broken: str, unverifiable: str = "", *, rechain: bool = True) -> Case:
+    return Case(name, lambda v: v.edit(change, rechain=rechain), broken, unverifiable)
+
+
+NEEDS_FILE = "CMP-03 QRY-01"
+NEEDS_RUN = " ".join(r.id for r in RULES.values() if r.needs == "run")
+
+
+def flip(digest: str) -> str:
+    return ("0" if digest[0] != "0" else "1") + digest[1:]
+
+
+def flip_at(event: dict[str, Any], key: str) -> None:
+    event[key] = flip(event[key])
+
+
+def split_of(events: Lines) -> Split:
+    """The split of a record, drawn again."""
+    return make_split(parse(Protocol, events[0]["protocol"], "p"), events[0]["replicate"], IMAGES, 0)
+
+
+def stranger(events: Lines) -> int:
+    """An image of the pool that the run never bought."""
+
+    return not_bought([events])
+
+
+def not_bought(records: list[Lines]) -> int:
+    bought = {i for events in records for e in events if e["event"] == "labels" for i in e["indices"]}
+    return int(next(i for i in split_of(records[0]).pool[::-1] if i not in bought))
+
+
+def both(events: Lines, round_: int, change: Callable[[list[int]], object]) -> None:
+    """Change a round's query and the purchase after it alike."""
+    change(events[round_]["query"])
+    events[round_ + 1]["indices"] = list(events[round_]["query"])
+
+
+def replace_first(value: Callable[[Lines], int], round_: int = 3) -> Callable[[Lines], None]:
+    def change(events: Lines) -> None:
+        new = value(events)
+        both(events, round_, lambda q: q.__setitem__(0, new))
+
+    return change
+
+
+def of_part(part: str) -> Callable[[Lines], int]:
+    def pick(events: Lines) -> int:
+
+        return int(getattr(split_of(events), part)[0])
+
+    return pick
+
+
+def overbuy(events: Lines) -> None:
+    new = stranger(events)
+    both(events, 5, lambda q: q.append(new))
+    events[6]["after"] += 1
+
+
+def swap_initial(events: Lines) -> None:
+    events[2]["indices"][0] = stranger(events)
+
+
+def other_predictions(victim: Any, *, digest: bool, metrics: bool) -> None:
+    predicted = np.zeros(40, np.int64)
+    write_arrays(victim.run.predictions(1), {"prediction": predicted})
+
+    def change(events: Lines) -> None:
+        if digest:
+            events[5]["predictions"] = predictions_digest(predicted)
+        if metrics:
+            events[5]["metrics"] = {"accuracy": 1.0}
+
+    victim.edit(change)
+
+
+def change_split(victim: Any, change: Callable[[dict[str, Any]], object], *, digest: bool) -> None:
+    """Change the split file of seed 0; with `digest` all three records that use it are forged to agree."""
+    old = victim.split
+    with np.load(old) as arrays:
+        content: dict[str, Any] = {key: arrays[key] for key in arrays}
+    change(content)
+    if not digest:
+        write_arrays(old, content)
+        return
+    new = array_digest(content["pool"], content["validation"], content["test"])
+    write_arrays(victim.folder.split(new), content)
+    for strategy in victim.study.strategies:
+
+        def forge(events: Lines) -> None:
+            events[0]["split"] = {
+                **{part: len(content[part]) for part in ("pool", "validation", "test")},
+                "digest": new,
+                "targets": array_digest(content["targets"]),
+            }
+
+        rewrite(victim.folder.run("small", strategy.id, 0).events, forge)
+
+
+def move(content: dict[str, Any], source: str, target: str, *, keep: bool) -> None:
+    """The last image of one part goes to another part too (or instead)."""
+    image = content[source][-1]
+    if not keep:
+        content[source] = content[source][:-1]
+    content[target] = np.sort(np.append(content[target], image))
+
+
+def forge_protocol(victim: Any, *, fingerprint: bool) -> None:
+    def change(events: Lines) -> None:
+
+        events[0]["protocol"]["regime"]["steps"] = 50
+        if fingerprint:
+            events[0]["fingerprint"] = parse(Protocol, events[0]["protocol"], "p").fingerprint
+
+    victim.edit(change)
+
+
+def failure(events: Lines) -> None:
+    events.insert(5, json.loads(FailureEvent(round=1, kind="OSError", message="full").model_dump_json()))
+
+
+def choose_all_starts(victim: Any) -> None:
+    """One hand-picked image, the same for every strategy of a seed, replaces the first of the start."""
+    for seed in victim.study.seeds:
+        paths = [victim.folder.run("small", s.id, seed).events for s in victim.study.strategies]
+        image = not_bought([lines(path) for path in paths])
+        for path in paths:
+            rewrite(path, lambda e, image=image: e[2]["indices"].__setitem__(0, image))
+
+
+def replan(victim: Any, **changes: Any) -> None:
+    table = json.loads(victim.folder.plan.read_bytes())
+    victim.folder.plan.write_text(json.dumps(table | changes))
+
+
+SPLIT_USERS = "SPL-03 SPL-04 SPL-06 BUD-04 SED-03 EVL-01"
+CASES = [
+    # completeness
+    Case("a run is missing", lambda v: shutil.rmtree(v.run.path), "CMP-01", f"{NEEDS_FILE} {NEEDS_RUN}"),
+    Case("only the record is missing", lambda v: v.run.events.unlink(), "CMP-01", f"{NEEDS_FILE} {NEEDS_RUN}"),
+    Case(
+        "a random run is missing",
+        lambda v: shutil.rmtree(v.folder.run("small", "random", 0).path),
+        "CMP-01 CMP-04",
+        f"{NEEDS_FILE} {NEEDS_RUN}",
+    ),
+    Case("no run at all", lambda v: shutil.rmtree(v.folder.records), "CMP-01 CMP-04", f"{NEEDS_FILE} {NEEDS_RUN}"),
+    Case("a further seed", lambda v: shutil.copytree(v.run.path, v.run.path.parent / "seed-7"), "CMP-02"),
+    Case("an attempt laid aside", lambda v: shutil.copytree(v.run.path, v.run.path / "old"), "CMP-02"),
+    Case("a further strategy", lambda v: shutil.copytree(v.run.path.parent, v.run.path.parent.parent / "best"), "CMP-02"),
+    edit("the seal is missing", lambda e: e.pop(), "CMP-03"),
+    edit("the tail is cut", lambda e: e.__delitem__(slice(5, None)), "CMP-03"),
+    Case("the last line is torn", lambda v: v.run.events.write_bytes(v.run.events.read_bytes()[:-3]), "CMP-03"),
+    Case("the file is empty", lambda v: v.run.events.write_bytes(b""), "CMP-03", NEEDS_RUN),
+    Case("random is unfinished", lambda v: rewrite(v.folder.run("small", "random", 1).events, lambda e: e.pop()), "CMP-03 CMP-04"),
+    edit("a seal over too few rounds", lambda e: e[8].update(rounds=2), "CMP-03"),
+    edit("a failed attempt", failure, "CMP-05"),
+    # protocols
+    Case("the recorded protocol is altered", lambda v: forge_protocol(v, fingerprint=False), "PRO-01"),
+    Case("another protocol was run", lambda v: forge_protocol(v, fingerprint=True), "PRO-02"),
+    edit("the fingerprint is altered", lambda e: flip_at(e[0], "fingerprint"), "PRO-01 PRO-02"),
+    edit("names in the recorded protocol differ", lambda e: e[0]["protocol"].update(title="x", source="y"), ""),
+    edit("the strategy got arguments", lambda e: e[0]["strategy"]["args"].update(k=3), "PRO-03"),
+    edit("another strategy was run", lambda e: e[0]["strategy"].update(name="last"), "PRO-03"),
+    edit("another replicate was run", lambda e: e[0].update(replicate=1), "PRO-03"),
+    edit("another study planned it", lambda e: flip_at(e[0], "study"), "PRO-03"),
+    edit("no study planned it", lambda e: e[0].update(study=""), "", "PRO-03"),
+    Case("the plan was changed after the runs", lambda v: replan(v, plan={"delta": 0.2}), "PRO-03"),
+    Case("seeds were dropped from the plan", lambda v: replan(v, seeds=[0]), "CMP-02 PRO-03"),
+    Case(
+        "a run was copied from another seed",
+        lambda v: (shutil.rmtree(v.run.path), shutil.copytree(v.folder.run("small", "first", 1).path, v.run.path)),
+        "PRO-03 SPL-02 SPL-06 SED-01 SED-02 SED-03 TRN-03",
+    ),
+    # splits
+    Case("the split file is missing", lambda v: v.split.unlink(), "", f"SPL-01 {SPLIT_USERS}"),
+    Case("the split file is garbage", lambda v: v.split.write_bytes(b"PK\x03\x04 no"), "", f"SPL-01 {SPLIT_USERS}"),
+    Case(
+        "the split file is altered",
+        lambda v: change_split(v, lambda c: move(c, "test", "pool", keep=False), digest=False),
+        "SPL-01",
+        SPLIT_USERS,
+    ),
+    Case(
+        "test labels are altered",
+        lambda v: change_split(v, lambda c: c.update(targets=(c["targets"] + 1) % 3), digest=False),
+        "SPL-01",
+        SPLIT_USERS,
+    ),
+    Case(
+        "the split file has another key",
+        lambda v: change_split(v, lambda c: c.update(poool=c.pop("pool")), digest=False),
+        "",
+        f"SPL-01 {SPLIT_USERS}",
+    ),
+    Case(
+        "the split file holds fractions",
+        lambda v: change_split(v, lambda c: c.update(pool=c["pool"] + 0.5), digest=False),
+        "",
+        f"SPL-01 {SPLIT_USERS}",
+    ),
+    edit("sizes differ from the split file's", lambda e: e[0]["split"].update(pool=200), "SPL-01"),
+    edit("a split digest is altered", lambda e: flip_at(e[0]["split"], "digest"), "SPL-02", f"SPL-01 {SPLIT_USERS}"),
+    edit("a split digest leads elsewhere", lambda e: e[0]["split"].update(digest="../../../etc/passwd"), "SPL-01 SPL-02", SPLIT_USERS),
+    edit("the digest of the test labels is altered", lambda e: flip_at(e[0]["split"], "targets"), "SPL-01", SPLIT_USERS),
+    Case(
+        "a test image is in the pool",
+        lambda v: change_split(v, lambda c: move(c, "test", "pool", keep=True), digest=True),
+        "SPL-03 SPL-06 SED-03",
+    ),
+    Case(
+        "a validation image is in the pool",
+        lambda v: change_split(v, lambda c: move(c, "validation", "pool", keep=True), digest=True),
+        "SPL-03 SPL-06 SED-03",
+    ),
+    Case(
+        "the validation set is larger",
+        lambda v: change_split(v, lambda c: move(c, "pool", "validation", keep=False), digest=True),
+        "SPL-04 SPL-06 SED-03 BUD-04",
+    ),
+    Case(
+        "a test image was exchanged",
+        lambda v: change_split(v, exchange_test_image, digest=True),
+        "SPL-06 SED-03 EVL-01",
+    ),
+    edit("other data under the same name", lambda e: flip_at(e[0]["data"], "digest"), "SPL-05"),
+    # budgets
+    edit("one label more than the budget", overbuy, "BUD-01"),
+    edit("costs do not add up", lambda e: e[4].update(after=23), "BUD-02"),
+    edit("the round says another budget", lambda e: e[5].update(budget=23), "BUD-02"),
+    edit("the round says another number", lambda e: e[5].update(round=4), "BUD-02", "EVL-01 EVL-02"),
+    edit("the round says fewer labels", lambda e: e[5].update(training_labels=15), "BUD-02"),
+    edit("a query is called initial", lambda e: e[4].update(purpose="initial"), "BUD-02 SED-03"),
+    edit(
+        "a finished run with too few rounds", lambda e: (e.__delitem__(slice(6, 8)), e[5].update(query=[]), e[6].update(rounds=2)), "BUD-02"
+    ),
+    edit("one label is bought twice in a query", lambda e: both(e, 3, lambda q: q.__setitem__(0, q[1])), "BUD-03"),
+    edit("one label is bought in two queries", replace_first(lambda e: int(e[4]["indices"][0]), 5), "BUD-03"),
+    edit("a test image is bought", replace_first(of_part("test")), "BUD-04"),
+    edit("a validation image is bought for training", replace_first(of_part("validation")), "BUD-04"),
+    edit("a negative index is bought", replace_first(lambda e: -1), "BUD-04"),
+    edit("an index beyond all integers is bought", replace_first(lambda e: 10**300), "BUD-04"),
+    edit("validation labels from the pool", lambda e: e[1]["indices"].__setitem__(0, stranger(e)), "BUD-04"),
+    edit("validation labels are not charged", lambda e: e[1].update(after=0), "BUD-02 BUD-05"),
+    edit("validation labels are not bought", lambda e: e.pop(1), "BUD-02 BUD-05"),
+    edit("validation labels are bought twice", lambda e: e.insert(2, dict(e[1])), "BUD-01 BUD-02 BUD-03 BUD-05"),
+    edit("fewer validation labels are bought", lambda e: e[1]["indices"].pop(), "BUD-02 BUD-05"),
+    edit("validation labels are bought late", lambda e: e.insert(3, e.pop(1)), "BUD-02 BUD-05"),
+    # queries
+    edit("a metric is edited, the chain is not", lambda e: e[3].update(steps=6), "QRY-01", rechain=False),
+    edit("a line is removed, the chain is not", lambda e: e.pop(4), "QRY-01 QRY-02 QRY-03 BUD-02", rechain=False),
+    edit("lines are exchanged, the chain is not", lambda e: e.insert(5, e.pop(4)), "QRY-01 QRY-02 QRY-03", rechain=False),
+    edit("a line is unknown", lambda e: e.insert(5, {"event": "gift"}), "QRY-01"),
+    edit("another label than the one asked for", lambda e: e[4]["indices"].__setitem__(0, stranger(e)), "QRY-02"),
+    edit("the labels asked for in another order", lambda e: e[4]["indices"].reverse(), "QRY-02"),
+    edit("the query was changed after the purchase", lambda e: e[3]["query"].__setitem__(0, stranger(e)), "QRY-02"),
+    edit("the purchase is missing", lambda e: e.pop(4), "QRY-02 QRY-03 BUD-02"),
+    edit("the last round asks for more", lambda e: e[7]["query"].append(stranger(e)), "QRY-02"),
+    edit("labels are bought after the round", lambda e: e.insert(5, e.pop(4)), "QRY-02 QRY-03"),
+    # seeds
+    edit("a seed is chosen by hand", lambda e: e[0]["seeds"].update(query=42), "SED-01"),
+    edit("a stream is missing", lambda e: e[0]["seeds"].pop("model"), "SED-01"),
+    edit("seeds of another replicate", lambda e: e[0].update(seeds=dict(stream_seeds(0, 1))), "SED-01"),
+    edit("the initial set is chosen by hand", swap_initial, "SED-02 SED-03"),
+    Case("everybody's initial set is chosen by hand", choose_all_starts, "SED-03"),
+    # evaluation
+    edit("a metric is edited", lambda e: e[7]["metrics"].update(accuracy=0.95), "EVL-01"),
+    edit("a metric is edited a little", lambda e: e[7]["metrics"].update(accuracy=e[7]["metrics"]["accuracy"] + 1e-6), "EVL-01"),
+    edit("a secondary metric is edited", lambda e: e[7]["metrics"].update(balanced_accuracy=0.95), "EVL-01"),
+    edit("a metric nobody can compute", lambda e: e[7]["metrics"].update(quality=0.5), "", "EVL-01"),
+    edit("the protocol's metric is missing", lambda e: e[7]["metrics"].pop("accuracy"), "EVL-03"),
+    edit("a metric out of range", lambda e: e[7]["metrics"].update(accuracy=95.0), "EVL-01 EVL-03"),
+    edit("the predictions digest is altered", lambda e: flip_at(e[5], "predictions"), "EVL-02"),
+    Case("predictions are exchanged", lambda v: other_predictions(v, digest=False, metrics=False), "EVL-01 EVL-02"),
+    Case("predictions and digest are exchanged", lambda v: other_predictions(v, digest=True, metrics=False), "EVL-01"),
+    Case("predictions are exchanged for perfect metrics", lambda v: other_predictions(v, digest=True, metrics=True), "EVL-01"),
+    Case("predictions are missing", lambda v: v.run.predictions(2).unlink(), "", "EVL-01 EVL-02"),
+    Case("predictions are garbage", lambda v: v.run.predictions(2).write_bytes(b"\x00" * 99), "", "EVL-01 EVL-02"),
+    Case("one prediction is missing", lambda v: shorten(v), "EVL-01 EVL-02"),
+    # training
+    edit("another recipe in one round", lambda e: flip_at(e[5], "recipe"), "TRN-01"),
+    edit("another recipe in all rounds", lambda e: [flip_at(e[k], "recipe") for k in (3, 5, 7)], "TRN-01"),
+    edit("no recipe", lambda e: e[5].update(recipe=""), "", "TRN-01"),
+    edit("weights kept from the round before", lambda e: flip_at(e[5], "initial_weights"), "TRN-02"),
+    edit("own lucky weights", lambda e: [flip_at(e[k], "initial_weights") for k in (3, 5, 7)], "TRN-03"),
+    edit("no weights", lambda e: e[5].update(initial_weights=""), "", "TRN-02"),
+    # an unreadable record is not a success
+    edit("a newer version wrote it", lambda e: e[0].update(schema_version=9, news=1), "", f"{NEEDS_FILE} {NEEDS_RUN}"),
+    Case("the record is a folder", lambda v: (v.run.events.unlink(), v.run.events.mkdir()), "", f"{NEEDS_FILE} {NEEDS_RUN}"),
+    Case("the record is noise", lambda v: v.run.events.write_bytes(b"\x80\x00\n" * 50), "CMP-03 QRY-01", NEEDS_RUN),
+]
+
+
+def exchange_test_image(content: dict[str, Any]) -> None:
+    """One test image for one of the pool that nobody bought; the labels are forged along."""
+    out, image = content["test"][-1], content["pool"][np.searchsorted(content["pool"], 80)]
+    content["test"] = np.sort(np.append(content["test"][:-1], image))
+    content["pool"] = np.sort(np.append(content["pool"][content["pool"] != image], out))
+    content["targets"] = make_labels()[content["test"]]
+
+
+def shorten(victim: Any) -> None:
+    with np.load(victim.run.predictions(2)) as arrays:
+        predicted = arrays["prediction"][:-1]
+    write_arrays(victim.run.predictions(2), {"prediction": predicted})
+
+
+def test_the_untouched_study_is_compliant(victim: Any) -> None:
+    result = check_study(victim.folder.path)
+    assert result.findings == ()
+    assert (result.exit_code, result.answer) == (0, "obeyed")
+    assert {(r.evaluated, r.planned) for r in result.results} == {(6, 6)}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda c: c.name.replace(" ", "-"))
+def test_exactly_the_rules_that_must_fire_do(victim: Any, case: Case) -> None:
+    case.do(victim)
+    result = check_study(victim.folder.path)
+    answers = {a: {r.rule.id for r in result.results if r.answer == a} for a in ("broken", "unverifiable")}
+    assert answers == {"broken": set(case.broken.split()), "unverifiable": set(case.unverifiable.split()) - set(case.broken.split())}
+    errors = {a: {i for i in ids if RULES[i].severity == "error"} for a, ids in answers.items()}
+    assert result.exit_code == (1 if errors["broken"] else 3 if errors["unverifiable"] else 0)
+    assert not [f for f in result.findings if "can read" in f.expected], "a rule stumbled over the evidence"
+
+
+def test_every_rule_is_broken_by_some_case() -> None:
+    assert {rule for case in CASES for rule in case.broken.split()} == set(RULES)

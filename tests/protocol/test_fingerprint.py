@@ -1,0 +1,155 @@
+"""Equal comparisons have equal fingerprints, whatever they are called; any other difference shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from study_builder import make_study, protocol_table, study_table
+
+from protocol.canonical import array_digest, canonical_json
+from protocol.reading import parse
+from protocol.spec import Protocol, Study
+
+NAMES_ONLY = {"name", "title", "source", "provenance"}
+
+
+def full_table() -> dict[str, Any]:
+    """A protocol with a value at every leaf."""
+    regime = {
+        "name": "augmented",
+        "method": "supervised",
+        "steps": 5,
+        "epochs": None,
+        "batch_size": 8,
+        "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.001, "schedule": "cosine"},
+        "augmentation": {"flip": True, "shift": 2, "rand_augment": {"ops": 2, "magnitude": 9.0}, "cutout": 3},
+        "label_smoothing": 0.1,
+        "selection": "best-validation",
+        "validate_every": 2,
+        "precision": "float32",
+    }
+    regime["optimizer"]["warmup_steps"] = 1
+    return {
+        "name": "full",
+        "title": "t",
+        "source": "s",
+        "provenance": {"budgets": "our choice: small"},
+        "task": "classification",
+        "data": {"name": "made-up", "path": "a", "digest": "d"},
+        "splits": {"test_size": 40, "validation_size": 6, "validation_counted": True, "initial": "random"},
+        "budgets": [16, 22, 30],
+        "model": {"name": "none", "width": 8, "dropout": 0.1},
+        "regime": regime,
+        "metric": "accuracy",
+        "root_seed": 0,
+    }
+
+
+ALTERNATIVES: dict[str, Any] = {
+    "task": None,  # one value only
+    "regime.method": None,
+    "splits.initial": "balanced",
+    "regime.optimizer.schedule": "constant",
+    "regime.selection": ("last", {"validate_every": None}),
+    "regime.optimizer.name": ("adam", {"momentum": 0.0, "nesterov": False}),
+    "regime.epochs": (2, {"steps": None}),
+    "regime.precision": "bfloat16",
+    "metric": "balanced_accuracy",
+}
+
+
+def leaves(table: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict) and key != "provenance":
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def other(value: Any) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int | float):
+        return value + 1 if isinstance(value, int) else value / 2
+    if isinstance(value, list):
+        return [*value[:-1], value[-1] + 1]
+    return {**value, "x": "y"} if isinstance(value, dict) else value + "x"
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    table = full_table()
+    *parents, last = path.split(".")
+    spot = table
+    for parent in parents:
+        spot = spot[parent]
+    alternative = ALTERNATIVES[path] if path in ALTERNATIVES else other(value)
+    alternative, along = alternative if isinstance(alternative, tuple) else (alternative, {})
+    spot[last] = alternative
+    spot.update(along)
+    return table
+
+
+def test_the_table_has_every_leaf_of_the_specification() -> None:
+    """A field added later must be added to `full_table`, or it would escape the walk below."""
+    assert parse(Protocol, full_table(), "p").model_dump(mode="json") == full_table()
+
+
+@pytest.mark.parametrize(("path", "value"), [leaf for leaf in leaves(full_table()) if ALTERNATIVES.get(leaf[0], 0) is not None])
+def test_every_leaf_but_names_changes_the_fingerprint(path: str, value: Any) -> None:
+    before = parse(Protocol, full_table(), "p").fingerprint
+    after = parse(Protocol, changed(path, value), "p").fingerprint
+    assert (after == before) == (path in NAMES_ONLY)
+
+
+def test_golden_fingerprints() -> None:
+    """A change here makes every existing record another comparison: raise the version tags instead."""
+    assert parse(Protocol, protocol_table(), "p").fingerprint == "eebf7b0c8e68829a5b30d93e2e62eff39e31fc54020a5a52e87efe788a380fe9"
+    assert make_study().fingerprint == "fc2ee468c2122409327fc504feb1ed8191a6d43efaf8ed8346fb236d28c90658"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seeds": [0, 2]},
+        {"seeds": [1, 0]},
+        {"strategies": [{"name": "random"}, {"name": "first"}]},
+        {"strategies": [{"name": "random"}, {"name": "first", "args": {"k": 1}}, {"name": "last"}]},
+        {"plan": {"delta": 0.02}},
+        {"plan": {"alpha": 0.01}},
+        {"plan": {"test": "t"}},
+        {"plan": {"family": "strategies"}},
+        {"protocols": [protocol_table(root_seed=1)]},
+        {"protocols": [protocol_table(name="renamed")]},
+    ],
+)
+def test_what_a_study_plans_is_in_its_fingerprint(changes: dict[str, Any]) -> None:
+    assert parse(Study, study_table(**changes), "s").fingerprint != make_study().fingerprint
+
+
+def test_a_studys_own_name_is_not() -> None:
+    assert make_study(name="renamed").fingerprint == make_study().fingerprint
+
+
+def test_order_of_keys_does_not_matter_and_int_is_float_where_float_is_meant() -> None:
+    table = protocol_table()
+    table["regime"] = dict(reversed(table["regime"].items())) | {"optimizer": {"lr": 1, "name": "sgd"}}
+    same = protocol_table()
+    same["regime"] = same["regime"] | {"optimizer": {"name": "sgd", "lr": 1.0}}
+    assert parse(Protocol, table, "p").fingerprint == parse(Protocol, same, "p").fingerprint
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 2**53, {1: 2}])
+def test_what_is_not_canonical_json_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="not canonical JSON"):
+        canonical_json(value)
+
+
+def test_array_digest_sees_type_shape_order_and_not_byte_order() -> None:
+    a = np.array([1, 2, 3], np.int64)
+    assert array_digest(a) == array_digest(a.astype(">i8")) == array_digest(np.array([1, 9, 2, 9, 3, 9], np.int64)[::2])
+    different = [a.astype(np.int32), a[::-1], a.reshape(3, 1), np.array([1, 2], np.int64)]
+    assert len({array_digest(a), *(array_digest(d) for d in different)}) == 5
+    assert array_digest(a[:1], a[1:]) != array_digest(a[:2], a[2:])

@@ -1,0 +1,105 @@
+"""Pool, validation and test never meet; the starting set is the strategy's to use, not to choose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from study_builder import protocol_table
+
+from protocol.errors import InputError
+from protocol.reading import parse
+from protocol.spec import Protocol
+from protocol.splits import make_split, starting_set
+
+
+def protocol(**splits: Any) -> Protocol:
+    return parse(Protocol, protocol_table(splits={"test_size": 40, "validation_size": 6} | splits), "p")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+def test_parts_are_disjoint_and_cover_everything(seed: int) -> None:
+    split = make_split(protocol(), seed, 160, 0)
+    assert (len(split.pool), len(split.validation), len(split.test)) == (114, 6, 40)
+    everything = np.concatenate([split.pool, split.validation, split.test])
+    np.testing.assert_array_equal(np.sort(everything), np.arange(160))
+    for part in (split.pool, split.validation, split.test):
+        assert (np.diff(part) > 0).all()
+        assert part.dtype == np.int64
+
+
+def test_the_official_test_set_is_left_whole() -> None:
+    split = make_split(protocol(test_size=None), 0, 100, 30)
+    np.testing.assert_array_equal(split.test, np.arange(100, 130))
+    np.testing.assert_array_equal(np.sort(np.concatenate([split.pool, split.validation])), np.arange(100))
+
+
+def test_equal_seeds_give_equal_splits_and_others_do_not() -> None:
+    digests = [make_split(protocol(), seed, 160, 0).digest for seed in (0, 0, 1)]
+    assert digests[0] == digests[1] != digests[2]
+    other_root = parse(Protocol, protocol_table(root_seed=1), "p")
+    assert make_split(other_root, 0, 160, 0).digest != digests[0]
+
+
+def test_the_digest_knows_which_part_is_which() -> None:
+    split = make_split(protocol(), 0, 160, 0)
+    swapped = type(split)(split.test, split.validation, split.pool)
+    assert swapped.digest != split.digest
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_random_start_is_without_replacement_from_the_pool(seed: int) -> None:
+    split = make_split(protocol(), seed, 160, 0)
+    start = starting_set(protocol(), seed, split, np.zeros(160, np.int64))
+    assert len(start) == 10 == len(np.unique(start))
+    assert np.isin(start, split.pool).all()
+
+
+def test_a_random_start_is_random() -> None:
+    """Over many seeds every image of the pool is drawn about equally often."""
+    rules = protocol(test_size=60)
+    counts = np.zeros(160)
+    eligible = np.zeros(160)
+    for seed in range(400):
+        split = make_split(rules, seed, 160, 0)
+        eligible[split.pool] += 1
+        counts[starting_set(rules, seed, split, np.zeros(160, np.int64))] += 1
+    rate = counts / eligible
+    assert abs(rate.mean() - 10 / 94) < 0.005
+    assert rate.max() < 0.19
+    assert rate.min() > 0.03
+
+
+def test_a_balanced_start_has_equal_shares_and_the_rest_falls_by_lot() -> None:
+    rules = protocol(initial="balanced")
+    labels = np.arange(160) % 3
+    extra = set()
+    for seed in range(12):
+        split = make_split(rules, seed, 160, 0)
+        start = starting_set(rules, seed, split, labels)
+        counts = np.bincount(labels[start], minlength=3)
+        assert sorted(counts.tolist()) == [3, 3, 4]
+        assert np.isin(start, split.pool).all()
+        extra.add(int(counts.argmax()))
+    assert extra == {0, 1, 2}
+
+
+def test_an_impossible_balanced_start_names_the_class() -> None:
+    rules = protocol(initial="balanced")
+    labels = np.zeros(160, np.int64)
+    split = make_split(rules, 0, 160, 0)
+    labels[split.pool[:2]] = 7
+    with pytest.raises(InputError, match="class 7: 2"):
+        starting_set(rules, 0, split, labels)
+
+
+def test_more_images_than_there_are() -> None:
+    make_split(protocol(), 0, 70, 0)
+    with pytest.raises(InputError, match="70 = test 40 \\+ validation 6 \\+ training labels 24"):
+        make_split(protocol(), 0, 69, 0)
+
+
+def test_a_test_set_must_come_from_somewhere() -> None:
+    with pytest.raises(InputError, match=r"set splits\.test_size"):
+        make_split(protocol(test_size=None), 0, 160, 0)

@@ -1,0 +1,153 @@
+"""Small valid study folders in pure numpy, made with the project's own writer and oracle, and ways to tamper with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.canonical import array_digest, sha256
+from protocol.events import DataCard, EndEvent, LabelsEvent, RoundEvent, RunEvent, SplitCard
+from protocol.folders import RunFolder, StudyFolder, write_arrays
+from protocol.oracle import Oracle
+from protocol.reading import parse
+from protocol.record import Writer, writing
+from protocol.seeds import generator, stream_seeds
+from protocol.spec import Protocol, StrategySpec, Study
+from protocol.splits import Split, make_split
+
+IMAGES = 160
+CLASSES = 3
+
+
+def protocol_table(**changes: Any) -> dict[str, Any]:
+    """A protocol in the form that TOML gives, with every kind of part in it."""
+    return {
+        "name": "small",
+        "data": {"name": "made-up"},
+        "splits": {"test_size": 40, "validation_size": 6},
+        "budgets": [16, 22, 30],
+        "model": {"name": "none"},
+        "regime": {"name": "plain", "steps": 5, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.1}},
+    } | changes
+
+
+def study_table(**changes: Any) -> dict[str, Any]:
+    """A study of one protocol, random and two others, two seeds."""
+    return {
+        "name": "small-study",
+        "protocols": [protocol_table()],
+        "strategies": [{"name": "random"}, {"name": "first"}, {"name": "last"}],
+        "seeds": [0, 1],
+    } | changes
+
+
+def make_study(**changes: Any) -> Study:
+    """`study_table` as a Study."""
+    return parse(Study, study_table(**changes), "study")
+
+
+def make_labels() -> NDArray[np.int64]:
+    """Classes of all images, shape (IMAGES,)."""
+    return np.random.default_rng(5).integers(0, CLASSES, IMAGES)
+
+
+def build_study(path: Path, study: Study | None = None) -> StudyFolder:
+    """Write a whole, finished, compliant study."""
+    study = study or make_study()
+    folder = StudyFolder(path)
+    folder.adopt(study)
+    for protocol in study.protocols:
+        for strategy in study.strategies:
+            for seed in study.seeds:
+                build_run(folder, study, protocol, strategy, seed)
+    return folder
+
+
+def build_run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int) -> RunFolder:
+    """Write one whole run."""
+    labels, split = make_labels(), make_split(protocol, seed, IMAGES, 0)
+    targets = labels[split.test]
+    write_arrays(folder.split(split.digest), {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
+    run = folder.run(protocol.name, strategy.id, seed)
+    with writing(run) as (writer, _):
+        writer.append(_first_event(study, protocol, strategy, seed, split, targets))
+
+        def write(purpose: Any, indices: NDArray[np.int64], before: int, after: int) -> None:
+            writer.append(LabelsEvent(purpose=purpose, indices=tuple(indices.tolist()), before=before, after=after))
+
+        oracle = Oracle(protocol, seed, split, labels, write)
+        oracle.start()
+        _rounds(writer, run, oracle, protocol, strategy, seed, targets)
+    return run
+
+
+def _first_event(study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, split: Split, targets: NDArray[Any]) -> RunEvent:
+    sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
+    return RunEvent(
+        protocol=protocol,
+        fingerprint=protocol.fingerprint,
+        study=study.fingerprint,
+        strategy=strategy,
+        replicate=seed,
+        seeds=dict(stream_seeds(protocol.root_seed, seed)),
+        data=DataCard(name="made-up", digest=array_digest(make_labels()), images=IMAGES, classes=CLASSES),
+        split=SplitCard(digest=split.digest, targets=array_digest(targets), **sizes),
+        environment={"made": "by numpy"},
+    )
+
+
+def _rounds(
+    writer: Writer, run: RunFolder, oracle: Oracle, protocol: Protocol, strategy: StrategySpec, seed: int, targets: NDArray[np.int64]
+) -> None:
+    for number, budget in enumerate(protocol.budgets):
+        rng = generator(protocol.root_seed, "query", seed, number)
+        predicted = np.where(rng.random(len(targets)) < 0.5 + 0.1 * number, targets, (targets + 1) % CLASSES)
+        query = np.empty(0, np.int64)
+        if number + 1 < len(protocol.budgets):
+            query = _select(strategy.name, oracle.unlabelled, protocol.budgets[number + 1] - budget, rng)
+        writer.append(
+            RoundEvent(
+                round=number,
+                budget=budget,
+                training_labels=len(oracle.owned),
+                metrics=oracle.examine(predicted),
+                steps=5,
+                initial_weights=sha256(f"weights {seed}".encode()),
+                recipe=sha256(b"recipe"),
+                predictions=run.write_predictions(number, predicted),
+                query=tuple(query.tolist()),
+                cost={"train_s": 0.25},
+            )
+        )
+        if len(query):
+            oracle.buy(query)
+    writer.append(EndEvent(rounds=len(protocol.budgets)))
+
+
+def _select(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    if name == "first":
+        return unlabelled[:n]
+    if name == "last":
+        return unlabelled[-n:]
+    return rng.choice(unlabelled, n, replace=False)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    """A record's events as plain data."""
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def rewrite(path: Path, edit: Callable[[list[dict[str, Any]]], Any], *, rechain: bool = True) -> None:
+    """Edit a record in place; with `rechain` the forger also mends numbers and hashes."""
+    events = lines(path)
+    edit(events)
+    out: list[bytes] = []
+    for number, event in enumerate(events):
+        place = {"seq": number, "prev": sha256(out[-1]) if out else ""} if rechain else {}
+        out.append(json.dumps(event | place, sort_keys=True, separators=(",", ":")).encode())
+    path.write_bytes(b"".join(line + b"\n" for line in out))
