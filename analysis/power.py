@@ -28,7 +28,9 @@ def power_of_t(n: int, effect: float, alpha: float = 0.05) -> float:
     """Power of the two-sided paired t test with n >= 2 seeds at a true difference of `effect` standard deviations."""
     df, shift = n - 1, abs(effect) * math.sqrt(n)
     critical = stats.t.ppf(1 - alpha / 2, df)
-    return float(stats.nct.sf(critical, df, shift) + stats.nct.cdf(-critical, df, shift))
+    # the wrong side has less than Phi(-shift); scipy gives NaN for it far out, where that is below 1e-15
+    wrong_side = stats.nct.cdf(-critical, df, shift) if shift < 8 else 0.0
+    return float(stats.nct.sf(critical, df, shift) + wrong_side)
 
 
 def power_of_tost(n: int, sd: float, delta: float, alpha: float = 0.05) -> float:

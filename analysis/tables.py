@@ -64,7 +64,7 @@ def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "seeds": seeds(v),
                 "seeds to decide": str(v.seeds_to_decide) if v.answer == "undecided" and v.seeds_to_decide else NOTHING,
                 "AUBC": plain(v.value),
-                "AUBC random": plain(v.baseline_value),
+                "AUBC baseline": plain(v.baseline_value),
             }
             for v in verdicts
         ]

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from analysis.load import Curves, load_study
+from analysis.tables import write_tables
+from analysis.verdict import compare
+from protocol.folders import StudyFolder
+from protocol.spec import Plan
+from tests.analysis.simulated import make_study, write_study
+
+D = np.array([3.0, 5, 4, 6, 2, 7, 4.5, 5.5]) / 1000
+
+
+def rows(**differences: np.ndarray) -> str:
+    """One value per run; random is uneven over seeds, so that only pairing recovers the differences."""
+    n = len(next(iter(differences.values())))
+    base = 0.5 + 0.1 * np.arange(n)
+    lines = [f"random,{s},10,{base[s]}" for s in range(n)]
+    lines += [f"{name},{s},10,{base[s] + d[s]}" for name, d in differences.items() for s in range(n)]
+    return "\n".join(lines) + "\n"
+
+
+def answers(curves: Curves) -> dict[str, str]:
+    return {v.strategy: v.answer for v in compare(curves).verdicts}
+
+
+def test_the_four_answers(table) -> None:  # type: ignore[no-untyped-def]
+    alternating = np.array([1, -1] * 4) / 1000
+    found = answers(table(rows(up=D * 10, down=-D * 10, same=alternating, wild=alternating * 50)))
+    assert found == {"up": "better", "down": "worse", "same": "equivalent", "wild": "undecided"}
+
+
+def test_numbers_of_one_verdict(table) -> None:  # type: ignore[no-untyped-def]
+    comparison = compare(table(rows(up=D * 10, other=-D)))
+    up = comparison.verdicts[0]
+    assert up.difference == pytest.approx(0.04625)
+    assert up.sd == pytest.approx(D.std(ddof=1) * 10)
+    assert (up.p, up.p_adjusted, up.smallest_p) == (2 / 256, 4 / 256, 2 / 256)
+    half = 2.364624251592785 * up.sd / np.sqrt(8)
+    assert (up.low, up.high) == pytest.approx((0.04625 - half, 0.04625 + half))
+    assert up.value - up.baseline_value == pytest.approx(up.difference)
+
+
+def test_a_significant_difference_within_the_margin_is_flagged_not_hidden(table) -> None:  # type: ignore[no-untyped-def]
+    comparison = compare(table(rows(small=D)))
+    (verdict,) = comparison.verdicts
+    assert verdict.p_equivalence_adjusted <= 0.05
+    assert (verdict.answer, verdict.negligible) == ("better", True)
+    assert "negligible" in comparison.summary()
+    assert "better (negligible)" in comparison.to_markdown()
+
+
+def test_swapping_strategy_and_random_swaps_the_answer(table) -> None:  # type: ignore[no-untyped-def]
+    up, down = (compare(table(rows(x=sign * D * 10))).verdicts[0] for sign in (1, -1))
+    assert (up.answer, down.answer) == ("better", "worse")
+    assert (up.difference, up.low, up.p) == pytest.approx((-down.difference, -down.high, down.p))
+
+
+def test_family_of_the_plan(tmp_path: Path) -> None:
+    for family, tests in (("strategies", 2), ("strategies x protocols", 4)):
+        plan = Plan.model_validate({"family": family})
+        folder = write_study(tmp_path / str(tests), make_study(seeds=7, plan=plan), {"good": 0.05, "bad": -0.05})
+        comparison = compare(load_study(folder.path))
+        assert comparison.tests == tests
+        assert {round(v.p_adjusted / v.p) for v in comparison.verdicts} == {tests}
+        # 2^-6 times 2 is below .05, times 4 is not: the family decides
+        assert {v.answer for v in comparison.verdicts} == ({"better", "worse"} if tests == 2 else {"undecided"})
+
+
+def test_missing_runs_never_shrink_the_family(folder: StudyFolder) -> None:
+    shutil.rmtree(folder.records / "plain" / "bad")
+    comparison = compare(load_study(folder.path))
+    gone = next(v for v in comparison.verdicts if (v.protocol, v.strategy) == ("plain", "bad"))
+    kept = next(v for v in comparison.verdicts if (v.protocol, v.strategy) == ("plain", "good"))
+    assert (gone.answer, gone.n, gone.n_planned, gone.p) == ("undecided", 0, 6, 1.0)
+    assert kept.p_adjusted == 2 * kept.p
+    assert "30 of 36 planned" in comparison.summary()
+    assert "plain/bad/seed-0: not run" in comparison.summary()
+
+
+def test_a_missing_random_seed_is_reported_and_unpaired(folder: StudyFolder) -> None:
+    shutil.rmtree(folder.run("plain", "random", 2).path)
+    comparison = compare(load_study(folder.path))
+    assert {v.strategy: v.n for v in comparison.verdicts if v.protocol == "plain"} == {"good": 5, "bad": 5}
+    assert any("plain/good: seed 2" in u for u in comparison.unmatched)
+    assert "n = 5 of 6" in comparison.summary()
+
+
+@pytest.mark.parametrize("test", ["sign-flip", "t", "wilcoxon"])
+def test_one_seed_and_identical_curves_are_answered(table, test: str) -> None:  # type: ignore[no-untyped-def]
+    plan = Plan.model_validate({"test": test})
+    one = compare(table(rows(x=np.array([0.1])), plan=plan))
+    assert (one.verdicts[0].answer, one.verdicts[0].seeds_to_decide) == ("undecided", None)
+    assert json.loads(one.to_json())["verdicts"][0]["low"] is None
+    same = compare(table(rows(x=np.zeros(6)), plan=plan))
+    assert (same.verdicts[0].answer, same.verdicts[0].p, same.verdicts[0].low) == ("equivalent", 1.0, 0.0)
+    one.summary(), same.summary()
+
+
+def test_undecided_is_never_called_no_difference(table) -> None:  # type: ignore[no-untyped-def]
+    comparison = compare(table(rows(wild=np.array([5, -4, 3, -6, 5.0]) / 100)))
+    text = comparison.summary()
+    assert "undecided" in text
+    assert "no difference" not in text
+    assert "no significant" not in text
+    verdict = comparison.verdicts[0]
+    assert verdict.seeds_to_decide is not None
+    assert f"about {verdict.seeds_to_decide} seeds would decide it" in text
+    assert "can never reject, it needs 6" in text
+
+
+def test_summary_states_how_it_was_decided(folder: StudyFolder) -> None:
+    text = compare(load_study(folder.path)).summary()
+    for phrase in ("paired by seed (n = 6)", "Holm over a family of 2", "alpha 0.05", "±0.01", "exact sign-flip", "As planned", "0.0312"):
+        assert phrase in text
+
+
+def test_only_random(tmp_path: Path) -> None:
+    comparison = compare(load_study(write_study(tmp_path / "s", make_study(strategies=["random"]), {}).path))
+    assert comparison.verdicts == ()
+    assert "Nothing was compared" in comparison.summary()
+    assert write_tables(comparison, tmp_path / "out")
+
+
+def test_tables_say_what_the_verdicts_say(folder: StudyFolder, tmp_path: Path) -> None:
+    comparison = compare(load_study(folder.path))
+    paths = {p.name: p.read_text() for p in write_tables(comparison, tmp_path / "out")}
+    assert set(paths) == {"verdicts.csv", "verdicts.md", "verdicts.tex", "verdicts.json", "summary.txt"}
+    first = comparison.verdicts[0]
+    shown = f"{first.difference:+.4f}"
+    assert shown in paths["verdicts.md"]
+    assert f"${shown}$" in paths["verdicts.tex"]
+    assert shown in paths["summary.txt"]
+    assert json.loads(paths["verdicts.json"])["verdicts"][0]["difference"] == first.difference
+    assert repr(first.difference) in paths["verdicts.csv"]
+    assert paths["verdicts.tex"].count(r"\midrule") == 2
+    assert len({line.count("|") for line in paths["verdicts.md"].splitlines()}) == 1
+
+
+def test_latex_escapes(table) -> None:  # type: ignore[no-untyped-def]
+    text = compare(table(rows(**{"a_b&c": D}))).to_latex()
+    assert r"a\_b\&c" in text
+    assert r"95 \% interval" in text
