@@ -67,6 +67,7 @@ def test_an_edit_is_located(run: RunFolder, edit: Callable[[Lines], Any], line: 
         (lambda e: e.pop(0), "a 'run' event first"),
         (lambda e: e.insert(3, e[0]), "a single 'run' event"),
         (lambda e: e.append(e[1]), "nothing after the seal"),
+        (lambda e: e.insert(4, {"event": "gift"}), "a valid event"),
     ],
 )
 def test_order_is_checked_even_in_a_perfect_chain(run: RunFolder, edit: Callable[[Lines], Any], expected: str) -> None:

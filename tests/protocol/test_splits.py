@@ -10,6 +10,7 @@ from study_builder import protocol_table
 
 from protocol.errors import InputError
 from protocol.reading import parse
+from protocol.seeds import generator
 from protocol.spec import Protocol
 from protocol.splits import make_split, starting_set
 
@@ -46,6 +47,19 @@ def test_the_digest_knows_which_part_is_which() -> None:
     split = make_split(protocol(), 0, 160, 0)
     swapped = type(split)(split.test, split.validation, split.pool)
     assert swapped.digest != split.digest
+
+
+def test_golden_split_and_start() -> None:
+    """A change here gives every old protocol other images; each part is drawn from its own named stream."""
+    rules = protocol()
+    order = generator(0, "split", 3).permutation(160)
+    split = make_split(rules, 3, 160, 0)
+    np.testing.assert_array_equal(split.test, np.sort(order[:40]))
+    np.testing.assert_array_equal(split.validation, np.sort(order[40:46]))
+    assert split.digest.startswith("b39aae4504d7f66b")
+    start = starting_set(rules, 3, split, np.zeros(160, np.int64))
+    np.testing.assert_array_equal(start, np.sort(generator(0, "initial", 3).choice(split.pool, 10, replace=False)))
+    assert start.tolist() == [3, 4, 5, 9, 81, 100, 103, 108, 109, 116]
 
 
 @pytest.mark.parametrize("seed", range(5))
