@@ -15,8 +15,8 @@ class Verdict:
     """One strategy against the baseline under one protocol. Differences are strategy minus baseline, in the metric's units.
 
     Attributes:
-        answer: better or worse if the adjusted p is at most alpha; else equivalent if the adjusted TOST p
-            is; else undecided, which does not mean that there is no difference.
+        answer: better or worse if the adjusted p is at most alpha, and mean and test point the same way;
+            else equivalent if the adjusted TOST p is; else undecided, which does not mean that there is no difference.
         negligible: better or worse, yet the whole interval lies within the margin.
         n, n_planned: paired seeds, analysed and planned.
         value, baseline_value: mean endpoints over the paired seeds.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -141,10 +142,11 @@ def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -
     results = [run_test(plan.test, p.differences, rng) for p in family]
     equal = [tost(p.differences, plan.delta).p for p in family]
     adjusted, equal_adjusted = holm([r.p for r in results], plan.alpha), holm(equal, plan.alpha)
+    planned = Counter((k.protocol, k.strategy) for k in curves.planned)
     verdicts = []
     for pair, result, p, q, q_raw in zip(family, results, adjusted, equal_adjusted, equal, strict=True):
         spread = t_interval(pair.differences)
-        answer = _answer(spread.mean, float(p), float(q), plan.alpha)
+        answer = _answer(spread.mean * result.direction, result.direction, float(p), float(q), plan.alpha)
         inside = spread.low > -plan.delta and spread.high < plan.delta
         verdicts.append(
             Verdict(
@@ -153,7 +155,7 @@ def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -
                 answer=answer,
                 negligible=answer in ("better", "worse") and inside,
                 n=spread.n,
-                n_planned=sum((k.protocol, k.strategy) == (pair.protocol, pair.strategy) for k in curves.planned),
+                n_planned=planned[pair.protocol, pair.strategy],
                 value=_mean(pair.strategy_values),
                 baseline_value=_mean(pair.baseline_values),
                 difference=spread.mean,
@@ -173,9 +175,10 @@ def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -
     return verdicts
 
 
-def _answer(difference: float, p: float, p_equivalence: float, alpha: float) -> Answer:
-    if p <= alpha and difference != 0:
-        return "better" if difference > 0 else "worse"
+def _answer(agreement: float, direction: int, p: float, p_equivalence: float, alpha: float) -> Answer:
+    """`agreement` > 0: mean and test point the same way (an outlier can turn the mean against Wilcoxon's ranks)."""
+    if p <= alpha and agreement > 0:
+        return "better" if direction > 0 else "worse"
     return "equivalent" if p_equivalence <= alpha else "undecided"
 
 

@@ -31,6 +31,9 @@ def test_seeds_without_partner_are_listed_not_used(table) -> None:  # type: igno
     assert paired.seeds == (1, 2)
     assert paired.unmatched == (0, 3)
     assert paired.differences.tolist() == [0.01, 0.01]
+    along = paired_curves(table(text(rows)), "all", "x")
+    assert along.index.tolist() == [1, 2]
+    assert along.to_numpy().ravel().tolist() == [0.01] * 4
 
 
 def test_unordered_series_pair_by_index() -> None:

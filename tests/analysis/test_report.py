@@ -24,7 +24,7 @@ def test_one_self_contained_page_that_answers_the_question(folder: StudyFolder, 
     assert f"{comparison.verdicts[0].difference:+.4f}" in page
     assert "Toy size" in page
     assert "<title>Which strategies beat random? simulated</title>" in page
-    assert "from analysis" not in page  # code is hidden
+    assert "BEATRANDOM_STUDY" not in page  # code is hidden
     assert len(re.findall(r"<img[^>]*alt=\"[^\"]{20,}\"", page)) == page.count("<img") == 3
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page, re.DOTALL)
     assert len(captions) == 3

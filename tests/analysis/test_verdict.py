@@ -121,6 +121,14 @@ def test_summary_states_how_it_was_decided(folder: StudyFolder) -> None:
         assert phrase in text
 
 
+def test_an_outlier_that_turns_the_mean_against_the_ranks_decides_nothing(table) -> None:  # type: ignore[no-untyped-def]
+    d = np.array([*range(1, 12), -100]) / 1000  # R+ 66, R- 12, p .034, mean negative
+    (verdict,) = compare(table(rows(x=d), plan=Plan(test="wilcoxon"))).verdicts
+    assert verdict.p_adjusted < 0.05
+    assert verdict.difference < 0
+    assert verdict.answer == "undecided"
+
+
 def test_only_random(tmp_path: Path) -> None:
     comparison = compare(load_study(write_study(tmp_path / "s", make_study(strategies=["random"]), {}).path))
     assert comparison.verdicts == ()
