@@ -248,6 +248,10 @@ class Study(Part):
             raise ValueError("; ".join(problems))
         return self
 
+    def with_strategies(self, strategies: tuple[StrategySpec, ...]) -> Study:
+        """The same study with other strategies, checked as if read anew."""
+        return Study(name=self.name, protocols=self.protocols, strategies=strategies, seeds=self.seeds, plan=self.plan)
+
     @property
     def fingerprint(self) -> str:
         """SHA-256 over protocols' fingerprints, strategies, seeds and plan."""

@@ -114,5 +114,5 @@ def peak_memory_mib() -> float:
     """Largest resident memory of this process so far, plus the device's if there is one."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    device = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0
+    device = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0  # type: ignore[no-untyped-call]
     return round(host + device, 1)

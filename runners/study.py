@@ -101,7 +101,7 @@ def resolve(study: Study, beside: Path) -> Study:
     strategies = tuple(resolved(s, beside) for s in study.strategies)
     for spec in strategies:
         make(spec, own_file(spec, beside))
-    return Study.model_validate(study.model_dump() | {"strategies": [s.model_dump() for s in strategies]})
+    return study.with_strategies(strategies)
 
 
 def adopt(folder: StudyFolder, study: Study, beside: Path) -> None:

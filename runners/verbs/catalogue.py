@@ -143,7 +143,7 @@ def datasets(data_root: Path | None, json: bool) -> None:
                 "what": card.what,
                 "train": card.n_train,
                 "test": card.n_test,
-                "classes": card.n_classes,
+                "classes": len(card.classes) if card.classes else None,
                 "state": state,
                 "from": card.origin,
             }

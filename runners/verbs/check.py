@@ -6,40 +6,34 @@ from pathlib import Path
 
 import typer
 
-from protocol.rules import check_study
-from runners.verbs.console import console, print_json, table
+from protocol.rules import Compliance, check_study
+from runners.verbs.console import console, table
 
+SHOWN = 5
 COLOURS = {"obeyed": "green", "broken": "bold red", "unverifiable": "yellow"}
 
 
 def check(path: Path, json: bool) -> None:
     """See `beatrandom check --help`."""
-    result = check_study(path)
+    with console.status("checking") as shown:
+        result = check_study(path, lambda done, planned: shown.update(f"checking {done} of {planned} runs"))
     if json:
-        print_json(result.to_json())
+        print(result.to_json())
     else:
-        rows = [
-            (
-                r.rule.id,
-                r.rule.title,
-                r.rule.severity,
-                f"[{COLOURS[r.answer]}]{r.answer}[/]",
-                f"{r.evaluated}/{r.planned}",
-                len(r.findings) or "·",
-            )
-            for r in result.results
-        ]
-        console.print(
-            table(f"Compliance of {path}", ["rule", "title", "severity", "answer", "runs", "findings"], rows, ["runs", "findings"])
-        )
-        for r in result.results:
-            for finding in r.findings[:5]:
-                console.print(
-                    f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n  found:    {finding.found}\n  to do:    {finding.fix}",
-                    markup=False,
-                )
-            if len(r.findings) > 5:
-                console.print(f"{r.rule.id}: and {len(r.findings) - 5} more (see --json)")
-        console.print(result.summary())
+        _show(path, result)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
+
+
+def _show(path: Path, result: Compliance) -> None:
+    rows = [[f"[{COLOURS[v]}]{v}[/]" if v in COLOURS else v for v in row.values()] for row in result.table()]
+    console.print(table(f"Compliance of {path}", ["rule", "title", "severity", "answer", "runs", "findings"], rows, ["runs", "findings"]))
+    for r in result.results:
+        for finding in r.findings[:SHOWN]:
+            lines = (
+                f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n  found:    {finding.found}\n  to do:    {finding.fix}"
+            )
+            console.print(lines, markup=False, soft_wrap=True)
+        if len(r.findings) > SHOWN:
+            console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (all of them: --json)")
+    console.print(result.summary(), markup=False)

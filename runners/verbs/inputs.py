@@ -31,7 +31,7 @@ def read(source: Path, extra: list[str]) -> tuple[Study, Path, Path | None]:
     if extra:
         known = {s.id for s in study.strategies}
         added = [s for s in (StrategySpec(name=name) for name in extra) if s.id not in known]
-        study = Study.model_validate(study.model_dump() | {"strategies": [s.model_dump() for s in (*study.strategies, *added)]})
+        study = study.with_strategies((*study.strategies, *added))
     return resolve(study, source.parent), source.parent, None
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -36,7 +38,15 @@ def plan(source: Path, extra: list[str], data_root: Path | None, device: str, sl
             "labels": labels(study),
             "runs": len(planned(study)),
         }
-        print_json({"study": study.name, "fingerprint": study.fingerprint, **costs, "power": power.to_dict()})
+        print_json(
+            {
+                "study": study.name,
+                "fingerprint": study.fingerprint,
+                **costs,
+                "power": asdict(power)
+                | {"detectable": finite(power.detectable), "detectable_uncorrected": finite(power.detectable_uncorrected)},
+            }
+        )
         return
     rows = [
         (
@@ -60,7 +70,12 @@ def plan(source: Path, extra: list[str], data_root: Path | None, device: str, sl
     console.print(
         f"Expected time: {duration(total)} with {side_by_side} runs side by side on {chosen} (from one timed probe round a protocol)."
     )
-    console.print(power.to_text(), markup=False)
+    console.print(power.summary(), markup=False)
+
+
+def finite(value: float) -> float | None:
+    """JSON has no infinity."""
+    return value if math.isfinite(value) else None
 
 
 def labels(study: Study) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from protocol.errors import InputError, unknown_name
+from protocol.errors import Fault, InputError, unknown_name
 from protocol.folders import StudyFolder
 from protocol.spec import Study
 from runners.executors.base import Executor, Update
@@ -74,7 +74,7 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
     from protocol.splits import make_split
     from runners.datasets import load
 
-    faults = []
+    faults: list[Fault] = []
     for data in {p.data.model_dump_json(): p.data for p in study.protocols}.values():
         try:
             images, _ = load(data, data_root)

@@ -90,7 +90,10 @@ def test_plan_says_what_it_costs_and_what_it_can_decide(finished: Path) -> None:
     assert "smallest" in beatrandom("plan", "toy.toml", cwd=finished).stdout
 
 
-@pytest.mark.parametrize("words", [["protocols"], ["protocols", "show", "digits-plain"], ["strategies"], ["strategies", "show", "core-set"], ["regimes"], ["datasets"]])
+@pytest.mark.parametrize(
+    "words",
+    [["protocols"], ["protocols", "show", "digits-plain"], ["strategies"], ["strategies", "show", "core-set"], ["regimes"], ["datasets"]],
+)
 def test_catalogues(words: list[str], tmp_path: Path) -> None:
     assert len(beatrandom(*words, cwd=tmp_path).stdout) > 200
 

@@ -14,10 +14,10 @@ from protocol.errors import BeatRandomError
 from protocol.events import FailureEvent, LabelsEvent, ResumeEvent
 from protocol.folders import StudyFolder
 from protocol.record import essence, read
-from protocol.spec import Study
+from protocol.spec import StrategySpec, Study
 from runners import jobs as jobs_module
 from runners.jobs import Job, perform
-from runners.study import adopt, planned, status
+from runners.study import adopt, planned, resolve, status
 from runners.study import jobs as jobs_of
 
 
@@ -131,11 +131,8 @@ def test_seeds_start_from_different_sets_and_weights(undisturbed: Job, toy_study
 
 def with_own(study: Study, file: Path, source: str) -> Study:
     file.write_text(source)
-    table = study.model_dump()
-    table["strategies"] = [*table["strategies"], {"name": f"{file}:Mine", "label": "mine", "args": {}, "source_digest": None}]
-    from runners.study import resolve
-
-    return resolve(Study.model_validate(table), file.parent)
+    own = StrategySpec(name=f"{file}:Mine", label="mine")
+    return resolve(study.with_strategies((*study.strategies, own)), file.parent)
 
 
 HEAD = "import os, numpy as np\nclass Mine:\n    needs = ('probabilities',)\n    def select(self, view, n, rng):\n"

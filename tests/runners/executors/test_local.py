@@ -12,7 +12,7 @@ import pytest
 
 from protocol.folders import StudyFolder
 from protocol.record import essence, read
-from protocol.spec import Study
+from protocol.spec import StrategySpec, Study
 from runners.executors.base import Executor, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
@@ -36,9 +36,8 @@ def essences(study: Study, path: Path) -> dict[str, list[bytes]]:
 
 def add_own(study: Study, tmp_path: Path, body: str) -> Study:
     (tmp_path / "own.py").write_text(f"import os, signal, time\ndef mine(view, n, rng):\n    {body}\n")
-    table = study.model_dump()
-    own = {"name": f"{tmp_path}/own.py:mine", "label": "mine", "args": {}, "source_digest": None}
-    return resolve(Study.model_validate(table | {"strategies": [*table["strategies"], own]}), tmp_path)
+    own = StrategySpec(name=f"{tmp_path}/own.py:mine", label="mine")
+    return resolve(study.with_strategies((*study.strategies, own)), tmp_path)
 
 
 @pytest.mark.parametrize("executor", [Inline(), Local(2)], ids=["inline", "local"])
@@ -51,7 +50,8 @@ def test_all_runs_are_made_and_equal_those_made_one_by_one(executor: Executor, t
 
 
 @pytest.mark.parametrize(
-    ("body", "said"), [("os._exit(7)", "exit code 7"), ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"), ("raise MemoryError", "MemoryError")]
+    ("body", "said"),
+    [("os._exit(7)", "exit code 7"), ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"), ("raise MemoryError", "MemoryError")],
 )
 def test_a_dying_strategy_costs_only_its_own_runs(body: str, said: str, toy_study: Study, tmp_path: Path) -> None:
     study = add_own(toy_study, tmp_path, body)
@@ -94,7 +94,11 @@ def test_a_second_process_on_the_same_run_is_turned_away(toy_study: Study, tmp_p
 
 
 def test_a_worker_killed_from_outside_is_reported_and_the_run_continues(toy_study: Study, tmp_path: Path) -> None:
-    study = add_own(toy_study, tmp_path, f"open('{tmp_path}/pid', 'w').write(str(os.getpid())); os.path.exists('{tmp_path}/go') or time.sleep(60); return view.unlabelled[:n]")
+    study = add_own(
+        toy_study,
+        tmp_path,
+        f"open('{tmp_path}/pid', 'w').write(str(os.getpid())); os.path.exists('{tmp_path}/go') or time.sleep(60); return view.unlabelled[:n]",
+    )
     job = next(j for j in jobs_in(study, tmp_path / "s") if j.strategy.id == "mine")
 
     def kill() -> None:
