@@ -39,7 +39,7 @@ def build(model: Model, images: Images, seed: int) -> Net:
 
 
 def _small_cnn(model: Model, images: Images) -> tuple[nn.Module, int]:
-    return small_cnn.body(images.channels, min(images.height, images.width), model.width or 16)
+    return small_cnn.body(images.channels, images.height, images.width, model.width or 16)
 
 
 def _resnet18(model: Model, images: Images) -> tuple[nn.Module, int]:

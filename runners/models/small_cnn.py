@@ -5,30 +5,34 @@ from __future__ import annotations
 from torch import nn
 
 _SMALLEST = 4
-"""Side, in pixels, below which nothing is pooled any more."""
+"""Side, in pixels, from which on nothing is halved any more."""
+_LARGE = 16
+"""Side from which on the first convolution does the halving itself: most of the time would go into it."""
 
 
-def body(channels: int, side: int, width: int) -> tuple[nn.Module, int]:
-    """Stages of 3×3 convolution, BatchNorm, ReLU with 2×2 max-pooling between them; the last map is the embedding.
+def body(channels: int, height: int, width: int, first: int) -> tuple[nn.Module, int]:
+    """Stages of 3×3 convolution, BatchNorm, ReLU, each halving the map until it is small; the last map, flattened, is the embedding.
 
-    Widths double from stage to stage up to four times the first. 8×8 images get 2 stages, 28×28 and 32×32 get 4.
+    Channels double from stage to stage up to four times the first. 8×8 images get 2 stages, 28×28 and 32×32 get 4.
 
     Args:
-        channels: of the images.
-        side: shorter side of the images in pixels.
-        width: channels of the first stage.
+        channels, height, width: of the images.
+        first: channels of the first stage.
 
     Returns:
-        The body for images whose sides are both `side`, and its embedding size.
+        The body and its embedding size.
     """
     layers: list[nn.Module] = []
-    into, out = channels, width
+    into, out = channels, first
     while True:
-        layers += [nn.Conv2d(into, out, 3, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
-        if side <= _SMALLEST:
+        strided = not layers and min(height, width) >= _LARGE
+        layers += [nn.Conv2d(into, out, 3, stride=2 if strided else 1, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+        if min(height, width) <= _SMALLEST:
             break
-        layers.append(nn.MaxPool2d(2))
-        side //= 2
-        into, out = out, min(2 * out, 4 * width)
-    layers += [nn.AdaptiveAvgPool2d(side), nn.Flatten()]
-    return nn.Sequential(*layers), out * side**2
+        if strided:
+            height, width = (height + 1) // 2, (width + 1) // 2
+        else:
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        into, out = out, min(2 * out, 4 * first)
+    return nn.Sequential(*layers, nn.Flatten()), out * height * width

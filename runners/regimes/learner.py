@@ -1,0 +1,96 @@
+"""What a round has learned: predictions in evaluation mode, never augmented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protocol.splits import Indices
+from runners.models.net import Net
+from runners.regimes.resident import Resident, Scaling, as_float
+
+_PIXELS_AT_ONCE = {"cpu": 2**18, "cuda": 2**21}
+"""Bounds the activations of one batch of predictions (at 64 channels 64 MiB a layer on a CPU, which likes its caches)."""
+
+_TINY = 16
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """For m images, in the order asked: probabilities (m, classes) and embeddings (m, d), float32, on the run's device."""
+
+    probabilities: Tensor
+    embeddings: Tensor
+
+
+class Learner:
+    """A trained network on resident images. Equal calls give equal bytes (float32 on one device)."""
+
+    def __init__(self, net: Net, resident: Resident, scaling: Scaling, precision: Precision) -> None:
+        self.net = net
+        self._resident = resident
+        self.scaling = scaling
+        self._precision: Precision = precision
+
+    @torch.no_grad()
+    def predict(self, indices: Indices) -> Predictions:
+        """Class probabilities and penultimate embeddings.
+
+        Args:
+            indices: (m,) int64 into the data set, in any order.
+        """
+        probabilities = torch.empty(len(indices), self.net.head.out_features, device=self._resident.device)
+        embeddings = torch.empty(len(indices), self.net.embedding_size, device=self._resident.device)
+        for start, logits, embedded in self._passes(indices):
+            probabilities[start : start + len(logits)] = logits.float().softmax(1)
+            embeddings[start : start + len(embedded)] = embedded.float()
+        return Predictions(probabilities, embeddings)
+
+    @torch.no_grad()
+    def labels(self, indices: Indices) -> NDArray[np.int64]:
+        """(m,) most probable classes; the first of equals."""
+        parts = [logits.float().argmax(1).cpu() for _, logits, _ in self._passes(indices)]
+        return torch.cat(parts).numpy() if parts else np.empty(0, np.int64)
+
+    def _passes(self, indices: Indices) -> Iterator[tuple[int, Tensor, Tensor]]:
+        self.net.eval()
+        pixels = self._resident.pixels
+        size = max(64, _PIXELS_AT_ONCE.get(pixels.device.type, 2**19) // (pixels.shape[1] * pixels.shape[2]))
+        rows = torch.from_numpy(np.asarray(indices, np.int64).copy())
+        for start, part in zip(range(0, len(rows), size), torch.split(rows, size), strict=True):
+            x = laid_out(self.scaling(as_float(pixels[part.to(pixels.device)])), self._precision)
+            with plain_kernels(pixels.device), arithmetic(self._precision, pixels.device):
+                logits, embedded = self.net.both(x)
+            yield start, logits, embedded
+
+
+def arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16: autocast where it is safe; float32: just that."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def plain_kernels(device: torch.device) -> AbstractContextManager[object]:
+    """On an NVIDIA device: convolutions that repeat exactly, and float32 that is not silently TF32."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+
+
+def memory_format(height: int, width: int, precision: Precision) -> torch.memory_format:
+    """Channels-last, up to three times faster on a CPU and needed by bfloat16; contiguous for tiny float32 images, where it costs a third."""
+    tiny = max(height, width) < _TINY and precision == "float32"
+    return torch.contiguous_format if tiny else torch.channels_last
+
+
+def laid_out(x: Tensor, precision: Precision) -> Tensor:
+    """Images (b, channels, height, width) in the memory format that suits them."""
+    return x.contiguous(memory_format=memory_format(x.shape[2], x.shape[3], precision))

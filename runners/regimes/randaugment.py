@@ -1,0 +1,180 @@
+"""RandAugment on batches, with an operation and a direction drawn for every image of its own.
+
+Cubuk et al. 2020, arXiv 1909.13719: the 14 operations of their section 3 with the ranges of their code
+(as torchvision has them), a fixed magnitude, and a direction at random where there are two. Ready-made
+batched versions draw once for the whole batch, which is why this one is here. Images are float in
+0..255, (b, channels, height, width); bilinear interpolation, black where an image has moved away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # its usual name
+
+Operation = Callable[[Tensor, Tensor], Tensor]
+"""(images (m, c, h, w), signed strength (m, 1, 1, 1) in [-1, 1]) → images."""
+
+
+def rand_augment(x: Tensor, ops: int, magnitude: float, generator: torch.Generator) -> Tensor:
+    """`ops` operations in a row on each image, each drawn uniformly from all 14.
+
+    Args:
+        x: (b, c, h, w) float in 0..255; 3 channels are red, green, blue.
+        magnitude: 0 (hardly any change) to 10 (the paper's largest).
+        generator: on the CPU.
+    """
+    for _ in range(ops):
+        choice = torch.randint(0, len(GEOMETRIC) + len(COLOUR), (len(x),), generator=generator)
+        sign = 1.0 - 2.0 * torch.randint(0, 2, (len(x),), generator=generator)
+        x = _one_layer(x, choice, sign * (magnitude / 10))
+    return x
+
+
+def _one_layer(x: Tensor, choice: Tensor, strength: Tensor) -> Tensor:
+    out = x.clone()
+    if len(moved := (choice < len(GEOMETRIC)).nonzero().flatten()):
+        maps = torch.stack([f(strength[moved], x.shape[2], x.shape[3]) for f in GEOMETRIC.values()])
+        where = moved.to(x.device)
+        out[where] = warped(x[where], maps[choice[moved], torch.arange(len(moved))].to(x.device))
+    for k, operation in enumerate(COLOUR.values(), start=len(GEOMETRIC)):
+        if len(chosen := (choice == k).nonzero().flatten()):
+            where = chosen.to(x.device)
+            out[where] = operation(x[where], strength[chosen].view(-1, 1, 1, 1).to(x.device))
+    return out
+
+
+def warped(x: Tensor, maps: Tensor) -> Tensor:
+    """Images read at `maps` (m, 2, 3): output to input places, both in [-1, 1] across the image."""
+    grid = F.affine_grid(maps, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+
+
+def rotation(strength: Tensor, height: int, width: int) -> Tensor:
+    """By up to 30 degrees about the centre."""
+    angle = strength * (math.pi / 6)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    return _maps(cos, -sin * (height / width), 0 * sin, sin * (width / height), cos, 0 * sin)
+
+
+def shear_x(strength: Tensor, height: int, width: int) -> Tensor:
+    """Rows slide by up to 0.3 of their distance from the top."""
+    slope = 0.3 * strength * (height / width)
+    return _maps(torch.ones_like(slope), slope, slope, 0 * slope, torch.ones_like(slope), 0 * slope)
+
+
+def shear_y(strength: Tensor, height: int, width: int) -> Tensor:
+    """Columns slide by up to 0.3 of their distance from the left."""
+    slope = 0.3 * strength * (width / height)
+    return _maps(torch.ones_like(slope), 0 * slope, 0 * slope, slope, torch.ones_like(slope), slope)
+
+
+def translation_x(strength: Tensor, height: int, width: int) -> Tensor:  # noqa: ARG001  # one signature for all
+    """By up to 150/331 of the width."""
+    step = strength * (2 * 150 / 331)
+    return _maps(torch.ones_like(step), 0 * step, step, 0 * step, torch.ones_like(step), 0 * step)
+
+
+def translation_y(strength: Tensor, height: int, width: int) -> Tensor:  # noqa: ARG001  # one signature for all
+    """By up to 150/331 of the height."""
+    step = strength * (2 * 150 / 331)
+    return _maps(torch.ones_like(step), 0 * step, 0 * step, 0 * step, torch.ones_like(step), step)
+
+
+def _maps(*entries: Tensor) -> Tensor:
+    return torch.stack(entries, dim=1).view(-1, 2, 3)
+
+
+def identity(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
+    """The image itself."""
+    return x
+
+
+def brightness(x: Tensor, strength: Tensor) -> Tensor:
+    """Times 1 ± 0.9."""
+    return (x * (1 + 0.9 * strength)).clamp(0, 255)
+
+
+def colour(x: Tensor, strength: Tensor) -> Tensor:
+    """Saturation times 1 ± 0.9; grey images stay as they are."""
+    return _blend(_luma(x), x, strength) if x.shape[1] == 3 else x
+
+
+def contrast(x: Tensor, strength: Tensor) -> Tensor:
+    """Distance from the mean grey value times 1 ± 0.9."""
+    return _blend(_luma(x).floor().mean((1, 2, 3), keepdim=True), x, strength)
+
+
+def sharpness(x: Tensor, strength: Tensor) -> Tensor:
+    """Distance from a smoothed copy times 1 ± 0.9; the outermost pixels stay."""
+    if min(x.shape[2:]) < 3:
+        return x
+    kernel = torch.ones(3, 3, device=x.device)
+    kernel[1, 1] = 5
+    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, 3, 3)
+    smooth = x.clone()
+    smooth[:, :, 1:-1, 1:-1] = F.conv2d(x, kernel, groups=x.shape[1]).round()
+    return _blend(smooth, x, strength)
+
+
+def posterise(x: Tensor, strength: Tensor) -> Tensor:
+    """Keep the upper 8 to 4 bits."""
+    step = 2.0 ** (4 * strength.abs()).round()
+    return (x / step).floor() * step
+
+
+def solarise(x: Tensor, strength: Tensor) -> Tensor:
+    """Invert what is at least 255 (weak) to 0 (strong)."""
+    return torch.where(x >= 255 * (1 - strength.abs()), 255 - x, x)
+
+
+def stretch(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
+    """Autocontrast: every channel to the full range 0..255; flat channels stay."""
+    low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
+    span = high - low
+    return torch.where(span > 0, (x - low) * (255 / span.clamp(min=1e-6)), x).clamp(0, 255)
+
+
+def equalise(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
+    """Every channel to a flat histogram, by PIL's integer rule; channels with too few pixels for it stay."""
+    values = x.round().long().flatten(2)
+    counts = torch.zeros(*values.shape[:2], 256, dtype=torch.int64, device=x.device).scatter_add_(2, values, torch.ones_like(values))
+    brightest = counts.gather(2, values.amax(2, keepdim=True))
+    step = (values.shape[2] - brightest) // 255
+    below = counts.cumsum(2) - counts
+    table = ((below + step // 2) // step.clamp(min=1)).clamp(0, 255)
+    return torch.where(step > 0, table.gather(2, values).float(), values.float()).view_as(x)
+
+
+def _luma(x: Tensor) -> Tensor:
+    if x.shape[1] != 3:
+        return x
+    return (x * x.new_tensor([0.2989, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+
+
+def _blend(far: Tensor, x: Tensor, strength: Tensor) -> Tensor:
+    return (far + (x - far) * (1 + 0.9 * strength)).clamp(0, 255)
+
+
+GEOMETRIC: Final[dict[str, Callable[[Tensor, int, int], Tensor]]] = {
+    "rotate": rotation,
+    "shear-x": shear_x,
+    "shear-y": shear_y,
+    "translate-x": translation_x,
+    "translate-y": translation_y,
+}
+COLOUR: Final[dict[str, Operation]] = {
+    "identity": identity,
+    "brightness": brightness,
+    "colour": colour,
+    "contrast": contrast,
+    "sharpness": sharpness,
+    "posterise": posterise,
+    "solarise": solarise,
+    "autocontrast": stretch,
+    "equalise": equalise,
+}

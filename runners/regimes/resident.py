@@ -1,0 +1,74 @@
+"""All images of a run, once, on its device; and what they are scaled by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocol.splits import Indices
+from runners.datasets.base import Images
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation a channel, in grey values 0..255: (1, channels, 1, 1) float32."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Float images (b, channels, height, width) in 0..255 to mean 0 and deviation 1 over the pool."""
+        return (x - self.mean) / self.deviation
+
+
+class Resident:
+    """Images as one uint8 tensor (n, height, width, channels) on the device, made once a run."""
+
+    def __init__(self, pixels: Tensor) -> None:
+        self.pixels = pixels
+        self._scaling: tuple[Indices, Scaling] | None = None
+
+    @classmethod
+    def of(cls, images: Images, device: torch.device) -> Resident:
+        """A copy of the images on the device."""
+        return cls(torch.from_numpy(np.array(images.pixels)).to(device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are, and where training happens."""
+        return self.pixels.device
+
+    def scaling(self, pool: Indices) -> Scaling:
+        """Statistics of the pool's images, labelled or not; never of validation or test images.
+
+        Args:
+            pool: (p,) indices. The pool is the same in all rounds of a run, so the last answer is kept.
+        """
+        pool = np.sort(pool)
+        if self._scaling is None or not np.array_equal(self._scaling[0], pool):
+            self._scaling = pool, self._statistics(pool)
+        return self._scaling[1]
+
+    def _statistics(self, pool: Indices) -> Scaling:
+        """Exact, through integer histograms, so that chunks and devices cannot change the result."""
+        channels = self.pixels.shape[3]
+        counts = torch.zeros(channels, 256, dtype=torch.int64)
+        offset = 256 * torch.arange(channels, device=self.device)
+        for part in torch.split(torch.from_numpy(pool), _CHUNK):
+            values = self.pixels[part.to(self.device)].long() + offset
+            counts += torch.bincount(values.flatten(), minlength=256 * channels).view(channels, 256).cpu()
+        share = counts.double() / counts.sum(1, keepdim=True)
+        grey = torch.arange(256, dtype=torch.float64)
+        mean = (share * grey).sum(1)
+        deviation = (share * (grey - mean[:, None]) ** 2).sum(1).sqrt().clamp(min=1.0)  # a blank channel stays finite
+        return Scaling(*(value.float().view(1, channels, 1, 1).to(self.device) for value in (mean, deviation)))
+
+
+def as_float(pixels: Tensor) -> Tensor:
+    """uint8 (b, height, width, channels) to float32 (b, channels, height, width), still 0..255, channels-last in memory."""
+    return pixels.permute(0, 3, 1, 2).float()
