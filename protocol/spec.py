@@ -96,7 +96,7 @@ class Regime(Part):
     method: Literal["supervised"] = Field("supervised", description="learning method")
     steps: Count | None = Field(None, description="optimisation steps a round, whatever the labelled set's size; or give epochs")
     epochs: Count | None = Field(None, description="passes over the labelled set a round; or give steps")
-    batch_size: Count = Field(description="labelled images a step; a smaller labelled set is sampled with repetition across passes")
+    batch_size: Count = Field(description="labelled images a step; a smaller labelled set is one batch")
     optimizer: Optimizer
     augmentation: Augmentation = Field(default_factory=Augmentation)
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the target spread over all classes")
