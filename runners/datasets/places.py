@@ -97,7 +97,7 @@ def npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, without unpickling. Raises InputError."""
 
     def read() -> dict[str, NDArray[Any]]:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # opened here, as NumPy leaves damaged files open
             return {key: file[key] for key in file.files}
 
     arrays: dict[str, NDArray[Any]] = readable(path, read, "an .npz of plain arrays")

@@ -66,7 +66,8 @@ class Learner:
         pixels = self._resident.pixels
         size = max(64, _PIXELS_AT_ONCE.get(pixels.device.type, 2**19) // (pixels.shape[1] * pixels.shape[2]))
         rows = torch.from_numpy(np.asarray(indices, np.int64).copy())
-        for start, part in zip(range(0, len(rows), size), torch.split(rows, size), strict=True):
+        for start in range(0, len(rows), size):
+            part = rows[start : start + size]
             x = laid_out(self.scaling(as_float(pixels[part.to(pixels.device)])), self._precision)
             with plain_kernels(pixels.device), arithmetic(self._precision, pixels.device):
                 logits, embedded = self.net.both(x)

@@ -106,7 +106,7 @@ def colour(x: Tensor, strength: Tensor) -> Tensor:
 
 def contrast(x: Tensor, strength: Tensor) -> Tensor:
     """Distance from the mean grey value times 1 ± 0.9."""
-    return _blend(_luma(x).floor().mean((1, 2, 3), keepdim=True), x, strength)
+    return _blend(_luma(x).mean((1, 2, 3), keepdim=True), x, strength)
 
 
 def sharpness(x: Tensor, strength: Tensor) -> Tensor:
@@ -153,7 +153,7 @@ def equalise(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one sign
 def _luma(x: Tensor) -> Tensor:
     if x.shape[1] != 3:
         return x
-    return (x * x.new_tensor([0.2989, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True)
+    return (x * x.new_tensor([0.2989, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True).floor()  # a whole grey value, as on files
 
 
 def _blend(far: Tensor, x: Tensor, strength: Tensor) -> Tensor:

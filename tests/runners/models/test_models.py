@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from protocol.errors import InputError
+from protocol.spec import Model
+from runners.datasets import Images
+from runners.models import MODELS, build, weights_digest
+
+
+def images(side: int = 8, channels: int = 1, classes: int = 10) -> Images:
+    pixels = np.zeros((2, side, side, channels), np.uint8)
+    return Images("toy", pixels, 2, 0, tuple(str(k) for k in range(classes)), "")
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(("side", "channels"), [(8, 1), (28, 1), (32, 3)])
+def test_logits_are_the_head_of_the_embedding_in_one_pass(name: str, side: int, channels: int) -> None:
+    net = build(Model(name=name, dropout=0.5), images(side, channels, 7), seed=1).eval()
+    x = torch.randn(3, channels, side, side, generator=torch.Generator().manual_seed(0))
+    logits, embedded = net.both(x)
+    assert logits.shape == (3, 7)
+    assert embedded.shape == (3, net.embedding_size)
+    torch.testing.assert_close(net.features(x), embedded)
+    torch.testing.assert_close(net(x), net.head(embedded))
+    assert logits.std(0).min() > 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_depend_on_the_seed_alone_and_global_generators_are_left(name: str) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first = weights_digest(build(Model(name=name), images(), seed=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(6)
+    assert weights_digest(build(Model(name=name), images(), seed=1)) == first
+    assert weights_digest(build(Model(name=name), images(), seed=2)) != first
+
+
+def test_the_digest_sees_weights_and_batchnorm_statistics() -> None:
+    net = build(Model(name="small-cnn"), images(), seed=1)
+    seen = {weights_digest(net)}
+    with torch.no_grad():
+        for tensor in net.state_dict().values():
+            tensor.view(-1)[0] += 1
+            seen.add(weights_digest(net))
+    assert len(seen) == 1 + len(net.state_dict())
+    assert any("running_mean" in name for name in net.state_dict())
+
+
+def test_width_widens_and_impossible_models_are_refused() -> None:
+    narrow, wide = (build(Model(name="small-cnn", width=w), images(), seed=1) for w in (4, 8))
+    assert wide.embedding_size == 2 * narrow.embedding_size
+    with pytest.raises(InputError, match="did you mean 'resnet18'"):
+        build(Model(name="resnet-18"), images(), seed=1)
+    with pytest.raises(InputError, match=r"model\.width"):
+        build(Model(name="resnet18", width=32), images(), seed=1)
+
+
+def test_resnet18_does_not_shrink_small_images_at_once() -> None:
+    net = build(Model(name="resnet18"), images(32, 3), seed=1).eval()
+    body = net.body
+    assert body.conv1(torch.zeros(1, 3, 32, 32)).shape == (1, 64, 32, 32)
+    assert body.layer4(body.layer3(body.layer2(body.layer1(torch.zeros(1, 64, 32, 32))))).shape == (1, 512, 4, 4)
+    assert sum(p.numel() for p in net.parameters()) == 11_173_962  # the usual CIFAR ResNet-18

@@ -1,0 +1,216 @@
+"""The promises of a round: reset, repeatable, unaugmented predictions, the best weights really the best."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from protocol.errors import InputError
+from protocol.reading import parse
+from protocol.spec import Data, Protocol
+from runners.datasets import Images, load
+from runners.models import build, weights_digest
+from runners.regimes import Diverged, Fit, FitInputs, Learner, Resident, fit, supervised
+from runners.regimes.augmentation import training_batch
+from runners.regimes.supervised import Best
+
+
+def protocol(**regime: Any) -> Protocol:
+    optimizer = {"name": "sgd", "lr": 0.05, "momentum": 0.9}
+    table = {"name": "plain", "steps": 12, "batch_size": 16, "optimizer": optimizer} | regime
+    splits = {"test_size": 200, "validation_size": 30, "validation_counted": False}
+    model = {"name": "small-cnn", "width": 4, "dropout": 0.3}
+    return parse(
+        Protocol, {"name": "t", "data": {"name": "digits"}, "splits": splits, "budgets": [20], "model": model, "regime": table}, "t"
+    )
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[Images, np.ndarray]:
+    images, labels = load(Data(name="digits"), None)
+    return images, labels.for_oracle()
+
+
+@pytest.fixture(scope="module")
+def resident(digits: tuple[Images, np.ndarray]) -> Resident:
+    return Resident.of(digits[0], torch.device("cpu"))
+
+
+def inputs(digits: tuple[Images, np.ndarray], n: int = 40) -> FitInputs:
+    images, labels = digits
+    order = np.random.default_rng(0).permutation(1500).astype(np.int64)
+    labelled, validation, unlabelled = np.split(order, [n, n + 60])
+    return FitInputs(images, labelled, labels[labelled], validation, labels[validation], unlabelled)
+
+
+def weights(fitted: Fit) -> str:
+    return weights_digest(fitted.learner.net)
+
+
+def test_every_round_starts_from_the_seeds_own_weights(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    p = protocol()
+    rounds = [fit(p, inputs(digits, n), 3, k, resident) for k, n in enumerate((20, 40, 60))]
+    assert len({r.initial_weights for r in rounds}) == 1
+    assert len({weights(r) for r in rounds}) == 3
+    assert all(weights(r) != r.initial_weights for r in rounds)
+    assert fit(p, inputs(digits), 4, 0, resident).initial_weights != rounds[0].initial_weights
+
+
+def test_equal_calls_give_equal_bytes_whatever_the_global_generator_does(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    p = protocol(augmentation={"shift": 1, "flip": True, "cutout": 2, "rand_augment": {"ops": 1, "magnitude": 3.0}})
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = fit(p, inputs(digits), 0, 1, resident)
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    second = fit(p, inputs(digits), 0, 1, Resident.of(digits[0], torch.device("cpu")))
+    assert weights(first) == weights(second)
+    asked = np.arange(1500, 1600)
+    assert torch.equal(first.learner.predict(asked).probabilities, second.learner.predict(asked).probabilities)
+    assert weights(fit(p, inputs(digits), 0, 2, resident)) != weights(first)  # another round, another order
+
+
+def test_predictions_repeat_and_fit_together(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    learner = fit(protocol(), inputs(digits), 0, 0, resident).learner
+    asked = np.asarray([1700, 3, 1501, 3])
+    first, second = learner.predict(asked), learner.predict(asked)
+    assert torch.equal(first.probabilities, second.probabilities)
+    assert torch.equal(first.embeddings, second.embeddings)
+    assert first.probabilities.dtype == first.embeddings.dtype == torch.float32
+    assert first.probabilities.shape == (4, 10)
+    torch.testing.assert_close(first.probabilities.sum(1), torch.ones(4))
+    torch.testing.assert_close(learner.net.head(first.embeddings).softmax(1), first.probabilities)
+    assert learner.labels(asked).tolist() == first.probabilities.argmax(1).tolist()
+    assert learner.labels(np.empty(0, np.int64)).shape == (0,)
+    everything = np.arange(1797)
+    torch.testing.assert_close(learner.predict(everything).probabilities[asked], first.probabilities, atol=1e-5, rtol=0)
+
+
+def test_predicting_never_augments_drops_out_or_moves_statistics(digits, resident, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    calls = []
+
+    def counted(*args: Any) -> torch.Tensor:
+        calls.append(len(args[1]))
+        return training_batch(*args)
+
+    monkeypatch.setattr(supervised, "training_batch", counted)
+    fitted = fit(protocol(augmentation={"shift": 2, "cutout": 4}), inputs(digits), 0, 0, resident)
+    assert calls == [16] * 12
+    before = weights(fitted)
+    fitted.learner.net.train()  # whoever left it so
+    asked = np.arange(100)
+    predicted = fitted.learner.predict(asked).probabilities
+    assert calls == [16] * 12
+    assert weights(fitted) == before
+    net = fitted.learner.net.eval()
+    x = (resident.pixels[:100].permute(0, 3, 1, 2).float() - fitted.learner.scaling.mean) / fitted.learner.scaling.deviation
+    torch.testing.assert_close(predicted, net(x).softmax(1).detach())
+
+
+def test_augmentation_reaches_training(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    plain = fit(protocol(), inputs(digits), 0, 0, resident)
+    shifted = fit(protocol(augmentation={"shift": 1}), inputs(digits), 0, 0, resident)
+    assert plain.initial_weights == shifted.initial_weights
+    assert weights(plain) != weights(shifted)
+    assert plain.recipe != shifted.recipe
+
+
+def test_scaling_knows_the_pool_alone(digits) -> None:  # type: ignore[no-untyped-def]
+    images, _ = digits
+    pool = np.arange(0, 900, 3)
+    pixels = images.pixels.copy()
+    pixels[1000:] = 255  # what lies outside the pool
+    scaling = Resident(torch.from_numpy(pixels)).scaling(pool)
+    assert scaling.mean.item() == pytest.approx(images.pixels[pool].mean())
+    assert scaling.deviation.item() == pytest.approx(images.pixels[pool].std())
+    resident = Resident.of(images, torch.device("cpu"))
+    assert resident.scaling(pool) is resident.scaling(pool[::-1])
+    assert resident.scaling(pool[:100]).mean != scaling.mean
+    blank = Resident(torch.full((3, 8, 8, 1), 7, dtype=torch.uint8)).scaling(np.arange(3))
+    assert blank.deviation.item() == 1.0
+
+
+class Scripted(Learner):
+    """Answers validation with the accuracies it was given."""
+
+    def __init__(self, net: Any, hits: list[int], truth: np.ndarray) -> None:
+        self.net, self._hits, self._truth = net, iter(hits), truth
+
+    def labels(self, indices: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(len(self._truth)) < next(self._hits), self._truth, (self._truth + 1) % 10)
+
+
+def test_the_best_weights_are_kept_as_a_copy(digits) -> None:  # type: ignore[no-untyped-def]
+    given = inputs(digits)
+    net = build(protocol().model, digits[0], 1)
+    best = Best(Scripted(net, [30, 50, 40, 50, 10], given.validation_labels), given, "accuracy")
+    states = []
+    for step in range(1, 6):
+        with torch.no_grad():
+            for tensor in net.state_dict().values():
+                tensor += 1  # in place, as an optimizer does
+        states.append(weights_digest(net))
+        best.consider(step)
+    best.restore()
+    assert best.step == 4  # of equals the latest
+    assert weights_digest(net) == states[3]
+
+
+def test_selection_on_validation_beats_or_equals_every_look(digits, resident, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    seen = []
+    consider = Best.consider
+
+    def watched(self: Best, step: int) -> None:
+        consider(self, step)
+        seen.append((step, supervised.validate(self.learner, self.inputs)["accuracy"]))
+
+    monkeypatch.setattr(Best, "consider", watched)
+    rates = {"name": "sgd", "lr": 1.5}  # so large that accuracy goes up and down
+    fitted = fit(protocol(selection="best-validation", validate_every=2, steps=15, optimizer=rates), inputs(digits), 0, 0, resident)
+    assert [step for step, _ in seen] == [2, 4, 6, 8, 10, 12, 14, 15]
+    assert fitted.validation["accuracy"] == max(value for _, value in seen)
+    assert dict(seen)[int(fitted.extra["selected_step"])] == fitted.validation["accuracy"]
+    assert min(value for _, value in seen) < fitted.validation["accuracy"]
+
+
+def test_without_selection_the_last_weights_are_used_and_validated(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    fitted = fit(protocol(), inputs(digits), 0, 0, resident)
+    assert fitted.extra["selected_step"] == fitted.steps == 12
+    truth = inputs(digits).validation_labels
+    assert fitted.validation["accuracy"] == (fitted.learner.labels(inputs(digits).validation) == truth).mean()
+    assert 0 < fitted.extra["final_loss"] < 5
+
+
+def test_labels_that_are_not_owned_cannot_matter(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    given = inputs(digits)
+    assert not hasattr(given.images, "labels")
+    poisoned = FitInputs(
+        given.images, given.labelled, given.labels, given.validation, (given.validation_labels + 1) % 10, given.unlabelled[::-1]
+    )
+    assert weights(fit(protocol(), given, 0, 0, resident)) == weights(fit(protocol(), poisoned, 0, 0, resident))
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_learning_happens(digits, resident, name: str) -> None:  # type: ignore[no-untyped-def]
+    optimizer = {"name": name, "lr": 0.01 if name != "sgd" else 0.05, "schedule": "cosine", "warmup_steps": 5}
+    fitted = fit(protocol(steps=60, label_smoothing=0.1, optimizer=optimizer), inputs(digits, 150), 0, 0, resident)
+    test = np.arange(1500, 1797)
+    assert (fitted.learner.labels(test) == digits[1][test]).mean() > 0.7
+
+
+def test_bfloat16_learns_the_same_to_its_precision(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    fitted = fit(protocol(steps=60, precision="bfloat16"), inputs(digits, 150), 0, 0, resident)
+    test = np.arange(1500, 1797)
+    assert (fitted.learner.labels(test) == digits[1][test]).mean() > 0.7
+    predictions = fitted.learner.predict(test)
+    assert predictions.probabilities.dtype == predictions.embeddings.dtype == torch.float32
+
+
+def test_failures_are_said(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(Diverged, match="finite weights"):
+        fit(protocol(optimizer={"name": "sgd", "lr": 1e38}), inputs(digits), 0, 0, resident)
+    with pytest.raises(InputError, match="shift"):
+        fit(protocol(augmentation={"shift": 9}), inputs(digits), 0, 0, resident)
