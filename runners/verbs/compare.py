@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rich.markup import escape
+
 from analysis.load import load_study, load_table
 from analysis.tables import formatted
 from analysis.verdict import Comparison
 from analysis.verdict import compare as verdicts_of
 from runners.verbs.console import console, table
 
+SHOWN = ["strategy", "answer", "difference", "95 % interval", "p (Holm)", "seeds", "seeds to decide"]
+"""What fits a terminal; --json, --markdown and --latex give every column."""
 COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "undecided": "yellow"}
 
 
@@ -30,10 +34,12 @@ def compare(source: Path, json: bool, markdown: bool, latex: bool) -> None:
 def show(result: Comparison) -> None:
     """The verdict table and what it means in words."""
     frame = formatted(result.verdicts)
-    rows = [
-        [f"[{COLOURS[cell.split()[0]]}]{cell}[/]" if cell.split()[0] in COLOURS else cell for cell in row]
-        for row in frame.to_numpy().tolist()
-    ]
-    columns = list(frame.columns)
-    console.print(table("Who beats random?", columns, rows, columns[3:]))
+    for protocol, group in frame.groupby("protocol", sort=False):
+        rows = [[_coloured(str(cell)) for cell in row] for row in group[SHOWN].to_numpy().tolist()]
+        console.print(table(f"Who beats {result.baseline}? {protocol}", SHOWN, rows, SHOWN[2:]))
     console.print(result.summary(), markup=False, soft_wrap=True)
+
+
+def _coloured(cell: str) -> str:
+    colour = COLOURS.get(cell.split()[0])
+    return f"[{colour}]{cell}[/]" if colour else escape(cell)

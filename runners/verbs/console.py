@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -20,9 +21,9 @@ def print_json(value: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[str] = ()) -> Table:
     """A rich table; columns named in `numeric` are right-aligned."""
-    out = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
-    for column in columns:
-        out.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    out = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for place, column in enumerate(columns):
+        out.add_column(column, justify="right" if column in numeric else "left", overflow="fold", no_wrap=not place)
     for row in rows:
         out.add_row(*(str(cell) for cell in row))
     return out

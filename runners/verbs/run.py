@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import typer
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from protocol.errors import Fault, InputError, unknown_name
+from protocol.errors import InputError, unknown_name
 from protocol.folders import StudyFolder
 from protocol.spec import Study
 from runners.executors.base import Executor, Update
@@ -22,6 +23,7 @@ from runners.verbs.console import console, cores
 from runners.verbs.inputs import device_of, own_files_are_kept, read
 
 EXECUTORS = ("local", "inline")
+stopped = Console(stderr=True, highlight=False)
 
 
 def run(
@@ -73,8 +75,11 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
     """Load each data set and divide it once, so that a fault of the input is one message, not one a run."""
     from protocol.splits import make_split
     from runners.datasets import load
+    from runners.models import MODELS
 
-    faults: list[Fault] = []
+    faults = [
+        unknown_name(f"protocol {p.name}: model.name", p.model.name, list(MODELS)) for p in study.protocols if p.model.name not in MODELS
+    ]
     for data in {p.data.model_dump_json(): p.data for p in study.protocols}.values():
         try:
             images, _ = load(data, data_root)
@@ -119,6 +124,9 @@ def _watched(executor: Executor, work: Sequence[Job], todo: Sequence[RunStatus])
                     if message.state == "failed":
                         console.print(f"failed: {message.id}\n{_first_lines(message.message)}", markup=False)
                 bar.update(task, completed=sum(done.values()), description=f"{len(results)}/{len(work)} runs")
+        except KeyboardInterrupt:
+            stopped.print("interrupted; what was measured is kept, the same command continues")
+            raise
         finally:
             stream.close()  # stops the workers that still run
     return results
