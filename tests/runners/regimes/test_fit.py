@@ -73,6 +73,12 @@ def test_equal_calls_give_equal_bytes_whatever_the_global_generator_does(digits,
     assert weights(fit(p, inputs(digits), 0, 2, resident)) != weights(first)  # another round, another order
 
 
+def test_every_round_has_its_own_batches(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    p = protocol()
+    plain = p.model_copy(update={"model": p.model.model_copy(update={"dropout": 0.0})})  # the order is all that is random
+    assert len({weights(fit(plain, inputs(digits), 0, round_, resident)) for round_ in (0, 1, 1, 2)}) == 3
+
+
 def test_predictions_repeat_and_fit_together(digits, resident) -> None:  # type: ignore[no-untyped-def]
     learner = fit(protocol(), inputs(digits), 0, 0, resident).learner
     asked = np.asarray([1700, 3, 1501, 3])
