@@ -108,7 +108,7 @@ def test_plan_says_what_it_costs_and_what_it_can_decide(finished: Path) -> None:
     assert plan["labels"] == 240
     assert plan["expected_seconds"] > 0
     assert plan["power"]
-    assert "smallest" in beatrandom("plan", "toy.toml", cwd=finished).stdout
+    assert "Smallest reachable p" in beatrandom("plan", "toy.toml", cwd=finished).stdout
 
 
 @pytest.mark.parametrize(
