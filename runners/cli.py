@@ -46,6 +46,9 @@ def quickstart(
     jobs: Jobs = None,
 ) -> None:
     """Which strategies beat random on real images, with and without augmentation? Needs no data, a few minutes."""
+    from runners.executors.server import warm_up
+
+    warm_up()
     from runners.verbs import quickstart as verb
 
     verb.quickstart(out, fast, jobs)
@@ -111,6 +114,10 @@ def run(
     executor: Annotated[str, typer.Option("--executor", help="local (one process a run) or inline (this process).")] = "local",
 ) -> None:
     """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice."""
+    from runners.executors.server import warm_up
+
+    if executor == "local":
+        warm_up(threads)
     from runners.verbs import run as verb
 
     verb.run(study, strategy or [], out, data_root, device, jobs, threads, executor)

@@ -7,8 +7,6 @@ not fight for cores.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import signal
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,9 +14,9 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from runners.executors.base import Update
+from runners.executors.server import context, thread_caps
 from runners.jobs import Job, Result
 
-PRELOAD = ["runners.executors.worker"]
 GRACE_SECONDS = 5.0
 
 
@@ -35,8 +33,7 @@ class Local:
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOAD)
+        self._context = context()
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
         """See `Executor`."""
@@ -61,7 +58,7 @@ class Local:
 
         receive, send = self._context.Pipe(duplex=False)
         process = self._context.Process(target=work, args=(job, send), name=job.id, daemon=True)
-        with _thread_caps(job.threads):
+        with thread_caps(job.threads):
             process.start()
         send.close()
         return _Running(job, process, receive)
@@ -100,19 +97,3 @@ def _stop(running: list[_Running]) -> None:
         if item.process.is_alive():
             item.process.kill()
             item.process.join()
-
-
-@contextlib.contextmanager
-def _thread_caps(threads: int) -> Iterator[None]:
-    """OpenMP and BLAS read these once, when the fork server loads them."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update({name: str(threads) for name in names})
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

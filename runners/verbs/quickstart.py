@@ -15,7 +15,7 @@ from analysis.verdict import compare
 from protocol.folders import StudyFolder
 from protocol.reading import preset
 from protocol.rules import check_study
-from protocol.spec import StrategySpec, Study
+from protocol.spec import Protocol, StrategySpec, Study
 from runners.verbs.compare import show
 from runners.verbs.console import console, duration
 from runners.verbs.run import execute
@@ -23,6 +23,7 @@ from runners.verbs.run import execute
 PRESETS = ("digits-plain", "digits-augmented")
 STRATEGIES = ("random", "least-confidence", "margin", "entropy", "core-set")
 FAST_STRATEGIES = ("random", "margin", "core-set")
+FAST_BUDGETS = (20, 40, 80)
 
 
 def study(fast: bool) -> Study:
@@ -33,10 +34,15 @@ def study(fast: bool) -> Study:
     names, seeds = (FAST_STRATEGIES, 8) if fast else (STRATEGIES, 10)
     return Study(
         name="quickstart-fast" if fast else "quickstart",
-        protocols=tuple(preset(name) for name in PRESETS),
+        protocols=tuple(_shorter(preset(name)) if fast else preset(name) for name in PRESETS),
         strategies=tuple(StrategySpec(name=name) for name in names),
         seeds=tuple(range(seeds)),
     )
+
+
+def _shorter(protocol: Protocol) -> Protocol:
+    """The same comparison over fewer rounds: another protocol, so it has another name."""
+    return protocol.model_copy(update={"name": f"{protocol.name}-fast", "budgets": FAST_BUDGETS, "provenance": {}})
 
 
 def quickstart(out: Path, fast: bool, slots: int | None) -> None:

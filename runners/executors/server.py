@@ -1,0 +1,43 @@
+"""The fork server: one process that has loaded torch, from which every run is forked. Importing this loads nothing heavy."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Iterator
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
+
+PRELOAD = ["runners.executors.worker", "runners.cli"]
+"""The worker, and the command line that every forked process would import again as its main module."""
+
+
+def context() -> ForkServerContext:
+    """The multiprocessing context whose processes start with everything loaded."""
+    chosen = multiprocessing.get_context("forkserver")
+    chosen.set_forkserver_preload(PRELOAD)
+    return chosen
+
+
+def warm_up(threads: int = 1) -> None:
+    """Start the server now, so that it loads torch while this process does something else."""
+    context()
+    with thread_caps(threads):
+        forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def thread_caps(threads: int) -> Iterator[None]:
+    """OpenMP and BLAS read these once, when the fork server loads them."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update({name: str(threads) for name in names})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
