@@ -6,6 +6,7 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,8 +19,9 @@ from protocol.seeds import generator
 from protocol.spec import Protocol
 from protocol.splits import Indices, Split
 from runners.datasets import Images
+from runners.features import Round, ensemble, look, prepare
 from runners.regimes import Fit, FitInputs, Resident, fit
-from runners.strategies import Need, Strategy, StrategyError, View, checked
+from runners.strategies import Strategy, StrategyError, View, checked
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,13 @@ def rounds(
         clock.lap("evaluate_s")
         query = np.empty(0, np.int64)
         if k + 1 < len(protocol.budgets):
-            view = look(fitted, strategy.needs, oracle.unlabelled, owned, labels, len(images.classes), k)
+            now = Round(protocol, replicate, k, inputs, fitted, resident)
+            members = ensemble(now, strategy)
+            clock.lap("members_s")
+            view = look(now, strategy, members)
+            clock.lap("features_s")
+            ready(now, strategy, name, view)
+            clock.lap("prepare_s")
             rng = generator(protocol.root_seed, "query", replicate, k)
             query = ask(strategy, name, view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
         clock.lap("query_s")
@@ -71,30 +79,32 @@ def rounds(
             oracle.buy(query)
 
 
-def look(
-    fitted: Fit, needs: tuple[Need, ...], unlabelled: Indices, owned: Indices, labels: NDArray[np.int64], classes: int, round_: int
-) -> View:
-    """Compute what the strategy declared to need, once each, in evaluation mode without augmentation."""
-    features: dict[Need, torch.Tensor] = {}
-    if {"probabilities", "embeddings"} & set(needs):
-        of_pool = fitted.learner.predict(unlabelled)
-        features |= {"probabilities": of_pool.probabilities, "embeddings": of_pool.embeddings}
-    if "labelled_embeddings" in needs:
-        features["labelled_embeddings"] = fitted.learner.predict(owned).embeddings
-    declared: dict[Need, torch.Tensor] = {k: v for k, v in features.items() if k in needs}
-    return View(unlabelled.copy(), owned.copy(), labels.copy(), classes, round_, declared)
+def ready(now: Round, strategy: Strategy, name: str, view: View) -> None:
+    """The strategy's own part, trained."""
+    with _blamed(name, view, "to prepare"):
+        prepare(now, strategy, view)
 
 
 def ask(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Generator) -> Indices:
-    """The strategy's selection, checked; whatever it raises becomes a StrategyError."""
-    try:
+    """The strategy's selection, checked. Raises StrategyError, also where nothing is labelled and the strategy cannot do without."""
+    if not len(view.labelled) and not strategy.cold_start:
+        where = f"strategy {name}, round {view.round}"
+        raise StrategyError(Fault(where, "at least one label owned", "none", "start from a labelled set, or with a strategy that can"))
+    with _blamed(name, view, "a selection"):
         selection = strategy.select(view, n, rng)
+    return checked(selection, view, n, name)
+
+
+@contextmanager
+def _blamed(name: str, view: View, expected: str) -> Iterator[None]:
+    """Whatever a strategy raises becomes a StrategyError: a user's code may raise anything; it costs its own run only."""
+    try:
+        yield
     except StrategyError:
         raise
-    except Exception as error:  # a user's code may raise anything; it costs its own run only
+    except Exception as error:
         where = f"strategy {name}, round {view.round}"
-        raise StrategyError(Fault(where, "a selection", f"{type(error).__name__}: {error}", "mend the strategy")) from error
-    return checked(selection, view, n, name)
+        raise StrategyError(Fault(where, expected, f"{type(error).__name__}: {error}", "mend the strategy")) from error
 
 
 class Clock:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from runners.strategies.base import NEEDS, Need, Strategy, StrategyError, View, checked, top
+from runners.strategies.base import Context, Estimation, Strategy, checked, top
 from runners.strategies.baseline import Random
 from runners.strategies.coreset import CoreSet
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
+from runners.strategies.view import NEEDS, ClassifierHead, GradientFactors, Need, StrategyError, View
 
 STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "random": Random,
@@ -17,4 +18,17 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "core-set": CoreSet,
 }
 
-__all__ = ["NEEDS", "STRATEGIES", "Need", "Strategy", "StrategyError", "View", "checked", "top"]
+__all__ = [
+    "NEEDS",
+    "STRATEGIES",
+    "ClassifierHead",
+    "Context",
+    "Estimation",
+    "GradientFactors",
+    "Need",
+    "Strategy",
+    "StrategyError",
+    "View",
+    "checked",
+    "top",
+]

@@ -1,76 +1,66 @@
 """The contract of a query strategy: `select(view, n, rng) -> indices`.
 
-A strategy sees a `View`: the pool as indices, the labels the run owns, and what it declared to
-need. No pool label, no validation or test data, no data set object is reachable from it.
+A strategy sees a `View`. No pool label, no validation or test data, no data set object is reachable from it.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar, Literal, get_args
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from protocol.errors import BeatRandomError, Fault
+from protocol.errors import Fault, InputError
 from protocol.splits import Indices
-
-Need = Literal["probabilities", "embeddings", "labelled_embeddings"]
-NEEDS: tuple[Need, ...] = get_args(Need)
+from runners.strategies.view import Need, StrategyError, View
 
 
-class StrategyError(BeatRandomError):
-    """A strategy broke the contract: it raised, read what it did not declare, or returned a bad selection."""
-
-
-@dataclass(frozen=True, repr=False)
-class View:
-    """What a strategy may see in one round. Rows follow `unlabelled` (or `labelled`); tensors lie on the run's device.
+@dataclass(frozen=True)
+class Estimation:
+    """How uncertainty over the classifier is sampled, for the needs `mc_samples` and `members`.
 
     Attributes:
-        unlabelled: (u,) int64 data-set indices that can be bought, ascending, read-only.
-        labelled: (l,) int64 data-set indices owned, in the order of purchase, read-only.
-        labels: (l,) int64 classes of `labelled`, read-only.
-        classes: number of classes k.
-        round: number of the round, from 0.
+        samples: dropout masks s >= 1.
+        dropout: share of the penultimate embedding that is dropped, in (0, 1); only where the compared network has no
+            dropout of its own (if it has, that is what is sampled).
+        members: networks m >= 1 of an ensemble, the compared one included.
     """
 
-    unlabelled: Indices
-    labelled: Indices
-    labels: NDArray[np.int64]
-    classes: int
-    round: int
-    features: Mapping[Need, Tensor] = field(default_factory=dict)
+    samples: int = 20
+    dropout: float = 0.5
+    members: int = 5
 
     def __post_init__(self) -> None:
-        for array in (self.unlabelled, self.labelled, self.labels):
-            array.flags.writeable = False
+        faults = [
+            Fault(f"strategy argument {name}", "at least 1", str(getattr(self, name)))
+            for name in ("samples", "members")
+            if getattr(self, name) < 1
+        ]
+        if not 0 < self.dropout < 1:
+            faults.append(Fault("strategy argument dropout", "between 0 and 1", str(self.dropout)))
+        if faults:
+            raise InputError(faults)
 
-    @property
-    def probabilities(self) -> Tensor:
-        """(u, k) float32 class probabilities of the unlabelled images; rows sum to 1."""
-        return self._feature("probabilities")
 
-    @property
-    def embeddings(self) -> Tensor:
-        """(u, d) penultimate-layer embeddings of the unlabelled images."""
-        return self._feature("embeddings")
+@dataclass(frozen=True)
+class Context:
+    """What a strategy with a trained part of its own may learn from, once a round, before it selects.
 
-    @property
-    def labelled_embeddings(self) -> Tensor:
-        """(l, d) penultimate-layer embeddings of the labelled images."""
-        return self._feature("labelled_embeddings")
+    Attributes:
+        view: the round's view; labels are those owned.
+        device: where its tensors lie and where to train.
+        network: makes a copy of the trained classifier, in evaluation mode; training or breaking the copy changes nothing else.
+        scaled: uint8 images (b, height, width, channels) to the network's input (b, channels, height, width).
+    """
 
-    def _feature(self, need: Need) -> Tensor:
-        if need not in self.features:
-            raise StrategyError(
-                Fault(f"view.{need}", f"a need the strategy declares: {sorted(self.features)}", repr(need), f"add {need!r} to its `needs`")
-            )
-        return self.features[need]
+    view: View
+    device: torch.device
+    network: Callable[[], nn.Module]
+    scaled: Callable[[Tensor], Tensor]
 
 
 class Strategy(ABC):
@@ -83,6 +73,19 @@ class Strategy(ABC):
     """Order of the query's cost in u unlabelled, l labelled, n queried, k classes, d embedding width."""
     cold_start: ClassVar[bool] = False
     """Whether it can choose with nothing labelled yet."""
+    estimation: Estimation = Estimation()
+    """How `mc_samples` and `members` are made, for those that need them."""
+
+    def prepare(self, context: Context, generator: torch.Generator) -> None:  # noqa: B027  # a null object: most have nothing to train
+        """Train what the strategy itself needs; called once a round before `select`. Most need nothing.
+
+        Build everything anew each time: an interrupted run continues with a fresh strategy and must choose the same.
+
+        Args:
+            context: what may be learned from.
+            generator: on the CPU, the only source of randomness for data order and noise. Initial weights and dropout,
+                which know only torch's global generator, are seeded by the runner around this call.
+        """
 
     @abstractmethod
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from protocol.splits import Indices
-from runners.strategies.base import Strategy, View
+from runners.strategies.base import Strategy
+from runners.strategies.view import View
 
 
 class Random(Strategy):

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from protocol.splits import Indices
-from runners.strategies.base import Need, Strategy, View
+from runners.strategies.base import Strategy
+from runners.strategies.view import Need, View
 
 BLOCK = 4096
 

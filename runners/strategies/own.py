@@ -11,13 +11,15 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
 
 from protocol.canonical import sha256
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import StrategySpec
 from protocol.splits import Indices
-from runners.strategies import NEEDS, STRATEGIES
-from runners.strategies.base import Strategy, View
+from runners.strategies import STRATEGIES
+from runners.strategies.base import Context, Estimation, Strategy
+from runners.strategies.view import CHEAP, View
 
 
 class Wrapped(Strategy):
@@ -25,7 +27,14 @@ class Wrapped(Strategy):
 
     def __init__(self, inner: Any) -> None:
         self._choose = inner.select if hasattr(inner, "select") else inner
-        self.needs = tuple(getattr(inner, "needs", NEEDS))  # type: ignore[misc]  # per wrapped object, not per class
+        self._prepare = getattr(inner, "prepare", None)
+        self.needs = tuple(getattr(inner, "needs", CHEAP))  # type: ignore[misc]  # per wrapped object, not per class
+        self.estimation = getattr(inner, "estimation", Estimation())
+
+    def prepare(self, context: Context, generator: torch.Generator) -> None:
+        """Whatever the wrapped object prepares, if it does."""
+        if self._prepare is not None:
+            self._prepare(context, generator)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """Whatever the wrapped object chooses; checked by the caller."""

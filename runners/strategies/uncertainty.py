@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from protocol.splits import Indices
-from runners.strategies.base import Need, Strategy, View, top
+from runners.strategies.base import Strategy, top
+from runners.strategies.view import Need, View
 
 
 class Uncertainty(Strategy):

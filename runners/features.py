@@ -1,0 +1,173 @@
+"""What a strategy declared to need, computed once a round: in evaluation mode, without augmentation, on the run's device."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
+
+from protocol.errors import unknown_name
+from protocol.seeds import derive
+from protocol.spec import Protocol
+from protocol.splits import Indices
+from runners.regimes import Fit, FitInputs, Learner, Predictions, Resident, fit
+from runners.regimes.resident import as_float
+from runners.regimes.supervised import own_randomness
+from runners.strategies import ClassifierHead, Context, Estimation, GradientFactors, Need, Strategy, StrategyError, View
+from runners.strategies.view import Feature
+
+_LOGITS_AT_ONCE = 2**24
+"""Bounds the logits of one chunk under all dropout masks (64 MiB)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """One round after training: whose it is, what was trained on, and what came of it."""
+
+    protocol: Protocol
+    replicate: int
+    number: int
+    inputs: FitInputs
+    fitted: Fit
+    resident: Resident
+
+    def seed(self, *keys: int | str) -> int:
+        """A seed of the run's `estimator` stream in this round."""
+        return derive(self.protocol.root_seed, "estimator", self.replicate, self.number, *keys)
+
+
+def ensemble(round_: Round, strategy: Strategy) -> list[Learner]:
+    """The compared classifier and as many others as the strategy's ensemble lacks; just the classifier where none is needed.
+
+    The others are trained by the protocol's own recipe on the same labels, each from the seed streams of a replicate
+    number that the `estimator` stream gives; they share no generator with the compared classifier, which stays as it is.
+    """
+    others = strategy.estimation.members - 1 if "members" in strategy.needs else 0
+    seeds = [derive(round_.protocol.root_seed, "estimator", round_.replicate, "member", m) for m in range(1, others + 1)]
+    trained = [fit(round_.protocol, round_.inputs, seed, round_.number, round_.resident).learner for seed in seeds]
+    return [round_.fitted.learner, *trained]
+
+
+def look(round_: Round, strategy: Strategy, members: list[Learner]) -> View:
+    """The round as the strategy may see it.
+
+    Args:
+        members: as `ensemble` returned them.
+    """
+    inputs = round_.inputs
+    unlabelled, owned = inputs.unlabelled, inputs.labelled
+    of_pool = _Once(round_.fitted.learner, unlabelled)
+    of_owned = _Once(round_.fitted.learner, owned)
+    net = round_.fitted.learner.net
+    makers: dict[Need, Callable[[], Feature]] = {
+        "probabilities": lambda: of_pool().probabilities,
+        "embeddings": lambda: of_pool().embeddings,
+        "labelled_embeddings": lambda: of_owned().embeddings,
+        "labelled_probabilities": lambda: of_owned().probabilities,
+        "gradient_factors": lambda: gradient_factors(of_pool()),
+        "classifier_head": lambda: ClassifierHead(net.head.weight.detach().float().clone(), net.head.bias.detach().float().clone()),
+        "images": lambda: _images(round_.resident, unlabelled),
+        "labelled_images": lambda: _images(round_.resident, owned),
+        "mc_samples": lambda: mc_samples(round_.fitted.learner, unlabelled, of_pool, strategy.estimation, round_.seed("mc-dropout")),
+        "members": lambda: torch.stack([of_pool().probabilities, *(m.predict(unlabelled).probabilities for m in members[1:])], 1),
+    }
+    if strangers := [need for need in strategy.needs if need not in makers]:
+        raise StrategyError(unknown_name("needs of the strategy", need, list(makers)) for need in strangers)
+    features = {need: makers[need]() for need in strategy.needs}
+    return View(unlabelled.copy(), owned.copy(), inputs.labels.copy(), len(inputs.images.classes), round_.number, features)
+
+
+def prepare(round_: Round, strategy: Strategy, view: View) -> None:
+    """Let the strategy train its own part; what it does to its copy of the network reaches nothing else."""
+    seed = round_.seed("prepare")
+    learner = round_.fitted.learner
+    context = Context(
+        view,
+        round_.resident.device,
+        lambda: copy.deepcopy(learner.net).eval(),
+        lambda images: learner.scaling(as_float(images)),
+    )
+    with own_randomness(seed, round_.resident.device):
+        strategy.prepare(context, torch.Generator().manual_seed(seed))
+
+
+def gradient_factors(predictions: Predictions) -> GradientFactors:
+    """Residuals at the predicted class, and embeddings (Ash 2020, equation 1)."""
+    p = predictions.probabilities
+    predicted = torch.zeros_like(p).scatter_(1, p.argmax(1, keepdim=True), 1)
+    return GradientFactors(p - predicted, predictions.embeddings)
+
+
+def mc_samples(learner: Learner, indices: Indices, predictions: Callable[[], Predictions], how: Estimation, seed: int) -> Tensor:
+    """(u, s, k) probabilities under s dropout masks (Gal & Ghahramani 2016), each mask the same for all images.
+
+    One mask is one draw of the classifier's weights; BatchBALD's joint entropies need that all images see the same draw.
+    A network that drops out before its last layer only, or nowhere (then `how.dropout` is applied there, at inference
+    alone, so that the compared classifier is everybody's), needs no further pass over the images.
+    """
+    net = learner.net
+    generator = torch.Generator().manual_seed(seed)
+    layers = [m for m in net.body.modules() if isinstance(m, _DropoutNd) and m.p > 0]
+    if not layers:
+        return _samples_of_head(predictions().embeddings, net.head, net.dropout.p or how.dropout, how.samples, generator)
+    samples = []
+    for _ in range(how.samples):
+        with _dropping([*layers, net.dropout], generator):
+            samples.append(learner.predict(indices).probabilities)
+    return torch.stack(samples, 1)
+
+
+def _samples_of_head(embeddings: Tensor, head: nn.Linear, dropout: float, samples: int, generator: torch.Generator) -> Tensor:
+    """Dropping inputs of a linear layer is dropping columns of its weights: all masks in one product."""
+    k, d = head.weight.shape
+    masks = (torch.rand(samples, 1, d, generator=generator) >= dropout).float() / (1 - dropout)
+    weights = (masks.to(embeddings.device) * head.weight.detach().float()).reshape(samples * k, d)
+    out = torch.empty(len(embeddings), samples, k, device=embeddings.device)
+    rows = max(1, _LOGITS_AT_ONCE // (samples * k))
+    for start in range(0, len(embeddings), rows):
+        part = embeddings[start : start + rows]
+        out[start : start + rows] = ((part @ weights.T).view(len(part), samples, k) + head.bias.detach().float()).softmax(2)
+    return out
+
+
+@contextmanager
+def _dropping(layers: list[_DropoutNd], generator: torch.Generator) -> Iterator[None]:
+    """While it lasts, dropout layers in evaluation mode drop by one mask each, drawn when first used."""
+    masks: dict[nn.Module, Tensor] = {}
+
+    def drop(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if layer not in masks:
+            channels_only = not isinstance(layer, nn.Dropout)
+            shape = (output.shape[1], *[1] * (output.ndim - 2)) if channels_only else tuple(output.shape[1:])
+            p = float(layer.p)  # type: ignore[arg-type]  # only dropout layers are hooked
+            masks[layer] = ((torch.rand(shape, generator=generator) >= p).float() / (1 - p)).to(output.device)
+        return output * masks[layer].to(output.dtype)
+
+    handles = [layer.register_forward_hook(drop) for layer in layers if layer.p > 0]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _images(resident: Resident, indices: Indices) -> Tensor:
+    return resident.pixels[torch.from_numpy(indices).to(resident.device)]
+
+
+class _Once:
+    """Predictions made when first asked for, then kept."""
+
+    def __init__(self, learner: Learner, indices: Indices) -> None:
+        self._learner, self._indices = learner, indices
+        self._kept: Predictions | None = None
+
+    def __call__(self) -> Predictions:
+        if self._kept is None:
+            self._kept = self._learner.predict(self._indices)
+        return self._kept

@@ -1,0 +1,145 @@
+"""What a strategy may see: the pool as indices, the labels the run owns, and the features it declared to need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protocol.errors import BeatRandomError, Fault
+from protocol.splits import Indices
+
+Need = Literal[
+    "probabilities",
+    "embeddings",
+    "labelled_embeddings",
+    "labelled_probabilities",
+    "gradient_factors",
+    "classifier_head",
+    "images",
+    "labelled_images",
+    "mc_samples",
+    "members",
+]
+NEEDS: tuple[Need, ...] = get_args(Need)
+CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings", "labelled_probabilities", "classifier_head")
+"""What one pass over the pool gives anyway."""
+
+
+class StrategyError(BeatRandomError):
+    """A strategy broke the contract: it raised, read what it did not declare, or returned a bad selection."""
+
+
+class GradientFactors(NamedTuple):
+    """Gradient of the loss at the predicted class with respect to the last layer's weights, factorised.
+
+    The gradient embedding of image i is the outer product residuals[i] ⊗ embeddings[i] (Ash 2020, section 3), k·d numbers
+    that are never formed: inner products of two of them are products of inner products of their factors.
+    """
+
+    residuals: Tensor
+    """(u, k) float32: probabilities minus the one-hot predicted class (the first of equals)."""
+    embeddings: Tensor
+    """(u, d) float32 penultimate embeddings."""
+
+
+class ClassifierHead(NamedTuple):
+    """The last layer: logits = embeddings @ weights.T + bias. Copies; changing them changes no prediction."""
+
+    weights: Tensor
+    """(k, d) float32."""
+    bias: Tensor
+    """(k,) float32."""
+
+
+Feature = Tensor | GradientFactors | ClassifierHead
+
+
+@dataclass(frozen=True, repr=False)
+class View:
+    """What a strategy may see in one round. Rows follow `unlabelled` (or `labelled`); tensors lie on the run's device.
+
+    Everything is computed once, in evaluation mode, without augmentation.
+
+    Attributes:
+        unlabelled: (u,) int64 data-set indices that can be bought, ascending, read-only.
+        labelled: (l,) int64 data-set indices owned, in the order of purchase, read-only.
+        labels: (l,) int64 classes of `labelled`, read-only.
+        classes: number of classes k.
+        round: number of the round, from 0.
+    """
+
+    unlabelled: Indices
+    labelled: Indices
+    labels: NDArray[np.int64]
+    classes: int
+    round: int
+    features: Mapping[Need, Feature] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for array in (self.unlabelled, self.labelled, self.labels):
+            array.flags.writeable = False
+
+    @property
+    def probabilities(self) -> Tensor:
+        """(u, k) float32 class probabilities of the unlabelled images; rows sum to 1."""
+        return self._tensor("probabilities")
+
+    @property
+    def embeddings(self) -> Tensor:
+        """(u, d) penultimate-layer embeddings of the unlabelled images."""
+        return self._tensor("embeddings")
+
+    @property
+    def labelled_embeddings(self) -> Tensor:
+        """(l, d) penultimate-layer embeddings of the labelled images."""
+        return self._tensor("labelled_embeddings")
+
+    @property
+    def labelled_probabilities(self) -> Tensor:
+        """(l, k) float32 class probabilities of the labelled images."""
+        return self._tensor("labelled_probabilities")
+
+    @property
+    def gradient_factors(self) -> GradientFactors:
+        """Last-layer gradients of the unlabelled images as residuals (u, k) and embeddings (u, d)."""
+        return cast(GradientFactors, self._feature("gradient_factors"))
+
+    @property
+    def classifier_head(self) -> ClassifierHead:
+        """Weights (k, d) and bias (k,) of the last layer."""
+        return cast(ClassifierHead, self._feature("classifier_head"))
+
+    @property
+    def images(self) -> Tensor:
+        """(u, height, width, channels) uint8 unlabelled images."""
+        return self._tensor("images")
+
+    @property
+    def labelled_images(self) -> Tensor:
+        """(l, height, width, channels) uint8 labelled images."""
+        return self._tensor("labelled_images")
+
+    @property
+    def mc_samples(self) -> Tensor:
+        """(u, s, k) float32 probabilities under s dropout masks, each mask the same for all images."""
+        return self._tensor("mc_samples")
+
+    @property
+    def members(self) -> Tensor:
+        """(u, m, k) float32 probabilities by the members of an ensemble; the first is the compared classifier."""
+        return self._tensor("members")
+
+    def _tensor(self, need: Need) -> Tensor:
+        return cast(Tensor, self._feature(need))
+
+    def _feature(self, need: Need) -> Feature:
+        if need not in self.features:
+            raise StrategyError(
+                Fault(f"view.{need}", f"a need the strategy declares: {sorted(self.features)}", repr(need), f"add {need!r} to its `needs`")
+            )
+        return self.features[need]
