@@ -1,0 +1,128 @@
+"""Stratified bootstrap of whole runs, fast: resamples are matrices of counts, statistics are products with them.
+
+A stratum is one setting (data set under one regime); its runs are drawn with replacement, n out of n, and a
+run is drawn with its whole curve and, for two strategies, with its partner of the same seed. A resample is
+a row of counts (how often each run was drawn), so that all resampled means of a stratum are one matrix product.
+
+With few seeds percentile and BCa intervals cover less than they say (about .75, .84, .91 of a nominal .95 at
+n = 3, 5, 10): verdicts rest on t intervals and exact tests, not on these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+Counts = NDArray[np.int32]
+Floats = NDArray[np.float64]
+Method = Literal["percentile", "bca"]
+Statistic = Callable[[Sequence[Counts]], Floats]
+"""From one (B, n_d) matrix of counts per stratum to B values, shape (B, ...). Rows need not sum to n_d (the jackknife's do not)."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A statistic with its bootstrap interval; arrays of the statistic's shape, 0-dimensional for one number.
+
+    Attributes:
+        low, high: bounds; NaN where a stratum has fewer than two runs, infinite where the resamples are.
+        undefined: share of resamples in which the statistic is NaN; the bounds are over the others.
+        runs: runs in the smallest stratum.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+    undefined: Floats
+    level: float
+    method: Method
+    resamples: int
+    runs: int
+
+
+class Resampler:
+    """Draws counts once per number of runs and stratum, and uses them for every statistic: strategies, budgets
+    and targets of one comparison share their resamples, as the paired form needs.
+
+    Args:
+        rng: used up in the order in which new (stratum, n) are asked for.
+        resamples: B >= 1.
+        level: of the intervals, in (0, 1).
+    """
+
+    def __init__(self, rng: np.random.Generator, resamples: int = 10_000, level: float = 0.95) -> None:
+        if resamples < 1 or not 0 < level < 1:
+            raise ValueError(f"expected at least one resample and a level in (0, 1), found {resamples} and {level}")
+        self._rng, self.resamples, self.level = rng, resamples, level
+        self._drawn: dict[tuple[int, int], Counts] = {}
+
+    def counts(self, sizes: Sequence[int]) -> list[Counts]:
+        """One (B, n_d) matrix per stratum, its rows summing to n_d."""
+        return [self._stratum(place, n) for place, n in enumerate(sizes)]
+
+    def _stratum(self, place: int, n: int) -> Counts:
+        if (place, n) not in self._drawn:
+            drawn = self._rng.integers(0, n, (self.resamples, n), dtype=np.int64)
+            drawn += n * np.arange(self.resamples)[:, None]
+            self._drawn[place, n] = np.bincount(drawn.ravel(), minlength=n * self.resamples).reshape(-1, n).astype(np.int32)
+        return self._drawn[place, n]
+
+    def estimate(self, statistic: Statistic, sizes: Sequence[int], method: Method = "percentile") -> Estimate:
+        """The statistic of the data and its interval.
+
+        percentile: the resamples' (1 - level) / 2 and (1 + level) / 2 quantiles, rounded outwards to a resample.
+        bca: bias-corrected and accelerated (Efron 1987, J. Am. Stat. Assoc. 82, eq. 2.3), acceleration from the
+        jackknife over the runs of every stratum.
+
+        Raises:
+            ValueError: no stratum, or an empty one.
+        """
+        if not len(sizes) or min(sizes) < 1:
+            raise ValueError(f"expected at least one run in every stratum, found {list(sizes)}")
+        value = np.asarray(statistic([np.ones((1, n), dtype=np.int32) for n in sizes]), dtype=np.float64)[0]
+        drawn = np.asarray(statistic(self.counts(sizes)), dtype=np.float64)
+        undefined = np.asarray(np.isnan(drawn).mean(axis=0))
+        if min(sizes) < 2:
+            low = high = np.full_like(value, np.nan)
+        else:
+            tails = np.full((2, *value.shape), np.array([0.5 - self.level / 2, 0.5 + self.level / 2]).reshape(2, *[1] * value.ndim))
+            if method == "bca":
+                tails = _accelerated(tails, value, drawn, statistic, sizes)
+            low, high = _outward(drawn, tails)
+        return Estimate(value, low, high, undefined, self.level, method, self.resamples, min(sizes))
+
+
+def _outward(drawn: Floats, tails: Floats) -> tuple[Floats, Floats]:
+    """Quantiles of (B, ...) that are resamples themselves: infinite resamples are ordered, never averaged."""
+    ordered = np.sort(drawn, axis=0)  # NaN last
+    defined = drawn.shape[0] - np.isnan(drawn).sum(axis=0)
+    known = (defined > 0) & np.isfinite(tails).all(axis=0)
+    steps = np.where(known, tails, 0.0) * (np.maximum(defined, 1) - 1)
+    bounds = []
+    for place in (np.floor(steps[0]), np.ceil(steps[1])):
+        taken = np.take_along_axis(ordered, place.astype(np.int64)[None], axis=0)[0]
+        bounds.append(np.where(known, taken, np.nan))
+    return bounds[0], bounds[1]
+
+
+def _accelerated(tails: Floats, value: Floats, drawn: Floats, statistic: Statistic, sizes: Sequence[int]) -> Floats:
+    """The BCa method's tail probabilities, shape (2, ...)."""
+    below = ((drawn < value).sum(axis=0) + 0.5 * (drawn == value).sum(axis=0)) / len(drawn)
+    bias = stats.norm.ppf(below)
+    cubes, squares = np.zeros_like(value), np.zeros_like(value)
+    for place, n in enumerate(sizes):
+        one_out = [np.ones((n, m), dtype=np.int32) for m in sizes]
+        one_out[place] -= np.eye(n, dtype=np.int32)
+        left = np.asarray(statistic(one_out), dtype=np.float64)
+        influence = (n - 1) * (left.mean(axis=0) - left)
+        cubes = cubes + (influence**3).sum(axis=0) / n**3
+        squares = squares + (influence**2).sum(axis=0) / n**2
+    spread = squares > 0
+    acceleration = np.where(spread, cubes / (6 * np.where(spread, squares, 1.0) ** 1.5), 0.0)
+    reach = bias + stats.norm.ppf(tails)
+    return np.asarray(stats.norm.cdf(bias + reach / (1 - acceleration * reach)))
