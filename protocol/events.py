@@ -80,6 +80,7 @@ class RoundEvent(Event):
     initial_weights: str = Field(description="digest of weights and buffers before the first step")
     recipe: str = Field("", description="digest of the recipe as executed: regime, model and their seeds' streams")
     predictions: str = Field(description="digest of the test predictions in the sidecar")
+    probabilities: str = Field("", description="digest of the test log-probabilities in the sidecar; empty: none kept")
     query: tuple[int, ...] = ()
     extra: dict[str, float] = Field(default_factory=dict)
     cost: dict[str, float] = Field(default_factory=dict)

@@ -58,13 +58,15 @@ class RunFolder:
         return self.path / ".lock"
 
     def predictions(self, round_: int) -> Path:
-        """Sidecar of one round: `prediction`, classes in the order of the sorted test indices."""
+        """Sidecar of one round, in the order of the sorted test indices: `prediction`, classes; `log_probability`, if any were kept."""
         return self.path / "predictions" / f"round-{round_:03d}.npz"
 
-    def write_predictions(self, round_: int, predicted: NDArray[np.integer]) -> str:
+    def write_predictions(self, round_: int, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> str:
         """Write the sidecar compactly; returns the digest of the predictions."""
-        compact = predicted.astype(np.min_scalar_type(int(predicted.max(initial=0))))
-        write_arrays(self.predictions(round_), {"prediction": compact})
+        arrays: dict[str, NDArray[Any]] = {"prediction": predicted.astype(np.min_scalar_type(int(predicted.max(initial=0))))}
+        if log_probabilities is not None:
+            arrays["log_probability"] = log_probabilities
+        write_arrays(self.predictions(round_), arrays)
         return predictions_digest(predicted)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import Fault, RuleBroken
-from protocol.metrics import classification_metrics
+from protocol.metrics import calibration_metrics, classification_metrics
 from protocol.spec import Protocol
 from protocol.splits import Indices, Split, starting_set
 
@@ -74,9 +74,14 @@ class Oracle:
         """Hand over again what the ledger says was paid for; nothing is written."""
         self._sell(purpose, indices, record=False)
 
-    def examine(self, predicted: NDArray[np.integer]) -> dict[str, float]:
-        """Metrics of test predictions, shape (n_test,), in the order of the split's sorted test indices."""
-        return classification_metrics(predicted, self._labels[self._split.test])
+    def examine(self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> dict[str, float]:
+        """Metrics of test predictions, shape (n_test,), in the order of the split's sorted test indices.
+
+        With log-probabilities, shape (n_test, classes), those of calibration, too.
+        """
+        targets = self._labels[self._split.test]
+        metrics = classification_metrics(predicted, targets)
+        return metrics if log_probabilities is None else metrics | calibration_metrics(log_probabilities, predicted, targets)
 
     def _sell(self, purpose: Purpose, indices: Indices, *, record: bool) -> None:
         self._refuse_what_is_forbidden(purpose, indices)

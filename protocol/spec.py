@@ -140,7 +140,7 @@ class Protocol(Part):
     )
     model: Model
     regime: Regime
-    metric: Literal["accuracy", "balanced_accuracy"] = Field(
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = Field(
         "accuracy", description="primary metric on the test set, in [0, 1], higher is better"
     )
     root_seed: Size = Field(0, description="root of all random streams")

@@ -113,7 +113,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
     resident = Resident.of(images, torch.device(job.device))
     strategy = make(job.strategy, job.strategy_file)
     for outcome in rounds(protocol, strategy, job.strategy.id, job.seed, images, split, oracle, resident, first):
-        digest = writer.folder.write_predictions(outcome.round, outcome.predicted)
+        digest = writer.folder.write_predictions(outcome.round, outcome.predicted, outcome.log_probabilities)
         writer.append(_round_event(protocol, outcome, digest))
         progress(outcome.round + 1)
     writer.append(EndEvent(rounds=len(protocol.budgets)))
@@ -170,6 +170,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, predictions: str) -> Roun
         initial_weights=fitted.initial_weights,
         recipe=fitted.recipe,
         predictions=predictions,
+        probabilities="" if outcome.log_probabilities is None else array_digest(outcome.log_probabilities),
         query=tuple(outcome.query.tolist()),
         extra=fitted.extra,
         cost=outcome.cost,

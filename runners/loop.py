@@ -32,6 +32,7 @@ class Outcome:
     fit: Fit
     metrics: dict[str, float]
     predicted: NDArray[np.int64]
+    log_probabilities: NDArray[np.float16] | None
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
 
@@ -59,8 +60,8 @@ def rounds(
         inputs = FitInputs(images, owned, labels, validation, validation_labels, oracle.unlabelled)
         fitted = fit(protocol, inputs, replicate, k, resident)
         clock.lap("train_s")
-        predicted = fitted.learner.labels(split.test)
-        metrics = oracle.examine(predicted)
+        predicted, log_probabilities = fitted.learner.examined(split.test)
+        metrics = oracle.examine(predicted, log_probabilities)
         clock.lap("evaluate_s")
         query = np.empty(0, np.int64)
         if k + 1 < len(protocol.budgets):
@@ -74,7 +75,7 @@ def rounds(
             rng = generator(protocol.root_seed, "query", replicate, k)
             query = ask(strategy, name, view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
         clock.lap("query_s")
-        yield Outcome(k, fitted, metrics, predicted, query, clock.cost | {"peak_memory_mib": peak_memory_mib()})
+        yield Outcome(k, fitted, metrics, predicted, log_probabilities, query, clock.cost | {"peak_memory_mib": peak_memory_mib()})
         if len(query):
             oracle.buy(query)
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.canonical import array_digest
 from protocol.errors import Fault
 from protocol.events import RoundEvent
 from protocol.folders import predictions_digest
-from protocol.metrics import classification_metrics
+from protocol.metrics import calibration_metrics, classification_metrics
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, unverifiable
 from protocol.rules.evidence import RunEvidence
 
 _TOLERANCE = 1e-12
-"""Metrics are ratios of counts: equal but for the last bits."""
+"""Ratios of counts, and sums over the very numbers of the sidecar: equal but for the last bits."""
 _MOST_CLASSES = 2**20
+_LARGEST = {"brier": 2.0, "nll": math.inf}
+"""Metrics that may exceed 1."""
 
 
 def _predictions_are_the_recorded_ones(run: RunEvidence) -> Observations:
@@ -23,6 +29,22 @@ def _predictions_are_the_recorded_ones(run: RunEvidence) -> Observations:
             yield unverifiable(predicted.where, predicted.expected, predicted.found, str(run.key))
         elif (digest := predictions_digest(predicted)) != event.predictions:
             yield Observation(where, f"the digest of the predictions file, {digest[:16]}", event.predictions[:16], str(run.key))
+        elif event.probabilities:
+            yield from _probabilities_are_the_recorded_ones(run, where, event, predicted)
+
+
+def _probabilities_are_the_recorded_ones(run: RunEvidence, where: str, event: RoundEvent, predicted: NDArray[np.int64]) -> Observations:
+    table, key = run.log_probabilities(event.round), str(run.key)
+    if isinstance(table, Fault):
+        yield unverifiable(table.where, table.expected, table.found, key)
+    elif (digest := array_digest(table)) != event.probabilities:
+        yield Observation(where, f"the digest of the probabilities in the file, {digest[:16]}", event.probabilities[:16], key)
+    elif not _fit(table, predicted) or (table[np.arange(len(table)), predicted] < table.max(1)).any():
+        yield Observation(where, "predictions that are most probable by the probabilities beside them", "others", key)
+
+
+def _fit(table: NDArray[np.float16], classes: NDArray[np.int64]) -> bool:
+    return len(table) == len(classes) > 0 and bool(classes.min() >= 0) and bool(classes.max() < table.shape[1])
 
 
 def _metrics_are_those_of_the_predictions(run: RunEvidence) -> Observations:
@@ -40,14 +62,24 @@ def _metrics_are_those_of_the_predictions(run: RunEvidence) -> Observations:
         if predicted.shape != targets.shape:
             yield Observation(where, f"{len(targets)} predictions, one per test image", str(len(predicted)), key)
             continue
-        yield from _compare(where, classification_metrics(predicted, targets), event.metrics, key)
+        computed = classification_metrics(predicted, targets)
+        if event.probabilities:
+            table = run.log_probabilities(event.round)
+            if isinstance(table, Fault):
+                yield unverifiable(table.where, table.expected, table.found, key)
+                continue
+            if not (_fit(table, predicted) and _fit(table, targets)):
+                yield Observation(where, f"probabilities of {len(targets)} images over all classes", f"a table of {table.shape}", key)
+                continue
+            computed |= calibration_metrics(table, predicted, targets)
+        yield from _compare(where, computed, event.metrics, key)
 
 
 def _compare(where: str, computed: dict[str, float], recorded: dict[str, float], key: str) -> Observations:
     for name, value in recorded.items():
         if name not in computed:
             yield unverifiable(where, f"metrics that predictions give: {', '.join(computed)}", name, key)
-        elif not abs(value - computed[name]) <= _TOLERANCE:
+        elif not abs(value - computed[name]) <= _TOLERANCE * max(1.0, abs(computed[name])):
             yield Observation(where, f"{name} = {computed[name]!r}, computed from the predictions", repr(value), key)
 
 
@@ -56,8 +88,9 @@ def _metrics_are_finite(run: RunEvidence) -> Observations:
         if run.protocol.metric not in event.metrics:
             yield Observation(where, f"the protocol's metric, {run.protocol.metric}", ", ".join(event.metrics) or "none", str(run.key))
         for name, value in event.metrics.items():
-            if not (math.isfinite(value) and 0 <= value <= 1):
-                yield Observation(where, f"{name} in [0, 1]", repr(value), str(run.key))
+            most = _LARGEST.get(name, 1.0)
+            if not (math.isfinite(value) and 0 <= value <= most):
+                yield Observation(where, f"{name} in [0, {most:g}]", repr(value), str(run.key))
 
 
 RULES: tuple[AnyRule, ...] = (
@@ -73,7 +106,7 @@ RULES: tuple[AnyRule, ...] = (
         id="EVL-02",
         title="the predictions are the recorded ones",
         why="predictions exchanged after the fact would fit any number",
-        evidence="predictions digest of every round and predictions/round-<n>.npz",
+        evidence="predictions and probabilities digests of every round and predictions/round-<n>.npz",
         fix="restore the files from a copy, or run it again in a new folder",
         function=_predictions_are_the_recorded_ones,
     ),

@@ -98,20 +98,27 @@ def _read_split(folder: StudyFolder, digest: str, targets: str) -> SplitEvidence
 
 def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDArray[np.int64]] | Fault:
     """One-dimensional integer arrays of an .npz as int64, or the fault that says why not; never raises."""
+    arrays = read_arrays(path, keys, name)
+    if isinstance(arrays, Fault):
+        return arrays
+    wrong = [k for k, a in arrays.items() if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu"]
+    if wrong:
+        return Fault(name, "one-dimensional arrays of integers", f"something else in {', '.join(wrong)}")
+    return {key: array.astype(np.int64) for key, array in arrays.items()}
+
+
+def read_arrays(path: Path, keys: tuple[str, ...], name: str) -> dict[str, Any] | Fault:
+    """Members of an .npz, or the fault that says why not; never raises."""
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _LARGEST_SIDECAR:
                 return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", "one that claims more")
         with np.load(path, allow_pickle=False) as archive_of_arrays:
-            arrays: dict[str, Any] = {key: archive_of_arrays[key] for key in keys}
+            return {key: archive_of_arrays[key] for key in keys}
     except FileNotFoundError:
         return Fault(name, "a sidecar file", "no such file")
     except Exception as error:  # crafted bytes make zipfile, zlib and numpy raise almost anything
         return Fault(name, f"a readable .npz with {', '.join(keys)}", f"{type(error).__name__}: {error}"[:200])
-    wrong = [k for k, a in arrays.items() if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu"]
-    if wrong:
-        return Fault(name, "one-dimensional arrays of integers", f"something else in {', '.join(wrong)}")
-    return {key: array.astype(np.int64) for key, array in arrays.items()}
 
 
 @dataclass
@@ -162,6 +169,20 @@ class RunEvidence:
             arrays = read_integers(path, ("prediction",), str(path.relative_to(self.root)))
             self._predictions[round_] = arrays if isinstance(arrays, Fault) else arrays["prediction"]
         return self._predictions[round_]
+
+    def log_probabilities(self, round_: int) -> NDArray[np.float16] | Fault:
+        """Test log-probabilities of one round from the sidecar, shape (n_test, classes), each row with a value above -inf."""
+        path = self.folder.predictions(round_)
+        name = str(path.relative_to(self.root))
+        arrays = read_arrays(path, ("log_probability",), name)
+        if isinstance(arrays, Fault):
+            return arrays
+        table = arrays["log_probability"]
+        if not isinstance(table, np.ndarray) or table.ndim != 2 or table.dtype != np.float16 or not table.shape[1]:
+            return Fault(name, "log_probability of shape (test images, classes) in half precision", "something else")
+        if not (table <= 0).all() or not np.isfinite(table.max(1)).all():
+            return Fault(name, "logarithms of probabilities", "values that are none")
+        return table
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ _PIXELS_AT_ONCE = {"cpu": 2**18, "cuda": 2**21}
 """Bounds the activations of one batch of predictions (at 64 channels 64 MiB a layer on a CPU, which likes its caches)."""
 
 _TINY = 16
+_LARGEST_TABLE = 2**24
+"""Log-probabilities that a round's sidecar may hold: 32 MiB before compression."""
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -60,6 +62,22 @@ class Learner:
         """(m,) most probable classes; the first of equals."""
         parts = [logits.float().argmax(1).cpu() for _, logits, _ in self._passes(indices)]
         return torch.cat(parts).numpy() if parts else np.empty(0, np.int64)
+
+    @torch.no_grad()
+    def examined(self, indices: Indices) -> tuple[NDArray[np.int64], NDArray[np.float16] | None]:
+        """(m,) most probable classes, the first of equals, and (m, classes) log-probabilities rounded to half precision.
+
+        Rounding keeps their order and is what the record's sidecar holds, so that metrics can be computed again
+        exactly. Tables of more than 2**24 entries are not made: no log-probabilities then.
+        """
+        kept = len(indices) * self.net.head.out_features <= _LARGEST_TABLE
+        classes, tables = [], []
+        for _, logits, _ in self._passes(indices):
+            classes.append(logits.float().argmax(1).cpu())
+            if kept:
+                tables.append(logits.float().log_softmax(1).half().cpu())
+        predicted: NDArray[np.int64] = torch.cat(classes).numpy() if classes else np.empty(0, np.int64)
+        return predicted, torch.cat(tables).numpy() if tables else None
 
     def _passes(self, indices: Indices) -> Iterator[tuple[int, Tensor, Tensor]]:
         self.net.eval()

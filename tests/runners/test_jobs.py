@@ -48,6 +48,9 @@ def test_a_run_is_sealed_and_follows_its_budgets(undisturbed: Job) -> None:
     assert [len(i) for i in bought] == [20, 10, 15]
     assert len({i for indices in bought for i in indices}) == 45
     assert [r.query for r in record.rounds] == [bought[1], bought[2], ()]
+    for r in record.rounds:
+        assert set(r.metrics) == {"accuracy", "balanced_accuracy", "macro_f1", "nll", "brier", "ece"}
+        assert r.probabilities
 
 
 def test_the_same_run_twice_gives_the_same_bytes(undisturbed: Job, toy_study: Study, tmp_path: Path) -> None:

@@ -56,19 +56,21 @@ def make_labels() -> NDArray[np.int64]:
     return np.random.default_rng(5).integers(0, CLASSES, IMAGES)
 
 
-def build_study(path: Path, study: Study | None = None) -> StudyFolder:
-    """Write a whole, finished, compliant study."""
+def build_study(path: Path, study: Study | None = None, *, probabilities: bool = False) -> StudyFolder:
+    """Write a whole, finished, compliant study; with `probabilities`, metrics of calibration too."""
     study = study or make_study()
     folder = StudyFolder(path)
     folder.adopt(study)
     for protocol in study.protocols:
         for strategy in study.strategies:
             for seed in study.seeds:
-                build_run(folder, study, protocol, strategy, seed)
+                build_run(folder, study, protocol, strategy, seed, probabilities=probabilities)
     return folder
 
 
-def build_run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int) -> RunFolder:
+def build_run(
+    folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, *, probabilities: bool = False
+) -> RunFolder:
     """Write one whole run."""
     labels, split = make_labels(), make_split(protocol, seed, IMAGES, 0)
     targets = labels[split.test]
@@ -82,7 +84,7 @@ def build_run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: S
 
         oracle = Oracle(protocol, seed, split, labels, write)
         oracle.start()
-        _rounds(writer, run, oracle, protocol, strategy, seed, targets)
+        _rounds(writer, run, oracle, protocol, strategy, seed, targets, probabilities)
     return run
 
 
@@ -102,11 +104,19 @@ def _first_event(study: Study, protocol: Protocol, strategy: StrategySpec, seed:
 
 
 def _rounds(
-    writer: Writer, run: RunFolder, oracle: Oracle, protocol: Protocol, strategy: StrategySpec, seed: int, targets: NDArray[np.int64]
+    writer: Writer,
+    run: RunFolder,
+    oracle: Oracle,
+    protocol: Protocol,
+    strategy: StrategySpec,
+    seed: int,
+    targets: NDArray[np.int64],
+    probabilities: bool,
 ) -> None:
     for number, budget in enumerate(protocol.budgets):
         rng = generator(protocol.root_seed, "query", seed, number)
         predicted = np.where(rng.random(len(targets)) < 0.5 + 0.1 * number, targets, (targets + 1) % CLASSES)
+        table = log_table(predicted) if probabilities else None
         query = np.empty(0, np.int64)
         if number + 1 < len(protocol.budgets):
             query = _select(strategy.name, oracle.unlabelled, protocol.budgets[number + 1] - budget, rng)
@@ -115,11 +125,12 @@ def _rounds(
                 round=number,
                 budget=budget,
                 training_labels=len(oracle.owned),
-                metrics=oracle.examine(predicted),
+                metrics=oracle.examine(predicted, table),
                 steps=5,
                 initial_weights=sha256(f"weights {seed}".encode()),
                 recipe=sha256(b"recipe"),
-                predictions=run.write_predictions(number, predicted),
+                predictions=run.write_predictions(number, predicted, table),
+                probabilities="" if table is None else array_digest(table),
                 query=tuple(query.tolist()),
                 cost={"train_s": 0.25},
             )
@@ -127,6 +138,12 @@ def _rounds(
         if len(query):
             oracle.buy(query)
     writer.append(EndEvent(rounds=len(protocol.budgets)))
+
+
+def log_table(predicted: NDArray[np.int64]) -> NDArray[np.float16]:
+    """Log-probabilities under which each prediction is the most probable class, by 0.25 on average."""
+    others = 2.0 + np.random.default_rng(9).random((len(predicted), CLASSES))
+    return np.where(np.arange(CLASSES) == predicted[:, None], -0.25, -others).astype(np.float16)
 
 
 def _select(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:

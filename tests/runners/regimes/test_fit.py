@@ -95,6 +95,19 @@ def test_predictions_repeat_and_fit_together(digits, resident) -> None:  # type:
     torch.testing.assert_close(learner.predict(everything).probabilities[asked], first.probabilities, atol=1e-5, rtol=0)
 
 
+def test_the_examined_table_is_what_predicting_gives(digits, resident, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    learner = fit(protocol(), inputs(digits), 0, 0, resident).learner
+    asked = np.arange(1500, 1797)
+    predicted, table = learner.examined(asked)
+    assert predicted.tolist() == learner.labels(asked).tolist()
+    assert table is not None
+    assert table.dtype == np.float16
+    np.testing.assert_allclose(np.exp(table.astype(np.float64)), learner.predict(asked).probabilities.numpy(), rtol=0.01)
+    assert (table[np.arange(len(table)), predicted] == table.max(1)).all()
+    monkeypatch.setattr("runners.regimes.learner._LARGEST_TABLE", 2969)
+    assert learner.examined(asked)[1] is None  # 297 images, 10 classes
+
+
 def test_predicting_never_augments_drops_out_or_moves_statistics(digits, resident, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     calls = []
 
