@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from runners.strategies.alfa_mix import AlfaMix
 from runners.strategies.base import Context, Estimation, Strategy, checked, top
 from runners.strategies.baseline import Random
+from runners.strategies.cluster_margin import ClusterMargin
+from runners.strategies.contextual import ContextualDiversity
 from runners.strategies.coreset import CoreSet
+from runners.strategies.facility import FacilityLocation, MaxHerding
+from runners.strategies.graph import CoreGCN, UncertainGCN
+from runners.strategies.learning_loss import LearningLoss
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
+from runners.strategies.vaal import VAAL
 from runners.strategies.view import NEEDS, ClassifierHead, GradientFactors, Need, StrategyError, View
 
 STRATEGIES: Final[dict[str, type[Strategy]]] = {
@@ -16,6 +23,15 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "margin": Margin,
     "entropy": Entropy,
     "core-set": CoreSet,
+    "cluster-margin": ClusterMargin,
+    "cdal": ContextualDiversity,
+    "alfa-mix": AlfaMix,
+    "facility-location": FacilityLocation,
+    "max-herding": MaxHerding,
+    "learning-loss": LearningLoss,
+    "vaal": VAAL,
+    "uncertain-gcn": UncertainGCN,
+    "core-gcn": CoreGCN,
 }
 
 __all__ = [

@@ -15,6 +15,13 @@ from runners.models import Net
 from runners.strategies import NEEDS, STRATEGIES, ClassifierHead, Context, GradientFactors, Need, StrategyError, View, checked
 from runners.strategies.view import Feature
 
+TOY: dict[str, dict[str, Any]] = {
+    "learning-loss": {"steps": 2, "batch": 4, "width": 4},
+    "vaal": {"steps": 1, "batch": 4, "latent": 2, "width": 2},
+    "uncertain-gcn": {"hidden": 4, "epochs": 3},
+    "core-gcn": {"hidden": 4, "epochs": 3},
+}
+"""Arguments that make trained strategies quick; the contract does not depend on them."""
 CASES = ["ordinary", "one-hot", "constant", "ties", "bfloat16", "one class", "far offset"]
 
 
@@ -64,8 +71,9 @@ def features(case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng:
 
 def choose(name: str, view: View, n: int, seed: int) -> Any:
     """As the loop does it: prepare, then select."""
-    strategy = STRATEGIES[name]()
-    network = Net(nn.Sequential(nn.Flatten(), nn.Linear(64, 6)), 6, view.classes, 0.0).eval()
+    strategy = STRATEGIES[name](**TOY.get(name, {}))
+    body = nn.Sequential(nn.Conv2d(1, 2, 3, stride=4), nn.ReLU(), nn.Flatten(), nn.Linear(8, 6))
+    network = Net(body, 6, view.classes, 0.0).eval()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         context = Context(view, torch.device("cpu"), lambda: copy.deepcopy(network), lambda x: x.permute(0, 3, 1, 2).float() / 255)
