@@ -22,11 +22,12 @@ class Verdict:
         value, baseline_value: mean endpoints over the paired seeds.
         difference, low, high: mean paired difference and its 95 % t interval (for this comparison alone, not adjusted).
         sd: standard deviation of the paired difference.
-        p, p_adjusted: two-sided test, raw and Holm over the family.
+        p, p_adjusted: two-sided test, raw and corrected over the family.
         p_error: Monte Carlo standard error of p; 0 if it is exact.
-        p_equivalence, p_equivalence_adjusted: TOST, raw and Holm over the same family.
+        p_equivalence, p_equivalence_adjusted: TOST, raw and corrected over the same family.
         smallest_p: smallest raw p that n seeds can give (0 for the t test).
         seeds_to_decide: see `analysis.power.seeds_to_decide`; None if n < 2 gives no spread, or beyond 100 000.
+        dataset, regime, group: where this is; the group is the family of tests it was corrected in, if there are several.
     """
 
     protocol: str
@@ -48,4 +49,7 @@ class Verdict:
     p_equivalence_adjusted: float
     smallest_p: float
     seeds_to_decide: int | None
-    test: Test
+    test: Test | Literal["welch"]
+    dataset: str = ""
+    regime: str = ""
+    group: str = ""

@@ -77,7 +77,7 @@ class Page:
         """The verdict table."""
         caption = (
             f"Difference to {self.curves.baseline} in area under the budget curve (AUBC), paired by seed; 95 % t interval; "
-            f"{wording.TESTS[self.curves.plan.test]}, Holm over {self.comparison.tests} tests."
+            f"{wording.TESTS[self.curves.plan.test]}, {wording.CORRECTIONS[self.curves.plan.correction]} over {self.comparison.tests} tests."
         )
         return _table(tables.formatted(self.comparison.verdicts), caption)
 
@@ -139,7 +139,7 @@ class Page:
 
     def _numbers(self) -> str:
         ns: Sequence[int] = sorted({v.n for v in self.comparison.verdicts}) or [0]
-        return f"n = {ns[0] if len(ns) == 1 else f'{ns[0]} to {ns[-1]}'} paired seeds; {wording.TESTS[self.curves.plan.test]}, Holm."
+        return f"n = {ns[0] if len(ns) == 1 else f'{ns[0]} to {ns[-1]}'} paired seeds; {wording.TESTS[self.curves.plan.test]}, {wording.CORRECTIONS[self.curves.plan.correction]}."
 
 
 _SAYS = {"better": "better than random", "worse": "worse than random", "equivalent": "equivalent to random", "undecided": "undecided"}

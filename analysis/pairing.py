@@ -24,7 +24,8 @@ class Paired:
 
     Attributes:
         seeds: shared seeds, increasing, length n.
-        strategy_values, baseline_values: endpoint per seed, shape (n,).
+        strategy_values, baseline_values: endpoint per seed, shape (n,). Of an unpaired analysis: all values of each
+            side, of any two lengths, and `differences` mean nothing.
         unmatched: seeds that only one of the two has.
     """
 
@@ -64,7 +65,18 @@ def paired_endpoints(curves: Curves, scale: Scale = "linear") -> list[Paired]:
         own = by_run[(by_run["protocol"] == protocol) & (by_run["strategy"] == strategy)]
         return own.set_index("seed")["aubc"]
 
-    return [_paired(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline)) for protocol, strategy in curves.comparisons]
+    return [
+        sided(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired)
+        for protocol, strategy in curves.comparisons
+    ]
+
+
+def sided(protocol: str, strategy: str, ours: pd.Series, random: pd.Series, *, paired: bool) -> Paired:
+    """Two series indexed by seed as one `Paired`: shared seeds only, or all values of both sides."""
+    if paired:
+        return _paired(protocol, strategy, ours, random)
+    x, y = (side.sort_index().to_numpy(dtype=np.float64) for side in (ours, random))
+    return Paired(protocol, strategy, tuple(int(s) for s in sorted({*ours.index, *random.index})), x, y)
 
 
 def _paired(protocol: str, strategy: str, ours: pd.Series, random: pd.Series) -> Paired:

@@ -1,4 +1,4 @@
-"""Two-sided paired tests of "the difference is centred at zero", and Holm's correction.
+"""Two-sided tests of "the difference is centred at zero", paired and unpaired, and corrections for many tests.
 
 Differences are one per seed, shape (n,). Exact tests on n seeds can reach no p below 2^(1-n),
 whatever the effect. Two conventions keep every case defined:
@@ -10,9 +10,10 @@ whatever the effect. Two conventions keep every case defined:
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 Test = Literal["sign-flip", "t", "wilcoxon"]
+Correction = Literal["holm", "hochberg", "hommel", "bh", "by"]
+_STATSMODELS: Final = {"holm": "holm", "hochberg": "simes-hochberg", "hommel": "hommel", "bh": "fdr_bh", "by": "fdr_by"}
 ENUMERATED = 16
 """Largest n whose 2^n sign patterns are enumerated."""
 FLIPS = 100_000
@@ -41,7 +44,7 @@ class TestResult:
 
     __test__ = False  # not a test class for pytest
 
-    test: Test
+    test: Test | Literal["welch"]
     n: int
     statistic: float
     p: float
@@ -111,27 +114,62 @@ def sign_flip(differences: ArrayLike, rng: np.random.Generator | None = None) ->
         return TestResult("sign-flip", 0, 0.0, 1.0, 1.0)
     reached = abs(total) - 1e-9 * float(np.abs(d).sum())
     if n <= ENUMERATED:
-        p = float(np.mean(np.abs(_half_of_all_signs(n) @ d) >= reached))
+        p = float(np.mean(np.abs(half_of_all_signs(n) @ d) >= reached))
         return TestResult("sign-flip", n, total, p, smallest_p(n), _sign(total))
     if rng is None:
         raise ValueError(f"expected a generator for more than {ENUMERATED} differences, found none for {n}")
     hits = 0
     for _ in range(10):  # a tenth at a time keeps memory small
-        kept = rng.integers(0, 2, (FLIPS // 10, n), dtype=np.int8).astype(np.float64)
-        hits += int(np.sum(np.abs(2 * (kept @ d) - total) >= reached))
+        hits += int(np.sum(np.abs(2 * (random_bits(FLIPS // 10, n, rng) @ d) - total) >= reached))
     p = (1 + hits) / (1 + FLIPS)
     return TestResult("sign-flip", n, total, p, 1 / (1 + FLIPS), _sign(total), float(np.sqrt(p * (1 - p) / FLIPS)))
 
 
-def holm(p_values: Sequence[float], alpha: float = 0.05) -> NDArray[np.float64]:
-    """Holm's step-down adjusted p (Holm 1979), shape (m,): reject where <= alpha; controls the family-wise error."""
+def welch(strategy: ArrayLike, baseline: ArrayLike) -> TestResult:
+    """Welch's t test of two independent samples, shapes (n,) and (m,), variances unequal (Welch 1947).
+
+    For seeds that are not shared. With fewer than two values on a side p = 1; if both sides are constant, t is
+    undefined and the exact permutation of labels takes its place: 2 / C(n + m, n), or 1 for equal constants.
+    """
+    x, y = np.asarray(strategy, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("expected finite values, found NaN or infinity")
+    n = min(len(x), len(y))
+    if n < 2:
+        return TestResult("welch", n, float("nan"), 1.0, 0.0)
+    side = _sign(round(float(x.mean() - y.mean()), 12))
+    if np.ptp(x) == np.ptp(y) == 0:
+        p = min(1.0, 2 / math.comb(len(x) + len(y), len(x))) if side else 1.0
+        return TestResult("welch", n, float("nan"), p, 0.0, side)
+    answer = stats.ttest_ind(x, y, equal_var=False)
+    return TestResult("welch", n, float(answer.statistic), float(answer.pvalue), 0.0, side)
+
+
+def adjust(p_values: Sequence[float], correction: Correction) -> NDArray[np.float64]:
+    """Adjusted p, shape (m,): reject where <= alpha.
+
+    holm (1979): family-wise error under any dependence. hochberg (1988), hommel (1988): the same under positive
+    dependence. bh (Benjamini & Hochberg 1995): false discovery rate under positive dependence; by (Benjamini &
+    Yekutieli 2001): under any.
+    """
     if not len(p_values):
         return np.empty(0)
-    return np.asarray(multipletests(list(p_values), alpha=alpha, method="holm")[1], dtype=np.float64)
+    return np.asarray(multipletests(list(p_values), method=_STATSMODELS[correction])[1], dtype=np.float64)
+
+
+def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+    """Holm's step-down adjusted p (Holm 1979), shape (m,): reject where <= alpha; controls the family-wise error."""
+    return adjust(p_values, "holm")
+
+
+def random_bits(count: int, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Fair coins, 0.0 or 1.0, shape (count, n)."""
+    packed = rng.integers(0, 256, (count, -(-n // 8)), dtype=np.uint8)
+    return np.unpackbits(packed, axis=1, count=n).astype(np.float64)
 
 
 @functools.lru_cache(maxsize=ENUMERATED)
-def _half_of_all_signs(n: int) -> NDArray[np.float64]:
+def half_of_all_signs(n: int) -> NDArray[np.float64]:
     """All sign patterns with the first sign fixed, shape (2^(n-1), n): |sum| is equal for a pattern and its negative."""
     bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1
     return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)

@@ -2,8 +2,9 @@
 
 Endpoint: paired difference to the baseline in area under the budget curve. Two kinds of claim are made,
 "differs from random" and "is within the margin of random", each with family-wise error at most alpha
-(Holm over the same family). If both hold, the difference is reported, flagged negligible. Planned
-comparisons without data stay in the family with p = 1: a missing run never makes the others look better.
+(Holm over the same family, unless another correction is planned). If both hold, the difference is reported,
+flagged negligible. Planned comparisons without data stay in the family with p = 1: a missing run never makes
+the others look better.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ import pandas as pd
 
 from analysis import tables, wording
 from analysis.answers import Answer, Verdict
-from analysis.equivalence import tost
-from analysis.intervals import t_interval
+from analysis.estimates import estimate
 from analysis.load import Curves, Missing
 from analysis.pairing import Paired, paired_endpoints
 from analysis.power import least_seeds, seeds_to_decide
-from analysis.significance import holm, run_test
+from analysis.runs import Group, Mismatch, Unit
+from analysis.significance import adjust
 from protocol.spec import Plan
 
 SCHEMA = "beatrandom/comparison/1"
@@ -59,6 +60,15 @@ class Comparison:
     unmatched: tuple[str, ...]
     metrics: dict[str, str]
     notes: tuple[str, ...] = ()
+    unit: Unit = "seed"
+    mismatch: Mismatch = "list"
+    group: Group | None = None
+    has_curves: bool = True
+
+    @property
+    def paired(self) -> bool:
+        """Whether differences were taken within seeds (or data sets)."""
+        return self.mismatch != "unpaired"
 
     def to_frame(self) -> pd.DataFrame:
         """A row per verdict, a column per field, unrounded."""
@@ -74,7 +84,11 @@ class Comparison:
 
     def to_json(self) -> str:
         """Everything, unrounded; NaN becomes null."""
-        body: dict[str, Any] = {
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What JSON says, as plain data."""
+        return {
             "schema": SCHEMA,
             "study": self.study,
             "baseline": self.baseline,
@@ -86,9 +100,13 @@ class Comparison:
             "runs": {"planned": self.planned, "complete": self.complete, "missing": [str(m) for m in self.missing]},
             "unmatched": list(self.unmatched),
             "notes": list(self.notes),
+            "endpoint": "area under the budget curve" if self.has_curves else "value",
+            "unit": self.unit,
+            "paired": self.paired,
+            "mismatch": self.mismatch,
+            "group": self.group,
             "verdicts": [{k: _jsonable(v) for k, v in asdict(v).items()} for v in self.verdicts],
         }
-        return json.dumps(body, indent=2, allow_nan=False, ensure_ascii=False)
 
     def headline(self) -> str:
         """How many comparisons had which answer, in one sentence."""
@@ -108,7 +126,7 @@ def compare(curves: Curves, rng: np.random.Generator | None = None) -> Compariso
     """
     generator = np.random.default_rng(SIMULATION_SEED) if rng is None else rng
     paired = paired_endpoints(curves)
-    families = _families(paired, curves.plan)
+    families = _families(paired, curves)
     verdicts: dict[tuple[str, str], Verdict] = {}
     for family in families:
         for verdict in _judge(family, curves, generator):
@@ -128,48 +146,57 @@ def compare(curves: Curves, rng: np.random.Generator | None = None) -> Compariso
         unmatched=tuple(_unmatched(p, curves) for p in paired if p.unmatched),
         metrics=dict(curves.metrics),
         notes=curves.notes,
+        unit=curves.unit,
+        mismatch=curves.mismatch,
+        group=curves.group,
+        has_curves=curves.has_curves,
     )
 
 
-def _families(paired: Sequence[Paired], plan: Plan) -> list[list[Paired]]:
-    if plan.family == "strategies x protocols":
-        return [list(paired)] if paired else []
-    return [[p for p in paired if p.protocol == name] for name in dict.fromkeys(p.protocol for p in paired)]
+def _families(paired: Sequence[Paired], curves: Curves) -> list[list[Paired]]:
+    groups = [curves.group_of(p.protocol) for p in paired]
+    return [[p for p, own in zip(paired, groups, strict=True) if own == group] for group in dict.fromkeys(groups)]
 
 
 def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Verdict]:
     plan = curves.plan
-    results = [run_test(plan.test, p.differences, rng) for p in family]
-    equal = [tost(p.differences, plan.delta).p for p in family]
-    adjusted, equal_adjusted = holm([r.p for r in results], plan.alpha), holm(equal, plan.alpha)
+    found = [estimate(p, plan.test, plan.delta, rng, paired=curves.paired) for p in family]
+    adjusted = adjust([e.test.p for e in found], plan.correction)
+    equal_adjusted = adjust([e.equivalence for e in found], plan.correction)
     planned = Counter((k.protocol, k.strategy) for k in curves.planned)
     verdicts = []
-    for pair, result, p, q, q_raw in zip(family, results, adjusted, equal_adjusted, equal, strict=True):
-        spread = t_interval(pair.differences)
-        answer = _answer(spread.mean * result.direction, result.direction, float(p), float(q), plan.alpha)
-        inside = spread.low > -plan.delta and spread.high < plan.delta
+    for pair, e, p, q in zip(family, found, adjusted, equal_adjusted, strict=True):
+        result = e.test
+        answer = _answer(e.difference * result.direction, result.direction, float(p), float(q), plan.alpha)
+        inside = e.low > -plan.delta and e.high < plan.delta
+        dataset, regime = curves.places.get(pair.protocol, ("", ""))
         verdicts.append(
             Verdict(
                 protocol=pair.protocol,
                 strategy=pair.strategy,
                 answer=answer,
                 negligible=answer in ("better", "worse") and inside,
-                n=spread.n,
+                n=e.n,
                 n_planned=planned[pair.protocol, pair.strategy],
                 value=_mean(pair.strategy_values),
                 baseline_value=_mean(pair.baseline_values),
-                difference=spread.mean,
-                low=spread.low,
-                high=spread.high,
-                sd=spread.sd,
+                difference=e.difference,
+                low=e.low,
+                high=e.high,
+                sd=e.sd,
                 p=result.p,
                 p_error=result.standard_error,
                 p_adjusted=float(p),
-                p_equivalence=q_raw,
+                p_equivalence=e.equivalence,
                 p_equivalence_adjusted=float(q),
                 smallest_p=result.smallest_p,
-                seeds_to_decide=seeds_to_decide(spread.sd, plan.delta, plan.alpha, len(family), plan.test) if spread.n > 1 else None,
-                test=plan.test,
+                seeds_to_decide=seeds_to_decide(e.sd, plan.delta, plan.alpha, len(family), plan.test if curves.paired else "t")
+                if e.n > 1
+                else None,
+                test=result.test,
+                dataset=dataset,
+                regime=regime,
+                group=curves.group_of(pair.protocol),
             )
         )
     return verdicts
@@ -183,10 +210,8 @@ def _answer(agreement: float, direction: int, p: float, p_equivalence: float, al
 
 
 def _unmatched(pair: Paired, curves: Curves) -> str:
-    seeds = ", ".join(map(str, pair.unmatched))
-    return (
-        f"{pair.protocol}/{pair.strategy}: seed {seeds} has no partner among the complete runs of {curves.baseline}, or the other way round"
-    )
+    seeds = ", ".join(curves.unit_name(number) for number in pair.unmatched)
+    return f"{pair.protocol}/{pair.strategy}: {curves.unit} {seeds} has no partner among the complete runs of {curves.baseline}, or the other way round"
 
 
 def _mean(values: np.ndarray) -> float:

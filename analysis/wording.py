@@ -16,6 +16,14 @@ TESTS: Final = {
     "t": "two-sided paired t test",
     "wilcoxon": "two-sided Wilcoxon signed-rank test",
 }
+CORRECTIONS: Final = {"holm": "Holm", "hochberg": "Hochberg", "hommel": "Hommel", "bh": "Benjamini-Hochberg", "by": "Benjamini-Yekutieli"}
+ASSUMES: Final = {
+    "holm": "family-wise error at most {alpha:g}",
+    "hochberg": "family-wise error at most {alpha:g} if the tests are positively dependent",
+    "hommel": "family-wise error at most {alpha:g} if the tests are positively dependent",
+    "bh": "false discovery rate at most {alpha:g} if the tests are positively dependent (not the family-wise error)",
+    "by": "false discovery rate at most {alpha:g} (not the family-wise error)",
+}
 SHOWN: Final = 10
 """Missing runs that are listed one by one."""
 
@@ -42,7 +50,7 @@ def sentence(v: Verdict, comparison: Comparison) -> str:
     """One verdict, with the numbers it rests on."""
     plan, baseline = comparison.plan, comparison.baseline
     if not v.n:
-        return f"{v.strategy} is undecided: no seed is complete for both it and {baseline}."
+        return f"{v.strategy} is undecided: no {comparison.unit} is complete for both it and {baseline}."
     difference = f"difference {tables.signed(v.difference)}, 95 % interval {tables.interval(v)}, n = {tables.seeds(v)}"
     numbers = f"({difference}, adjusted p {tables.p_value(v.p_adjusted)})"
     if v.answer in ("better", "worse"):
@@ -56,38 +64,53 @@ def sentence(v: Verdict, comparison: Comparison) -> str:
 
 
 def _what_would_decide(v: Verdict, comparison: Comparison) -> str:
-    if v.n < comparison.least_seeds:
-        never = f"; with {v.n} seed{'s' * (v.n > 1)} this test can never reject, it needs {comparison.least_seeds}"
+    unit = comparison.unit
+    if comparison.paired and v.n < comparison.least_seeds:
+        never = f"; with {v.n} {unit}{'s' * (v.n > 1)} this test can never reject, it needs {comparison.least_seeds}"
     else:
         never = ""
     if v.seeds_to_decide is not None and v.seeds_to_decide > v.n:
-        return f"{never}; about {v.seeds_to_decide} seeds would decide it"
+        return f"{never}; about {v.seeds_to_decide} {unit}s would decide it"
     if v.seeds_to_decide is not None:
-        return f"{never}; the true difference seems to lie near the margin, where more seeds help slowly"
+        return f"{never}; the true difference seems to lie near the margin, where more {unit}s help slowly"
     return never
 
 
 def method(comparison: Comparison) -> str:
     """Endpoint, test, family, correction, margin and what the numbers mean."""
-    plan = comparison.plan
+    plan, unit, correction = comparison.plan, comparison.unit, CORRECTIONS[comparison.plan.correction]
     ns = [v.n for v in comparison.verdicts]
-    family = "all strategies and protocols together" if plan.family == "strategies x protocols" else "the strategies of each protocol"
     label = "Exploratory: no plan was fixed before the first run. " if comparison.exploratory else "As planned before the first run. "
     reach = ""
-    if plan.test != "t" and ns:
+    if plan.test != "t" and ns and comparison.paired:
         smallest = sorted({v.smallest_p for v in comparison.verdicts})
         reach = f" Smallest reachable p: {' to '.join(f'{p:.3g}' for p in (smallest[0], smallest[-1])[: len(smallest)])} a test, before correction."
+    of = "area under the budget curve" if comparison.has_curves else "the value"
+    pairs = f"paired by {unit} (n = {_range(ns)})" if comparison.paired else f"unpaired (at least {_range(ns)} {unit}s a side)"
+    sides = "two one-sided t tests" if comparison.paired else "two one-sided Welch tests"
     return (
-        f"{label}Endpoint: difference to {comparison.baseline} in area under the budget curve, paired by seed"
-        f" (n = {_range(ns)}). Test: {_test_name(comparison)}; Holm over a family of {comparison.tests} ({family}),"
-        f" alpha {plan.alpha:g}.{reach} Equivalence: two one-sided t tests within ±{plan.delta:g}, Holm over the same family;"
-        f" wrong claims of a difference and wrong claims of equivalence each have family-wise error at most {plan.alpha:g}."
-        f" Intervals: t, 95 %, each for itself. Seeds to decide: 80 % power to find a true difference of {plan.delta:g}, and to show"
+        f"{label}Endpoint: difference to {comparison.baseline} in {of}, {pairs}."
+        f" Test: {test_name(comparison)}; {correction} over a family of {comparison.tests} ({_family(comparison)}),"
+        f" alpha {plan.alpha:g}.{reach} Equivalence: {sides} within ±{plan.delta:g}, {correction} over the same family;"
+        f" wrong claims of a difference and wrong claims of equivalence each have {ASSUMES[plan.correction].format(alpha=plan.alpha)}."
+        f" Intervals: {'t' if comparison.paired else 'Welch t'}, 95 %, each for itself. {unit.capitalize()}s to decide: 80 % power to find a"
+        f" true difference of {plan.delta:g}, and to show"
         f" equivalence if it is 0, at alpha / {max(comparison.tests, 1)}, with the estimated spread."
     )
 
 
-def _test_name(comparison: Comparison) -> str:
+def _family(comparison: Comparison) -> str:
+    if comparison.group is not None:
+        return f"the tests of each {comparison.group}"
+    return (
+        "all strategies and protocols together" if comparison.plan.family == "strategies x protocols" else "the strategies of each protocol"
+    )
+
+
+def test_name(comparison: Comparison) -> str:
+    """The test of the verdicts in words."""
+    if not comparison.paired:
+        return "two-sided Welch t test"
     if comparison.plan.test == "sign-flip" and any(v.p_error for v in comparison.verdicts):
         worst = max(v.p_error for v in comparison.verdicts)
         return f"two-sided sign-flip test (exact up to 16 seeds, beyond by simulation, standard error of p at most {worst:.2g})"
@@ -96,7 +119,9 @@ def _test_name(comparison: Comparison) -> str:
 
 def runs(comparison: Comparison) -> str:
     """How many runs are in, and which are not."""
-    lines = [f"Runs: {comparison.complete} of {comparison.planned} planned are complete and analysed."]
+    lines = [
+        f"Runs: {comparison.complete} of {comparison.planned} {'expected' if comparison.exploratory else 'planned'} are complete and analysed."
+    ]
     lines += [f"- left out: {m}" for m in comparison.missing[:SHOWN]]
     if len(comparison.missing) > SHOWN:
         lines.append(f"- and {len(comparison.missing) - SHOWN} more")

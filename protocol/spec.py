@@ -214,11 +214,35 @@ class Plan(Part):
     endpoint: Literal["aubc"] = Field("aubc", description="primary endpoint: paired difference to random in area under the budget curve")
     test: Literal["sign-flip", "t", "wilcoxon"] = Field("sign-flip", description="two-sided paired test of the endpoint")
     alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.05, description="family-wise error rate")
-    delta: Annotated[float, Field(gt=0, lt=1)] = Field(0.01, description="equivalence margin in units of the metric")
-    correction: Literal["holm"] = Field("holm", description="multiplicity correction over the family")
+    delta: Annotated[float, Field(gt=0)] = Field(0.01, description="equivalence margin in units of the metric; below 1 in a study")
+    correction: Literal["holm", "hochberg", "hommel", "bh", "by"] = Field(
+        "holm",
+        description="multiplicity correction over the family; hochberg and hommel assume positive dependence, bh and by hold the false "
+        "discovery rate, not the family-wise error",
+    )
     family: Literal["strategies x protocols", "strategies"] = Field(
         "strategies x protocols", description="tests corrected together: all of the study, or within each protocol"
     )
+    secondary: tuple[Literal["aubc-log2", "final"], ...] = Field((), description="planned secondary endpoints; others are exploratory")
+    at_budgets: tuple[Count, ...] = Field((), description="budgets at which the metric itself is a planned secondary endpoint")
+    looks: tuple[Annotated[int, Field(ge=2, le=EXACT)], ...] = Field(
+        (), description="numbers of seeds at which the endpoint is tested, the last one all of them; empty: once, at the end"
+    )
+    spending: Literal["obrien-fleming", "pocock"] = Field(
+        "obrien-fleming", description="how alpha is spent over the looks (Lan & DeMets 1983)"
+    )
+
+    @field_validator("looks")
+    @classmethod
+    def _looks_increase(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(b <= a for a, b in itertools.pairwise(looks)):
+            raise ValueError(f"expected strictly increasing looks, found {list(looks)}")
+        return looks
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """What a study's fingerprint covers: fields that came later only where they are used, so that older plans keep theirs."""
+        later = {name for name in ("secondary", "at_budgets", "looks") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=later | (set() if self.looks else {"spending"}))
 
 
 class Study(Part):
@@ -244,9 +268,22 @@ class Study(Part):
                 problems.append(f"expected each {what} once, found {', '.join(repeated)} more than once")
         if not any(s.id == BASELINE and s.name == BASELINE for s in self.strategies):
             problems.append("expected the baseline 'random' among the strategies, found it missing")
+        problems += self._plan_does_not_fit()
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _plan_does_not_fit(self) -> list[str]:
+        plan, problems = self.plan, []
+        if plan.delta >= 1:
+            problems.append(f"expected plan.delta below 1, as metrics lie in [0, 1], found {plan.delta:g}")
+        if plan.looks and plan.looks[-1] != len(self.seeds):
+            problems.append(f"expected the last of plan.looks to be all {len(self.seeds)} seeds, found {plan.looks[-1]}")
+        for p in self.protocols:
+            absent = sorted(set(plan.at_budgets) - set(p.budgets))
+            if absent:
+                problems.append(f"expected plan.at_budgets among the budgets of {p.name}, found {absent}")
+        return problems
 
     def with_strategies(self, strategies: tuple[StrategySpec, ...]) -> Study:
         """The same study with other strategies, checked as if read anew."""
@@ -255,6 +292,6 @@ class Study(Part):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over protocols' fingerprints, strategies, seeds and plan."""
-        body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols"})
+        body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols", "plan"}) | {"plan": self.plan.fingerprinted()}
         body["protocols"] = {p.name: p.fingerprint for p in self.protocols}
         return fingerprint(STUDY_TAG, body)

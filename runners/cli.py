@@ -141,15 +141,65 @@ def check(folder: Folder, json: AsJson = False) -> None:
 
 @app.command()
 def compare(
-    source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV).", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV, Parquet).", show_default=False)],
+    baseline: Annotated[str, typer.Option("--baseline", help="The strategy that the others are compared with.")] = "random",
+    metric: Annotated[str | None, typer.Option("--metric", help="Which metric, if there are several.", show_default=False)] = None,
+    test: Annotated[str | None, typer.Option("--test", help="sign-flip, t or wilcoxon.", show_default="the plan's, or sign-flip")] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option("--delta", help="Differences below this are equivalent; in the metric's units.", show_default="the plan's, or 0.01"),
+    ] = None,
+    alpha: Annotated[float | None, typer.Option("--alpha", help="Error rate of the family.", show_default="the plan's, or 0.05")] = None,
+    correction: Annotated[
+        str | None,
+        typer.Option(
+            "--correction",
+            help="holm, hochberg, hommel (family-wise error); bh, by (false discovery rate).",
+            show_default="the plan's, or holm",
+        ),
+    ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            "--group", help="Correct the tests together within each protocol, dataset or regime.", show_default="the plan's family"
+        ),
+    ] = None,
+    mismatch: Annotated[
+        str,
+        typer.Option(
+            "--mismatch",
+            help="Gaps in a table. **list**: leave out and list runs with empty cells or no partner, refuse unequal budgets. **refuse**: refuse all. "
+            "**crop**: cut to the budgets all runs share. **unpaired**: use every seed of either side, Welch's test.",
+        ),
+    ] = "list",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column", help="OURS=THEIRS: what a column is called in the table, e.g. `strategy=method`. Repeatable.", show_default=False
+        ),
+    ] = None,
+    wide: Annotated[
+        str | None,
+        typer.Option(
+            "--wide", help="Columns without another meaning are values of: budget, strategy, seed, dataset or metric.", show_default=False
+        ),
+    ] = None,
     json: AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX (booktabs) table.")] = False,
 ) -> None:
-    """Who is better than random, worse, equivalent, undecided; with intervals and corrected tests."""
+    """Who is better than random, worse, equivalent, undecided; with intervals and corrected tests.
+
+    A table has a row per measurement: **strategy, value** (higher is better), **seed**, **budget**; optional **dataset, regime, metric, protocol**.
+    Pairs are seeds; without a seed column, data sets. Without a budget column, the value itself is compared.
+
+    Examples: `compare curves.csv --baseline Random` · `compare wide.csv --wide budget --column strategy=method` ·
+    `compare published.csv --wide strategy --baseline C4.5`. What a study did not plan is marked exploratory.
+    """
     from runners.verbs import compare as verb
 
-    verb.compare(source, json, markdown, latex)
+    asked = verb.Asked(baseline, metric, test, delta, alpha, correction, group, mismatch, tuple(column or ()), wide)
+    verb.compare(source, asked, json, markdown, latex)
 
 
 @app.command()

@@ -6,20 +6,22 @@ from pathlib import Path
 
 from rich.markup import escape
 
-from analysis.load import load_study, load_table
 from analysis.tables import formatted
 from analysis.verdict import Comparison
 from analysis.verdict import compare as verdicts_of
+from runners.verbs.asked import Asked
 from runners.verbs.console import console, table
 
-SHOWN = ["strategy", "answer", "difference", "95 % interval", "p (Holm)", "seeds", "seeds to decide"]
+__all__ = ["Asked", "compare", "show"]
+
+SHOWN = ["strategy", "answer", "difference", "95 % interval", "adjusted p", "seeds", "seeds to decide"]
 """What fits a terminal; --json, --markdown and --latex give every column."""
 COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "undecided": "yellow"}
 
 
-def compare(source: Path, json: bool, markdown: bool, latex: bool) -> None:
+def compare(source: Path, asked: Asked, json: bool, markdown: bool, latex: bool) -> None:
     """See `beatrandom compare --help`."""
-    curves = load_study(source) if source.is_dir() else load_table(source)
+    curves = asked.curves(source)
     result = verdicts_of(curves)
     if json:
         print(result.to_json())

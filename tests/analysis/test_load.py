@@ -85,11 +85,11 @@ def test_unequal_budgets_are_refused_or_cropped(table) -> None:  # type: ignore[
     rows = "random,0,10,.1\nrandom,0,20,.2\nrandom,0,40,.3\nx,0,20,.3\nx,0,40,.5\n"
     with pytest.raises(InputError, match="same budgets"):
         table(rows)
-    curves = table(rows, grids="crop")
+    curves = table(rows, mismatch="crop")
     assert curves.frame["budget"].tolist() == [20, 40, 20, 40]
     assert "2 of 3 budgets" in curves.notes[0]
     with pytest.raises(InputError, match="share no budget"):
-        table("random,0,10,.1\nx,0,20,.3\n", grids="crop")
+        table("random,0,10,.1\nx,0,20,.3\n", mismatch="crop")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from study_builder import make_study, protocol_table, study_table
 
 from protocol.canonical import array_digest, canonical_json
+from protocol.errors import InputError
 from protocol.reading import parse
 from protocol.spec import Protocol, Study
 
@@ -121,12 +122,37 @@ def test_golden_fingerprints() -> None:
         {"plan": {"alpha": 0.01}},
         {"plan": {"test": "t"}},
         {"plan": {"family": "strategies"}},
+        {"plan": {"correction": "hommel"}},
+        {"plan": {"secondary": ["final"]}},
+        {"plan": {"at_budgets": [22]}},
+        {"plan": {"looks": [2]}},
         {"protocols": [protocol_table(root_seed=1)]},
         {"protocols": [protocol_table(name="renamed")]},
     ],
 )
 def test_what_a_study_plans_is_in_its_fingerprint(changes: dict[str, Any]) -> None:
     assert parse(Study, study_table(**changes), "s").fingerprint != make_study().fingerprint
+
+
+def test_the_way_alpha_is_spent_is_planned_with_the_looks() -> None:
+    spent = [make_study(plan={"looks": [2], "spending": s}).fingerprint for s in ("obrien-fleming", "pocock")]
+    assert spent[0] != spent[1]
+    assert make_study(plan={"spending": "pocock"}).fingerprint == make_study().fingerprint  # without looks it means nothing
+
+
+@pytest.mark.parametrize(
+    ("plan", "says"),
+    [
+        ({"looks": [1, 2]}, "greater than or equal to 2"),
+        ({"looks": [3, 2]}, "strictly increasing"),
+        ({"looks": [2, 3]}, "all 2 seeds"),
+        ({"at_budgets": [23]}, "budgets of small"),
+        ({"delta": 1.0}, "below 1"),
+    ],
+)
+def test_a_plan_that_does_not_fit_its_study_is_refused(plan: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        make_study(plan=plan)
 
 
 def test_a_studys_own_name_is_not() -> None:

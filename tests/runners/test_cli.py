@@ -93,6 +93,11 @@ def test_check_status_compare_figures_report(finished: Path) -> None:
     table = beatrandom("compare", "study", cwd=finished).stdout
     assert "margin" in table
     assert "undecided" in table  # two seeds can never decide
+    other = json.loads(beatrandom("compare", "study", "--delta", "0.03", "--baseline", "margin", "--json", cwd=finished).stdout)
+    assert (verdicts["exploratory"], other["exploratory"]) == (False, True)
+    assert "another plan, baseline than planned" in other["notes"][0]
+    assert "leave out --wide" in beatrandom("compare", "study", "--wide", "budget", cwd=finished, check=2).stderr
+    assert "did you mean 'accuracy'" in beatrandom("compare", "study", "--metric", "acuracy", cwd=finished, check=2).stderr
     assert "toprule" in beatrandom("compare", "study", "--latex", cwd=finished).stdout
     assert "| " in beatrandom("compare", "study", "--markdown", cwd=finished).stdout
     beatrandom("figures", "study", cwd=finished)

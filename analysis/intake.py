@@ -1,0 +1,161 @@
+"""Anyone's table of curves, tidy or wide, becomes `Curves`. Gaps are reported in full and met as asked, never silently.
+
+Columns: strategy and value (higher is better); seed, or else dataset (then data sets are the pairs); budget, unless
+there is one value a run; optional study, protocol (else made of dataset and regime), regime, metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.gaps import met
+from analysis.reading import LINE, read_table
+from analysis.runs import COLUMNS, Curves, Group, Mismatch
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.spec import BASELINE, Plan
+
+BEYOND_A_SHARE = 1.5
+"""Values above this are no shares in [0, 1]: the margin's unit is then pointed out."""
+
+
+def load_table(
+    path: Path,
+    *,
+    metric: str | None = None,
+    baseline: str = BASELINE,
+    plan: Plan | None = None,
+    mismatch: Mismatch = "list",
+    columns: Mapping[str, str] | None = None,
+    wide: str | None = None,
+    group: Group | None = None,
+) -> Curves:
+    """Curves from a CSV or Parquet table of any source.
+
+    Without a plan the project's default is used. The result is exploratory either way: nothing shows that
+    the plan came first.
+
+    Args:
+        metric: which one, if the table has several.
+        baseline: the strategy to compare with.
+        mismatch: what to do about empty cells, unequal budgets and seeds without partner.
+            list: leave out and list runs with empty cells, pair what has a partner, refuse unequal budgets.
+            refuse: refuse all three. crop: cut to the budgets that all runs share, empty cells counting as not there.
+            unpaired: use every seed of either side, compare by Welch's test; budgets are cropped.
+        columns: our name -> the table's name, where they differ.
+        wide: "budget", "strategy", "seed", "dataset" or "metric" if columns that have no other meaning are its values.
+        group: tests are corrected together within each protocol, dataset or regime.
+
+    Raises:
+        InputError: all faults of the table at once.
+    """
+    where = str(path)
+    text, notes = read_table(Path(path), columns or {}, wide)
+    frame, units = _typed(text, where)
+    frame, metrics = _one_metric(frame, metric, where)
+    if baseline not in set(frame["strategy"]):
+        raise InputError(unknown_name(f"{where}: baseline", baseline, sorted(set(frame["strategy"]))))
+    if not units:
+        _one_recipe_each(frame, where)
+    frame, expected, missing, more = met(frame, where, baseline, mismatch, units)
+    plan = plan or Plan()
+    largest = float(frame["value"].abs().max()) if len(frame) else 0.0
+    if largest > BEYOND_A_SHARE:
+        notes = (
+            *notes,
+            f"values reach {largest:g}, so they are no shares in [0, 1]; the margin of equivalence, {plan.delta:g}, is in their units",
+        )
+    return Curves(
+        frame=frame[list(COLUMNS)].reset_index(drop=True),
+        study=str(frame["study"].iloc[0]) if len(frame) else Path(path).stem,
+        plan=plan,
+        exploratory=True,
+        planned=expected,
+        missing=missing,
+        metrics=metrics,
+        baseline=baseline,
+        notes=(*notes, *more),
+        places=_places(frame, units),
+        unit="data set" if units else "seed",
+        units=units,
+        mismatch=mismatch,
+        group=group,
+    )
+
+
+def _typed(text: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Text cells become numbers; every cell that cannot is a fault with its line. Without seeds, data sets are numbered and named."""
+    by_dataset = "seed" not in text
+    filled = {"study": Path(where).stem, "dataset": "", "regime": "", "metric": "value"}
+    columns: dict[str, Any] = {c: text.get(c, pd.Series("", index=text.index)).fillna(filled[c]).replace("", filled[c]) for c in filled}
+    made = (columns["regime"] if by_dataset else columns["dataset"].str.cat(columns["regime"], sep="/").str.strip("/")).replace("", "all")
+    columns["protocol"] = text["protocol"].fillna(made) if "protocol" in text else made
+    columns["strategy"] = text["strategy"].fillna("")
+    numbers, names = pd.factorize(columns["dataset"])
+    units = {number: str(name) for number, name in enumerate(names)} if by_dataset else {}
+    columns["seed"] = pd.Series(numbers, index=text.index) if by_dataset else pd.to_numeric(text["seed"], errors="coerce")
+    columns["budget"] = pd.to_numeric(text["budget"], errors="coerce") if "budget" in text else pd.Series(1, index=text.index)
+    columns["value"] = pd.to_numeric(text["value"], errors="coerce")
+    frame = pd.DataFrame(columns)[list(COLUMNS)]
+    finite = {c: np.isfinite(frame[c].to_numpy(dtype=np.float64)) for c in ("seed", "budget", "value")}
+    wrong = {
+        "strategy": (frame["strategy"] == "", "a name"),
+        "dataset": ((frame["dataset"] == "") & by_dataset, "a name, as there are no seeds"),
+        "seed": (~finite["seed"] | (frame["seed"] % 1 != 0), "an integer"),
+        "budget": (~finite["budget"] | (frame["budget"] % 1 != 0) | (frame["budget"] <= 0), "a positive integer"),
+        "value": (~finite["value"] & text["value"].notna(), "a finite number"),
+    }
+    faults = [
+        Fault(f"{where}:{text[LINE].iloc[row]}: {column}", expected, repr(text[column].iloc[row]))
+        for column, (bad, expected) in wrong.items()
+        for row in np.flatnonzero(np.asarray(bad))[:5]
+    ]
+    if len(set(frame["study"])) > 1:
+        faults.append(Fault(f"{where}: study", "one study", ", ".join(sorted(set(frame["study"]))), "give each study a table of its own"))
+    if faults:
+        raise InputError(faults)
+    frame = frame.astype({"seed": "int64", "budget": "int64", "value": "float64"})
+    twice = frame.duplicated(["protocol", "strategy", "seed", "metric", "budget"], keep=False)
+    if twice.any():
+        lines = ", ".join(str(text[LINE].iloc[i]) for i in np.flatnonzero(twice)[:6])
+        once = (
+            "each (protocol, strategy, data set, metric, budget) once"
+            if by_dataset
+            else "each (protocol, strategy, seed, metric, budget) once"
+        )
+        raise InputError(
+            Fault(where, once, f"repeated in lines {lines}", "keep one of them, or say what tells them apart (seed, regime, …)")
+        )
+    return frame, units
+
+
+def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    known = sorted(set(frame["metric"]))
+    if metric is None and len(known) > 1:
+        raise InputError(Fault(f"{where}: metric", "one metric, or a choice", ", ".join(known), "choose one of them (--metric)"))
+    chosen = metric or known[0]
+    if chosen not in known:
+        raise InputError(unknown_name(f"{where}: metric", chosen, known))
+    own = frame[frame["metric"] == chosen]
+    return own, dict.fromkeys(own["protocol"].unique(), chosen)
+
+
+def _one_recipe_each(frame: pd.DataFrame, where: str) -> None:
+    """Curves of different data sets or regimes are never compared under one protocol name."""
+    faults = []
+    for protocol, part in frame.groupby("protocol", sort=False):
+        for column in ("dataset", "regime"):
+            if len(set(part[column])) > 1:
+                names = ", ".join(sorted(set(part[column])))
+                faults.append(Fault(f"{where}: protocol {protocol}", f"one {column}", names, "give each its own protocol name"))
+    if faults:
+        raise InputError(faults)
+
+
+def _places(frame: pd.DataFrame, units: Mapping[int, str]) -> dict[str, tuple[str, str]]:
+    first = frame.groupby("protocol", sort=False)[["dataset", "regime"]].first()
+    return {str(row.Index): ("" if units else str(row.dataset), str(row.regime)) for row in first.itertuples()}

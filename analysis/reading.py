@@ -1,0 +1,93 @@
+"""A file becomes a table of text cells under our column names: CSV or Parquet, tidy or wide."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from analysis.runs import COLUMNS
+from protocol.errors import Fault, InputError, unknown_name
+
+LINE: Final = "line of the file"
+"""Column that keeps where a row came from."""
+WIDE: Final = ("budget", "strategy", "seed", "dataset", "metric")
+
+
+def read_table(path: Path, columns: Mapping[str, str], wide: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Text cells (missing: NaN) under our names with `LINE`, and notes.
+
+    Raises:
+        InputError: the file cannot be read, a mapped column is not there, or a needed column is absent.
+    """
+    frame = _cells(path)
+    frame.columns = frame.columns.map(str)
+    frame = _renamed(frame, columns, str(path))
+    frame[LINE] = range(2, len(frame) + 2)
+    notes: tuple[str, ...] = ()
+    if wide is not None:
+        frame, notes = _melted(frame, wide, str(path))
+    absent = [c for c in ("strategy", "value") if c not in frame.columns]
+    absent += ["seed (or dataset, if data sets are the pairs)"] if not {"seed", "dataset"} & set(frame.columns) else []
+    if absent:
+        there = ", ".join(c for c in frame.columns if c != LINE)
+        fix = "name them with --column OURS=THEIRS; is the table wide, say --wide budget or --wide strategy"
+        raise InputError(Fault(str(path), "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {there}", fix))
+    if frame.empty:
+        raise InputError(Fault(str(path), "at least one row", "only a header"))
+    return frame.reset_index(drop=True), notes
+
+
+def _cells(path: Path) -> pd.DataFrame:
+    parquet = path.suffix.lower() in {".parquet", ".pq"}
+    try:
+        if parquet:
+            raw = pd.read_parquet(path)
+            return raw.astype(object).where(raw.notna(), None).map(lambda cell: None if cell is None else str(cell)).astype("str")
+        return pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
+    except ImportError:
+        raise InputError(
+            Fault(str(path), "pyarrow, which reads Parquet", "not installed", "uv sync --extra parquet, or save the table as CSV")
+        ) from None
+    except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:  # pyarrow's errors are of these kinds
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        kind = "Parquet table" if parquet else "CSV table in UTF-8"
+        raise InputError(Fault(str(path), f"a readable {kind}", reason, "check the path and the file")) from None
+
+
+def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.DataFrame:
+    faults = [unknown_name(f"{where}: --column {ours}={theirs}", ours, COLUMNS) for ours, theirs in columns.items() if ours not in COLUMNS]
+    there = list(frame.columns)
+    faults += [unknown_name(f"{where}: --column {ours}={theirs}", theirs, there) for ours, theirs in columns.items() if theirs not in there]
+    if faults:
+        raise InputError(faults)
+    shadowed = [c for c in columns if c in there and c not in columns.values()]  # what is mapped wins over what happens to be called so
+    return frame.drop(columns=shadowed).rename(columns={theirs: ours for ours, theirs in columns.items()})
+
+
+def _melted(frame: pd.DataFrame, wide: str, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Columns that have no meaning of their own become values of `wide`, a row per cell; empty cells stay."""
+    if wide not in WIDE:
+        raise InputError(unknown_name(f"{where}: --wide", wide, WIDE))
+    taken = [c for c in (wide, "value") if c in frame.columns]
+    if taken:
+        raise InputError(
+            Fault(f"{where}: --wide {wide}", f"no columns {wide} and value", f"both or one: {', '.join(taken)}", "leave out --wide")
+        )
+    own = [c for c in frame.columns if c in COLUMNS or c == LINE]
+    spread = {c: c for c in frame.columns if c not in own}
+    if wide in ("budget", "seed"):
+        found = {c: re.fullmatch(r"\D*?(\d+)(?:\.0+)?", c.strip()) for c in spread}
+        spread = {c: match.group(1) for c, match in found.items() if match}
+    if not spread:
+        raise InputError(Fault(f"{where}: --wide {wide}", f"columns that are {wide}s", f"only {', '.join(c for c in own if c != LINE)}"))
+    twice = sorted({c for c in spread if list(spread.values()).count(spread[c]) > 1})
+    if twice:
+        raise InputError(Fault(f"{where}: --wide {wide}", f"each {wide} in one column", ", ".join(twice), "rename or drop one of them"))
+    ignored = [c for c in frame.columns if c not in own and c not in spread]
+    long = frame[[*own, *spread]].melt(id_vars=own, var_name=wide, value_name="value")
+    long[wide] = long[wide].map(spread)
+    return long, ((f"columns that are no {wide} were ignored: {', '.join(ignored)}",) if ignored else ())

@@ -1,0 +1,48 @@
+"""`beatrandom compare` on tables: what is typed, what comes back, what bad options are answered."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.runners.test_cli import beatrandom
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    rows = "".join(
+        f"{d},{s},{seed},{b},{50 + seed + b / 10 + (2 + 0.1 * seed) * (s == 'mine')}\n"
+        for d in "ab"
+        for s in ("Rand", "mine")
+        for seed in range(8)
+        for b in (10, 20, 40)
+    )
+    (tmp_path / "t.csv").write_text(f"data,strategy,seed,budget,value\n{rows}")
+    return tmp_path
+
+
+def test_a_table_with_every_option(folder: Path) -> None:
+    words = ["t.csv", "--baseline", "Rand", "--column", "dataset=data", "--delta", "1.5", "--alpha", "0.1", "--correction", "hommel"]
+    done = json.loads(beatrandom("compare", *words, "--group", "dataset", "--test", "t", "--json", cwd=folder).stdout)
+    assert [(v["protocol"], v["group"], v["answer"]) for v in done["verdicts"]] == [("a", "a", "better"), ("b", "b", "better")]
+    assert (done["plan"]["delta"], done["plan"]["correction"], done["plan"]["alpha"], done["tests"]) == (1.5, "hommel", 0.1, 1)
+    assert done["exploratory"]
+    assert "Hommel" in beatrandom("compare", *words, cwd=folder).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--alpha", "2", "--delta", "-1", "--correction", "hom"], ["--alpha", "--delta", "did you mean 'holm'"]),
+        (["--mismatch", "corp"], ["did you mean 'crop'"]),
+        (["--column", "dataset"], ["OURS=THEIRS"]),
+        (["--column", "dataset=data", "--column", "dataset=data"], ["each of our names once"]),
+        (["--baseline", "Random", "--column", "dataset=data"], ["did you mean 'Rand'"]),
+        (["--group", "seed"], ["--group"]),
+    ],
+)
+def test_bad_options_are_answered_together(folder: Path, words: list[str], said: list[str]) -> None:
+    done = beatrandom("compare", "t.csv", *words, cwd=folder, check=2)
+    assert all(s in done.stderr for s in said)
