@@ -86,6 +86,15 @@ class RoundEvent(Event):
     cost: dict[str, float] = Field(default_factory=dict)
 
 
+class ExaminedEvent(Event):
+    """Only in the ledger of a separate oracle: test predictions of one round were marked against the test labels."""
+
+    event: Literal["examined"] = "examined"
+    round: int
+    predictions: str
+    metrics: dict[str, float]
+
+
 class ResumeEvent(Event):
     """The run went on after an interruption."""
 
@@ -112,5 +121,7 @@ class EndEvent(Event):
     rounds: int
 
 
-AnyEvent = Annotated[RunEvent | LabelsEvent | RoundEvent | ResumeEvent | FailureEvent | EndEvent, Field(discriminator="event")]
+AnyEvent = Annotated[
+    RunEvent | LabelsEvent | RoundEvent | ExaminedEvent | ResumeEvent | FailureEvent | EndEvent, Field(discriminator="event")
+]
 EVENTS: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)

@@ -105,6 +105,10 @@ class StudyFolder:
     def run(self, protocol: str, strategy: str, seed: int) -> RunFolder:
         return RunFolder(self.records / protocol / strategy / f"seed-{seed}")
 
+    def oracle(self, protocol: str, strategy: str, seed: int) -> RunFolder:
+        """The ledger that a separate oracle keeps of one run (`run --isolate`)."""
+        return RunFolder(self.path / "oracle" / protocol / strategy / f"seed-{seed}")
+
     def read_plan(self) -> Study:
         """The study this folder belongs to. Raises InputError if there is none."""
         try:

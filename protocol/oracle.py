@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, Literal
+from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,44 @@ from protocol.splits import Indices, Split, starting_set
 Purpose = Literal["initial", "validation", "query"]
 WriteAhead = Callable[[Purpose, Indices, int, int], None]
 """Called with (purpose, indices, cost before, cost after); must have reached the disk when it returns."""
+
+
+class Seller(Interface):
+    """What a run needs of whoever sells the labels, in this process or another."""
+
+    @property
+    def owned(self) -> Indices:
+        """Training indices bought so far, in the order of purchase."""
+        ...
+
+    @property
+    def unlabelled(self) -> Indices:
+        """Pool indices not bought yet, sorted."""
+        ...
+
+    def owned_labels(self) -> NDArray[np.int64]:
+        """Labels of `owned`, in the same order."""
+        ...
+
+    def validation(self) -> tuple[Indices, NDArray[np.int64]]:
+        """Validation indices and labels; empty until bought."""
+        ...
+
+    def start(self) -> None:
+        """Buy what is missing of the validation labels and the starting set."""
+        ...
+
+    def buy(self, indices: NDArray[np.integer]) -> None:
+        """Buy one query's labels."""
+        ...
+
+    def restore(self, purpose: Purpose, indices: Indices) -> None:
+        """Hand over again what was paid for."""
+        ...
+
+    def examine(self, predicted: NDArray[np.integer]) -> dict[str, float]:
+        """Metrics of test predictions."""
+        ...
 
 
 class Oracle:

@@ -112,6 +112,7 @@ def run(
     jobs: Jobs = None,
     threads: Threads = 1,
     executor: Annotated[str, typer.Option("--executor", help="local (one process a run) or inline (this process).")] = "local",
+    isolate: Annotated[bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")] = False,
 ) -> None:
     """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice."""
     from runners.executors.server import warm_up
@@ -120,7 +121,7 @@ def run(
         warm_up(threads)
     from runners.verbs import run as verb
 
-    verb.run(study, strategy or [], out, data_root, device, jobs, threads, executor)
+    verb.run(study, strategy or [], out, data_root, device, jobs, threads, executor, isolate)
 
 
 @app.command()

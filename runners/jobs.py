@@ -11,17 +11,15 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from protocol.canonical import array_digest
 from protocol.errors import BeatRandomError, Fault, RecordError, RunLocked
-from protocol.events import DataCard, EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent, SplitCard
-from protocol.folders import StudyFolder, write_arrays
-from protocol.oracle import Oracle, Purpose
+from protocol.events import EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
+from protocol.folders import StudyFolder
+from protocol.oracle import Purpose, Seller
 from protocol.record import Record, Writer, writing
-from protocol.seeds import stream_seeds
 from protocol.spec import Protocol, StrategySpec
-from protocol.splits import Indices, Split, make_split
-from runners.datasets import Images, load
+from protocol.splits import Indices
 from runners.loop import Outcome, rounds
+from runners.market import Order, here, isolated, refuse_another_run, run_event
 from runners.regimes import Resident
 from runners.strategies.own import make
 
@@ -43,6 +41,7 @@ class Job:
     device: str = "cpu"
     threads: int = 1
     environment: tuple[tuple[str, Any], ...] = ()
+    isolate: bool = False
 
     @property
     def id(self) -> str:
@@ -93,61 +92,34 @@ def _keep_failure(writer: Writer, folder: Path, error: Exception) -> None:
 def _continue(job: Job, writer: Writer, before: Record | None, progress: Progress) -> None:
     torch.set_num_threads(job.threads)
     protocol = job.protocol
-    images, labels = load(protocol.data, job.data_root)
-    split = make_split(protocol, job.seed, images.train_size, images.test_size)
-    targets = labels.for_oracle()
 
     def ledger(purpose: Purpose, indices: Indices, cost_before: int, cost_after: int) -> None:
         writer.append(LabelsEvent(purpose=purpose, indices=tuple(indices.tolist()), before=cost_before, after=cost_after))
 
-    oracle = Oracle(protocol, job.seed, split, targets, ledger)
-    start = _run_event(job, images, split, array_digest(targets[split.test]))
-    first = 0
-    if before is None:
-        _keep_split(job, split, targets[split.test])
-        writer.append(start)
-    else:
-        first = _restore(job, start, before, writer, oracle)
-    oracle.start()
-    progress(first)
-    resident = Resident.of(images, torch.device(job.device))
-    strategy = make(job.strategy, job.strategy_file)
-    for outcome in rounds(protocol, strategy, job.strategy.id, job.seed, images, split, oracle, resident, first):
-        digest = writer.folder.write_predictions(outcome.round, outcome.predicted, outcome.log_probabilities)
-        writer.append(_round_event(protocol, outcome, digest))
-        progress(outcome.round + 1)
-    writer.append(EndEvent(rounds=len(protocol.budgets)))
+    order = Order(study=str(job.study), plan=job.plan, protocol=protocol, strategy=job.strategy, seed=job.seed, data_root=job.data_root)
+    with (isolated if job.isolate else here)(order, ledger) as market:
+        start = run_event(order, market, {**dict(job.environment), "isolated": job.isolate})
+        first = 0
+        if before is None:
+            writer.append(start)
+        else:
+            first = _restore(job, start, before, writer, market.seller)
+        market.seller.start()
+        progress(first)
+        resident = Resident.of(market.images, torch.device(job.device))
+        strategy = make(job.strategy, job.strategy_file)
+        for outcome in rounds(protocol, strategy, job.strategy.id, job.seed, market.images, market.split, market.seller, resident, first):
+            digest = writer.folder.write_predictions(outcome.round, outcome.predicted, outcome.log_probabilities)
+            writer.append(_round_event(protocol, outcome, digest))
+            progress(outcome.round + 1)
+        writer.append(EndEvent(rounds=len(protocol.budgets)))
 
 
-def _run_event(job: Job, images: Images, split: Split, targets: str) -> RunEvent:
-    sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
-    return RunEvent(
-        protocol=job.protocol,
-        fingerprint=job.protocol.fingerprint,
-        study=job.plan,
-        strategy=job.strategy,
-        replicate=job.seed,
-        seeds=stream_seeds(job.protocol.root_seed, job.seed),
-        data=DataCard(name=images.name, digest=images.digest, images=len(images.pixels), classes=len(images.classes)),
-        split=SplitCard(digest=split.digest, targets=targets, **sizes),
-        environment=dict(job.environment),
-    )
-
-
-def _keep_split(job: Job, split: Split, targets: np.ndarray[Any, Any]) -> None:
-    path = StudyFolder(job.study).split(split.digest)
-    if not path.exists():  # the same for every strategy of the seed; two writers write equal bytes
-        write_arrays(path, {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
-
-
-def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: Oracle) -> int:
-    there = before.run
-    same = ("fingerprint", "study", "strategy", "replicate", "seeds", "data", "split")
-    if there is None or any(getattr(there, key) != getattr(start, key) for key in same):
-        differ = [key for key in same if there is None or getattr(there, key) != getattr(start, key)]
-        raise RecordError(
-            Fault(str(before.path), "a record of this very run", f"other {', '.join(differ)}", "use another --out; nothing was overwritten")
-        )
+def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: Seller) -> int:
+    refuse_another_run(before, start)
+    if before.run is not None and bool(before.run.environment.get("isolated")) != job.isolate:
+        found = "--isolate" if job.isolate else "no --isolate"
+        raise RecordError(Fault(str(before.path), "the way of selling labels that the run began with", found, "continue as it began"))
     for purchase in before.of(LabelsEvent):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     done = before.rounds

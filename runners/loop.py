@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from protocol.errors import Fault
-from protocol.oracle import Oracle
+from protocol.oracle import Seller
 from protocol.seeds import generator
 from protocol.spec import Protocol
 from protocol.splits import Indices, Split
@@ -44,7 +44,7 @@ def rounds(
     replicate: int,
     images: Images,
     split: Split,
-    oracle: Oracle,
+    oracle: Seller,
     resident: Resident,
     first: int,
 ) -> Iterator[Outcome]:

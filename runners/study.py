@@ -122,7 +122,9 @@ def kept_copy(folder: StudyFolder, spec: StrategySpec) -> Path | None:
     return folder.path / "strategies" / f"{spec.id}-{spec.source_digest[:16]}.py"
 
 
-def jobs(folder: StudyFolder, study: Study, data_root: Path | None, device: str, threads: int, runs: Sequence[Planned]) -> list[Job]:
+def jobs(
+    folder: StudyFolder, study: Study, data_root: Path | None, device: str, threads: int, runs: Sequence[Planned], isolate: bool = False
+) -> list[Job]:
     """The jobs that make `runs`."""
     environment: tuple[tuple[str, Any], ...] = tuple(describe(device, threads).items())
     return [
@@ -137,6 +139,7 @@ def jobs(folder: StudyFolder, study: Study, data_root: Path | None, device: str,
             device,
             threads,
             environment,
+            isolate,
         )
         for run in runs
     ]

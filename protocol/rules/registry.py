@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.errors import InputError, unknown_name
-from protocol.rules import budgets, completeness, evaluation, protocols, queries, seeding, splitting, training
+from protocol.rules import budgets, completeness, evaluation, isolated, protocols, queries, seeding, splitting, training
 from protocol.rules.base import AnyRule
 
 GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
@@ -17,6 +17,7 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
     "TRN": training.RULES,
+    "ISO": isolated.RULES,
 }
 RULES: Final[dict[str, AnyRule]] = {rule.id: rule for rules in GROUPS.values() for rule in rules}
 

@@ -27,12 +27,20 @@ stopped = Console(stderr=True, highlight=False)
 
 
 def run(
-    source: Path, extra: list[str], out: Path | None, data_root: Path | None, device: str, slots: int | None, threads: int, executor: str
+    source: Path,
+    extra: list[str],
+    out: Path | None,
+    data_root: Path | None,
+    device: str,
+    slots: int | None,
+    threads: int,
+    executor: str,
+    isolate: bool,
 ) -> None:
     """See `beatrandom run --help`."""
     study, beside, started = read(source, extra)
     folder = StudyFolder(out or started or Path(f"beatrandom-{study.name}"))
-    failed = execute(study, folder, beside, data_root, device, slots, threads, executor)
+    failed = execute(study, folder, beside, data_root, device, slots, threads, executor, isolate)
     if failed:
         raise typer.Exit(1)
     console.print(f"All runs are done. Next: beatrandom check {folder.path} ; beatrandom report {folder.path}")
@@ -47,6 +55,7 @@ def execute(
     slots: int | None,
     threads: int,
     executor: str = "local",
+    isolate: bool = False,
 ) -> int:
     """Run what is missing; returns how many runs did not finish."""
     chosen = device_of(device)
@@ -60,7 +69,7 @@ def execute(
     todo = [s for s in before if s.state not in ("done", "unreadable")]
     unreadable = [s for s in before if s.state == "unreadable"]
     console.print(f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}")
-    work = jobs(folder, study, data_root, chosen, threads, [s.planned for s in todo])
+    work = jobs(folder, study, data_root, chosen, threads, [s.planned for s in todo], isolate)
     results = _watched(runner, work, todo)
     return _summary(results, unreadable)
 

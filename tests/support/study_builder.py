@@ -77,7 +77,7 @@ def build_run(
     write_arrays(folder.split(split.digest), {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
     run = folder.run(protocol.name, strategy.id, seed)
     with writing(run) as (writer, _):
-        writer.append(_first_event(study, protocol, strategy, seed, split, targets))
+        writer.append(first_event(study, protocol, strategy, seed, split, targets))
 
         def write(purpose: Any, indices: NDArray[np.int64], before: int, after: int) -> None:
             writer.append(LabelsEvent(purpose=purpose, indices=tuple(indices.tolist()), before=before, after=after))
@@ -88,7 +88,8 @@ def build_run(
     return run
 
 
-def _first_event(study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, split: Split, targets: NDArray[Any]) -> RunEvent:
+def first_event(study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, split: Split, targets: NDArray[Any]) -> RunEvent:
+    """The line that a run starts with."""
     sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
     return RunEvent(
         protocol=protocol,

@@ -1,0 +1,219 @@
+"""Labels in another process: the oracle's side (`Counter`) and the run's side (`RemoteOracle`).
+
+What crosses between them is JSON, one request and one answer at a time, so that nothing the run
+sends can be executed by the oracle. The oracle keeps a ledger of its own in the form of a record:
+`labels` as sold, `examined` for every look at the test labels, `resume` for every later session.
+It believes its own ledger, not the run's record.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import replace
+from multiprocessing.connection import Connection
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from protocol.errors import BeatRandomError, Fault, InputError, RecordError, RuleBroken, RunLocked
+from protocol.events import ExaminedEvent, LabelsEvent
+from protocol.folders import predictions_digest
+from protocol.oracle import Oracle, Purpose, WriteAhead
+from protocol.record import Record, Writer
+from protocol.spec import Part, Protocol
+from protocol.splits import Indices, Split
+
+
+class OracleGone(BeatRandomError):
+    """The oracle's process ended or answered something that is no answer."""
+
+
+class Request(Part):
+    """All that a run can ask of the oracle."""
+
+    do: Literal["start", "buy", "restore", "labels", "validation", "examine"]
+    purpose: Purpose = "query"
+    indices: tuple[int, ...] = ()
+
+
+class Counter:
+    """Answers requests in the oracle's process, its own ledger first."""
+
+    def __init__(
+        self, protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64], writer: Writer, before: Record | None
+    ) -> None:
+        self._oracle: Final = Oracle(protocol, replicate, split, labels, self._write)
+        self._writer: Final = writer
+        self._paid: Final = deque(before.of(LabelsEvent) if before else ())
+        self._sold: list[dict[str, Any]] = []
+        self._queries = 0
+        self._examined = -1
+        self._test: Final = len(split.test)
+
+    def serve(self, pipe: Connection) -> None:
+        """Answer until the run hangs up."""
+        while True:
+            try:
+                message = pipe.recv_bytes()
+            except (EOFError, OSError):
+                return
+            send(pipe, self.answer(message))
+
+    def answer(self, message: bytes) -> dict[str, Any]:
+        """The answer to one request; whatever is wrong with it becomes an answer, too."""
+        try:
+            return self._do(Request.model_validate_json(message))
+        except ValidationError as error:
+            return refusal(RecordError(Fault("request to the oracle", "a request it knows", str(error.errors()[0]["msg"]))))
+        except BeatRandomError as error:
+            return refusal(error)
+
+    def _do(self, request: Request) -> dict[str, Any]:
+        indices = np.asarray(request.indices, np.int64)
+        self._sold = []
+        if request.do == "start":
+            self._oracle.start()
+        elif request.do == "buy":
+            self._oracle.buy(indices)
+            self._queries += 1
+        elif request.do == "restore":
+            self._restore(request.purpose, request.indices)
+        elif request.do == "examine":
+            return {"metrics": self._examine(indices)}
+        elif request.do == "validation":
+            return {"labels": self._oracle.validation()[1].tolist()}
+        else:
+            return {"labels": self._oracle.owned_labels().tolist()}
+        return {"sold": self._sold}
+
+    def _restore(self, purpose: Purpose, indices: tuple[int, ...]) -> None:
+        if not self._paid or (self._paid[0].purpose, self._paid[0].indices) != (purpose, indices):
+            raise self._disagreement(purpose, indices)
+        self._paid.popleft()
+        self._oracle.restore(purpose, np.asarray(indices, np.int64))
+        self._queries += purpose == "query"
+
+    def _write(self, purpose: Purpose, indices: Indices, before: int, after: int) -> None:
+        """Called by the oracle before it hands labels over: sold in an earlier session, or written now."""
+        event = LabelsEvent(purpose=purpose, indices=tuple(indices.tolist()), before=before, after=after)
+        if not self._paid:
+            self._writer.append(event)
+        elif (self._paid[0].purpose, self._paid[0].indices) == (purpose, event.indices):
+            self._paid.popleft()
+        else:
+            raise self._disagreement(purpose, event.indices)
+        self._sold.append({"purpose": purpose, "indices": list(event.indices), "before": before, "after": after})
+
+    def _disagreement(self, purpose: str, indices: tuple[int, ...]) -> RuleBroken:
+        sold = f"{len(self._paid[0].indices)} labels ({self._paid[0].purpose})" if self._paid else "nothing more"
+        found = f"{len(indices)} labels ({purpose}), other ones" if self._paid else f"{len(indices)} labels ({purpose})"
+        fix = "a run is made once; to make it anew, start the study in a new folder"
+        return RuleBroken("ISO-01", Fault("purchase", f"what the oracle sold in an earlier session: {sold}", found, fix))
+
+    def _examine(self, predicted: NDArray[np.int64]) -> dict[str, float]:
+        if self._examined == self._queries:
+            raise RuleBroken("ISO-02", Fault(f"round {self._queries}", "one look at the test labels", "another one"))
+        if len(predicted) != self._test or (len(predicted) and not 0 <= predicted.min() <= predicted.max() < 2**20):
+            raise RecordError(Fault("test predictions", f"{self._test} classes", f"{len(predicted)} numbers"))
+        metrics = self._oracle.examine(predicted)
+        self._examined = self._queries
+        self._writer.append(ExaminedEvent(round=self._queries, predictions=predictions_digest(predicted), metrics=metrics))
+        return metrics
+
+
+class RemoteOracle:
+    """A `Seller` without labels: asks the oracle's process, and writes the run's own record before it asks for labels."""
+
+    def __init__(self, pipe: Connection, split: Split, write: WriteAhead) -> None:
+        self._pipe: Final = pipe
+        self._split: Final = split
+        self._write: Final = write
+        self._owned: list[Indices] = []
+        self._validation: Indices = np.empty(0, np.int64)
+
+    @property
+    def owned(self) -> Indices:
+        """Training indices bought so far, in the order of purchase."""
+        return np.concatenate(self._owned) if self._owned else np.empty(0, np.int64)
+
+    @property
+    def unlabelled(self) -> Indices:
+        """Pool indices not bought yet, sorted."""
+        return np.setdiff1d(self._split.pool, self.owned, assume_unique=True)
+
+    def owned_labels(self) -> NDArray[np.int64]:
+        """Labels of `owned`, in the same order."""
+        return np.asarray(self._ask(Request(do="labels"))["labels"], np.int64)
+
+    def validation(self) -> tuple[Indices, NDArray[np.int64]]:
+        """Validation indices and labels; empty until bought."""
+        return self._validation, np.asarray(self._ask(Request(do="validation"))["labels"], np.int64)
+
+    def start(self) -> None:
+        """Buy what is missing of the validation labels and the starting set."""
+        self._take(self._ask(Request(do="start")))
+
+    def buy(self, indices: NDArray[np.integer]) -> None:
+        """Buy one query's labels. Raises RuleBroken as the oracle does."""
+        self._take(self._ask(Request(do="buy", indices=tuple(indices.tolist()))))
+
+    def restore(self, purpose: Purpose, indices: Indices) -> None:
+        """Claim again what was paid for. Raises RuleBroken (ISO-01) if the oracle's ledger says otherwise."""
+        self._ask(Request(do="restore", purpose=purpose, indices=tuple(indices.tolist())))
+        self._keep(purpose, indices)
+
+    def examine(self, predicted: NDArray[np.integer]) -> dict[str, float]:
+        """Metrics of test predictions; once a round (RuleBroken ISO-02)."""
+        return dict(self._ask(Request(do="examine", indices=tuple(predicted.tolist())))["metrics"])
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        for sale in answer["sold"]:
+            indices = np.asarray(sale["indices"], np.int64)
+            self._write(sale["purpose"], indices, sale["before"], sale["after"])
+            self._keep(sale["purpose"], indices)
+
+    def _keep(self, purpose: Purpose, indices: Indices) -> None:
+        if purpose == "validation":
+            self._validation = indices
+        else:
+            self._owned.append(indices)
+
+    def _ask(self, request: Request) -> dict[str, Any]:
+        send(self._pipe, request.model_dump(mode="json"))
+        return receive(self._pipe)
+
+
+def send(pipe: Connection, value: dict[str, Any]) -> None:
+    """One JSON message. Raises OracleGone."""
+    try:
+        pipe.send_bytes(json.dumps(value).encode())
+    except OSError as error:
+        raise OracleGone(Fault("the oracle's process", "that it listens", str(error), "run again to continue")) from None
+
+
+def receive(pipe: Connection) -> dict[str, Any]:
+    """One JSON answer. Raises what the other side refused with, or OracleGone."""
+    try:
+        answer = json.loads(pipe.recv_bytes())
+    except (EOFError, OSError) as error:
+        raise OracleGone(Fault("the oracle's process", "an answer", str(error) or "it ended", "run again to continue")) from None
+    if "refused" not in answer:
+        return dict(answer)
+    raise _error(answer["refused"], answer["rule"], [Fault(**fault) for fault in answer["faults"]])
+
+
+def _error(kind: str, rule: str, faults: list[Fault]) -> BeatRandomError:
+    if kind == RuleBroken.__name__:
+        [fault] = faults
+        return RuleBroken(rule, replace(fault, where=fault.where.removesuffix(f" [{rule}]")))
+    kinds = {known.__name__: known for known in (InputError, RecordError, RunLocked)}
+    return kinds.get(kind, OracleGone)(faults)
+
+
+def refusal(error: BeatRandomError) -> dict[str, Any]:
+    """An error as an answer."""
+    kind = type(error).__name__
+    return {"refused": kind, "rule": getattr(error, "rule", ""), "faults": [vars(fault) for fault in error.faults]}

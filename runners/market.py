@@ -1,0 +1,169 @@
+"""Images and labels of one run: the oracle in this process, or in one of its own (`run --isolate`).
+
+Nothing here imports torch: the oracle's process needs none.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.canonical import array_digest
+from protocol.errors import Fault, RecordError
+from protocol.events import DataCard, LabelsEvent, ResumeEvent, RunEvent, SplitCard
+from protocol.folders import StudyFolder, write_arrays
+from protocol.isolation import Counter, OracleGone, RemoteOracle, receive, send
+from protocol.oracle import Oracle, Seller, WriteAhead
+from protocol.record import Record, Writer, writing
+from protocol.seeds import stream_seeds
+from protocol.spec import Part, Protocol, StrategySpec
+from protocol.splits import Split, make_split
+from runners.datasets import Images, load
+
+_PATIENCE_S: Final = 10.0
+
+
+class Order(Part):
+    """Which run, of which study, on which data."""
+
+    study: str
+    plan: str
+    protocol: Protocol
+    strategy: StrategySpec
+    seed: int
+    data_root: Path | None
+
+
+@dataclass(frozen=True)
+class Market:
+    """What a run works with: images, their split, the digest of the test labels, and who sells the others."""
+
+    images: Images
+    split: Split
+    targets: str
+    seller: Seller
+
+
+def run_event(order: Order, market: Market | Stock, environment: dict[str, Any]) -> RunEvent:
+    """The first line of the run's record, and of the oracle's own ledger."""
+    images, split = market.images, market.split
+    sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
+    return RunEvent(
+        protocol=order.protocol,
+        fingerprint=order.protocol.fingerprint,
+        study=order.plan,
+        strategy=order.strategy,
+        replicate=order.seed,
+        seeds=stream_seeds(order.protocol.root_seed, order.seed),
+        data=DataCard(name=images.name, digest=images.digest, images=len(images.pixels), classes=len(images.classes)),
+        split=SplitCard(digest=split.digest, targets=market.targets, **sizes),
+        environment=environment,
+    )
+
+
+@dataclass(frozen=True)
+class Stock:
+    """What the oracle is built from; every label of the data set."""
+
+    images: Images
+    split: Split
+    targets: str
+    labels: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, order: Order) -> Stock:
+        """Load and divide; the split's file is written if it is not there."""
+        images, hidden = load(order.protocol.data, order.data_root)
+        split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
+        labels = hidden.for_oracle()
+        targets = labels[split.test]
+        path = StudyFolder(Path(order.study)).split(split.digest)
+        if not path.exists():  # the same for every strategy of the seed; two writers write equal bytes
+            write_arrays(path, {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
+        return cls(images, split, array_digest(targets), labels)
+
+
+@contextmanager
+def here(order: Order, ledger: WriteAhead) -> Iterator[Market]:
+    """The oracle in this process."""
+    stock = Stock.of(order)
+    yield Market(stock.images, stock.split, stock.targets, Oracle(order.protocol, order.seed, stock.split, stock.labels, ledger))
+
+
+@contextmanager
+def isolated(order: Order, ledger: WriteAhead) -> Iterator[Market]:
+    """The oracle in a process of its own; this one never holds a label that was not bought."""
+    ours, theirs = Pipe()
+    command = [sys.executable, "-m", "runners.oracle_process", str(theirs.fileno())]
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env=_environment())
+    theirs.close()
+    try:
+        send(ours, order.model_dump(mode="json"))
+        yield _delivered(order, ours, ledger)
+    finally:
+        ours.close()  # hanging up ends the other side
+        try:
+            process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _environment() -> dict[str, str]:
+    """This checkout first on the path, wherever the run was started from."""
+    root = str(Path(__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
+
+
+def _delivered(order: Order, pipe: Connection, ledger: WriteAhead) -> Market:
+    card = receive(pipe)
+    try:
+        pixels = np.frombuffer(pipe.recv_bytes(), np.uint8).reshape(card["shape"])
+    except (EOFError, OSError) as error:
+        raise OracleGone(Fault("the oracle's process", "the images", str(error) or "it ended", "run again to continue")) from None
+    images = Images(card["name"], pixels, card["train_size"], card["test_size"], tuple(card["classes"]), card["digest"])
+    split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
+    return Market(images, split, card["targets"], RemoteOracle(pipe, split, ledger))
+
+
+def keep_shop(order: Order, pipe: Connection) -> None:
+    """In the oracle's process: open the run's ledger, hand over the images, answer until the run hangs up."""
+    folder = StudyFolder(Path(order.study)).oracle(order.protocol.name, order.strategy.id, order.seed)
+    with writing(folder) as (writer, before):
+        stock = Stock.of(order)
+        _open_ledger(run_event(order, stock, {"role": "oracle"}), writer, before)
+        counter = Counter(order.protocol, order.seed, stock.split, stock.labels, writer, before)
+        images = stock.images
+        card = {"name": images.name, "train_size": images.train_size, "test_size": images.test_size, "shape": images.pixels.shape}
+        send(pipe, {**card, "classes": images.classes, "digest": images.digest, "targets": stock.targets})
+        pipe.send_bytes(np.ascontiguousarray(images.pixels).data.cast("B"))
+        counter.serve(pipe)
+
+
+def _open_ledger(start: RunEvent, writer: Writer, before: Record | None) -> None:
+    if before is None:
+        writer.append(start)
+        return
+    refuse_another_run(before, start)
+    sold = sum(e.purpose == "query" for e in before.of(LabelsEvent))
+    writer.append(ResumeEvent(next_round=sold, dropped_bytes=before.torn_bytes, environment=start.environment))
+
+
+def refuse_another_run(before: Record, start: RunEvent) -> None:
+    """Raises RecordError if `before` is not of the run that `start` begins."""
+    same = ("fingerprint", "study", "strategy", "replicate", "seeds", "data", "split")
+    differ = [key for key in same if before.run is None or getattr(before.run, key) != getattr(start, key)]
+    if differ:
+        fix = "use another --out; nothing was overwritten"
+        raise RecordError(Fault(str(before.path), "a record of this very run", f"other {', '.join(differ)}", fix))
