@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from protocol.errors import BeatRandomError, Fault, InputError, RecordError, RuleBroken, RunLocked
 from protocol.events import ExaminedEvent, LabelsEvent
 from protocol.folders import predictions_digest
-from protocol.oracle import Oracle, Purpose, WriteAhead
+from protocol.oracle import Holdings, Oracle, Purpose, WriteAhead
 from protocol.record import Record, Writer
 from protocol.spec import Part, Protocol
 from protocol.splits import Indices, Split
@@ -124,25 +124,14 @@ class Counter:
         return metrics
 
 
-class RemoteOracle:
+class RemoteOracle(Holdings):
     """A `Seller` without labels: asks the oracle's process, and writes the run's own record before it asks for labels."""
 
     def __init__(self, pipe: Connection, split: Split, write: WriteAhead) -> None:
+        super().__init__(split)
         self._pipe: Final = pipe
-        self._split: Final = split
         self._write: Final = write
-        self._owned: list[Indices] = []
         self._validation: Indices = np.empty(0, np.int64)
-
-    @property
-    def owned(self) -> Indices:
-        """Training indices bought so far, in the order of purchase."""
-        return np.concatenate(self._owned) if self._owned else np.empty(0, np.int64)
-
-    @property
-    def unlabelled(self) -> Indices:
-        """Pool indices not bought yet, sorted."""
-        return np.setdiff1d(self._split.pool, self.owned, assume_unique=True)
 
     def owned_labels(self) -> NDArray[np.int64]:
         """Labels of `owned`, in the same order."""

@@ -57,23 +57,12 @@ class Seller(Interface):
         ...
 
 
-class Oracle:
-    """Sells the labels of one run. Knows every label; gives away only what has been paid for."""
+class Holdings:
+    """Which training images of a split's pool are bought, and which are left."""
 
-    def __init__(self, protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64], write: WriteAhead) -> None:
-        self._protocol: Final = protocol
-        self._replicate: Final = replicate
+    def __init__(self, split: Split) -> None:
         self._split: Final = split
-        self._labels: Final = labels
-        self._write: Final = write
         self._owned: list[Indices] = []
-        self._validation: Indices | None = None
-        self._spent = 0
-
-    @property
-    def spent(self) -> int:
-        """Labels charged so far."""
-        return self._spent
 
     @property
     def owned(self) -> Indices:
@@ -84,6 +73,24 @@ class Oracle:
     def unlabelled(self) -> Indices:
         """Pool indices not bought yet, sorted."""
         return np.setdiff1d(self._split.pool, self.owned, assume_unique=True)
+
+
+class Oracle(Holdings):
+    """Sells the labels of one run. Knows every label; gives away only what has been paid for."""
+
+    def __init__(self, protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64], write: WriteAhead) -> None:
+        super().__init__(split)
+        self._protocol: Final = protocol
+        self._replicate: Final = replicate
+        self._labels: Final = labels
+        self._write: Final = write
+        self._validation: Indices | None = None
+        self._spent = 0
+
+    @property
+    def spent(self) -> int:
+        """Labels charged so far."""
+        return self._spent
 
     def owned_labels(self) -> NDArray[np.int64]:
         """Labels of `owned`, in the same order."""

@@ -88,10 +88,15 @@ class Stock:
         split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
         labels = hidden.for_oracle()
         targets = labels[split.test]
-        path = StudyFolder(Path(order.study)).split(split.digest)
-        if not path.exists():  # the same for every strategy of the seed; two writers write equal bytes
-            write_arrays(path, {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
+        keep_split(order, split, targets)
         return cls(images, split, array_digest(targets), labels)
+
+
+def keep_split(order: Order, split: Split, targets: NDArray[np.int64]) -> None:
+    """Write indices and test labels where the checker finds them."""
+    path = StudyFolder(Path(order.study)).split(split.digest)
+    if not path.exists():  # the same for every strategy of the seed; two writers write equal bytes
+        write_arrays(path, {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from protocol.folders import RunFolder, StudyFolder
 from protocol.reading import preset
 from protocol.record import Writer
 from protocol.spec import StrategySpec, Study
-from runners import jobs as jobs_module
+from runners import market
 from runners.jobs import perform
 from runners.study import adopt, jobs, planned
 
@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     Writer.append = timed(Writer.append)  # type: ignore[method-assign]
     RunFolder.write_predictions = timed(RunFolder.write_predictions)  # type: ignore[method-assign]
-    jobs_module._keep_split = timed(jobs_module._keep_split)
+    market.keep_split = timed(market.keep_split)
     study = Study(
         name="overhead",
         protocols=(preset(options.protocol),),

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from protocol.errors import BeatRandomError
@@ -15,7 +14,7 @@ from protocol.events import FailureEvent, LabelsEvent, ResumeEvent
 from protocol.folders import StudyFolder
 from protocol.record import essence, read
 from protocol.spec import StrategySpec, Study
-from runners import jobs as jobs_module
+from runners import market
 from runners.jobs import Job, perform
 from runners.study import adopt, planned, resolve, status
 from runners.study import jobs as jobs_of
@@ -213,53 +212,9 @@ def test_progress_is_told_a_round_at_a_time(toy_study: Study, tmp_path: Path) ->
     assert seen == [0, 1, 2, 3]
 
 
-def test_the_pool_of_a_view_holds_no_label(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Walk everything a strategy can reach; the labels of the pool must not be among it."""
-    from runners import loop
-    from runners.datasets import load
-
-    secret = load(toy_study.protocols[0].data, None)[1].for_oracle()
-    reached: list[object] = []
-    real = loop.ask
-
-    def spy(strategy: object, name: str, view: Any, n: int, rng: Any) -> Any:
-        reached.append(view)
-        return real(strategy, name, view, n, rng)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(loop, "ask", spy)
-    perform(job_of(toy_study, tmp_path / "walk"))
-    assert reached
-    arrays = list(walk(reached[0], set()))
-    assert len(arrays) >= 3
-    for array in arrays:
-        flat = np.asarray(array).ravel()
-        assert len(flat) < len(secret) or not np.array_equal(flat[: len(secret)], secret)
-        view_pool = secret[reached[0].unlabelled]  # type: ignore[attr-defined]
-        assert flat.shape != view_pool.shape or not np.array_equal(flat, view_pool)
-
-
-def walk(item: object, seen: set[int]) -> Any:
-    import torch
-
-    if id(item) in seen:
-        return
-    seen.add(id(item))
-    if isinstance(item, np.ndarray | torch.Tensor):
-        yield np.asarray(item)
-        return
-    if isinstance(item, dict):
-        for value in item.values():
-            yield from walk(value, seen)
-    elif isinstance(item, list | tuple | set):
-        for value in item:
-            yield from walk(value, seen)
-    elif hasattr(item, "__dict__"):
-        yield from walk(vars(item), seen)
-
-
 def test_unexpected_errors_do_not_escape(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(toy_study, tmp_path / "odd")
-    monkeypatch.setattr(jobs_module, "make_split", lambda *_: 1 / 0)
+    monkeypatch.setattr(market, "make_split", lambda *_: 1 / 0)
     result = perform(job)
     assert result.state == "failed"
     assert "ZeroDivisionError" in result.message
