@@ -8,6 +8,7 @@ It believes its own ledger, not the run's record.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections import deque
 from dataclasses import replace
@@ -16,7 +17,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from protocol.errors import BeatRandomError, Fault, InputError, RecordError, RuleBroken, RunLocked
 from protocol.events import ExaminedEvent, LabelsEvent
@@ -37,6 +38,7 @@ class Request(Part):
     do: Literal["start", "buy", "restore", "labels", "validation", "examine"]
     purpose: Purpose = "query"
     indices: tuple[int, ...] = ()
+    table: str = Field("", description="log-probabilities of the predictions: little-endian float16, rows of classes, base64")
 
 
 class Counter:
@@ -82,7 +84,7 @@ class Counter:
         elif request.do == "restore":
             self._restore(request.purpose, request.indices)
         elif request.do == "examine":
-            return {"metrics": self._examine(indices)}
+            return {"metrics": self._examine(indices, self._table(request.table))}
         elif request.do == "validation":
             return {"labels": self._oracle.validation()[1].tolist()}
         else:
@@ -113,12 +115,23 @@ class Counter:
         fix = "a run is made once; to make it anew, start the study in a new folder"
         return RuleBroken("ISO-01", Fault("purchase", f"what the oracle sold in an earlier session: {sold}", found, fix))
 
-    def _examine(self, predicted: NDArray[np.int64]) -> dict[str, float]:
+    def _table(self, encoded: str) -> NDArray[np.float16] | None:
+        if not encoded:
+            return None
+        try:
+            table = np.frombuffer(base64.b64decode(encoded, validate=True), "<f2").reshape(self._test, -1)
+        except ValueError as error:
+            raise RecordError(Fault("test predictions", f"log-probabilities of {self._test} images", str(error))) from None
+        return table.astype(np.float16)
+
+    def _examine(self, predicted: NDArray[np.int64], table: NDArray[np.float16] | None) -> dict[str, float]:
         if self._examined == self._queries:
             raise RuleBroken("ISO-02", Fault(f"round {self._queries}", "one look at the test labels", "another one"))
         if len(predicted) != self._test or (len(predicted) and not 0 <= predicted.min() <= predicted.max() < 2**20):
             raise RecordError(Fault("test predictions", f"{self._test} classes", f"{len(predicted)} numbers"))
-        metrics = self._oracle.examine(predicted)
+        if table is not None and len(predicted) and predicted.max() >= table.shape[1]:
+            raise RecordError(Fault("test predictions", f"classes below {table.shape[1]}", str(predicted.max())))
+        metrics = self._oracle.examine(predicted, table)
         self._examined = self._queries
         self._writer.append(ExaminedEvent(round=self._queries, predictions=predictions_digest(predicted), metrics=metrics))
         return metrics
@@ -154,9 +167,10 @@ class RemoteOracle(Holdings):
         self._ask(Request(do="restore", purpose=purpose, indices=tuple(indices.tolist())))
         self._keep(purpose, indices)
 
-    def examine(self, predicted: NDArray[np.integer]) -> dict[str, float]:
+    def examine(self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> dict[str, float]:
         """Metrics of test predictions; once a round (RuleBroken ISO-02)."""
-        return dict(self._ask(Request(do="examine", indices=tuple(predicted.tolist())))["metrics"])
+        table = "" if log_probabilities is None else base64.b64encode(log_probabilities.astype("<f2").tobytes()).decode()
+        return dict(self._ask(Request(do="examine", indices=tuple(predicted.tolist()), table=table))["metrics"])
 
     def _take(self, answer: dict[str, Any]) -> None:
         for sale in answer["sold"]:

@@ -52,8 +52,8 @@ class Seller(Interface):
         """Hand over again what was paid for."""
         ...
 
-    def examine(self, predicted: NDArray[np.integer]) -> dict[str, float]:
-        """Metrics of test predictions."""
+    def examine(self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> dict[str, float]:
+        """Metrics of test predictions and, if given, of their log-probabilities."""
         ...
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from protocol.canonical import array_digest
 from protocol.errors import BeatRandomError, Fault, RecordError, RunLocked
 from protocol.events import EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.folders import StudyFolder

@@ -64,7 +64,8 @@ def test_it_sells_what_the_oracle_beside_it_sells(tmp_path: Path) -> None:
         for ours, theirs in zip(far.validation(), beside.validation(), strict=True):
             assert np.array_equal(ours, theirs)
         predicted = np.arange(40) % 3
-        assert far.examine(predicted) == beside.examine(predicted)
+        table = np.log(np.random.default_rng(1).dirichlet(np.ones(3), 40)).astype(np.float16)
+        assert far.examine(predicted, table) == beside.examine(predicted, table)
     assert written == [("validation", 6, 0, 6), ("initial", 10, 6, 16), ("query", 6, 16, 22)]
     assert [e.event for e in read(tmp_path / "events.jsonl").events] == ["run", "labels", "labels", "labels", "examined"]
 
@@ -141,6 +142,7 @@ def test_a_claim_to_have_paid_is_not_believed(tmp_path: Path) -> None:
         b'{"do":"all labels"}',
         b"[" * 100_000,
         b'{"do":"examine","indices":[99999999999]}',
+        b'{"do":"examine","table":"?"}',
     ],
 )
 def test_what_is_no_request_is_refused_and_changes_nothing(tmp_path: Path, message: bytes) -> None:
