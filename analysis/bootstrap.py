@@ -86,15 +86,28 @@ class Resampler:
             raise ValueError(f"expected at least one run in every stratum, found {list(sizes)}")
         value = np.asarray(statistic([np.ones((1, n), dtype=np.int32) for n in sizes]), dtype=np.float64)[0]
         drawn = np.asarray(statistic(self.counts(sizes)), dtype=np.float64)
-        undefined = np.asarray(np.isnan(drawn).mean(axis=0))
-        if min(sizes) < 2:
-            low = high = np.full_like(value, np.nan)
-        else:
-            tails = np.full((2, *value.shape), np.array([0.5 - self.level / 2, 0.5 + self.level / 2]).reshape(2, *[1] * value.ndim))
-            if method == "bca":
-                tails = _accelerated(tails, value, drawn, statistic, sizes)
-            low, high = _outward(drawn, tails)
-        return Estimate(value, low, high, undefined, self.level, method, self.resamples, min(sizes))
+        if method == "percentile":
+            return self.percentile(value, drawn, min(sizes))
+        low, high = _bounds(drawn, _accelerated(self._tails(value), value, drawn, statistic, sizes), min(sizes))
+        return Estimate(value, low, high, _undefined(drawn), self.level, method, self.resamples, min(sizes))
+
+    def percentile(self, value: Floats, drawn: Floats, runs: int) -> Estimate:
+        """The percentile interval of resamples (B, ...) at hand, with `runs` in the smallest stratum."""
+        low, high = _bounds(drawn, self._tails(value), runs)
+        return Estimate(value, low, high, _undefined(drawn), self.level, "percentile", self.resamples, runs)
+
+    def _tails(self, value: Floats) -> Floats:
+        tails = np.array([0.5 - self.level / 2, 0.5 + self.level / 2]).reshape(2, *[1] * value.ndim)
+        return np.full((2, *value.shape), tails)
+
+
+def _undefined(drawn: Floats) -> Floats:
+    return np.asarray(np.isnan(drawn).mean(axis=0))
+
+
+def _bounds(drawn: Floats, tails: Floats, runs: int) -> tuple[Floats, Floats]:
+    unknown = np.full(drawn.shape[1:], np.nan)
+    return (unknown, unknown) if runs < 2 else _outward(drawn, tails)
 
 
 def _outward(drawn: Floats, tails: Floats) -> tuple[Floats, Floats]:
