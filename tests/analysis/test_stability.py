@@ -33,7 +33,8 @@ def test_clear_rankings_are_stable_and_even_ones_are_not() -> None:
     assert [r.n for r in clear] == [1, 2, 3, 4, 5]
     assert all((r.tau, r.winner_changes) == (1, 0) for r in clear)
     assert all(abs(r.tau) < 0.5 for r in even)
-    assert all(0.2 < r.winner_changes <= 1 for r in even)
+    assert all(r.winner_changes > 0.05 for r in even)
+    assert even[0].winner_changes > 0.4
     assert seed_agreement("p", rng.normal(size=(1, 4)), rng) == ()
 
 
