@@ -6,7 +6,16 @@ from typing import Final
 
 from runners.strategies.alfa_mix import AlfaMix
 from runners.strategies.base import Context, Estimation, Strategy, checked, top
-from runners.strategies.baseline import Random
+from runners.strategies.baseline import BalancedRandom, Random
+from runners.strategies.batchbald import BatchBald
+from runners.strategies.bayesian import (
+    Bald,
+    DropoutEntropy,
+    DropoutVariationRatio,
+    EnsembleEntropy,
+    EnsembleVariationRatio,
+    PowerBald,
+)
 from runners.strategies.cluster_margin import ClusterMargin
 from runners.strategies.contextual import ContextualDiversity
 from runners.strategies.coreset import CoreSet
@@ -19,9 +28,17 @@ from runners.strategies.view import NEEDS, ClassifierHead, GradientFactors, Need
 
 STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "random": Random,
+    "random-balanced": BalancedRandom,
     "least-confidence": LeastConfidence,
     "margin": Margin,
     "entropy": Entropy,
+    "dropout-entropy": DropoutEntropy,
+    "bald": Bald,
+    "variation-ratio": DropoutVariationRatio,
+    "power-bald": PowerBald,
+    "batch-bald": BatchBald,
+    "ensemble-entropy": EnsembleEntropy,
+    "ensemble-variation-ratio": EnsembleVariationRatio,
     "core-set": CoreSet,
     "cluster-margin": ClusterMargin,
     "cdal": ContextualDiversity,

@@ -1,12 +1,14 @@
-"""Random: what every other strategy is measured against."""
+"""Random: what every other strategy is measured against, and a balanced form of it."""
 
 from __future__ import annotations
+
+from typing import ClassVar
 
 import numpy as np
 
 from protocol.splits import Indices
 from runners.strategies.base import Strategy
-from runners.strategies.view import View
+from runners.strategies.view import Need, View
 
 
 class Random(Strategy):
@@ -18,3 +20,25 @@ class Random(Strategy):
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """n distinct unlabelled indices, every subset equally likely."""
         return rng.choice(view.unlabelled, n, replace=False)
+
+
+class BalancedRandom(Strategy):
+    """Random, but in equal numbers from each predicted class, as far as the classes reach.
+
+    An extra baseline: what a strategy is worth beyond balancing the classes.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("probabilities",)
+    paper = "baseline of this project"
+    cost = "O(u k)"
+
+    def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
+        """One image of each predicted class after another, classes and images in random order."""
+        predicted = view.probabilities.argmax(1).cpu().numpy()
+        order = rng.permutation(len(predicted))
+        grouped = order[np.argsort(predicted[order], kind="stable")]
+        sizes = np.bincount(predicted, minlength=view.classes)
+        turn = np.empty(len(predicted), np.int64)  # how many of its class come before it
+        turn[grouped] = np.arange(len(predicted)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        shuffled = rng.permutation(len(predicted))
+        return view.unlabelled[shuffled[np.argsort(turn[shuffled], kind="stable")][:n]]

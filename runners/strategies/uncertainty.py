@@ -14,6 +14,12 @@ from runners.strategies.base import Strategy, top
 from runners.strategies.view import Need, View
 
 
+def entropy(probabilities: Tensor) -> Tensor:
+    """(…,) entropy in nats over the last dimension of (…, k) probabilities, with 0 log 0 = 0."""
+    terms: Tensor = torch.special.entr(probabilities)
+    return terms.sum(-1)
+
+
 class Uncertainty(Strategy):
     """Buys the n images with the highest `score` of their predicted probabilities."""
 
@@ -58,5 +64,4 @@ class Entropy(Uncertainty):
     @staticmethod
     def score(probabilities: Tensor) -> Tensor:
         """Entropy in nats."""
-        terms: Tensor = torch.special.xlogy(probabilities, probabilities)
-        return -terms.sum(1)
+        return entropy(probabilities)

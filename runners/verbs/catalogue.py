@@ -80,7 +80,7 @@ def strategies(action: str | None, name: str | None, json: bool) -> None:
     ]
     console.print(table("Query strategies", ["name", "paper", "needs", "cost of a query", "starts without labels"], rows))
     console.print(
-        "u unlabelled, l labelled, n queried, k classes, d embedding width. Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy"
+        "u unlabelled, l labelled, n queried, k classes, d embedding width, s dropout draws, m ensemble members. Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy"
     )
 
 
