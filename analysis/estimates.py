@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from scipy import stats
 from analysis.equivalence import tost
 from analysis.intervals import t_interval
 from analysis.pairing import Paired
-from analysis.significance import Test, TestResult, run_test, welch
+from analysis.significance import Test, TestResult, run_tests, welch
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,18 @@ class Estimate:
     equivalence: float
 
 
-def estimate(pair: Paired, test: Test, delta: float, rng: np.random.Generator, *, paired: bool = True, level: float = 0.95) -> Estimate:
-    """Of one strategy; `rng` is drawn from only by a sign-flip test of more than 16 pairs."""
+def estimates(
+    pairs: Sequence[Paired], test: Test, delta: float, rng: np.random.Generator, *, paired: bool = True, level: float = 0.95
+) -> list[Estimate]:
+    """Of each strategy; `rng` is drawn from only by sign-flip tests of more than 16 pairs."""
     if not paired:
-        return independent(pair.strategy_values, pair.baseline_values, delta, level)
-    d = pair.differences
-    spread = t_interval(d, level)
-    return Estimate(spread.n, spread.mean, spread.low, spread.high, spread.sd, run_test(test, d, rng), tost(d, delta).p)
+        return [independent(p.strategy_values, p.baseline_values, delta, level) for p in pairs]
+    found = []
+    for pair, result in zip(pairs, run_tests(test, [p.differences for p in pairs], rng), strict=True):
+        spread = t_interval(pair.differences, level)
+        equal = tost(pair.differences, delta).p
+        found.append(Estimate(spread.n, spread.mean, spread.low, spread.high, spread.sd, result, equal))
+    return found
 
 
 def independent(strategy: ArrayLike, baseline: ArrayLike, delta: float, level: float = 0.95) -> Estimate:

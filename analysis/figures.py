@@ -1,6 +1,7 @@
 """Figures of a comparison. Drawing functions take Axes and return them; layouts put one panel per protocol.
 
-Every figure states its band and n. Bands are t intervals, pointwise, for one curve or difference alone.
+Every figure states its band and n. Bands of learning curves are t intervals, pointwise, for one curve alone; bands of
+differences are simultaneous over budgets, for one strategy alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import tables
+from analysis.bands import simultaneous_band
 from analysis.curves import matrix
 from analysis.intervals import t_band
 from analysis.load import Curves
@@ -45,7 +47,7 @@ def learning_curves(ax: Axes, curves: Curves, protocol: str, look: Mapping[str, 
 
 
 def difference_curves(ax: Axes, curves: Curves, protocol: str, look: Mapping[str, Look]) -> Axes:
-    """Mean paired difference to random at each budget with its 95 % t interval, a zero line and the zone of ±delta."""
+    """Mean paired difference to random along the budget with its 95 % simultaneous band, a zero line and the zone of ±delta."""
     others = [s for s in curves.strategies if s != curves.baseline]
     _zone(ax, curves.plan.delta, horizontal=True)
     for place, strategy in enumerate(others):
@@ -53,7 +55,8 @@ def difference_curves(ax: Axes, curves: Curves, protocol: str, look: Mapping[str
         if not len(paired):
             continue
         budgets = paired.columns.to_numpy(dtype=np.float64)
-        mean, low, high = t_band(paired.to_numpy(dtype=np.float64))
+        found = simultaneous_band(paired.to_numpy(dtype=np.float64))
+        mean, low, high = found.mean, found.low, found.high
         if len(others) <= CROWDED:
             ax.plot(budgets, mean, label=strategy, **look[strategy].line())
             ax.fill_between(budgets, low, high, color=look[strategy].colour, alpha=0.13, linewidth=0, zorder=1)
@@ -145,7 +148,7 @@ def difference_figure(curves: Curves) -> Figure:
     look = looks(curves.strategies, curves.baseline)
     others = [s for s in curves.strategies if s != curves.baseline]
     band = "shaded" if len(others) <= CROWDED else "bars"
-    note = f"Mean paired difference over {_pair_seeds(curves)}; {band}: 95 % t interval\nGrey: within ±{curves.plan.delta:g}"
+    note = f"Mean paired difference over {_pair_seeds(curves)}; {band}: 95 % simultaneous band\nGrey: within ±{curves.plan.delta:g}"
     with applied():
         figure = panels(curves.protocols, lambda ax, p: difference_curves(ax, curves, p, look), 1.9)
         _legend(figure, others, look, note)

@@ -99,8 +99,8 @@ class Page:
         """Differences to random along the budget."""
         alt = f"Difference to {self.curves.baseline} against labels paid for, one panel per protocol, with zero line and margin."
         caption = (
-            "Paired by seed. Band or bars: pointwise 95 % t interval, not adjusted for the number of budgets: "
-            "a budget at which it excludes zero is no verdict."
+            "Paired by seed. Band or bars: 95 % simultaneous t interval of each strategy: the whole true curve lies inside "
+            "with that confidence, so that a band which excludes zero somewhere shows a difference somewhere, though it is no verdict."
         )
         return _figure(figures.difference_figure(self.curves), alt, f"{caption} {self._numbers()}")
 

@@ -59,11 +59,15 @@ def pair(strategy: pd.Series, baseline: pd.Series) -> tuple[pd.DataFrame, tuple[
 
 def paired_endpoints(curves: Curves, scale: Scale = "linear") -> list[Paired]:
     """Every planned strategy but the baseline, under every protocol (n = 0 where nothing can be paired)."""
-    by_run = endpoints(curves, scale)
+    return paired_values(curves, endpoints(curves, scale).rename(columns={"aubc": "value"}))
+
+
+def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
+    """The same for any one number a run: columns protocol, strategy, seed, value."""
 
     def of(protocol: str, strategy: str) -> pd.Series:
         own = by_run[(by_run["protocol"] == protocol) & (by_run["strategy"] == strategy)]
-        return own.set_index("seed")["aubc"]
+        return own.set_index("seed")["value"]
 
     return [
         sided(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired)

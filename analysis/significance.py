@@ -58,13 +58,11 @@ def smallest_p(n: int) -> float:
     return 1.0 if n < 1 else 2.0 ** (1 - n)
 
 
-def run_test(test: Test, differences: ArrayLike, rng: np.random.Generator) -> TestResult:
-    """The named test; `rng` is drawn from only by a sign-flip test of more than 16 seeds."""
-    if test == "t":
-        return paired_t(differences)
-    if test == "wilcoxon":
-        return wilcoxon(differences)
-    return sign_flip(differences, rng)
+def run_tests(test: Test, samples: Sequence[ArrayLike], rng: np.random.Generator) -> list[TestResult]:
+    """The named test of each sample of differences; `rng` is drawn from only by sign-flip tests of more than 16 seeds."""
+    if test == "sign-flip":
+        return sign_flips(samples, rng)
+    return [paired_t(d) if test == "t" else wilcoxon(d) for d in samples]
 
 
 def paired_t(differences: ArrayLike) -> TestResult:
@@ -108,21 +106,35 @@ def sign_flip(differences: ArrayLike, rng: np.random.Generator | None = None) ->
     Raises:
         ValueError: more than 16 differences and no `rng`, or a value that is not finite.
     """
-    d = _clean(differences)
-    n, total = len(d), float(d.sum())
-    if not n:
-        return TestResult("sign-flip", 0, 0.0, 1.0, 1.0)
-    reached = abs(total) - 1e-9 * float(np.abs(d).sum())
-    if n <= ENUMERATED:
-        p = float(np.mean(np.abs(half_of_all_signs(n) @ d) >= reached))
-        return TestResult("sign-flip", n, total, p, smallest_p(n), _sign(total))
-    if rng is None:
-        raise ValueError(f"expected a generator for more than {ENUMERATED} differences, found none for {n}")
-    hits = 0
-    for _ in range(10):  # a tenth at a time keeps memory small
-        hits += int(np.sum(np.abs(2 * (random_bits(FLIPS // 10, n, rng) @ d) - total) >= reached))
-    p = (1 + hits) / (1 + FLIPS)
-    return TestResult("sign-flip", n, total, p, 1 / (1 + FLIPS), _sign(total), float(np.sqrt(p * (1 - p) / FLIPS)))
+    return sign_flips([differences], rng)[0]
+
+
+def sign_flips(samples: Sequence[ArrayLike], rng: np.random.Generator | None = None) -> list[TestResult]:
+    """`sign_flip` of each sample; samples of equal n beyond 16 share the random flips, which costs little more than one."""
+    cleaned = [_clean(sample) for sample in samples]
+    results: dict[int, TestResult] = {}
+    for n in dict.fromkeys(len(d) for d in cleaned):
+        places = [place for place, d in enumerate(cleaned) if len(d) == n]
+        if not n:
+            results |= dict.fromkeys(places, TestResult("sign-flip", 0, 0.0, 1.0, 1.0))
+            continue
+        d = np.stack([cleaned[place] for place in places], axis=1)  # (n, samples)
+        total = d.sum(axis=0)
+        reached = np.abs(total) - 1e-9 * np.abs(d).sum(axis=0)
+        if n <= ENUMERATED:
+            p, least, error = (np.abs(half_of_all_signs(n) @ d) >= reached).mean(axis=0), smallest_p(n), np.zeros(len(places))
+        elif rng is None:
+            raise ValueError(f"expected a generator for more than {ENUMERATED} differences, found none for {n}")
+        else:
+            hits = np.zeros(len(places))
+            for _ in range(10):  # a tenth at a time keeps memory small
+                hits += (np.abs(2 * (random_bits(FLIPS // 10, n, rng) @ d) - total) >= reached).sum(axis=0)
+            p, least = (1 + hits) / (1 + FLIPS), 1 / (1 + FLIPS)
+            error = np.sqrt(p * (1 - p) / FLIPS)
+        for column, place in enumerate(places):
+            t = float(total[column])
+            results[place] = TestResult("sign-flip", n, t, float(p[column]), least, _sign(t), float(error[column]))
+    return [results[place] for place in range(len(cleaned))]
 
 
 def welch(strategy: ArrayLike, baseline: ArrayLike) -> TestResult:

@@ -73,12 +73,16 @@ def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 def markdown(verdicts: Sequence[Verdict]) -> str:
     """A pipe table, text to the left and numbers to the right."""
-    frame = formatted(verdicts)
+    return markdown_of(formatted(verdicts), 3)
+
+
+def markdown_of(frame: pd.DataFrame, text: int) -> str:
+    """A pipe table of text cells; the first `text` columns to the left, the others to the right."""
     rows = [list(frame.columns), *frame.to_numpy().tolist()]
     cells = [[str(c).replace("|", "\\|") for c in row] for row in rows]
     widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(frame.columns))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
-    rule = "|" + "|".join("-" * (w + 2) if i < 3 else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
+    rule = "|" + "|".join("-" * (w + 2) if i < text else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
 
 
@@ -103,8 +107,13 @@ _LATEX: Final = str.maketrans(
 
 def latex(verdicts: Sequence[Verdict]) -> str:
     r"""A tabular for \usepackage{booktabs}, a rule between protocols."""
-    frame = formatted(verdicts)
-    lines = [rf"\begin{{tabular}}{{lll{'r' * (len(frame.columns) - 3)}}}", r"\toprule", _latex_row(list(frame.columns)), r"\midrule"]
+    return latex_of(formatted(verdicts), 3)
+
+
+def latex_of(frame: pd.DataFrame, text: int) -> str:
+    r"""A tabular for \usepackage{booktabs} of text cells, a rule wherever the first column changes."""
+    columns = f"{'l' * text}{'r' * (len(frame.columns) - text)}"
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex_row(list(frame.columns)), r"\midrule"]
     before = None
     for row in frame.to_numpy().tolist():
         if before not in (None, row[0]):

@@ -21,10 +21,11 @@ import pandas as pd
 
 from analysis import tables, wording
 from analysis.answers import Answer, Verdict
-from analysis.estimates import estimate
+from analysis.estimates import estimates
 from analysis.load import Curves, Missing
 from analysis.pairing import Paired, paired_endpoints
 from analysis.power import least_seeds, seeds_to_decide
+from analysis.rows import jsonable
 from analysis.runs import Group, Mismatch, Unit
 from analysis.significance import adjust
 from protocol.spec import Plan
@@ -105,7 +106,7 @@ class Comparison:
             "paired": self.paired,
             "mismatch": self.mismatch,
             "group": self.group,
-            "verdicts": [{k: _jsonable(v) for k, v in asdict(v).items()} for v in self.verdicts],
+            "verdicts": [{name: jsonable(value) for name, value in asdict(v).items()} for v in self.verdicts],
         }
 
     def headline(self) -> str:
@@ -160,7 +161,7 @@ def _families(paired: Sequence[Paired], curves: Curves) -> list[list[Paired]]:
 
 def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Verdict]:
     plan = curves.plan
-    found = [estimate(p, plan.test, plan.delta, rng, paired=curves.paired) for p in family]
+    found = estimates(family, plan.test, plan.delta, rng, paired=curves.paired)
     adjusted = adjust([e.test.p for e in found], plan.correction)
     equal_adjusted = adjust([e.equivalence for e in found], plan.correction)
     planned = Counter((k.protocol, k.strategy) for k in curves.planned)
@@ -216,7 +217,3 @@ def _unmatched(pair: Paired, curves: Curves) -> str:
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else math.nan
-
-
-def _jsonable(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -165,6 +165,13 @@ def compare(
             "--group", help="Correct the tests together within each protocol, dataset or regime.", show_default="the plan's family"
         ),
     ] = None,
+    at: Annotated[
+        list[int] | None, typer.Option("--at", help="Also compare the metric at this budget. Repeatable.", show_default=False)
+    ] = None,
+    rho: Annotated[
+        float,
+        typer.Option("--rho", help="Correlation of differences in the correlated t posterior: 0 for independent seeds, 1/k for k folds."),
+    ] = 0.0,
     mismatch: Annotated[
         str,
         typer.Option(
@@ -185,6 +192,9 @@ def compare(
             "--wide", help="Columns without another meaning are values of: budget, strategy, seed, dataset or metric.", show_default=False
         ),
     ] = None,
+    details: Annotated[
+        bool, typer.Option("--details", help="Also secondary endpoints, whole curves, effect sizes, posteriors (always in --json).")
+    ] = False,
     json: AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX (booktabs) table.")] = False,
@@ -199,8 +209,8 @@ def compare(
     """
     from runners.verbs import compare as verb
 
-    asked = verb.Asked(baseline, metric, test, delta, alpha, correction, group, mismatch, tuple(column or ()), wide)
-    verb.compare(source, asked, json, markdown, latex)
+    asked = verb.Asked(baseline, metric, test, delta, alpha, correction, group, tuple(at or ()), rho, mismatch, tuple(column or ()), wide)
+    verb.compare(source, asked, details, json, markdown, latex)
 
 
 @app.command()

@@ -25,6 +25,8 @@ class Asked:
     alpha: float | None = None
     correction: str | None = None
     group: str | None = None
+    at: tuple[int, ...] = ()
+    rho: float = 0.0
     mismatch: str = "list"
     column: tuple[str, ...] = ()
     wide: str | None = None
@@ -39,6 +41,8 @@ class Asked:
             yield Fault("--delta", "a positive number in the metric's units", f"{self.delta:g}")
         if self.alpha is not None and not 0 < self.alpha < 1:
             yield Fault("--alpha", "a number between 0 and 1", f"{self.alpha:g}")
+        if not 0 <= self.rho < 1:
+            yield Fault("--rho", "a correlation of at least 0 and below 1", f"{self.rho:g}")
         for pair in self.column:
             if not all(pair.partition("=")):
                 yield Fault("--column", "OURS=THEIRS, e.g. strategy=method", repr(pair))

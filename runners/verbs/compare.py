@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from rich.markup import escape
 
+from analysis.detail import details
+from analysis.rows import Rows
 from analysis.tables import formatted
 from analysis.verdict import Comparison
 from analysis.verdict import compare as verdicts_of
 from runners.verbs.asked import Asked
-from runners.verbs.console import console, table
+from runners.verbs.console import console, print_json, table
 
 __all__ = ["Asked", "compare", "show"]
 
@@ -19,18 +22,29 @@ SHOWN = ["strategy", "answer", "difference", "95 % interval", "adjusted p", "see
 COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "undecided": "yellow"}
 
 
-def compare(source: Path, asked: Asked, json: bool, markdown: bool, latex: bool) -> None:
+def compare(source: Path, asked: Asked, more: bool, json: bool, markdown: bool, latex: bool) -> None:
     """See `beatrandom compare --help`."""
     curves = asked.curves(source)
     result = verdicts_of(curves)
+    beside = details(curves, at=asked.at, rho=asked.rho) if json or more or asked.at else None
     if json:
-        print(result.to_json())
-    elif markdown:
-        print(result.to_markdown())
-    elif latex:
-        print(result.to_latex())
+        print_json(result.to_dict() | (beside.to_dict() if beside else {}))
+        return
+    if markdown or latex:
+        print(result.to_markdown() if markdown else result.to_latex())
     else:
         show(result)
+    for name, part in beside.parts().items() if beside else ():
+        if part.rows and (more or name == "secondary"):
+            _show_part(part, markdown, latex)
+
+
+def _show_part(part: Rows[Any], markdown: bool, latex: bool) -> None:
+    if markdown or latex:
+        print(f"{'%' if latex else '##'} {part.title}\n\n{part.to_latex() if latex else part.to_markdown()}")
+        return
+    frame = part.formatted()
+    console.print(table(part.title, list(frame.columns), frame.to_numpy().tolist(), list(frame.columns[2:])))
 
 
 def show(result: Comparison) -> None:

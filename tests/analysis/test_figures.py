@@ -68,9 +68,12 @@ def test_random_is_black_on_top_and_looks_are_fixed_and_distinct() -> None:
 
 def test_band_and_n_are_stated(folder: StudyFolder) -> None:
     curves = load_study(folder.path)
-    for figure in (learning_figure(curves), difference_figure(curves), forest_figure(curves, compare(curves))):
+    bands = ("95 % t interval", "95 % simultaneous band", "95 % t interval")
+    for figure, band in zip(
+        (learning_figure(curves), difference_figure(curves), forest_figure(curves, compare(curves))), bands, strict=True
+    ):
         words = " ".join(t.get_text() for t in figure.findobj(Text))
-        assert "95 % t interval" in words
+        assert band in words
         assert "6 seeds" in words
 
 

@@ -32,10 +32,21 @@ def test_a_table_with_every_option(folder: Path) -> None:
     assert "Hommel" in beatrandom("compare", *words, cwd=folder).stdout
 
 
+def test_details_in_every_form(folder: Path) -> None:
+    words = ["t.csv", "--baseline", "Rand", "--column", "dataset=data", "--at", "20", "--details"]
+    found = json.loads(beatrandom("compare", *words, "--json", "--rho", "0.1", cwd=folder).stdout)
+    assert {r["endpoint"] for r in found["secondary"]} == {"aubc-log2", "final", "at 20"}
+    assert {r["model"] for r in found["bayes"]} == {"signed-rank", "correlated t, rho 0.1"}
+    assert len(found["band"]) == 6
+    for form, mark in ((["--latex"], "% Effect sizes"), (["--markdown"], "## Effect sizes"), ([], "Effect sizes")):
+        assert mark in beatrandom("compare", *words, *form, cwd=folder).stdout
+    assert "--at" in beatrandom("compare", *words, "--at", "25", cwd=folder, check=2).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--alpha", "2", "--delta", "-1", "--correction", "hom"], ["--alpha", "--delta", "did you mean 'holm'"]),
+        (["--alpha", "2", "--delta", "-1", "--rho", "1", "--correction", "hom"], ["--alpha", "--delta", "did you mean 'holm'"]),
         (["--mismatch", "corp"], ["did you mean 'crop'"]),
         (["--column", "dataset"], ["OURS=THEIRS"]),
         (["--column", "dataset=data", "--column", "dataset=data"], ["each of our names once"]),
