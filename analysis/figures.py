@@ -147,8 +147,8 @@ def difference_figure(curves: Curves) -> Figure:
     """Paired differences to random of all protocols."""
     look = looks(curves.strategies, curves.baseline)
     others = [s for s in curves.strategies if s != curves.baseline]
-    band = "shaded" if len(others) <= CROWDED else "bars"
-    note = f"Mean paired difference over {_pair_seeds(curves)}; {band}: 95 % simultaneous band\nGrey: within ±{curves.plan.delta:g}"
+    band = "Shaded" if len(others) <= CROWDED else "Bars"
+    note = f"Mean paired difference over {_pair_seeds(curves)}\n{band}: 95 % simultaneous band. Grey: within ±{curves.plan.delta:g}"
     with applied():
         figure = panels(curves.protocols, lambda ax, p: difference_curves(ax, curves, p, look), 1.9)
         _legend(figure, others, look, note)
