@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from runners.strategies import STRATEGIES, StrategyError, View, top
-from runners.strategies.coreset import k_center_greedy
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
 
 P = torch.tensor([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0], [0.4, 0.4, 0.2]])
@@ -44,21 +43,3 @@ def test_scores_that_are_not_finite_are_refused() -> None:
     view = View(np.arange(3), np.arange(0), np.arange(0), 2, 0)
     with pytest.raises(StrategyError, match="1 not finite"):
         top(view, torch.tensor([0.0, torch.nan, 1.0]), 1, np.random.default_rng(0))
-
-
-def test_k_center_greedy_by_hand() -> None:
-    # centre at 0; points at 1, 10, 6, 3: the farthest is 10; then 6 (4 from 10) ties nothing: 3 is 3 from 0, 6 is 4 from 10; then 3
-    points = torch.tensor([[1.0], [10.0], [6.0], [3.0]])
-    assert k_center_greedy(points, torch.tensor([[0.0]]), 3, np.random.default_rng(0)).tolist() == [1, 2, 3]
-
-
-def test_k_center_greedy_equals_brute_force() -> None:
-    rng = np.random.default_rng(3)
-    points, centres = rng.normal(size=(120, 5)), rng.normal(size=(9, 5))
-    chosen: list[int] = []
-    for _ in range(30):
-        all_centres = np.vstack([centres, points[chosen]])
-        distance = np.linalg.norm(points[:, None] - all_centres[None], axis=2).min(1)
-        chosen.append(int(distance.argmax()))
-    ours = k_center_greedy(torch.tensor(points), torch.tensor(centres), 30, rng)
-    assert ours.tolist() == chosen
