@@ -1,4 +1,8 @@
-"""From a specification to a strategy: registered names, `file.py:Name` and `package.module:Name`."""
+"""From a specification to a strategy.
+
+A name is a registered one, one that an installed package offers under the entry point group `beatrandom.strategies`,
+`file.py:Name`, `package.module:Name`, or `skactiveml:Name` for a pool strategy of scikit-activeml.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,10 @@ import importlib
 import importlib.util
 import inspect
 import sys
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -20,6 +25,10 @@ from protocol.splits import Indices
 from runners.strategies import STRATEGIES
 from runners.strategies.base import Context, Estimation, Strategy
 from runners.strategies.view import CHEAP, View
+
+GROUP: Final = "beatrandom.strategies"
+"""Entry points of installed packages: name -> class or function of the contract."""
+ACTIVEML: Final = "skactiveml"
 
 
 class Wrapped(Strategy):
@@ -58,9 +67,19 @@ def resolved(spec: StrategySpec, folder: Path) -> StrategySpec:
     """The specification with the digest of an own file filled in; unknown names are refused."""
     if file := own_file(spec, folder):
         return spec.model_copy(update={"source_digest": sha256(file.read_bytes())})
-    if ":" not in spec.name and spec.name not in STRATEGIES:
-        raise InputError(unknown_name("strategy", spec.name, list(STRATEGIES)))
+    if ":" not in spec.name and spec.name not in known():
+        raise InputError(unknown_name("strategy", spec.name, known()))
     return spec
+
+
+def plugins() -> dict[str, EntryPoint]:
+    """Strategies that installed packages offer, by name; a registered name always means the registered strategy."""
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in STRATEGIES}
+
+
+def known() -> list[str]:
+    """Names that need no colon: registered ones, then those of installed packages."""
+    return [*STRATEGIES, *sorted(plugins())]
 
 
 def make(spec: StrategySpec, file: Path | None) -> Strategy:
@@ -73,13 +92,54 @@ def make(spec: StrategySpec, file: Path | None) -> Strategy:
         InputError: unknown name, unknown argument, or something that is no strategy.
     """
     where = f"strategy {spec.name}"
-    name = spec.name.rpartition(":")[2]
-    if file is None and ":" not in spec.name:
-        factory: Any = STRATEGIES.get(spec.name)
-        if factory is None:
-            raise InputError(unknown_name("strategy", spec.name, list(STRATEGIES)))
-    else:
-        factory = _attribute(_module(spec, file, where), name, where)
+    module, _, name = spec.name.rpartition(":")
+    if file is None and module == ACTIVEML:
+        strategy: Strategy = _activeml(where).ScikitActiveml(name, **spec.args)
+        return strategy
+    return _built(factory(spec, file), spec, where)
+
+
+def factory(spec: StrategySpec, file: Path | None) -> Any:
+    """What the name stands for: a class, function or object of the contract, not built yet; of scikit-activeml, its own class.
+
+    Raises:
+        InputError: unknown name, or a file or module that cannot be imported.
+    """
+    where = f"strategy {spec.name}"
+    module, _, name = spec.name.rpartition(":")
+    if file is None and module == ACTIVEML:
+        offered = _activeml(where).strategies()
+        if name not in offered:
+            raise InputError(unknown_name(where, name, list(offered)))
+        return offered[name]
+    if file is not None or module:
+        return _attribute(_module(spec, file, where), name, where)
+    if spec.name in STRATEGIES:
+        return STRATEGIES[spec.name]
+    point = plugins().get(spec.name)
+    if point is None:
+        raise InputError(unknown_name("strategy", spec.name, known()))
+    try:
+        return point.load()
+    except Exception as error:  # whatever the installed package raises
+        raise InputError(Fault(where, f"an entry point that loads ({point.value})", f"{type(error).__name__}: {error}")) from error
+
+
+def declared(spec: StrategySpec, found: Any) -> Any:
+    """Where the paper, needs, cost and cold start of what `factory` found are said: itself, or the adapter that runs it."""
+    return _activeml(spec.name).ScikitActiveml if spec.name.startswith(f"{ACTIVEML}:") else found
+
+
+def _activeml(where: str) -> ModuleType:
+    try:
+        return importlib.import_module("runners.strategies.activeml")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            Fault(where, "scikit-activeml", f"not installed ({error})", "install the extra: uv sync --extra skactiveml")
+        ) from None
+
+
+def _built(factory: Any, spec: StrategySpec, where: str) -> Strategy:
     if not inspect.isclass(factory):
         if spec.args:
             raise InputError(Fault(f"{where}: args", "none, since it is a function", str(sorted(spec.args))))
@@ -91,7 +151,7 @@ def make(spec: StrategySpec, file: Path | None) -> Strategy:
     except TypeError as error:
         raise InputError(Fault(f"{where}: args", f"arguments of {inspect.signature(factory)}", f"{sorted(spec.args)}: {error}")) from None
     if not callable(getattr(made, "select", None)):
-        raise InputError(Fault(where, "a method select(self, view, n, rng)", f"{name} has none"))
+        raise InputError(Fault(where, "a method select(self, view, n, rng)", f"{factory.__name__} has none"))
     return made if isinstance(made, Strategy) else Wrapped(made)
 
 

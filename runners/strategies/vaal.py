@@ -31,7 +31,7 @@ class VAAL(Strategy):
         steps: of the discriminator, >= 1.
         batch: labelled and as many unlabelled images a step, >= 1.
         latent: size of the code, >= 1.
-        width: channels of the autoencoder's first stage, >= 1; the authors' 128 takes hours on a CPU.
+        width: channels of the autoencoder's first stage, >= 1; the authors' is 128.
         beta: weight of the code's divergence from the normal distribution, >= 0.
         adversary: weight of fooling the discriminator, >= 0.
     """

@@ -8,7 +8,7 @@ from typing import Any
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.reading import preset, preset_names
-from protocol.spec import Protocol
+from protocol.spec import Protocol, StrategySpec
 from runners.verbs.console import console, print_json, table
 
 
@@ -58,30 +58,79 @@ def _leaves(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def strategies(action: str | None, name: str | None, json: bool) -> None:
     """See `beatrandom strategies --help`."""
-    from runners.strategies import STRATEGIES
+    from runners.strategies.own import known
 
-    if _wants_page("strategies", action, name, list(STRATEGIES)):
-        page = STRATEGIES[str(name)]
-        console.print(
-            f"[bold]{name}[/]\n{inspect.getdoc(page)}\n\nPaper: {page.paper or '-'}\nNeeds: {', '.join(page.needs) or 'nothing'}\nCost:  {page.cost}",
-            highlight=False,
-        )
-        console.print(f"Starts without labels: {'yes' if page.cold_start else 'no'}\nArguments: {inspect.signature(page)}", markup=False)
-        return
-    facts = [
-        {"name": n, "paper": s.paper, "needs": list(s.needs), "cost": s.cost, "cold_start": s.cold_start} for n, s in STRATEGIES.items()
-    ]
+    if (action is not None and ":" in str(name)) or _wants_page("strategies", action, name, known()):
+        _strategy_page(str(action), str(name), json)
+    else:
+        _strategy_list([_facts_or_fault(n) for n in known()], json)
+
+
+def _strategy_list(facts: list[dict[str, Any]], json: bool) -> None:
     if json:
-        print_json(facts)
+        print_json([{k: f[k] for k in ("name", "paper", "needs", "cost", "cold_start")} for f in facts])
         return
     rows = [
-        (f["name"], f["paper"], ", ".join(STRATEGIES[str(f["name"])].needs) or "nothing", f["cost"], "yes" if f["cold_start"] else "no")
+        (
+            f["name"],
+            f["paper"].partition(", arXiv")[0],
+            ", ".join(f["needs"]).replace("_", " ") or "nothing",
+            f["cost"],
+            "yes" if f["cold_start"] else "no",
+        )
         for f in facts
     ]
     console.print(table("Query strategies", ["name", "paper", "needs", "cost of a query", "starts without labels"], rows))
     console.print(
-        "u unlabelled, l labelled, n queried, k classes, d embedding width, s dropout draws, m ensemble members. Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy"
+        "u unlabelled, l labelled, n queried, k classes, d embedding width, s dropout draws, m ensemble members. "
+        "Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy (or package.module:Name, or skactiveml:Name)"
     )
+
+
+def _facts_or_fault(name: str) -> dict[str, Any]:
+    """An installed package that is broken must not hide the others."""
+    try:
+        return strategy_facts(name)
+    except InputError as error:
+        return {"name": name, "paper": f"cannot be used: {error.faults[0].found}", "needs": [], "cost": "-", "cold_start": False}
+
+
+def strategy_facts(name: str) -> dict[str, Any]:
+    """What a strategy's page says, whoever wrote the strategy.
+
+    Raises:
+        InputError: unknown name, or a file or module that cannot be imported.
+    """
+    from runners.strategies.own import declared, factory, own_file
+    from runners.strategies.view import CHEAP
+
+    spec = StrategySpec(name=name)
+    found = factory(spec, own_file(spec, Path()))
+    told = declared(spec, found)
+    return {
+        "name": name,
+        "about": inspect.getdoc(found) or "",
+        "paper": getattr(told, "paper", ""),
+        "needs": list(getattr(told, "needs", CHEAP)),
+        "cost": getattr(told, "cost", "-"),
+        "cold_start": bool(getattr(told, "cold_start", False)),
+        "arguments": str(inspect.signature(found)) if inspect.isclass(found) else "()",
+    }
+
+
+def _strategy_page(action: str, name: str, json: bool) -> None:
+    if action != "show":
+        raise InputError(Fault("beatrandom strategies", "nothing, or: show NAME", f"{action} {name}"))
+    facts = strategy_facts(name)
+    if json:
+        print_json(facts)
+        return
+    console.print(f"{name}\n", style="bold", markup=False)
+    console.print(facts["about"], markup=False)
+    console.print(
+        f"\nPaper: {facts['paper'] or '-'}\nNeeds: {', '.join(facts['needs']) or 'nothing'}\nCost:  {facts['cost']}", markup=False
+    )
+    console.print(f"Starts without labels: {'yes' if facts['cold_start'] else 'no'}\nArguments: {facts['arguments']}", markup=False)
 
 
 def regimes(json: bool) -> None:

@@ -118,7 +118,15 @@ def test_plan_says_what_it_costs_and_what_it_can_decide(finished: Path) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["protocols"], ["protocols", "show", "digits-plain"], ["strategies"], ["strategies", "show", "core-set"], ["regimes"], ["datasets"]],
+    [
+        ["protocols"],
+        ["protocols", "show", "digits-plain"],
+        ["strategies"],
+        ["strategies", "show", "core-set"],
+        ["strategies", "show", "statistics:mean"],
+        ["regimes"],
+        ["datasets"],
+    ],
 )
 def test_catalogues(words: list[str], tmp_path: Path) -> None:
     assert len(beatrandom(*words, cwd=tmp_path).stdout) > 200
@@ -159,6 +167,8 @@ def test_bad_studies_are_answered_in_one_screen(edit: tuple[str, str], said: str
         (["compare", "absent.csv"], "absent.csv"),
         (["report", "."], "study.json"),
         (["strategies", "show", "rnadom"], "did you mean 'random'?"),
+        (["strategies", "show", "absent.py:Mine"], "no file absent.py here"),
+        (["strategies", "list", "statistics:mean"], "nothing, or: show NAME"),
         (["protocols", "shwo"], "show NAME"),
         (["plan", "absent.toml"], "no such file"),
     ],
