@@ -29,6 +29,7 @@ class DataCard(Part):
     digest: str
     images: int
     classes: int
+    twins: str = Field("", description="digest of the sidecar that says which images look alike; empty: none kept")
 
 
 class SplitCard(Part):
@@ -81,6 +82,9 @@ class RoundEvent(Event):
     recipe: str = Field("", description="digest of the recipe as executed: regime, model and their seeds' streams")
     predictions: str = Field(description="digest of the test predictions in the sidecar")
     probabilities: str = Field("", description="digest of the test log-probabilities in the sidecar; empty: none kept")
+    examined: int | None = Field(
+        None, description="how often the oracle has compared test predictions with labels so far; null: not counted"
+    )
     query: tuple[int, ...] = ()
     extra: dict[str, float] = Field(default_factory=dict)
     cost: dict[str, float] = Field(default_factory=dict)

@@ -102,6 +102,15 @@ class StudyFolder:
         """Indices and test labels of one split, shared by all runs with that seed."""
         return self.path / "splits" / f"{digest[:32]}.npz"
 
+    def twins(self, digest: str) -> Path:
+        """Which images of the data set with this content digest look alike, shared by all runs on it."""
+        return self.path / "data" / f"{digest[:32]}.npz"
+
+    @property
+    def amendments(self) -> Path:
+        """Earlier plans of this study, one a line, each with the reason why it was changed."""
+        return self.path / "amendments.jsonl"
+
     def run(self, protocol: str, strategy: str, seed: int) -> RunFolder:
         return RunFolder(self.records / protocol / strategy / f"seed-{seed}")
 

@@ -169,6 +169,7 @@ class RemoteOracle(Holdings):
 
     def examine(self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> dict[str, float]:
         """Metrics of test predictions; once a round (RuleBroken ISO-02)."""
+        self.examinations += 1
         table = "" if log_probabilities is None else base64.b64encode(log_probabilities.astype("<f2").tobytes()).decode()
         return dict(self._ask(Request(do="examine", indices=tuple(predicted.tolist()), table=table))["metrics"])
 

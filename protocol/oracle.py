@@ -22,6 +22,8 @@ WriteAhead = Callable[[Purpose, Indices, int, int], None]
 class Seller(Interface):
     """What a run needs of whoever sells the labels, in this process or another."""
 
+    examinations: int
+
     @property
     def owned(self) -> Indices:
         """Training indices bought so far, in the order of purchase."""
@@ -63,6 +65,8 @@ class Holdings:
     def __init__(self, split: Split) -> None:
         self._split: Final = split
         self._owned: list[Indices] = []
+        self.examinations = 0
+        """How often test predictions were compared with the test labels; a resumed run starts from its whole rounds."""
 
     @property
     def owned(self) -> Indices:
@@ -125,6 +129,7 @@ class Oracle(Holdings):
 
         With log-probabilities, shape (n_test, classes), those of calibration, too.
         """
+        self.examinations += 1
         targets = self._labels[self._split.test]
         metrics = classification_metrics(predicted, targets)
         return metrics if log_probabilities is None else metrics | calibration_metrics(log_probabilities, predicted, targets)

@@ -190,6 +190,9 @@ class StrategySpec(Part):
     )
     args: dict[str, Argument] = Field(default_factory=dict, description="keyword arguments of the strategy")
     source_digest: str | None = Field(None, description="SHA-256 of an own strategy's file, filled in when the study is resolved")
+    tuning: Size | None = Field(
+        None, description="how many settings were tried, on any data, before these arguments were chosen; null: not declared"
+    )
 
     @field_validator("args")
     @classmethod
@@ -294,4 +297,7 @@ class Study(Part):
         """SHA-256 over protocols' fingerprints, strategies, seeds and plan."""
         body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols", "plan"}) | {"plan": self.plan.fingerprinted()}
         body["protocols"] = {p.name: p.fingerprint for p in self.protocols}
+        for strategy in body["strategies"]:  # what is not declared leaves the fingerprint as it was before one could declare it
+            if strategy["tuning"] is None:
+                del strategy["tuning"]
         return fingerprint(STUDY_TAG, body)

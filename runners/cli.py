@@ -141,6 +141,18 @@ def check(folder: Folder, json: AsJson = False) -> None:
 
 
 @app.command()
+def amend(
+    folder: Folder,
+    study: Annotated[Path, typer.Argument(help="The new plan, as TOML.", show_default=False)],
+    reason: Annotated[str, typer.Option("--reason", help="Why; shown with the results.", show_default=False)],
+) -> None:
+    """Change the plan of a started study, openly: more seeds, say. The earlier plan is kept and every check shows the change."""
+    from runners.verbs import amend as verb
+
+    verb.amend(folder, study, reason)
+
+
+@app.command()
 def compare(
     source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV, Parquet).", show_default=False)],
     baseline: Annotated[str, typer.Option("--baseline", help="The strategy that the others are compared with.")] = "random",

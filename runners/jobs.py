@@ -111,7 +111,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         strategy = make(job.strategy, job.strategy_file)
         for outcome in rounds(protocol, strategy, job.strategy.id, job.seed, market.images, market.split, market.seller, resident, first):
             digest = writer.folder.write_predictions(outcome.round, outcome.predicted, outcome.log_probabilities)
-            writer.append(_round_event(protocol, outcome, digest))
+            writer.append(_round_event(protocol, outcome, digest, market.seller.examinations))
             progress(outcome.round + 1)
         writer.append(EndEvent(rounds=len(protocol.budgets)))
 
@@ -124,6 +124,7 @@ def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: 
     for purchase in before.of(LabelsEvent):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     done = before.rounds
+    oracle.examinations = len(done)
     writer.append(ResumeEvent(next_round=len(done), dropped_bytes=before.torn_bytes, environment=dict(job.environment)))
     bought = sum(p.purpose == "query" for p in before.of(LabelsEvent))
     if done and bought < len(done) and done[-1].query:  # killed between the round and its purchase
@@ -131,7 +132,7 @@ def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: 
     return len(done)
 
 
-def _round_event(protocol: Protocol, outcome: Outcome, predictions: str) -> RoundEvent:
+def _round_event(protocol: Protocol, outcome: Outcome, predictions: str, examined: int) -> RoundEvent:
     k, fitted = outcome.round, outcome.fit
     return RoundEvent(
         round=k,
@@ -144,6 +145,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, predictions: str) -> Roun
         recipe=fitted.recipe,
         predictions=predictions,
         probabilities="" if outcome.log_probabilities is None else array_digest(outcome.log_probabilities),
+        examined=examined,
         query=tuple(outcome.query.tolist()),
         extra=fitted.extra,
         cost=outcome.cost,

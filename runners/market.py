@@ -30,6 +30,7 @@ from protocol.seeds import stream_seeds
 from protocol.spec import Part, Protocol, StrategySpec
 from protocol.splits import Split, make_split
 from runners.datasets import Images, load
+from runners.datasets.twins import keep as keep_twins
 
 _PATIENCE_S: Final = 10.0
 
@@ -58,6 +59,7 @@ class Market:
 def run_event(order: Order, market: Market | Stock, environment: dict[str, Any]) -> RunEvent:
     """The first line of the run's record, and of the oracle's own ledger."""
     images, split = market.images, market.split
+    twins = keep_twins(StudyFolder(Path(order.study)), images)
     sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
     return RunEvent(
         protocol=order.protocol,
@@ -66,7 +68,7 @@ def run_event(order: Order, market: Market | Stock, environment: dict[str, Any])
         strategy=order.strategy,
         replicate=order.seed,
         seeds=stream_seeds(order.protocol.root_seed, order.seed),
-        data=DataCard(name=images.name, digest=images.digest, images=len(images.pixels), classes=len(images.classes)),
+        data=DataCard(name=images.name, digest=images.digest, images=len(images.pixels), classes=len(images.classes), twins=twins),
         split=SplitCard(digest=split.digest, targets=market.targets, **sizes),
         environment=environment,
     )

@@ -107,6 +107,11 @@ def resolve(study: Study, beside: Path) -> Study:
 def adopt(folder: StudyFolder, study: Study, beside: Path) -> None:
     """Write the plan into the folder (or check that it is the same) and keep copies of own strategy files."""
     folder.adopt(study)
+    keep_own_files(folder, study, beside)
+
+
+def keep_own_files(folder: StudyFolder, study: Study, beside: Path) -> None:
+    """Copy own strategy files, given relative to `beside`, into the study folder, each once."""
     for spec in study.strategies:
         source = own_file(spec, beside)
         copy = kept_copy(folder, spec)

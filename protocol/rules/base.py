@@ -5,13 +5,35 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, get_args
 
 from protocol.rules.evidence import Facts, Noted, RunEvidence, StudyEvidence
 
 Answer = Literal["obeyed", "broken", "unverifiable"]
 Severity = Literal["error", "warning", "note"]
 Needs = Literal["plan", "file", "run"]
+Kind = Literal[
+    "plan",
+    "presence",
+    "peers",
+    "head",
+    "seal",
+    "chain",
+    "attempts",
+    "ledger",
+    "validation",
+    "queries",
+    "curve",
+    "budgets",
+    "split",
+    "predictions",
+    "training",
+    "contents",
+    "environment",
+    "oracle",
+]
+"""Kinds of evidence. A study folder holds all of them, anybody's table or list of indices only some."""
+KINDS: Final[frozenset[Kind]] = frozenset(get_args(Kind))
 
 
 @dataclass(frozen=True)
@@ -51,8 +73,9 @@ class Finding:
 class Rule:
     """One rule of the catalogue; `RunRule` and `StudyRule` add the function.
 
-    `since` is the release that brought it, `evidence` what it reads, `needs` the least that must be
-    there for a run to count as evaluated: the plan alone, a readable file, or a `run` event.
+    `since` is the release that brought it, `evidence` what it reads in words and `reads` in kinds, `needs`
+    the least that must be there for a run to count as evaluated: the plan alone, a readable file, or a
+    `run` event.
     """
 
     id: str
@@ -62,7 +85,21 @@ class Rule:
     why: str
     evidence: str
     fix: str
+    reads: frozenset[Kind]
     needs: Needs = "run"
+
+    def page(self) -> str:
+        """The rule's page, as plain text."""
+        return "\n".join(
+            (
+                f"{self.id} ({self.severity}, since {self.since}): {self.title}",
+                "",
+                f"why:      {self.why}",
+                f"evidence: {self.evidence}",
+                f"to do:    {self.fix}",
+                f"needs:    {', '.join(sorted(self.reads))}; where one of these was not recorded, the answer is 'cannot be verified'",
+            )
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,6 +101,7 @@ RULES: tuple[AnyRule, ...] = (
         why="more labels are the strongest lever of all",
         evidence="purchases of the record, counted again, against the protocol's budgets",
         fix="run it again in a new folder through the oracle, which refuses this",
+        reads=frozenset({"ledger"}),
         function=_never_over_budget,
     ),
     RunRule(
@@ -109,6 +110,7 @@ RULES: tuple[AnyRule, ...] = (
         why="curves are compared point by point, at equal cost",
         evidence="rounds and purchases of the record against the protocol's budgets",
         fix="run it again in a new folder",
+        reads=frozenset({"budgets"}),
         function=_schedule_is_followed,
     ),
     RunRule(
@@ -117,6 +119,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a label counted twice is a training set smaller than it says",
         evidence="indices of the purchases",
         fix="mend the strategy: it may only return indices of unlabelled images, each once",
+        reads=frozenset({"ledger"}),
         function=_nothing_bought_twice,
     ),
     RunRule(
@@ -125,6 +128,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a label of the test or validation set in training makes the measurement worthless",
         evidence="indices of the purchases and splits/<digest>.npz",
         fix="mend the strategy: it may only return indices of the pool",
+        reads=frozenset({"ledger", "split"}),
         function=_nothing_from_outside_the_pool,
     ),
     RunRule(
@@ -133,6 +137,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a validation set that nobody pays for is a hidden budget",
         evidence="validation purchase of the record",
         fix="run it again in a new folder, or set splits.validation_counted and say so",
+        reads=frozenset({"validation"}),
         function=_validation_labels_are_paid,
     ),
 )

@@ -1,22 +1,21 @@
-"""Was the protocol obeyed? Every rule over every planned run, with the plan as the denominator."""
+"""Every rule over every planned run, with the plan as the denominator."""
 
 from __future__ import annotations
 
 import itertools
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from protocol.amendments import Amendment, read_amendments
 from protocol.folders import StudyFolder
-from protocol.rules.base import Answer, AnyRule, Finding, Needs, Observation, Observations, RunRule, StudyRule, unverifiable
-from protocol.rules.evidence import Facts, StudyEvidence, facts_of, planned_runs, unplanned_runs
+from protocol.rules.base import KINDS, Answer, AnyRule, Finding, Kind, Needs, Observation, Observations, RunRule, StudyRule, unverifiable
+from protocol.rules.compliance import Compliance, Result, Source
+from protocol.rules.evidence import Facts, RunEvidence, StudyEvidence, facts_of, planned_runs, unplanned_runs
 from protocol.rules.registry import RULES
+from protocol.spec import Study
 
-SCHEMA: Final = "beatrandom/compliance/1"
-COMPLIANT, VIOLATIONS, UNDECIDABLE = 0, 1, 3
 _MOST_PER_RUN: Final = 20
 """Findings of one rule in one run; a garbled file would otherwise yield one per line."""
 
@@ -25,97 +24,37 @@ Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
-class Result:
-    """One rule's answer; `evaluated` of `planned` runs could be looked at."""
+class Body:
+    """A body of evidence, whatever it was made from.
 
-    rule: AnyRule
-    answer: Answer
-    findings: tuple[Finding, ...]
-    evaluated: int
+    Attributes:
+        source: what was looked at.
+        path: where it lies.
+        study: the plan, or what stands in for one.
+        folder: paths of findings are relative to it.
+        runs: every planned run, in an order that keeps runs of one split together.
+        planned: how many there are.
+        provides: kinds of evidence it holds; rules that read others cannot be verified.
+        lacks: says why, in words, for example "a table of curves holds budgets and metrics only".
+        extra: runs that nobody planned.
+        amendments: earlier plans.
+    """
+
+    source: Source
+    path: str
+    study: Study
+    folder: StudyFolder
+    runs: Iterator[RunEvidence]
     planned: int
-
-
-@dataclass(frozen=True)
-class Compliance:
-    """All answers for one study. `sealed` runs are finished, `present` ones have a file."""
-
-    study: str
-    fingerprint: str
-    planned: int
-    present: int
-    sealed: int
-    unplanned: int
-    results: tuple[Result, ...]
+    provides: frozenset[Kind] = KINDS
+    lacks: str = ""
+    extra: tuple[str, ...] = ()
+    amendments: tuple[Amendment, ...] = ()
 
     @property
-    def exit_code(self) -> int:
-        """0 compliant, 1 violations, 3 nothing broken but something that must hold cannot be verified."""
-        answers = {r.answer for r in self.results if r.rule.severity == "error"}
-        return VIOLATIONS if "broken" in answers else UNDECIDABLE if "unverifiable" in answers else COMPLIANT
-
-    @property
-    def answer(self) -> Answer:
-        """The study's answer, of which `exit_code` is the number."""
-        answers: dict[int, Answer] = {COMPLIANT: "obeyed", VIOLATIONS: "broken", UNDECIDABLE: "unverifiable"}
-        return answers[self.exit_code]
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        return tuple(f for r in self.results for f in r.findings)
-
-    def broken(self) -> list[str]:
-        """Ids of the rules that were broken, notes and warnings included."""
-        return [r.rule.id for r in self.results if r.answer == "broken"]
-
-    def summary(self) -> str:
-        """One line: the answer, and how much it rests on."""
-        said = {"obeyed": "compliant", "broken": "violations found", "unverifiable": "not decidable from what was recorded"}
-        count = Counter(r.answer for r in self.results)
-        return (
-            f"{said[self.answer]}: {self.sealed} of {self.planned} planned runs finished, {self.unplanned} unplanned; of {len(self.results)} "
-            f"rules {count['obeyed']} obeyed, {count['broken']} broken, {count['unverifiable']} cannot be verified"
-        )
-
-    def table(self) -> list[dict[str, str]]:
-        """One row a rule, all strings, ready for any table: rule, title, severity, answer, runs, findings."""
-        return [
-            {
-                "rule": r.rule.id,
-                "title": r.rule.title,
-                "severity": r.rule.severity,
-                "answer": r.answer,
-                "runs": f"{r.evaluated}/{r.planned}",
-                "findings": str(len(r.findings)),
-            }
-            for r in self.results
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data, versioned by `schema`."""
-        runs = {"planned": self.planned, "present": self.present, "sealed": self.sealed, "unplanned": self.unplanned}
-        return {
-            "schema": SCHEMA,
-            "study": self.study,
-            "fingerprint": self.fingerprint,
-            "answer": self.answer,
-            "exit_code": self.exit_code,
-            "runs": runs,
-            "rules": [
-                {
-                    "id": r.rule.id,
-                    "title": r.rule.title,
-                    "severity": r.rule.severity,
-                    "answer": r.answer,
-                    "runs": {"evaluated": r.evaluated, "planned": r.planned},
-                    "findings": [asdict(f) for f in r.findings],
-                }
-                for r in self.results
-            ],
-        }
-
-    def to_json(self) -> str:
-        """`to_dict` as indented JSON, ASCII only."""
-        return json.dumps(self.to_dict(), indent=2)
+    def plan_at(self) -> str:
+        """Where the plan stands, for findings."""
+        return self.folder.plan.name if self.source == "study" else self.path
 
 
 @dataclass
@@ -126,6 +65,7 @@ class _Tally:
     findings: list[Finding] = field(default_factory=list)
     unseen: set[str] = field(default_factory=set)
     blind: bool = False
+    blocked: bool = False
 
     def add(self, observations: Iterable[Observation]) -> None:
         for seen in observations:
@@ -135,8 +75,13 @@ class _Tally:
                 self.blind = True
                 self.unseen.add(seen.run)
 
+    def block(self, where: str, found: str) -> None:
+        """The source does not hold what the rule reads."""
+        self.blocked = True
+        self.add([unverifiable(where, self.rule.evidence, found)])
+
     def result(self, planned: int) -> Result:
-        evaluated = planned - len(self.unseen - {""})
+        evaluated = 0 if self.blocked else planned - len(self.unseen - {""})
         answer: Answer = "obeyed"
         if any(f.answer == "broken" for f in self.findings):
             answer = "broken"
@@ -157,31 +102,50 @@ def check_study(path: Path, progress: Progress | None = None) -> Compliance:
     """
     folder = StudyFolder(path)
     study = folder.read_plan()
+    amendments = read_amendments(folder)
+    plans = frozenset({study.fingerprint, *(a.before.fingerprint for a in amendments)})
     planned = len(study.protocols) * len(study.seeds) * len(study.strategies)
+    runs = planned_runs(folder, study, plans)
+    body = Body("study", str(path), study, folder, runs, planned, extra=unplanned_runs(folder, study), amendments=amendments)
+    return evaluate(body, progress)
+
+
+def evaluate(body: Body, progress: Progress | None = None) -> Compliance:
+    """Every rule's answer on this evidence."""
     tallies = {rule.id: _Tally(rule) for rule in RULES.values()}
+    for tally in tallies.values():
+        if not tally.rule.reads <= body.provides:
+            tally.block(body.path, body.lacks)
+    awake = [tally for tally in tallies.values() if not tally.blocked]
     facts: list[Facts] = []
-    for run in planned_runs(folder, study):
+    for run in body.runs:
         facts.append(facts_of(run))
-        for tally in tallies.values():
+        for tally in awake:
             rule = tally.rule
             if not _can_be_seen(facts[-1], rule.needs):
                 tally.unseen.add(str(run.key))
             elif isinstance(rule, RunRule):
                 tally.add(itertools.islice(_guarded(rule, rule.function(run), str(run.key)), _MOST_PER_RUN))
         if progress is not None:
-            progress(len(facts), planned)
-    evidence = StudyEvidence(folder, study, tuple(facts), unplanned_runs(folder, study))
-    for tally in tallies.values():
+            progress(len(facts), body.planned)
+    evidence = StudyEvidence(body.folder, body.study, tuple(facts), body.extra, body.plan_at, body.amendments)
+    for tally in awake:
         if isinstance(tally.rule, StudyRule):
             tally.add(_guarded(tally.rule, tally.rule.function(evidence), ""))
     return Compliance(
-        study=study.name,
-        fingerprint=study.fingerprint,
-        planned=planned,
+        source=body.source,
+        path=body.path,
+        plan=body.study,
+        amended=len(body.amendments),
+        failures=sum(f.failures for f in facts),
+        interruptions=sum(len(f.environments) - 1 for f in facts if f.environments),
+        study=body.study.name,
+        fingerprint=body.study.fingerprint,
+        planned=body.planned,
         present=sum(f.present for f in facts),
         sealed=sum(f.sealed for f in facts),
-        unplanned=len(evidence.extra),
-        results=tuple(t.result(planned) for t in tallies.values()),
+        unplanned=len(body.extra),
+        results=tuple(t.result(body.planned) for t in tallies.values()),
     )
 
 

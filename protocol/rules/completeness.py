@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from protocol.events import EndEvent, FailureEvent
+from protocol.events import EndEvent, FailureEvent, ResumeEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, unverifiable
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.spec import BASELINE
@@ -55,6 +55,11 @@ def _failed_attempts(run: RunEvidence) -> Observations:
         yield Observation(where, "no failed attempt", f"round {failure.round}: {failure.kind}: {failure.message}"[:200], str(run.key))
 
 
+def _interruptions(run: RunEvidence) -> Observations:
+    for where, resume in run.of(ResumeEvent):
+        yield Observation(where, "a run without interruption", f"continued at round {resume.next_round}", str(run.key))
+
+
 RULES: tuple[AnyRule, ...] = (
     StudyRule(
         id="CMP-01",
@@ -62,6 +67,7 @@ RULES: tuple[AnyRule, ...] = (
         why="runs left out after a look at the results make any strategy win",
         evidence="study.json and the files under records/",
         fix="run the study again: what is missing is run, what is finished is kept",
+        reads=frozenset({"presence"}),
         needs="plan",
         function=_planned_runs_are_present,
     ),
@@ -71,6 +77,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a further attempt is a choice between results, unless the plan counts it",
         evidence="study.json and the folders under records/",
         fix="move what is not of this study out of its records/ folder, or plan it",
+        reads=frozenset({"plan", "presence"}),
         needs="plan",
         function=_no_unplanned_runs,
     ),
@@ -80,6 +87,7 @@ RULES: tuple[AnyRule, ...] = (
         why="an unfinished curve has another area under it; without the seal a cut tail is not seen",
         evidence="the last line of each record",
         fix="run the study again: an unfinished run goes on at its last whole round",
+        reads=frozenset({"seal"}),
         needs="file",
         function=_runs_are_sealed,
     ),
@@ -89,6 +97,7 @@ RULES: tuple[AnyRule, ...] = (
         why="without it no strategy can be said to beat anything",
         evidence="the records of strategy 'random'",
         fix="run the study again; random is always part of it",
+        reads=frozenset({"presence"}),
         needs="plan",
         function=_random_is_there,
     ),
@@ -99,6 +108,17 @@ RULES: tuple[AnyRule, ...] = (
         why="failures are kept and counted, so that nobody can drop an attempt unseen",
         evidence="failure events of the records",
         fix="nothing, if the run was finished later; else read the failure's details",
+        reads=frozenset({"attempts"}),
         function=_failed_attempts,
+    ),
+    RunRule(
+        id="CMP-06",
+        title="no run was interrupted",
+        severity="note",
+        why="what was measured before an interruption may have been seen; so interruptions are counted, and QRY-04 looks at what came after",
+        evidence="resume events of the records",
+        fix="nothing, if QRY-04 is obeyed",
+        reads=frozenset({"attempts"}),
+        function=_interruptions,
     ),
 )

@@ -93,6 +93,32 @@ def _metrics_are_finite(run: RunEvidence) -> Observations:
                 yield Observation(where, f"{name} in [0, {most:g}]", repr(value), str(run.key))
 
 
+def _test_labels_are_read_once_a_round(run: RunEvidence) -> Observations:
+    for number, (where, event) in enumerate(run.of(RoundEvent), start=1):
+        if event.examined is None:
+            yield unverifiable(where, "how often the test labels were read", "not counted", str(run.key))
+        elif event.examined != number:
+            yield Observation(
+                where, f"the test labels read {number} times by the end of round {event.round}", str(event.examined), str(run.key)
+            )
+
+
+def _weights_are_selected_as_the_recipe_says(run: RunEvidence) -> Observations:
+    key, regime = str(run.key), run.protocol.regime
+    for where, event in run.of(RoundEvent):
+        step = event.extra.get("selected_step")
+        if step is None:
+            yield unverifiable(where, "the step of the weights that were evaluated (extra.selected_step)", "nothing recorded", key)
+        elif regime.selection == "last" and step != event.steps:
+            yield Observation(where, f"the weights after the last step, {event.steps}", f"those after step {step:g}", key)
+        elif regime.validate_every and step != event.steps and step % regime.validate_every:
+            yield Observation(
+                where, f"weights of a validation pass, every {regime.validate_every} steps", f"those after step {step:g}", key
+            )
+        if run.protocol.splits.validation_size and run.protocol.metric not in event.validation:
+            yield unverifiable(where, f"{run.protocol.metric} on the validation labels", "nothing recorded", key)
+
+
 RULES: tuple[AnyRule, ...] = (
     RunRule(
         id="EVL-01",
@@ -100,6 +126,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a number that cannot be computed again is a claim",
         evidence="predictions/round-<n>.npz and the test labels in splits/<digest>.npz",
         fix="restore the files from a copy, or run it again in a new folder",
+        reads=frozenset({"predictions", "split"}),
         function=_metrics_are_those_of_the_predictions,
     ),
     RunRule(
@@ -108,6 +135,7 @@ RULES: tuple[AnyRule, ...] = (
         why="predictions exchanged after the fact would fit any number",
         evidence="predictions and probabilities digests of every round and predictions/round-<n>.npz",
         fix="restore the files from a copy, or run it again in a new folder",
+        reads=frozenset({"predictions"}),
         function=_predictions_are_the_recorded_ones,
     ),
     RunRule(
@@ -116,6 +144,25 @@ RULES: tuple[AnyRule, ...] = (
         why="NaN compares as neither better nor worse and so hides in every table",
         evidence="metrics of every round",
         fix="run it again in a new folder; a diverged training is a failure, not a number",
+        reads=frozenset({"curve"}),
         function=_metrics_are_finite,
+    ),
+    RunRule(
+        id="EVL-04",
+        title="the test labels are read once a round, after training",
+        why="whoever looks twice can choose; every look is a small leak",
+        evidence="the oracle's own count in every round",
+        fix="run it again in a new folder; only the runner may ask for the test metrics, once a round",
+        reads=frozenset({"training"}),
+        function=_test_labels_are_read_once_a_round,
+    ),
+    RunRule(
+        id="EVL-05",
+        title="the evaluated weights are chosen as the recipe says",
+        why="the best of many steps by the test set is a number that nobody will see again",
+        evidence="steps, extra.selected_step and validation metrics of every round",
+        fix="run it again in a new folder with regime.selection as planned",
+        reads=frozenset({"training"}),
+        function=_weights_are_selected_as_the_recipe_says,
     ),
 )

@@ -10,7 +10,7 @@ import os
 import re
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +19,10 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.amendments import Amendment
 from protocol.canonical import array_digest, canonical_json, sha256
 from protocol.errors import Fault, RecordError
-from protocol.events import AnyEvent, Event, LabelsEvent, RoundEvent, RunEvent
+from protocol.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.record import Record, read
 from protocol.spec import Protocol, StrategySpec, Study
@@ -31,6 +32,7 @@ E = TypeVar("E", bound=Event)
 
 _LARGEST_SIDECAR: Final = 2**31
 """Bytes unpacked; what claims more is refused rather than allocated."""
+_LARGEST_TAIL: Final = 2**26
 _SPLITS_KEPT: Final = 4
 """Runs come grouped by seed, so few splits are in use at a time."""
 
@@ -71,6 +73,13 @@ class SplitShelf:
 
     folder: StudyFolder
     _kept: OrderedDict[tuple[str, str], SplitEvidence] = field(default_factory=OrderedDict)
+    _twins: dict[tuple[str, str], dict[str, NDArray[np.int64]] | Fault] = field(default_factory=dict)
+
+    def twins(self, data: str, digest: str) -> dict[str, NDArray[np.int64]] | Fault:
+        """Which images of the data set look alike, if the sidecar is the one with this digest."""
+        if (data, digest) not in self._twins:
+            self._twins = {(data, digest): _read_twins(self.folder, data, digest)}
+        return self._twins[data, digest]
 
     def get(self, digest: str, targets: str) -> SplitEvidence:
         """The split that a record calls `digest`, with test labels of digest `targets`."""
@@ -94,6 +103,18 @@ def _read_split(folder: StudyFolder, digest: str, targets: str) -> SplitEvidence
         if expected != found:
             return SplitEvidence(problem=Fault(name, f"{what} with digest {expected[:16]}", found[:16]), altered=True)
     return SplitEvidence(split, arrays["targets"])
+
+
+def _read_twins(folder: StudyFolder, data: str, digest: str) -> dict[str, NDArray[np.int64]] | Fault:
+    if not re.fullmatch(r"[0-9a-f]{64}", data):
+        return Fault("data", "a SHA-256 digest", repr(data[:80]))
+    path = folder.twins(data)
+    name = str(path.relative_to(folder.path))
+    arrays = read_integers(path, ("content", "look"), name)
+    if isinstance(arrays, Fault):
+        return arrays
+    found = array_digest(arrays["content"], arrays["look"])
+    return arrays if found == digest else Fault(name, f"groups with digest {digest[:16]}", found[:16])
 
 
 def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDArray[np.int64]] | Fault:
@@ -134,12 +155,18 @@ class RunEvidence:
     record: Record | None
     problem: Fault | None
     shelf: SplitShelf
+    plans: frozenset[str] = frozenset()
+    """Fingerprints of the plan and of the plans before it that were declared."""
+    source: str = ""
+    """The file that an imported record comes from; empty for a record of our own."""
+    places: tuple[str, ...] = ()
+    """Where each event of an imported record stands."""
     _predictions: dict[int, NDArray[np.int64] | Fault] = field(default_factory=dict)
 
     @cached_property
     def path(self) -> str:
         """The record's file, relative to the study folder."""
-        return str(self.folder.events.relative_to(self.root))
+        return self.source or str(self.folder.events.relative_to(self.root))
 
     @property
     def run(self) -> RunEvent | None:
@@ -153,6 +180,8 @@ class RunEvidence:
     def _numbered(self) -> list[tuple[str, AnyEvent]]:
         if self.record is None:
             return []
+        if self.places:
+            return list(zip(self.places, self.record.events, strict=True))
         return [(f"{self.path}:{line}", event) for line, event in zip(self.record.lines, self.record.events, strict=True)]
 
     @cached_property
@@ -184,6 +213,22 @@ class RunEvidence:
             return Fault(name, "logarithms of probabilities", "values that are none")
         return table
 
+    @cached_property
+    def torn(self) -> tuple[tuple[str, bytes], ...]:
+        """(file, bytes) of the torn tails that were set aside when the run went on."""
+        try:
+            paths = sorted(self.folder.path.glob("events.torn-*"))
+            return tuple((str(p.relative_to(self.root)), p.read_bytes()) for p in paths if p.stat().st_size <= _LARGEST_TAIL)
+        except OSError:
+            return ()
+
+    @cached_property
+    def twins(self) -> dict[str, NDArray[np.int64]] | Fault:
+        """The sidecar on which images of the data set look alike: `content` and `look`, each (n,)."""
+        if self.run is None or not self.run.data.twins:
+            return Fault(self.path, "a digest of which images look alike", "nothing recorded")
+        return self.shelf.twins(self.run.data.digest, self.run.data.twins)
+
 
 @dataclass(frozen=True)
 class Noted:
@@ -203,12 +248,32 @@ class Facts:
     readable: bool
     sealed: bool
     has_run: bool
+    failures: int
     split: Noted | None
     data: Noted | None
     initial: Noted | None
     weights: Noted | None
+    seeds: Noted | None
+    curve: Noted | None
+    """All rounds' budgets and metrics, as one digest at the first round's place; None with fewer than two rounds."""
     recipes: tuple[Noted, ...]
-    """One per round, in order."""
+    """One per round, in order; so are `steps`."""
+    steps: tuple[Noted, ...]
+    environments: tuple[tuple[str, Environment], ...]
+    """(file:line, environment) at the start and at every resumption."""
+
+
+Environment = tuple[tuple[str, str], ...]
+"""What was told of an environment, flat: ("python", "3.12.1"), ("packages.torch", "2.9.0"), …"""
+
+
+def flat_environment(told: Mapping[str, Any]) -> Environment:
+    """One level of nesting is joined by a dot; everything becomes text."""
+    flat: dict[str, str] = {}
+    for key, value in told.items():
+        inner = {f"{key}.{k}": v for k, v in value.items()} if isinstance(value, dict) else {key: value}
+        flat |= {k: str(v) for k, v in inner.items()}
+    return tuple(sorted(flat.items()))
 
 
 def facts_of(run: RunEvidence) -> Facts:
@@ -223,13 +288,27 @@ def facts_of(run: RunEvidence) -> Facts:
         present=run.record is not None or run.problem is not None,
         readable=run.record is not None,
         sealed=run.record is not None and run.record.sealed,
-        has_run=run.run is not None,
+        has_run=run.run is not None or bool(run.source and run.record),
+        failures=len(run.of(FailureEvent)),
         split=Noted(head[0], head[1].split.digest) if head else None,
         data=Noted(head[0], head[1].data.digest) if head else None,
         initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)]))) if initial else None,
+        seeds=Noted(head[0], sha256(repr(sorted(head[1].seeds.items())).encode())) if head else None,
+        curve=Noted(rounds[0][0], _curve_digest([e for _, e in rounds])) if len(rounds) > 1 else None,
         weights=Noted(rounds[0][0], rounds[0][1].initial_weights) if rounds else None,
         recipes=tuple(Noted(where, e.recipe) for where, e in rounds),
+        steps=tuple(Noted(where, str(e.steps)) for where, e in rounds),
+        environments=environments_of(run),
     )
+
+
+def environments_of(run: RunEvidence) -> tuple[tuple[str, Environment], ...]:
+    """(file:line, environment) of the start and of every resumption."""
+    return tuple((where, flat_environment(e.environment)) for where, e in run.of(Event) if isinstance(e, RunEvent | ResumeEvent))
+
+
+def _curve_digest(rounds: list[RoundEvent]) -> str:
+    return sha256(repr([(e.budget, sorted(e.metrics.items())) for e in rounds]).encode())
 
 
 @dataclass(frozen=True)
@@ -240,9 +319,12 @@ class StudyEvidence:
     study: Study
     facts: tuple[Facts, ...]
     extra: tuple[str, ...]
+    source: str = "study.json"
+    """Where the plan stands."""
+    amendments: tuple[Amendment, ...] = ()
 
 
-def planned_runs(folder: StudyFolder, study: Study) -> Iterator[RunEvidence]:
+def planned_runs(folder: StudyFolder, study: Study, plans: frozenset[str]) -> Iterator[RunEvidence]:
     """Every planned run, one at a time, runs of the same split next to each other."""
     shelf = SplitShelf(folder)
     for protocol in study.protocols:
@@ -251,7 +333,7 @@ def planned_runs(folder: StudyFolder, study: Study) -> Iterator[RunEvidence]:
                 key = RunKey(protocol.name, strategy.id, seed)
                 run_folder = folder.run(protocol.name, strategy.id, seed)
                 record, problem = _read_record(run_folder)
-                yield RunEvidence(key, study, protocol, strategy, folder.path, run_folder, record, problem, shelf)
+                yield RunEvidence(key, study, protocol, strategy, folder.path, run_folder, record, problem, shelf, plans)
 
 
 def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:

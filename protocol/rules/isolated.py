@@ -121,6 +121,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a record is written by the run itself; the oracle's ledger is not",
         evidence="oracle/<run>/events.jsonl against the purchases of the record; without --isolate there is nothing to compare",
         fix="run it again in a new folder with --isolate",
+        reads=frozenset({"oracle"}),
         function=_both_ledgers_agree,
     ),
     RunRule(
@@ -129,6 +130,7 @@ RULES: tuple[AnyRule, ...] = (
         why="whoever may ask for the test metric twice can choose the better answer",
         evidence="'examined' events of oracle/<run>/events.jsonl against the rounds of the record",
         fix="run it again in a new folder with --isolate",
+        reads=frozenset({"oracle"}),
         function=_test_labels_were_looked_at_once,
     ),
     RunRule(
@@ -138,6 +140,7 @@ RULES: tuple[AnyRule, ...] = (
         why="after an interruption the same training must give the same predictions; others may have been chosen",
         evidence="'examined' events of oracle/<run>/events.jsonl",
         fix="nothing, if the run was interrupted on a device that does not repeat exactly; else run it again in a new folder",
+        reads=frozenset({"oracle"}),
         function=_one_set_of_predictions_a_round,
     ),
     StudyRule(
@@ -147,6 +150,7 @@ RULES: tuple[AnyRule, ...] = (
         why="isolation proves nothing for a comparison if only some of its runs had it",
         evidence="files under oracle/",
         fix="run the study again in a new folder with --isolate",
+        reads=frozenset({"oracle"}),
         function=_all_or_none_are_isolated,
     ),
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from protocol.events import RunEvent
-from protocol.rules.base import AnyRule, Observation, Observations, RunRule, unverifiable
-from protocol.rules.evidence import RunEvidence
+from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, unverifiable
+from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.spec import Study
 
 
 def _fingerprint_is_the_recorded_protocols(run: RunEvidence) -> Observations:
@@ -30,8 +31,24 @@ def _run_is_the_planned_one(run: RunEvidence) -> Observations:
             yield Observation(where, f"replicate {run.key.seed}", str(event.replicate), key)
         if not event.study:
             yield unverifiable(where, "the fingerprint of the study that planned the run", "nothing recorded", key)
-        elif event.study != run.study.fingerprint:
+        elif event.study not in run.plans:
             yield Observation(where, f"planned by this study, {run.study.fingerprint[:16]}", event.study[:16], key)
+
+
+def _plan_is_not_amended(study: StudyEvidence) -> Observations:
+    after = [a.before.fingerprint for a in study.amendments[1:]] + [study.study.fingerprint]
+    for number, (amendment, follows) in enumerate(zip(study.amendments, after, strict=bool(study.amendments)), start=1):
+        where = f"{study.folder.amendments.name}:{number}"
+        found = f"amended {amendment.time}, {_changes(amendment.before, study.study)}: {amendment.reason}"
+        yield Observation(where, "the plan that was fixed before the first run", found[:300])
+        if amendment.after != follows:
+            yield Observation(where, f"an amendment to the plan that followed, {follows[:16]}", amendment.after[:16])
+
+
+def _changes(before: Study, now: Study) -> str:
+    keys = ("protocols", "strategies", "seeds", "plan")
+    changed = [key for key in keys if getattr(before, key) != getattr(now, key)]
+    return f"{', '.join(changed) or 'nothing that is still'} changed"
 
 
 def _told(strategy: object) -> str:
@@ -45,6 +62,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a protocol changed after the fact no longer says what was run",
         evidence="protocol and fingerprint in the 'run' event, recomputed",
         fix="restore the record from a copy, or run it again in a new folder",
+        reads=frozenset({"head"}),
         function=_fingerprint_is_the_recorded_protocols,
     ),
     RunRule(
@@ -53,6 +71,7 @@ RULES: tuple[AnyRule, ...] = (
         why="curves made under different protocols cannot be compared",
         evidence="fingerprint in the 'run' event and in study.json",
         fix="run the study again in a new folder",
+        reads=frozenset({"head", "plan"}),
         function=_fingerprint_is_the_planned_one,
     ),
     RunRule(
@@ -61,6 +80,18 @@ RULES: tuple[AnyRule, ...] = (
         why="a record moved from another place of the plan, or from another study, is another run",
         evidence="strategy, replicate and study in the 'run' event, and study.json",
         fix="put the record back where it belongs, or run the study again in a new folder",
+        reads=frozenset({"head", "plan"}),
         function=_run_is_the_planned_one,
+    ),
+    StudyRule(
+        id="PRO-04",
+        title="the plan was not amended",
+        severity="warning",
+        why="seeds or strategies added after a look at the results are chosen by them; the error rates were promised for the first plan",
+        evidence="amendments.jsonl",
+        fix="report the study as amended, or run the amended plan anew in a new folder",
+        reads=frozenset({"plan"}),
+        needs="plan",
+        function=_plan_is_not_amended,
     ),
 )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections import Counter
+
+from protocol.events import Event, ResumeEvent, RoundEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, unverifiable
 from protocol.rules.evidence import RunEvidence
 from protocol.rules.ledger import ledger
@@ -43,6 +48,51 @@ def _labels_are_bought_before_use(run: RunEvidence) -> Observations:
             yield Observation(training.where, f"{used} training labels bought before this line", str(training.owned), str(run.key))
 
 
+def _went_on_where_it_stopped(run: RunEvidence) -> Observations:
+    key, done = str(run.key), 0
+    tails = Counter(len(data) for _, data in run.torn)
+    for where, event in run.of(Event):
+        done += isinstance(event, RoundEvent)
+        if not isinstance(event, ResumeEvent):
+            continue
+        if event.next_round != done:
+            yield Observation(where, f"to go on with round {done}, after the {done} that are there", f"round {event.next_round}", key)
+        if event.dropped_bytes and tails[event.dropped_bytes] <= 0:
+            yield unverifiable(where, f"the {event.dropped_bytes} bytes that were set aside", "no events.torn-* file of that size", key)
+        tails[event.dropped_bytes] -= 1
+    for where, data in run.torn:
+        yield from _made_again_alike(run, where, data)
+
+
+_TORN_RESULT = re.compile(rb'"metrics":(\{[^{}]*\}).*?"query":(\[[^\[\]]*\]),"recipe".*?"round":(\d{1,9}),')
+"""Keys of a line are sorted, so a torn round that names its number has told its metrics and query before."""
+
+
+def _made_again_alike(run: RunEvidence, where: str, data: bytes) -> Observations:
+    found = _TORN_RESULT.search(data)
+    again = {event.round: (place, event) for place, event in run.of(RoundEvent)}
+    if found is None or int(found[3]) not in again:
+        return
+    place, event = again[int(found[3])]
+    try:
+        metrics, query = json.loads(found[1]), json.loads(found[2])
+    except ValueError:
+        return
+    if metrics != event.metrics or tuple(query) != event.query:
+        what = "metrics" if metrics != event.metrics else "query"
+        yield Observation(
+            place, f"the {what} that round {event.round} had before the interruption ({where})", f"other {what}", str(run.key)
+        )
+
+
+def _clock_runs_forward(run: RunEvidence) -> Observations:
+    latest = ""
+    for where, event in run.of(Event):
+        if event.time and event.time < latest:
+            yield Observation(where, f"a time after {latest}", event.time[:40], str(run.key))
+        latest = max(latest, event.time[:40])
+
+
 RULES: tuple[AnyRule, ...] = (
     RunRule(
         id="QRY-01",
@@ -50,6 +100,7 @@ RULES: tuple[AnyRule, ...] = (
         why="an edited, removed or moved line shows in the hash of the next; a whole rewritten file does not",
         evidence="sequence numbers and hashes of the record's lines",
         fix="restore the record from a copy, or move the run's folder out of the study and run it again",
+        reads=frozenset({"chain"}),
         needs="file",
         function=_chain_is_intact,
     ),
@@ -59,6 +110,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a purchase that the strategy did not ask for is somebody else's strategy",
         evidence="query of each round and the purchase after it",
         fix="run it again in a new folder",
+        reads=frozenset({"queries"}),
         function=_purchase_is_the_query,
     ),
     RunRule(
@@ -67,6 +119,26 @@ RULES: tuple[AnyRule, ...] = (
         why="a label used before its purchase was not paid for when it helped",
         evidence="order of purchases and rounds in the record",
         fix="run it again in a new folder through the oracle, which sells before it reveals",
+        reads=frozenset({"queries"}),
         function=_labels_are_bought_before_use,
+    ),
+    RunRule(
+        id="QRY-04",
+        title="an interrupted run went on where it stopped",
+        why="whoever may do a round again may do it until it is good",
+        evidence="resume events, and the torn lines that were set aside as events.torn-<n>",
+        fix="run it again in a new folder",
+        reads=frozenset({"attempts"}),
+        function=_went_on_where_it_stopped,
+    ),
+    RunRule(
+        id="QRY-05",
+        title="the times of a record run forward",
+        severity="warning",
+        why="a line that is older than the one before it was written, or put there, later",
+        evidence="time of every line (ISO 8601, UTC)",
+        fix="nothing, if the machine's clock was set back meanwhile; else restore the record from a copy",
+        reads=frozenset({"chain"}),
+        function=_clock_runs_forward,
     ),
 )

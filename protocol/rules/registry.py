@@ -5,7 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.errors import InputError, unknown_name
-from protocol.rules import budgets, completeness, evaluation, isolated, protocols, queries, seeding, splitting, training
+from protocol.rules import (
+    budgets,
+    claims,
+    completeness,
+    environments,
+    evaluation,
+    isolated,
+    protocols,
+    queries,
+    seeding,
+    splitting,
+    training,
+)
 from protocol.rules.base import AnyRule
 
 GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
@@ -18,6 +30,8 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "EVL": evaluation.RULES,
     "TRN": training.RULES,
     "ISO": isolated.RULES,
+    "ENV": environments.RULES,
+    "STA": claims.RULES,
 }
 RULES: Final[dict[str, AnyRule]] = {rule.id: rule for rules in GROUPS.values() for rule in rules}
 

@@ -7,7 +7,7 @@ import numpy as np
 from protocol.errors import InputError
 from protocol.events import LabelsEvent, RunEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
-from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.rules.evidence import Facts, RunEvidence, StudyEvidence
 from protocol.seeds import stream_seeds
 from protocol.splits import starting_set
 
@@ -45,6 +45,17 @@ def _initial_set_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
             )
 
 
+def _replicates_differ(study: StudyEvidence) -> Observations:
+    seen: dict[tuple[str, str, str], Facts] = {}
+    for fact in study.facts:
+        for what, noted in (("seeds", fact.seeds), ("initial set", fact.initial)):
+            if noted is None:
+                continue
+            first = seen.setdefault((fact.key.protocol, what, noted.value), fact)
+            if first.key.seed != fact.key.seed:
+                yield Observation(noted.where, f"{what} of its own", f"the {what} of {first.key}", str(fact.key))
+
+
 RULES: tuple[AnyRule, ...] = (
     RunRule(
         id="SED-01",
@@ -52,6 +63,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a seed chosen by hand can be the best of many",
         evidence="seeds in the 'run' event, derived again",
         fix="run it again in a new folder",
+        reads=frozenset({"head"}),
         function=_seeds_are_derived_from_the_root,
     ),
     StudyRule(
@@ -60,6 +72,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a better start is a better curve, whatever is asked for afterwards",
         evidence="initial purchases",
         fix="run the study again in a new folder",
+        reads=frozenset({"ledger", "peers"}),
         function=_strategies_share_the_initial_set,
     ),
     RunRule(
@@ -68,6 +81,16 @@ RULES: tuple[AnyRule, ...] = (
         why="a start chosen by hand is not a random start",
         evidence="initial purchase and the split, drawn again (random starts only: a balanced one needs labels that no record holds)",
         fix="run it again in a new folder",
+        reads=frozenset({"head", "ledger", "split"}),
         function=_initial_set_is_drawn_from_the_seed,
+    ),
+    StudyRule(
+        id="SED-04",
+        title="no chance is used for two replicates",
+        why="replicates that share their chance are one replicate, counted twice",
+        evidence="seeds in the 'run' events and initial purchases, compared between the seeds of a protocol",
+        fix="run the study again in a new folder",
+        reads=frozenset({"ledger", "peers"}),
+        function=_replicates_differ,
     ),
 )

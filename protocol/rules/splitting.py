@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from protocol.errors import InputError
+from protocol.errors import Fault, InputError
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, by_protocol, shared, unverifiable
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.splits import Split, make_split
@@ -105,6 +105,39 @@ def _split_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
         yield Observation(where, f"the split drawn from the seed, {drawn.digest[:16]}", split.digest[:16], str(run.key))
 
 
+def _no_content_in_two_parts(run: RunEvidence) -> Observations:
+    yield from _alike_across_parts(run, "content", "the same pixels")
+
+
+def _no_look_in_two_parts(run: RunEvidence) -> Observations:
+    yield from _alike_across_parts(run, "look", "nearly the same pixels")
+
+
+def _alike_across_parts(run: RunEvidence, kind: str, alike: str) -> Observations:
+    """Images of one group of the sidecar that are in different parts of the split."""
+    found, twins = _split(run), run.twins
+    if isinstance(found, Observation):
+        yield found
+        return
+    if isinstance(twins, Fault):
+        yield unverifiable(twins.where, twins.expected, twins.found, str(run.key))
+        return
+    where, split = found
+    groups = twins[kind]
+    if not len(groups):
+        yield unverifiable(where, f"which images have {alike}", "the data set was too large to compare", str(run.key))
+        return
+    parts = {"pool": split.pool, "validation": split.validation, "test": split.test}
+    if any(part.size and (part.min() < 0 or part.max() >= len(groups)) for part in parts.values()):
+        yield unverifiable(where, "indices of the data set's images", "others", str(run.key))
+        return
+    for a, b in itertools.combinations(parts, 2):
+        common = np.flatnonzero(np.isin(groups[parts[b]], groups[parts[a]]) & ~np.isin(parts[b], parts[a]))
+        if common.size:
+            examples = parts[b][common[:5]].tolist()
+            yield Observation(where, f"no image of {b} with {alike} as one of {a}", f"{common.size}, e.g. {examples}", str(run.key))
+
+
 RULES: tuple[AnyRule, ...] = (
     RunRule(
         id="SPL-01",
@@ -112,6 +145,7 @@ RULES: tuple[AnyRule, ...] = (
         why="the split is evidence only if it is the one the run was made with",
         evidence="split in the 'run' event, splits/<digest>.npz",
         fix="restore the file under splits/ from a copy, or run the study again in a new folder",
+        reads=frozenset({"head", "split"}),
         function=_sidecar_is_what_its_digest_says,
     ),
     StudyRule(
@@ -120,6 +154,7 @@ RULES: tuple[AnyRule, ...] = (
         why="another test set or pool moves accuracy more than most strategies do",
         evidence="split digest in the 'run' events",
         fix="run the study again in a new folder",
+        reads=frozenset({"head", "peers"}),
         function=_strategies_share_the_split,
     ),
     RunRule(
@@ -128,6 +163,7 @@ RULES: tuple[AnyRule, ...] = (
         why="an image both trained on and tested on is remembered, not recognised",
         evidence="splits/<digest>.npz, compared by index",
         fix="mend the split rule and run the study again in a new folder",
+        reads=frozenset({"split"}),
         function=_parts_are_disjoint,
     ),
     RunRule(
@@ -136,6 +172,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a larger validation set is free labels",
         evidence="splits/<digest>.npz and splits in the protocol",
         fix="run the study again in a new folder",
+        reads=frozenset({"split"}),
         function=_parts_have_the_sizes_of_the_protocol,
     ),
     StudyRule(
@@ -144,6 +181,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a data set with other images under the same name is another experiment",
         evidence="data digest in the 'run' events and, if given, in the protocol",
         fix="run the study again on one copy of the data",
+        reads=frozenset({"head", "peers"}),
         function=_data_are_the_same,
     ),
     RunRule(
@@ -152,6 +190,26 @@ RULES: tuple[AnyRule, ...] = (
         why="a split chosen by hand can favour a strategy",
         evidence="splits/<digest>.npz, drawn again from the root seed",
         fix="run the study again in a new folder; own splits belong in the data set",
+        reads=frozenset({"head", "split"}),
         function=_split_is_drawn_from_the_seed,
+    ),
+    RunRule(
+        id="SPL-07",
+        title="pool, validation and test share no content",
+        why="a copy of a test image in the pool has another index and is remembered all the same",
+        evidence="data/<digest>.npz, where the runner keeps which images have the same pixels",
+        fix="remove the copies from the data set and run the study again in a new folder",
+        reads=frozenset({"contents", "split"}),
+        function=_no_content_in_two_parts,
+    ),
+    RunRule(
+        id="SPL-08",
+        title="pool, validation and test share no near-duplicates",
+        severity="warning",
+        why="test images that hardly differ from training images overstate accuracy, most for strategies that find them",
+        evidence="data/<digest>.npz, where the runner keeps which images differ by no more than 2 of 255 grey levels on average",
+        fix="remove near-duplicates from the data set, or say so beside the results",
+        reads=frozenset({"contents", "split"}),
+        function=_no_look_in_two_parts,
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from protocol.events import RoundEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
 from protocol.rules.evidence import Facts, Noted, RunEvidence, StudyEvidence
+from protocol.spec import BASELINE
 
 
 def _recipes_are_equal(study: StudyEvidence) -> Observations:
@@ -35,6 +36,26 @@ def _strategies_share_initial_weights(study: StudyEvidence) -> Observations:
     yield from shared(study.facts, lambda f: f.weights, "initial weights")
 
 
+def _strategies_train_equally_long(study: StudyEvidence) -> Observations:
+    for number in range(max((len(f.steps) for f in study.facts), default=0)):
+
+        def steps(fact: Facts, number: int = number) -> Noted:
+            return fact.steps[number]
+
+        yield from shared([f for f in study.facts if len(f.steps) > number], steps, f"number of steps in round {number}")
+
+
+def _tuning_is_equal(study: StudyEvidence) -> Observations:
+    told = {s.id: s.tuning for s in study.study.strategies if s.id != BASELINE}
+    declared = {n for n in told.values() if n is not None}
+    for strategy, n in told.items():
+        if n is None:
+            yield unverifiable(study.source, f"how many settings of {strategy} were tried before (tuning = n)", "not declared")
+        elif n > min(declared):
+            least = min(told, key=lambda s: (told[s] is None, told[s] or 0))
+            yield Observation(study.source, f"as many settings tried as for {least}, {min(declared)}", f"{n} settings of {strategy}")
+
+
 RULES: tuple[AnyRule, ...] = (
     StudyRule(
         id="TRN-01",
@@ -42,6 +63,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a better recipe is worth more than any strategy",
         evidence="recipe digest of every round",
         fix="run the study again in a new folder with one recipe",
+        reads=frozenset({"training", "peers"}),
         function=_recipes_are_equal,
     ),
     RunRule(
@@ -50,6 +72,7 @@ RULES: tuple[AnyRule, ...] = (
         why="weights kept from earlier rounds are further training that the recipe does not name",
         evidence="initial-weights digest of every round",
         fix="build the network anew in every round, from the seed's model stream",
+        reads=frozenset({"training"}),
         function=_weights_are_reset,
     ),
     StudyRule(
@@ -58,6 +81,27 @@ RULES: tuple[AnyRule, ...] = (
         why="lucky weights are not a better strategy",
         evidence="initial-weights digest of the first round",
         fix="build the network from the seed's model stream, on one kind of device and one version of torch",
+        reads=frozenset({"training", "peers"}),
         function=_strategies_share_initial_weights,
+    ),
+    StudyRule(
+        id="TRN-04",
+        title="strategies with one seed train equally long",
+        why="more steps are worth accuracy, whatever was bought",
+        evidence="steps of every round",
+        fix="run the study again in a new folder with one recipe",
+        reads=frozenset({"training", "peers"}),
+        function=_strategies_train_equally_long,
+    ),
+    StudyRule(
+        id="TRN-05",
+        title="no strategy was tuned more than another",
+        severity="warning",
+        why="a strategy whose settings were chosen among many is compared with others at their defaults",
+        evidence="tuning of the strategies in the plan, which the authors declare: nobody can see what was tried elsewhere",
+        fix="declare tuning = n for every strategy (0: defaults), and tune all of them alike or none",
+        reads=frozenset({"plan"}),
+        needs="plan",
+        function=_tuning_is_equal,
     ),
 )

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +23,7 @@ TOY = """
 name = "toy"
 strategies = ["margin", "entropy"]
 seeds = 2
+plan = { test = "t" }
 
 [[protocols]]
 base = "digits-plain"
@@ -107,13 +109,26 @@ def test_check_status_compare_figures_report(finished: Path) -> None:
     assert (finished / "study" / "report.html").stat().st_size > 20_000
 
 
+def test_more_seeds_openly(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished / "study", tmp_path / "study")
+    (tmp_path / "more.toml").write_text(TOY.replace("seeds = 2", "seeds = 3"))
+    assert "another plan" in beatrandom("run", "more.toml", "--out", "study", cwd=tmp_path, check=2).stderr
+    assert "why the plan" in beatrandom("amend", "study", "more.toml", "--reason", " ", cwd=tmp_path, check=2).stderr
+    beatrandom("amend", "study", "more.toml", "--reason", "two seeds were too few", cwd=tmp_path)
+    assert "6 done already, 3 to do" in beatrandom("run", "study", cwd=tmp_path).stdout
+    done = beatrandom("check", "study", cwd=tmp_path)
+    assert "two seeds were too few" in done.stdout
+    assert "1 amendments" in done.stdout
+
+
 def test_plan_says_what_it_costs_and_what_it_can_decide(finished: Path) -> None:
     plan = json.loads(beatrandom("plan", "toy.toml", "--json", cwd=finished).stdout)
     assert plan["runs"] == 6
     assert plan["labels"] == 240
     assert plan["expected_seconds"] > 0
     assert plan["power"]
-    assert "Smallest reachable p" in beatrandom("plan", "toy.toml", cwd=finished).stdout
+    (finished / "exact.toml").write_text(TOY.replace('plan = { test = "t" }', ""))
+    assert "Smallest reachable p" in beatrandom("plan", "exact.toml", cwd=finished).stdout
 
 
 @pytest.mark.parametrize(

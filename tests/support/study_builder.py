@@ -22,6 +22,9 @@ from protocol.splits import Split, make_split
 
 IMAGES = 160
 CLASSES = 3
+TWINS = array_digest(np.arange(IMAGES), np.arange(IMAGES))
+"""Digest of a sidecar in which no two images look alike."""
+ENVIRONMENT = {"python": "3.12.1", "packages": {"numpy": "2.1"}, "commit": "abc", "dirty": False, "device": "cpu", "threads": 1}
 
 
 def protocol_table(**changes: Any) -> dict[str, Any]:
@@ -51,6 +54,12 @@ def make_study(**changes: Any) -> Study:
     return parse(Study, study_table(**changes), "study")
 
 
+def obedient_study(**changes: Any) -> Study:
+    """`make_study` with what a compliant study also declares: a test that two seeds can reach, and how much was tuned."""
+    tuned = [{"name": "random"}, {"name": "first", "tuning": 2}, {"name": "last", "tuning": 2}]
+    return make_study(**({"plan": {"test": "t"}, "strategies": tuned} | changes))
+
+
 def make_labels() -> NDArray[np.int64]:
     """Classes of all images, shape (IMAGES,)."""
     return np.random.default_rng(5).integers(0, CLASSES, IMAGES)
@@ -58,7 +67,7 @@ def make_labels() -> NDArray[np.int64]:
 
 def build_study(path: Path, study: Study | None = None, *, probabilities: bool = False) -> StudyFolder:
     """Write a whole, finished, compliant study; with `probabilities`, metrics of calibration too."""
-    study = study or make_study()
+    study = study or obedient_study()
     folder = StudyFolder(path)
     folder.adopt(study)
     for protocol in study.protocols:
@@ -75,6 +84,7 @@ def build_run(
     labels, split = make_labels(), make_split(protocol, seed, IMAGES, 0)
     targets = labels[split.test]
     write_arrays(folder.split(split.digest), {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
+    write_arrays(folder.twins(array_digest(make_labels())), {"content": np.arange(IMAGES), "look": np.arange(IMAGES)})
     run = folder.run(protocol.name, strategy.id, seed)
     with writing(run) as (writer, _):
         writer.append(first_event(study, protocol, strategy, seed, split, targets))
@@ -98,9 +108,9 @@ def first_event(study: Study, protocol: Protocol, strategy: StrategySpec, seed: 
         strategy=strategy,
         replicate=seed,
         seeds=dict(stream_seeds(protocol.root_seed, seed)),
-        data=DataCard(name="made-up", digest=array_digest(make_labels()), images=IMAGES, classes=CLASSES),
+        data=DataCard(name="made-up", digest=array_digest(make_labels()), images=IMAGES, classes=CLASSES, twins=TWINS),
         split=SplitCard(digest=split.digest, targets=array_digest(targets), **sizes),
-        environment={"made": "by numpy"},
+        environment=ENVIRONMENT,
     )
 
 
@@ -132,6 +142,9 @@ def _rounds(
                 recipe=sha256(b"recipe"),
                 predictions=run.write_predictions(number, predicted, table),
                 probabilities="" if table is None else array_digest(table),
+                validation={"accuracy": 0.5},
+                examined=oracle.examinations,
+                extra={"selected_step": 5.0},
                 query=tuple(query.tolist()),
                 cost={"train_s": 0.25},
             )

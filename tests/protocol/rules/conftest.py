@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_builder import build_study, lines, make_study, rewrite
+from study_builder import build_study, lines, obedient_study, rewrite
 
 from protocol.folders import RunFolder, StudyFolder
 from protocol.spec import Study
@@ -41,11 +41,18 @@ class Victim:
 @pytest.fixture(scope="session")
 def valid_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("valid") / "study"
-    build_study(path)
+    for record in sorted(build_study(path).records.rglob("events.jsonl")):
+        rewrite(record, one_second_a_line)
     return path
+
+
+def one_second_a_line(events: list[dict[str, Any]]) -> None:
+    """Times that differ from line to line, however fast the study was built."""
+    for number, event in enumerate(events):
+        event["time"] = f"2026-01-01T00:00:{number:02d}.000+00:00"
 
 
 @pytest.fixture
 def victim(valid_study: Path, tmp_path: Path) -> Victim:
     shutil.copytree(valid_study, tmp_path / "study")
-    return Victim(StudyFolder(tmp_path / "study"), make_study())
+    return Victim(StudyFolder(tmp_path / "study"), obedient_study())

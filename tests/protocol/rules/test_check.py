@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from study_builder import build_study, make_study, protocol_table
+from study_builder import build_study, obedient_study, protocol_table
 
 from protocol.errors import InputError
 from protocol.folders import StudyFolder
@@ -54,8 +54,8 @@ def test_json_and_table_say_the_same(victim: Any) -> None:
     result = check_study(victim.folder.path)
     data = json.loads(result.to_json())
     assert data["schema"] == "beatrandom/compliance/1"
-    assert (data["answer"], data["exit_code"], data["fingerprint"]) == ("broken", 1, make_study().fingerprint)
-    assert data["runs"] == {"planned": 6, "present": 6, "sealed": 6, "unplanned": 0}
+    assert (data["answer"], data["exit_code"], data["fingerprint"]) == ("broken", 1, obedient_study().fingerprint)
+    assert data["runs"] == {"planned": 6, "present": 6, "sealed": 6, "unplanned": 0, "failures": 0, "interruptions": 0}
     assert [r["id"] for r in data["rules"]] == list(RULES) == [row["rule"] for row in result.table()]
     [broken] = [r for r in data["rules"] if r["answer"] == "broken"]
     assert broken["id"] == "EVL-01"
@@ -90,12 +90,12 @@ def test_checking_changes_nothing(valid_study: Path) -> None:
         [protocol_table(splits={"test_size": 40, "validation_size": 20, "validation_counted": False})],
         [protocol_table(splits={"test_size": 40, "initial": "balanced"})],
         [protocol_table(budgets=[12])],
-        [protocol_table(), protocol_table(name="other", root_seed=9, metric="balanced_accuracy")],
+        [protocol_table(), protocol_table(name="other", root_seed=9, metric="balanced_accuracy", splits={"test_size": 40})],
     ],
     ids=["no validation", "uncounted validation", "balanced start", "one round", "two protocols"],
 )
 def test_other_protocols_can_be_obeyed_too(tmp_path: Path, protocols: list[dict[str, Any]]) -> None:
-    build_study(tmp_path / "s", make_study(protocols=protocols))
+    build_study(tmp_path / "s", obedient_study(protocols=protocols))
     result = check_study(tmp_path / "s")
     assert result.findings == ()
     assert result.exit_code == 0
@@ -107,7 +107,7 @@ def test_a_folder_without_a_plan_is_bad_input(tmp_path: Path) -> None:
 
 
 def test_a_study_never_run_is_no_success(tmp_path: Path) -> None:
-    StudyFolder(tmp_path).adopt(make_study())
+    StudyFolder(tmp_path).adopt(obedient_study())
     result = check_study(tmp_path)
     assert result.exit_code == 1
     assert len([f for f in result.findings if f.rule == "CMP-01"]) == 6
@@ -120,7 +120,7 @@ def test_a_rule_that_fails_is_not_obeyed(victim: Any, monkeypatch: pytest.Monkey
         yield
 
     original = RULES["QRY-02"]
-    failing = RunRule(id="QRY-02", title=original.title, why="", evidence="", fix="", function=fails)
+    failing = RunRule(id="QRY-02", title=original.title, why="", evidence="", fix="", reads=original.reads, function=fails)
     monkeypatch.setitem(check_module.RULES, "QRY-02", failing)
     result = check_study(victim.folder.path)
     assert [(r.rule.id, r.evaluated) for r in result.results if r.answer == "unverifiable"] == [("QRY-02", 0)]

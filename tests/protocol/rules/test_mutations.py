@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import IMAGES, lines, make_labels, rewrite
+from study_builder import ENVIRONMENT, IMAGES, lines, make_labels, obedient_study, rewrite
 
+from protocol.amendments import amend
 from protocol.canonical import array_digest
-from protocol.events import FailureEvent
+from protocol.events import FailureEvent, ResumeEvent
 from protocol.folders import predictions_digest, write_arrays
+from protocol.metrics import classification_metrics
 from protocol.reading import parse
 from protocol.rules import RULES, check_study
 from protocol.seeds import stream_seeds
-from protocol.spec import Protocol
+from protocol.spec import Protocol, Study
 from protocol.splits import Split, make_split
 
 Lines = list[dict[str, Any]]
@@ -174,7 +176,91 @@ def replan(victim: Any, **changes: Any) -> None:
     victim.folder.plan.write_text(json.dumps(table | changes))
 
 
-SPLIT_USERS = "SPL-03 SPL-04 SPL-06 BUD-04 SED-03 EVL-01"
+DATA = array_digest(make_labels())
+
+
+def tune(victim: Any, settings: int | None) -> None:
+    """Another number of settings tried for one strategy, in the plan and in all that goes back to it."""
+    study = obedient_study(strategies=[{"name": "random"}, {"name": "first", "tuning": settings}, {"name": "last", "tuning": 2}])
+    victim.folder.plan.write_text(study.model_dump_json())
+    for path in victim.folder.records.rglob("events.jsonl"):
+
+        def forge(events: Lines) -> None:
+            events[0]["study"] = study.fingerprint
+            if events[0]["strategy"]["name"] == "first":
+                events[0]["strategy"]["tuning"] = settings
+
+        rewrite(path, forge)
+
+
+def resumed(next_round: int, dropped: int = 0, **environment: Any) -> dict[str, Any]:
+    event = ResumeEvent(next_round=next_round, dropped_bytes=dropped, environment=ENVIRONMENT | environment)
+    return json.loads(event.model_dump_json())
+
+
+def torn(victim: Any, change: Callable[[dict[str, Any]], object]) -> None:
+    """The run was interrupted while round 1 was written, as `change` says it was then; all but the line's end had arrived."""
+    there = lines(victim.run.events)[5]
+    change(there)
+    tail = json.dumps(there, sort_keys=True, separators=(",", ":")).encode()[:-90]
+    (victim.run.path / "events.torn-0").write_bytes(tail)
+    victim.edit(lambda e: e.insert(5, resumed(1, len(tail))))
+
+
+def start_of_another_seed(victim: Any) -> None:
+    """Every strategy of seed 0 starts from the images of seed 1."""
+    start = lines(victim.folder.run("small", "first", 1).events)[2]["indices"]
+    for strategy in victim.study.strategies:
+        rewrite(victim.folder.run("small", strategy.id, 0).events, lambda e: e[2].update(indices=start))
+
+
+def curve_of_another_seed(victim: Any) -> None:
+    """Seed 1's predictions for seed 0's test images would give seed 0's metrics."""
+    mine, other = victim.run, victim.folder.run("small", "first", 1)
+    digests = []
+    for number, event in enumerate(e for e in lines(mine.events) if e["event"] == "round"):
+        with np.load(mine.predictions(number)) as arrays:
+            right = arrays["prediction"] == make_labels()[split_of(lines(mine.events)).test]
+        targets = make_labels()[split_of(lines(other.events)).test]
+        predicted = np.where(right, targets, (targets + 1) % 3)
+        digests.append((predictions_digest(predicted), event["metrics"]["accuracy"], classification_metrics(predicted, targets)))
+        write_arrays(other.predictions(number), {"prediction": predicted})
+
+    def forge(events: Lines, *, both_metrics: bool) -> None:
+        for k, (digest, accuracy, metrics) in zip((3, 5, 7), digests, strict=True):
+            if both_metrics:
+                events[k]["predictions"] = digest
+            events[k]["metrics"] = {"accuracy": accuracy if not both_metrics else metrics["accuracy"]}
+
+    rewrite(mine.events, lambda e: forge(e, both_metrics=False))
+    rewrite(other.events, lambda e: forge(e, both_metrics=True))
+
+
+def alike(victim: Any, kind: str, *, digest: bool) -> None:
+    """A test image of seed 0 and one of its pool get one group number."""
+    split, other = split_of(lines(victim.run.events)), split_of(lines(victim.folder.run("small", "first", 1).events))
+    pool_of_both = np.intersect1d(split.pool, other.pool)
+    content = {"content": np.arange(IMAGES), "look": np.arange(IMAGES)}
+    content[kind][split.test[0]] = content[kind][pool_of_both[0]]
+    write_arrays(victim.folder.twins(DATA), content)
+    if digest:
+        for path in victim.folder.records.rglob("events.jsonl"):
+            rewrite(path, lambda e: e[0]["data"].update(twins=array_digest(content["content"], content["look"])))
+
+
+def replanned(**plan: Any) -> Study:
+    return obedient_study(plan={"test": "t"} | plan)
+
+
+def history_is_cut(victim: Any) -> None:
+    """Two amendments, of which the first is deleted."""
+    amend(victim.folder, replanned(delta=0.2), "too strict")
+    amend(victim.folder, replanned(delta=0.3), "still too strict")
+    kept = victim.folder.amendments.read_bytes().splitlines(keepends=True)
+    victim.folder.amendments.write_bytes(kept[0].replace(b'"after":"', b'"after":"0') + kept[1])
+
+
+SPLIT_USERS = "SPL-03 SPL-04 SPL-06 SPL-07 SPL-08 BUD-04 SED-03 EVL-01"
 CASES = [
     # completeness
     Case("a run is missing", lambda v: shutil.rmtree(v.run.path), "CMP-01", f"{NEEDS_FILE} {NEEDS_RUN}"),
@@ -206,12 +292,12 @@ CASES = [
     edit("another replicate was run", lambda e: e[0].update(replicate=1), "PRO-03"),
     edit("another study planned it", lambda e: flip_at(e[0], "study"), "PRO-03"),
     edit("no study planned it", lambda e: e[0].update(study=""), "", "PRO-03"),
-    Case("the plan was changed after the runs", lambda v: replan(v, plan={"delta": 0.2}), "PRO-03"),
-    Case("seeds were dropped from the plan", lambda v: replan(v, seeds=[0]), "CMP-02 PRO-03"),
+    Case("the plan was changed after the runs", lambda v: replan(v, plan={"delta": 0.2, "test": "t"}), "PRO-03"),
+    Case("seeds were dropped from the plan", lambda v: replan(v, seeds=[0]), "CMP-02 PRO-03 STA-01"),
     Case(
         "a run was copied from another seed",
         lambda v: (shutil.rmtree(v.run.path), shutil.copytree(v.folder.run("small", "first", 1).path, v.run.path)),
-        "PRO-03 SPL-02 SPL-06 SED-01 SED-02 SED-03 TRN-03",
+        "PRO-03 SPL-02 SPL-06 SED-01 SED-02 SED-03 SED-04 STA-02 TRN-03",
     ),
     # splits
     Case("the split file is missing", lambda v: v.split.unlink(), "", f"SPL-01 {SPLIT_USERS}"),
@@ -264,7 +350,7 @@ CASES = [
         lambda v: change_split(v, exchange_test_image, digest=True),
         "SPL-06 SED-03 EVL-01",
     ),
-    edit("other data under the same name", lambda e: flip_at(e[0]["data"], "digest"), "SPL-05"),
+    edit("other data under the same name", lambda e: flip_at(e[0]["data"], "digest"), "SPL-05", "SPL-07 SPL-08"),
     # budgets
     edit("one label more than the budget", overbuy, "BUD-01"),
     edit("costs do not add up", lambda e: e[4].update(after=23), "BUD-02"),
@@ -286,22 +372,22 @@ CASES = [
     edit("validation labels are not bought", lambda e: e.pop(1), "BUD-02 BUD-05"),
     edit("validation labels are bought twice", lambda e: e.insert(2, dict(e[1])), "BUD-01 BUD-02 BUD-03 BUD-05"),
     edit("fewer validation labels are bought", lambda e: e[1]["indices"].pop(), "BUD-02 BUD-05"),
-    edit("validation labels are bought late", lambda e: e.insert(3, e.pop(1)), "BUD-02 BUD-05"),
+    edit("validation labels are bought late", lambda e: e.insert(3, e.pop(1)), "BUD-02 BUD-05 QRY-05"),
     # queries
-    edit("a metric is edited, the chain is not", lambda e: e[3].update(steps=6), "QRY-01", rechain=False),
+    edit("a metric is edited, the chain is not", lambda e: e[3].update(initial_weights="x"), "QRY-01 TRN-02 TRN-03", rechain=False),
     edit("a line is removed, the chain is not", lambda e: e.pop(4), "QRY-01 QRY-02 QRY-03 BUD-02", rechain=False),
-    edit("lines are exchanged, the chain is not", lambda e: e.insert(5, e.pop(4)), "QRY-01 QRY-02 QRY-03", rechain=False),
+    edit("lines are exchanged, the chain is not", lambda e: e.insert(5, e.pop(4)), "QRY-01 QRY-02 QRY-03 QRY-05", rechain=False),
     edit("a line is unknown", lambda e: e.insert(5, {"event": "gift"}), "QRY-01"),
     edit("another label than the one asked for", lambda e: e[4]["indices"].__setitem__(0, stranger(e)), "QRY-02"),
     edit("the labels asked for in another order", lambda e: e[4]["indices"].reverse(), "QRY-02"),
     edit("the query was changed after the purchase", lambda e: e[3]["query"].__setitem__(0, stranger(e)), "QRY-02"),
     edit("the purchase is missing", lambda e: e.pop(4), "QRY-02 QRY-03 BUD-02"),
     edit("the last round asks for more", lambda e: e[7]["query"].append(stranger(e)), "QRY-02"),
-    edit("labels are bought after the round", lambda e: e.insert(5, e.pop(4)), "QRY-02 QRY-03"),
+    edit("labels are bought after the round", lambda e: e.insert(5, e.pop(4)), "QRY-02 QRY-03 QRY-05"),
     # seeds
     edit("a seed is chosen by hand", lambda e: e[0]["seeds"].update(query=42), "SED-01"),
     edit("a stream is missing", lambda e: e[0]["seeds"].pop("model"), "SED-01"),
-    edit("seeds of another replicate", lambda e: e[0].update(seeds=dict(stream_seeds(0, 1))), "SED-01"),
+    edit("seeds of another replicate", lambda e: e[0].update(seeds=dict(stream_seeds(0, 1))), "SED-01 SED-04"),
     edit("the initial set is chosen by hand", swap_initial, "SED-02 SED-03"),
     Case("everybody's initial set is chosen by hand", choose_all_starts, "SED-03"),
     # evaluation
@@ -325,6 +411,55 @@ CASES = [
     edit("weights kept from the round before", lambda e: flip_at(e[5], "initial_weights"), "TRN-02"),
     edit("own lucky weights", lambda e: [flip_at(e[k], "initial_weights") for k in (3, 5, 7)], "TRN-03"),
     edit("no weights", lambda e: e[5].update(initial_weights=""), "", "TRN-02"),
+    edit("more steps in one round", lambda e: (e[5].update(steps=6), e[5]["extra"].update(selected_step=6)), "TRN-04"),
+    Case("one strategy was tuned more", lambda v: tune(v, 30), "TRN-05"),
+    Case("the tuning of one strategy is not declared", lambda v: tune(v, None), "", "TRN-05"),
+    # evaluation, continued: what the test labels were used for
+    edit("the test labels were read twice", lambda e: e[5].update(examined=3), "EVL-04"),
+    edit("the test labels were read before training", lambda e: [e[k].update(examined=n) for k, n in ((3, 2), (5, 3), (7, 4))], "EVL-04"),
+    edit("nobody counted how often the test labels were read", lambda e: e[5].update(examined=None), "", "EVL-04"),
+    edit("earlier weights were evaluated", lambda e: e[5]["extra"].update(selected_step=3), "EVL-05"),
+    edit("nobody knows which weights were evaluated", lambda e: e[5].update(extra={}), "", "EVL-05"),
+    edit("no validation metric although labels were bought for it", lambda e: e[5].update(validation={}), "", "EVL-05"),
+    # interruptions and clocks
+    edit("an interruption", lambda e: e.insert(5, resumed(1)), "CMP-06"),
+    edit("two rounds made again after an interruption", lambda e: e.insert(7, resumed(1)), "CMP-06 QRY-04"),
+    edit("a round left out after an interruption", lambda e: e.insert(5, resumed(2)), "CMP-06 QRY-04"),
+    edit("bytes set aside that are nowhere", lambda e: e.insert(5, resumed(1, 77)), "CMP-06", "QRY-04"),
+    Case("a round made again with a better result", lambda v: torn(v, lambda e: e["metrics"].update(accuracy=0.2)), "CMP-06 QRY-04"),
+    Case("a round made again with another query", lambda v: torn(v, lambda e: e["query"].reverse()), "CMP-06 QRY-04"),
+    Case("a round made again with the same result", lambda v: torn(v, lambda e: None), "CMP-06"),
+    edit("a line older than the one before", lambda e: e[5].update(time="2025-12-31T23:59:59.000+00:00"), "QRY-05"),
+    edit("a failure, an interruption, and on", lambda e: (failure(e), e.insert(6, resumed(1))), "CMP-05 CMP-06"),
+    # replicates
+    Case("the start of another seed", start_of_another_seed, "SED-03 SED-04 BUD-03 BUD-04"),
+    Case("the curve of another seed", curve_of_another_seed, "STA-02"),
+    # content of images
+    Case("a copy of a test image is in the pool", lambda v: alike(v, "content", digest=True), "SPL-07"),
+    Case("a near-duplicate of a test image is in the pool", lambda v: alike(v, "look", digest=True), "SPL-08"),
+    Case("the groups of images are altered", lambda v: alike(v, "content", digest=False), "", "SPL-07 SPL-08"),
+    Case("the groups of images are missing", lambda v: v.folder.twins(DATA).unlink(), "", "SPL-07 SPL-08"),
+    edit("nobody looked for copies", lambda e: e[0]["data"].update(twins=""), "", "SPL-07 SPL-08"),
+    # environment
+    edit("uncommitted code", lambda e: e[0]["environment"].update(dirty=True), "ENV-01"),
+    edit("nobody knows the code", lambda e: e[0]["environment"].pop("dirty"), "", "ENV-01"),
+    edit("another commit", lambda e: e[0]["environment"].update(commit="abd"), "ENV-02"),
+    edit("another numpy", lambda e: e[0]["environment"]["packages"].update(numpy="2.2"), "ENV-02"),
+    edit("another Python after an interruption", lambda e: e.insert(5, resumed(1, python="3.13.0")), "CMP-06 ENV-02"),
+    edit("no versions", lambda e: e[0].update(environment={"dirty": False, "device": "cpu", "threads": 1}), "", "ENV-02"),
+    edit("another device", lambda e: e[0]["environment"].update(device="cuda:0"), "ENV-03"),
+    edit("more threads", lambda e: e[0]["environment"].update(threads=8), "ENV-03"),
+    edit("an empty environment", lambda e: e[0].update(environment={}), "", "ENV-01 ENV-02 ENV-03"),
+    # the plan
+    Case(
+        "seeds were added, openly",
+        lambda v: amend(v.folder, obedient_study(seeds=[0, 1, 2]), "nearly"),
+        "PRO-04 CMP-01 CMP-04",
+        f"{NEEDS_FILE} {NEEDS_RUN}",
+    ),
+    Case("delta was changed, openly", lambda v: amend(v.folder, replanned(delta=0.2), "too strict"), "PRO-04"),
+    Case("the history of an open change was cut", history_is_cut, "PRO-04"),
+    Case("too few seeds for the planned test", lambda v: replan(v, plan={"test": "sign-flip"}), "PRO-03 STA-01"),
     # an unreadable record is not a success
     edit("a newer version wrote it", lambda e: e[0].update(schema_version=9, news=1), "", f"{NEEDS_FILE} {NEEDS_RUN}"),
     Case("the record is a folder", lambda v: (v.run.events.unlink(), v.run.events.mkdir()), "", f"{NEEDS_FILE} {NEEDS_RUN}"),

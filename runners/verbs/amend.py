@@ -1,0 +1,23 @@
+"""`amend`: change the plan of a study that was started, openly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from protocol.amendments import amend as change
+from protocol.folders import StudyFolder
+from runners.study import keep_own_files
+from runners.verbs.console import console
+from runners.verbs.inputs import read
+
+
+def amend(folder: Path, study: Path, reason: str) -> None:
+    """See `beatrandom amend --help`."""
+    there = StudyFolder(folder)
+    there.read_plan()
+    resolved, beside, _ = read(study, [])
+    change(there, resolved, reason)
+    keep_own_files(there, resolved, beside)
+    console.print(
+        f"{folder}: the plan is now {resolved.fingerprint[:12]}; the earlier one is kept and `check` shows the change", markup=False
+    )
