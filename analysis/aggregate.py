@@ -42,14 +42,17 @@ def probability_of_improvement(
     seeds. Paired: the same seed on both sides. Both draw the same seeds for the two.
 
     Args:
-        ours, theirs: per data set the runs' scores, shape (n_d,), row by row the same seed.
+        ours, theirs: per data set the runs' scores, shape (n_d,) or (n_d, C) for C strategies at once, row by row the same seed.
+
+    Returns:
+        Shape () or (C,).
 
     Raises:
         ValueError: the two differ in shape, a score is not finite, or a data set has none.
     """
     x, y = _finite(ours), _finite(theirs)
-    if [s.shape for s in x] != [s.shape for s in y] or any(s.ndim != 1 for s in x):
-        raise ValueError(f"expected paired scores (n,) per data set, found {[s.shape for s in x]} and {[s.shape for s in y]}")
+    if [s.shape for s in x] != [s.shape for s in y]:
+        raise ValueError(f"expected paired scores of one shape per data set, found {[s.shape for s in x]} and {[s.shape for s in y]}")
     statistic = paired_improvement_of(x, y) if paired else improvement_of(x, y)
     return resampler.estimate(statistic, [len(s) for s in x], method)
 
@@ -86,34 +89,35 @@ def iqm_of(strata: Sequence[Floats]) -> Statistic:
 
 def _trimmed_mean(ordered: Floats, rows: Counts, order: NDArray[np.intp]) -> Floats:
     """Middle half of sorted scores (m,) under counts (m, B) of the unsorted ones -> (B,)."""
-    total = rows.sum(axis=0, dtype=np.int32)
+    total = rows.sum(axis=0)
     low = total // 4
     high = total - low
-    reached = np.zeros_like(total)
-    kept, step = np.empty_like(total), np.empty(len(total))
-    lost = np.zeros(len(total))
+    reached, kept, lost = np.zeros_like(total), np.empty_like(total), np.zeros_like(total)
     for place, gap in zip(order[:-1], np.diff(ordered), strict=True):
         reached += rows[place]
         if gap > 0:
             np.maximum(reached, low, out=kept)
             np.minimum(kept, high, out=kept)
-            np.multiply(kept, gap, out=step)
-            lost += step
+            kept *= gap
+            lost += kept
     return np.asarray((high * ordered[-1] - low * ordered[0] - lost) / (high - low))
 
 
 def improvement_of(ours: Sequence[Floats], theirs: Sequence[Floats]) -> Statistic:
     """Plain probability of improvement as a function of counts: w' M w / (w'1)^2 with M = 1, 1/2 or 0 for every pair of runs."""
-    # counts and halves are exact in single precision up to 2^24, i.e. for fewer than 2800 runs a stratum
-    pairs = [_beats(x[:, None], y[None, :]).astype(np.float32 if len(x) < 2800 else np.float64) for x, y in zip(ours, theirs, strict=True)]
+    pairs = [_beats(x.T[..., :, None], y.T[..., None, :]) for x, y in zip(ours, theirs, strict=True)]
 
     def statistic(counts: Sequence[Counts]) -> Floats:
-        parts = []
+        total: Floats | float = 0.0
         for w, m in zip(counts, pairs, strict=True):
-            weights = w.astype(m.dtype)
-            won = np.einsum("bi,bi->b", weights @ m, weights)
-            parts.append(won / weights.sum(axis=1, dtype=np.float64) ** 2)
-        return np.asarray(np.mean(parts, axis=0), dtype=np.float64)
+            # counts and halves are exact in single precision up to 2^24, i.e. for fewer than 2800 runs a stratum
+            weights = w.astype(np.float32 if w.shape[1] < 2800 else np.float64)
+            runs = w.sum(axis=1)
+            columns = m.reshape(-1, *m.shape[-2:]).astype(weights.dtype)
+            won = np.stack([((weights @ one) * weights).sum(axis=1) for one in columns], axis=1)
+            total = total + won / runs[:, None] ** 2
+        mean = np.asarray(total / len(pairs))
+        return mean if ours[0].ndim > 1 else mean[:, 0]
 
     return statistic
 
@@ -130,7 +134,7 @@ def mean_of(strata: Sequence[Floats]) -> Statistic:
         total: Floats | float = 0.0
         for w, x in zip(counts, strata, strict=True):
             runs = w.sum(axis=1).reshape(-1, *[1] * (x.ndim - 1))
-            total = total + (w.astype(np.float64) @ x) / runs  # in this order shares are exact: never above 1
+            total = total + (w @ x) / runs  # in this order shares are exact: never above 1
         return np.asarray(total / len(strata))
 
     return statistic

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Counts = NDArray[np.int32]
 Floats = NDArray[np.float64]
+Counts = Floats
+"""Whole numbers, shape (B, n), kept as floats: what they are multiplied with is."""
 Method = Literal["percentile", "bca"]
 Statistic = Callable[[Sequence[Counts]], Floats]
 """From one (B, n_d) matrix of counts per stratum to B values, shape (B, ...). Rows need not sum to n_d (the jackknife's do not)."""
@@ -69,7 +70,7 @@ class Resampler:
         if (place, n) not in self._drawn:
             drawn = self._rng.integers(0, n, (self.resamples, n), dtype=np.int64)
             drawn += n * np.arange(self.resamples)[:, None]
-            self._drawn[place, n] = np.bincount(drawn.ravel(), minlength=n * self.resamples).reshape(-1, n).astype(np.int32)
+            self._drawn[place, n] = np.bincount(drawn.ravel(), minlength=n * self.resamples).reshape(-1, n).astype(np.float64)
         return self._drawn[place, n]
 
     def estimate(self, statistic: Statistic, sizes: Sequence[int], method: Method = "percentile") -> Estimate:
@@ -84,7 +85,7 @@ class Resampler:
         """
         if not len(sizes) or min(sizes) < 1:
             raise ValueError(f"expected at least one run in every stratum, found {list(sizes)}")
-        value = np.asarray(statistic([np.ones((1, n), dtype=np.int32) for n in sizes]), dtype=np.float64)[0]
+        value = np.asarray(statistic([np.ones((1, n)) for n in sizes]), dtype=np.float64)[0]
         drawn = np.asarray(statistic(self.counts(sizes)), dtype=np.float64)
         if method == "percentile":
             return self.percentile(value, drawn, min(sizes))
@@ -112,15 +113,15 @@ def _bounds(drawn: Floats, tails: Floats, runs: int) -> tuple[Floats, Floats]:
 
 def _outward(drawn: Floats, tails: Floats) -> tuple[Floats, Floats]:
     """Quantiles of (B, ...) that are resamples themselves: infinite resamples are ordered, never averaged."""
-    ordered = np.sort(drawn, axis=0)  # NaN last
     defined = drawn.shape[0] - np.isnan(drawn).sum(axis=0)
     known = (defined > 0) & np.isfinite(tails).all(axis=0)
     steps = np.where(known, tails, 0.0) * (np.maximum(defined, 1) - 1)
-    bounds = []
-    for place in (np.floor(steps[0]), np.ceil(steps[1])):
-        taken = np.take_along_axis(ordered, place.astype(np.int64)[None], axis=0)[0]
-        bounds.append(np.where(known, taken, np.nan))
-    return bounds[0], bounds[1]
+    places = np.stack([np.floor(steps[0]), np.ceil(steps[1])]).astype(np.int64)
+    # few places: moving those into order is cheaper than sorting; NaN go last either way
+    few = np.unique(places)
+    ordered = np.partition(drawn, few, axis=0) if len(few) <= 4 else np.sort(drawn, axis=0)
+    low, high = np.where(known, np.take_along_axis(ordered, places, axis=0), np.nan)
+    return low, high
 
 
 def _accelerated(tails: Floats, value: Floats, drawn: Floats, statistic: Statistic, sizes: Sequence[int]) -> Floats:
@@ -129,8 +130,8 @@ def _accelerated(tails: Floats, value: Floats, drawn: Floats, statistic: Statist
     bias = stats.norm.ppf(below)
     cubes, squares = np.zeros_like(value), np.zeros_like(value)
     for place, n in enumerate(sizes):
-        one_out = [np.ones((n, m), dtype=np.int32) for m in sizes]
-        one_out[place] -= np.eye(n, dtype=np.int32)
+        one_out = [np.ones((n, m)) for m in sizes]
+        one_out[place] -= np.eye(n)
         left = np.asarray(statistic(one_out), dtype=np.float64)
         influence = (n - 1) * (left.mean(axis=0) - left)
         cubes = cubes + (influence**3).sum(axis=0) / n**3

@@ -107,11 +107,10 @@ def labels_saved(
         return ()
 
     def both(counts: Counts) -> tuple[Floats, Floats, NDArray[np.int8], NDArray[np.int8]]:
-        share = counts.astype(np.float64)
-        (a, a_cut), (r, r_cut) = (labels_to_reach(setting.budgets, share @ x / n, tau) for x in (ours, theirs))
+        (a, a_cut), (r, r_cut) = (labels_to_reach(setting.budgets, counts @ x / n, tau) for x in (ours, theirs))
         return a, r, a_cut, r_cut
 
-    a, r, a_cut, r_cut = (x[0] for x in both(np.ones((1, n), dtype=np.int32)))
+    a, r, a_cut, r_cut = (x[0] for x in both(np.ones((1, n))))
     drawn_a, drawn_r, drawn_cut, _ = both(resampler.counts([n])[0])
     saved = resampler.percentile(minus(r, a), minus(drawn_r, drawn_a), n)
     ratio = resampler.percentile(_over(r, a), _over(drawn_r, drawn_a), n)

@@ -75,11 +75,11 @@ def levers(settings: Sequence[Setting], baseline: str, resampler: Resampler, bas
     found: list[Lever] = []
     for (dataset, regime), cell in cells.items():
         yardstick = cells.get((dataset, str(base)))
-        if yardstick is None or baseline not in yardstick.values or baseline not in cell.values:
+        if yardstick is None or baseline not in yardstick.curves or baseline not in cell.curves:
             continue
         if regime != base:
             found += _pull("regime", regime, _Cells(cell, baseline, yardstick, baseline, yardstick, baseline), resampler)
-        for strategy in cell.values:
+        for strategy in cell.curves:
             if strategy != baseline:
                 found += _pull("strategy", strategy, _Cells(cell, strategy, cell, baseline, yardstick, baseline), resampler)
     return tuple(found)
@@ -101,7 +101,7 @@ class _Cells:
         sides = ((self.with_, self.strategy), (self.without, self.other), (self.yardstick, self.baseline))
         seeds = sorted(set.intersection(*({*setting.seeds[name]} for setting, name in sides)))
         budgets = np.intersect1d(self.with_.budgets, self.without.budgets)
-        picked = [_at(setting.seeds, setting.values, name, seeds) for setting, name in sides]
+        picked = [_at(setting.seeds, setting.curves, name, seeds) for setting, name in sides]
         at = (np.isin(setting.budgets, budgets) for setting, _ in sides[:2])
         return budgets, picked[0][:, next(at)], picked[1][:, next(at)], picked[2]
 
@@ -118,13 +118,12 @@ def _pull(kind: Literal["regime", "strategy"], name: str, cells: _Cells, resampl
     scale = cells.yardstick.budgets
 
     def worth(counts: Counts) -> tuple[Floats, Floats]:
-        share = counts.astype(np.float64) / n
-        curve = share @ yard
-        reached, _ = labels_to_reach(scale, curve, share @ ours)
-        without = np.broadcast_to(budgets, reached.shape) if kind == "regime" else labels_to_reach(scale, curve, share @ theirs)[0]
+        curve = counts @ yard / n
+        reached, _ = labels_to_reach(scale, curve, counts @ ours / n)
+        without = np.broadcast_to(budgets, reached.shape) if kind == "regime" else labels_to_reach(scale, curve, counts @ theirs / n)[0]
         return minus(reached, without), minus(np.minimum(reached, scale[-1]), without)
 
-    value, bound = (x[0] for x in worth(np.ones((1, n), dtype=np.int32)))
+    value, bound = (x[0] for x in worth(np.ones((1, n))))
     spread = resampler.percentile(value, worth(resampler.counts([n])[0])[0], n)
     mean, low, high = t_band(np.round(ours - theirs, DECIMALS))
     return [

@@ -55,7 +55,7 @@ def penalty_matrix(settings: Sequence[Setting], strategies: Sequence[str], basel
     for setting in settings:
         at = np.arange(len(setting.budgets))
         if definition == "ash-2020":
-            at = ash_checkpoints(setting.budgets, setting.values[baseline].mean(axis=0)) if baseline in setting.values else at[:0]
+            at = ash_checkpoints(setting.budgets, setting.curves[baseline].mean(axis=0)) if baseline in setting.curves else at[:0]
         if not len(at):
             continue
         used += 1

@@ -25,7 +25,7 @@ class Setting:
     Attributes:
         budgets: labels, shape (T,), increasing.
         seeds: strategy -> its seeds, increasing, length n.
-        values: strategy -> metric, shape (n, T), a row per seed in that order.
+        curves: strategy -> metric, shape (n, T), a row per seed in that order.
     """
 
     protocol: str
@@ -33,11 +33,11 @@ class Setting:
     regime: str
     budgets: Floats
     seeds: Mapping[str, tuple[int, ...]]
-    values: Mapping[str, Floats]
+    curves: Mapping[str, Floats]
 
     def area(self, strategy: str) -> Floats:
         """AUBC of each of its seeds, shape (n,)."""
-        return aubc(self.budgets, self.values[strategy])
+        return aubc(self.budgets, self.curves[strategy])
 
     def paired(self, strategy: str, other: str) -> tuple[Floats, Floats]:
         """Curves of two strategies over the seeds both have, each (n, T), row by row the same seed."""
@@ -58,7 +58,7 @@ def paired_rows(left: Setting, strategy: str, right: Setting, other: str) -> tup
 def _rows(setting: Setting, strategy: str, seeds: list[int]) -> Floats:
     if not seeds:
         return np.empty((0, len(setting.budgets)))
-    return setting.values[strategy][np.searchsorted(setting.seeds[strategy], seeds)]
+    return setting.curves[strategy][np.searchsorted(setting.seeds[strategy], seeds)]
 
 
 def settings(curves: Curves) -> tuple[Setting, ...]:
@@ -66,7 +66,6 @@ def settings(curves: Curves) -> tuple[Setting, ...]:
 
     A data set without a name is named after its protocol, a regime without a name "all".
     """
-    first = curves.frame.drop_duplicates("protocol").set_index("protocol")
     made = []
     for protocol in curves.protocols:
         wide = matrix(curves, protocol)
@@ -77,6 +76,6 @@ def settings(curves: Curves) -> tuple[Setting, ...]:
             one = own.droplevel("strategy").sort_index()
             seeds[str(name)] = tuple(int(s) for s in one.index)
             values[str(name)] = one.to_numpy(dtype=np.float64)
-        dataset, regime = (str(first.loc[protocol, column]) for column in ("dataset", "regime"))
+        dataset, regime = curves.places.get(protocol, ("", ""))
         made.append(Setting(protocol, dataset or protocol, regime or "all", wide.columns.to_numpy(dtype=np.float64), seeds, values))
     return tuple(made)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -73,6 +73,7 @@ def test_probability_of_improvement_as_published() -> None:
     assert probability_of_improvement(list(x.T), list(y.T), resampler(10), paired=False).value == pytest.approx(1 / 3)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_iqm_of_every_resample_is_the_trimmed_mean_of_the_drawn_runs(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -81,10 +82,11 @@ def test_iqm_of_every_resample_is_the_trimmed_mean_of_the_drawn_runs(seed: int) 
     one = Resampler(rng, 20)
     found = iqm_of(strata)(one.counts(sizes))
     for b in range(20):
-        drawn = np.concatenate([np.repeat(x, w[b]) for x, w in zip(strata, one.counts(sizes), strict=True)])
+        drawn = np.concatenate([np.repeat(x, w[b].astype(int)) for x, w in zip(strata, one.counts(sizes), strict=True)])
         assert found[b] == pytest.approx(stats.trim_mean(drawn, 0.25))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_improvement_of_every_resample_is_mann_whitney_of_the_drawn_runs(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -93,11 +95,12 @@ def test_improvement_of_every_resample_is_mann_whitney_of_the_drawn_runs(seed: i
     one = Resampler(rng, 20)
     plain, paired = improvement_of([x], [y])(one.counts([n])), paired_improvement_of([x], [y])(one.counts([n]))
     for b, w in enumerate(one.counts([n])[0]):
-        a, c = np.repeat(x, w), np.repeat(y, w)
+        a, c = np.repeat(x, w.astype(int)), np.repeat(y, w.astype(int))
         assert plain[b] == pytest.approx(stats.mannwhitneyu(a, c).statistic / n**2)
         assert paired[b] == pytest.approx(np.mean((a > c) + 0.5 * (a == c)))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.booleans())
 def test_swapping_the_two_mirrors_the_probability(seed: int, paired: bool) -> None:
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.bootstrap import Resampler
@@ -30,6 +30,7 @@ def test_one_budget_and_flat_curves() -> None:
     assert target_grid([0.5, 0.9, 0.7], 4).tolist() == pytest.approx([0.6, 0.7, 0.8, 0.9])
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_many_curves_are_each_interpolated_alone(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -82,7 +83,7 @@ def test_the_grid_comes_from_the_baseline_and_pairing_from_shared_seeds() -> Non
 
 def test_resamples_draw_the_same_seeds_for_both() -> None:
     # the two differ by seed in level, never from each other: paired resamples save exactly 0
-    curves = simulated({"random": 0.0}).values["random"]
+    curves = simulated({"random": 0.0}).curves["random"]
     rows = labels_saved(setting({"random": curves, "same": curves}), "same", "random", resampler())
     assert {(r.saved, r.efficiency) for r in rows} == {(0, 1)}
     finite = [r for r in rows if np.isfinite(r.saved_low)]
@@ -95,7 +96,7 @@ def test_swapping_flips_savings_and_a_constant_changes_nothing() -> None:
     targets = [0.6, 0.7, 0.8]
     ours = labels_saved(made, "good", "random", resampler(), targets)
     theirs = labels_saved(made, "random", "good", resampler(), targets)
-    raised = setting({s: v + 0.05 for s, v in made.values.items()})
+    raised = setting({s: v + 0.05 for s, v in made.curves.items()})
     again = labels_saved(raised, "good", "random", resampler(), [t + 0.05 for t in targets])
     for a, b, c in zip(ours, theirs, again, strict=True):
         assert a.saved > 0

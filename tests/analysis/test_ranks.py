@@ -127,6 +127,7 @@ def test_pairwise_wilcoxon_is_holm_over_all_pairs() -> None:
 tables = arrays(np.int64, st.tuples(st.integers(2, 6), st.integers(2, 5)), elements=st.integers(0, 9))
 
 
+@settings(deadline=None)
 @given(tables, st.randoms(use_true_random=False))
 def test_order_of_data_sets_and_strategies_and_shifts_do_not_matter(table: np.ndarray, random) -> None:  # type: ignore[no-untyped-def]
     rows, columns = list(range(len(table))), list(range(table.shape[1]))

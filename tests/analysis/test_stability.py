@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from analysis.stability import agreement, kendall, seed_agreement
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10_000))
 def test_kendall_is_scipys(seed: int) -> None:
     rng = np.random.default_rng(seed)

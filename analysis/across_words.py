@@ -1,0 +1,126 @@
+"""What was found over several data sets and regimes, in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from analysis import tables
+
+if TYPE_CHECKING:  # across words itself through this module
+    from analysis.across import Across, RankTable
+    from analysis.penalty import PenaltyMatrix
+
+
+def summary(found: Across) -> str:
+    """A line per part, strategies best first; numbers in full are in `to_dict` and `frames`."""
+    places = f"{_count(found.datasets, 'data set')}, {_count(found.regimes, 'regime')}"
+    lines = [f"Over {places} (secondary: it changes no verdict; bootstrap intervals are 95 % percentile):"]
+    lines += [line for table in found.ranks for line in _ranks(table, found.baseline)]
+    for g in sorted(found.gains, key=lambda g: -g.iqm):
+        interval = f"[{tables.signed(g.iqm_low)}, {tables.signed(g.iqm_high)}]" if math.isfinite(g.iqm_low) else tables.NOTHING
+        lines.append(
+            f"- {g.strategy}: interquartile mean of the difference {tables.signed(g.iqm)} {interval};"
+            f" better than {found.baseline} at the same seed in {_share(g.paired)}, between unrelated seeds in {_share(g.plain)}."
+        )
+    lines += [_penalty(p) for p in found.penalties if p.settings]
+    lines += _stability(found)
+    lines += _labels(found)
+    lines += _levers(found)
+    lines += [
+        f"- mixed model ({g.label}), {g.strategy}: difference {tables.signed(g.fit.intercept)} (SE {g.fit.intercept_se:.4f}) halfway,"
+        f" changing by {tables.signed(g.fit.slope)} (SE {g.fit.slope_se:.4f}) over the budgets{'' if g.fit.converged else '; not converged'}."
+        for g in found.growth
+    ]
+    return "\n".join([*lines, *(f"- note: {n}" for n in found.notes)])
+
+
+def _ranks(table: RankTable, baseline: str) -> list[str]:
+    f = table.friedman
+    order = sorted(zip(f.mean_ranks, table.strategies, strict=True))
+    lines = [
+        f"- {table.regime}, mean ranks over {f.blocks} data sets: {', '.join(f'{s} {r:.2f}' for r, s in order)}. Friedman chi2 {f.chi2:.2f}"
+        f" (p {tables.p_value(f.p)}; corrected for ties {f.chi2_ties:.2f}, p {tables.p_value(f.p_ties)}), Iman-Davenport F {f.f:.2f}"
+        f" (p {tables.p_value(f.p_f)}), Nemenyi CD {table.critical_difference:.2f} at {table.alpha:g}."
+    ]
+    for row in sorted(table.against_control, key=lambda r: r.p_adjusted):
+        lines.append(
+            f"- {table.regime}, {row.strategy} against {baseline}: better on {row.wins}, equal on {row.ties}, worse on {row.losses} of"
+            f" {row.n} data sets; Wilcoxon p {tables.p_value(row.p)}, Holm {tables.p_value(row.p_adjusted)}"
+            f" (smallest reachable before correction {row.smallest_p:.3g})."
+        )
+    return lines
+
+
+def _penalty(p: PenaltyMatrix) -> str:
+    order = sorted(zip(p.column_means, p.strategies, strict=True))
+    return (
+        f"- penalty matrix ({p.definition}, {p.settings} settings), column means, smaller is better:"
+        f" {', '.join(f'{s} {m:.2f}' for m, s in order)}; a cell expects {p.null_expectation:.2f} if all are alike."
+    )
+
+
+def _stability(found: Across) -> list[str]:
+    lines = []
+    for between in ("data sets", "regimes"):
+        taus = [a.tau for a in found.agreement if a.between == between and math.isfinite(a.tau)]
+        if taus:
+            lines.append(
+                f"- rankings of two {between} agree with Kendall's tau {np.mean(taus):.2f} on average ({min(taus):.2f} to {max(taus):.2f})."
+            )
+    by_n = {n: [s.winner_changes for s in found.seeds if s.n == n] for n in sorted({s.n for s in found.seeds})}
+    if by_n:
+        shown = ", ".join(f"{np.mean(v):.0%} with n = {n}" for n, v in by_n.items() if n in (1, 3, 5, 10) or n == max(by_n))
+        lines.append(f"- two studies of n seeds each name different winners: {shown}.")
+    return lines
+
+
+def _labels(found: Across) -> list[str]:
+    lines = []
+    for strategy in dict.fromkeys(s.strategy for s in found.labels):
+        last = [s.targets[-1] for s in found.labels if s.strategy == strategy]
+        never = sum(r.censored == "right" for r in last)
+        needs = [r.labels / r.baseline_labels for r in last]
+        middle = float(np.median(needs))
+        words = (
+            f"{middle:.0%} of {found.baseline}'s labels (median)"
+            if math.isfinite(middle)
+            else "more labels than were bought in most settings"
+        )
+        lines.append(
+            f"- to reach {found.baseline}'s best accuracy {strategy} needs {words} over {len(last)} settings"
+            + (f"; in {never} it never gets there." if never else ".")
+        )
+    return lines
+
+
+def _levers(found: Across) -> list[str]:
+    lines = []
+    for kind, name, regime in dict.fromkeys((r.lever, r.name, r.regime) for r in found.levers):
+        own = [r for r in found.levers if (r.lever, r.name, r.regime) == (kind, name, regime)]
+        per = [[r for r in own if r.dataset == d] for d in dict.fromkeys(r.dataset for r in own)]
+        first, last = ([rows[i].points for rows in per] for i in (0, -1))
+        worth = [rows[0].labels_worth for rows in per]
+        known = [w for w in worth if not math.isnan(w)]
+        labels = f", worth {_labels_word(float(np.median(known)))} labels at the first" if known else ""
+        what = f"regime {name}" if kind == "regime" else f"{name} within {regime}"
+        lines.append(
+            f"- lever {what}: {tables.signed(float(np.mean(first)))} at the first budget, {tables.signed(float(np.mean(last)))} at the last{labels}."
+        )
+    return lines
+
+
+def _labels_word(labels: float) -> str:
+    return f"{labels:+.0f}" if math.isfinite(labels) else "more than the base regime's last budget in"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}"
+
+
+def _count(names: Iterable[str], noun: str) -> str:
+    n = len(list(names))
+    return f"{n} {noun}{'s' * (n != 1)}"
