@@ -89,11 +89,35 @@ class Optimizer(Part):
         return self
 
 
+class Swa(Part):
+    """Stochastic weight averaging (Izmailov 2018, arXiv 1803.05407): the mean of late weights is evaluated."""
+
+    start: Annotated[float, Field(ge=0, lt=1)] = Field(description="share of the steps after which weights are averaged")
+    lr: Annotated[float, Field(gt=0)] = Field(description="constant learning rate from then on")
+    every: Count = Field(description="steps between averaged weights; the last step counts in any case")
+
+
+class Semi(Part):
+    """What the semi-supervised methods do with the pool's images; those already labelled are among them."""
+
+    unlabelled_batch: Count = Field(description="pool images a step; a smaller pool is one batch")
+    weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight of the loss on them")
+    ramp_steps: Size = Field(0, description="steps over which that weight grows from 0: linearly, mean-teacher by exp(-5 (1 - t)^2)")
+    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="least probability of a predicted class that is learned from")
+    temperature: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="divides the logits of the target (uda only)")
+    tsa: Literal["none", "linear", "exp", "log"] = Field("none", description="training signal annealing (uda only)")
+    strong: Augmentation | None = Field(
+        None, description="second view (uda, fixmatch and flexmatch, which need it); the first is augmentation"
+    )
+
+
 class Regime(Part):
     """The training recipe; the same for every strategy of a comparison."""
 
     name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
-    method: Literal["supervised"] = Field("supervised", description="learning method")
+    method: Literal["supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch"] = Field(
+        "supervised", description="learning method; all but the first also learn from the pool's images, never from their labels"
+    )
     steps: Count | None = Field(None, description="optimisation steps a round, whatever the labelled set's size; or give epochs")
     epochs: Count | None = Field(None, description="passes over the labelled set a round; or give steps")
     batch_size: Count = Field(description="labelled images a step; a smaller labelled set is one batch")
@@ -105,6 +129,11 @@ class Regime(Part):
     )
     validate_every: Count | None = Field(None, description="steps between validation passes (best-validation only)")
     precision: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of forward and backward (bfloat16: autocast)")
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="evaluate a moving average of the weights that keeps this share a step (less at the start); null: the weights"
+    )
+    swa: Swa | None = Field(None, description="evaluate the mean of late weights; null: the weights")
+    semi: Semi | None = Field(None, description="the semi-supervised part; null for supervised")
 
     @model_validator(mode="after")
     def _one_length_and_a_way_to_select(self) -> Regime:
@@ -112,7 +141,28 @@ class Regime(Part):
             raise ValueError(f"expected exactly one of steps and epochs, found steps={self.steps}, epochs={self.epochs}")
         if (self.selection == "best-validation") != (self.validate_every is not None):
             raise ValueError("selection = 'best-validation' and validate_every go together; give both or neither")
+        if self.swa and (self.ema_decay or self.selection != "last"):
+            raise ValueError("swa evaluates the mean of late weights, so it excludes ema_decay and selection = 'best-validation'")
         return self
+
+    @model_validator(mode="after")
+    def _semi_fits_the_method(self) -> Regime:
+        if (self.method == "supervised") != (self.semi is None):
+            raise ValueError(f"method {self.method!r} and the table semi do not go together: supervised has none, all others need one")
+        if self.semi is None:
+            return self
+        two_views = self.method in ("uda", "fixmatch", "flexmatch")
+        if two_views != (self.semi.strong is not None):
+            raise ValueError(f"{self.method}: semi.strong is {'needed' if two_views else 'not used; remove it'}")
+        if self.method != "uda" and (self.semi.temperature != 1 or self.semi.tsa != "none"):
+            raise ValueError(f"semi.temperature and semi.tsa belong to uda, found them with {self.method}; remove them")
+        if self.method == "mean-teacher" and (self.ema_decay is None or self.semi.threshold):
+            raise ValueError("mean-teacher needs ema_decay, its teacher, and has no semi.threshold")
+        return self
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """What fingerprints cover: fields that came later only where they are used, so that older recipes keep theirs."""
+        return self.model_dump(mode="json", exclude={name for name in ("ema_decay", "swa", "semi") if getattr(self, name) is None})
 
 
 class Model(Part):
@@ -178,7 +228,8 @@ class Protocol(Part):
     @property
     def fingerprint(self) -> str:
         """SHA-256 that is equal for equal comparisons, whatever they are called."""
-        return fingerprint(PROTOCOL_TAG, self.model_dump(mode="json", exclude={"name", "title", "source", "provenance"}))
+        body = self.model_dump(mode="json", exclude={"name", "title", "source", "provenance", "regime"})
+        return fingerprint(PROTOCOL_TAG, body | {"regime": self.regime.fingerprinted()})
 
 
 class StrategySpec(Part):

@@ -17,7 +17,7 @@ from protocol.spec import Protocol
 from protocol.splits import Indices
 from runners.regimes import Fit, FitInputs, Learner, Predictions, Resident, fit
 from runners.regimes.resident import as_float
-from runners.regimes.supervised import own_randomness
+from runners.regimes.training import own_randomness
 from runners.strategies import ClassifierHead, Context, Estimation, GradientFactors, Need, Strategy, StrategyError, View
 from runners.strategies.view import Feature
 

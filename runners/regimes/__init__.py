@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from protocol.spec import Protocol
-from runners.regimes import supervised
+from runners.regimes import semi
 from runners.regimes.base import Diverged, Fit, FitInputs
 from runners.regimes.learner import Learner, Predictions
 from runners.regimes.resident import Resident
+from runners.regimes.supervised import Supervised
+from runners.regimes.training import Objective, Round, train
 
 __all__ = ["METHODS", "Diverged", "Fit", "FitInputs", "Learner", "Predictions", "Resident", "fit"]
 
-METHODS: Final[dict[str, Callable[[Protocol, FitInputs, int, int, Resident], Fit]]] = {"supervised": supervised.train}
+METHODS: Final = ("supervised", *semi.METHODS)
 """Learning methods by the name that `regime.method` gives."""
 
 
@@ -36,4 +37,8 @@ def fit(protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resi
         InputError: the model or the augmentation does not suit the images.
         Diverged: the weights are not finite.
     """
-    return METHODS[protocol.regime.method](protocol, inputs, replicate, round_, resident)
+    return train(_objective, protocol, inputs, (replicate, round_), resident)
+
+
+def _objective(now: Round) -> Objective:
+    return Supervised(now) if now.regime.semi is None else semi.METHODS[now.regime.method](now, now.regime.semi)

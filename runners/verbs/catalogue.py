@@ -156,6 +156,7 @@ def regimes(json: bool) -> None:
         rows.append(
             (
                 name,
+                r.method,
                 length,
                 r.batch_size,
                 f"{r.optimizer.name} lr {r.optimizer.lr:g} {r.optimizer.schedule}",
@@ -166,7 +167,7 @@ def regimes(json: bool) -> None:
         )
     console.print(
         table(
-            "Training regimes", ["data / regime (preset)", "a round", "batch", "optimizer", "augmentation", "selection", "precision"], rows
+            "Training regimes", ["data / regime (preset)", "method", "a round", "batch", "optimizer", "augmentation", "selection", "precision"], rows
         )
     )
 

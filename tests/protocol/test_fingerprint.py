@@ -21,7 +21,7 @@ def full_table() -> dict[str, Any]:
     """A protocol with a value at every leaf."""
     regime = {
         "name": "augmented",
-        "method": "supervised",
+        "method": "uda",
         "steps": 5,
         "epochs": None,
         "batch_size": 8,
@@ -31,7 +31,11 @@ def full_table() -> dict[str, Any]:
         "selection": "best-validation",
         "validate_every": 2,
         "precision": "float32",
+        "ema_decay": 0.9,
+        "swa": None,
+        "semi": {"unlabelled_batch": 9, "weight": 2.0, "ramp_steps": 4, "threshold": 0.8, "temperature": 0.5, "tsa": "exp"},
     }
+    regime["semi"]["strong"] = {"flip": False, "shift": 1, "rand_augment": {"ops": 1, "magnitude": 3.0}, "cutout": 5}
     regime["optimizer"]["warmup_steps"] = 1
     return {
         "name": "full",
@@ -51,7 +55,9 @@ def full_table() -> dict[str, Any]:
 
 ALTERNATIVES: dict[str, Any] = {
     "task": None,  # one value only
-    "regime.method": None,
+    "regime.method": ("supervised", {"semi": None}),
+    "regime.semi.tsa": "log",
+    "regime.swa": ({"start": 0.5, "lr": 0.1, "every": 3}, {"ema_decay": None, "selection": "last", "validate_every": None}),
     "splits.initial": "balanced",
     "regime.optimizer.schedule": "constant",
     "regime.selection": ("last", {"validate_every": None}),

@@ -13,9 +13,9 @@ from protocol.reading import parse
 from protocol.spec import Data, Protocol
 from runners.datasets import Images, load
 from runners.models import build, weights_digest
-from runners.regimes import Diverged, Fit, FitInputs, Learner, Resident, fit, supervised
+from runners.regimes import Diverged, Fit, FitInputs, Learner, Resident, fit, training
 from runners.regimes.augmentation import training_batch
-from runners.regimes.supervised import Best
+from runners.regimes.training import Best
 
 
 def protocol(**regime: Any) -> Protocol:
@@ -115,7 +115,7 @@ def test_predicting_never_augments_drops_out_or_moves_statistics(digits, residen
         calls.append(len(args[1]))
         return training_batch(*args)
 
-    monkeypatch.setattr(supervised, "training_batch", counted)
+    monkeypatch.setattr(training, "training_batch", counted)
     fitted = fit(protocol(augmentation={"shift": 2, "cutout": 4}), inputs(digits), 0, 0, resident)
     assert calls == [16] * 12
     before = weights(fitted)
@@ -184,7 +184,7 @@ def test_selection_on_validation_beats_or_equals_every_look(digits, resident, mo
 
     def watched(self: Best, step: int) -> None:
         consider(self, step)
-        seen.append((step, supervised.validate(self.learner, self.inputs)["accuracy"]))
+        seen.append((step, training.validate(self.learner, self.inputs)["accuracy"]))
 
     monkeypatch.setattr(Best, "consider", watched)
     rates = {"name": "sgd", "lr": 1.5}  # so large that accuracy goes up and down

@@ -1,0 +1,204 @@
+"""A round of training, whatever the learning method: steps, averages of weights, selection, what the record gets."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocol.canonical import fingerprint
+from protocol.errors import Fault
+from protocol.metrics import classification_metrics
+from protocol.seeds import Stream, derive
+from protocol.spec import Augmentation, Protocol, Regime
+from runners.models import Net, build, weights_digest
+from runners.regimes.augmentation import refuse_impossible, training_batch
+from runners.regimes.averaging import Ema, LateMean
+from runners.regimes.base import Diverged, Fit, FitInputs
+from runners.regimes.learner import Learner, arithmetic, laid_out, memory_format, plain_kernels
+from runners.regimes.resident import Resident, Scaling
+from runners.regimes.schedule import batches, learning_rate, optimizer, steps_of
+
+RECIPE_TAG = "beatrandom/recipe/1"
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What a learning method works with in one round.
+
+    Attributes:
+        net: the network that is trained.
+        shown: the network that is evaluated: `net`, or the moving average of its weights.
+        rows: (l,) labelled images, on the device; targets: (l,) their classes.
+        steps: optimisation steps of the round.
+    """
+
+    protocol: Protocol
+    inputs: FitInputs
+    replicate: int
+    number: int
+    resident: Resident
+    scaling: Scaling
+    net: Net
+    shown: Net
+    rows: Tensor
+    targets: Tensor
+    steps: int
+
+    @property
+    def regime(self) -> Regime:
+        return self.protocol.regime
+
+    def draws(self, stream: Stream, *keys: str) -> torch.Generator:
+        """A CPU generator at the start of one of this round's streams."""
+        return torch.Generator().manual_seed(derive(self.protocol.root_seed, stream, self.replicate, self.number, *keys))
+
+    def batch(self, rows: Tensor, spec: Augmentation, draws: torch.Generator) -> Tensor:
+        """Augmented images (b, channels, height, width), ready for the network; made in float32 whatever the network computes in."""
+        with torch.autocast(self.resident.device.type, enabled=False):
+            return laid_out(training_batch(self.resident.pixels, rows, spec, self.scaling, draws), self.regime.precision)
+
+
+class Objective(ABC):
+    """A learning method in one round: the loss of every step, and numbers for the record."""
+
+    @abstractmethod
+    def loss(self, step: int, chosen: Tensor) -> Tensor:
+        """Loss of step 0 … steps-1.
+
+        Args:
+            chosen: (b,) positions among the labelled images, on the device.
+        """
+
+    def extra(self) -> dict[str, float]:
+        """What the record should say of the method's own workings."""
+        return {}
+
+
+def train(
+    objective: Callable[[Round], Objective], protocol: Protocol, inputs: FitInputs, number: tuple[int, int], resident: Resident
+) -> Fit:
+    """A round of training by one method; see `runners.regimes.fit`.
+
+    Args:
+        number: (the run's seed, the round).
+    """
+    regime, (replicate, round_) = protocol.regime, number
+    for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
+        refuse_impossible(spec, inputs.images.height, inputs.images.width)
+    net = build(protocol.model, inputs.images, derive(protocol.root_seed, "model", replicate))
+    initial = weights_digest(net)
+    net = net.to(resident.device).to(memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision))
+    average = Ema(net, regime.ema_decay) if regime.ema_decay is not None else None
+    rows, targets = (torch.from_numpy(a.astype(np.int64)).to(resident.device) for a in (inputs.labelled, inputs.labels))
+    steps = steps_of(regime, len(rows))
+    shown, scaling = average.net if average else net, resident.scaling(inputs.pool)
+    now = Round(protocol, inputs, replicate, round_, resident, scaling, net, shown, rows, targets, steps)
+    learner = Learner(shown, resident, scaling, regime.precision)
+    best, method = Best(learner, inputs, protocol.metric), objective(now)
+    dropout = derive(protocol.root_seed, "batches", replicate, round_, "dropout")
+    with own_randomness(dropout, resident.device), plain_kernels(resident.device):
+        loss = torch.zeros(())
+        for step, current in enumerate(_steps(now, method, average), start=1):
+            loss = current
+            if regime.validate_every and (step % regime.validate_every == 0 or step == steps):
+                best.consider(step)
+    best.restore()
+    _refuse_divergence(protocol, shown, round_)
+    recipe = fingerprint(RECIPE_TAG, {"regime": regime.fingerprinted(), "model": protocol.model.model_dump(mode="json")})
+    extra = {"final_loss": float(loss), "selected_step": float(best.step or steps)} | method.extra()
+    return Fit(learner, steps, initial, recipe, validate(learner, inputs), extra)
+
+
+def _steps(now: Round, method: Objective, average: Ema | None) -> Iterator[Tensor]:
+    """Make the steps; yield each one's loss, on the device."""
+    regime, device, net = now.regime, now.resident.device, now.net
+    update = optimizer(regime.optimizer, net.parameters(), device)
+    late = LateMean(net) if regime.swa else None
+    for step, chosen in enumerate(batches(len(now.rows), regime.batch_size, now.steps, now.draws("batches"))):
+        net.train()
+        rate, averaging = _pace(regime, step, now.steps)
+        for group in update.param_groups:
+            group["lr"] = rate
+        with arithmetic(regime.precision, device):
+            loss = method.loss(step, chosen.to(device))
+        update.zero_grad()
+        torch.autograd.backward(loss)
+        update.step()
+        if average:
+            average.update(net)
+        if late and averaging:
+            late.update(net)
+        if late and step + 1 == now.steps:
+            with arithmetic(regime.precision, device):
+                late.take_over(net, _fresh_views(now))
+        yield loss.detach()
+
+
+def _pace(regime: Regime, step: int, steps: int) -> tuple[float, bool]:
+    """Learning rate of a step, and whether the weights after it enter the mean of late weights."""
+    start = math.ceil(regime.swa.start * steps) if regime.swa else steps
+    if regime.swa is None or step < start:
+        return learning_rate(regime.optimizer, step, start), False
+    return regime.swa.lr, (step + 1 - start) % regime.swa.every == 0 or step + 1 == steps
+
+
+def _fresh_views(now: Round) -> Iterator[Tensor]:
+    """The labelled images once more, newly augmented."""
+    draws = now.draws("augmentation", "swa")
+    for part in torch.split(now.rows, now.regime.batch_size):
+        yield now.batch(part, now.regime.augmentation, draws)
+
+
+@dataclass
+class Best:
+    """The weights that did best on the validation labels; of equals the latest, which has trained longest."""
+
+    learner: Learner
+    inputs: FitInputs
+    metric: str
+    step: int = 0
+    _value: float = -1.0
+    _state: dict[str, Tensor] = field(default_factory=dict)
+
+    def consider(self, step: int) -> None:
+        """Keep a copy of the weights and buffers if they are the best so far."""
+        value = validate(self.learner, self.inputs)[self.metric]
+        if value >= self._value:
+            self.step, self._value = step, value
+            self._state = {name: tensor.detach().clone() for name, tensor in self.learner.net.state_dict().items()}
+
+    def restore(self) -> None:
+        """Put the best weights back; without any considered, the last stay."""
+        if self._state:
+            self.learner.net.load_state_dict(self._state)
+
+
+def validate(learner: Learner, inputs: FitInputs) -> dict[str, float]:
+    """Metrics on the validation labels; empty without any."""
+    if not len(inputs.validation):
+        return {}
+    return classification_metrics(learner.labels(inputs.validation), inputs.validation_labels)
+
+
+@contextmanager
+def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Give dropout, which only knows the global generators, a seed of its own, and leave those generators as they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def _refuse_divergence(protocol: Protocol, net: Net, round_: int) -> None:
+    if not all(bool(tensor.isfinite().all()) for tensor in net.state_dict().values()):
+        where = f"protocol {protocol.name}, round {round_}: training"
+        raise Diverged(Fault(where, "finite weights", "NaN or infinity", "lower regime.optimizer.lr or add warm-up steps"))
