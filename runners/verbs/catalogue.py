@@ -167,7 +167,9 @@ def regimes(json: bool) -> None:
         )
     console.print(
         table(
-            "Training regimes", ["data / regime (preset)", "method", "a round", "batch", "optimizer", "augmentation", "selection", "precision"], rows
+            "Training regimes",
+            ["data / regime (preset)", "method", "a round", "batch", "optimizer", "augmentation", "selection", "precision"],
+            rows,
         )
     )
 
