@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from runners.strategies.alfa_mix import AlfaMix
+from runners.strategies.badge import Badge
 from runners.strategies.base import Context, Estimation, Strategy, checked, top
 from runners.strategies.baseline import BalancedRandom, Random
 from runners.strategies.batchbald import BatchBald
@@ -40,6 +41,7 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "ensemble-entropy": EnsembleEntropy,
     "ensemble-variation-ratio": EnsembleVariationRatio,
     "core-set": CoreSet,
+    "badge": Badge,
     "cluster-margin": ClusterMargin,
     "cdal": ContextualDiversity,
     "alfa-mix": AlfaMix,
