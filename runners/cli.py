@@ -133,11 +133,26 @@ def status(folder: Folder, json: AsJson = False) -> None:
 
 
 @app.command()
-def check(folder: Folder, json: AsJson = False) -> None:
-    """Was the protocol obeyed? Rule by rule: obeyed, broken, or cannot be verified."""
+def check(
+    path: Annotated[Path | None, typer.Argument(help="Study folder.", show_default=False)] = None,
+    json: AsJson = False,
+    format: Annotated[str, typer.Option("--format", help="table, json, sarif, junit or github.")] = "table",
+    badge: Annotated[bool, typer.Option("--badge", help="One line for an appendix.")] = False,
+    checklist: Annotated[
+        str | None, typer.Option("--checklist", help="markdown or latex: a filled evaluation checklist.", show_default=False)
+    ] = None,
+    explain: Annotated[str | None, typer.Option("--explain", help="The page of one rule, e.g. BUD-01.", show_default=False)] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="JSON Schema of --format json.")] = False,
+) -> None:
+    """Was the protocol obeyed? Rule by rule: obeyed, broken, or cannot be verified. Exit code 0, 1, 3."""
     from runners.verbs import check as verb
 
-    verb.check(folder, json)
+    if explain is not None:
+        verb.explain(explain)
+    elif schema:
+        verb.schema()
+    else:
+        verb.check(path, "json" if json and format == "table" else format, badge, checklist)
 
 
 @app.command()

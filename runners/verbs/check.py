@@ -1,28 +1,62 @@
-"""`check`: compliance of a study, rule by rule."""
+"""`check`: compliance of a study, rule by rule, in the form that was asked for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import typer
 
-from protocol.rules import Compliance, check_study
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.formats import CHECKLISTS, FORMATS
+from protocol.formats.checklist import badge
+from protocol.formats.schema import json_schema
+from protocol.rules import Compliance, check_study, rule
 from runners.verbs.console import console, table
 
 SHOWN = 5
 COLOURS = {"obeyed": "green", "broken": "bold red", "unverifiable": "yellow"}
 
 
-def check(path: Path, json: bool) -> None:
+def explain(name: str) -> None:
+    """Print one rule's page."""
+    console.print(rule(name).page(), markup=False, soft_wrap=True)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the result."""
+    print(json_schema())
+
+
+def check(path: Path | None, form: str, line: bool, checklist: str | None) -> None:
     """See `beatrandom check --help`."""
+    asked = _asked(form, line, checklist)
+    if path is None:
+        raise InputError(Fault("check", "what to check: a study folder", "nothing", "give a path, or --explain RULE, or --schema"))
     with console.status("checking") as shown:
         result = check_study(path, lambda done, planned: shown.update(f"checking {done} of {planned} runs"))
-    if json:
-        print(result.to_json())
-    else:
+    if asked is None:
         _show(path, result)
+    else:
+        print(asked(result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
+
+
+def _asked(form: str, line: bool, checklist: str | None) -> Callable[[Compliance], str] | None:
+    """How the result is told; None for people. Raises InputError for forms that are unknown or too many."""
+    faults = []
+    if form not in ("table", *FORMATS):
+        faults.append(unknown_name("--format", form, ["table", *FORMATS]))
+    if checklist is not None and checklist not in CHECKLISTS:
+        faults.append(unknown_name("--checklist", checklist, list(CHECKLISTS)))
+    if (form != "table") + line + (checklist is not None) > 1:
+        faults.append(Fault("check", "one of --format (or --json), --badge and --checklist", "several", "ask one after the other"))
+    if faults:
+        raise InputError(faults)
+    if checklist is not None:
+        return CHECKLISTS[checklist]
+    return badge if line else FORMATS.get(form)
 
 
 def _show(path: Path, result: Compliance) -> None:
@@ -35,5 +69,5 @@ def _show(path: Path, result: Compliance) -> None:
             )
             console.print(lines, markup=False, soft_wrap=True)
         if len(r.findings) > SHOWN:
-            console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (all of them: --json)")
+            console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (all of them: --format json)")
     console.print(result.summary(), markup=False)

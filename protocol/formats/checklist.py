@@ -1,0 +1,126 @@
+"""For a paper's appendix: one line, and a checklist of active-learning evaluation, filled in from plan and evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Final
+
+from protocol.rules.compliance import Compliance
+from protocol.spec import BASELINE, Protocol
+
+_MARKS: Final = {"obeyed": "yes", "broken": "NO", "unverifiable": "not verifiable"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question: what the plan says, and the rules that say whether it was kept."""
+
+    question: str
+    says: str
+    rules: tuple[str, ...]
+
+
+def badge(result: Compliance) -> str:
+    """One line: verdict, how much it rests on, plan, version."""
+    obeyed = sum(r.answer == "obeyed" for r in result.results)
+    answer = {"obeyed": "compliant", "broken": "violations found", "unverifiable": "not decidable"}[result.answer]
+    amended = f", plan amended {result.amended} times" if result.amended else ""
+    attempts = f", {result.failures} failed attempts" if result.failures else ""
+    return (
+        f"beatrandom {version('beatrandom')}: {answer}; {obeyed} of {len(result.results)} rules obeyed, "
+        f"{result.sealed} of {result.planned} planned runs finished{attempts}{amended}; study {result.fingerprint[:16]}"
+    )
+
+
+def _items(result: Compliance) -> list[Item]:
+    plan, protocols = result.plan.plan, result.plan.protocols
+
+    def each(say: object) -> str:
+        told = [f"{p.name}: {say(p)}" for p in protocols] if callable(say) else []
+        values = {t.split(": ", 1)[1] for t in told}
+        return values.pop() if len(values) == 1 else "; ".join(told)
+
+    others = ", ".join(s.id for s in result.plan.strategies if s.id != BASELINE)
+    tuned = ", ".join(f"{s.id}: {'not declared' if s.tuning is None else s.tuning}" for s in result.plan.strategies if s.id != BASELINE)
+    return [
+        Item("Which data, divided how?", each(_data), ("SPL-01", "SPL-02", "SPL-03", "SPL-04", "SPL-05", "SPL-06")),
+        Item("Are copies and near-duplicates across the split excluded?", "compared by pixels", ("SPL-07", "SPL-08")),
+        Item("Is the validation set paid for?", each(_validation), ("BUD-05",)),
+        Item("Which budgets, the same for all?", each(lambda p: ", ".join(map(str, p.budgets))), ("BUD-01", "BUD-02", "BUD-03", "BUD-04")),
+        Item(
+            "Is the starting set shared, and drawn by chance?",
+            each(lambda p: f"{p.splits.initial}, {p.training_labels[0]} labels"),
+            ("SED-02", "SED-03"),
+        ),
+        Item("Is random sampling among the strategies?", f"{BASELINE}; compared with it: {others}", ("CMP-04",)),
+        Item("Is the training recipe the same, and is it augmented?", each(_recipe), ("TRN-01", "TRN-04")),
+        Item("Are the weights reset every round?", "digest of the initial weights", ("TRN-02", "TRN-03")),
+        Item("Were all strategies tuned alike?", f"settings tried: {tuned}", ("TRN-05",)),
+        Item("How many seeds, and do they suffice?", f"{len(result.plan.seeds)} seeds", ("STA-01", "SED-01", "SED-04")),
+        Item(
+            "Are all planned runs reported?",
+            f"{result.sealed} of {result.planned} finished, {result.failures} failed attempts",
+            ("CMP-01", "CMP-02", "CMP-03"),
+        ),
+        Item(
+            "Was the test set left out of training and selection?", each(lambda p: f"weights: {p.regime.selection}"), ("EVL-04", "EVL-05")
+        ),
+        Item("Can the metrics be recomputed?", each(lambda p: p.metric), ("EVL-01", "EVL-02", "EVL-03")),
+        Item(
+            "Was the analysis fixed beforehand?",
+            f"{plan.endpoint}, {plan.test}, alpha {plan.alpha:g}, delta {plan.delta:g}, {plan.correction}",
+            ("PRO-03", "PRO-04"),
+        ),
+        Item("One code, version and device?", "recorded for every run", ("ENV-01", "ENV-02", "ENV-03")),
+    ]
+
+
+def _data(p: Protocol) -> str:
+    test = "official test set" if p.splits.test_size is None else f"{p.splits.test_size} test images per seed"
+    return f"{p.data.name}, {test}"
+
+
+def _validation(p: Protocol) -> str:
+    paid = "charged to the budget" if p.splits.validation_counted else "not charged"
+    return f"{p.splits.validation_size} labels, {paid}" if p.splits.validation_size else "none used"
+
+
+def _recipe(p: Protocol) -> str:
+    augmented = [name for name, value in p.regime.augmentation.model_dump().items() if value]
+    return f"{p.model.name}, {p.regime.method}, augmentation: {', '.join(augmented) or 'none'}"
+
+
+def _kept(result: Compliance, item: Item) -> str:
+    answers = {r.rule.id: r.answer for r in result.results}
+    worst = next(a for a in ("broken", "unverifiable", "obeyed") if a in {answers[i] for i in item.rules})
+    bad = [i for i in item.rules if answers[i] == worst]
+    return _MARKS[worst] + ("" if worst == "obeyed" else f" ({', '.join(bad)})")
+
+
+def to_markdown(result: Compliance) -> str:
+    """The checklist as a Markdown table; 'kept' is the rules' answer, not the authors'."""
+    rows = [f"| {_bar(i.question)} | {_bar(i.says)} | {_kept(result, i)} |" for i in _items(result)]
+    head = ["| Question | As planned | Kept? |", "| --- | --- | --- |"]
+    return "\n".join([f"**Evaluation checklist: {_bar(result.study)}**", "", *head, *rows, "", badge(result)])
+
+
+def to_latex(result: Compliance) -> str:
+    """The same as a LaTeX table (booktabs)."""
+    rows = [f"{_tex(i.question)} & {_tex(i.says)} & {_tex(_kept(result, i))} \\\\" for i in _items(result)]
+    head = [
+        r"\begin{tabular}{p{.33\linewidth}p{.42\linewidth}p{.17\linewidth}}",
+        r"\toprule",
+        r"Question & As planned & Kept? \\",
+        r"\midrule",
+    ]
+    return "\n".join([*head, *rows, r"\bottomrule", r"\end{tabular}", f"% {badge(result)}"])
+
+
+def _bar(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _tex(text: str) -> str:
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
+    return "".join(special.get(c, c) for c in text)

@@ -1,0 +1,79 @@
+"""The shape of `check --format json`, published as JSON Schema by `check --schema`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from protocol.rules.base import Answer, Severity
+from protocol.rules.compliance import SCHEMA, Source
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class FindingModel(_Model):
+    """One violation, or one place where nothing could be seen."""
+
+    rule: str
+    severity: Severity
+    answer: Literal["broken", "unverifiable"]
+    run: str = Field(description="protocol/strategy/seed-n, or empty for a finding about the whole")
+    where: str = Field(description="file, and :line where there is one, relative to what was checked")
+    expected: str
+    found: str
+    fix: str
+
+
+class EvaluatedModel(_Model):
+    """On how many of the planned runs a rule's answer rests."""
+
+    evaluated: int = Field(ge=0)
+    planned: int = Field(ge=0)
+
+
+class RuleModel(_Model):
+    """One rule and its answer."""
+
+    id: str = Field(pattern=r"^[A-Z]{3}-\d{2}$")
+    title: str
+    severity: Severity
+    answer: Answer
+    runs: EvaluatedModel
+    findings: list[FindingModel]
+
+
+class RunsModel(_Model):
+    """The denominator and what there is of it."""
+
+    planned: int = Field(ge=0)
+    present: int = Field(ge=0)
+    sealed: int = Field(ge=0)
+    unplanned: int = Field(ge=0)
+    failures: int = Field(ge=0, description="failed attempts in all records")
+    interruptions: int = Field(ge=0, description="resumptions in all records")
+
+
+class ComplianceModel(_Model):
+    """Result of `beatrandom check --format json`."""
+
+    schema_: Literal["beatrandom/compliance/1"] = Field(alias="schema")
+    source: Source
+    amendments: int = Field(ge=0, description="how often the plan was changed after it was written")
+    study: str
+    fingerprint: str
+    answer: Answer
+    exit_code: Literal[0, 1, 3]
+    runs: RunsModel
+    rules: list[RuleModel]
+
+
+def json_schema() -> str:
+    """JSON Schema (draft 2020-12) of the result."""
+    schema: dict[str, Any] = ComplianceModel.model_json_schema(by_alias=True)
+    return json.dumps(
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:{SCHEMA.replace('/', ':')}"} | schema, indent=2
+    )

@@ -1,0 +1,66 @@
+"""`beatrandom check` as typed, in this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from study_builder import build_study, rewrite
+from typer.testing import CliRunner
+
+from protocol.errors import InputError
+from runners.cli import app
+
+Check = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("check") / "study"
+    folder = build_study(path)
+    rewrite(folder.run("small", "first", 0).events, lambda e: e[5].update(budget=23))
+    return path
+
+
+@pytest.fixture
+def check() -> Check:
+    def typed(*words: object) -> tuple[int, str]:
+        done = CliRunner().invoke(app, ["check", *map(str, words)])
+        if isinstance(done.exception, InputError):
+            raise done.exception
+        return done.exit_code, done.stdout
+
+    return typed
+
+
+def test_every_form_carries_the_same_exit_code(study: Path, check: Check) -> None:
+    assert json.loads(check(study, "--json")[1]) == json.loads(check(study, "--format", "json")[1])
+    assert ET.fromstring(check(study, "--format", "junit")[1].partition("\n")[2]).get("failures") == "1"
+    assert json.loads(check(study, "--format", "sarif")[1])["version"] == "2.1.0"
+    assert check(study, "--format", "github")[1].startswith("::error file=")
+    assert check(study, "--badge")[1].count("\n") == 1
+    assert "NO (BUD-02)" in check(study, "--checklist", "markdown")[1]
+    assert {check(study, *words)[0] for words in ((), ("--json",), ("--badge",), ("--checklist", "latex"))} == {1}
+
+
+def test_pages_and_schema_need_no_study(check: Check) -> None:
+    assert check("--explain", "bud-01")[1].startswith("BUD-01 (error, since")
+    assert json.loads(check("--schema")[1])["title"] == "ComplianceModel"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "what to check"),
+        (("--explain", "BUD-99"), "BUD-01"),
+        (("x", "--format", "sarfi"), "did you mean 'sarif'"),
+        (("x", "--checklist", "html"), "markdown"),
+        (("x", "--badge", "--json"), "one of"),
+    ],
+)
+def test_what_makes_no_sense_is_said(check: Check, words: tuple[str, ...], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        check(*words)
