@@ -40,7 +40,7 @@ def _case(suite: ET.Element, result: Result) -> None:
     message = f"{result.answer}: {result.evaluated} of {result.planned} runs evaluated, {len(result.findings)} findings"
     if tag:
         kind: dict[str, str] = {} if tag == "skipped" else {"type": result.answer}
-        ET.SubElement(case, tag, message=message, **kind).text = text
+        ET.SubElement(case, tag, {"message": message} | kind).text = text
     elif text:
         ET.SubElement(case, "system-out").text = text
 
