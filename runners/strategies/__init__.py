@@ -23,6 +23,8 @@ from runners.strategies.coreset import CoreSet
 from runners.strategies.facility import FacilityLocation, MaxHerding
 from runners.strategies.graph import CoreGCN, UncertainGCN
 from runners.strategies.learning_loss import LearningLoss
+from runners.strategies.probcover import ProbCover
+from runners.strategies.typiclust import TypiClust
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
 from runners.strategies.vaal import VAAL
 from runners.strategies.view import NEEDS, ClassifierHead, GradientFactors, Need, StrategyError, View
@@ -42,6 +44,8 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "ensemble-variation-ratio": EnsembleVariationRatio,
     "core-set": CoreSet,
     "badge": Badge,
+    "typiclust": TypiClust,
+    "probcover": ProbCover,
     "cluster-margin": ClusterMargin,
     "cdal": ContextualDiversity,
     "alfa-mix": AlfaMix,

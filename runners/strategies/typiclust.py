@@ -1,0 +1,83 @@
+"""TypiClust (Hacohen, Dekel & Weinshall 2022, arXiv 2202.02794): one typical image of each cluster that has no label yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import ClassVar, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protocol.splits import Indices
+from runners.strategies.base import Strategy
+from runners.strategies.clusters import k_means
+from runners.strategies.view import Need, View
+
+_MOST: Final = 500
+"""Clusters at most."""
+_TOO_SMALL: Final = 5
+"""Clusters of this size and below wait until the others are used up."""
+_NEIGHBOURS: Final = 20
+_ROWS: Final = 1024
+
+
+class TypiClust(Strategy):
+    """Clusters the pool into as many clusters as labels after the query (at most 500); buys from the largest with fewest labels.
+
+    Bought is the member with the smallest mean Euclidean distance to its 20 nearest fellows (half of them in small clusters).
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
+    paper = "Hacohen et al. 2022, arXiv 2202.02794"
+    cost = "O((l + u) c d) a pass of k-means with c = min(l + n, 500) clusters, and O(m² d) for each cluster of m used"
+    cold_start = True
+
+    def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
+        """The most typical images, cluster after cluster."""
+        points = torch.cat([view.embeddings, view.labelled_embeddings])
+        clusters = k_means(points, min(len(view.labelled) + n, _MOST, len(points)), rng)
+        return view.unlabelled[typical(view.embeddings, clusters[: len(view.unlabelled)], clusters[len(view.unlabelled) :], n)]
+
+
+def typical(points: Tensor, clusters: NDArray[np.int64], labelled: NDArray[np.int64], n: int) -> Indices:
+    """Positions of n points; fewest labels first, then largest first, of equals the lowest number; round after round.
+
+    Args:
+        points: (u, d) unlabelled.
+        clusters: (u,) their clusters; labelled: (l,) clusters of the labelled.
+    """
+    count = max(clusters.max(initial=0), labelled.max(initial=0)) + 1
+    owned = np.bincount(labelled, minlength=count)
+    sizes = np.bincount(clusters, minlength=count) + owned
+    order = np.lexsort((np.arange(count), -sizes, owned, sizes <= _TOO_SMALL))
+    members = {int(c): np.flatnonzero(clusters == c) for c in order}
+    chosen: list[int] = []
+    for small in (False, True):
+        queue = deque(int(c) for c in order if (sizes[c] <= _TOO_SMALL) == small)
+        while queue and len(chosen) < n:
+            cluster = queue.popleft()
+            if not len(members[cluster]):
+                continue
+            at = int(spread(points[torch.from_numpy(members[cluster]).to(points.device)]).argmin())
+            chosen.append(int(members[cluster][at]))
+            members[cluster] = np.delete(members[cluster], at)
+            queue.append(cluster)
+    return np.asarray(chosen, dtype=np.int64)
+
+
+def spread(points: Tensor) -> Tensor:
+    """(m,) mean distance of each of (m, d) points to its min(20, m // 2) nearest others; typicality is its inverse (equation 1)."""
+    k = max(1, min(_NEIGHBOURS, len(points) // 2))
+    if len(points) == 1:
+        return points.new_zeros(1, dtype=torch.float32)
+    x = points.float()
+    x = x - x.mean(0)
+    parts = []
+    for start in range(0, len(x), _ROWS):
+        distances = torch.cdist(x[start : start + _ROWS], x)
+        own = torch.arange(start, start + len(distances), device=x.device)
+        distances[torch.arange(len(distances), device=x.device), own] = torch.inf
+        parts.append(distances.topk(k, dim=1, largest=False).values.mean(1))
+    return torch.cat(parts)
