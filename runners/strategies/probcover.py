@@ -63,7 +63,7 @@ def radius(points: Tensor, classes: int, purity: float, rng: np.random.Generator
     seen = torch.from_numpy(rng.permutation(len(points))[:_LEARNED_FROM]).to(points.device)
     x = _centred(points)
     learned = torch.from_numpy(k_means(x[seen], min(classes, len(seen)), rng)).to(points.device)
-    middles = torch.stack([x[seen[learned == c]].mean(0) for c in torch.unique(learned)])  # type: ignore[no-untyped-call]
+    middles = torch.stack([x[seen[learned == c]].mean(0) for c in torch.unique(learned)])
     cluster = _squared(x, middles).argmin(1)
     nearest = []
     for rows in seen[:_PROBES].split(max(1, _BLOCK // len(x))):  # type: ignore[no-untyped-call]
