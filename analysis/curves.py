@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.load import Curves
+from analysis.runs import Curves
 
 Scale = Literal["linear", "log2"]
 

@@ -1,4 +1,4 @@
-"""What is reported beside the verdicts: secondary endpoints, whole curves, effect sizes, Bayesian probabilities.
+"""What is reported beside the verdicts: secondary endpoints, whole curves, effect sizes, Bayesian probabilities, query costs.
 
 None of it changes a verdict. What the plan did not name is marked exploratory.
 """
@@ -18,6 +18,7 @@ from analysis.curves import endpoints, matrix
 from analysis.effects import Effect, paired_improvement, standardised, superiority
 from analysis.estimates import estimates
 from analysis.pairing import Paired, paired_curves, paired_endpoints, paired_values
+from analysis.querycost import QueryCost, query_costs
 from analysis.rows import Rows
 from analysis.runs import Curves
 from analysis.significance import adjust
@@ -118,10 +119,11 @@ class Details:
     band: Rows[BandPoint]
     effects: Rows[EffectRow]
     bayes: Rows[PosteriorRow]
+    query_cost: Rows[QueryCost]
 
     def parts(self) -> dict[str, Rows[Any]]:
         """By name."""
-        return {name: getattr(self, name) for name in ("secondary", "whole_curve", "band", "effects", "bayes")}
+        return {name: getattr(self, name) for name in ("secondary", "whole_curve", "band", "effects", "bayes", "query_cost")}
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
         """For JSON."""
@@ -148,6 +150,7 @@ def details(curves: Curves, rng: np.random.Generator | None = None, *, at: Seque
         band=Rows(BandPoint, "Differences with 95 % simultaneous bands", tuple(_band_rows(tests))),
         effects=Rows(EffectRow, "Effect sizes of the endpoint", tuple(_effects(pairs, paired=curves.paired))),
         bayes=Rows(PosteriorRow, "Posterior probabilities", tuple(_posteriors(curves, pairs, generator, rho))),
+        query_cost=query_costs(curves),
     )
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.intake import load_table
-from analysis.runs import COLUMNS, Curves, Missing, RunKey
+from analysis.querycost import of_record
+from analysis.runs import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
 from protocol.errors import RecordError
 from protocol.folders import StudyFolder
 from protocol.record import Record, read
@@ -33,6 +34,7 @@ def load_study(path: Path) -> Curves:
     folder = StudyFolder(Path(path))
     study = folder.read_plan()
     rows: list[tuple[object, ...]] = []
+    costs: list[tuple[object, ...]] = []
     missing: list[Missing] = []
     planned = tuple(RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds)
     for protocol in study.protocols:
@@ -43,6 +45,7 @@ def load_study(path: Path) -> Curves:
                 if isinstance(found, str):
                     missing.append(Missing(RunKey(protocol.name, strategy.id, seed), found))
                 else:
+                    costs += of_record(found, protocol.name, strategy.id, seed)
                     rows += [(study.name, *row) for row in _rows(found, protocol, strategy, seed)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "int64", "budget": "int64", "value": "float64"})
     return Curves(
@@ -54,6 +57,7 @@ def load_study(path: Path) -> Curves:
         missing=(*missing, *_unplanned(folder, study)),
         metrics={p.name: p.metric for p in study.protocols},
         places={p.name: (p.data.name, p.regime.name) for p in study.protocols},
+        costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),
     )
 
 

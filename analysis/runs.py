@@ -13,7 +13,7 @@ import pandas as pd
 from protocol.spec import BASELINE, Plan
 
 COLUMNS: Final = ("study", "protocol", "dataset", "regime", "strategy", "seed", "budget", "metric", "value")
-
+COST_COLUMNS: Final = ("protocol", "strategy", "seed", "budget", "seconds", "memory")
 
 Unit = Literal["seed", "data set"]
 Group = Literal["protocol", "dataset", "regime"]
@@ -59,6 +59,7 @@ class Curves:
         unit: what pairs are made of. With "data set" (a table without seeds), the column seed numbers the data sets.
         units: number -> name of the data set, if data sets are the pairs.
         mismatch: how gaps were met; with "unpaired", nothing is paired.
+        costs: columns protocol, strategy, seed, budget, seconds, memory (MiB) of every query; empty where unknown.
         group: tests are corrected together within each value of this; None: as the plan's family says.
     """
 
@@ -76,6 +77,7 @@ class Curves:
     units: Mapping[int, str] = field(default_factory=dict)
     mismatch: Mismatch = "list"
     group: Group | None = None
+    costs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COST_COLUMNS)))
 
     @cached_property
     def protocols(self) -> tuple[str, ...]:

@@ -220,7 +220,10 @@ def compare(
         ),
     ] = None,
     details: Annotated[
-        bool, typer.Option("--details", help="Also secondary endpoints, whole curves, effect sizes, posteriors (always in --json).")
+        bool,
+        typer.Option(
+            "--details", help="Also secondary endpoints, whole curves, effect sizes, posteriors, cost of queries (always in --json)."
+        ),
     ] = False,
     json: AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,

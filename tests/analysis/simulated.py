@@ -65,6 +65,8 @@ def write_run(
                 steps=10,
                 initial_weights="w",
                 predictions="p",
+                query=(i,) if i + 1 < len(protocol.budgets) else (),
+                cost={"train_s": 9.0, "features_s": 0.5, "query_s": 0.25 * (i + 1), "peak_memory_mib": 200.0 + i},
             )
             writer.append(event, sync=False)
         if end == "sealed":

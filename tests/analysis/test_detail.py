@@ -22,6 +22,7 @@ def test_every_part_renders_and_says_what_its_rows_say(folder: StudyFolder) -> N
         "band": 16,
         "effects": 12,
         "bayes": 8,
+        "query_cost": 6,
     }
     for part in parts.values():
         assert len(part.to_frame()) == len(part.rows) == len(part.to_list())

@@ -10,18 +10,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from toy_strategies import TOY
 
 from runners.models import Net
 from runners.strategies import NEEDS, STRATEGIES, ClassifierHead, Context, GradientFactors, Need, StrategyError, View, checked
 from runners.strategies.view import Feature
 
-TOY: dict[str, dict[str, Any]] = {
-    "learning-loss": {"steps": 2, "batch": 4, "width": 4},
-    "vaal": {"steps": 1, "batch": 4, "latent": 2, "width": 2},
-    "uncertain-gcn": {"hidden": 4, "epochs": 3},
-    "core-gcn": {"hidden": 4, "epochs": 3},
-}
-"""Arguments that make trained strategies quick; the contract does not depend on them."""
 CASES = ["ordinary", "one-hot", "constant", "ties", "bfloat16", "one class", "far offset"]
 
 

@@ -1,0 +1,10 @@
+"""Arguments that make strategies with a trained part quick; what is tested with them does not depend on them."""
+
+from __future__ import annotations
+
+TOY: dict[str, dict[str, int]] = {
+    "learning-loss": {"steps": 2, "batch": 4, "width": 4},
+    "vaal": {"steps": 1, "batch": 4, "latent": 2, "width": 2},
+    "uncertain-gcn": {"hidden": 4, "epochs": 3},
+    "core-gcn": {"hidden": 4, "epochs": 3},
+}
