@@ -145,16 +145,16 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES)
     Args:
         rng: of the bootstrap and the draws of seeds.
     """
-    found = settings(curves)
     notes: list[str] = []
+    tables = rank_tables(curves, notes)
     if curves.unit == "data set":
-        tables = [t for protocol in curves.protocols if (t := _one_value_each(curves, protocol, notes))]
         if not tables:
             return None
         datasets = tuple(dict.fromkeys(d for t in tables for d in t.datasets))
         notes.append("one value per data set: nothing that needs seeds or budgets applies")
         regimes = tuple(t.regime for t in tables)
-        return Across(curves.baseline, datasets, regimes, resamples, tuple(tables), (), (), (), (), (), (), (), tuple(notes))
+        return Across(curves.baseline, datasets, regimes, resamples, tables, (), (), (), (), (), (), (), tuple(notes))
+    found = settings(curves)
     if len({(s.dataset, s.regime) for s in found}) < 2:
         return None
     resampler = Resampler(rng, min(resamples, LABEL_RESAMPLES))
@@ -167,7 +167,7 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES)
         datasets=tuple(dict.fromkeys(s.dataset for s in found)),
         regimes=tuple(dict.fromkeys(s.regime for s in found)),
         resamples=resamples,
-        ranks=tuple(t for regime in dict.fromkeys(s.regime for s in found) if (t := _rank_table(curves, regime, found, notes))),
+        ranks=tables,
         gains=_gains(others, curves.baseline, found, Resampler(rng, resamples)) if paired else (),
         penalties=_penalties(curves, found) if paired else (),
         agreement=_agreement(curves.strategies, found),
@@ -177,6 +177,14 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES)
         growth=_growth(others, curves, found, notes) if paired else (),
         notes=tuple(notes),
     )
+
+
+def rank_tables(curves: Curves, notes: list[str]) -> tuple[RankTable, ...]:
+    """A table per regime with two data sets or more; what was left out is appended to `notes`."""
+    if curves.unit == "data set":
+        return tuple(t for protocol in curves.protocols if (t := _one_value_each(curves, protocol, notes)))
+    found = settings(curves)
+    return tuple(t for regime in dict.fromkeys(s.regime for s in found) if (t := _rank_table(curves, regime, found, notes)))
 
 
 def _one_value_each(curves: Curves, protocol: str, notes: list[str]) -> RankTable | None:
@@ -248,26 +256,8 @@ def _gain(names: Sequence[str], ours: Sequence[Floats], theirs: Sequence[Floats]
         reach = float(max(np.abs(d[:, c]).max() for d in differences))
         thresholds = np.linspace(-reach, reach, 11)
         profile = performance_profile([d[:, c] for d in differences], thresholds, resampler)
-        rows.append(
-            Gain(
-                strategy=name,
-                settings=len(ours),
-                runs=sum(map(len, ours)),
-                iqm=float(middle.value[c]),
-                iqm_low=float(middle.low[c]),
-                iqm_high=float(middle.high[c]),
-                plain=float(plain.value[c]),
-                plain_low=float(plain.low[c]),
-                plain_high=float(plain.high[c]),
-                paired=float(paired.value[c]),
-                paired_low=float(paired.low[c]),
-                paired_high=float(paired.high[c]),
-                thresholds=_row(thresholds),
-                profile=_row(profile.value),
-                profile_low=_row(profile.low),
-                profile_high=_row(profile.high),
-            )
-        )
+        shares = (_row(part) for part in (thresholds, profile.value, profile.low, profile.high))
+        rows.append(Gain(name, len(ours), sum(map(len, ours)), *middle.at(c), *plain.at(c), *paired.at(c), *shares))
     return rows
 
 

@@ -45,6 +45,10 @@ class Estimate:
     resamples: int
     runs: int
 
+    def at(self, place: int) -> tuple[float, float, float]:
+        """Value, low and high of one entry of a statistic of shape (C,)."""
+        return float(self.value[place]), float(self.low[place]), float(self.high[place])
+
 
 class Resampler:
     """Draws counts once per number of runs and stratum, and uses them for every statistic: strategies, budgets

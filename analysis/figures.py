@@ -16,8 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis import tables
+from analysis.across import rank_tables
 from analysis.bands import simultaneous_band
 from analysis.curves import matrix
+from analysis.figures_ranks import rank_figure
 from analysis.intervals import t_band
 from analysis.load import Curves
 from analysis.pairing import paired_curves
@@ -196,10 +198,14 @@ def _pair_seeds(curves: Curves) -> str:
 
 
 def write_figures(curves: Curves, comparison: Comparison, folder: Path) -> list[Path]:
-    """Write verdicts, learning-curves and difference-to-random as PDF, SVG and PNG; returns their paths."""
+    """Write verdicts, learning-curves and difference-to-random, and mean-ranks where a regime has several data sets, as PDF,
+    SVG and PNG; returns their paths."""
     figures = {
         "verdicts": forest_figure(curves, comparison),
         "learning-curves": learning_figure(curves),
         "difference-to-random": difference_figure(curves),
     }
+    ranked = rank_tables(curves, notes=[])
+    look = looks(curves.strategies, curves.baseline)
+    figures |= {f"mean-ranks-{i}" if len(ranked) > 1 else "mean-ranks": rank_figure(t, look) for i, t in enumerate(ranked, 1)}
     return [path for name, figure in figures.items() for path in save(figure, Path(folder) / name)]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from analysis.across import RankTable
 from analysis.ranks import cliques
 from analysis.style import PAGE, Look, applied
 
@@ -76,16 +77,10 @@ def _label(ax: Axes, name: str, rank: float, y: float, x: float, side: str, look
     )
 
 
-def rank_figure(
-    mean_ranks: Mapping[str, float],
-    alike: NDArray[np.bool_],
-    look: Mapping[str, Look],
-    *,
-    blocks: int,
-    told_apart_by: str,
-    difference: float | None = None,
-) -> Figure:
-    """The diagram with its caption: how many data sets, and which test tells strategies apart."""
+def rank_figure(table: RankTable, look: Mapping[str, Look]) -> Figure:
+    """The diagram of one regime: strategies that Nemenyi's test does not tell apart are joined, its CD is drawn to scale."""
+    mean_ranks = dict(zip(table.strategies, table.friedman.mean_ranks, strict=True))
+    alike = np.asarray(table.nemenyi) > table.alpha
     k = len(mean_ranks)
     height = 1.2 + BAR * len(cliques(alike)) + ROW * -(-k // 2) + 0.35
     with applied():
@@ -93,10 +88,11 @@ def rank_figure(
         longest = max(len(name) for name in mean_ranks) + 5
         margin = min(0.42, 0.065 * longest / (PAGE * 0.75) + 0.05)
         ax = figure.add_axes((margin, 0.45 / height, 1 - 2 * margin, 1 - 0.5 / height))
-        rank_diagram(ax, mean_ranks, alike, look, difference)
-        figure.text(0.5, 0.03, _caption(blocks, told_apart_by), ha="center", va="bottom", fontsize=7)
+        rank_diagram(ax, mean_ranks, alike, look, table.critical_difference)
+        figure.text(0.5, 0.03, _caption(table), ha="center", va="bottom", fontsize=7)
     return figure
 
 
-def _caption(blocks: int, told_apart_by: str) -> str:
-    return f"Mean rank over {blocks} data sets, 1 is best\nJoined: not told apart by {told_apart_by}"
+def _caption(table: RankTable) -> str:
+    joined = f"Joined: not told apart by Nemenyi's test at {table.alpha:g}"
+    return f"{table.regime}: mean rank over {len(table.datasets)} data sets, 1 is best\n{joined}"

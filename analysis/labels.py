@@ -117,15 +117,11 @@ def labels_saved(
     names: dict[int, Censored] = {-1: "left", 0: "no", 1: "right"}
     return tuple(
         LabelsSaved(
-            target=float(tau[k]),
-            labels=float(a[k]),
-            baseline_labels=float(r[k]),
-            saved=float(saved.value[k]),
-            saved_low=float(saved.low[k]),
-            saved_high=float(saved.high[k]),
-            efficiency=float(ratio.value[k]),
-            efficiency_low=float(ratio.low[k]),
-            efficiency_high=float(ratio.high[k]),
+            float(tau[k]),
+            float(a[k]),
+            float(r[k]),
+            *saved.at(k),
+            *ratio.at(k),
             censored=names[int(a_cut[k])],
             baseline_censored=names[int(r_cut[k])],
             resamples_left=float((drawn_cut[:, k] == -1).mean()),

@@ -4,22 +4,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.figures_ranks import rank_figure
-from analysis.ranks import critical_difference, friedman, nemenyi
+from analysis.across import RankTable
+from analysis.figures import write_figures
+from analysis.figures_ranks import rank_diagram, rank_figure
+from analysis.load import load_table
+from analysis.ranks import against_control, critical_difference, friedman, nemenyi
 from analysis.style import looks, save
+from analysis.verdict import compare
+from tests.analysis.test_across import rows
+
+
+def rank_table(names: list[str], scores: np.ndarray) -> RankTable:
+    n, k = scores.shape
+    datasets = tuple(f"d{i}" for i in range(n))
+    pairs = tuple(tuple(row) for row in nemenyi(scores).tolist())
+    control = against_control(scores, names, "random")
+    return RankTable("plain", datasets, (), tuple(names), friedman(scores), 0.05, critical_difference(k, n), pairs, control)
 
 
 @pytest.mark.parametrize("k", [2, 5, 16])
 def test_every_strategy_is_named_within_the_page_and_groups_are_joined(k: int, tmp_path: Path) -> None:
     names = ["random", *(f"a-strategy-{i}" for i in range(k - 1))]
     scores = np.random.default_rng(k).normal(size=(9, k)) + 0.3 * np.arange(k)
-    result, alike = friedman(scores), nemenyi(scores) > 0.05
-    ranks = dict(zip(names, result.mean_ranks, strict=True))
-    figure = rank_figure(
-        ranks, alike, looks(names, "random"), blocks=9, told_apart_by="Nemenyi's test", difference=critical_difference(k, 9)
-    )
+    table = rank_table(names, scores)
+    ranks = dict(zip(names, table.friedman.mean_ranks, strict=True))
+    figure = rank_figure(table, looks(names, "random"))
     figure.savefig(tmp_path / "x.png")
     drawn = [t for t in figure.findobj(Text) if t.get_text().strip()]
     for name in names:
@@ -34,11 +46,27 @@ def test_every_strategy_is_named_within_the_page_and_groups_are_joined(k: int, t
 
 
 def test_equal_figures_are_equal_bytes(tmp_path: Path) -> None:
-    alike = np.array([[True, True, False], [True, True, False], [False, False, True]])
-    look = looks(["random", "a", "b"], "random")
-    paths = [
-        save(rank_figure({"random": 1.2, "a": 1.9, "b": 2.9}, alike, look, blocks=5, told_apart_by="Wilcoxon"), tmp_path / f / "ranks")
-        for f in "xy"
-    ]
+    names = ["random", "a", "b"]
+    table = rank_table(names, np.array([[0.1, 0.2, 0.3], [0.1, 0.3, 0.2], [0.2, 0.2, 0.4]]))
+    paths = [save(rank_figure(table, looks(names, "random")), tmp_path / f / "ranks") for f in "xy"]
     for one, two in zip(*paths, strict=True):
         assert one.read_bytes() == two.read_bytes()
+
+
+def test_groups_that_skip_a_rank_have_a_dot_at_each_member() -> None:
+    alike = np.eye(4, dtype=bool)
+    for i, j in [(0, 2), (2, 3), (0, 3)]:
+        alike[i, j] = alike[j, i] = True
+    names = ["random", "a", "b", "c"]
+    ranks = dict(zip(names, [1.2, 1.9, 2.9, 3.5], strict=True))
+    ax = rank_diagram(Figure().subplots(), ranks, alike, looks(names, "random"))
+    (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
+    assert list(dots.get_xdata()) == [1.2, 2.9, 3.5]
+
+
+def test_figures_of_a_table_with_several_data_sets_include_the_ranks(tmp_path: Path) -> None:
+    path = tmp_path / "curves.csv"
+    rows(3).to_csv(path, index=False)
+    curves = load_table(path)
+    written = {p.name for p in write_figures(curves, compare(curves), tmp_path / "out")}
+    assert {"mean-ranks-1.png", "mean-ranks-2.pdf"} <= written
