@@ -98,6 +98,16 @@ class StudyFolder:
     def report(self) -> Path:
         return self.path / "report.html"
 
+    @property
+    def manifest(self) -> Path:
+        """Digests of all evidence, written by `beatrandom seal`."""
+        return self.path / "manifest.json"
+
+    @property
+    def signature(self) -> Path:
+        """Of the manifest, as ssh-keygen writes it."""
+        return self.path / "manifest.json.sig"
+
     def split(self, digest: str) -> Path:
         """Indices and test labels of one split, shared by all runs with that seed."""
         return self.path / "splits" / f"{digest[:32]}.npz"

@@ -165,6 +165,32 @@ def amend(
     from runners.verbs import amend as verb
 
     verb.amend(folder, study, reason)
+def seal(
+    folder: Folder,
+    sign: Annotated[
+        Path | None, typer.Option("--sign", help="Sign the manifest with this SSH key (ssh-keygen -Y).", show_default=False)
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Fix all evidence of a study by one number: a manifest of every record's head and every file's digest."""
+    from runners.verbs import seal as verb
+
+    verb.seal(folder, sign, json)
+
+
+@app.command()
+def verify(
+    folder: Folder,
+    signers: Annotated[
+        Path | None, typer.Option("--signers", help="Allowed signers, as ssh-keygen reads them.", show_default=False)
+    ] = None,
+    identity: Annotated[str | None, typer.Option("--identity", help="Who must have signed.", show_default=False)] = None,
+    json: AsJson = False,
+) -> None:
+    """Is a sealed study unchanged, and who signed it? Exit 1: changed or badly signed; 3: not signed."""
+    from runners.verbs import seal as verb
+
+    verb.verify(folder, signers, identity, json)
 
 
 @app.command()
