@@ -128,6 +128,10 @@ class StudyFolder:
         """The ledger that a separate oracle keeps of one run (`run --isolate`)."""
         return RunFolder(self.path / "oracle" / protocol / strategy / f"seed-{seed}")
 
+    def replays(self, protocol: str, strategy: str, seed: int) -> Path:
+        """Outcomes of replaying one run (`replay --keep`)."""
+        return self.path / "replays" / protocol / strategy / f"seed-{seed}.json"
+
     def read_plan(self) -> Study:
         """The study this folder belongs to. Raises InputError if there is none."""
         try:

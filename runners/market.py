@@ -85,19 +85,19 @@ class Stock:
 
     @classmethod
     def of(cls, order: Order) -> Stock:
-        """Load and divide; the split's file is written if it is not there."""
+        """Load and divide."""
         images, hidden = load(order.protocol.data, order.data_root)
         split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
         labels = hidden.for_oracle()
-        targets = labels[split.test]
-        keep_split(order, split, targets)
-        return cls(images, split, array_digest(targets), labels)
+        return cls(images, split, array_digest(labels[split.test]), labels)
 
 
-def keep_split(order: Order, split: Split, targets: NDArray[np.int64]) -> None:
-    """Write indices and test labels where the checker finds them."""
+def keep_split(order: Order, stock: Stock) -> None:
+    """Write indices and test labels where the checker finds them, if they are not there."""
+    split = stock.split
     path = StudyFolder(Path(order.study)).split(split.digest)
     if not path.exists():  # the same for every strategy of the seed; two writers write equal bytes
+        targets = stock.labels[split.test]
         write_arrays(path, {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
 
 
@@ -105,6 +105,7 @@ def keep_split(order: Order, split: Split, targets: NDArray[np.int64]) -> None:
 def here(order: Order, ledger: WriteAhead) -> Iterator[Market]:
     """The oracle in this process."""
     stock = Stock.of(order)
+    keep_split(order, stock)
     yield Market(stock.images, stock.split, stock.targets, Oracle(order.protocol, order.seed, stock.split, stock.labels, ledger))
 
 
@@ -149,6 +150,7 @@ def keep_shop(order: Order, pipe: Connection) -> None:
     folder = StudyFolder(Path(order.study)).oracle(order.protocol.name, order.strategy.id, order.seed)
     with writing(folder) as (writer, before):
         stock = Stock.of(order)
+        keep_split(order, stock)
         _open_ledger(run_event(order, stock, {"role": "oracle"}), writer, before)
         counter = Counter(order.protocol, order.seed, stock.split, stock.labels, writer, before)
         images = stock.images

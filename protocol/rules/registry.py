@@ -18,6 +18,7 @@ from protocol.rules import (
     splitting,
     training,
 )
+from protocol.rules import budgets, completeness, evaluation, isolated, protocols, queries, replayed, seeding, splitting, training
 from protocol.rules.base import AnyRule
 
 GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
@@ -25,7 +26,7 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "PRO": protocols.RULES,
     "SPL": splitting.RULES,
     "BUD": budgets.RULES,
-    "QRY": queries.RULES,
+    "QRY": (*queries.RULES, *replayed.RULES),
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
     "TRN": training.RULES,

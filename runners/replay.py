@@ -1,0 +1,136 @@
+"""Choose again: recompute the queries of a recorded run from its seeds, and compare.
+
+Random needs the record alone. Every other strategy is given what it was given then: the round is
+trained again on the labels that the record says were owned. The study's folder is only read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from protocol.canonical import sha256
+from protocol.errors import BeatRandomError, Fault, InputError
+from protocol.events import LabelsEvent, RoundEvent, RunEvent
+from protocol.folders import RunFolder, StudyFolder, predictions_digest
+from protocol.oracle import Oracle, Purpose
+from protocol.record import Record, read
+from protocol.replays import Answer, Replayed
+from protocol.seeds import generator
+from protocol.splits import Indices, make_split
+from runners.environment import describe
+from runners.loop import Outcome, ask, rounds
+from runners.market import Order, Stock
+from runners.regimes import Resident
+from runners.strategies import View
+from runners.strategies.baseline import Random
+from runners.strategies.own import make
+from runners.study import kept_copy
+
+_DECIDES = ("python", "platform", "packages", "device", "device_name", "threads")
+"""What of the environment can change a float's last bits and so a query."""
+
+
+def choose_again(run: RunFolder, wanted: Sequence[int] | None, data_root: Path | None, device: str | None) -> Iterator[Replayed]:
+    """Replay the rounds `wanted` (None: all that queried) of one run, in order.
+
+    Args:
+        data_root: where data sets lie; not needed for random.
+        device: where to train again; None: the device that the record names.
+
+    Raises:
+        InputError: no sound record, no such round, or a strategy whose kept source is not the recorded one.
+    """
+    record = sound(run)
+    head = next(e for e in record.events if isinstance(e, RunEvent))
+    asked = {e.round: e for e in record.rounds if e.query}
+    if strangers := [k for k in wanted or () if k not in asked]:
+        known = ", ".join(map(str, sorted(asked))) or "none"
+        raise InputError(Fault(f"{run.events}: --round", f"a round that queried: {known}", str(strangers[0])))
+    chosen = sorted(asked if wanted is None else set(wanted))
+    if head.strategy.name == "random":
+        yield from (_compare(asked[k], _random_query(record, head, k)) for k in chosen)
+        return
+    device = device or str(head.environment.get("device", "cpu"))
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        device = "cpu"
+    threads = head.environment.get("threads")
+    torch.set_num_threads(threads if isinstance(threads, int) and threads > 0 else 1)
+    there, here = head.environment, describe(device, torch.get_num_threads())
+    other = [key for key in _DECIDES if there.get(key) != here.get(key)]
+    study = StudyFolder(run.path.parents[3])
+    for k in chosen:
+        try:
+            outcome = _again(study, record, head, k, data_root, torch.device(device))
+        except BeatRandomError as error:
+            fault = error.faults[0]
+            yield Replayed(round=k, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}")
+        else:
+            same = predictions_digest(outcome.predicted) == asked[k].predictions
+            yield _compare(asked[k], outcome.query, other if not same else [], trained_equally=same)
+
+
+def sound(run: RunFolder) -> Record:
+    """The record of a run, if it can be believed as far as its chain goes. Raises InputError, RecordError."""
+    record = read(run.events)
+    if record.breaks or record.run is None:
+        raise InputError(record.breaks or Fault(str(run.events), "a record of a run", "no 'run' event"))
+    return record
+
+
+def _before(record: Record, k: int) -> list[LabelsEvent]:
+    """Purchases that precede round k."""
+    place = next(i for i, e in enumerate(record.events) if isinstance(e, RoundEvent) and e.round == k)
+    return [e for e in record.events[:place] if isinstance(e, LabelsEvent)]
+
+
+def _random_query(record: Record, head: RunEvent, k: int) -> Indices:
+    protocol, card = head.protocol, head.split
+    own_test = protocol.splits.test_size is not None
+    training = card.pool + card.validation + (card.test if own_test else 0)
+    split = make_split(protocol, head.replicate, training, 0 if own_test else card.test)
+    owned = np.asarray([i for e in _before(record, k) if e.purpose != "validation" for i in e.indices], np.int64)
+    view = View(np.setdiff1d(split.pool, owned), owned, np.zeros(len(owned), np.int64), head.data.classes, k)
+    rng = generator(protocol.root_seed, "query", head.replicate, k)
+    return ask(Random(), "random", view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
+
+
+def _again(study: StudyFolder, record: Record, head: RunEvent, k: int, data_root: Path | None, device: torch.device) -> Outcome:
+    """Train and query round k anew from what the record says was owned."""
+    protocol, strategy = head.protocol, head.strategy
+    source = kept_copy(study, strategy)
+    if source is not None and (not source.is_file() or sha256(source.read_bytes()) != strategy.source_digest):
+        raise InputError(Fault(str(source), f"the source that was run, {str(strategy.source_digest)[:16]}", "another, or none"))
+    order = Order(study=str(study.path), plan=head.study, protocol=protocol, strategy=strategy, seed=head.replicate, data_root=data_root)
+    stock = Stock.of(order)
+    if stock.images.digest != head.data.digest:
+        raise InputError(Fault(f"data set {stock.images.name}", f"the recorded content, {head.data.digest[:16]}", stock.images.digest[:16]))
+    oracle = Oracle(protocol, head.replicate, stock.split, stock.labels, _nothing_is_sold)
+    for purchase in _before(record, k):
+        oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
+    resident = Resident.of(stock.images, device)
+    made = make(strategy, source)
+    return next(rounds(protocol, made, strategy.id, head.replicate, stock.images, stock.split, oracle, resident, k))
+
+
+def _nothing_is_sold(purpose: Purpose, indices: Indices, before: int, after: int) -> None:
+    raise InputError(Fault("replay", "no purchase", f"{len(indices)} labels ({purpose}), cost {before} to {after}"))
+
+
+def _compare(event: RoundEvent, query: Indices, other: Sequence[str] = (), *, trained_equally: bool = True) -> Replayed:
+    again = tuple(query.tolist())
+    if again == event.query:
+        said = f"{len(again)} labels chosen again" + ("" if trained_equally else ", though training gave other predictions")
+        return Replayed(round=event.round, answer="equal", said=said)
+    common = len(set(again) & set(event.query))
+    first = next((i for i, (a, b) in enumerate(zip(again, event.query, strict=False)) if a != b), min(len(again), len(event.query)))
+    said = f"{common} of {len(event.query)} labels chosen again, the first other one at place {first}"
+    answer: Answer = "undecided" if other else "differs"
+    if other:
+        said += f"; trained to other predictions in another environment ({', '.join(other)})"
+    elif not trained_equally:
+        said += "; trained to other predictions"
+    return Replayed(round=event.round, answer=answer, said=said)

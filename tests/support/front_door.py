@@ -1,0 +1,40 @@
+"""The real `beatrandom` in this process, its streams captured."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def beatrandom(*words: str, cwd: Path, check: int | None = 0) -> Done:
+    """The real main in this process (a process of its own pays seconds of imports); console width fixed, streams captured."""
+    from runners import cli
+    from runners.verbs.console import console
+
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["beatrandom", *words])
+        patch.setattr(console, "width", 200)
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+    done = Done(code, out.getvalue(), err.getvalue())
+    assert "Traceback" not in done.stderr, done.stderr
+    if check is not None:
+        assert done.returncode == check, done.stdout + done.stderr
+    return done
