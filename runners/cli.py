@@ -165,6 +165,9 @@ def amend(
     from runners.verbs import amend as verb
 
     verb.amend(folder, study, reason)
+
+
+@app.command()
 def replay(
     path: Annotated[Path, typer.Argument(help="A run's folder (or its events.jsonl), or a study folder.", show_default=False)],
     round_: Annotated[int | None, typer.Option("--round", min=0, help="Only this round.", show_default="all that queried")] = None,

@@ -31,6 +31,7 @@ Kind = Literal[
     "contents",
     "environment",
     "oracle",
+    "replays",
 ]
 """Kinds of evidence. A study folder holds all of them, anybody's table or list of indices only some."""
 KINDS: Final[frozenset[Kind]] = frozenset(get_args(Kind))

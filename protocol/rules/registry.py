@@ -14,11 +14,11 @@ from protocol.rules import (
     isolated,
     protocols,
     queries,
+    replayed,
     seeding,
     splitting,
     training,
 )
-from protocol.rules import budgets, completeness, evaluation, isolated, protocols, queries, replayed, seeding, splitting, training
 from protocol.rules.base import AnyRule
 
 GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
@@ -26,7 +26,7 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "PRO": protocols.RULES,
     "SPL": splitting.RULES,
     "BUD": budgets.RULES,
-    "QRY": (*queries.RULES, *replayed.RULES),
+    "QRY": tuple(sorted((*queries.RULES, *replayed.RULES), key=lambda rule: rule.id)),
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
     "TRN": training.RULES,

@@ -32,6 +32,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a query that the strategy does not choose again under the same seeds may have been chosen by somebody else",
         evidence="replays/<run>.json, written by `beatrandom replay --keep`; without one there is nothing to contradict",
         fix="run it again in a new folder; a strategy must draw from the generator it is given and from nothing else",
+        reads=frozenset({"replays"}),
         function=_no_replay_differs,
     ),
 )
