@@ -176,7 +176,7 @@ def replay(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the sample.")] = 0,
     data_root: DataRoot = None,
     device: Annotated[str, typer.Option("--device", help="Where to train again; `recorded` is where it was trained.")] = "recorded",
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the outcome in the study for `check` (rule QRY-04).")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the outcome in the study for `check` (rule QRY-06).")] = False,
     json: AsJson = False,
 ) -> None:
     """Choose again: retrain from the recorded seeds and compare the queries. Exit 1: another query; 3: not decidable."""

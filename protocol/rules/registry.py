@@ -26,7 +26,7 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "PRO": protocols.RULES,
     "SPL": splitting.RULES,
     "BUD": budgets.RULES,
-    "QRY": tuple(sorted((*queries.RULES, *replayed.RULES), key=lambda rule: rule.id)),
+    "QRY": (*queries.RULES, *replayed.RULES),
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
     "TRN": training.RULES,

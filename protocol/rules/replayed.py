@@ -1,4 +1,4 @@
-"""QRY-04: what came of choosing again, where somebody did (`beatrandom replay --keep`)."""
+"""QRY-06: what came of choosing again, where somebody did (`beatrandom replay --keep`)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _no_replay_differs(run: RunEvidence) -> Observations:
 
 RULES: tuple[AnyRule, ...] = (
     RunRule(
-        id="QRY-04",
+        id="QRY-06",
         title="no replay that was kept contradicts the record",
         why="a query that the strategy does not choose again under the same seeds may have been chosen by somebody else",
         evidence="replays/<run>.json, written by `beatrandom replay --keep`; without one there is nothing to contradict",

@@ -92,9 +92,9 @@ def test_another_query_is_found_and_the_checker_is_told(study: StudyFolder, stra
     [second] = replay(study, "--round", "1", "--keep", path=record.parent, code=1)
     assert second["answer"] == "differs"
     assert "14 of 15 labels chosen again, the first other one at place 14" in second["said"]
-    assert answers(study, "broken") == ["QRY-04"]
+    assert answers(study, "broken") == ["QRY-06"]
     replay(study, "--round", "0", "--keep", path=record)  # a later success does not wipe it out
-    assert answers(study, "broken") == ["QRY-04"]
+    assert answers(study, "broken") == ["QRY-06"]
 
 
 def test_another_environment_that_trains_differently_decides_nothing(study: StudyFolder) -> None:
@@ -116,10 +116,10 @@ def test_a_record_that_changed_after_its_replay_is_told(study: StudyFolder) -> N
     replay(study, "--keep", path=record)
     assert answers(study, "broken") == []
     rewrite(record, lambda e: e[-1].update(time="later"))
-    assert answers(study, "broken") == ["QRY-04"]
+    assert answers(study, "broken") == ["QRY-06"]
     kept = next((study.path / "replays").rglob("*.json"))
     kept.write_text("{")
-    assert answers(study, "unverifiable") == ["QRY-04"]
+    assert "QRY-06" in answers(study, "unverifiable")
 
 
 def test_a_sample_is_drawn_by_its_seed(study: StudyFolder) -> None:
