@@ -134,7 +134,15 @@ def status(folder: Folder, json: AsJson = False) -> None:
 
 @app.command()
 def check(
-    path: Annotated[Path | None, typer.Argument(help="Study folder.", show_default=False)] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="Study folder, one record (.jsonl), or a table of curves (CSV).", show_default=False)
+    ] = None,
+    indices: Annotated[
+        Path | None, typer.Option("--indices", help="Folder of another project's labelled indices.", show_default=False)
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="Preset or TOML to check a table or indices against.", show_default=False)
+    ] = None,
     json: AsJson = False,
     format: Annotated[str, typer.Option("--format", help="table, json, sarif, junit or github.")] = "table",
     badge: Annotated[bool, typer.Option("--badge", help="One line for an appendix.")] = False,
@@ -152,7 +160,7 @@ def check(
     elif schema:
         verb.schema()
     else:
-        verb.check(path, "json" if json and format == "table" else format, badge, checklist)
+        verb.check(path, indices, protocol, "json" if json and format == "table" else format, badge, checklist)
 
 
 @app.command()

@@ -18,7 +18,7 @@ def place(result: Compliance, where: str) -> tuple[str, int]:
     found = _LINE.fullmatch(where)
     file, line = (found[1], int(found[2])) if found else (where, 1)
     root = PurePath(result.path)
-    if result.source in ("table", "record") or file == result.path:
-        return (root if file in ("", result.path) else PurePath(file)).as_posix(), max(1, line)
+    if result.source in ("table", "indices"):
+        return PurePath(file).as_posix(), max(1, line)
     known = file.split("/")[0] in ("records", "splits", "data", "oracle") or "." in PurePath(file).name
     return (root / (file if known else "study.json")).as_posix(), max(1, line)

@@ -161,6 +161,8 @@ class RunEvidence:
     """The file that an imported record comes from; empty for a record of our own."""
     places: tuple[str, ...] = ()
     """Where each event of an imported record stands."""
+    given_split: SplitEvidence | None = None
+    """The split of an imported record."""
     _predictions: dict[int, NDArray[np.int64] | Fault] = field(default_factory=dict)
 
     @cached_property
@@ -187,6 +189,8 @@ class RunEvidence:
     @cached_property
     def split(self) -> SplitEvidence:
         """The split that the record names."""
+        if self.given_split is not None:
+            return self.given_split
         if self.run is None:
             return SplitEvidence(problem=Fault(self.path, "a 'run' event that names the split", "none"))
         return self.shelf.get(self.run.split.digest, self.run.split.targets)
@@ -330,10 +334,16 @@ def planned_runs(folder: StudyFolder, study: Study, plans: frozenset[str]) -> It
     for protocol in study.protocols:
         for seed in study.seeds:
             for strategy in study.strategies:
-                key = RunKey(protocol.name, strategy.id, seed)
-                run_folder = folder.run(protocol.name, strategy.id, seed)
-                record, problem = _read_record(run_folder)
-                yield RunEvidence(key, study, protocol, strategy, folder.path, run_folder, record, problem, shelf, plans)
+                yield planned_run(folder, study, protocol, strategy, seed, plans, shelf)
+
+
+def planned_run(
+    folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, plans: frozenset[str], shelf: SplitShelf
+) -> RunEvidence:
+    """One planned run, whether it is there or not."""
+    key, at = RunKey(protocol.name, strategy.id, seed), folder.run(protocol.name, strategy.id, seed)
+    record, problem = _read_record(at)
+    return RunEvidence(key, study, protocol, strategy, folder.path, at, record, problem, shelf, plans)
 
 
 def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:

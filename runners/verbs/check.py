@@ -11,7 +11,10 @@ from protocol.errors import Fault, InputError, unknown_name
 from protocol.formats import CHECKLISTS, FORMATS
 from protocol.formats.checklist import badge
 from protocol.formats.schema import json_schema
+from protocol.imports import check_indices, check_record, check_table
+from protocol.reading import preset, read_protocol
 from protocol.rules import Compliance, check_study, rule
+from protocol.rules.check import Progress
 from runners.verbs.console import console, table
 
 SHOWN = 5
@@ -28,19 +31,37 @@ def schema() -> None:
     print(json_schema())
 
 
-def check(path: Path | None, form: str, line: bool, checklist: str | None) -> None:
+def check(path: Path | None, indices: Path | None, protocol: str | None, form: str, line: bool, checklist: str | None) -> None:
     """See `beatrandom check --help`."""
     asked = _asked(form, line, checklist)
-    if path is None:
-        raise InputError(Fault("check", "what to check: a study folder", "nothing", "give a path, or --explain RULE, or --schema"))
+    what = path or indices
+    if what is None or (path and indices):
+        fix = "give a study folder, a record, a table or --indices FOLDER; or --explain RULE, or --schema"
+        raise InputError(Fault("check", "one thing to check", "two" if path else "nothing", fix))
     with console.status("checking") as shown:
-        result = check_study(path, lambda done, planned: shown.update(f"checking {done} of {planned} runs"))
+        result = _result(path, indices, protocol, lambda done, planned: shown.update(f"checking {done} of {planned} runs"))
     if asked is None:
-        _show(path, result)
+        _show(what, result)
     else:
         print(asked(result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
+
+
+def _result(path: Path | None, indices: Path | None, protocol: str | None, progress: Progress) -> Compliance:
+    """Check what was given, by what it is."""
+    foreign = indices or (path if path is not None and path.is_file() and path.suffix != ".jsonl" else None)
+    if (foreign is None) != (protocol is None):
+        expected = "--protocol with a table or --indices, and only with them"
+        raise InputError(
+            Fault("check", expected, "it is missing" if protocol is None else f"--protocol {protocol}", "a TOML file or a preset")
+        )
+    if foreign is not None and protocol is not None:
+        against = read_protocol(Path(protocol)) if protocol.endswith(".toml") else preset(protocol)
+        return check_indices(foreign, against) if indices else check_table(foreign, against)
+    if path is not None and path.is_file():
+        return check_record(path)
+    return check_study(path or Path(), progress)
 
 
 def _asked(form: str, line: bool, checklist: str | None) -> Callable[[Compliance], str] | None:

@@ -1,0 +1,170 @@
+"""Lists of labelled indices that another project wrote, checked against a protocol: budgets, purchases, overlap, starting sets.
+
+FOLDER/<strategy>/seed-<n>/round-<k>.npy    or .json, .csv, .txt: the indices labelled in round k, or all so far
+FOLDER/<strategy>/seed-<n>.json             the same as a list of lists
+FOLDER/test.npy, validation.npy, pool.npy   optional; shared by all runs
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from protocol.errors import Fault, InputError
+from protocol.events import AnyEvent, EndEvent, LabelsEvent
+from protocol.folders import StudyFolder
+from protocol.imports.partial import Partial, Runs, evidence, known_round, study_of
+from protocol.rules.base import Kind
+from protocol.rules.check import Body, evaluate
+from protocol.rules.compliance import Compliance
+from protocol.rules.evidence import SplitEvidence
+from protocol.spec import Protocol
+from protocol.splits import Split
+
+_ROUND = re.compile(r"\D*(\d{1,9})\.(npy|json|csv|txt)")
+_KINDS = (".npy", ".json", ".csv", ".txt")
+
+Batches = list[tuple[str, list[int]]]
+"""(file, indices) of every round, in order."""
+
+
+def check_indices(folder: Path, protocol: Protocol) -> Compliance:
+    """Rules about labels only; what was trained and measured cannot be verified.
+
+    Raises:
+        InputError: no lists, files that are none, or a validation set that is charged but not listed; all faults at once.
+    """
+    faults: list[Fault] = []
+    found = _lists(folder, faults)
+    parts = {part: _part(folder, part, faults) for part in ("pool", "validation", "test")}
+    if protocol.charged_validation and parts["validation"] is None:
+        expected = f"the {protocol.charged_validation} validation labels that the budget pays for"
+        faults.append(
+            Fault(f"{folder}/validation.npy", expected, "no such list", "add it, or use a protocol without counted validation labels")
+        )
+    if not found and not faults:
+        faults.append(
+            Fault(str(folder), "<strategy>/seed-<n>/round-<k>.npy, or .json, .csv, .txt", "no such file", "see the documentation")
+        )
+    if faults:
+        raise InputError(faults)
+    split = _split(parts, found)
+    runs: Runs = {key: _partial(batches, protocol, parts["validation"], folder, split) for key, batches in found.items()}
+    study = study_of(folder.resolve().name, protocol, runs, str(folder))
+    kinds: set[Kind] = {"presence", "peers", "ledger", "budgets"}
+    if parts["validation"] is not None:
+        kinds.add("validation")
+    if split is not None and (parts["validation"] is not None or not protocol.splits.validation_size):
+        kinds.add("split")
+    body = evidence(study, StudyFolder(folder), runs, str(folder))
+    lacks = "lists of labelled indices, which say nothing of this"
+    return evaluate(
+        Body("indices", str(folder), study, StudyFolder(folder), body, len(study.strategies) * len(study.seeds), frozenset(kinds), lacks)
+    )
+
+
+def _lists(folder: Path, faults: list[Fault]) -> dict[tuple[str, int], Batches]:
+    found: dict[tuple[str, int], Batches] = {}
+    for place in sorted(folder.glob("*/seed-*")):
+        number = place.name.removeprefix("seed-").removesuffix(".json")
+        if not number.isdecimal():
+            continue
+        key = (place.parent.name, int(number))
+        if place.is_dir():
+            files = sorted((int(m[1]), p) for p in place.iterdir() if (m := _ROUND.fullmatch(p.name)))
+            found[key] = [(str(p), _read(p, faults)) for _, p in files]
+        elif place.suffix == ".json":
+            found[key] = [(str(place), batch) for batch in _nested(place, faults)]
+    return {key: _new_ones(batches) for key, batches in found.items() if batches}
+
+
+def _new_ones(batches: Batches) -> Batches:
+    """What each round added, if every list holds the one before it; else the lists themselves."""
+    lists = [indices for _, indices in batches]
+    if len(lists) < 2 or any(Counter(a) - Counter(b) for a, b in itertools.pairwise(lists)):
+        return batches
+    fresh = [lists[0]]
+    for before, now in itertools.pairwise(lists):
+        left = Counter(before)
+        new = []
+        for index in now:
+            if left[index]:
+                left[index] -= 1
+            else:
+                new.append(index)
+        fresh.append(new)
+    return [(file, new) for (file, _), new in zip(batches, fresh, strict=True)]
+
+
+def _part(folder: Path, part: str, faults: list[Fault]) -> list[int] | None:
+    paths = [p for kind in _KINDS if (p := folder / f"{part}{kind}").exists()]
+    if len(paths) > 1:
+        faults.append(Fault(str(folder), f"one list of {part} images", ", ".join(p.name for p in paths), "keep one of them"))
+    return _read(paths[0], faults) if paths else None
+
+
+def _read(path: Path, faults: list[Fault]) -> list[int]:
+    try:
+        if path.suffix == ".npy":
+            array = np.load(path, allow_pickle=False)
+            if array.ndim == 1 and array.dtype.kind in "iu":
+                return [int(i) for i in array]
+            found = f"{array.dtype} of shape {array.shape}"
+        elif path.suffix == ".json":
+            value = json.loads(path.read_bytes())
+            if _whole(value):
+                return list(value)
+            found = f"{type(value).__name__} with other things in it"
+        else:
+            return [int(cell) for cell in re.split(r"[,;\s]+", path.read_text(encoding="utf-8-sig").strip()) if cell]
+    except (OSError, ValueError, EOFError, RecursionError) as error:
+        found = str(error)[:200]
+    faults.append(Fault(str(path), "a list of whole numbers, one an image", found, "write integers only, without a header"))
+    return []
+
+
+def _nested(path: Path, faults: list[Fault]) -> list[list[int]]:
+    try:
+        value = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        faults.append(Fault(str(path), "a JSON list of lists", str(error)[:200]))
+        return []
+    if isinstance(value, list) and all(_whole(batch) for batch in value):
+        return value
+    faults.append(Fault(str(path), "a list of lists of whole numbers, one list a round", type(value).__name__))
+    return []
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(i, int) and not isinstance(i, bool) for i in value)
+
+
+def _split(parts: dict[str, list[int] | None], found: dict[tuple[str, int], Batches]) -> SplitEvidence | None:
+    """The lists as a split; without a list of the pool, whatever was bought and is of no other part is taken to be of it."""
+    if parts["test"] is None:
+        return None
+    elsewhere = {*parts["test"], *(parts["validation"] or ())}
+    bought = {i for batches in found.values() for _, batch in batches for i in batch}
+    pool = parts["pool"] if parts["pool"] is not None else bought - elsewhere
+    arrays = [np.asarray(sorted(part), np.int64) for part in (pool, parts["validation"] or (), parts["test"])]
+    return SplitEvidence(Split(*arrays))
+
+
+def _partial(batches: Batches, protocol: Protocol, validation: list[int] | None, folder: Path, split: SplitEvidence | None) -> Partial:
+    placed: list[tuple[str, AnyEvent]] = []
+    spent = owned = 0
+    if validation is not None:
+        spent = len(validation) if protocol.splits.validation_counted else 0
+        placed.append((f"{folder}/validation", LabelsEvent(purpose="validation", indices=tuple(validation), before=0, after=spent)))
+    for number, (file, batch) in enumerate(batches):
+        purchase = LabelsEvent(purpose="query" if number else "initial", indices=tuple(batch), before=spent, after=spent + len(batch))
+        spent, owned = spent + len(batch), owned + len(batch)
+        query = tuple(batches[number + 1][1]) if number + 1 < len(batches) else ()
+        placed += [(file, purchase), (file, known_round(number, spent, owned, {}, query))]
+    placed.append((batches[-1][0], EndEvent(rounds=len(batches))))
+    return Partial(batches[0][0], tuple(e for _, e in placed), tuple(p for p, _ in placed), split)
