@@ -54,7 +54,11 @@ def test_pages_and_schema_need_no_study(check: Check) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "what to check"),
+        ((), "one thing to check"),
+        (("x", "--indices", "y"), "two"),
+        (("x", "--protocol", "digits-plain"), "only with them"),
+        (("--indices", "y"), "--protocol with"),
+        (("--indices", "y", "--protocol", "digits-plian"), "digits-plain"),
         (("--explain", "BUD-99"), "BUD-01"),
         (("x", "--format", "sarfi"), "did you mean 'sarif'"),
         (("x", "--checklist", "html"), "markdown"),
@@ -64,3 +68,16 @@ def test_pages_and_schema_need_no_study(check: Check) -> None:
 def test_what_makes_no_sense_is_said(check: Check, words: tuple[str, ...], said: str) -> None:
     with pytest.raises(InputError, match=said):
         check(*words)
+
+
+def test_records_tables_and_lists_are_told_apart(study: Path, check: Check, tmp_path: Path) -> None:
+    record = study / "records" / "small" / "last" / "seed-0" / "events.jsonl"
+    assert json.loads(check(record, "--json")[1])["source"] == "record"
+    rows = [f"random,{seed},{budget},0.{seed}{budget}" for seed in range(3) for budget in (20, 40)]
+    (tmp_path / "curves.csv").write_text("\n".join(["strategy,seed,budget,value", *rows]))
+    code, told = check(tmp_path / "curves.csv", "--protocol", "digits-plain", "--json")
+    assert (code, json.loads(told)["source"]) == (1, "table")
+    (tmp_path / "lists" / "random" / "seed-0").mkdir(parents=True)
+    (tmp_path / "lists" / "random" / "seed-0" / "round-0.json").write_text(json.dumps(list(range(20))))
+    code, told = check("--indices", tmp_path / "lists", "--protocol", "digits-plain", "--json")
+    assert (code, json.loads(told)["source"]) == (1, "indices")
