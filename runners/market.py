@@ -137,7 +137,7 @@ def _environment() -> dict[str, str]:
 def _delivered(order: Order, pipe: Connection, ledger: WriteAhead) -> Market:
     card = receive(pipe)
     try:
-        pixels = np.frombuffer(pipe.recv_bytes(), np.uint8).reshape(card["shape"])
+        pixels = np.frombuffer(pipe.recv_bytes(), np.dtype(card["dtype"])).reshape(card["shape"])
     except (EOFError, OSError) as error:
         raise OracleGone(Fault("the oracle's process", "the images", str(error) or "it ended", "run again to continue")) from None
     images = Images(card["name"], pixels, card["train_size"], card["test_size"], tuple(card["classes"]), card["digest"])
@@ -155,7 +155,7 @@ def keep_shop(order: Order, pipe: Connection) -> None:
         counter = Counter(order.protocol, order.seed, stock.split, stock.labels, writer, before)
         images = stock.images
         card = {"name": images.name, "train_size": images.train_size, "test_size": images.test_size, "shape": images.pixels.shape}
-        send(pipe, {**card, "classes": images.classes, "digest": images.digest, "targets": stock.targets})
+        send(pipe, {**card, "dtype": images.pixels.dtype.str, "classes": images.classes, "digest": images.digest, "targets": stock.targets})
         pipe.send_bytes(np.ascontiguousarray(images.pixels).data.cast("B"))
         counter.serve(pipe)
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import Data
-from runners.datasets import cifar, cifar_jpeg, digits, idx, own
+from runners.datasets import cifar, cifar_jpeg, digits, features, idx, own
 from runners.datasets.base import Images, Labels
 from runners.datasets.cards import CARDS, Card
 from runners.datasets.places import Place
@@ -23,9 +23,10 @@ _LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
     "cifar100": cifar.load100,
     "cifar10-jpeg": cifar_jpeg.load,
     "npz": own.load_npz,
+    "features": features.load,
     "folder": own.load_folder,
 }
-_OWN: Final = frozenset({"npz", "folder"})
+_OWN: Final = frozenset({"npz", "features", "folder"})
 
 
 def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
@@ -42,7 +43,9 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
         raise InputError(unknown_name("data.name", data.name, list(_LOADERS)))
     if data.path is not None and data.name not in _OWN:
         raise InputError(
-            Fault("data.path", f"none: {data.name} is looked for under --data-root", repr(data.path), "use name 'npz' or 'folder'")
+            Fault(
+                "data.path", f"none: {data.name} is looked for under --data-root", repr(data.path), "use name 'npz', 'features' or 'folder'"
+            )
         )
     card = CARDS[data.name]
     images, labels = _LOADERS[data.name](card, Place.of(root, data.path))

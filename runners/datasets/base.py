@@ -21,6 +21,7 @@ class Images:
     Attributes:
         name: data set as in the registry.
         pixels: (n, height, width, channels) uint8, read-only; training images first, then the official test images.
+            Frozen features are (n, 1, 1, d) float32.
         train_size: images that may be bought, validated on or held out.
         test_size: official test images, 0 if there are none.
         classes: names of the classes, in the order of their numbers.
@@ -28,7 +29,7 @@ class Images:
     """
 
     name: str
-    pixels: NDArray[np.uint8] = field(repr=False)
+    pixels: NDArray[Any] = field(repr=False)
     train_size: int
     test_size: int
     classes: tuple[str, ...]
@@ -49,7 +50,7 @@ class Images:
 
     @property
     def channels(self) -> int:
-        """1 (grey) or 3 (red, green, blue)."""
+        """1 (grey), 3 (red, green, blue), or the number of frozen features."""
         return int(self.pixels.shape[3])
 
 
@@ -67,7 +68,7 @@ class Labels:
         return f"Labels({len(self._values)} hidden)"
 
 
-def content_digest(pixels: NDArray[np.uint8], labels: NDArray[np.int64], train_size: int) -> str:
+def content_digest(pixels: NDArray[Any], labels: NDArray[np.int64], train_size: int) -> str:
     """SHA-256 of what a data set contains, whatever files it came from."""
     return array_digest(pixels, labels, np.asarray([train_size], np.int64))
 
@@ -106,7 +107,7 @@ def joined(
 
 
 def finished(
-    card: Card, where: str, pixels: NDArray[np.uint8], labels: NDArray[np.int64], train_size: int, classes: Sequence[str] | None
+    card: Card, where: str, pixels: NDArray[Any], labels: NDArray[np.int64], train_size: int, classes: Sequence[str] | None
 ) -> tuple[Images, Labels]:
     """Check the joined arrays against the card and seal them. Raises InputError."""
     names = tuple(classes) if classes is not None else tuple(str(k) for k in range(int(labels[:train_size].max()) + 1))
@@ -127,16 +128,22 @@ def _part_faults(where: str, pixels: NDArray[Any], labels: NDArray[Any]) -> list
     if pixels.ndim not in (3, 4) or 0 in pixels.shape or (pixels.ndim == 4 and pixels.shape[-1] not in (1, 3)):
         fix = "put the channels last, as 1 (grey) or 3 (colour)"
         faults.append(Fault(f"{where} images", "shape (n, height, width) or (n, height, width, 1 or 3), n >= 1", str(pixels.shape), fix))
+    return faults + label_faults(where, pixels, labels)
+
+
+def label_faults(where: str, images: NDArray[Any], labels: NDArray[Any]) -> list[Fault]:
+    """What is wrong with the labels (n,) of images or features (n, …)."""
+    faults = []
     if not np.issubdtype(labels.dtype, np.integer):
         faults.append(Fault(f"{where} labels", "integers from 0", str(labels.dtype), "store class numbers as integers"))
     if labels.ndim != 1 and labels.shape[1:] != (1,):
         faults.append(Fault(f"{where} labels", "shape (n,), one class an image", str(labels.shape), "one number an image"))
-    elif pixels.ndim and len(pixels) != len(labels):
-        faults.append(Fault(where, "as many labels as images", f"{len(pixels)} images, {len(labels)} labels", "the file is incomplete"))
+    elif images.ndim and len(images) != len(labels):
+        faults.append(Fault(where, "as many labels as images", f"{len(images)} images, {len(labels)} labels", "the file is incomplete"))
     return faults
 
 
-def _card_faults(card: Card, where: str, pixels: NDArray[np.uint8], train_size: int) -> list[Fault]:
+def _card_faults(card: Card, where: str, pixels: NDArray[Any], train_size: int) -> list[Fault]:
     faults = []
     fix = f"this is not {card.name}, or not all of it; get it again, or use data set 'npz'"
     if card.shape is not None and pixels.shape[1:] != card.shape:

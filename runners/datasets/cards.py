@@ -139,6 +139,18 @@ CARDS: Final[dict[str, Card]] = {
             "numpy.savez('mine.npz', images=…, labels=…), then data.path = 'mine.npz'",
         ),
         Card(
+            "features",
+            "your own frozen features of images: features (float) and labels; optionally test_features, test_labels, classes",
+            None,
+            None,
+            None,
+            None,
+            _OWN,
+            _OWN,
+            ("the .npz file that data.path names",),
+            "numpy.savez('mine.npz', features=…, labels=…) with an encoder's embeddings (n, d), then data.path = 'mine.npz', model 'linear' or 'mlp'",
+        ),
+        Card(
             "folder",
             "your own image files: one folder a class, optionally below train/ and test/",
             None,

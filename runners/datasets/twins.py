@@ -22,8 +22,9 @@ _MOST_IMAGES: Final = 100_000
 """Beyond this, only equal pixels are looked for."""
 
 
-def groups(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
-    """Group numbers of all images: `content` for equal pixels, `look` for chains of near-duplicates (empty if there are too many images).
+def groups(pixels: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
+    """Group numbers of all images: `content` for equal pixels, `look` for chains of near-duplicates (empty if there
+    are too many images, or features instead of images).
 
     Args:
         pixels: (n, height, width, channels).
@@ -33,7 +34,10 @@ def groups(pixels: NDArray[np.uint8]) -> dict[str, NDArray[np.int64]]:
     """
     seen: dict[bytes, int] = {}
     content = np.asarray([seen.setdefault(hashlib.sha256(image.tobytes()).digest(), i) for i, image in enumerate(pixels)], np.int64)
-    return {"content": content, "look": _near(pixels) if len(pixels) <= _MOST_IMAGES else np.empty(0, np.int64)}
+    return {
+        "content": content,
+        "look": _near(pixels) if pixels.dtype == np.uint8 and len(pixels) <= _MOST_IMAGES else np.empty(0, np.int64),
+    }
 
 
 def _near(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:

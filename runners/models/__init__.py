@@ -55,5 +55,16 @@ def _resnet18(model: Model, images: Images) -> tuple[nn.Module, int]:
     return net, 512
 
 
-MODELS: Final[dict[str, Body]] = {"small-cnn": _small_cnn, "resnet18": _resnet18}
+def _linear(model: Model, images: Images) -> tuple[nn.Module, int]:
+    if model.width is not None:
+        raise InputError(Fault("model.width", "none: linear has no hidden layer", str(model.width), "remove it, or use mlp"))
+    return nn.Flatten(), images.channels * images.height * images.width
+
+
+def _mlp(model: Model, images: Images) -> tuple[nn.Module, int]:
+    width = model.width or 256
+    return nn.Sequential(nn.Flatten(), nn.Linear(images.channels * images.height * images.width, width), nn.ReLU()), width
+
+
+MODELS: Final[dict[str, Body]] = {"small-cnn": _small_cnn, "resnet18": _resnet18, "linear": _linear, "mlp": _mlp}
 """Bodies by name: (model, images) → (module, embedding size)."""

@@ -16,7 +16,9 @@ from runners.regimes.resident import Scaling, as_float
 
 
 def refuse_impossible(spec: Augmentation, height: int, width: int) -> None:
-    """Raise InputError if the images are too small for the augmentation."""
+    """Raise InputError if the images are too small for the augmentation, or are features, which have none."""
+    if height == width == 1 and spec != Augmentation():
+        raise InputError(Fault("regime.augmentation", "none for frozen features", "an augmentation", "remove the table"))
     if spec.shift >= min(height, width):
         where, expected = "regime.augmentation.shift", f"less than the images' shorter side, {min(height, width)} pixels"
         raise InputError(Fault(where, expected, str(spec.shift), "lower it"))

@@ -82,7 +82,7 @@ class Learner:
     def _passes(self, indices: Indices) -> Iterator[tuple[int, Tensor, Tensor]]:
         self.net.eval()
         pixels = self._resident.pixels
-        size = max(64, _PIXELS_AT_ONCE.get(pixels.device.type, 2**19) // (pixels.shape[1] * pixels.shape[2]))
+        size = max(64, _PIXELS_AT_ONCE.get(pixels.device.type, 2**19) // (pixels.shape[1] * pixels.shape[2] * max(1, pixels.shape[3] // 3)))
         rows = torch.from_numpy(np.asarray(indices, np.int64).copy())
         for start in range(0, len(rows), size):
             part = rows[start : start + size]

@@ -16,7 +16,7 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and standard deviation a channel, in grey values 0..255: (1, channels, 1, 1) float32."""
+    """Mean and standard deviation a channel, in grey values 0..255 or a feature's own unit: (1, channels, 1, 1) float32."""
 
     mean: Tensor
     deviation: Tensor
@@ -55,7 +55,9 @@ class Resident:
         return self._scaling[1]
 
     def _statistics(self, pool: Indices) -> Scaling:
-        """Exact, through integer histograms, so that chunks and devices cannot change the result."""
+        """Exact, through integer histograms, so that chunks and devices cannot change the result; of features in float64."""
+        if self.pixels.is_floating_point():
+            return self._of_features(pool)
         channels = self.pixels.shape[3]
         counts = torch.zeros(channels, 256, dtype=torch.int64)
         offset = 256 * torch.arange(channels, device=self.device)
@@ -67,6 +69,12 @@ class Resident:
         mean = (share * grey).sum(1)
         deviation = (share * (grey - mean[:, None]) ** 2).sum(1).sqrt().clamp(min=1.0)  # a blank channel stays finite
         return Scaling(*(value.float().view(1, channels, 1, 1).to(self.device) for value in (mean, deviation)))
+
+    def _of_features(self, pool: Indices) -> Scaling:
+        values = self.pixels.cpu()[torch.from_numpy(pool)].double().flatten(0, 2)
+        deviation, mean = torch.std_mean(values, 0, correction=0)
+        deviation = torch.where(deviation > 0, deviation, 1.0)  # a feature that never changes stays 0
+        return Scaling(*(value.float().view(1, -1, 1, 1).to(self.device) for value in (mean, deviation)))
 
 
 def as_float(pixels: Tensor) -> Tensor:

@@ -182,7 +182,7 @@ def datasets(data_root: Path | None, json: bool) -> None:
     facts = []
     for name, card in CARDS.items():
         state = "found"
-        if name in ("npz", "folder"):
+        if name in ("npz", "features", "folder"):
             state = "yours: data = { name = …, path = … }"
         else:
             try:

@@ -1,0 +1,50 @@
+"""Frozen features: what an encoder made of the images, once; then a run trains only a probe on them.
+
+To all else they are images of one pixel and d channels, so scaling a channel to the pool standardises each feature.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import Fault, InputError
+from runners.datasets.base import Images, Labels, finished, label_faults
+from runners.datasets.cards import Card
+from runners.datasets.places import Place, npz_arrays
+
+
+def load(card: Card, place: Place) -> tuple[Images, Labels]:
+    """Arrays features (n, d), labels and optionally test_features, test_labels, classes; kept in float32. Raises InputError."""
+    path = place.own(card)
+    arrays = npz_arrays(path)
+    there = [part for part in ("", "test_") if f"{part}features" in arrays or f"{part}labels" in arrays]
+    missing = [key for part in {"", *there} for key in (f"{part}features", f"{part}labels") if key not in arrays]
+    if missing:
+        raise InputError(Fault(str(path), f"arrays {' and '.join(sorted(missing))}", f"only {', '.join(sorted(arrays))}", card.origin))
+    faults = [fault for part in there for fault in _faults(f"{path}: {part}", arrays[f"{part}features"], arrays[f"{part}labels"])]
+    widths = {arrays[f"{part}features"].shape[1:] for part in there}
+    if not faults and len(widths) > 1:
+        faults.append(Fault(str(path), "as many test features as features", f"{sorted(widths)}", "use one encoder"))
+    if faults:
+        raise InputError(faults)
+    values = np.concatenate([arrays[f"{part}features"].astype(np.float32) for part in there])
+    labels = np.concatenate([arrays[f"{part}labels"].reshape(-1).astype(np.int64) for part in there])
+    classes = [str(name) for name in arrays["classes"].reshape(-1)] if "classes" in arrays else None
+    return finished(card, str(path), values[:, None, None, :], labels, len(arrays["features"]), classes)
+
+
+def _faults(where: str, features: NDArray[Any], labels: NDArray[Any]) -> list[Fault]:
+    faults = []
+    if features.dtype.kind != "f" or features.ndim != 2 or 0 in features.shape:
+        found = f"{features.dtype} of shape {features.shape}"
+        faults.append(
+            Fault(f"{where}features", "numbers with a fraction, shape (n, d), n and d >= 1", found, "one row of features an image")
+        )
+    elif not np.isfinite(features.astype(np.float32)).all():
+        faults.append(
+            Fault(f"{where}features", "finite numbers in float32", "NaN or infinity", "look for what the encoder made of these images")
+        )
+    return faults + label_faults(f"{where}labels", features, labels)
