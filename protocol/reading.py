@@ -148,8 +148,11 @@ def _with_base(table: dict[str, Any], where: str) -> dict[str, Any]:
     if "name" not in own:
         raise InputError(Fault(where, f"a name of its own for what changes {table['base']}", "no name", "add name = '…'"))
     base = _preset_table(table["base"])
-    merged = _merge(base, own)
     changed = [p for p in _leaves(own) if p != "name"]
+    if isinstance(own.get("data"), dict) and own["data"].get("name") not in (None, base["data"]["name"]):
+        base = base | {"data": {}}  # other images have another digest
+        changed.append("data.digest")
+    merged = _merge(base, own)
     merged["provenance"] = {
         k: v for k, v in merged.get("provenance", {}).items() if not any(k == c or c.startswith(k + ".") for c in changed)
     } | own.get("provenance", {})

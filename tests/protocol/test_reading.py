@@ -199,3 +199,14 @@ def test_a_missing_file_and_a_folder_are_bad_input(tmp_path: Path) -> None:
         read_protocol(tmp_path / "none.toml")
     with pytest.raises(InputError, match="a readable file"):
         read_protocol(tmp_path)
+
+
+def test_another_data_set_does_not_inherit_the_digest_of_the_bases(tmp_path: Path) -> None:
+    own = 'base = "digits-plain"\nname = "mine"\n'
+    (tmp_path / "same.toml").write_text(own + "[data]\npath = 'x'\n")
+    (tmp_path / "other.toml").write_text(own + "[data]\nname = 'npz'\npath = 'x'\n")
+    same, other = read_protocol(tmp_path / "same.toml"), read_protocol(tmp_path / "other.toml")
+    assert same.data.digest
+    assert other.data.model_dump() == {"name": "npz", "path": "x", "digest": None}
+    assert "data.digest" in same.provenance
+    assert "data.digest" not in other.provenance
