@@ -73,6 +73,8 @@ class Strategy(ABC):
     """Order of the query's cost in u unlabelled, l labelled, n queried, k classes, d embedding width."""
     cold_start: ClassVar[bool] = False
     """Whether it can choose with nothing labelled yet."""
+    order_free: ClassVar[bool] = False
+    """Whether, ties apart, the pool's order and the generator have no say in what it chooses."""
     estimation: Estimation = Estimation()
     """How `mc_samples` and `members` are made, for those that need them."""
 

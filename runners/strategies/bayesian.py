@@ -58,6 +58,7 @@ class DropoutEntropy(_Dropout):
     has no dropout of its own.
     """
 
+    order_free = True
     paper = "Gal, Islam & Ghahramani 2017, arXiv 1703.02910"
 
     @staticmethod
@@ -73,6 +74,7 @@ class Bald(_Dropout):
     has no dropout of its own.
     """
 
+    order_free = True
     paper = "Houlsby et al. 2011, arXiv 1112.5745; Gal 2017"
 
     @staticmethod
@@ -147,6 +149,8 @@ class EnsembleEntropy(_Ensemble):
 
     Args: members, the number of networks, the compared one included; the others are trained by the same recipe.
     """
+
+    order_free = True
 
     @staticmethod
     def score(members: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ from runners.strategies.view import Need, View
 
 FLOOR = 1e-7
 """Probabilities are lifted to this, so that certainty has a finite divergence."""
-BLOCK = 4096
+CELLS = 2**24
+"""Divergences held at a time, 128 MiB."""
 
 
 class ContextualDiversity(Strategy):
@@ -33,12 +34,24 @@ class ContextualDiversity(Strategy):
         return view.unlabelled[farthest_predictions(view.probabilities, view.labelled_probabilities, n, rng)]
 
 
+class Predictions:
+    """Predictions (m, k) made ready for divergences: lifted to `FLOOR`, with their logarithms and negative entropies."""
+
+    def __init__(self, probabilities: Tensor) -> None:
+        lifted = probabilities.double().clamp(min=FLOOR)
+        self.p = lifted / lifted.sum(1, keepdim=True)
+        self.log = self.p.log()
+        self.own = (self.p * self.log).sum(1)
+
+    def to(self, p: Tensor, log: Tensor, own: Tensor) -> Tensor:
+        """(m, j) values 1/2 KL(a || b) + 1/2 KL(b || a) in nats, >= 0, to j others given by p, log (j, k) and own (j,)."""
+        return ((self.own[:, None] + own - self.p @ log.T - self.log @ p.T) / 2).clamp(min=0)
+
+
 def symmetric_divergence(a: Tensor, b: Tensor) -> Tensor:
-    """(u, m) values 1/2 KL(a_i || b_j) + 1/2 KL(b_j || a_i) in nats, >= 0, of predictions (u, k) and (m, k)."""
-    a, b = (normal / normal.sum(1, keepdim=True) for normal in (a.double().clamp(min=FLOOR), b.double().clamp(min=FLOOR)))
-    log_a, log_b = a.log(), b.log()
-    own = (a * log_a).sum(1)[:, None] + (b * log_b).sum(1)
-    return ((own - a @ log_b.T - log_a @ b.T) / 2).clamp(min=0)
+    """(u, m) symmetric divergences of predictions (u, k) and (m, k)."""
+    other = Predictions(b)
+    return Predictions(a).to(other.p, other.log, other.own)
 
 
 def farthest_predictions(pool: Tensor, labelled: Tensor, n: int, rng: np.random.Generator) -> Indices:
@@ -46,13 +59,16 @@ def farthest_predictions(pool: Tensor, labelled: Tensor, n: int, rng: np.random.
 
     Keeps one running minimum a prediction. Args: pool (u, k), labelled (l, k) with l >= 0, n in 1 … u.
     """
+    points, owned = Predictions(pool), Predictions(labelled)
     nearest = torch.full((len(pool),), torch.inf, dtype=torch.float64, device=pool.device)
-    for block in torch.split(labelled, max(1, BLOCK * BLOCK // max(1, len(pool)))):
-        nearest = torch.minimum(nearest, symmetric_divergence(pool, block).amin(1)) if len(block) else nearest
+    size = max(1, CELLS // len(pool))
+    for start in range(0, len(labelled), size):
+        block = slice(start, start + size)
+        nearest = torch.minimum(nearest, points.to(owned.p[block], owned.log[block], owned.own[block]).amin(1))
     chosen = [int(rng.integers(len(pool)))]
-    nearest[chosen[0]] = -1
     while len(chosen) < n:
-        nearest = torch.minimum(nearest, symmetric_divergence(pool, pool[chosen[-1:]])[:, 0])
-        nearest[chosen] = -1  # never again, even among equal predictions
+        last = slice(chosen[-1], chosen[-1] + 1)
+        nearest = torch.minimum(nearest, points.to(points.p[last], points.log[last], points.own[last])[:, 0])
+        nearest[last] = -1  # never again, even among equal predictions
         chosen.append(int(nearest.argmax()))
     return np.asarray(chosen, dtype=np.int64)

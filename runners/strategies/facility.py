@@ -35,6 +35,7 @@ class FacilityLocation(Strategy):
     paper = "Wei, Iyer & Bilmes 2015"
     cost = "O(u² d)"
     cold_start = True
+    order_free = True
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The greedy sequence, in order; of equal gains one at random."""

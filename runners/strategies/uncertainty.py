@@ -26,6 +26,7 @@ class Uncertainty(Strategy):
     needs: ClassVar[tuple[Need, ...]] = ("probabilities",)
     paper = "Settles 2009"
     cost = "O(u k)"
+    order_free = True
 
     @staticmethod
     @abstractmethod

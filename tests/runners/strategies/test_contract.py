@@ -12,6 +12,7 @@ import torch
 from torch import nn
 from toy_strategies import TOY
 
+from runners.loop import ask
 from runners.models import Net
 from runners.strategies import NEEDS, STRATEGIES, ClassifierHead, Context, GradientFactors, Need, StrategyError, View, checked
 from runners.strategies.view import Feature
@@ -117,6 +118,24 @@ def test_reads_only_what_it_declares(name: str) -> None:
 def test_cold_start_where_declared(name: str) -> None:
     chosen = choose(name, view_of("ordinary", labelled=0), 5, 0)
     assert len(set(chosen.tolist())) == 5
+
+
+@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if not s.cold_start])
+def test_a_clear_error_where_nothing_is_labelled_and_it_cannot_do_without(name: str) -> None:
+    with pytest.raises(StrategyError, match="at least one label owned"):
+        ask(STRATEGIES[name](), name, view_of("ordinary", labelled=0), 5, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if s.order_free])
+def test_the_order_of_the_pool_has_no_say_where_declared(name: str) -> None:
+    view = view_of("ordinary")
+    order = np.random.default_rng(9).permutation(len(view.unlabelled))
+    moved = dict(view.features)
+    for need in ("probabilities", "embeddings", "mc_samples", "members"):
+        moved[need] = view._tensor(need)[order]
+    other = View(view.unlabelled, view.labelled, view.labels, view.classes, 0, moved)
+    before, after = (np.searchsorted(view.unlabelled, choose(name, v, 9, seed)) for v, seed in ((view, 1), (other, 2)))
+    assert order[after].tolist() == before.tolist()
 
 
 def test_random_draws_without_replacement_and_uniformly() -> None:
