@@ -1,0 +1,235 @@
+"""A gallery of cheats and careless mistakes: each is prevented or detected, and protocol/CHEATS.md says how."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from study_builder import IMAGES, build_study, lines, make_labels, make_study, rewrite
+
+from protocol.events import FailureEvent
+from protocol.folders import StudyFolder, predictions_digest, write_arrays
+from protocol.metrics import classification_metrics
+from protocol.reading import parse
+from protocol.record import read
+from protocol.rules import check_study
+from protocol.sealing import differences, manifest_of, seal
+from protocol.spec import Protocol, StrategySpec, Study
+from protocol.splits import make_split
+from runners.jobs import Job, Result, perform
+from runners.replay import choose_again
+from runners.study import adopt, jobs, planned, resolve
+
+PAGE = Path(__file__).resolve().parents[2] / "protocol" / "CHEATS.md"
+Lines = list[dict[str, Any]]
+
+# Strategies, run for real: the run refuses them, and the failed attempt stays in the record.
+PREVENTED = {
+    "asks for more labels than it may": ("return view.unlabelled[: n + 1]", "10 indices"),
+    "asks for fewer and keeps them for later": ("return view.unlabelled[: n - 1]", "10 indices"),
+    "asks for the same image twice": ("return list(view.unlabelled[: n - 1]) + [view.unlabelled[0]]", "distinct indices"),
+    "buys again what it owns": ("return list(view.unlabelled[: n - 1]) + [view.labelled[0]]", "labelled already"),
+    "buys a test or validation image": (
+        "return list(view.unlabelled[: n - 1]) + [next(i for i in range(1797) if i not in set(view.unlabelled) | set(view.labelled))]",
+        "not in the pool",
+    ),
+    "reaches for the oracle through its view": ("return view.oracle.labels[:n]", "no attribute 'oracle'"),
+    "reads what it did not declare": ("return view.members.argsort()[:n]", "members"),
+    "alters the labels it was given": ("view.labels[:] = 0; return view.unlabelled[:n]", "read-only"),
+    "makes the owned set writeable": ("object.__setattr__(view, 'labelled', []); view.labels += 1", "read-only"),
+    "returns nothing and hopes for random": ("return None", "10 integers"),
+}
+
+
+def job_of(path: Path, study: Study, source: str, *, isolate: bool = False) -> Job:
+    """A run of an own strategy whose `select` has this body."""
+    path.mkdir()
+    (path / "cheat.py").write_text(f"def select(view, n, rng):\n    {source}\n")
+    whole = resolve(study.with_strategies((*study.strategies[:1], StrategySpec(name="cheat.py:select"))), path)
+    folder = StudyFolder(path / "study")
+    adopt(folder, whole, path)
+    [run] = [r for r in planned(whole) if r.strategy.name != "random" and r.seed == 0]
+    return jobs(folder, whole, None, "cpu", 1, [run], isolate)[0]
+
+
+@pytest.mark.parametrize("name", PREVENTED)
+def test_a_cheating_strategy_is_refused(name: str, toy_study: Study, tmp_path: Path) -> None:
+    source, said = PREVENTED[name]
+    job = job_of(tmp_path / "run", toy_study, source)
+    result = perform(job)
+    assert result.state == "failed"
+    assert said in result.message
+    record = read(StudyFolder(job.study).run("toy", job.strategy.id, 0).events)
+    assert len(record.of(FailureEvent)) == 1
+    assert [e.purpose for e in record.events if e.event == "labels"] == ["initial"]
+
+
+PEEK = """import gc
+    from protocol.oracle import Oracle
+    [oracle] = [o for o in gc.get_objects() if type(o) is Oracle] or [None]
+    if oracle is None:
+        raise RuntimeError('no labels anywhere in this process')
+    return sorted(view.unlabelled, key=lambda i: oracle._labels[i])[:n]"""
+
+
+def test_peeks_at_hidden_labels_through_the_garbage_collector(toy_study: Study, tmp_path: Path) -> None:
+    """Works in one process, and says so on the page; with --isolate there is nothing to find."""
+    assert perform(job_of(tmp_path / "together", toy_study, PEEK)).state == "done"
+    result: Result = perform(job_of(tmp_path / "apart", toy_study, PEEK, isolate=True))
+    assert result.state == "failed"
+    assert "no labels anywhere in this process" in result.message
+
+
+def test_draws_from_elsewhere_than_its_generator(toy_study: Study, tmp_path: Path) -> None:
+    job = job_of(tmp_path / "run", toy_study, "import numpy, os; return numpy.random.default_rng().choice(view.unlabelled, n, False)")
+    assert perform(job).state == "done"
+    run = StudyFolder(job.study).run("toy", job.strategy.id, 0)
+    assert [r.answer for r in choose_again(run, None, None, None)] == ["differs", "differs"]
+
+
+def test_tries_again_until_it_likes_the_result(toy_study: Study, tmp_path: Path) -> None:
+    job = job_of(tmp_path / "run", toy_study, "return view.unlabelled[:n]")
+    assert perform(job).state == "done"
+    record = StudyFolder(job.study).run("toy", job.strategy.id, 0).events
+    first = read(record)
+    assert perform(job).state == "done"
+    assert read(record).head == first.head  # a sealed run is never made again
+    record.unlink()
+    assert perform(job).state == "done"
+    again = read(record)
+    assert [r.metrics for r in again.rounds] == [r.metrics for r in first.rounds]  # and made anew it is the same
+
+
+# Edits of a finished study: 0 run, 1 validation, 2 initial, 3 round, 4 query, 5 round, 6 query, 7 round, 8 seal.
+def of_first(edit: Callable[[Lines], object], *, rechain: bool = True) -> Callable[[StudyFolder], object]:
+    return lambda s: rewrite(s.run("small", "first", 0).events, edit, rechain=rechain)
+
+
+def image_of_test(events: Lines) -> int:
+    return int(make_split(parse(Protocol, events[0]["protocol"], "p"), events[0]["replicate"], IMAGES, 0).test[0])
+
+
+def train_on_test(events: Lines) -> None:
+    events[3]["query"][0] = events[4]["indices"][0] = image_of_test(events)
+
+
+def buy_more(events: Lines) -> None:
+    bought = {i for e in events if e["event"] == "labels" for i in e["indices"]}
+    pool = make_split(parse(Protocol, events[0]["protocol"], "p"), 0, IMAGES, 0).pool
+    extra = [int(i) for i in pool if i not in bought][:4]
+    events[4]["indices"] += extra
+    events[3]["query"] += extra
+
+
+def swap(study: StudyFolder) -> None:
+    a, b = (study.run("small", "first", seed).path for seed in (0, 1))
+    a.rename(a.with_name("aside"))
+    b.rename(a)
+    a.with_name("aside").rename(b)
+
+
+def copy_curve(study: StudyFolder) -> None:
+    target = study.run("small", "first", 0).path
+    shutil.rmtree(target)
+    shutil.copytree(study.run("small", "last", 0).path, target)
+
+
+def edit_plan(study: StudyFolder, change: Callable[[dict[str, Any]], object]) -> None:
+    plan = json.loads(study.plan.read_bytes())
+    change(plan)
+    study.plan.write_text(json.dumps(plan))
+
+
+def forge_predictions(study: StudyFolder, *, metric: bool) -> None:
+    """Perfect predictions in the last round; with `metric` the whole record is made to go with them."""
+    run = study.run("small", "first", 0)
+    events = lines(run.events)
+    targets = make_labels()[make_split(parse(Protocol, events[0]["protocol"], "p"), 0, IMAGES, 0).test]
+    write_arrays(run.predictions(2), {"prediction": targets.astype(np.uint8)})
+    if metric:
+        better = {"metrics": classification_metrics(targets, targets), "predictions": predictions_digest(targets)}
+        rewrite(run.events, lambda e: e[7].update(better))
+
+
+DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
+    "edits a metric": (of_first(lambda e: e[7]["metrics"].update(accuracy=0.99), rechain=False), "QRY-01 EVL-01"),
+    "edits a metric and mends the chain": (of_first(lambda e: e[7]["metrics"].update(accuracy=0.99)), "EVL-01"),
+    "exchanges the predictions": (lambda s: forge_predictions(s, metric=False), "EVL-01 EVL-02"),
+    "trains on a test image": (of_first(train_on_test), "BUD-04"),
+    "buys past the budget": (of_first(buy_more), "BUD-01"),
+    "exchanges what was bought": (of_first(lambda e: e[4]["indices"].reverse()), "QRY-02"),
+    "uses a larger validation set for free": (of_first(lambda e: e[1].update(after=0)), "BUD-05"),
+    "keeps weights from round to round": (of_first(lambda e: e[5].update(initial_weights="1" * 64)), "TRN-02"),
+    "starts from lucky weights": (of_first(lambda e: [e[k].update(initial_weights="1" * 64) for k in (3, 5, 7)]), "TRN-03"),
+    "tunes only itself": (of_first(lambda e: [e[k].update(recipe="1" * 64) for k in (3, 5, 7)]), "TRN-01"),
+    "picks its own seeds": (of_first(lambda e: e[0]["seeds"].update(batches=7)), "SED-01"),
+    "picks its own starting set": (of_first(lambda e: e[2]["indices"].__setitem__(0, image_of_test(e))), "SED-02 SED-03"),
+    "drops a bad seed": (lambda s: shutil.rmtree(s.run("small", "first", 1).path), "CMP-01"),
+    "drops random where it was good": (lambda s: shutil.rmtree(s.run("small", "random", 1).path), "CMP-01 CMP-04"),
+    "adds a lucky seed": (
+        lambda s: shutil.copytree(s.run("small", "first", 1).path, s.run("small", "first", 7).path),
+        "CMP-02",
+    ),
+    "exchanges the seeds of two runs": (swap, "PRO-03"),
+    "copies another strategy's curve": (copy_curve, "PRO-03"),
+    "stops while it is ahead": (of_first(lambda e: e.__delitem__(slice(6, 9))), "CMP-03"),
+    "stops while it is ahead and seals": (of_first(lambda e: (e.__delitem__(slice(6, 8)), e[-1].update(rounds=2))), "BUD-02"),
+    "changes the protocol for itself": (of_first(lambda e: e[0]["protocol"].update(root_seed=5)), "PRO-01"),
+    "brings a run of another protocol": (of_first(lambda e: e[0].update(fingerprint="1" * 64)), "PRO-02"),
+    "changes the plan after the results": (lambda s: edit_plan(s, lambda p: p["plan"].update(delta=0.2)), "PRO-03"),
+    "takes a losing strategy out of the plan": (lambda s: edit_plan(s, lambda p: p["strategies"].pop()), "PRO-03 CMP-02"),
+    "removes a line it dislikes": (of_first(lambda e: e.pop(5), rechain=False), "QRY-01"),
+    "moves lines about": (of_first(lambda e: e.insert(4, e.pop(5)), rechain=False), "QRY-01"),
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_study(tmp_path_factory.mktemp("cheats") / "study", make_study()).path
+
+
+@pytest.fixture
+def study(built: Path, tmp_path: Path) -> StudyFolder:
+    shutil.copytree(built, tmp_path / "study")
+    return StudyFolder(tmp_path / "study")
+
+
+@pytest.mark.parametrize("name", DETECTED)
+def test_a_cheat_with_the_files_is_detected(name: str, built: Path, study: StudyFolder) -> None:
+    do, rules = DETECTED[name]
+    before = set(check_study(built).broken())
+    do(study)
+    result = check_study(study.path)
+    assert set(rules.split()) <= set(result.broken()) - before
+    assert result.exit_code == 1
+
+
+ONLY_SEALED: dict[str, Callable[[StudyFolder], object]] = {
+    "writes predictions, metric and chain anew": lambda s: forge_predictions(s, metric=True),
+    "removes a failed attempt and mends the chain": lambda s: rewrite(
+        s.run("small", "last", 1).events, lambda e: [e.remove(x) for x in list(e) if x["event"] == "failure"]
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ONLY_SEALED)
+def test_a_perfect_forgery_is_seen_against_the_seal_alone(name: str, study: StudyFolder) -> None:
+    failed = {"event": "failure", "round": 1, "kind": "Diverged", "message": "once", "details": ""}
+    rewrite(study.run("small", "last", 1).events, lambda e: e.insert(4, failed | {"time": e[4]["time"]}))
+    sealed, before = seal(study), set(check_study(study.path).broken())
+    ONLY_SEALED[name](study)
+    assert set(check_study(study.path).broken()) <= before
+    assert differences(sealed, manifest_of(study))
+
+
+def test_the_page_names_every_cheat_of_the_gallery() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    further = ["peeks at hidden labels through the garbage collector", "draws from elsewhere than its generator"]
+    names = [*PREVENTED, *DETECTED, *ONLY_SEALED, *further, "tries again until it likes the result"]
+    assert len(names) >= 20
+    assert [name for name in names if f"| {name} |" not in page] == []
