@@ -23,6 +23,7 @@ class Verdict:
         difference, low, high: mean paired difference and its 95 % t interval (for this comparison alone, not adjusted).
         sd: standard deviation of the paired difference.
         p, p_adjusted: two-sided test, raw and corrected over the family.
+            With planned looks, n is that of the last look reached, and p is sequential (see `analysis.sequential`).
         p_error: Monte Carlo standard error of p; 0 if it is exact.
         p_equivalence, p_equivalence_adjusted: TOST, raw and corrected over the same family.
         smallest_p: smallest raw p that n seeds can give (0 for the t test).

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import optimize, stats
 
+from analysis.sequential import Spending, describe
 from analysis.significance import Test, smallest_p
 from protocol.spec import BASELINE, Study
 
@@ -124,6 +125,7 @@ class PlanSummary:
         minimum_seeds: fewest seeds with which one would be.
         detectable: difference in standard deviations found with 80 % power at alpha / m (paired t).
         detectable_uncorrected: the same at alpha.
+        looks, spending: seeds at which is tested before the end, and how alpha is spent; detectable differences are for one look.
     """
 
     tests: int
@@ -133,22 +135,29 @@ class PlanSummary:
     alpha: float
     delta: float
     family: str
+    correction: str
     smallest_p: float
     can_decide: bool
     minimum_seeds: int
     detectable: float
     detectable_uncorrected: float
+    looks: tuple[int, ...] = ()
+    spending: Spending = "obrien-fleming"
 
     def summary(self) -> str:
         """The same in sentences."""
         if not self.tests:
             return "The plan has no strategy besides random: nothing is tested."
         per = "one family" if self.families == 1 else f"each of {self.families} families"
-        lines = [f"{self.tests} tests in {per} ({self.family}), Holm, alpha {self.alpha:g}, n = {self.seeds} seeds, {self.test} test."]
+        lines = [
+            f"{self.tests} tests in {per} ({self.family}), {self.correction}, alpha {self.alpha:g}, n = {self.seeds} seeds, {self.test} test."
+        ]
         if self.test != "t":
             lines.append(
                 f"Smallest reachable p: {self.smallest_p:.3g} a test; a first rejection needs {self.alpha / self.tests:.3g} or less."
             )
+        if self.looks:
+            lines.append(describe(self.looks, self.spending, self.alpha))
         if not self.can_decide:
             lines.append(f"This plan can never call a strategy better or worse: it needs at least {self.minimum_seeds} seeds.")
         if math.isfinite(self.detectable):
@@ -174,9 +183,12 @@ def plan_summary(study: Study) -> PlanSummary:
         alpha=plan.alpha,
         delta=plan.delta,
         family=plan.family,
+        correction=plan.correction.capitalize(),
         smallest_p=0.0 if plan.test == "t" else smallest_p(n),
         can_decide=m > 0 and n >= least,
         minimum_seeds=least,
         detectable=minimum_detectable_effect(n, plan.alpha / max(m, 1)),
         detectable_uncorrected=minimum_detectable_effect(n, plan.alpha),
+        looks=plan.looks,
+        spending=plan.spending,
     )

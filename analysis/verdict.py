@@ -21,12 +21,13 @@ import pandas as pd
 
 from analysis import tables, wording
 from analysis.answers import Answer, Verdict
-from analysis.estimates import estimates
+from analysis.estimates import Estimate, estimates
 from analysis.load import Curves, Missing
 from analysis.pairing import Paired, paired_endpoints
 from analysis.power import least_seeds, seeds_to_decide
 from analysis.rows import jsonable
 from analysis.runs import Group, Mismatch, Unit
+from analysis.sequential import at_looks
 from analysis.significance import adjust
 from protocol.spec import Plan
 
@@ -159,16 +160,27 @@ def _families(paired: Sequence[Paired], curves: Curves) -> list[list[Paired]]:
     return [[p for p, own in zip(paired, groups, strict=True) if own == group] for group in dict.fromkeys(groups)]
 
 
+def decide(found: Sequence[Estimate], plan: Plan) -> list[tuple[Answer, float, float]]:
+    """Answer, adjusted p and adjusted p of equivalence of comparisons that are corrected together."""
+    adjusted = adjust([e.test.p for e in found], plan.correction)
+    equal = adjust([e.equivalence for e in found], plan.correction)
+    return [
+        (_answer(e.difference * e.test.direction, e.test.direction, float(p), float(q), plan.alpha), float(p), float(q))
+        for e, p, q in zip(found, adjusted, equal, strict=True)
+    ]
+
+
 def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Verdict]:
     plan = curves.plan
-    found = estimates(family, plan.test, plan.delta, rng, paired=curves.paired)
-    adjusted = adjust([e.test.p for e in found], plan.correction)
-    equal_adjusted = adjust([e.equivalence for e in found], plan.correction)
+    found = (
+        at_looks(family, curves, rng)
+        if plan.looks and curves.paired
+        else estimates(family, plan.test, plan.delta, rng, paired=curves.paired)
+    )
     planned = Counter((k.protocol, k.strategy) for k in curves.planned)
     verdicts = []
-    for pair, e, p, q in zip(family, found, adjusted, equal_adjusted, strict=True):
+    for pair, e, (answer, p, q) in zip(family, found, decide(found, plan), strict=True):
         result = e.test
-        answer = _answer(e.difference * result.direction, result.direction, float(p), float(q), plan.alpha)
         inside = e.low > -plan.delta and e.high < plan.delta
         dataset, regime = curves.places.get(pair.protocol, ("", ""))
         verdicts.append(
@@ -187,9 +199,9 @@ def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -
                 sd=e.sd,
                 p=result.p,
                 p_error=result.standard_error,
-                p_adjusted=float(p),
+                p_adjusted=p,
                 p_equivalence=e.equivalence,
-                p_equivalence_adjusted=float(q),
+                p_equivalence_adjusted=q,
                 smallest_p=result.smallest_p,
                 seeds_to_decide=seeds_to_decide(e.sd, plan.delta, plan.alpha, len(family), plan.test if curves.paired else "t")
                 if e.n > 1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from analysis import tables
 from analysis.answers import Verdict
+from analysis.sequential import describe
 
 if TYPE_CHECKING:  # verdict words itself through this module
     from analysis.verdict import Comparison
@@ -88,10 +89,13 @@ def method(comparison: Comparison) -> str:
     of = "area under the budget curve" if comparison.has_curves else "the value"
     pairs = f"paired by {unit} (n = {_range(ns)})" if comparison.paired else f"unpaired (at least {_range(ns)} {unit}s a side)"
     sides = "two one-sided t tests" if comparison.paired else "two one-sided Welch tests"
+    looks = (
+        f" {describe(plan.looks, plan.spending, plan.alpha)} p are sequential; intervals are not adjusted for looks." if plan.looks else ""
+    )
     return (
         f"{label}Endpoint: difference to {comparison.baseline} in {of}, {pairs}."
         f" Test: {test_name(comparison)}; {correction} over a family of {comparison.tests} ({_family(comparison)}),"
-        f" alpha {plan.alpha:g}.{reach} Equivalence: {sides} within ±{plan.delta:g}, {correction} over the same family;"
+        f" alpha {plan.alpha:g}.{reach}{looks} Equivalence: {sides} within ±{plan.delta:g}, {correction} over the same family;"
         f" wrong claims of a difference and wrong claims of equivalence each have {ASSUMES[plan.correction].format(alpha=plan.alpha)}."
         f" Intervals: {'t' if comparison.paired else 'Welch t'}, 95 %, each for itself. {unit.capitalize()}s to decide: 80 % power to find a"
         f" true difference of {plan.delta:g}, and to show"

@@ -1,0 +1,203 @@
+"""Every test, verdict and interval as a function (n, rng) -> did the event happen, with its nominal rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from analysis.bands import simultaneous_band
+from analysis.curves import aubc
+from analysis.effects import paired_improvement, standardised, superiority
+from analysis.equivalence import tost
+from analysis.estimates import estimates, independent
+from analysis.intervals import t_band, t_interval
+from analysis.power import power_of_t, power_of_tost
+from analysis.significance import paired_t, sign_flip, welch, wilcoxon
+from analysis.verdict import decide
+from analysis.wholecurve import max_t
+from protocol.spec import Plan
+from tests.calibration.worlds import BUDGETS, area_sd, curves, differences, family, noise
+
+Event = Callable[[int, np.random.Generator], bool]
+ALPHA = 0.05
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """One row of the table.
+
+    Attributes:
+        nominal: the promised rate for n; an error rate should not be above, a coverage not below.
+        default: whether the project uses it unless told otherwise.
+        exact: a rate that must be met from both sides (power against its formula).
+    """
+
+    name: str
+    event: Event
+    nominal: Callable[[int], float]
+    default: bool
+    exact: bool = False
+    cost: int = 1
+
+
+def error(name: str, event: Event, *, default: bool, cost: int = 1) -> Procedure:
+    return Procedure(name, event, lambda n: ALPHA, default, cost=cost)
+
+
+def area(n: int, rng: np.random.Generator) -> np.ndarray:
+    return aubc(BUDGETS, differences(n, rng))
+
+
+def sides(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """AUBC of two samples that share nothing, the second with twice the spread and half as many seeds again."""
+    return aubc(BUDGETS, noise((n,), rng)), 2 * aubc(BUDGETS, noise((n + n // 2,), rng))
+
+
+TYPE_I = (
+    error("sign-flip", lambda n, rng: sign_flip(area(n, rng), rng).p <= ALPHA, default=True, cost=4),
+    error("paired t", lambda n, rng: paired_t(area(n, rng)).p <= ALPHA, default=False),
+    error("Wilcoxon", lambda n, rng: wilcoxon(area(n, rng)).p <= ALPHA, default=False),
+    error("Welch, unequal spread and size", lambda n, rng: welch(*sides(n, rng)).p <= ALPHA, default=True),
+    error("TOST at a true difference of delta", lambda n, rng: tost(area(n, rng) + 0.7 * area_sd(), 0.7 * area_sd()).p <= ALPHA, default=True),
+    error("max-T, whole curve", lambda n, rng: max_t(differences(n, rng), rng).p <= ALPHA, default=True, cost=4),
+    error(
+        "t at each of 10 budgets, uncorrected",
+        lambda n, rng: bool((stats.ttest_1samp(differences(n, rng), 0).pvalue <= ALPHA).any()),
+        default=False,
+    ),
+)  # fmt: skip
+
+
+def verdicts(claim: str, shift: float, **plan: Any) -> Event:
+    """Whether any of 5 strategies x 2 data sets gets a wrong answer; `shift` and delta are in sd of the paired difference."""
+
+    def event(n: int, rng: np.random.Generator) -> bool:
+        pairs = family(n, 5, 2, shift * area_sd(), rng)
+        fixed = Plan(delta=0.9 * area_sd(), **plan)
+        found = decide(estimates(pairs, fixed.test, fixed.delta, rng), fixed)
+        wrong = ("better", "worse") if claim == "differs" else ("equivalent",)
+        return any(answer in wrong for answer, _, _ in found)
+
+    return event
+
+
+FAMILY = (
+    error("verdicts: any better or worse, Holm (the default plan)", verdicts("differs", 0.0), default=True, cost=8),
+    error("verdicts: any better or worse, Holm, t", verdicts("differs", 0.0, test="t"), default=False, cost=4),
+    error("verdicts: any better or worse, Hochberg, t", verdicts("differs", 0.0, test="t", correction="hochberg"), default=False, cost=4),
+    error("verdicts: any better or worse, Hommel, t", verdicts("differs", 0.0, test="t", correction="hommel"), default=False, cost=4),
+    error("verdicts: any equivalent at a true difference of delta", verdicts("equal", 0.9), default=True, cost=8),
+)
+
+
+def power(kind: str, n: int) -> float:
+    return power_of_t(n, 1.0, ALPHA) if kind == "t" else power_of_tost(n, 1.0, 1.0, ALPHA)
+
+
+POWER = (
+    Procedure(
+        "paired t, true difference 1 sd", lambda n, rng: paired_t(area(n, rng) + area_sd()).p <= ALPHA, lambda n: power("t", n), False, True
+    ),
+    Procedure(
+        "TOST, delta 1 sd, true difference 0",
+        lambda n, rng: tost(area(n, rng), area_sd()).p <= ALPHA,
+        lambda n: power("tost", n),
+        True,
+        True,
+    ),
+    Procedure(
+        "sign-flip, true difference 1 sd (beside the t formula)",
+        lambda n, rng: sign_flip(area(n, rng) + area_sd(), rng).p <= ALPHA,
+        lambda n: power("t", n),
+        True,
+        cost=4,
+    ),
+)
+
+
+def within(low: float, truth: float, high: float) -> bool:
+    return bool(low <= truth <= high)
+
+
+def t_covers(n: int, rng: np.random.Generator) -> bool:
+    found = t_interval(area(n, rng))
+    return within(found.low, 0.0, found.high)
+
+
+def welch_covers(n: int, rng: np.random.Generator) -> bool:
+    found = independent(*sides(n, rng), 0.1)
+    return within(found.low, 0.0, found.high)
+
+
+def percentile_covers(n: int, rng: np.random.Generator) -> bool:
+    d = area(n, rng)
+    drawn = d[rng.integers(0, n, (1000, n))].mean(axis=1)
+    return within(float(np.quantile(drawn, 0.025)), 0.0, float(np.quantile(drawn, 0.975)))
+
+
+def normal_covers(n: int, rng: np.random.Generator) -> bool:
+    d = area(n, rng)
+    return bool(abs(d.mean()) <= 1.96 * d.std(ddof=1) / np.sqrt(n))
+
+
+def pointwise_covers(n: int, rng: np.random.Generator) -> bool:
+    _, low, high = t_band(differences(n, rng))
+    return bool(((low <= 0) & (high >= 0)).all())
+
+
+def band_covers(method: Any) -> Event:
+    def event(n: int, rng: np.random.Generator) -> bool:
+        band = simultaneous_band(differences(n, rng), method=method)
+        return bool(((band.low <= 0) & (band.high >= 0)).all())
+
+    return event
+
+
+def dz_covers(n: int, rng: np.random.Generator) -> bool:
+    found = standardised(area(n, rng) + 0.8 * area_sd())
+    return within(found.low, 0.8, found.high)
+
+
+def a12_covers(shared: float) -> Event:
+    def event(n: int, rng: np.random.Generator) -> bool:
+        both, own = rng.normal(size=n), rng.normal(size=(2, n))
+        x, y = np.sqrt(shared) * both + np.sqrt(1 - shared) * own
+        found = superiority(x + 0.8, y)
+        return within(found.low, float(stats.norm.cdf(0.8 / np.sqrt(2))), found.high)
+
+    return event
+
+
+def improvement_covers(n: int, rng: np.random.Generator) -> bool:
+    found = paired_improvement(rng.normal(0.8, 1, n))
+    return within(found.low, float(stats.norm.cdf(0.8)), found.high)
+
+
+def cover(name: str, event: Event, *, default: bool, cost: int = 1) -> Procedure:
+    return Procedure(name, event, lambda n: 1 - ALPHA, default, cost=cost)
+
+
+COVERAGE = (
+    cover("t interval of the mean difference", t_covers, default=True),
+    cover("Welch interval, unequal spread and size", welch_covers, default=True),
+    cover("percentile bootstrap of the mean difference", percentile_covers, default=False),
+    cover("mean ± 1.96 standard errors", normal_covers, default=False),
+    cover("pointwise t band, the whole curve inside", pointwise_covers, default=False),
+    cover("simultaneous band as drawn (Bonferroni t to n = 5, then sup-t)", band_covers(None), default=True, cost=2),
+    cover("simultaneous band, Bonferroni t", band_covers("bonferroni-t"), default=False),
+    cover("simultaneous band, sup-t", band_covers("sup-t"), default=False, cost=2),
+    cover("d_z, noncentral t", dz_covers, default=True, cost=4),
+    cover("A12, independent samples", a12_covers(0.0), default=True, cost=2),
+    cover("A12, half of the variance shared by seed", a12_covers(0.5), default=True, cost=2),
+    cover("paired improvement, Clopper-Pearson", improvement_covers, default=True),
+)
+
+
+def curves_agree_with_their_formula(rng: np.random.Generator) -> tuple[float, float]:
+    """Simulated and stated sd of a paired difference in AUBC: the worlds are what they say."""
+    ours, theirs = aubc(BUDGETS, curves(20_000, 2, rng))
+    return float((ours - theirs).std()), area_sd()
