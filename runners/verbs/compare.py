@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.markup import escape
 
+from analysis.across import across
 from analysis.detail import details
 from analysis.rows import Rows
 from analysis.tables import formatted
-from analysis.verdict import Comparison
+from analysis.verdict import SIMULATION_SEED, Comparison
 from analysis.verdict import compare as verdicts_of
 from runners.verbs.asked import Asked
 from runners.verbs.console import console, print_json, table
@@ -27,8 +29,9 @@ def compare(source: Path, asked: Asked, more: bool, json: bool, markdown: bool, 
     curves = asked.curves(source)
     result = verdicts_of(curves)
     beside = details(curves, at=asked.at, rho=asked.rho) if json or more or asked.at else None
+    over = across(curves, np.random.default_rng(SIMULATION_SEED)) if json or more else None
     if json:
-        print_json(result.to_dict() | (beside.to_dict() if beside else {}))
+        print_json(result.to_dict() | (beside.to_dict() if beside else {}) | {"across": over.to_dict() if over else None})
         return
     if markdown or latex:
         print(result.to_markdown() if markdown else result.to_latex())
@@ -37,6 +40,8 @@ def compare(source: Path, asked: Asked, more: bool, json: bool, markdown: bool, 
     for name, part in beside.parts().items() if beside else ():
         if part.rows and (more or name == "secondary"):
             _show_part(part, markdown, latex)
+    if over and not (markdown or latex):
+        console.print(over.summary(), markup=False, soft_wrap=True)
 
 
 def _show_part(part: Rows[Any], markdown: bool, latex: bool) -> None:

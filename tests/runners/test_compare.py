@@ -38,6 +38,7 @@ def test_details_in_every_form(folder: Path) -> None:
     assert {r["endpoint"] for r in found["secondary"]} == {"aubc-log2", "final", "at 20"}
     assert {r["model"] for r in found["bayes"]} == {"signed-rank", "correlated t, rho 0.1"}
     assert len(found["band"]) == 6
+    assert found["across"]["datasets"] == ["a", "b"]
     for form, mark in ((["--latex"], "% Effect sizes"), (["--markdown"], "## Effect sizes"), ([], "Effect sizes")):
         assert mark in beatrandom("compare", *words, *form, cwd=folder).stdout
     assert "--at" in beatrandom("compare", *words, "--at", "25", cwd=folder, check=2).stderr
