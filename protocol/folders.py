@@ -57,6 +57,16 @@ class RunFolder:
     def lock(self) -> Path:
         return self.path / ".lock"
 
+    @property
+    def claims(self) -> Path:
+        """Claims of machines that do not share file locks; see `protocol.claims`."""
+        return self.path / ".claims"
+
+    @property
+    def log(self) -> Path:
+        """What the run's process printed, attempt after attempt; not evidence."""
+        return self.path / "run.log"
+
     def predictions(self, round_: int) -> Path:
         """Sidecar of one round, in the order of the sorted test indices: `prediction`, classes; `log_probability`, if any were kept."""
         return self.path / "predictions" / f"round-{round_:03d}.npz"

@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +21,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from protocol.canonical import canonical_json, sha256
+from protocol.claims import claimed
 from protocol.errors import Fault, RecordError, RunLocked
 from protocol.events import (
     EVENTS,
@@ -151,8 +152,9 @@ def essence(record: Record) -> list[bytes]:
 class Writer:
     """Appends to one record. Made by `writing`, which holds the run's exclusive lock."""
 
-    def __init__(self, folder: RunFolder, record: Record | None) -> None:
+    def __init__(self, folder: RunFolder, record: Record | None, still_ours: Callable[[], None] = lambda: None) -> None:
         self.folder = folder
+        self._still_ours = still_ours
         self._seq = len(record.events) if record else 0
         self._prev = record.head if record else ""
         self._file = os.open(folder.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -169,6 +171,7 @@ class Writer:
         )
         line = canonical_json(stamped.model_dump(mode="json"))
         data = line + b"\n"
+        self._still_ours()
         start = os.fstat(self._file).st_size
         try:
             if os.write(self._file, data) != len(data):  # a full disk may take part of a line
@@ -197,12 +200,13 @@ def writing(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
     try:
         if not _locked(lock):
             raise RunLocked(Fault(str(folder.path), "no other process on this run", "a process that holds its lock")) from None
-        record = _sound(folder)
-        writer = Writer(folder, record)
-        try:
-            yield writer, record
-        finally:
-            writer.close()
+        with claimed(folder.claims) as still_ours:
+            record = _sound(folder)
+            writer = Writer(folder, record, still_ours)
+            try:
+                yield writer, record
+            finally:
+                writer.close()
     finally:
         os.close(lock)
 

@@ -21,7 +21,7 @@ Fix the protocol, run strategies under it, and say with honest statistics who be
 
 Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** → **compare** → **report**.
 
-Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted.""",
+Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted (the same command continues).""",
 )
 
 StudyFile = Annotated[Path, typer.Argument(help="Study as TOML, or the folder of a study that was started.", show_default=False)]
@@ -113,23 +113,42 @@ def run(
     threads: Threads = 1,
     executor: Annotated[str, typer.Option("--executor", help="local (one process a run) or inline (this process).")] = "local",
     isolate: Annotated[bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")] = False,
+    only: Annotated[str | None, typer.Option("--only", help="Only these runs: 'strategy=entropy|margin,protocol=cifar*,seed<4'.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, in order; write nothing.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try runs that failed 3 times in a row.")] = False,
+    max_hours: Annotated[
+        float | None, typer.Option("--max-hours", min=0, help="Then finish the rounds under way and exit with 130.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0, help="Minutes one run may take (local executor).")] = None,
+    memory: Annotated[float | None, typer.Option("--memory", min=0, help="GiB one run may take (local executor).")] = None,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Further attempts when the machine fails (local executor).")] = 2,
 ) -> None:
-    """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice."""
+    """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice.
+
+    Ctrl-C, SIGTERM (20 s) and SIGUSR1 (no limit) let the rounds under way finish; a second signal stops at once.
+    """
     from runners.executors.server import warm_up
 
-    if executor == "local":
+    if executor == "local" and not dry_run:
         warm_up(threads)
+    from runners.executors.base import Limits
     from runners.verbs import run as verb
 
-    verb.run(study, strategy or [], out, data_root, device, jobs, threads, executor, isolate)
+    limits = Limits(timeout and timeout * 60, memory and memory * 1024, retries)
+    options = verb.Options(executor, only, retry_failed, dry_run, isolate, max_hours, limits)
+    verb.run(study, strategy or [], out, data_root, device, jobs, threads, options)
 
 
 @app.command()
-def status(folder: Folder, json: AsJson = False) -> None:
-    """How far a study is: done, running, partial, failed, missing."""
+def status(
+    folder: Folder,
+    json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 s until all runs are done.")] = False,
+) -> None:
+    """How far a study is: done, running, partial, failed, missing; its expected end and its size on disk."""
     from runners.verbs import status as verb
 
-    verb.show(folder, json)
+    verb.show(folder, json, watch)
 
 
 @app.command()

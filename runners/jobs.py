@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -25,7 +27,10 @@ from runners.regimes import Resident
 from runners.strategies.own import make
 
 Progress = Callable[[int], None]
-"""Called with the number of whole rounds."""
+"""Called with the number of whole rounds; may raise `Stopped`."""
+
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+"""Errors of a disk that will refuse the next run as well."""
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,22 @@ class Job:
         return f"{self.protocol.name}/{self.strategy.id}/seed-{self.seed}"
 
 
+class Stopped(BaseException):
+    """Raised by `Progress` at the end of a round: the run ends here, whole, and goes on another time."""
+
+
 @dataclass(frozen=True)
 class Result:
-    """How a job ended: done, failed (with what to say), or busy elsewhere."""
+    """How a job ended: done, failed (with what to say), stopped after a whole round, or busy elsewhere.
+
+    `cause` of a failure: the run's own code (never tried again by itself), the machine (worth another
+    attempt), or a disk that takes nothing more (nothing else will succeed either).
+    """
 
     id: str
-    state: Literal["done", "failed", "busy"]
+    state: Literal["done", "failed", "stopped", "busy"]
     message: str = ""
+    cause: Literal["own", "machine", "disk"] = "own"
 
 
 def perform(job: Job, progress: Progress = lambda _: None) -> Result:
@@ -71,12 +85,17 @@ def perform(job: Job, progress: Progress = lambda _: None) -> Result:
             except Exception as error:
                 _keep_failure(writer, folder.path, error)
                 raise
+    except Stopped:
+        return Result(job.id, "stopped")
     except RunLocked as error:
         return Result(job.id, "busy", str(error))
     except BeatRandomError as error:
         return Result(job.id, "failed", str(error))
     except OSError as error:
-        return Result(job.id, "failed", f"{folder.path}\n  expected: to write the record\n  found:    {error}")
+        cause: Literal["machine", "disk"] = "disk" if error.errno in FULL else "machine"
+        return Result(job.id, "failed", f"{folder.path}\n  expected: to read the data and write the record\n  found:    {error}", cause)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return Result(job.id, "failed", f"out of memory: {error} (traceback in {folder.events})", "machine")
     except Exception as error:  # a fault of training code costs this run only; its traceback is in the record
         return Result(job.id, "failed", f"{type(error).__name__}: {error} (traceback in {folder.events})")
     return Result(job.id, "done")
@@ -88,6 +107,17 @@ def _keep_failure(writer: Writer, folder: Path, error: Exception) -> None:
     done = len(list((folder / "predictions").glob("round-*.npz")))
     trace = "".join(traceback.format_exception(error))[-4000:]
     writer.append(FailureEvent(round=done, kind=type(error).__name__, message=str(error)[:2000], details=trace))
+
+
+def keep_death(job: Job, kind: str, message: str, details: str) -> None:
+    """Write into the record, for a worker that could not do so itself, that an attempt failed.
+
+    Does nothing if there is no record yet, or if it cannot be written: the next attempt will say so.
+    """
+    folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    with contextlib.suppress(OSError, BeatRandomError), writing(folder) as (writer, before):
+        if before is not None and not before.sealed:
+            writer.append(FailureEvent(round=len(before.rounds), kind=kind, message=message[:2000], details=details[-4000:]))
 
 
 def _continue(job: Job, writer: Writer, before: Record | None, progress: Progress) -> None:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from protocol.errors import RecordError
+from protocol.canonical import sha256
+from protocol.claims import holder
 from protocol.folders import RunFolder, StudyFolder
-from protocol.record import read
 from protocol.spec import BASELINE, Protocol, StrategySpec, Study
 from runners.environment import describe
 from runners.jobs import Job
 from runners.strategies.own import make, own_file, resolved
 
 State = Literal["missing", "partial", "running", "failed", "done", "unreadable"]
+QUARANTINE = 3
+"""Failed attempts without a whole round between them, after which `run` leaves a run alone unless told otherwise."""
+
+# Records are canonical JSON: these bytes cannot occur inside a string, where quotes are escaped.
+_PREV: Final = re.compile(rb'"prev":"([0-9a-f]*)"')
+_ROUND, _FAILURE, _END = b'"event":"round"', b'"event":"failure"', b'"event":"end"'
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,8 @@ class RunStatus:
     rounds: int
     failures: int
     message: str = ""
+    failures_in_a_row: int = 0
+    """Failed attempts since the last whole round; enough of them and the run is left alone (see `QUARANTINE`)."""
 
 
 def planned(study: Study) -> list[Planned]:
@@ -49,31 +59,47 @@ def planned(study: Study) -> list[Planned]:
 
 
 def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
-    """State of every planned run, read from its record."""
+    """State of every planned run from its record: the hash chain is followed, the events' content is left to `check`."""
     return [_state(folder.run(p.protocol.name, p.strategy.id, p.seed), p) for p in planned(study)]
 
 
 def _state(folder: RunFolder, run: Planned) -> RunStatus:
-    if not folder.events.exists():
-        return RunStatus(run, "running" if _locked(folder) else "missing", 0, 0)
     try:
-        record = read(folder.events)
-    except RecordError as error:
-        return RunStatus(run, "unreadable", 0, 0, str(error))
-    failures = [e for e in record.events if e.event == "failure"]
-    rounds = len(record.rounds)
-    if record.breaks:
-        return RunStatus(run, "unreadable", rounds, len(failures), str(record.breaks[0]))
-    if record.sealed:
-        return RunStatus(run, "done", rounds, len(failures))
-    if _locked(folder):
-        return RunStatus(run, "running", rounds, len(failures))
-    if record.failed:
-        return RunStatus(run, "failed", rounds, len(failures), failures[-1].message)
-    return RunStatus(run, "partial", rounds, len(failures))
+        raw = folder.events.read_bytes()
+    except FileNotFoundError:
+        return RunStatus(run, "running" if locked(folder) else "missing", 0, 0)
+    except OSError as error:
+        return RunStatus(run, "unreadable", 0, 0, f"{folder.events}: {error.strerror}")
+    whole = raw.rfind(b"\n") + 1
+    rows = raw[:whole].split(b"\n")[:-1]
+    rounds = [place for place, row in enumerate(rows) if _ROUND in row]
+    failures = [place for place, row in enumerate(rows) if _FAILURE in row]
+    if broken := _broken_at(rows):
+        found = f"{folder.events}:{broken}: not the line that was written here"
+        return RunStatus(run, "unreadable", len(rounds), len(failures), found)
+    if rows and _END in rows[-1] and whole == len(raw):
+        return RunStatus(run, "done", len(rounds), len(failures))
+    if locked(folder):
+        return RunStatus(run, "running", len(rounds), len(failures))
+    if not failures or failures[-1] != len(rows) - 1:
+        return RunStatus(run, "partial", len(rounds), len(failures))
+    in_a_row = sum(place > max(rounds, default=-1) for place in failures)
+    return RunStatus(run, "failed", len(rounds), len(failures), json.loads(rows[-1])["message"], in_a_row)
 
 
-def _locked(folder: RunFolder) -> bool:
+def _broken_at(rows: Sequence[bytes]) -> int:
+    """Number of the first line that does not carry the hash of the line before it, or 0."""
+    prev = ""
+    for number, row in enumerate(rows, 1):
+        said = _PREV.search(row)
+        if said is None or said[1].decode() != prev:
+            return number
+        prev = sha256(row)
+    return 0
+
+
+def locked(folder: RunFolder) -> bool:
+    """Whether a process is writing the run: one of this machine (its lock) or of another one (its claim)."""
     try:
         lock = os.open(folder.lock, os.O_RDONLY)
     except OSError:
@@ -84,7 +110,7 @@ def _locked(folder: RunFolder) -> bool:
         return True
     finally:
         os.close(lock)
-    return False
+    return holder(folder.claims) is not None
 
 
 def counts(statuses: Sequence[RunStatus]) -> Counter[str]:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 
-from runners.executors.base import Update
-from runners.jobs import Job, Result, perform
+from runners.executors.base import Stop, Update
+from runners.jobs import Job, Result, Stopped, perform
 
 
 class Inline:
-    """Runs jobs in the calling process and thread."""
+    """Runs jobs in the calling process and thread. Limits of time and memory need a process of its own: see `Local`."""
+
+    def __init__(self, stop: Stop | None = None) -> None:
+        self._stop = stop or Stop()
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
         """See `Executor`; updates come after each job."""
         for job in jobs:
+            if self._stop.asked:
+                return
             updates: list[Update] = []
-            result = perform(job, lambda done, job=job, updates=updates: updates.append(Update(job.id, done)))  # type: ignore[misc]
+            result = perform(job, lambda done, job=job, updates=updates: self._round(job, done, updates))  # type: ignore[misc]
             yield from updates
             yield result
+
+    def _round(self, job: Job, done: int, updates: list[Update]) -> None:
+        updates.append(Update(job.id, done))
+        if self._stop.asked and done < len(job.protocol.budgets):
+            raise Stopped

@@ -1,23 +1,32 @@
 """One process per run on this machine, forked from a server that has torch loaded already.
 
 A killed worker costs only its own run. Each run has its own thread cap, so runs side by side do
-not fight for cores.
+not fight for cores, and leads its own session, so that it is ended with everything it started.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import time
+from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
+from pathlib import Path
 
-from runners.executors.base import Update
+from protocol.folders import StudyFolder
+from runners.executors.base import Limits, Stop, Update
+from runners.executors.memory import available_mib, resident_mib
 from runners.executors.server import context, thread_caps
-from runners.jobs import Job, Result
+from runners.jobs import Job, Result, keep_death
 
 GRACE_SECONDS = 5.0
+TICK_SECONDS = 0.5
+OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGBUS})
+"""Deaths that come from the machine (its memory killer, its administrator, a failing disk) rather than from the run's code."""
 
 
 @dataclass
@@ -25,75 +34,173 @@ class _Running:
     job: Job
     process: ForkServerProcess
     pipe: Connection
+    gpu: str | None
+    started: float = field(default_factory=time.monotonic)
+    heard: float = field(default_factory=time.monotonic)
+    mib: float = 0.0
+    open: bool = True
+    ready: bool = False
+    asked: bool = False
     result: Result | None = None
+    ended: Result | None = None
+    """Why we ended it, if we did."""
+
+    def fail(self, expected: str, found: str, fix: str, cause: str = "own") -> Result:
+        text = f"{self.job.id}\n  expected: {expected}\n  found:    {found}\n  to do:    {fix}"
+        return Result(self.job.id, "failed", text, "machine" if cause == "machine" else "own")
 
 
 class Local:
-    """At most `slots` runs at a time."""
+    """At most `slots` runs at a time, fewer while memory for another one is missing.
 
-    def __init__(self, slots: int) -> None:
+    Args:
+        slots: runs side by side.
+        limits: time, memory, attempts.
+        stop: asked at every tick.
+        gpus: values of CUDA_VISIBLE_DEVICES, each shared by slots / len(gpus) runs; empty: left as it is.
+    """
+
+    def __init__(self, slots: int, limits: Limits | None = None, stop: Stop | None = None, gpus: Sequence[str] = ()) -> None:
         self._slots = slots
+        self._limits = limits or Limits()
+        self._stop = stop or Stop()
+        self._gpus = gpus
+        self._peak_mib = 0.0
         self._context = context()
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
-        """See `Executor`."""
-        waiting = list(reversed(jobs))
-        running: list[_Running] = []
+        """See `Executor`. A failure of the machine goes back to the end of the queue, `limits.retries` times."""
+        waiting, running = deque(jobs), list[_Running]()
+        tries: Counter[str] = Counter()
         try:
-            while waiting or running:
-                while waiting and len(running) < self._slots:
-                    running.append(self._start(waiting.pop()))
-                wait([handle for r in running for handle in (r.pipe, r.process.sentinel)])
+            while running or (waiting and not self._stop.asked):
+                self._fill(waiting, running)
+                wait([handle for r in running for handle in _handles(r)], TICK_SECONDS)
                 for item in list(running):
                     yield from _drain(item)
-                    if not item.process.is_alive():
-                        yield from _drain(item)
-                        running.remove(item)
-                        yield _finished(item)
+                    self._enforce(item)
+                    if item.process.is_alive():
+                        continue
+                    yield from _drain(item)
+                    running.remove(item)
+                    result = _finished(item)
+                    tries[result.id] += 1
+                    if result.cause == "machine" and tries[result.id] <= self._limits.retries and not self._stop.asked:
+                        waiting.append(item.job)
+                    else:
+                        yield result
+                if self._stop.overdue:
+                    return
         finally:
-            _stop(running)
+            _end(running)
 
-    def _start(self, job: Job) -> _Running:
+    def _fill(self, waiting: deque[Job], running: list[_Running]) -> None:
+        while waiting and not self._stop.asked and len(running) < self._slots and self._room(running):
+            running.append(self._start(waiting.popleft(), self._free_gpu(running)))
+
+    def _room(self, running: Sequence[_Running]) -> bool:
+        """Whether memory is left for a run as large as the largest so far, once those under way have grown as large."""
+        if not running or not self._peak_mib:
+            return True
+        to_come = sum(max(0.0, self._peak_mib - r.mib) for r in running)
+        return available_mib() - to_come > self._peak_mib
+
+    def _free_gpu(self, running: Sequence[_Running]) -> str | None:
+        busy = Counter(r.gpu for r in running)
+        return min(self._gpus, key=lambda gpu: busy[gpu], default=None)
+
+    def _start(self, job: Job, gpu: str | None) -> _Running:
         from runners.executors.worker import work
 
         receive, send = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=work, args=(job, send), name=job.id, daemon=True)
+        process = self._context.Process(target=work, args=(job, send, gpu), name=job.id)
         with thread_caps(job.threads):
             process.start()
         send.close()
-        return _Running(job, process, receive)
+        return _Running(job, process, receive, gpu)
+
+    def _enforce(self, item: _Running) -> None:
+        """Ask it to stop if all must, and end it if it is over a limit."""
+        if item.result is not None or not item.process.is_alive() or item.process.pid is None:
+            return
+        if self._stop.asked and item.ready and not item.asked:
+            from runners.executors.worker import STOP_SIGNAL
+
+            item.asked = True
+            os.kill(item.process.pid, STOP_SIGNAL)
+        item.mib = resident_mib(item.process.pid)
+        self._peak_mib = max(self._peak_mib, item.mib)
+        now, limits = time.monotonic(), self._limits
+        if limits.run_seconds is not None and now - item.started > limits.run_seconds:
+            item.ended = item.fail(f"an end within {limits.run_seconds:.0f} s", "it still ran", "raise --timeout, or mend what hangs")
+        elif limits.memory_mib is not None and item.mib > limits.memory_mib:
+            found = f"{item.mib:.0f} MiB"
+            item.ended = item.fail(f"at most {limits.memory_mib:.0f} MiB", found, "raise --memory, or mend what leaks")
+        elif now - item.heard > limits.silence_seconds:
+            found = f"no sign of life for {limits.silence_seconds:.0f} s"
+            item.ended = item.fail("a heartbeat", found, "look at the machine; the same command continues", "machine")
+        if item.ended is not None:
+            _kill(item)
+
+
+def _handles(item: _Running) -> list[Connection | int]:
+    return [item.pipe, item.process.sentinel] if item.open else [item.process.sentinel]
 
 
 def _drain(item: _Running) -> Iterator[Update]:
-    with contextlib.suppress(EOFError, OSError):
-        while item.pipe.poll():
+    try:
+        while item.open and item.pipe.poll():
             message = item.pipe.recv()
+            item.heard, item.ready = time.monotonic(), True
             if isinstance(message, Result):
                 item.result = message
-            else:
+            elif message is not None:
                 yield Update(item.job.id, message)
+    except (EOFError, OSError):
+        item.open = False
 
 
 def _finished(item: _Running) -> Result:
+    _kill(item)  # what the run started and left behind
     item.process.join()
     item.pipe.close()
-    code = item.process.exitcode
+    code = item.process.exitcode or 0
     item.process.close()
     if item.result is not None:
         return item.result
-    how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
-    return Result(
-        item.job.id,
-        "failed",
-        f"{item.job.id}\n  expected: a worker that reports\n  found:    it died ({how})\n  to do:    run the same command again to continue",
-    )
+    log = StudyFolder(item.job.study).run(item.job.protocol.name, item.job.strategy.id, item.job.seed).log
+    how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    cause = "machine" if code < 0 and -code in OUTSIDE else "own"
+    died = item.fail("a worker that reports", f"it died ({how})", f"see {log}; the same command continues", cause)
+    result = item.ended or died
+    keep_death(item.job, "Ended" if item.ended else "Died", result.message, _end_of(log))
+    return result
 
 
-def _stop(running: list[_Running]) -> None:
+def _end_of(log: Path) -> str:
+    """What the run printed last; without the list of loaded libraries that follows the stack of a crash."""
+    with contextlib.suppress(OSError):
+        lines = log.read_text(errors="replace").splitlines()[-200:]
+        return "\n".join(line for line in lines if not line.startswith("Extension modules:"))
+    return ""
+
+
+def _kill(item: _Running, how: signal.Signals = signal.SIGKILL) -> None:
+    """Signal the whole session the run leads; before it leads one, the process alone."""
+    if item.process.pid is None:
+        return
+    try:
+        os.killpg(item.process.pid, how)
+    except ProcessLookupError:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(item.process.pid, how)
+    if how == signal.SIGKILL:
+        item.process.join()
+
+
+def _end(running: list[_Running]) -> None:
     for item in running:
-        item.process.terminate()
+        _kill(item, signal.SIGTERM)
     for item in running:
         item.process.join(GRACE_SECONDS)
-        if item.process.is_alive():
-            item.process.kill()
-            item.process.join()
+        _kill(item)

@@ -3,28 +3,78 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import io
+import multiprocessing
+import os
 import signal
-from multiprocessing.connection import Connection
+import sys
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
 
 import sklearn.datasets  # noqa: F401  # half a second
 import torch
 
-from runners.jobs import Job, perform
+from protocol.folders import StudyFolder
+from runners.jobs import Job, Stopped, perform
 
 # torch imports its compiler when the first optimizer is built: seconds. No operation is run here, so no thread starts before the fork.
 torch.optim.SGD([torch.nn.Parameter(torch.empty(1))], lr=1.0)
 
+BEAT_SECONDS = 5.0
+STOP_SIGNAL = signal.SIGUSR1
+"""Sent by the parent: end after the round under way."""
 
-def work(job: Job, pipe: Connection) -> None:
-    """Make the run and send rounds done, then the Result, to the parent."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides; it sends SIGTERM
+
+def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
+    """Make the run and send heartbeats (None), rounds done, then the Result, to the parent.
+
+    The process leads a session of its own, so that whatever a strategy starts ends with it.
+    """
+    os.setsid()
+    stop = threading.Event()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(STOP_SIGNAL, lambda *_: stop.set())
+    _log_to(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).log, job)
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA starts, which is not before the run
+    sending = threading.Lock()
+
+    def send(message: object) -> None:
+        with sending, contextlib.suppress(OSError):  # the parent may have gone; the record is what counts
+            pipe.send(message)
 
     def tell(rounds: int) -> None:
-        with contextlib.suppress(OSError):  # the parent may have gone; the record is what counts
-            pipe.send(rounds)
+        send(rounds)
+        if stop.is_set() and rounds < len(job.protocol.budgets):
+            raise Stopped
 
-    result = perform(job, tell)
-    with contextlib.suppress(OSError):
-        pipe.send(result)
-    pipe.close()
+    threading.Thread(target=_beat, args=(send,), daemon=True).start()
+    send(perform(job, tell))
+
+
+def _beat(send: Callable[[object], None]) -> None:
+    """Say every few seconds that this process lives; end it, with all it started, as soon as the parent is gone."""
+    parent = multiprocessing.parent_process()
+    while parent is not None:
+        send(None)  # the first one says that signals are understood from now on
+        if wait([parent.sentinel], BEAT_SECONDS):
+            os.killpg(0, signal.SIGKILL)
+
+
+def _log_to(path: Path, job: Job) -> None:
+    """Standard output and error of this process and its children go to the run's log; a crash leaves its stack there."""
+    with contextlib.suppress(OSError):  # a disk that takes no log will not take the record either, and that is told
+        path.parent.mkdir(parents=True, exist_ok=True)
+        log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        os.close(log)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # what a strategy prints survives its death
+        print(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {job.id}, process {os.getpid()}", flush=True)
+    faulthandler.enable()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from protocol.errors import Fault, InputError
@@ -53,3 +54,13 @@ def device_of(wanted: str) -> str:
     except (RuntimeError, AssertionError) as error:
         raise InputError(Fault("--device", "cpu, cuda, cuda:N or auto", f"{wanted!r}: {str(error).splitlines()[0]}")) from None
     return wanted
+
+
+def gpus_of(wanted: str) -> tuple[str, ...]:
+    """Every visible GPU, as CUDA_VISIBLE_DEVICES would name it, if the device is not one in particular; else none."""
+    import torch
+
+    if wanted not in ("auto", "cuda") or not torch.cuda.is_available():
+        return ()
+    named = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    return tuple(named or map(str, range(torch.cuda.device_count())))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import typer
@@ -14,36 +16,51 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from protocol.errors import InputError, unknown_name
 from protocol.folders import StudyFolder
 from protocol.spec import Study
-from runners.executors.base import Executor, Update
+from runners.estimate import expected_seconds, in_order, seconds_left, seconds_of
+from runners.executors.base import Executor, Limits, Stop, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.jobs import Job, Result
-from runners.study import RunStatus, adopt, counts, jobs, status
-from runners.verbs.console import console, cores
-from runners.verbs.inputs import device_of, own_files_are_kept, read
+from runners.only import chosen
+from runners.study import QUARANTINE, RunStatus, adopt, counts, jobs, status
+from runners.verbs.console import console, cores, duration, table
+from runners.verbs.inputs import device_of, gpus_of, own_files_are_kept, read
 
 EXECUTORS = ("local", "inline")
-stopped = Console(stderr=True, highlight=False)
+GRACE_SECONDS = 20.0
+"""After SIGINT or SIGTERM, for rounds under way; cluster managers kill after about 30 s."""
+
+INTERRUPTED = "interrupted; what was measured is kept, the same command continues"
+interrupted = Console(stderr=True, highlight=False)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which runs, where, and within what limits; see `beatrandom run --help`."""
+
+    executor: str = "local"
+    only: str | None = None
+    again: bool = False
+    dry: bool = False
+    isolate: bool = False
+    max_hours: float | None = None
+    limits: Limits = field(default_factory=Limits)
 
 
 def run(
-    source: Path,
-    extra: list[str],
-    out: Path | None,
-    data_root: Path | None,
-    device: str,
-    slots: int | None,
-    threads: int,
-    executor: str,
-    isolate: bool,
+    source: Path, extra: list[str], out: Path | None, data_root: Path | None, device: str, slots: int | None, threads: int, options: Options
 ) -> None:
     """See `beatrandom run --help`."""
     study, beside, started = read(source, extra)
     folder = StudyFolder(out or started or Path(f"beatrandom-{study.name}"))
-    failed = execute(study, folder, beside, data_root, device, slots, threads, executor, isolate)
+    if options.dry:
+        _show(study, folder, options)
+        return
+    failed = execute(study, folder, beside, data_root, device, slots, threads, options)
     if failed:
         raise typer.Exit(1)
-    console.print(f"All runs are done. Next: beatrandom check {folder.path} ; beatrandom report {folder.path}")
+    what = "All runs are done" if options.only is None else "These runs are done"
+    console.print(f"{what}. Next: beatrandom check {folder.path} ; beatrandom report {folder.path}")
 
 
 def execute(
@@ -54,30 +71,67 @@ def execute(
     device: str,
     slots: int | None,
     threads: int,
-    executor: str = "local",
-    isolate: bool = False,
+    options: Options | None = None,
 ) -> int:
-    """Run what is missing; returns how many runs did not finish."""
-    chosen = device_of(device)
-    runner = _executor(executor, slots or (1 if chosen != "cpu" else max(1, cores() // threads)))
+    """Run what is missing; returns how many runs did not finish.
+
+    Raises:
+        typer.Exit: with 130, stopped by a signal or `max_hours` before the end; what was measured is kept.
+    """
+    options = options or Options()
+    chosen_device, gpus = device_of(device), gpus_of(device)
+    stop = Stop(None if options.max_hours is None else options.max_hours * 3600)
+    side_by_side = slots or (max(1, len(gpus)) if chosen_device != "cpu" else max(1, cores() // threads))
+    runner = _executor(options, side_by_side, stop, gpus)
     _data_is_there(study, data_root)
     if folder.path.resolve() == beside.resolve():
         own_files_are_kept(folder, study)
     else:
         adopt(folder, study, beside)
-    before = status(folder, study)
-    todo = [s for s in before if s.state not in ("done", "unreadable")]
-    unreadable = [s for s in before if s.state == "unreadable"]
+    before, todo, left_out = _selected(study, folder, options)
     console.print(f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}")
-    work = jobs(folder, study, data_root, chosen, threads, [s.planned for s in todo], isolate)
-    results = _watched(runner, work, todo)
-    return _summary(results, unreadable)
+    work = jobs(folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate)
+    results = _watched(runner, stop, work, todo)
+    missed = _summary(results, left_out)
+    full = any(r.cause == "disk" for r in results)
+    if stop.asked and not full and sum(r.state != "stopped" for r in results) < len(work):
+        interrupted.print(INTERRUPTED)
+        raise typer.Exit(130)
+    return missed
 
 
-def _executor(name: str, slots: int) -> Executor:
-    if name not in EXECUTORS:
-        raise InputError(unknown_name("--executor", name, EXECUTORS))
-    return Inline() if name == "inline" else Local(slots)
+def _selected(study: Study, folder: StudyFolder, options: Options) -> tuple[list[RunStatus], list[RunStatus], list[RunStatus]]:
+    """All asked for; of these what is to be run, in order; and what is left alone."""
+    every = status(folder, study)
+    if options.only is not None:
+        kept = set(map(id, chosen([s.planned for s in every], options.only)))
+        every = [s for s in every if id(s.planned) in kept]
+    left_out = [s for s in every if s.state == "unreadable" or (s.failures_in_a_row >= QUARANTINE and not options.again)]
+    todo = [s for s in every if s.state != "done" and s not in left_out]
+    return every, in_order(todo, seconds_of([s.planned for s in todo], expected_seconds(folder, every))), left_out
+
+
+def _show(study: Study, folder: StudyFolder, options: Options) -> None:
+    """What would be run, in its order; nothing is written."""
+    if folder.plan.exists():
+        folder.adopt(study)  # only compares the plans
+    every, todo, left_out = _selected(study, folder, options)
+    measured = expected_seconds(folder, every)
+    seconds = seconds_of([s.planned for s in todo], measured)
+    rows = [
+        (f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}", s.state, s.rounds, duration(t) if measured else "·")
+        for s, t in zip(todo, seconds, strict=True)
+    ]
+    console.print(table(f"{study.name}: would run, in this order", ["run", "state", "rounds done", "expected"], rows, ["rounds done"]))
+    console.print(f"{len(todo)} of {len(every)} runs to do, {len(left_out)} left alone; nothing was written.")
+    if measured:
+        console.print(f"Expected, one after the other: {duration(seconds_left(todo, seconds))} (from runs that are done).")
+
+
+def _executor(options: Options, slots: int, stop: Stop, gpus: Sequence[str]) -> Executor:
+    if options.executor not in EXECUTORS:
+        raise InputError(unknown_name("--executor", options.executor, EXECUTORS))
+    return Inline(stop) if options.executor == "inline" else Local(slots, options.limits, stop, gpus)
 
 
 def _data_is_there(study: Study, data_root: Path | None) -> None:
@@ -104,8 +158,8 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
         raise InputError(faults)
 
 
-def _watched(executor: Executor, work: Sequence[Job], todo: Sequence[RunStatus]) -> list[Result]:
-    """Drive the executor under a progress bar counted in rounds; SIGTERM stops like Ctrl-C."""
+def _watched(executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence[RunStatus]) -> list[Result]:
+    """Drive the executor under a progress bar counted in rounds; a signal, the clock or a full disk ask it to stop."""
     if not work:
         return []
     total = {job.id: len(job.protocol.budgets) for job in work}
@@ -120,54 +174,63 @@ def _watched(executor: Executor, work: Sequence[Job], todo: Sequence[RunStatus])
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with _sigterm_interrupts(), Progress(*columns, console=console) as bar:
+    with _signals(stop), Progress(*columns, console=console) as bar, contextlib.closing(executor.execute(work)) as stream:
         task = bar.add_task("running", total=sum(total.values()), completed=sum(done.values()))
-        stream = executor.execute(work)
-        try:
-            for message in stream:
-                if isinstance(message, Update):
-                    done[message.id] = message.rounds
-                else:
-                    results.append(message)
+        for message in stream:  # leaving it stops the workers that still run
+            if isinstance(message, Update):
+                done[message.id] = message.rounds
+            else:
+                results.append(message)
+                if message.state == "failed":
+                    console.print(f"failed: {message.id}\n{_first_lines(message.message)}", markup=False)
+                if message.state in ("done", "failed", "busy"):
                     done[message.id] = total[message.id]
-                    if message.state == "failed":
-                        console.print(f"failed: {message.id}\n{_first_lines(message.message)}", markup=False)
-                bar.update(task, completed=sum(done.values()), description=f"{len(results)}/{len(work)} runs")
-        except KeyboardInterrupt:
-            stopped.print("interrupted; what was measured is kept, the same command continues")
-            raise
-        finally:
-            stream.close()  # stops the workers that still run
+                if message.cause == "disk":
+                    stop.ask(GRACE_SECONDS)
+            bar.update(task, completed=sum(done.values()), description=f"{len(results)}/{len(work)} runs")
     return results
 
 
 @contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+def _signals(stop: Stop) -> Iterator[None]:
+    """The first signal asks to stop after the rounds under way, the next one stops at once.
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    SIGINT and SIGTERM give rounds a grace period; SIGUSR1, which cluster managers send ahead of the end, waits for them.
+    """
+
+    def asked(number: int, _: object) -> None:
+        if stop.asked and number != signal.SIGUSR1:
+            interrupted.print(INTERRUPTED)
+            raise KeyboardInterrupt
+        stop.ask(math.inf if number == signal.SIGUSR1 else GRACE_SECONDS)
+        interrupted.print("stopping after the rounds under way; once more stops at once")
+
+    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _first_lines(text: str, lines: int = 6) -> str:
     return "\n".join("  " + line for line in text.splitlines()[:lines])
 
 
-def _summary(results: Sequence[Result], unreadable: Sequence[RunStatus]) -> int:
+def _summary(results: Sequence[Result], left_out: Sequence[RunStatus]) -> int:
     failed = [r for r in results if r.state == "failed"]
     busy = [r for r in results if r.state == "busy"]
-    for s in unreadable:
-        console.print(
-            f"unreadable, left untouched: {s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}\n{s.message}",
-            markup=False,
+    for s in left_out:
+        why = (
+            "unreadable"
+            if s.state == "unreadable"
+            else f"failed {s.failures_in_a_row} times without a whole round between (--retry-failed tries again)"
         )
-    if failed or busy or unreadable:
+        run = s.planned
+        console.print(f"left alone: {run.protocol.name}/{run.strategy.id}/seed-{run.seed}: {why}\n{_first_lines(s.message)}", markup=False)
+    if failed or busy or left_out:
         console.print(
-            f"{len(failed)} failed, {len(busy)} being run by another process, {len(unreadable)} unreadable; "
+            f"{len(failed)} failed, {len(busy)} being run by another process, {len(left_out)} left alone; "
             "the others are kept. The same command tries the missing ones again."
         )
-    return len(failed) + len(busy) + len(unreadable)
+    return len(failed) + len(busy) + len(left_out)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
 from protocol.folders import StudyFolder
-from runners.study import RunStatus, counts, status
-from runners.verbs.console import console, print_json, table
+from protocol.spec import Study
+from runners.estimate import expected_seconds, seconds_left, seconds_of
+from runners.study import QUARANTINE, RunStatus, counts, status
+from runners.verbs.console import console, duration, print_json, table
 
 STATES = ("done", "running", "partial", "failed", "missing", "unreadable")
+WATCH_SECONDS = 2.0
+MESSAGES = 10
 
 
-def show(path: Path, json: bool) -> None:
+def show(path: Path, json: bool, watch: bool = False) -> None:
     """See `beatrandom status --help`."""
     folder = StudyFolder(path)
     study = folder.read_plan()
@@ -22,10 +32,22 @@ def show(path: Path, json: bool) -> None:
                 "study": study.name,
                 "fingerprint": study.fingerprint,
                 "counts": dict(counts(statuses)),
+                "expected_seconds": _left(folder, statuses),
+                "disk_bytes": disk_bytes(path),
                 "runs": [_as_dict(s) for s in statuses],
             }
         )
-        return
+    elif watch:
+        with Live(_page(folder, study, statuses), console=console, auto_refresh=False) as live:
+            while counts(statuses)["done"] < len(statuses):
+                time.sleep(WATCH_SECONDS)
+                statuses = status(folder, study)
+                live.update(_page(folder, study, statuses), refresh=True)
+    else:
+        console.print(_page(folder, study, statuses))
+
+
+def _page(folder: StudyFolder, study: Study, statuses: list[RunStatus]) -> RenderableType:
     cells: dict[tuple[str, str], list[RunStatus]] = {}
     for s in statuses:
         cells.setdefault((s.planned.protocol.name, s.planned.strategy.id), []).append(s)
@@ -33,19 +55,59 @@ def show(path: Path, json: bool) -> None:
     for (protocol, strategy), group in sorted(cells.items()):
         by = counts(group)
         rows.append([protocol, strategy, *(by[state] or "·" for state in STATES), sum(s.failures for s in group) or "·"])
-    console.print(
-        table(
-            f"{study.name}: {len(statuses)} runs planned",
-            ["protocol", "strategy", *STATES, "failed attempts"],
-            rows,
-            [*STATES, "failed attempts"],
-        )
+    grid = table(
+        f"{study.name}: {len(statuses)} runs planned",
+        ["protocol", "strategy", *STATES, "failed attempts"],
+        rows,
+        [*STATES, "failed attempts"],
     )
-    for s in statuses:
-        if s.message:
-            console.print(
-                f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}: {s.message.splitlines()[0]}", markup=False
-            )
+    said = [s for s in statuses if s.message]
+    lines = [_message(s) for s in said[:MESSAGES]]
+    if len(said) > MESSAGES:
+        lines.append(f"… and {len(said) - MESSAGES} more with a message (--json has all)")
+    return Group(grid, Text("\n".join([*lines, _outlook(folder, statuses)])))
+
+
+def _message(s: RunStatus) -> str:
+    alone = ", left alone from now on" if s.failures_in_a_row >= QUARANTINE else ""
+    return f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}{alone}: {s.message.splitlines()[0]}"
+
+
+def _outlook(folder: StudyFolder, statuses: list[RunStatus]) -> str:
+    size = f"{disk_bytes(folder.path) / 2**20:.1f} MiB on disk"
+    left, running = _left(folder, statuses), counts(statuses)["running"]
+    if left is None:
+        return f"{size}; no run is done yet, so there is no estimate"
+    if not left:
+        return size
+    work = f"{size}; {duration(left)} of work left"
+    return f"{work}, at {running} side by side until about {_clock(left / running)}" if running else f"{work}; nothing is running"
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%a %H:%M", time.localtime(time.time() + seconds))
+
+
+def _left(folder: StudyFolder, statuses: list[RunStatus]) -> float | None:
+    """Expected seconds of work left, one run after the other; None before anything was measured."""
+    measured = expected_seconds(folder, statuses)
+    return seconds_left(statuses, seconds_of([s.planned for s in statuses], measured)) if measured else None
+
+
+def disk_bytes(path: Path) -> int:
+    """Bytes of all files under a folder; files that vanish meanwhile count nothing."""
+    total, folders = 0, [os.fspath(path)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except FileNotFoundError:
+            continue
+    return total
 
 
 def _as_dict(s: RunStatus) -> dict[str, object]:

@@ -185,14 +185,14 @@ def test_killed_in_the_middle_the_same_command_gives_the_same_records(how: signa
     (tmp_path / "toy.toml").write_text(TOY)
     words = [sys.executable, "-c", "from runners.cli import main; main()", "run", "toy.toml", "--out", "study"]
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    until = time.monotonic() + 60
+    until = time.monotonic() + 300
     while time.monotonic() < until and not list(tmp_path.rglob("events.jsonl")):
         time.sleep(0.01)
     if how == signal.SIGKILL:
         os.killpg(process.pid, how)  # parent, fork server and workers at once, as a power cut would
     else:
         process.send_signal(how)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=300)
     assert "Traceback" not in stderr
     if how != signal.SIGKILL:
         assert process.returncode == 130
@@ -217,3 +217,33 @@ def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     assert "expected" in beatrandom("run", "toy.toml", "--out", "file/study", cwd=tmp_path, check=2).stderr
     assert (tmp_path / "file").read_text() == "kept"
+
+
+def test_dry_run_only_and_stopping_by_the_clock(tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(TOY)
+    shown = beatrandom("run", "toy.toml", "--dry-run", "--only", "strategy=margin|random,seed<1", cwd=tmp_path).stdout
+    assert [line.split()[0] for line in shown.splitlines() if "seed-" in line] == ["toy/random/seed-0", "toy/margin/seed-0"]
+    assert [p.name for p in tmp_path.iterdir()] == ["toy.toml"]
+    assert "interrupted" in beatrandom("run", "toy.toml", "--out", "s", "--max-hours", "0", cwd=tmp_path, check=130).stderr
+    inline = ("run", "toy.toml", "--out", "s", "--executor", "inline")
+    assert "These runs are done" in beatrandom(*inline, "--only", "strategy=margin|random,seed<1", cwd=tmp_path).stdout
+    said = beatrandom("status", "s", cwd=tmp_path).stdout
+    assert "MiB on disk" in said
+    assert "of work left; nothing is running" in said
+    machine = json.loads(beatrandom("status", "s", "--json", cwd=tmp_path).stdout)
+    assert machine["counts"] == {"done": 2, "missing": 4}
+    assert machine["expected_seconds"] > 0
+    assert "conditions that some planned run meets" in beatrandom(*inline, "--only", "seed>7", cwd=tmp_path, check=2).stderr
+
+
+def test_a_run_that_keeps_failing_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(TOY)
+    (tmp_path / "mine.py").write_text("def pick(view, n, rng):\n    raise RuntimeError('no idea')\n")
+    words = ("run", "toy.toml", "--strategy", "mine.py:pick", "--out", "s", "--executor", "inline", "--only", "strategy=mine*,seed=0")
+    for _ in range(3):
+        assert "1 failed" in beatrandom(*words, cwd=tmp_path, check=1).stdout
+    said = beatrandom(*words, cwd=tmp_path, check=1).stdout
+    assert "0 to do" in said
+    assert "failed 3 times without a whole round between" in said
+    assert "left alone from now on" in beatrandom("status", "s", cwd=tmp_path).stdout
+    assert "1 failed" in beatrandom(*words, "--retry-failed", cwd=tmp_path, check=1).stdout

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
+import re
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+from protocol.events import FailureEvent
 from protocol.folders import StudyFolder
-from protocol.record import essence, read
+from protocol.record import Record, essence, read
 from protocol.spec import StrategySpec, Study
-from runners.executors.base import Executor, Update
+from runners.executors.base import Executor, Limits, Stop, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
+from runners.executors.memory import MIB, available_mib
 from runners.jobs import Job, Result
 from runners.study import adopt, counts, planned, resolve, status
 from runners.study import jobs as jobs_of
@@ -93,26 +94,118 @@ def test_a_second_process_on_the_same_run_is_turned_away(toy_study: Study, tmp_p
     first.close()
 
 
-def test_a_worker_killed_from_outside_is_reported_and_the_run_continues(toy_study: Study, tmp_path: Path) -> None:
-    study = add_own(
-        toy_study,
-        tmp_path,
-        f"open('{tmp_path}/pid', 'w').write(str(os.getpid())); os.path.exists('{tmp_path}/go') or time.sleep(60); return view.unlabelled[:n]",
-    )
-    job = next(j for j in jobs_in(study, tmp_path / "s") if j.strategy.id == "mine")
+def results_of(executor: Executor, jobs: list[Job]) -> list[Result]:
+    return [m for m in executor.execute(jobs) if isinstance(m, Result)]
 
-    def kill() -> None:
-        until = time.monotonic() + 30
-        while time.monotonic() < until and not (tmp_path / "pid").exists():
-            time.sleep(0.05)
-        time.sleep(0.2)
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    results = [m for m in Local(1).execute([job]) if isinstance(m, Result)]
-    killer.join()
-    assert [r.state for r in results] == ["failed"]
-    assert "SIGKILL" in results[0].message
-    (tmp_path / "go").touch()
-    assert [m.state for m in Local(1).execute([job]) if isinstance(m, Result)] == ["done"]
+def record_of(job: Job) -> Record:
+    return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
+
+
+DIES_ONCE = "os.path.exists('{0}/died') or (open('{0}/died', 'w').close(), os.kill(os.getpid(), signal.{1})); return view.unlabelled[:n]"
+
+
+def own_job(study: Study, tmp_path: Path, body: str) -> Job:
+    return next(j for j in jobs_in(add_own(study, tmp_path, body), tmp_path / "s") if j.strategy.id == "mine")
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_worker_killed_from_outside_is_kept_and_tried_again(retries: int, toy_study: Study, tmp_path: Path) -> None:
+    job = own_job(toy_study, tmp_path, DIES_ONCE.format(tmp_path, "SIGKILL"))
+    results = results_of(Local(1, Limits(retries=retries)), [job])
+    assert [r.state for r in results] == ["done" if retries else "failed"]
+    assert "SIGKILL" in record_of(job).of(FailureEvent)[0].message
+    assert results_of(Local(1), [job])[0].state == "done"
+
+
+def test_a_crash_of_the_strategy_is_not_tried_again_and_leaves_its_stack(toy_study: Study, tmp_path: Path) -> None:
+    job = own_job(toy_study, tmp_path, DIES_ONCE.format(tmp_path, "SIGSEGV"))
+    assert [r.state for r in results_of(Local(1), [job])] == ["failed"]
+    failure = record_of(job).of(FailureEvent)[0]
+    assert "SIGSEGV" in failure.message
+    assert "Segmentation fault" in failure.details
+    assert re.search(r"line 3 in mine", failure.details)
+
+
+def test_a_hanging_run_ends_at_its_limit_with_all_it_started(toy_study: Study, tmp_path: Path) -> None:
+    body = f"import subprocess; p = subprocess.Popen(['sleep', '600']); open('{tmp_path}/pid', 'w').write(str(p.pid)); time.sleep(600)"
+    job = own_job(toy_study, tmp_path, body)
+    results = results_of(Local(1, Limits(run_seconds=4.0)), [job])
+    assert "an end within 4 s" in results[0].message
+    assert len(record_of(job).of(FailureEvent)) == 1  # not tried again
+    until = time.monotonic() + 5
+    while time.monotonic() < until and psutil.pid_exists(int((tmp_path / "pid").read_text())):
+        time.sleep(0.05)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+def test_a_leaking_run_ends_at_its_limit(toy_study: Study, tmp_path: Path) -> None:
+    job = own_job(toy_study, tmp_path, "hog = bytearray(3 * 2**30); time.sleep(600)")
+    results = results_of(Local(1, Limits(memory_mib=2500.0)), [job])
+    assert "at most 2500 MiB" in results[0].message
+    assert "raise --memory" in record_of(job).of(FailureEvent)[0].message
+
+
+def test_a_silent_worker_is_ended_and_tried_again(toy_study: Study, tmp_path: Path) -> None:
+    job = own_job(toy_study, tmp_path, DIES_ONCE.format(tmp_path, "SIGSTOP"))
+    assert [r.state for r in results_of(Local(1, Limits(silence_seconds=7.0)), [job])] == ["done"]
+    assert "no sign of life" in record_of(job).of(FailureEvent)[0].message
+
+
+def test_asked_to_stop_it_finishes_the_round_and_starts_nothing(toy_study: Study, tmp_path: Path) -> None:
+    study = add_own(toy_study, tmp_path, f"open('{tmp_path}/in', 'w').close(); time.sleep(1.5); return view.unlabelled[:n]")
+    jobs = sorted(jobs_in(study, tmp_path / "s"), key=lambda j: j.strategy.id != "mine")
+    stop = Stop()
+    results = []
+    for message in Local(1, stop=stop).execute(jobs):
+        stop.ask()
+        if isinstance(message, Result):
+            results.append(message)
+    assert [(r.id, r.state) for r in results] == [("toy/mine/seed-0", "stopped")]
+    assert len(record_of(jobs[0]).rounds) == 1
+    assert not record_of(jobs[0]).of(FailureEvent)
+    assert results_of(Inline(), jobs[:1])[0].state == "done"
+
+
+def test_a_round_longer_than_the_grace_period_is_given_up(toy_study: Study, tmp_path: Path) -> None:
+    job = own_job(toy_study, tmp_path, "time.sleep(600)")
+    stop = Stop()
+    for _ in Local(1, stop=stop).execute([job]):
+        stop.ask(0.5)
+    record = record_of(job)
+    assert not record.rounds
+    assert not record.of(FailureEvent)  # an interruption, not a failure
+
+
+def test_runs_are_spread_over_the_gpus(toy_study: Study, tmp_path: Path) -> None:
+    study = add_own(toy_study, tmp_path, "print('gpu', os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1); return view.unlabelled[:n]")
+    jobs = [j for j in jobs_in(study, tmp_path / "s") if j.strategy.id == "mine"]
+    assert [r.state for r in results_of(Local(2, gpus=("3", "5")), jobs)] == ["done", "done"]
+    logs = sorted(next(line for line in log.read_text().splitlines() if line.startswith("gpu")) for log in tmp_path.rglob("run.log"))
+    assert logs == ["gpu 3", "gpu 5"]
+
+
+def test_no_further_run_starts_while_memory_is_missing(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runners.executors.local.available_mib", lambda: 1.0)
+    begun: list[str] = []
+    local = Local(2)
+    jobs = jobs_in(toy_study, tmp_path / "s")
+    assert results_of(local, jobs[:1])[0].state == "done"  # now it knows how large a run is
+    open_runs: set[str] = set()
+    for message in local.execute(jobs[1:]):
+        if isinstance(message, Update):
+            open_runs.add(message.id)
+            begun.append(message.id)
+            assert len(open_runs) == 1
+        else:
+            open_runs.discard(message.id)
+    assert len(set(begun)) == 3
+
+
+def test_memory_of_a_container_counts(tmp_path: Path) -> None:
+    (tmp_path / "memory.max").write_text(f"{300 * MIB}\n")
+    (tmp_path / "memory.current").write_text(f"{250 * MIB}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 7\ninactive_file {20 * MIB}\n")
+    assert available_mib(tmp_path) == 70.0
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_mib(tmp_path) > 70.0

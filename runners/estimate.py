@@ -1,0 +1,66 @@
+"""How long runs take: measured where runs are done, otherwise in proportion to the images they train on."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from protocol.folders import StudyFolder
+from protocol.spec import BASELINE
+from runners.study import Planned, RunStatus
+
+SAMPLES: Final = 3
+
+
+def expected_seconds(folder: StudyFolder, statuses: Sequence[RunStatus]) -> dict[tuple[str, str], float]:
+    """Seconds a whole run of (protocol, strategy) takes, from up to three of its done runs; nothing where none is done."""
+    done: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for s in statuses:
+        key = (s.planned.protocol.name, s.planned.strategy.id)
+        if s.state == "done" and len(done[key]) < SAMPLES:
+            done[key].append(folder.run(*key, s.planned.seed).events)
+    return {key: sum(map(_seconds, paths)) / len(paths) for key, paths in done.items() if paths}
+
+
+def _seconds(events: Path) -> float:
+    rounds = [row for row in map(json.loads, events.read_bytes().splitlines()) if row["event"] == "round"]
+    return float(sum(value for row in rounds for name, value in row["cost"].items() if name.endswith("_s")))
+
+
+def work_of(run: Planned) -> float:
+    """Images seen in training, all rounds together: what stands in for a run's time before one was measured."""
+    regime = run.protocol.regime
+    if regime.steps is not None:
+        return float(regime.steps * regime.batch_size * len(run.protocol.budgets))
+    return float((regime.epochs or 1) * sum(max(labels, regime.batch_size) for labels in run.protocol.training_labels))
+
+
+def seconds_of(runs: Sequence[Planned], measured: dict[tuple[str, str], float]) -> list[float]:
+    """Expected seconds of each run: measured for its protocol and strategy, else for its protocol, else by its work.
+
+    Without any measurement the unit is arbitrary; the order is what counts then.
+    """
+    by_protocol: dict[str, list[float]] = defaultdict(list)
+    for (protocol, _), seconds in measured.items():
+        by_protocol[protocol].append(seconds)
+    mean = {protocol: sum(values) / len(values) for protocol, values in by_protocol.items()}
+    works = {run.protocol.name: work_of(run) for run in runs}
+    known = [mean[name] / work for name, work in works.items() if name in mean]
+    pace = sum(known) / len(known) if known else 1.0
+    return [
+        measured.get((run.protocol.name, run.strategy.id), mean.get(run.protocol.name, pace * works[run.protocol.name])) for run in runs
+    ]
+
+
+def in_order(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunStatus]:
+    """The baseline first, so that whatever else fails can be compared; then the longest first, so that none is left for the end."""
+    ranked = sorted(zip(todo, seconds, strict=True), key=lambda pair: (pair[0].planned.strategy.id != BASELINE, -pair[1]))
+    return [s for s, _ in ranked]
+
+
+def seconds_left(statuses: Sequence[RunStatus], seconds: Sequence[float]) -> float:
+    """Expected seconds of work in all runs that are not done, one after the other."""
+    return sum(t * (1 - s.rounds / len(s.planned.protocol.budgets)) for s, t in zip(statuses, seconds, strict=True) if s.state != "done")

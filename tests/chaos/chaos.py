@@ -1,0 +1,164 @@
+"""Kill workers and drivers at random moments until a study is done all the same, and compare it with an undisturbed one.
+
+    uv run python tests/chaos/chaos.py [--kills 200] [--seed 0] [--slots 2]
+
+Every kill is a SIGKILL: of one worker, or of the driver, whose workers then end themselves. Studies are made one after
+the other until there were enough kills. In each one every label must be bought once and every record must equal the
+undisturbed one byte for byte (without times, costs, environment and interruptions). Exit code 1 if anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from multiprocessing import forkserver
+from pathlib import Path
+
+import psutil
+
+from protocol.folders import StudyFolder
+from protocol.reading import parse
+from protocol.record import essence, purchases, read
+from protocol.spec import Study
+from runners.executors.base import Limits
+from runners.executors.inline import Inline
+from runners.executors.local import Local
+from runners.executors.server import warm_up
+from runners.jobs import Job
+from runners.study import adopt, jobs, planned, status
+
+TABLE = {
+    "name": "chaos",
+    "protocols": [
+        {
+            "name": "digits",
+            "data": {"name": "digits"},
+            "splits": {"test_size": 400},
+            "budgets": list(range(20, 120, 10)),
+            "model": {"name": "small-cnn", "width": 4},
+            "regime": {"name": "plain", "steps": 10, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01}},
+        }
+    ],
+    "strategies": [{"name": "random"}, {"name": "entropy"}, {"name": "core-set"}],
+    "seeds": [0, 1, 2],
+}
+
+
+def prepared(study: Study, path: Path) -> StudyFolder:
+    folder = StudyFolder(path)
+    adopt(folder, study, path)
+    return folder
+
+
+def missing(folder: StudyFolder, study: Study) -> list[Job]:
+    todo = [s.planned for s in status(folder, study) if s.state != "done"]
+    return jobs(folder, study, None, "cpu", 1, todo)
+
+
+def drive(folder: StudyFolder, study: Study, slots: int) -> int:
+    """A driver in a process of its own; returns its id."""
+    pid = os.fork()
+    if not pid:
+        # the fork server is its parent's child, not its own, so it cannot ask the system whether the server lives
+        forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+        for _ in Local(slots, Limits(retries=0)).execute(missing(folder, study)):
+            pass
+        os._exit(0)
+    return pid
+
+
+def workers() -> list[int]:
+    server = forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]  # no public name for it
+    return [p.pid for p in psutil.Process(server).children()]
+
+
+def gone(pid: int) -> bool:
+    return os.waitpid(pid, os.WNOHANG)[0] == pid
+
+
+def disturbed(folder: StudyFolder, study: Study, slots: int, rng: random.Random, kills: Counter[str], wanted: int) -> None:
+    """Make the whole study while killing; at most `wanted` kills in all."""
+    while missing(folder, study):
+        driver = drive(folder, study, slots)
+        while not gone(driver):
+            if sum(kills.values()) >= wanted:
+                os.waitpid(driver, 0)
+                break
+            time.sleep(rng.expovariate(1 / 0.4))
+            targets = workers()
+            if targets and rng.random() < 0.7:
+                kill(rng.choice(targets), "worker", kills)
+            elif not gone_now(driver):
+                kill(driver, "driver", kills)
+                os.waitpid(driver, 0)
+                break
+            else:
+                os.waitpid(driver, 0)
+                break
+
+
+def gone_now(pid: int) -> bool:
+    """Like `gone`, but leaves the exit status to be fetched once more."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def kill(pid: int, what: str, kills: Counter[str]) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+        kills[what] += 1
+    except ProcessLookupError:
+        return
+
+
+def faults(folder: StudyFolder, reference: StudyFolder, study: Study) -> list[str]:
+    found = []
+    for run in planned(study):
+        where = run.protocol.name, run.strategy.id, run.seed
+        record, undisturbed = read(folder.run(*where).events), read(reference.run(*where).events)
+        bought = [i for purchase in purchases(record) for i in purchase.indices]
+        if record.breaks or not record.sealed:
+            found.append(f"{where}: not whole: {record.breaks}")
+        if len(bought) != len(set(bought)) or len(bought) != run.protocol.budgets[-1]:
+            found.append(f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, {run.protocol.budgets[-1]} planned")
+        if essence(record) != essence(undisturbed):
+            found.append(f"{where}: differs from the undisturbed run")
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--slots", type=int, default=2)
+    options = parser.parse_args()
+    study, rng, kills = parse(Study, TABLE, "chaos"), random.Random(options.seed), Counter[str]()
+    warm_up()
+    studies, found, began = 0, list[str](), time.monotonic()
+    with tempfile.TemporaryDirectory() as scratch:
+        reference = StudyFolder(Path(scratch) / "undisturbed")
+        undisturbed = os.fork()  # this process must start no thread of torch before it forks drivers
+        if not undisturbed:
+            prepared(study, reference.path)
+            list(Inline().execute(missing(reference, study)))
+            os._exit(0)
+        os.waitpid(undisturbed, 0)
+        while sum(kills.values()) < options.kills and not found:
+            studies += 1
+            folder = prepared(study, Path(scratch) / f"study-{studies}")
+            disturbed(folder, study, options.slots, rng, kills, options.kills)
+            found += faults(folder, reference, study)
+            print(f"study {studies}: {sum(kills.values())} kills so far ({dict(kills)}), {len(found)} faults", flush=True)
+    runs = studies * len(planned(study))
+    print(f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: {len(found)} lost, doubled or different")
+    print("\n".join(found))
+    sys.exit(bool(found))
+
+
+if __name__ == "__main__":
+    main()
