@@ -152,6 +152,17 @@ def status(
 
 
 @app.command()
+def merge(
+    folder: Folder,
+    sources: Annotated[list[Path], typer.Argument(help="Folders of the same study, made elsewhere.", show_default=False)],
+) -> None:
+    """Put together a study that was run in several places. Conflicting runs are told and left as they are (exit code 1)."""
+    from runners.verbs import storage as verb
+
+    verb.merge(folder, sources)
+
+
+@app.command()
 def check(
     path: Annotated[
         Path | None, typer.Argument(help="Study folder, one record (.jsonl), or a table of curves (CSV).", show_default=False)

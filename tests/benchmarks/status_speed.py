@@ -1,0 +1,71 @@
+"""`status` of a large plan: seconds and memory, beside what reading and validating every record takes.
+
+    uv run python tests/benchmarks/status_speed.py [--runs 10000]
+
+Records are copies of one made by a real run, half of them sealed, the rest cut after some line. Aim: 10,000 runs under 2 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from protocol.folders import StudyFolder
+from protocol.reading import preset
+from protocol.record import read
+from protocol.spec import StrategySpec, Study
+from runners.executors.inline import Inline
+from runners.study import adopt, counts, jobs, planned, status
+from runners.verbs.status import disk_bytes
+
+VALIDATED = 300
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=10_000)
+    options = parser.parse_args()
+    names = ("random", "margin", "entropy", "core-set", "least-confidence")
+    study = Study(
+        name="large",
+        protocols=(preset("digits-plain"),),
+        strategies=tuple(StrategySpec(name=name) for name in names),
+        seeds=tuple(range(options.runs // len(names))),
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = StudyFolder(Path(scratch) / "study")
+        adopt(folder, study, Path())
+        runs = planned(study)
+        (result,) = [m for m in Inline().execute(jobs(folder, study, None, "cpu", 1, runs[:1])) if hasattr(m, "state")]
+        if result.state != "done":
+            raise SystemExit(result.message)
+        whole = folder.run("digits-plain", "random", 0).events.read_bytes().splitlines(keepends=True)
+        paths = [folder.run(r.protocol.name, r.strategy.id, r.seed).events for r in runs]
+        for number, path in enumerate(paths[1:]):
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"".join(whole if number % 2 else whole[: 1 + number % len(whole)]))
+        before, start = peak_mib(), time.perf_counter()
+        statuses = status(folder, study)
+        took = time.perf_counter() - start
+        grown = peak_mib() - before
+        start = time.perf_counter()
+        size = disk_bytes(folder.path)
+        walked = time.perf_counter() - start
+        start = time.perf_counter()
+        for path in paths[:VALIDATED]:
+            read(path)
+        validated = (time.perf_counter() - start) * len(paths) / VALIDATED
+    print(f"{len(statuses)} runs, {dict(counts(statuses))}, {size / 2**20:.0f} MiB")
+    print(f"status: {took:.2f} s, {grown:.0f} MiB more at its peak; walking the disk: {walked:.2f} s")
+    print(f"validating every event instead: {validated:.1f} s (from {VALIDATED} records), {validated / took:.1f} times as long")
+
+
+if __name__ == "__main__":
+    main()
