@@ -6,6 +6,7 @@ A study may have thousands of runs, so records are read one at a time: rules abo
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import zipfile
@@ -73,6 +74,7 @@ class SplitShelf:
 
     folder: StudyFolder
     _kept: OrderedDict[tuple[str, str], SplitEvidence] = field(default_factory=OrderedDict)
+    _protocol: tuple[Protocol, str] | None = None
     _twins: dict[tuple[str, str], dict[str, NDArray[np.int64]] | Fault] = field(default_factory=dict)
 
     def twins(self, data: str, digest: str) -> dict[str, NDArray[np.int64]] | Fault:
@@ -80,6 +82,12 @@ class SplitShelf:
         if (data, digest) not in self._twins:
             self._twins = {(data, digest): _read_twins(self.folder, data, digest)}
         return self._twins[data, digest]
+
+    def fingerprint(self, protocol: Protocol) -> str:
+        """Fingerprint of a protocol; that of the last one is kept, since nearly all runs tell the same."""
+        if self._protocol is None or self._protocol[0] != protocol:
+            self._protocol = (protocol, protocol.fingerprint)
+        return self._protocol[1]
 
     def get(self, digest: str, targets: str) -> SplitEvidence:
         """The split that a record calls `digest`, with test labels of digest `targets`."""
@@ -131,11 +139,16 @@ def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDA
 def read_arrays(path: Path, keys: tuple[str, ...], name: str) -> dict[str, Any] | Fault:
     """Members of an .npz, or the fault that says why not; never raises."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        if path.stat().st_size > _LARGEST_SIDECAR:
+            return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", "a larger file")
+        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:  # at once: sidecars are small and many
             if sum(member.file_size for member in archive.infolist()) > _LARGEST_SIDECAR:
                 return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", "one that claims more")
-        with np.load(path, allow_pickle=False) as archive_of_arrays:
-            return {key: archive_of_arrays[key] for key in keys}
+            arrays: dict[str, Any] = {}
+            for key in keys:
+                with archive.open(f"{key}.npy") as member:
+                    arrays[key] = np.lib.format.read_array(member, allow_pickle=False)
+            return arrays
     except FileNotFoundError:
         return Fault(name, "a sidecar file", "no such file")
     except Exception as error:  # crafted bytes make zipfile, zlib and numpy raise almost anything

@@ -10,13 +10,13 @@ from protocol.spec import Study
 
 def _fingerprint_is_the_recorded_protocols(run: RunEvidence) -> Observations:
     for where, event in run.of(RunEvent):
-        actual = event.protocol.fingerprint
+        actual = run.shelf.fingerprint(event.protocol)
         if event.fingerprint != actual:
             yield Observation(where, f"the fingerprint of the recorded protocol, {actual[:16]}", event.fingerprint[:16], str(run.key))
 
 
 def _fingerprint_is_the_planned_one(run: RunEvidence) -> Observations:
-    planned = run.protocol.fingerprint
+    planned = run.shelf.fingerprint(run.protocol)
     for where, event in run.of(RunEvent):
         if event.fingerprint != planned:
             yield Observation(where, f"the planned protocol {run.protocol.name}, {planned[:16]}", event.fingerprint[:16], str(run.key))
