@@ -143,7 +143,7 @@ def given(toy_protocol: Protocol, tmp_path: Path) -> list[tuple[str, object]]:
     adopt(StudyFolder(path), study, path)
     [run] = [r for r in planned(study) if r.strategy.id == "margin"]
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("fit", "ask"):
+        for name in ("fit", "prepare", "ask"):
             real = getattr(loop, name)
 
             def spy(*args: Any, name: str = name, real: Any = real, **kwargs: Any) -> Any:
