@@ -41,26 +41,29 @@ class Badge(Strategy):
         return view.unlabelled[d2_sampling(view.gradient_factors, n, rng)]
 
 
-def d2_weights(factors: GradientFactors, centres: Indices, rows: Tensor | None = None) -> Tensor:
-    """(u,) or (rows,) float64 squared distances of gradient embeddings to the nearest of `centres` (positions, at least one)."""
-    at = torch.from_numpy(centres).to(factors.residuals.device)
-    residuals, embeddings = (f if rows is None else f[rows] for f in factors)
-    r, e = factors.residuals[at].float(), factors.embeddings[at].float()
-    theirs = squared_norms(GradientFactors(r, e))
+def d2_weights(factors: GradientFactors, centres: Indices, rows: Tensor | None = None, norms: Tensor | None = None) -> Tensor:
+    """(u,) or (rows,) float64 squared distances of gradient embeddings to the nearest of `centres` (positions, at least one).
+
+    Args:
+        norms: (u,) `squared_norms` of all, where they are known already.
+    """
+    norms = squared_norms(factors) if norms is None else norms
+    at = torch.from_numpy(centres).to(norms.device)
+    r, e = (f[at].float() for f in factors)
+    rows = torch.arange(len(norms), device=norms.device) if rows is None else rows
     parts = []
-    for x, y in zip(torch.split(residuals, _ROWS), torch.split(embeddings, _ROWS), strict=True):
-        x, y = x.float(), y.float()
-        norms = squared_norms(GradientFactors(x, y))[:, None] + theirs
-        distances = norms - 2 * (x @ r.T).double() * (y @ e.T).double()
-        parts.append(torch.where(distances > _NOISE * norms, distances, 0.0).amin(1))
-    nearest = torch.cat(parts)
-    chosen = torch.isin(torch.arange(len(factors.residuals), device=at.device) if rows is None else rows, at)
-    return nearest.masked_fill(chosen, 0.0)
+    for some in torch.split(rows, _ROWS):
+        both = norms[some][:, None] + norms[at]
+        distances = both - 2 * ((factors.residuals[some].float() @ r.T) * (factors.embeddings[some].float() @ e.T)).double()
+        parts.append(torch.where(distances > _NOISE * both, distances, 0.0).amin(1))
+    return torch.cat(parts).masked_fill(torch.isin(rows, at), 0.0)
 
 
 def squared_norms(factors: GradientFactors) -> Tensor:
     """(u,) float64 squared norms of the gradient embeddings."""
-    residuals, embeddings = (f.float().square().sum(1, dtype=torch.float64) for f in factors)
+    residuals, embeddings = (
+        torch.cat([torch.linalg.vector_norm(part.double(), dim=1).square() for part in torch.split(factor, _ROWS)]) for factor in factors
+    )
     return residuals * embeddings
 
 
@@ -70,44 +73,48 @@ def d2_sampling(factors: GradientFactors, n: int, rng: np.random.Generator) -> I
     Exact, though most weights are old: weights only shrink, so a proposal by old weights is accepted with probability
     new / old, and only proposals' weights are computed. Where all are at distance 0, the rest is drawn uniformly.
     """
-    chosen = [int(squared_norms(factors).argmax())]
-    old = _Weights(np.full(len(factors.residuals), np.inf), 0).after(factors, chosen)
+    norms = squared_norms(factors)
+    chosen = [int(norms.argmax())]
+    old = _Weights(np.full(len(norms), np.inf), 0, factors, norms).after(chosen)
     while len(chosen) < n:
         if old.total <= 0:
             rest = np.setdiff1d(np.arange(len(old.values)), chosen)
             chosen.extend(rng.choice(rest, n - len(chosen), replace=False).tolist())
             break
-        pick = old.draw(factors, chosen, rng)
+        pick = old.draw(chosen, rng)
         if pick is not None:
             chosen.append(pick)
         if pick is None or len(chosen) - old.known >= _REFRESH:
-            old = old.after(factors, chosen)
+            old = old.after(chosen)
     return np.asarray(chosen, dtype=np.int64)
 
 
 class _Weights:
     """(u,) weights that know the first `known` of the chosen."""
 
-    def __init__(self, values: NDArray[np.float64], known: int) -> None:
-        self.values, self.known = values, known
+    def __init__(self, values: NDArray[np.float64], known: int, factors: GradientFactors, norms: Tensor) -> None:
+        self.values, self.known, self._factors, self._norms = values, known, factors, norms
         self._edges = np.cumsum(values)
         self.total = float(self._edges[-1])
 
-    def after(self, factors: GradientFactors, chosen: list[int]) -> _Weights:
+    def after(self, chosen: list[int]) -> _Weights:
         """Weights that know all of the chosen."""
         if len(chosen) == self.known:
             return self
-        new = d2_weights(factors, np.asarray(chosen[self.known :], np.int64)).cpu().numpy()
-        return _Weights(np.minimum(self.values, new), len(chosen))
+        return _Weights(np.minimum(self.values, self._distances(chosen, None)), len(chosen), self._factors, self._norms)
 
-    def draw(self, factors: GradientFactors, chosen: list[int], rng: np.random.Generator) -> int | None:
+    def draw(self, chosen: list[int], rng: np.random.Generator) -> int | None:
         """One image by the weights that all of the chosen leave; None if every proposal was refused."""
         proposals = np.searchsorted(self._edges, rng.random(_TRIES) * self.total, side="right")
         proposals = np.minimum(proposals, np.searchsorted(self._edges, self.total))  # rounding must not reach past the last weight
         before = self.values[proposals]
         now = before
-        if new := chosen[self.known :]:
-            rows = torch.from_numpy(proposals).to(factors.residuals.device)
-            now = np.minimum(before, d2_weights(factors, np.asarray(new, np.int64), rows).cpu().numpy())
+        if len(chosen) > self.known:
+            now = np.minimum(before, self._distances(chosen, torch.from_numpy(proposals).to(self._norms.device)))
         accepted = np.flatnonzero(rng.random(_TRIES) * before < now)
         return int(proposals[accepted[0]]) if len(accepted) else None
+
+    def _distances(self, chosen: list[int], rows: Tensor | None) -> NDArray[np.float64]:
+        new = np.asarray(chosen[self.known :], np.int64)
+        distances: NDArray[np.float64] = d2_weights(self._factors, new, rows, self._norms).cpu().numpy()
+        return distances
