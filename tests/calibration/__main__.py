@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--resamples", type=int, default=4000, help="simulated studies a cell; costly procedures take a share of it")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name}")
+    parser.add_argument("--sections", type=int, nargs="*", default=list(range(len(SECTIONS))), help="which of the page, from 0")
     options = parser.parse_args()
     lines = [
         "# Calibration, as measured",
@@ -35,7 +36,7 @@ def main() -> None:
         "Monte Carlo standard error. **Bold**: misses the nominal rate by more than three standard errors. *Default*: used unless",
         "told otherwise. Exact tests on 3 and 5 pairs cannot reject at .05 at all, which their zeros show.",
     ]
-    for title, procedures, nominal in SECTIONS:
+    for title, procedures, nominal in (SECTIONS[i] for i in options.sections):
         lines += ["", f"## {title}", "", f"| {nominal} | {' | '.join(f'n = {n}' for n in NS)} |", f"|---|{'---|' * len(NS)}"]
         for procedure in procedures:
             cells = [measure(procedure, n, options.resamples, np.random.default_rng([2006, n])) for n in NS]
