@@ -11,7 +11,7 @@ from torch import nn
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import Model
 from runners.datasets.base import Images
-from runners.models import small_cnn
+from runners.models import small_cnn, wide_resnet
 from runners.models.net import Net, weights_digest
 
 __all__ = ["MODELS", "Net", "build", "weights_digest"]
@@ -45,14 +45,38 @@ def _small_cnn(model: Model, images: Images) -> tuple[nn.Module, int]:
 def _resnet18(model: Model, images: Images) -> tuple[nn.Module, int]:
     from torchvision.models import resnet18  # slow to import, so only where it is used
 
-    if model.width not in (None, 64):
-        raise InputError(Fault("model.width", "64 or none: resnet18 has one width", str(model.width), "remove it, or use small-cnn"))
+    _refuse_width(model, 64, "resnet18")
     net = resnet18(weights=None)
     net.conv1 = nn.Conv2d(images.channels, 64, 3, padding=1, bias=False)  # the CIFAR stem: small images are not shrunk at once
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision initialises its own
     net.maxpool = nn.Identity()
     net.fc = nn.Identity()
     return net, 512
+
+
+def _wrn28(model: Model, images: Images) -> tuple[nn.Module, int]:
+    _refuse_width(model, 32, "wrn-28-2")
+    return wide_resnet.body(images.channels, 28, 2)
+
+
+def _vgg16(model: Model, images: Images) -> tuple[nn.Module, int]:
+    from torchvision.models import vgg16_bn
+
+    _refuse_width(model, 64, "vgg16-bn")
+    features = vgg16_bn(weights=None).features
+    if images.channels != 3:
+        features[0] = nn.Conv2d(images.channels, 64, 3, padding=1)
+        nn.init.kaiming_normal_(features[0].weight, mode="fan_out", nonlinearity="relu")  # as torchvision initialises its own
+        nn.init.zeros_(features[0].bias)
+    for layer in features:
+        if isinstance(layer, nn.MaxPool2d):
+            layer.ceil_mode = True  # five halvings of images smaller than 32 pixels leave one place, not none
+    return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 512
+
+
+def _refuse_width(model: Model, own: int, name: str) -> None:
+    if model.width not in (None, own):
+        raise InputError(Fault("model.width", f"{own} or none: {name} has one width", str(model.width), "remove it, or use small-cnn"))
 
 
 def _linear(model: Model, images: Images) -> tuple[nn.Module, int]:
@@ -66,5 +90,12 @@ def _mlp(model: Model, images: Images) -> tuple[nn.Module, int]:
     return nn.Sequential(nn.Flatten(), nn.Linear(images.channels * images.height * images.width, width), nn.ReLU()), width
 
 
-MODELS: Final[dict[str, Body]] = {"small-cnn": _small_cnn, "resnet18": _resnet18, "linear": _linear, "mlp": _mlp}
+MODELS: Final[dict[str, Body]] = {
+    "small-cnn": _small_cnn,
+    "resnet18": _resnet18,
+    "wrn-28-2": _wrn28,
+    "vgg16-bn": _vgg16,
+    "linear": _linear,
+    "mlp": _mlp,
+}
 """Bodies by name: (model, images) → (module, embedding size)."""
