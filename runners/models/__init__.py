@@ -60,17 +60,19 @@ def _wrn28(model: Model, images: Images) -> tuple[nn.Module, int]:
 
 
 def _vgg16(model: Model, images: Images) -> tuple[nn.Module, int]:
-    from torchvision.models import vgg16_bn
+    from torchvision.models.vgg import cfgs, make_layers  # the whole network would draw 120 million weights of a head nobody uses
 
     _refuse_width(model, 64, "vgg16-bn")
-    features = vgg16_bn(weights=None).features
+    features = make_layers(cfgs["D"], batch_norm=True)
     if images.channels != 3:
         features[0] = nn.Conv2d(images.channels, 64, 3, padding=1)
-        nn.init.kaiming_normal_(features[0].weight, mode="fan_out", nonlinearity="relu")  # as torchvision initialises its own
-        nn.init.zeros_(features[0].bias)
     for layer in features:
         if isinstance(layer, nn.MaxPool2d):
             layer.ceil_mode = True  # five halvings of images smaller than 32 pixels leave one place, not none
+        elif isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")  # as torchvision initialises its own
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
     return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 512
 
 
