@@ -22,6 +22,7 @@ from pathlib import Path
 
 import psutil
 
+from protocol.events import ResumeEvent
 from protocol.folders import StudyFolder
 from protocol.reading import parse
 from protocol.record import essence, purchases, read
@@ -82,17 +83,27 @@ def gone(pid: int) -> bool:
     return os.waitpid(pid, os.WNOHANG)[0] == pid
 
 
-def disturbed(folder: StudyFolder, study: Study, slots: int, rng: random.Random, kills: Counter[str], wanted: int) -> None:
-    """Make the whole study while killing; at most `wanted` kills in all."""
+def pace_of(scratch: Path, study: Study) -> float:
+    """Seconds of one undisturbed run in its own process, once the fork server has loaded what it needs."""
+    one, took = study.model_copy(update={"seeds": (0,)}), 0.0
+    for attempt in ("cold", "warm"):
+        folder, began = prepared(one, scratch / attempt), time.monotonic()
+        os.waitpid(drive(folder, one, 1), 0)
+        took = (time.monotonic() - began) / len(planned(one))
+    return took
+
+
+def disturbed(folder: StudyFolder, study: Study, slots: int, pace: float, rng: random.Random, kills: Counter[str], wanted: int) -> None:
+    """Make the whole study while killing, every `pace` seconds on average; at most `wanted` kills in all."""
     while missing(folder, study):
         driver = drive(folder, study, slots)
         while not gone(driver):
             if sum(kills.values()) >= wanted:
                 os.waitpid(driver, 0)
                 break
-            time.sleep(rng.expovariate(1 / 0.4))
+            time.sleep(rng.expovariate(1 / pace))
             targets = workers()
-            if targets and rng.random() < 0.7:
+            if targets and rng.random() < 0.8:
                 kill(rng.choice(targets), "worker", kills)
             elif not gone_now(driver):
                 kill(driver, "driver", kills)
@@ -148,12 +159,17 @@ def main() -> None:
             list(Inline().execute(missing(reference, study)))
             os._exit(0)
         os.waitpid(undisturbed, 0)
+        pace = 0.7 * pace_of(Path(scratch), study)
         while sum(kills.values()) < options.kills and not found:
             studies += 1
             folder = prepared(study, Path(scratch) / f"study-{studies}")
-            disturbed(folder, study, options.slots, rng, kills, options.kills)
+            disturbed(folder, study, options.slots, pace, rng, kills, options.kills)
             found += faults(folder, reference, study)
-            print(f"study {studies}: {sum(kills.values())} kills so far ({dict(kills)}), {len(found)} faults", flush=True)
+            resumes = sum(len(read(p).of(ResumeEvent)) for p in folder.records.rglob("events.jsonl"))
+            print(
+                f"study {studies}: {sum(kills.values())} kills so far ({dict(kills)}), {resumes} resumed runs, {len(found)} faults",
+                flush=True,
+            )
     runs = studies * len(planned(study))
     print(f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: {len(found)} lost, doubled or different")
     print("\n".join(found))
