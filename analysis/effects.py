@@ -38,7 +38,13 @@ def standardised(differences: ArrayLike, level: float = 0.95) -> Effect:
         near, far = (t * math.sqrt(stats.chi2.ppf(q, df) / df) for q in tails)
     else:
         top = t * math.sqrt(stats.chi2.isf(1e-6, df) / df) + 10
-        far, near = (float(optimize.brentq(lambda shift, q=q: stats.nct.cdf(t, df, shift) - q, -6.0, top)) for q in tails)
+
+        def over(shift: float, q: float) -> float:
+            below = float(stats.nct.cdf(t, df, shift))
+            return (below if math.isfinite(below) else float(shift < t)) - q  # scipy gives NaN far out, where it is 0 or 1
+
+        least = -float(stats.norm.ppf(tails[1])) - 0.01  # the bound at t = 0, where noncentral t is normal
+        far, near = (float(optimize.brentq(over, least, top, args=(q,))) for q in tails)
     low, high = (near, far) if value > 0 else (-far, -near)
     return Effect(value, low / root, high / root)
 

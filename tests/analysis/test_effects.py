@@ -18,6 +18,12 @@ def test_bounds_of_dz_put_the_tail_areas_where_they_belong(scale: float) -> None
     assert stats.nct.cdf(t, 5, found.high * np.sqrt(6)) == pytest.approx(0.025, abs=1e-6)
 
 
+def test_dz_of_three_pairs_is_always_defined() -> None:
+    for d in np.random.default_rng(0).normal(0.8, 1, (60, 3)):
+        found = standardised(d)
+        assert found.low < found.value < found.high
+
+
 def test_dz_far_out_and_undefined() -> None:
     near, far = (standardised(shift + np.array([0.1, -0.1, 0.2, -0.2])) for shift in (8.7, 9.2))  # t 95 and 101: either side of the switch
     assert near.value * 2 < 100 < far.value * 2
