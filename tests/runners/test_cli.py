@@ -180,9 +180,21 @@ def test_one_failing_strategy_does_not_stop_the_others(tmp_path: Path) -> None:
     assert "2" in beatrandom("compare", "s", cwd=tmp_path).stdout
 
 
+MANY = TOY.replace("seeds = 2", "seeds = 6")
+"""Eighteen runs: a signal sent when the first has begun cannot come after the last has ended."""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "toy.toml").write_text(MANY)
+    beatrandom("run", "toy.toml", "--out", "study", cwd=folder)
+    return folder
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_killed_in_the_middle_the_same_command_gives_the_same_records(how: signal.Signals, finished: Path, tmp_path: Path) -> None:
-    (tmp_path / "toy.toml").write_text(TOY)
+def test_killed_in_the_middle_the_same_command_gives_the_same_records(how: signal.Signals, undisturbed: Path, tmp_path: Path) -> None:
+    (tmp_path / "toy.toml").write_text(MANY)
     words = [sys.executable, "-c", "from runners.cli import main; main()", "run", "toy.toml", "--out", "study"]
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
     until = time.monotonic() + 300
@@ -199,8 +211,10 @@ def test_killed_in_the_middle_the_same_command_gives_the_same_records(how: signa
         assert "interrupted" in stderr
         assert "same command continues" in stderr
     beatrandom("run", "toy.toml", "--out", "study", cwd=tmp_path)
-    mine, theirs = StudyFolder(tmp_path / "study"), StudyFolder(finished / "study")
-    for path in sorted(theirs.records.rglob("events.jsonl")):
+    mine, theirs = StudyFolder(tmp_path / "study"), StudyFolder(undisturbed / "study")
+    paths = sorted(theirs.records.rglob("events.jsonl"))
+    assert len(paths) == 18
+    for path in paths:
         assert essence(read(mine.records / path.relative_to(theirs.records))) == essence(read(path))
     beatrandom("check", "study", cwd=tmp_path)
 
