@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.intake import load_table
 from analysis.querycost import of_record
 from analysis.runs import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
+from protocol.amendments import read_amendments
 from protocol.errors import RecordError
 from protocol.folders import StudyFolder
 from protocol.record import Record, read
@@ -33,6 +34,7 @@ def load_study(path: Path) -> Curves:
     """
     folder = StudyFolder(Path(path))
     study = folder.read_plan()
+    amendments = read_amendments(folder)
     rows: list[tuple[object, ...]] = []
     costs: list[tuple[object, ...]] = []
     missing: list[Missing] = []
@@ -52,7 +54,9 @@ def load_study(path: Path) -> Curves:
         frame=frame,
         study=study.name,
         plan=study.plan,
-        exploratory=False,
+        exploratory=bool(amendments),
+        amended=len(amendments),
+        notes=tuple(f"the plan was amended on {a.time}: {a.reason}" for a in amendments),
         planned=planned,
         missing=(*missing, *_unplanned(folder, study)),
         metrics={p.name: p.metric for p in study.protocols},

@@ -54,7 +54,8 @@ class Curves:
         missing: runs that are not analysed, each with its reason.
         metrics: protocol -> primary metric (higher is better).
         baseline: the strategy that the others are compared with.
-        notes: what was done to the data on request (cropping, say).
+        notes: what was done to the data on request (cropping, say), and why the plan was amended.
+        amended: how often the plan was changed after the study had started; if ever, the result is exploratory.
         places: protocol -> (data set, regime).
         unit: what pairs are made of. With "data set" (a table without seeds), the column seed numbers the data sets.
         units: number -> name of the data set, if data sets are the pairs.
@@ -72,6 +73,7 @@ class Curves:
     metrics: Mapping[str, str]
     baseline: str = BASELINE
     notes: tuple[str, ...] = field(default=())
+    amended: int = 0
     places: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     unit: Unit = "seed"
     units: Mapping[int, str] = field(default_factory=dict)

@@ -62,6 +62,7 @@ class Comparison:
     unmatched: tuple[str, ...]
     metrics: dict[str, str]
     notes: tuple[str, ...] = ()
+    amended: int = 0
     unit: Unit = "seed"
     mismatch: Mismatch = "list"
     group: Group | None = None
@@ -95,6 +96,7 @@ class Comparison:
             "study": self.study,
             "baseline": self.baseline,
             "exploratory": self.exploratory,
+            "amended": self.amended,
             "plan": self.plan.model_dump(mode="json"),
             "tests": self.tests,
             "least_seeds": self.least_seeds,
@@ -139,6 +141,7 @@ def compare(curves: Curves, rng: np.random.Generator | None = None) -> Compariso
         baseline=curves.baseline,
         plan=curves.plan,
         exploratory=curves.exploratory,
+        amended=curves.amended,
         verdicts=tuple(verdicts[p.protocol, p.strategy] for p in paired),
         tests=tests,
         least_seeds=least_seeds(curves.plan.test, max(tests, 1), curves.plan.alpha),

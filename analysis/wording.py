@@ -81,7 +81,12 @@ def method(comparison: Comparison) -> str:
     """Endpoint, test, family, correction, margin and what the numbers mean."""
     plan, unit, correction = comparison.plan, comparison.unit, CORRECTIONS[comparison.plan.correction]
     ns = [v.n for v in comparison.verdicts]
-    label = "Exploratory: no plan was fixed before the first run. " if comparison.exploratory else "As planned before the first run. "
+    label = "As planned before the first run. "
+    if comparison.amended:
+        times = f"{comparison.amended} time{'s' * (comparison.amended > 1)}"
+        label = f"Exploratory: the plan was amended {times} after the study had started. "
+    elif comparison.exploratory:
+        label = "Exploratory: no plan was fixed before the first run. "
     reach = ""
     if plan.test != "t" and ns and comparison.paired:
         smallest = sorted({v.smallest_p for v in comparison.verdicts})

@@ -7,6 +7,7 @@ import pytest
 
 from analysis.load import load_study, load_table
 from analysis.verdict import compare
+from protocol.amendments import amend
 from protocol.errors import InputError
 from protocol.folders import StudyFolder
 from protocol.spec import Study
@@ -115,3 +116,14 @@ def test_bad_tables_are_explained(table, rows: str, header: str, says: str) -> N
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="No such file"):
         load_table(tmp_path / "none.csv")
+
+
+def test_an_amended_study_says_so_and_is_exploratory(folder: StudyFolder, study: Study) -> None:
+    assert "As planned before the first run" in compare(load_study(folder.path)).summary()
+    amend(folder, study.model_copy(update={"plan": study.plan.model_copy(update={"delta": 0.02})}), "two points matter to us")
+    curves = load_study(folder.path)
+    assert (curves.exploratory, curves.amended) == (True, 1)
+    summary = compare(curves).summary()
+    assert "Exploratory: the plan was amended 1 time after the study had started" in summary
+    assert "two points matter to us" in summary
+    assert "As planned" not in summary
