@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from analysis.power import WANTED, seeds_to_detect, seeds_to_reject
+from analysis.pairing import paired_curves, paired_endpoints
+from analysis.power import WANTED, PlanSummary, seeds_to_detect, seeds_to_reject
+from analysis.runs import Curves
 from analysis.significance import ENUMERATED, half_of_all_signs, random_bits
 
 Floats = NDArray[np.float64]
@@ -25,6 +27,12 @@ PATTERNS = 2_000
 MOST = 64
 """No answer is given beyond this many seeds."""
 BLOCK = 100
+LEAST = 3
+"""Pairs without which a spread is no guess at all."""
+
+
+SEED = 1935
+"""Of the simulation, unless a generator is given."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Seeds:
     Attributes:
         sd: of the pilot's paired difference in area under the budget curve, n its seeds.
         t: paired t, by formula. sign_flip, max_t, tost: simulated; tost if the true difference is 0, the others if it is delta
-            (max_t: at every budget).
+            (max_t: at every budget at which the pilot's differences vary; at the first all strategies are equal by design).
     """
 
     protocol: str
@@ -74,6 +82,8 @@ def simulated_power(
     d = d[:, None] if d.ndim == 1 else d
     if d.ndim != 2 or len(d) < 2 or not np.isfinite(d).all() or (test != "max-t" and d.shape[1] != 1):
         raise ValueError(f"expected at least 2 finite differences (curves for max-t only), found shape {np.shape(pilot)}")
+    if (varies := d.std(axis=0) > 0).any():  # at the first budget all strategies are equal by design: there is nothing to find
+        d = d[:, varies]
     root = np.linalg.svd(d - d.mean(axis=0), full_matrices=False)
     spread = root.S[:, None] * root.Vh / np.sqrt(len(d) - 1)  # rows whose Gram matrix is the pilot's covariance
     centre = 0.0 if test == "tost" else delta
@@ -149,3 +159,21 @@ def seeds_from_pilot(
         seeds_by_simulation("max-t", curves, delta, alpha, rng),
         seeds_by_simulation("tost", areas, delta, alpha, rng),
     )
+
+
+def seeds_of_study(pilot: Curves, summary: PlanSummary, rng: np.random.Generator | None = None) -> list[Seeds]:
+    """Seeds a planned study needs, for every comparison of a pilot with at least 3 complete pairs.
+
+    Args:
+        pilot: complete curves of an earlier, smaller study.
+        summary: of the planned study: its margin delta and the strictest level, alpha / tests.
+        rng: by default a fixed seed, so that the same pilot gives the same numbers.
+    """
+    generator = np.random.default_rng(SEED) if rng is None else rng
+    alpha = summary.alpha / max(summary.tests, 1)
+    found = []
+    for pair in paired_endpoints(pilot):
+        if len(pair.differences) >= LEAST:
+            along = paired_curves(pilot, pair.protocol, pair.strategy).to_numpy()
+            found.append(seeds_from_pilot(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator))
+    return found

@@ -94,12 +94,16 @@ def plan(
     device: Device = "auto",
     jobs: Jobs = None,
     threads: Threads = 1,
+    pilot: Annotated[
+        Path | None,
+        typer.Option("--pilot", help="Folder of a smaller study that was run: how many seeds its spread asks for.", show_default=False),
+    ] = None,
     json: AsJson = False,
 ) -> None:
-    """Before anything is trained: runs, labels, expected time, smallest reachable p, detectable effect."""
+    """Before anything is trained: runs, labels, expected time, smallest reachable p, detectable effect; with a pilot, seeds needed."""
     from runners.verbs import plan as verb
 
-    verb.plan(study, strategy or [], data_root, device, jobs, threads, json)
+    verb.plan(study, strategy or [], data_root, device, jobs, threads, json, pilot)
 
 
 @app.command()

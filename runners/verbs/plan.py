@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from analysis.power import plan_summary
+from analysis.load import load_study
+from analysis.pilot import LEAST, MOST, Seeds, seeds_of_study
+from analysis.power import PlanSummary, plan_summary
 from protocol.oracle import Oracle
 from protocol.spec import Protocol, Study
 from protocol.splits import make_split
@@ -22,7 +25,9 @@ from runners.verbs.console import console, cores, duration, print_json, table
 from runners.verbs.inputs import device_of, read
 
 
-def plan(source: Path, extra: list[str], data_root: Path | None, device: str, slots: int | None, threads: int, json: bool) -> None:
+def plan(
+    source: Path, extra: list[str], data_root: Path | None, device: str, slots: int | None, threads: int, json: bool, pilot: Path | None
+) -> None:
     """See `beatrandom plan --help`."""
     study, _, _ = read(source, extra)
     chosen = device_of(device)
@@ -30,6 +35,7 @@ def plan(source: Path, extra: list[str], data_root: Path | None, device: str, sl
     seconds = {p.name: seconds_per_run(p, data_root, chosen, threads) for p in study.protocols}
     total = sum(seconds[run.protocol.name] for run in planned(study)) / side_by_side
     power = plan_summary(study)
+    needed = seeds_of_study(load_study(pilot), power) if pilot else []
     if json:
         costs = {
             "seconds_per_run": seconds,
@@ -45,6 +51,7 @@ def plan(source: Path, extra: list[str], data_root: Path | None, device: str, sl
                 **costs,
                 "power": asdict(power)
                 | {"detectable": finite(power.detectable), "detectable_uncorrected": finite(power.detectable_uncorrected)},
+                "pilot": [asdict(s) for s in needed],
             }
         )
         return
@@ -71,6 +78,28 @@ def plan(source: Path, extra: list[str], data_root: Path | None, device: str, sl
         f"Expected time: {duration(total)} with {side_by_side} runs side by side on {chosen} (from one timed probe round a protocol)."
     )
     console.print(power.summary(), markup=False)
+    if pilot:
+        _show_pilot(pilot, needed, power)
+
+
+def _show_pilot(pilot: Path, needed: Sequence[Seeds], power: PlanSummary) -> None:
+    if not needed:
+        console.print(f"{pilot} has no comparison with {LEAST} complete pairs: it says nothing about the seeds needed.", markup=False)
+        return
+    numbers = [(s.protocol, s.strategy, s.n, f"{s.sd:.4f}", *(_seeds(v) for v in (s.t, s.sign_flip, s.max_t, s.tost))) for s in needed]
+    columns = ["protocol", "strategy", "pairs", "sd", "t", "sign-flip", "max-T", "equivalence"]
+    console.print(
+        table(f"Seeds for 80 % power at alpha / {max(power.tests, 1)}, from the spread in {pilot}", columns, numbers, columns[2:])
+    )
+    console.print(
+        f"t, sign-flip, max-T: if the true difference is {power.delta:g} (max-T: at every budget); equivalence: if it is 0. "
+        "All but t are simulated. A pilot of few seeds knows its spread badly.",
+        markup=False,
+    )
+
+
+def _seeds(value: int | None) -> str:
+    return str(value) if value is not None else f"> {MOST}"
 
 
 def finite(value: float) -> float | None:

@@ -46,6 +46,11 @@ def test_a_curve_of_one_budget_is_the_sign_flip_test() -> None:
     assert one == simulated_power("sign-flip", PILOT, 0.8, 10, 0.05, rng(), 400)
 
 
+def test_the_first_budget_where_all_are_equal_by_design_finds_nothing() -> None:
+    curves = np.column_stack([np.zeros(len(PILOT)), PILOT])
+    assert simulated_power("max-t", curves, 0.8, 10, 0.05, rng(), 400) == simulated_power("sign-flip", PILOT, 0.8, 10, 0.05, rng(), 400)
+
+
 def test_more_budgets_that_all_differ_need_fewer_seeds_than_the_noisiest_alone() -> None:
     curves = np.column_stack([PILOT, 0.4 * PILOT[::-1]])
     whole = seeds_by_simulation("max-t", curves, 1.0, 0.05, rng())
