@@ -24,6 +24,7 @@ from runners.strategies.facility import FacilityLocation, MaxHerding
 from runners.strategies.graph import CoreGCN, UncertainGCN
 from runners.strategies.learning_loss import LearningLoss
 from runners.strategies.probcover import ProbCover
+from runners.strategies.robust import RobustCoreSet
 from runners.strategies.typiclust import TypiClust
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
 from runners.strategies.vaal import VAAL
@@ -43,6 +44,7 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "ensemble-entropy": EnsembleEntropy,
     "ensemble-variation-ratio": EnsembleVariationRatio,
     "core-set": CoreSet,
+    "robust-core-set": RobustCoreSet,
     "badge": Badge,
     "typiclust": TypiClust,
     "probcover": ProbCover,
