@@ -158,7 +158,7 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES)
     if len({(s.dataset, s.regime) for s in found}) < 2:
         return None
     resampler = Resampler(rng, min(resamples, LABEL_RESAMPLES))
-    others = [s for s in curves.strategies if s != curves.baseline]
+    others = [s for s in curves.competitors if s != curves.baseline]
     paired = curves.paired
     if not paired:
         notes.append("unpaired analysis: everything that pairs seeds is left out")
@@ -170,8 +170,8 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES)
         ranks=tables,
         gains=_gains(others, curves.baseline, found, Resampler(rng, resamples)) if paired else (),
         penalties=_penalties(curves, found) if paired else (),
-        agreement=_agreement(curves.strategies, found),
-        seeds=tuple(row for s in found for row in _seed_rows(curves.strategies, s, rng)) if paired else (),
+        agreement=_agreement(curves.competitors, found),
+        seeds=tuple(row for s in found for row in _seed_rows(curves.competitors, s, rng)) if paired else (),
         labels=_labels(curves.baseline, found, resampler, notes) if paired else (),
         levers=_levers(curves.baseline, found, resampler, notes) if paired else (),
         growth=_growth(others, curves, found, notes) if paired else (),
@@ -207,7 +207,9 @@ def _rank_table(curves: Curves, regime: str, found: Sequence[Setting], notes: li
             own.setdefault(setting.dataset, []).append(setting)
     means = {
         dataset: {
-            s: float(np.mean([part.area(s).mean() for part in parts])) for s in curves.strategies if all(s in part.curves for part in parts)
+            s: float(np.mean([part.area(s).mean() for part in parts]))
+            for s in curves.competitors
+            if all(s in part.curves for part in parts)
         }
         for dataset, parts in own.items()
     }
@@ -215,7 +217,7 @@ def _rank_table(curves: Curves, regime: str, found: Sequence[Setting], notes: li
 
 
 def _ranked(curves: Curves, regime: str, means: Mapping[str, Mapping[str, float]], notes: list[str]) -> RankTable | None:
-    names = [s for s in curves.strategies if any(s in row for row in means.values())]
+    names = [s for s in curves.competitors if any(s in row for row in means.values())]
     whole = [d for d, row in means.items() if all(s in row for s in names)]
     left_out = tuple(d for d in means if d not in whole)
     if left_out:
@@ -266,7 +268,7 @@ def _row(values: Floats) -> tuple[float, ...]:
 
 
 def _penalties(curves: Curves, found: Sequence[Setting]) -> tuple[PenaltyMatrix, ...]:
-    return tuple(penalty_matrix(found, curves.strategies, curves.baseline, d) for d in ("ash-2020", "lueth-2023"))
+    return tuple(penalty_matrix(found, curves.competitors, curves.baseline, d) for d in ("ash-2020", "lueth-2023"))
 
 
 def _agreement(strategies: Sequence[str], found: Sequence[Setting]) -> tuple[Agreement, ...]:

@@ -50,7 +50,7 @@ def learning_curves(ax: Axes, curves: Curves, protocol: str, look: Mapping[str, 
 
 def difference_curves(ax: Axes, curves: Curves, protocol: str, look: Mapping[str, Look]) -> Axes:
     """Mean paired difference to random along the budget with its 95 % simultaneous band, a zero line and the zone of ±delta."""
-    others = [s for s in curves.strategies if s != curves.baseline]
+    others = [s for s in curves.competitors if s != curves.baseline]
     _zone(ax, curves.plan.delta, horizontal=True)
     for place, strategy in enumerate(others):
         paired = paired_curves(curves, protocol, strategy)
@@ -148,7 +148,7 @@ def learning_figure(curves: Curves) -> Figure:
 def difference_figure(curves: Curves) -> Figure:
     """Paired differences to random of all protocols."""
     look = looks(curves.strategies, curves.baseline)
-    others = [s for s in curves.strategies if s != curves.baseline]
+    others = [s for s in curves.competitors if s != curves.baseline]
     band = "Shaded" if len(others) <= CROWDED else "Bars"
     note = f"Mean paired difference over {_pair_seeds(curves)}\n{band}: 95 % simultaneous band. Grey: within ±{curves.plan.delta:g}"
     with applied():
@@ -161,7 +161,7 @@ def forest_figure(curves: Curves, comparison: Comparison) -> Figure:
     """The verdicts in one picture."""
     look = looks(curves.strategies, curves.baseline)
     note = f"Difference to {curves.baseline} in AUBC, paired over {_pair_seeds(curves)}\nBars: 95 % t interval. Grey: within ±{curves.plan.delta:g}"
-    height = 0.75 + 0.19 * max(1, len(curves.strategies) - 1)
+    height = 0.75 + 0.19 * max(1, len(curves.competitors) - 1)
     with applied():
         figure = panels(curves.protocols, lambda ax, p: forest(ax, comparison, p, look), height, columns=2, labelled_rows=True)
         figure.supxlabel(note, fontsize=7)

@@ -59,6 +59,7 @@ def load_study(path: Path) -> Curves:
         notes=tuple(f"the plan was amended on {a.time}: {a.reason}" for a in amendments),
         planned=planned,
         missing=(*missing, *_unplanned(folder, study)),
+        upper=frozenset(s.id for s in study.strategies if s.upper_line),
         metrics={p.name: p.metric for p in study.protocols},
         places={p.name: (p.data.name, p.regime.name) for p in study.protocols},
         costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),

@@ -171,7 +171,7 @@ class PlanSummary:
 def plan_summary(study: Study) -> PlanSummary:
     """Tests, reachable p and detectable effect of a study as planned."""
     plan, n = study.plan, len(study.seeds)
-    strategies = sum(s.id != BASELINE for s in study.strategies)
+    strategies = sum(s.id != BASELINE and not s.upper_line for s in study.strategies)
     together = plan.family == "strategies x protocols"
     m = strategies * (len(study.protocols) if together else 1)
     least = least_seeds(plan.test, max(m, 1), plan.alpha)

@@ -61,6 +61,7 @@ class Curves:
         units: number -> name of the data set, if data sets are the pairs.
         mismatch: how gaps were met; with "unpaired", nothing is paired.
         costs: columns protocol, strategy, seed, budget, seconds, memory (MiB) of every query; empty where unknown.
+        upper: strategies that saw labels they had not bought: shown as lines, never compared.
         group: tests are corrected together within each value of this; None: as the plan's family says.
     """
 
@@ -79,6 +80,7 @@ class Curves:
     units: Mapping[int, str] = field(default_factory=dict)
     mismatch: Mismatch = "list"
     group: Group | None = None
+    upper: frozenset[str] = frozenset()
     costs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COST_COLUMNS)))
 
     @cached_property
@@ -93,9 +95,14 @@ class Curves:
         return (self.baseline, *(s for s in names if s != self.baseline))
 
     @cached_property
+    def competitors(self) -> tuple[str, ...]:
+        """`strategies` without the upper lines."""
+        return tuple(s for s in self.strategies if s not in self.upper)
+
+    @cached_property
     def comparisons(self) -> tuple[tuple[str, str], ...]:
-        """Planned (protocol, strategy) pairs, the baseline left out."""
-        return tuple(dict.fromkeys((k.protocol, k.strategy) for k in self.planned if k.strategy != self.baseline))
+        """Planned (protocol, strategy) pairs; the baseline and upper lines are left out."""
+        return tuple(dict.fromkeys((k.protocol, k.strategy) for k in self.planned if k.strategy not in {self.baseline, *self.upper}))
 
     @property
     def paired(self) -> bool:

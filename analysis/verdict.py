@@ -21,6 +21,7 @@ import pandas as pd
 
 from analysis import tables, wording
 from analysis.answers import Answer, Verdict
+from analysis.curves import endpoints
 from analysis.estimates import Estimate, estimates
 from analysis.load import Curves, Missing
 from analysis.pairing import Paired, paired_endpoints
@@ -150,7 +151,7 @@ def compare(curves: Curves, rng: np.random.Generator | None = None) -> Compariso
         missing=curves.missing,
         unmatched=tuple(_unmatched(p, curves) for p in paired if p.unmatched),
         metrics=dict(curves.metrics),
-        notes=curves.notes,
+        notes=(*curves.notes, *_upper_lines(curves)),
         unit=curves.unit,
         mismatch=curves.mismatch,
         group=curves.group,
@@ -223,6 +224,23 @@ def _answer(agreement: float, direction: int, p: float, p_equivalence: float, al
     if p <= alpha and agreement > 0:
         return "better" if direction > 0 else "worse"
     return "equivalent" if p_equivalence <= alpha else "undecided"
+
+
+def _upper_lines(curves: Curves) -> list[str]:
+    """What whoever saw the pool's labels reached: said beside the verdicts, no verdict."""
+    found = endpoints(curves)
+    lines = []
+    for protocol in curves.protocols:
+        own = found[found["protocol"] == protocol].set_index(["strategy", "seed"])["aubc"].unstack("strategy")  # noqa: PD010  (one column)
+        for name in (s for s in curves.strategies if s in curves.upper):
+            if {name, curves.baseline} <= set(own):
+                both = own[[name, curves.baseline]].dropna()
+                gap = float((both[name] - both[curves.baseline]).mean())
+                lines.append(
+                    f"{protocol}/{name} is an upper line that saw the pool's labels, not tested: mean {_mean(both[name].to_numpy()):.4f}, "
+                    f"{gap:+.4f} to {curves.baseline} over {len(both)} seeds"
+                )
+    return lines
 
 
 def _unmatched(pair: Paired, curves: Curves) -> str:

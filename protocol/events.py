@@ -99,6 +99,14 @@ class ExaminedEvent(Event):
     metrics: dict[str, float]
 
 
+class DisclosureEvent(Event):
+    """Labels were told that nobody paid for: to the upper line, and to no competitor."""
+
+    event: Literal["disclosure"] = "disclosure"
+    count: int = Field(description="labels told")
+    images: str = Field(description="digest of their indices, ascending")
+
+
 class ResumeEvent(Event):
     """The run went on after an interruption."""
 
@@ -126,6 +134,7 @@ class EndEvent(Event):
 
 
 AnyEvent = Annotated[
-    RunEvent | LabelsEvent | RoundEvent | ExaminedEvent | ResumeEvent | FailureEvent | EndEvent, Field(discriminator="event")
+    RunEvent | LabelsEvent | RoundEvent | ExaminedEvent | DisclosureEvent | ResumeEvent | FailureEvent | EndEvent,
+    Field(discriminator="event"),
 ]
 EVENTS: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)

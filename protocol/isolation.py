@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from protocol.canonical import array_digest
 from protocol.errors import BeatRandomError, Fault, InputError, RecordError, RuleBroken, RunLocked
-from protocol.events import ExaminedEvent, LabelsEvent
+from protocol.events import DisclosureEvent, ExaminedEvent, LabelsEvent
 from protocol.folders import predictions_digest
-from protocol.oracle import Holdings, Oracle, Purpose, WriteAhead
+from protocol.oracle import Disclosure, Holdings, Oracle, Purpose, WriteAhead, undisclosed
 from protocol.record import Record, Writer
 from protocol.spec import Part, Protocol
 from protocol.splits import Indices, Split
@@ -35,19 +36,31 @@ class OracleGone(BeatRandomError):
 class Request(Part):
     """All that a run can ask of the oracle."""
 
-    do: Literal["start", "buy", "restore", "labels", "validation", "examine"]
+    do: Literal["start", "buy", "restore", "labels", "validation", "examine", "disclose"]
     purpose: Purpose = "query"
     indices: tuple[int, ...] = ()
     table: str = Field("", description="log-probabilities of the predictions: little-endian float16, rows of classes, base64")
 
 
 class Counter:
-    """Answers requests in the oracle's process, its own ledger first."""
+    """Answers requests in the oracle's process, its own ledger first.
+
+    Args:
+        upper_line: whether the run may be told labels that it has not bought.
+    """
 
     def __init__(
-        self, protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64], writer: Writer, before: Record | None
+        self,
+        protocol: Protocol,
+        replicate: int,
+        split: Split,
+        labels: NDArray[np.int64],
+        writer: Writer,
+        before: Record | None,
+        *,
+        upper_line: bool = False,
     ) -> None:
-        self._oracle: Final = Oracle(protocol, replicate, split, labels, self._write)
+        self._oracle: Final = Oracle(protocol, replicate, split, labels, self._write, self._told if upper_line else None)
         self._writer: Final = writer
         self._paid: Final = deque(before.of(LabelsEvent) if before else ())
         self._sold: list[dict[str, Any]] = []
@@ -85,6 +98,8 @@ class Counter:
             self._restore(request.purpose, request.indices)
         elif request.do == "examine":
             return {"metrics": self._examine(indices, self._table(request.table))}
+        elif request.do == "disclose":
+            return {"labels": self._oracle.disclose().tolist()}
         elif request.do == "validation":
             return {"labels": self._oracle.validation()[1].tolist()}
         else:
@@ -108,6 +123,9 @@ class Counter:
         else:
             raise self._disagreement(purpose, event.indices)
         self._sold.append({"purpose": purpose, "indices": list(event.indices), "before": before, "after": after})
+
+    def _told(self, indices: Indices) -> None:
+        self._writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
 
     def _disagreement(self, purpose: str, indices: tuple[int, ...]) -> RuleBroken:
         sold = f"{len(self._paid[0].indices)} labels ({self._paid[0].purpose})" if self._paid else "nothing more"
@@ -140,10 +158,11 @@ class Counter:
 class RemoteOracle(Holdings):
     """A `Seller` without labels: asks the oracle's process, and writes the run's own record before it asks for labels."""
 
-    def __init__(self, pipe: Connection, split: Split, write: WriteAhead) -> None:
+    def __init__(self, pipe: Connection, split: Split, write: WriteAhead, tell: Disclosure | None = None) -> None:
         super().__init__(split)
         self._pipe: Final = pipe
         self._write: Final = write
+        self._tell: Final = tell
         self._validation: Indices = np.empty(0, np.int64)
 
     def owned_labels(self) -> NDArray[np.int64]:
@@ -172,6 +191,13 @@ class RemoteOracle(Holdings):
         self.examinations += 1
         table = "" if log_probabilities is None else base64.b64encode(log_probabilities.astype("<f2").tobytes()).decode()
         return dict(self._ask(Request(do="examine", indices=tuple(predicted.tolist()), table=table))["metrics"])
+
+    def disclose(self) -> NDArray[np.int64]:
+        """Labels of `unlabelled`, unpaid. Raises RuleBroken (BUD-06), here and in the oracle's process, unless the run is the upper line's."""
+        if self._tell is None:
+            raise undisclosed()
+        self._tell(self.unlabelled)
+        return np.asarray(self._ask(Request(do="disclose"))["labels"], np.int64)
 
     def _take(self, answer: dict[str, Any]) -> None:
         for sale in answer["sold"]:

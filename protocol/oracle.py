@@ -17,6 +17,8 @@ from protocol.splits import Indices, Split, starting_set
 Purpose = Literal["initial", "validation", "query"]
 WriteAhead = Callable[[Purpose, Indices, int, int], None]
 """Called with (purpose, indices, cost before, cost after); must have reached the disk when it returns."""
+Disclosure = Callable[[Indices], None]
+"""Called with indices before labels are told that nobody pays for; must have reached the disk when it returns."""
 
 
 class Seller(Interface):
@@ -58,6 +60,10 @@ class Seller(Interface):
         """Metrics of test predictions and, if given, of their log-probabilities."""
         ...
 
+    def disclose(self) -> NDArray[np.int64]:
+        """Labels of `unlabelled`, in its order, unpaid; on the record, and to the strategy `oracle` alone."""
+        ...
+
 
 class Holdings:
     """Which training images of a split's pool are bought, and which are left."""
@@ -80,10 +86,23 @@ class Holdings:
 
 
 class Oracle(Holdings):
-    """Sells the labels of one run. Knows every label; gives away only what has been paid for."""
+    """Sells the labels of one run. Knows every label; gives away only what has been paid for.
 
-    def __init__(self, protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64], write: WriteAhead) -> None:
+    Args:
+        tell: writes down that labels are disclosed; given only to a run of the upper line, None for every competitor.
+    """
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        replicate: int,
+        split: Split,
+        labels: NDArray[np.int64],
+        write: WriteAhead,
+        tell: Disclosure | None = None,
+    ) -> None:
         super().__init__(split)
+        self._tell: Final = tell
         self._protocol: Final = protocol
         self._replicate: Final = replicate
         self._labels: Final = labels
@@ -134,6 +153,18 @@ class Oracle(Holdings):
         metrics = classification_metrics(predicted, targets)
         return metrics if log_probabilities is None else metrics | calibration_metrics(log_probabilities, predicted, targets)
 
+    def disclose(self) -> NDArray[np.int64]:
+        """Labels of `unlabelled`, in its order, unpaid.
+
+        Raises:
+            RuleBroken: BUD-06, unless the run is the upper line's.
+        """
+        if self._tell is None:
+            raise undisclosed()
+        indices = self.unlabelled
+        self._tell(indices)
+        return self._labels[indices]
+
     def _sell(self, purpose: Purpose, indices: Indices, *, record: bool) -> None:
         self._refuse_what_is_forbidden(purpose, indices)
         charged = purpose != "validation" or self._protocol.splits.validation_counted
@@ -166,3 +197,9 @@ class Oracle(Holdings):
         if purpose == "initial":
             return budgets[0]
         return next((b for b in budgets if b > self._spent), budgets[-1])
+
+
+def undisclosed() -> RuleBroken:
+    """The refusal of labels that were not bought."""
+    fix = "buy them; an upper line that knows them is the strategy named 'oracle'"
+    return RuleBroken("BUD-06", Fault("labels of the pool", "only labels that were bought", "a wish for all others", fix))

@@ -232,6 +232,10 @@ class Protocol(Part):
         return fingerprint(PROTOCOL_TAG, body | {"regime": self.regime.fingerprinted()})
 
 
+UPPER_LINE: Final = "oracle"
+"""The one strategy that is told labels before it buys them: shown as an upper line, never judged."""
+
+
 class StrategySpec(Part):
     """One query strategy with its arguments."""
 
@@ -252,6 +256,11 @@ class StrategySpec(Part):
             if isinstance(value, int | float) and value == int(value) and abs(value) > EXACT:
                 raise ValueError(f"expected {key} within ±(2**53 - 1), found {value}")
         return args
+
+    @property
+    def upper_line(self) -> bool:
+        """Whether it may see labels that were not bought, and is therefore no competitor."""
+        return self.name == UPPER_LINE
 
     @property
     def id(self) -> str:

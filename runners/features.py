@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules.dropout import _DropoutNd
 
-from protocol.errors import unknown_name
+from protocol.errors import Fault, unknown_name
 from protocol.seeds import derive
 from protocol.spec import Protocol
 from protocol.splits import Indices
@@ -53,11 +55,12 @@ def ensemble(round_: Round, strategy: Strategy) -> list[Learner]:
     return [round_.fitted.learner, *trained]
 
 
-def look(round_: Round, strategy: Strategy, members: list[Learner]) -> View:
+def look(round_: Round, strategy: Strategy, members: list[Learner], disclose: Callable[[], NDArray[np.int64]]) -> View:
     """The round as the strategy may see it.
 
     Args:
         members: as `ensemble` returned them.
+        disclose: asks the seller for the labels of the unlabelled; refused unless the run is the upper line's, and kept nowhere.
     """
     inputs = round_.inputs
     unlabelled, owned = inputs.unlabelled, inputs.labelled
@@ -74,6 +77,7 @@ def look(round_: Round, strategy: Strategy, members: list[Learner]) -> View:
         "images": lambda: _images(round_.resident, unlabelled),
         "labelled_images": lambda: _images(round_.resident, owned),
         "mc_samples": lambda: mc_samples(round_.fitted.learner, unlabelled, of_pool, strategy.estimation, round_.seed("mc-dropout")),
+        "pool_labels": lambda: torch.from_numpy(disclose().copy()).to(round_.resident.device),
         "members": lambda: torch.stack([of_pool().probabilities, *(m.predict(unlabelled).probabilities for m in members[1:])], 1),
     }
     if strangers := [need for need in strategy.needs if need not in makers]:
@@ -91,9 +95,36 @@ def prepare(round_: Round, strategy: Strategy, view: View) -> None:
         round_.resident.device,
         lambda: copy.deepcopy(learner.net).eval(),
         lambda images: learner.scaling(as_float(images)),
+        lambda indices, labels: retrained(round_, indices, labels),
     )
     with own_randomness(seed, round_.resident.device):
         strategy.prepare(context, torch.Generator().manual_seed(seed))
+
+
+def retrained(round_: Round, indices: Indices, labels: NDArray[np.int64]) -> Callable[[Indices], Tensor]:
+    """Train by the protocol's recipe on the owned labels and some more; returns what predicts (m, k) probabilities of pool indices.
+
+    All calls of a round start from the same weights and batch order, drawn from the `estimator` stream. Nothing of it
+    reaches the compared classifier. Test images have no predictions here.
+
+    Args:
+        indices, labels: (m,) members of the unlabelled pool and the classes to train them as; a strategy's own guess, say.
+    """
+    inputs = round_.inputs
+    more = replace(
+        inputs,
+        labelled=np.concatenate([inputs.labelled, indices]),
+        labels=np.concatenate([inputs.labels, labels]),
+        unlabelled=np.setdiff1d(inputs.unlabelled, indices),
+    )
+    learner = fit(round_.protocol, more, round_.seed("retrained"), round_.number, round_.resident).learner
+
+    def predict(wanted: Indices) -> Tensor:
+        if strangers := np.setdiff1d(wanted, inputs.pool).tolist():
+            raise StrategyError(Fault("prediction of a retrained classifier", "members of the pool", f"not in the pool: {strangers[:5]}"))
+        return learner.predict(wanted).probabilities
+
+    return predict
 
 
 def gradient_factors(predictions: Predictions) -> GradientFactors:

@@ -15,7 +15,7 @@ import torch
 
 from protocol.canonical import array_digest
 from protocol.errors import BeatRandomError, Fault, RecordError, RunLocked
-from protocol.events import EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
+from protocol.events import DisclosureEvent, EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.folders import StudyFolder
 from protocol.oracle import Purpose, Seller
 from protocol.record import Record, Writer, writing
@@ -127,8 +127,11 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
     def ledger(purpose: Purpose, indices: Indices, cost_before: int, cost_after: int) -> None:
         writer.append(LabelsEvent(purpose=purpose, indices=tuple(indices.tolist()), before=cost_before, after=cost_after))
 
+    def told(indices: Indices) -> None:
+        writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
+
     order = Order(study=str(job.study), plan=job.plan, protocol=protocol, strategy=job.strategy, seed=job.seed, data_root=job.data_root)
-    with (isolated if job.isolate else here)(order, ledger) as market:
+    with (isolated if job.isolate else here)(order, ledger, told) as market:
         start = run_event(order, market, {**dict(job.environment), "isolated": job.isolate})
         first = 0
         if before is None:

@@ -68,7 +68,7 @@ def rounds(
             now = Round(protocol, replicate, k, inputs, fitted, resident)
             members = ensemble(now, strategy)
             clock.lap("members_s")
-            view = look(now, strategy, members)
+            view = look(now, strategy, members, oracle.disclose)
             clock.lap("features_s")
             ready(now, strategy, name, view)
             clock.lap("prepare_s")

@@ -24,7 +24,7 @@ from protocol.errors import Fault, RecordError
 from protocol.events import DataCard, LabelsEvent, ResumeEvent, RunEvent, SplitCard
 from protocol.folders import StudyFolder, write_arrays
 from protocol.isolation import Counter, OracleGone, RemoteOracle, receive, send
-from protocol.oracle import Oracle, Seller, WriteAhead
+from protocol.oracle import Disclosure, Oracle, Seller, WriteAhead
 from protocol.record import Record, Writer, writing
 from protocol.seeds import stream_seeds
 from protocol.spec import Part, Protocol, StrategySpec
@@ -102,15 +102,16 @@ def keep_split(order: Order, stock: Stock) -> None:
 
 
 @contextmanager
-def here(order: Order, ledger: WriteAhead) -> Iterator[Market]:
-    """The oracle in this process."""
+def here(order: Order, ledger: WriteAhead, tell: Disclosure) -> Iterator[Market]:
+    """The oracle in this process; it discloses labels, through `tell`, only to the upper line."""
     stock = Stock.of(order)
     keep_split(order, stock)
-    yield Market(stock.images, stock.split, stock.targets, Oracle(order.protocol, order.seed, stock.split, stock.labels, ledger))
+    oracle = Oracle(order.protocol, order.seed, stock.split, stock.labels, ledger, tell if order.strategy.upper_line else None)
+    yield Market(stock.images, stock.split, stock.targets, oracle)
 
 
 @contextmanager
-def isolated(order: Order, ledger: WriteAhead) -> Iterator[Market]:
+def isolated(order: Order, ledger: WriteAhead, tell: Disclosure) -> Iterator[Market]:
     """The oracle in a process of its own; this one never holds a label that was not bought."""
     ours, theirs = Pipe()
     command = [sys.executable, "-m", "runners.oracle_process", str(theirs.fileno())]
@@ -118,7 +119,7 @@ def isolated(order: Order, ledger: WriteAhead) -> Iterator[Market]:
     theirs.close()
     try:
         send(ours, order.model_dump(mode="json"))
-        yield _delivered(order, ours, ledger)
+        yield _delivered(order, ours, ledger, tell if order.strategy.upper_line else None)
     finally:
         ours.close()  # hanging up ends the other side
         try:
@@ -134,7 +135,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
-def _delivered(order: Order, pipe: Connection, ledger: WriteAhead) -> Market:
+def _delivered(order: Order, pipe: Connection, ledger: WriteAhead, tell: Disclosure | None) -> Market:
     card = receive(pipe)
     try:
         pixels = np.frombuffer(pipe.recv_bytes(), np.dtype(card["dtype"])).reshape(card["shape"])
@@ -142,7 +143,7 @@ def _delivered(order: Order, pipe: Connection, ledger: WriteAhead) -> Market:
         raise OracleGone(Fault("the oracle's process", "the images", str(error) or "it ended", "run again to continue")) from None
     images = Images(card["name"], pixels, card["train_size"], card["test_size"], tuple(card["classes"]), card["digest"])
     split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
-    return Market(images, split, card["targets"], RemoteOracle(pipe, split, ledger))
+    return Market(images, split, card["targets"], RemoteOracle(pipe, split, ledger, tell))
 
 
 def keep_shop(order: Order, pipe: Connection) -> None:
@@ -152,7 +153,7 @@ def keep_shop(order: Order, pipe: Connection) -> None:
         stock = Stock.of(order)
         keep_split(order, stock)
         _open_ledger(run_event(order, stock, {"role": "oracle"}), writer, before)
-        counter = Counter(order.protocol, order.seed, stock.split, stock.labels, writer, before)
+        counter = Counter(order.protocol, order.seed, stock.split, stock.labels, writer, before, upper_line=order.strategy.upper_line)
         images = stock.images
         card = {"name": images.name, "train_size": images.train_size, "test_size": images.test_size, "shape": images.pixels.shape}
         send(pipe, {**card, "dtype": images.pixels.dtype.str, "classes": images.classes, "digest": images.digest, "targets": stock.targets})

@@ -108,7 +108,8 @@ def _again(study: StudyFolder, record: Record, head: RunEvent, k: int, data_root
     stock = Stock.of(order)
     if stock.images.digest != head.data.digest:
         raise InputError(Fault(f"data set {stock.images.name}", f"the recorded content, {head.data.digest[:16]}", stock.images.digest[:16]))
-    oracle = Oracle(protocol, head.replicate, stock.split, stock.labels, _nothing_is_sold)
+    tell = (lambda *_: None) if strategy.upper_line else None
+    oracle = Oracle(protocol, head.replicate, stock.split, stock.labels, _nothing_is_sold, tell)
     for purchase in _before(record, k):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     resident = Resident.of(stock.images, device)

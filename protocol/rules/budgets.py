@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocol.events import DisclosureEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, unverifiable
 from protocol.rules.evidence import RunEvidence
 from protocol.rules.ledger import ledger
@@ -94,6 +95,13 @@ def _few(indices: set[int]) -> str:
     return str(sorted(indices)[:5]) if indices else ""
 
 
+def _disclosed_to_the_upper_line_alone(run: RunEvidence) -> Observations:
+    if run.strategy.upper_line:
+        return
+    for where, event in run.of(DisclosureEvent):
+        yield Observation(where, f"no label told unpaid to {run.strategy.id}", f"{event.count} labels told", str(run.key))
+
+
 RULES: tuple[AnyRule, ...] = (
     RunRule(
         id="BUD-01",
@@ -139,5 +147,14 @@ RULES: tuple[AnyRule, ...] = (
         fix="run it again in a new folder, or set splits.validation_counted and say so",
         reads=frozenset({"validation"}),
         function=_validation_labels_are_paid,
+    ),
+    RunRule(
+        id="BUD-06",
+        title="labels are told without payment to the upper line alone",
+        why="a competitor that has seen the pool's labels did not choose without them",
+        evidence="disclosure events of the record, and the name of the run's strategy",
+        fix="run it again in a new folder through the oracle, which discloses labels only to the strategy named 'oracle'",
+        reads=frozenset({"ledger"}),
+        function=_disclosed_to_the_upper_line_alone,
     ),
 )

@@ -27,6 +27,7 @@ from runners.strategies.probcover import ProbCover
 from runners.strategies.robust import RobustCoreSet
 from runners.strategies.typiclust import TypiClust
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
+from runners.strategies.upper import GreedyOracle
 from runners.strategies.vaal import VAAL
 from runners.strategies.view import NEEDS, ClassifierHead, GradientFactors, Need, StrategyError, View
 
@@ -57,6 +58,7 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "vaal": VAAL,
     "uncertain-gcn": UncertainGCN,
     "core-gcn": CoreGCN,
+    "oracle": GreedyOracle,
 }
 
 __all__ = [

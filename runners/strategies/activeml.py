@@ -3,6 +3,11 @@
 It sees the embeddings as samples, the owned labels, and where it asks for a classifier the compared one: its last layer
 on those embeddings, already trained and never trained again. A strategy that must refit its classifier, or wants one of another
 kind, gets one of the library's own, fitted to the embeddings of the owned labels. Needs the extra `skactiveml`.
+
+Refused before a run: its strategies for regression (ExpectedModelChangeMaximization, ExpectedModelOutputChange,
+ExpectedModelVarianceReduction, KLDivergenceMaximization, GreedySamplingTarget, RegressionTreeBasedAL), its wrappers around other
+strategies (SubSamplingWrapper, ParallelUtilityEstimationWrapper) and the base class ExpectedErrorReduction.
+EpistemicUncertaintySampling knows two classes; with more of them its runs fail and say so. All others run.
 """
 
 from __future__ import annotations

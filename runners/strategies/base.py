@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from protocol.errors import Fault, InputError
@@ -55,12 +56,15 @@ class Context:
         device: where its tensors lie and where to train.
         network: makes a copy of the trained classifier, in evaluation mode; training or breaking the copy changes nothing else.
         scaled: uint8 images (b, height, width, channels) to the network's input (b, channels, height, width).
+        retrained: trains by the protocol's recipe on the owned labels and on more of the unlabelled (m,) indices with classes (m,),
+            and returns what predicts (j, k) probabilities of (j,) pool indices. Equal calls of a round give equal classifiers.
     """
 
     view: View
     device: torch.device
     network: Callable[[], nn.Module]
     scaled: Callable[[Tensor], Tensor]
+    retrained: Callable[[Indices, NDArray[np.int64]], Callable[[Indices], Tensor]]
 
 
 class Strategy(ABC):

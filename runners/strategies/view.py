@@ -24,6 +24,7 @@ Need = Literal[
     "labelled_images",
     "mc_samples",
     "members",
+    "pool_labels",
 ]
 NEEDS: tuple[Need, ...] = get_args(Need)
 CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings", "labelled_probabilities", "classifier_head")
@@ -133,6 +134,11 @@ class View:
     def members(self) -> Tensor:
         """(u, m, k) float32 probabilities by the members of an ensemble; the first is the compared classifier."""
         return self._tensor("members")
+
+    @property
+    def pool_labels(self) -> Tensor:
+        """(u,) int64 true classes of the unlabelled images; the seller tells them to the upper line `oracle` alone."""
+        return self._tensor("pool_labels")
 
     def _tensor(self, need: Need) -> Tensor:
         return cast(Tensor, self._feature(need))

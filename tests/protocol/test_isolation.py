@@ -29,17 +29,19 @@ LABELS = make_labels()
 
 
 @contextmanager
-def session(path: Path, write: Callable[..., None] = lambda *_: None) -> Iterator[RemoteOracle]:
+def session(
+    path: Path, write: Callable[..., None] = lambda *_: None, tell: Callable[..., None] | None = None, *, upper_line: bool = False
+) -> Iterator[RemoteOracle]:
     """Both sides in one process, a thread for the oracle's; leaving it hangs up."""
     ours, theirs = Pipe()
     with writing(RunFolder(path)) as (writer, before):
         if before is None:
             writer.append(first_event(STUDY, PROTOCOL, STUDY.strategies[0], 0, SPLIT, LABELS[SPLIT.test]))
-        counter = Counter(PROTOCOL, 0, SPLIT, LABELS, writer, before)
+        counter = Counter(PROTOCOL, 0, SPLIT, LABELS, writer, before, upper_line=upper_line)
         thread = Thread(target=counter.serve, args=(theirs,))
         thread.start()
         try:
-            yield RemoteOracle(ours, SPLIT, write)
+            yield RemoteOracle(ours, SPLIT, write, tell)
         finally:
             ours.close()
             thread.join()
@@ -68,6 +70,21 @@ def test_it_sells_what_the_oracle_beside_it_sells(tmp_path: Path) -> None:
         assert far.examine(predicted, table) == beside.examine(predicted, table)
     assert written == [("validation", 6, 0, 6), ("initial", 10, 6, 16), ("query", 6, 16, 22)]
     assert [e.event for e in read(tmp_path / "events.jsonl").events] == ["run", "labels", "labels", "labels", "examined"]
+
+
+def test_it_tells_labels_unpaid_to_the_upper_line_alone_and_writes_it_down_first(tmp_path: Path) -> None:
+    told: list[list[int]] = []
+    with session(tmp_path / "upper", nothing, lambda indices: told.append(indices.tolist()), upper_line=True) as far:
+        far.start()
+        assert np.array_equal(far.disclose(), LABELS[far.unlabelled])
+        assert told == [far.unlabelled.tolist()]
+    assert [e.event for e in read(tmp_path / "upper" / "events.jsonl").events][-1] == "disclosure"
+    for name, tell in (("asks", nothing), ("does not", None)):  # a competitor whose own side is tampered with, and one as it is
+        with session(tmp_path / name, nothing, tell) as far:
+            far.start()
+            with pytest.raises(RuleBroken, match="BUD-06"):
+                far.disclose()
+        assert [e.event for e in read(tmp_path / name / "events.jsonl").events][-1] == "labels"
 
 
 def test_it_refuses_what_the_oracle_refuses_and_names_the_rule(tmp_path: Path) -> None:

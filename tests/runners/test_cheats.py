@@ -40,6 +40,10 @@ PREVENTED = {
     ),
     "reaches for the oracle through its view": ("return view.oracle.labels[:n]", "no attribute 'oracle'"),
     "reads what it did not declare": ("return view.members.argsort()[:n]", "members"),
+    "asks to be told the labels of the pool": (
+        "return view.unlabelled[:n]\n\nselect.needs = ('pool_labels',)",
+        "only labels that were bought",
+    ),
     "alters the labels it was given": ("view.labels[:] = 0; return view.unlabelled[:n]", "read-only"),
     "makes the owned set writeable": ("object.__setattr__(view, 'labelled', []); view.labels += 1", "read-only"),
     "returns nothing and hopes for random": ("return None", "10 integers"),
@@ -164,6 +168,10 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
     "buys past the budget": (of_first(buy_more), "BUD-01"),
     "exchanges what was bought": (of_first(lambda e: e[4]["indices"].reverse()), "QRY-02"),
     "uses a larger validation set for free": (of_first(lambda e: e[1].update(after=0)), "BUD-05"),
+    "lets itself be told the labels of the pool": (
+        of_first(lambda e: e.insert(3, {"event": "disclosure", "count": 9, "images": "1" * 64, "time": e[3]["time"]})),
+        "BUD-06",
+    ),
     "keeps weights from round to round": (of_first(lambda e: e[5].update(initial_weights="1" * 64)), "TRN-02"),
     "starts from lucky weights": (of_first(lambda e: [e[k].update(initial_weights="1" * 64) for k in (3, 5, 7)]), "TRN-03"),
     "tunes only itself": (of_first(lambda e: [e[k].update(recipe="1" * 64) for k in (3, 5, 7)]), "TRN-01"),

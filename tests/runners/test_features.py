@@ -25,7 +25,7 @@ from runners.strategies import NEEDS, Context, Estimation, Strategy, StrategyErr
 class Greedy(Strategy):
     """Needs everything; chooses the first."""
 
-    needs = NEEDS
+    needs = tuple(need for need in NEEDS if need != "pool_labels")  # told to the upper line alone
     estimation = Estimation(samples=3, dropout=0.25, members=2)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Any:
@@ -35,6 +35,10 @@ class Greedy(Strategy):
 @pytest.fixture
 def trained(toy_protocol: Protocol) -> Round:
     return round_of(toy_protocol)
+
+
+def undisclosed() -> Any:
+    pytest.fail("asked for labels that were not bought")
 
 
 def round_of(protocol: Protocol) -> Round:
@@ -51,7 +55,7 @@ def test_every_need_has_its_shape_and_the_classifier_stays_as_it_was(trained: Ro
     before, state = weights_digest(trained.fitted.learner.net), torch.random.get_rng_state()
     strategy = Greedy()
     members = ensemble(trained, strategy)
-    view = look(trained, strategy, members)
+    view = look(trained, strategy, members, undisclosed)
     prepare(trained, strategy, view)
     assert weights_digest(trained.fitted.learner.net) == before
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -80,7 +84,7 @@ def test_only_what_is_declared_is_computed(trained: Round, monkeypatch: pytest.M
 
     strategy = Two()
     assert ensemble(trained, strategy) == [trained.fitted.learner]
-    view = look(trained, strategy, [trained.fitted.learner])
+    view = look(trained, strategy, [trained.fitted.learner], undisclosed)
     assert set(view.features) == set(Two.needs)
     assert passes == [593]
 
@@ -157,9 +161,9 @@ class Wrecker(Greedy):
 def test_a_strategy_can_break_only_its_copy_and_its_randomness_repeats(trained: Round) -> None:
     before, state = weights_digest(trained.fitted.learner.net), torch.random.get_rng_state()
     one, two = Wrecker(), Wrecker()
-    prepare(trained, one, look(trained, one, [trained.fitted.learner]))
+    prepare(trained, one, look(trained, one, [trained.fitted.learner], undisclosed))
     torch.rand(3)
-    prepare(trained, two, look(trained, two, [trained.fitted.learner]))
+    prepare(trained, two, look(trained, two, [trained.fitted.learner], undisclosed))
     assert one.drawn == two.drawn
     assert weights_digest(trained.fitted.learner.net) == before
     torch.random.set_rng_state(state)
@@ -187,7 +191,7 @@ def test_an_unknown_need_is_told_with_the_known_ones(trained: Round) -> None:
         needs = ("embedings",)  # type: ignore[assignment]
 
     with pytest.raises(StrategyError, match="embeddings"):
-        look(trained, Odd(), [trained.fitted.learner])
+        look(trained, Odd(), [trained.fitted.learner], undisclosed)
 
 
 def test_without_labels_only_a_strategy_that_can_start_cold_is_asked() -> None:
@@ -220,6 +224,6 @@ def test_impossible_estimations_are_refused_all_at_once() -> None:
 def test_the_networks_own_dropout_is_what_is_sampled(toy_protocol: Protocol) -> None:
     trained = round_of(toy_protocol.model_copy(update={"model": toy_protocol.model.model_copy(update={"dropout": 0.5})}))
     strategy = Greedy()
-    view = look(trained, strategy, ensemble(trained, strategy))
+    view = look(trained, strategy, ensemble(trained, strategy), undisclosed)
     assert trained.fitted.learner.net.dropout.p == 0.5
     assert float(view.mc_samples.std(1).max()) > 0

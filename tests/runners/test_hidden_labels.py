@@ -174,7 +174,7 @@ def test_no_hidden_label_can_be_reached_from_what_a_run_hands_out(given: list[tu
 def test_the_oracle_itself_is_what_must_not_be_handed_out(toy_study: Study, tmp_path: Path) -> None:
     """The same walk finds the labels from the oracle, so it would have found them."""
     order = Order(study=str(tmp_path), plan="", protocol=toy_study.protocols[0], strategy=toy_study.strategies[0], seed=0, data_root=None)
-    with here(order, lambda *_: None) as market:
+    with here(order, lambda *_: None, lambda _: None) as market:
         labels = load(Data(name="digits"), None)[1].for_oracle()
         assert leaks(market.seller, secrets(labels))
         assert leaks(market.seller.buy, secrets(labels))

@@ -260,6 +260,7 @@ def history_is_cut(victim: Any) -> None:
     victim.folder.amendments.write_bytes(kept[0].replace(b'"after":"', b'"after":"0') + kept[1])
 
 
+TOLD = {"event": "disclosure", "seq": 3, "prev": "", "count": 30, "images": "0" * 64}
 SPLIT_USERS = "SPL-03 SPL-04 SPL-06 SPL-07 SPL-08 BUD-04 SED-03 EVL-01"
 CASES = [
     # completeness
@@ -372,6 +373,7 @@ CASES = [
     edit("validation labels are not bought", lambda e: e.pop(1), "BUD-02 BUD-05"),
     edit("validation labels are bought twice", lambda e: e.insert(2, dict(e[1])), "BUD-01 BUD-02 BUD-03 BUD-05"),
     edit("fewer validation labels are bought", lambda e: e[1]["indices"].pop(), "BUD-02 BUD-05"),
+    edit("the labels of the pool are told to a competitor", lambda e: e.insert(3, {**TOLD, "time": e[3]["time"]}), "BUD-06"),
     edit("validation labels are bought late", lambda e: e.insert(3, e.pop(1)), "BUD-02 BUD-05 QRY-05"),
     # queries
     edit("a metric is edited, the chain is not", lambda e: e[3].update(initial_weights="x"), "QRY-01 TRN-02 TRN-03", rechain=False),

@@ -16,6 +16,7 @@ from runners.strategies.uncertainty import Margin
 pytest.importorskip("skactiveml", reason="the extra skactiveml is not installed: uv sync --extra skactiveml")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
+from runners.strategies import activeml  # noqa: E402  # needs the extra
 from runners.strategies.activeml import ScikitActiveml, strategies  # noqa: E402  # needs the extra
 
 REGRESSION = {
@@ -55,10 +56,15 @@ def test_it_sees_embeddings_and_what_is_labelled(view: View) -> None:
     assert ScikitActiveml("CoreSet").select(view, 8, np.random.default_rng(0)).tolist() == ours.tolist()
 
 
-@pytest.mark.parametrize("name", sorted(REGRESSION | WRAPPERS))
+@pytest.mark.parametrize("name", sorted(REGRESSION | WRAPPERS | {"ExpectedErrorReduction"}))
 def test_what_is_not_for_classification_is_refused_before_a_run(name: str) -> None:
     with pytest.raises(InputError, match="for classification"):
         make(StrategySpec(name=f"skactiveml:{name}"), None)
+
+
+def test_the_page_of_the_adapter_names_all_that_it_refuses() -> None:
+    assert not [name for name in REGRESSION | WRAPPERS | OTHER if name not in (activeml.__doc__ or "")]
+    assert strategies().keys() >= REGRESSION | WRAPPERS | OTHER
 
 
 def test_unknown_names_and_arguments_are_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,6 +61,7 @@ def features(case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng:
         "labelled_images": pixels[u:],
         "mc_samples": samples,
         "members": samples.flip(1),
+        "pool_labels": torch.tensor(rng.integers(k, size=u)),
     }
 
 
@@ -71,9 +72,27 @@ def choose(name: str, view: View, n: int, seed: int) -> Any:
     network = Net(body, 6, view.classes, 0.0).eval()
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        context = Context(view, torch.device("cpu"), lambda: copy.deepcopy(network), lambda x: x.permute(0, 3, 1, 2).float() / 255)
+        context = Context(
+            view, torch.device("cpu"), lambda: copy.deepcopy(network), lambda x: x.permute(0, 3, 1, 2).float() / 255, retrained(view)
+        )
         strategy.prepare(context, torch.Generator().manual_seed(seed))
     return strategy.select(view, n, np.random.default_rng(seed))
+
+
+def retrained(view: View) -> Callable[..., Callable[..., torch.Tensor]]:
+    """Stands for training: a classifier that is the better at an image, the nearer its index lies to those trained on."""
+
+    def train(indices: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], torch.Tensor]:
+        assert len(indices) == len(labels)
+
+        def predict(wanted: np.ndarray) -> torch.Tensor:
+            near = 1 / (1 + np.abs(wanted[:, None] - indices[None]).min(1))
+            sure = torch.tensor(near, dtype=torch.float32)[:, None].repeat(1, view.classes)
+            return sure / view.classes
+
+        return predict
+
+    return train
 
 
 def parts(feature: Feature) -> Sequence[torch.Tensor]:

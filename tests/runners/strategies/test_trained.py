@@ -34,7 +34,9 @@ def context_of(images: Tensor, labelled: int, make: Callable[[], nn.Module] = ne
         0,
         {"images": images[:count], "labelled_images": images[count:]},
     )
-    return Context(view, torch.device("cpu"), make, lambda x: x.permute(0, 3, 1, 2).float() / 255 - 0.5)
+    return Context(
+        view, torch.device("cpu"), make, lambda x: x.permute(0, 3, 1, 2).float() / 255 - 0.5, lambda *_: lambda _: torch.empty(0)
+    )
 
 
 def prepared(strategy: LearningLoss | VAAL, context: Context, seed: int = 0) -> LearningLoss | VAAL:
