@@ -13,7 +13,7 @@ from scipy import stats
 from analysis.equivalence import tost
 from analysis.intervals import t_interval
 from analysis.pairing import Paired
-from analysis.significance import Test, TestResult, run_tests, welch
+from analysis.significance import Test, TestResult, run_tests, t_tail, welch, welch_freedom
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,8 @@ def independent(strategy: ArrayLike, baseline: ArrayLike, delta: float, level: f
         inside = 1 / math.comb(len(x) + len(y), len(x))
         return Estimate(n, mean, mean, mean, 0.0, test, inside if abs(mean) < delta else 1.0)
     u, v = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
-    se, df = math.sqrt(u + v), (u + v) ** 2 / (u**2 / (len(x) - 1) + v**2 / (len(y) - 1))
+    se, df = math.sqrt(u + v), welch_freedom(float(u), float(v), len(x), len(y))
     half = float(stats.t.ppf((1 + level) / 2, df)) * se
-    equal = max(float(stats.t.sf((mean + delta) / se, df)), float(stats.t.cdf((mean - delta) / se, df)))
+    equal = max(t_tail((mean + delta) / se, df), t_tail((delta - mean) / se, df))
     sd = math.sqrt(x.var(ddof=1) + y.var(ddof=1))
     return Estimate(n, mean, mean - half, mean + half, sd, test, equal)

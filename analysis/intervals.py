@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 
 @dataclass(frozen=True)
@@ -37,5 +37,5 @@ def t_band(values: ArrayLike, level: float = 0.95) -> tuple[NDArray[np.float64],
     if n < 2:
         unknown = np.full_like(mean, np.nan)
         return mean, unknown, unknown
-    half = float(stats.t.ppf((1 + level) / 2, n - 1)) * x.std(axis=0, ddof=1) / np.sqrt(n)
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * x.std(axis=0, ddof=1) / np.sqrt(n)
     return mean, mean - half, mean + half

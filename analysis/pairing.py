@@ -65,9 +65,13 @@ def paired_endpoints(curves: Curves, scale: Scale = "linear") -> list[Paired]:
 def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
     """The same for any one number a run: columns protocol, strategy, seed, value."""
 
+    own = {
+        (str(protocol), str(strategy)): part.set_index("seed")["value"]
+        for (protocol, strategy), part in by_run.groupby(["protocol", "strategy"], sort=False)
+    }
+
     def of(protocol: str, strategy: str) -> pd.Series:
-        own = by_run[(by_run["protocol"] == protocol) & (by_run["strategy"] == strategy)]
-        return own.set_index("seed")["value"]
+        return own.get((protocol, strategy), pd.Series(dtype=np.float64))
 
     return [
         sided(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired)

@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from analysis.pairing import DECIMALS
 from analysis.settings import Setting
@@ -91,5 +91,5 @@ def paired_winner(differences: ArrayLike) -> NDArray[np.int8]:
     mean, error = d.mean(axis=0), d.std(axis=0, ddof=1) / np.sqrt(n)
     flat = np.ptp(d, axis=0) == 0
     t = np.abs(mean) / np.where(flat, 1.0, error)
-    significant = np.where(flat, smallest_p(n) < ALPHA, t > stats.t.ppf(1 - ALPHA / 2, n - 1))
+    significant = np.where(flat, smallest_p(n) < ALPHA, t > special.stdtrit(n - 1, 1 - ALPHA / 2))
     return np.asarray(np.sign(mean) * significant, dtype=np.int8)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from analysis.sequential import Spending, describe
 from analysis.significance import Test, smallest_p
@@ -28,7 +28,7 @@ MOST = 100_000
 def power_of_t(n: int, effect: float, alpha: float = 0.05) -> float:
     """Power of the two-sided paired t test with n >= 2 seeds at a true difference of `effect` standard deviations."""
     df, shift = n - 1, abs(effect) * math.sqrt(n)
-    critical = stats.t.ppf(1 - alpha / 2, df)
+    critical = float(special.stdtrit(df, 1 - alpha / 2))
     # the wrong side has less than Phi(-shift); scipy gives NaN for it far out, where that is below 1e-15
     wrong_side = stats.nct.cdf(-critical, df, shift) if shift < 8 else 0.0
     return float(stats.nct.sf(critical, df, shift) + wrong_side)
@@ -40,10 +40,15 @@ def power_of_tost(n: int, sd: float, delta: float, alpha: float = 0.05) -> float
     Exact up to quadrature: given the sample's sd s, equivalence is shown if |mean| < delta - t s / sqrt(n);
     that probability is averaged over the chi distribution of s (64-point Gauss-Legendre on its quantiles).
     """
-    nodes, weights = _quadrature()
-    s = sd * np.sqrt(stats.chi2.ppf(nodes, n - 1) / (n - 1))
-    room = (delta - stats.t.ppf(1 - alpha, n - 1) * s / math.sqrt(n)) / (sd / math.sqrt(n))
-    return float(weights @ np.where(room > 0, 2 * stats.norm.cdf(room) - 1, 0.0))
+    s = sd * _spreads(n - 1)
+    room = (delta - float(special.stdtrit(n - 1, 1 - alpha)) * s / math.sqrt(n)) / (sd / math.sqrt(n))
+    return float(_quadrature()[1] @ np.where(room > 0, 2 * special.ndtr(room) - 1, 0.0))
+
+
+@functools.lru_cache(maxsize=1024)
+def _spreads(df: int) -> np.ndarray:
+    """Quantiles of a sample's standard deviation over the true one, at the nodes of the quadrature."""
+    return np.sqrt(special.chdtri(df, 1 - _quadrature()[0]) / df)
 
 
 @functools.cache

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import itertools
+import random
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from analysis.equivalence import tost
 from analysis.intervals import t_band, t_interval
-from analysis.significance import holm, paired_t, sign_flip, smallest_p, wilcoxon
+from analysis.significance import Correction, adjust, holm, paired_t, sign_flip, smallest_p, welch, wilcoxon
 
 MAIZE = [6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75]
 """Darwin's maize, eighths of an inch; Fisher (1935), The Design of Experiments, ch. 3."""
@@ -123,3 +126,41 @@ def test_tost_by_hand_and_at_its_edges() -> None:
     assert tost([0.01] * 6, 0.01).p == 1.0
     with pytest.raises(ValueError, match="positive"):
         tost(d, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("holm", "holm"), ("hochberg", "simes-hochberg"), ("hommel", "hommel"), ("bh", "fdr_bh"), ("by", "fdr_by")]
+)
+def test_corrections_are_those_of_statsmodels(ours: Correction, theirs: str) -> None:
+    rng = np.random.default_rng(5)
+    for digits in (1, 2, 9):  # with many ties, few, none
+        for m in (1, 2, 3, 7, 12):
+            p = np.round(rng.random(m) ** 3, digits)
+            assert adjust(p, ours) == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
+    assert adjust([], ours).shape == (0,)
+    for wrong in ([0.5, float("nan")], [-0.1], [1.2]):
+        with pytest.raises(ValueError, match="p values"):
+            adjust(wrong, ours)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=9), st.randoms(use_true_random=False))
+def test_corrections_keep_the_order_and_follow_a_permutation(p: list[float], shuffle: random.Random) -> None:
+    order = list(range(len(p)))
+    shuffle.shuffle(order)
+    for correction in ("holm", "hochberg", "hommel", "bh", "by"):
+        q = adjust(p, correction)
+        assert (q >= np.asarray(p) - 1e-15).all()
+        assert (q <= 1).all()
+        assert (np.diff(q[np.argsort(p, kind="stable")]) >= -1e-15).all()
+        assert adjust([p[i] for i in order], correction) == pytest.approx(q[order], abs=1e-15)
+
+
+def test_t_tests_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(6)
+    for n, m in ((2, 3), (5, 9), (20, 20)):
+        x, y = rng.normal(0.4, 1, n), rng.normal(0, 2, m)
+        one, two = stats.ttest_1samp(x, 0), stats.ttest_ind(x, y, equal_var=False)
+        assert (paired_t(x).statistic, paired_t(x).p) == pytest.approx((one.statistic, one.pvalue), rel=1e-9)
+        assert (welch(x, y).statistic, welch(x, y).p) == pytest.approx((two.statistic, two.pvalue), rel=1e-9)
+        sides = stats.ttest_1samp(x, -0.7, alternative="greater"), stats.ttest_1samp(x, 0.7, alternative="less")
+        assert (tost(x, 0.7).p_low, tost(x, 0.7).p_high) == pytest.approx([s.pvalue for s in sides], rel=1e-9)
