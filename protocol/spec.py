@@ -19,6 +19,9 @@ PROTOCOL_TAG: Final = "beatrandom/protocol/1"
 STUDY_TAG: Final = "beatrandom/study/1"
 BASELINE: Final = "random"
 
+LATER: Final = (("data", "resolution"), ("splits", "pool_size"))
+"""Fields that fingerprints cover only where they are used, so that older protocols keep theirs."""
+
 EXACT: Final = 2**53 - 1
 """Largest integer that every JSON reader keeps exactly; fingerprints need that."""
 
@@ -40,6 +43,9 @@ class Data(Part):
     name: Name = Field(description="data set as listed by `beatrandom datasets`, or 'npz' / 'folder' for your own")
     path: str | None = Field(None, description="own data: file or folder, relative to --data-root unless absolute")
     digest: str | None = Field(None, description="SHA-256 of the content that is expected; null: taken as found and recorded")
+    resolution: Count | None = Field(
+        None, description="shorter side in pixels to which images are averaged down; a divisor of both sides; null: as they are"
+    )
 
 
 class Splits(Part):
@@ -48,6 +54,7 @@ class Splits(Part):
     test_size: Count | None = Field(None, description="images held out as test set, per seed; null: the data set's official test set")
     validation_size: Size = Field(0, description="labelled validation images, drawn from the training images before the pool is formed")
     validation_counted: bool = Field(True, description="whether validation labels are charged to the budget")
+    pool_size: Count | None = Field(None, description="images of the pool, drawn per seed; null: all that are left")
     initial: Literal["random", "balanced"] = Field(
         "random", description="how the starting set is drawn: uniformly, or the same number per class"
     )
@@ -229,6 +236,9 @@ class Protocol(Part):
     def fingerprint(self) -> str:
         """SHA-256 that is equal for equal comparisons, whatever they are called."""
         body = self.model_dump(mode="json", exclude={"name", "title", "source", "provenance", "regime"})
+        for part, field in LATER:
+            if body[part][field] is None:
+                del body[part][field]
         return fingerprint(PROTOCOL_TAG, body | {"regime": self.regime.fingerprinted()})
 
 

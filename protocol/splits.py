@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from protocol.canonical import array_digest
 from protocol.errors import Fault, InputError
+from protocol.events import SplitCard
 from protocol.seeds import generator
 from protocol.spec import Protocol
 
@@ -56,20 +57,33 @@ def make_split(protocol: Protocol, replicate: int, train_size: int, official_tes
             )
         )
     held_out = rules.test_size or 0
-    need = held_out + rules.validation_size + protocol.training_labels[-1]
+    pool_size = max(protocol.training_labels[-1], rules.pool_size or 0)
+    need = held_out + rules.validation_size + pool_size
+    of_pool = f"pool {pool_size}" if rules.pool_size else f"training labels {pool_size}"
     if need > train_size:
         raise InputError(
             Fault(
                 f"protocol {protocol.name}: budgets and splits",
                 f"at most {train_size} images (training images of {protocol.data.name})",
-                f"{need} = test {held_out} + validation {rules.validation_size} + training labels {protocol.training_labels[-1]}",
-                "lower the last budget, the test or the validation size",
+                f"{need} = test {held_out} + validation {rules.validation_size} + {of_pool}",
+                "lower the last budget, the pool, the test or the validation size",
             )
         )
+    if rules.pool_size is not None and rules.pool_size < pool_size:
+        last = f"{pool_size} training labels in the last round"
+        raise InputError(Fault(f"protocol {protocol.name}: splits.pool_size", f"at least the {last}", str(rules.pool_size), "raise it"))
     order = generator(protocol.root_seed, "split", replicate).permutation(train_size).astype(np.int64)
     own_test, validation, pool = np.split(order, [held_out, held_out + rules.validation_size])
+    pool = pool[: rules.pool_size]
     test = own_test if held_out else np.arange(train_size, train_size + official_test, dtype=np.int64)
     return Split(np.sort(pool), np.sort(validation), np.sort(test))
+
+
+def drawn_again(protocol: Protocol, replicate: int, card: SplitCard) -> Split:
+    """The split of a record, from what its first event says of the sizes alone. Raises InputError where the sizes are impossible."""
+    own_test = protocol.splits.test_size is not None
+    left = card.pool + card.validation + (card.test if own_test else 0)
+    return make_split(protocol, replicate, card.training or left, 0 if own_test else card.test)
 
 
 def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64]) -> Indices:

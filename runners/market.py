@@ -61,6 +61,8 @@ def run_event(order: Order, market: Market | Stock, environment: dict[str, Any])
     images, split = market.images, market.split
     twins = keep_twins(StudyFolder(Path(order.study)), images)
     sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
+    if order.protocol.splits.pool_size is not None:
+        sizes["training"] = images.train_size
     return RunEvent(
         protocol=order.protocol,
         fingerprint=order.protocol.fingerprint,

@@ -20,7 +20,7 @@ from protocol.oracle import Oracle, Purpose
 from protocol.record import Record, read
 from protocol.replays import Answer, Replayed
 from protocol.seeds import generator
-from protocol.splits import Indices, make_split
+from protocol.splits import Indices, drawn_again
 from runners.environment import describe
 from runners.loop import Outcome, ask, rounds
 from runners.market import Order, Stock
@@ -89,9 +89,7 @@ def _before(record: Record, k: int) -> list[LabelsEvent]:
 
 def _random_query(record: Record, head: RunEvent, k: int) -> Indices:
     protocol, card = head.protocol, head.split
-    own_test = protocol.splits.test_size is not None
-    training = card.pool + card.validation + (card.test if own_test else 0)
-    split = make_split(protocol, head.replicate, training, 0 if own_test else card.test)
+    split = drawn_again(protocol, head.replicate, card)
     owned = np.asarray([i for e in _before(record, k) if e.purpose != "validation" for i in e.indices], np.int64)
     view = View(np.setdiff1d(split.pool, owned), owned, np.zeros(len(owned), np.int64), head.data.classes, k)
     rng = generator(protocol.root_seed, "query", head.replicate, k)

@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 
 from protocol.errors import Fault, InputError
+from protocol.events import SplitCard
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, by_protocol, shared, unverifiable
 from protocol.rules.evidence import RunEvidence, StudyEvidence
-from protocol.splits import Split, make_split
+from protocol.splits import Split, drawn_again
 
 
 def _split(run: RunEvidence) -> tuple[str, Split] | Observation:
@@ -77,6 +78,8 @@ def _parts_have_the_sizes_of_the_protocol(run: RunEvidence) -> Observations:
         yield Observation(where, f"{rules.validation_size} validation images", str(len(split.validation)), str(run.key))
     if rules.test_size is not None and len(split.test) != rules.test_size:
         yield Observation(where, f"{rules.test_size} test images", str(len(split.test)), str(run.key))
+    if rules.pool_size is not None and len(split.pool) != rules.pool_size:
+        yield Observation(where, f"{rules.pool_size} images in the pool", str(len(split.pool)), str(run.key))
 
 
 def _data_are_the_same(study: StudyEvidence) -> Observations:
@@ -94,10 +97,12 @@ def _split_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
         yield found
         return
     where, split = found
-    own_test = run.protocol.splits.test_size is not None
-    training = len(split.pool) + len(split.validation) + (len(split.test) if own_test else 0)
+    sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
+    training = run.run.split.training if run.run else 0
+    if run.run and training > run.run.data.images:
+        yield Observation(where, f"at most {run.run.data.images} training images, as many as the data set has", str(training), str(run.key))
     try:
-        drawn = make_split(run.protocol, run.key.seed, training, 0 if own_test else len(split.test))
+        drawn = drawn_again(run.protocol, run.key.seed, SplitCard(digest="", targets="", training=training, **sizes))
     except InputError as error:
         yield Observation(where, error.faults[0].expected, error.faults[0].found, str(run.key))
         return
@@ -168,7 +173,7 @@ RULES: tuple[AnyRule, ...] = (
     ),
     RunRule(
         id="SPL-04",
-        title="validation and test have the sizes of the protocol",
+        title="pool, validation and test have the sizes of the protocol",
         why="a larger validation set is free labels",
         evidence="splits/<digest>.npz and splits in the protocol",
         fix="run the study again in a new folder",

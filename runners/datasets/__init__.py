@@ -12,6 +12,7 @@ from runners.datasets import cifar, cifar_jpeg, digits, features, idx, own
 from runners.datasets.base import Images, Labels
 from runners.datasets.cards import CARDS, Card
 from runners.datasets.places import Place
+from runners.datasets.smaller import averaged
 
 __all__ = ["CARDS", "Card", "Images", "Labels", "load"]
 
@@ -50,7 +51,7 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     card = CARDS[data.name]
     images, labels = _LOADERS[data.name](card, Place.of(root, data.path))
     _check_digest(images.digest, data, card)
-    return images, labels
+    return (images if data.resolution is None else averaged(images, data.resolution)), labels
 
 
 def _check_digest(found: str, data: Data, card: Card) -> None:

@@ -9,10 +9,11 @@ import pytest
 from study_builder import protocol_table
 
 from protocol.errors import InputError
+from protocol.events import SplitCard
 from protocol.reading import parse
 from protocol.seeds import generator
 from protocol.spec import Protocol
-from protocol.splits import make_split, starting_set
+from protocol.splits import drawn_again, make_split, starting_set
 
 
 def protocol(**splits: Any) -> Protocol:
@@ -117,3 +118,28 @@ def test_more_images_than_there_are() -> None:
 def test_a_test_set_must_come_from_somewhere() -> None:
     with pytest.raises(InputError, match=r"set splits\.test_size"):
         make_split(protocol(test_size=None), 0, 160, 0)
+
+
+def test_a_smaller_pool_is_a_part_of_the_whole_one_and_leaves_test_and_validation_alone() -> None:
+    whole, part = make_split(protocol(), 3, 160, 0), make_split(protocol(pool_size=50), 3, 160, 0)
+    assert len(part.pool) == 50
+    assert np.isin(part.pool, whole.pool).all()
+    assert part.test.tolist() == whole.test.tolist()
+    assert part.validation.tolist() == whole.validation.tolist()
+    assert part.pool.tolist() != make_split(protocol(pool_size=50), 4, 160, 0).pool.tolist()
+
+
+def test_a_pool_larger_than_the_data_or_smaller_than_the_last_round_is_refused() -> None:
+    with pytest.raises(InputError, match="97 = test 40 \\+ validation 6 \\+ pool 51"):
+        make_split(protocol(pool_size=51), 0, 96, 0)
+    with pytest.raises(InputError, match="24 training labels in the last round"):
+        make_split(protocol(pool_size=23), 0, 160, 0)
+
+
+@pytest.mark.parametrize("sizes", [{}, {"pool_size": 50}, {"test_size": None, "pool_size": 50}])
+def test_a_split_can_be_drawn_again_from_what_its_card_says(sizes: dict[str, int | None]) -> None:
+    rules = protocol(**sizes)
+    official = 30 if "test_size" in sizes else 0
+    split = make_split(rules, 5, 160, official)
+    card = SplitCard(digest="", pool=len(split.pool), validation=6, test=len(split.test), training=160 if sizes else 0, targets="")
+    assert drawn_again(rules, 5, card).digest == split.digest
