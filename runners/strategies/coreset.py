@@ -21,6 +21,8 @@ _FRONT: Final = 1024
 _ROWS: Final = 8192
 _CENTRES: Final = 2048
 """A block of distances: 64 MiB."""
+_FIRST: Final = 256
+"""Labelled centres that the first bounds are taken from; the others are compared with what reaches the front alone."""
 _FEW: Final = 32
 """Centres compared first: where a point lies on one of them, the rest need not be looked at."""
 _PAIRS: Final = 2**21
@@ -84,9 +86,8 @@ class _Search:
         self.seen = torch.zeros(len(points), dtype=torch.int64, device=device)
         for rows in torch.arange(len(points), device=device).split(_ROWS) if known else ():  # type: ignore[no-untyped-call]
             x = self._centred(points[rows])
-            for start in range(0, known, _CENTRES):
-                distances, slack = self._screened(x, start, min(start + _CENTRES, known))
-                self.bound[rows] = torch.minimum(self.bound[rows], distances.amin(1).double() + slack)
+            distances, slack = self._screened(x, 0, min(_FIRST, known))
+            self.bound[rows] = distances.amin(1).double() + slack
         self.front = torch.empty(0, dtype=torch.int64, device=device)
         self.exact = self.bound[self.front]
         self.x = self.centres[:0]

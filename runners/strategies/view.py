@@ -148,4 +148,9 @@ class View:
             raise StrategyError(
                 Fault(f"view.{need}", f"a need the strategy declares: {sorted(self.features)}", repr(need), f"add {need!r} to its `needs`")
             )
-        return self.features[need]
+        feature = self.features[need]
+        for part in (feature,) if isinstance(feature, Tensor) else feature:
+            if part.is_floating_point() and not bool(part.isfinite().all()):  # NaN is above, below and beside everything: no order holds
+                found = f"{int((~part.isfinite()).sum())} of {part.numel()} NaN or infinite"
+                raise StrategyError(Fault(f"view.{need}", "finite numbers", found, "training diverged: mend the recipe, or what made them"))
+        return feature

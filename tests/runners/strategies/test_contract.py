@@ -126,6 +126,16 @@ def test_declares_needs_that_exist_and_a_cost(name: str) -> None:
     assert name == "random" or strategy.paper
 
 
+@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if set(s.needs) - {"images", "labelled_images", "pool_labels"}])
+def test_features_that_are_not_finite_are_told_of(name: str) -> None:
+    for need in set(STRATEGIES[name].needs) - {"images", "labelled_images", "pool_labels"}:
+        view = view_of("ordinary")
+        for part in parts(view.features[need]):
+            part.view(-1)[1] = torch.nan
+        with pytest.raises(StrategyError, match=f"view.{need}\\n  expected: finite numbers\\n  found:    1 of"):
+            choose(name, view, 3, 0)
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_reads_only_what_it_declares(name: str) -> None:
     view = view_of("ordinary")

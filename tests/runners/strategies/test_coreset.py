@@ -49,6 +49,7 @@ def cloud(kind: str, count: int, width: int, seed: int) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", ["normal", "clusters", "grid", "far"])
 def test_the_lazy_sequence_is_the_exact_one(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coreset, "_FIRST", 4)
     monkeypatch.setattr(coreset, "_FRONT", 16)
     monkeypatch.setattr(coreset, "_CENTRES", 7)
     monkeypatch.setattr(coreset, "_ROWS", 100)
