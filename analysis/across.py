@@ -139,11 +139,12 @@ class Across:
         return across_words.summary(self)
 
 
-def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES) -> Across | None:
+def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES, *, alone: bool = False) -> Across | None:
     """All statistics over data sets and regimes that the table allows; None with a single data set under a single regime.
 
     Args:
         rng: of the bootstrap and the draws of seeds.
+        alone: a single data set under a single regime is enough: labels, penalties and stability mean something there, too.
     """
     notes: list[str] = []
     tables = rank_tables(curves, notes)
@@ -155,7 +156,7 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES)
         regimes = tuple(t.regime for t in tables)
         return Across(curves.baseline, datasets, regimes, resamples, tables, (), (), (), (), (), (), (), tuple(notes))
     found = settings(curves)
-    if len({(s.dataset, s.regime) for s in found}) < 2:
+    if len({(s.dataset, s.regime) for s in found}) < (1 if alone else 2):
         return None
     resampler = Resampler(rng, min(resamples, LABEL_RESAMPLES))
     others = [s for s in curves.competitors if s != curves.baseline]

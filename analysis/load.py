@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from analysis.intake import load_table
+from analysis.purchases import bought_by
 from analysis.querycost import of_record
 from analysis.runs import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
 from protocol.amendments import read_amendments
@@ -38,6 +41,7 @@ def load_study(path: Path) -> Curves:
     rows: list[tuple[object, ...]] = []
     costs: list[tuple[object, ...]] = []
     missing: list[Missing] = []
+    bought: dict[RunKey, NDArray[np.int64]] = {}
     planned = tuple(RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds)
     for protocol in study.protocols:
         for strategy in study.strategies:
@@ -47,6 +51,7 @@ def load_study(path: Path) -> Curves:
                 if isinstance(found, str):
                     missing.append(Missing(RunKey(protocol.name, strategy.id, seed), found))
                 else:
+                    bought[RunKey(protocol.name, strategy.id, seed)] = bought_by(found)
                     costs += of_record(found, protocol.name, strategy.id, seed)
                     rows += [(study.name, *row) for row in _rows(found, protocol, strategy, seed)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "int64", "budget": "int64", "value": "float64"})
@@ -63,6 +68,7 @@ def load_study(path: Path) -> Curves:
         metrics={p.name: p.metric for p in study.protocols},
         places={p.name: (p.data.name, p.regime.name) for p in study.protocols},
         costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),
+        bought=bought,
     )
 
 

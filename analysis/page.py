@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import base64
 import html
-import io
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from analysis import figures, tables, wording
+from analysis import tables, wording
+from analysis.figures import FIGURES, Material
+from analysis.figures.style import rendered
 from analysis.load import Curves, load_study
 from analysis.power import plan_summary
-from analysis.style import applied
 from analysis.verdict import Comparison, compare
 from protocol.folders import StudyFolder
 from protocol.spec import Study
@@ -83,26 +81,25 @@ class Page:
 
     def picture(self) -> Html:
         """All verdicts as a forest plot."""
-        alt = f"Forest plot of the differences to {self.curves.baseline}. {self.comparison.headline()}"
-        caption = "Dots: mean paired difference in AUBC. Bars: 95 % t interval of each comparison. Grey zone: equivalence margin."
-        return _figure(figures.forest_figure(self.curves, self.comparison), alt, f"{caption} {self._numbers()}")
+        return self._figure("verdicts")
 
     def learning(self) -> Html:
         """Learning curves."""
-        alt = "Learning curves: mean metric against labels paid for, one panel per protocol, one line per strategy."
-        caption = (
-            "Mean over seeds against labels paid for. Band: pointwise 95 % t interval of one curve; it does not show paired differences."
-        )
-        return _figure(figures.learning_figure(self.curves), alt, f"{caption} {self._numbers()}")
+        return self._figure("learning-curves")
 
     def differences(self) -> Html:
         """Differences to random along the budget."""
-        alt = f"Difference to {self.curves.baseline} against labels paid for, one panel per protocol, with zero line and margin."
-        caption = (
-            "Paired by seed. Band or bars: 95 % simultaneous t interval of each strategy: the whole true curve lies inside "
-            "with that confidence, so that a band which excludes zero somewhere shows a difference somewhere, though it is no verdict."
-        )
-        return _figure(figures.difference_figure(self.curves), alt, f"{caption} {self._numbers()}")
+        return self._figure("difference-to-random")
+
+    def _figure(self, name: str) -> Html:
+        """The figure as SVG inside a data URI: text stays sharp and nothing is fetched."""
+        plate = FIGURES[name](Material(self.curves, self.comparison))
+        if isinstance(plate, str):
+            return Html(f"<p>Not drawn: {_text(plate)}.</p>")
+        data = base64.b64encode(rendered(plate.figure, "svg")).decode()
+        width = round(plate.figure.get_figwidth() * 130)
+        image = f"<img src='data:image/svg+xml;base64,{data}' alt='{_text(plate.alt)}' style='width:{width}px'>"
+        return Html(f"<figure>{image}<figcaption>{_text(plate.caption)}</figcaption></figure>")
 
     def sentences(self) -> Html:
         """One sentence a verdict."""
@@ -137,10 +134,6 @@ class Page:
         items = "".join(f"<li>{_text(line.removeprefix('- '))}</li>" for line in rest)
         return Html(f"<p id='runs'>{_text(first)}</p>" + (f"<ul>{items}</ul>" if items else ""))
 
-    def _numbers(self) -> str:
-        ns: Sequence[int] = sorted({v.n for v in self.comparison.verdicts}) or [0]
-        return f"n = {ns[0] if len(ns) == 1 else f'{ns[0]} to {ns[-1]}'} paired seeds; {wording.TESTS[self.curves.plan.test]}, {wording.CORRECTIONS[self.curves.plan.correction]}."
-
 
 _SAYS = {"better": "better than random", "worse": "worse than random", "equivalent": "equivalent to random", "undecided": "undecided"}
 
@@ -153,14 +146,3 @@ def _table(frame: pd.DataFrame, caption: str) -> Html:
     body = frame.to_html(index=False, border=0, escape=True, classes="data").replace("<th>", "<th scope='col'>")
     marked = body.replace(">", f"><caption>{_text(caption)}</caption>", 1)
     return Html(f"<div class='wide' tabindex='0' role='region' aria-label='{_text(caption)}'>{marked}</div>")
-
-
-def _figure(figure: Figure, alt: str, caption: str) -> Html:
-    """The figure as SVG inside a data URI: text stays sharp and nothing is fetched."""
-    drawn = io.BytesIO()
-    with applied():
-        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": "beatrandom"})
-    data = base64.b64encode(drawn.getvalue()).decode()
-    width = round(figure.get_figwidth() * 130)
-    image = f"<img src='data:image/svg+xml;base64,{data}' alt='{_text(alt)}' style='width:{width}px'>"
-    return Html(f"<figure>{image}<figcaption>{_text(caption)}</figcaption></figure>")

@@ -29,8 +29,8 @@ def power_of_t(n: int, effect: float, alpha: float = 0.05) -> float:
     """Power of the two-sided paired t test with n >= 2 seeds at a true difference of `effect` standard deviations."""
     df, shift = n - 1, abs(effect) * math.sqrt(n)
     critical = float(special.stdtrit(df, 1 - alpha / 2))
-    # the wrong side has less than Phi(-shift); scipy gives NaN for it far out, where that is below 1e-15
-    wrong_side = stats.nct.cdf(-critical, df, shift) if shift < 8 else 0.0
+    # the wrong side has less than Phi(-shift); scipy gives NaN for it here and there from shift 5 on, where that is below 1e-7
+    wrong_side = np.nan_to_num(stats.nct.cdf(-critical, df, shift)) if shift < 8 else 0.0
     return float(stats.nct.sf(critical, df, shift) + wrong_side)
 
 

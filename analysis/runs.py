@@ -8,7 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from protocol.spec import BASELINE, Plan
 
@@ -62,6 +64,8 @@ class Curves:
         mismatch: how gaps were met; with "unpaired", nothing is paired.
         costs: columns protocol, strategy, seed, budget, seconds, memory (MiB) of every query; empty where unknown.
         upper: strategies that saw labels they had not bought: shown as lines, never compared.
+        bought: run -> indices of the images whose labels its queries bought, in order; the initial set, which all
+            strategies share, is not among them. Empty where unknown.
         group: tests are corrected together within each value of this; None: as the plan's family says.
     """
 
@@ -82,6 +86,7 @@ class Curves:
     group: Group | None = None
     upper: frozenset[str] = frozenset()
     costs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COST_COLUMNS)))
+    bought: Mapping[RunKey, NDArray[np.int64]] = field(default_factory=dict)
 
     @cached_property
     def protocols(self) -> tuple[str, ...]:

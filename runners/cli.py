@@ -333,11 +333,41 @@ def compare(
 
 
 @app.command()
-def figures(folder: Folder, out: Out = None) -> None:
-    """Write the learning-curve and difference figures (PDF, SVG, PNG) and the tables (CSV, Markdown, LaTeX)."""
-    from runners.verbs import report as verb
+def figures(
+    source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV, Parquet).", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to.", show_default="FOLDER/analysis, or ./beatrandom-NAME for a table")
+    ] = None,
+    style: Annotated[
+        str, typer.Option("--style", help="Widths and face of a venue: plain, neurips, icml, iclr, tmlr, jmlr, cvpr, ieee, acm.")
+    ] = "plain",
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Only this figure, e.g. `learning-curves`. Repeatable.", show_default="all")
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="pdf, svg, png; several with commas.")] = "pdf,svg,png",
+    baseline: Annotated[str, typer.Option("--baseline", help="The strategy that the others are compared with.")] = "random",
+    metric: Annotated[str | None, typer.Option("--metric", help="Which metric, if there are several.", show_default=False)] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="OURS=THEIRS: what a column is called in the table. Repeatable.", show_default=False),
+    ] = None,
+    wide: Annotated[str | None, typer.Option("--wide", help="As in `compare`.", show_default=False)] = None,
+    mismatch: Annotated[str, typer.Option("--mismatch", help="As in `compare`.")] = "list",
+    data_root: DataRoot = None,
+) -> None:
+    """Write the figures, each with its data (CSV) and a caption that states n, band and test, and the tables of verdicts.
 
-    verb.figures(folder, out)
+    Figures: verdicts, learning-curves, difference-to-random, mean-ranks, penalty-matrix, performance-profile,
+    probability-of-improvement, labels-saved, levers, interaction, ranking-stability, power, query-cost, class-balance, overlap,
+    calibration. What a study has no data for is named with the reason.
+
+    Examples: `figures my-study --style neurips --format pdf` · `figures curves.csv --baseline Random --only learning-curves`.
+    """
+    from runners.verbs import figures as verb
+
+    asked = verb.Asked(baseline=baseline, metric=metric, mismatch=mismatch, column=tuple(column or ()), wide=wide)
+    formats = tuple(part.strip() for part in format.split(","))
+    verb.figures(source, asked, verb.Look(style, tuple(only or ()), formats), out, data_root)
 
 
 @app.command()

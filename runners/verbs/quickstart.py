@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from analysis.figures import write_figures
+from analysis.figures import Material, write_figures
 from analysis.load import load_study
 from analysis.report import write_report
 from analysis.tables import write_tables
@@ -24,6 +24,8 @@ PRESETS = ("digits-plain", "digits-augmented")
 STRATEGIES = ("random", "least-confidence", "margin", "entropy", "core-set")
 FAST_STRATEGIES = ("random", "margin")
 FAST_BUDGETS = (20, 40, 80)
+FIGURES = ("verdicts", "learning-curves", "difference-to-random")
+"""Written as files; the report has all of them."""
 
 
 def study(fast: bool) -> Study:
@@ -54,7 +56,8 @@ def quickstart(out: Path, fast: bool, slots: int | None) -> None:
     compliance = check_study(out)
     curves = load_study(out)
     comparison = compare(curves)
-    write_figures(curves, comparison, folder.analysis)
+    for _ in write_figures(Material(curves, comparison), folder.analysis, FIGURES):
+        pass
     write_tables(comparison, folder.analysis)
     with console.status("rendering the report"):
         write_report(out, folder.report)

@@ -28,7 +28,7 @@ def test_one_self_contained_page_that_answers_the_question(folder: StudyFolder, 
     assert len(re.findall(r"<img[^>]*alt=\"[^\"]{20,}\"", page)) == page.count("<img") == 3
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page, re.DOTALL)
     assert len(captions) == 3
-    assert all("n = 6" in c and "interval" in c and "sign-flip" in c for c in captions)
+    assert all("6 seeds" in c and "95 %" in c for c in captions)
 
 
 def test_not_a_study(tmp_path: Path) -> None:

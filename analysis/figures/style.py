@@ -6,6 +6,7 @@ marker and dash tell lines apart in grey, and beyond nine strategies.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,10 +16,37 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-COLUMN: Final = 3.4
-"""Width of one column of a two-column page, inches."""
-PAGE: Final = 7.0
-"""Width of the whole page, inches."""
+from protocol.folders import write_atomically
+
+
+@dataclass(frozen=True)
+class Venue:
+    """A page to print on: widths of one column and of the text block, inches (equal where there is one column), and its face.
+
+    STIX is a Times that matplotlib brings along, so that no font need be installed.
+    """
+
+    column: float
+    page: float
+    font: str = "STIXGeneral"
+
+
+VENUES: Final = {
+    "plain": Venue(3.4, 7.0, "DejaVu Sans"),
+    "neurips": Venue(5.5, 5.5),
+    "icml": Venue(3.25, 6.75),
+    "iclr": Venue(5.5, 5.5),
+    "tmlr": Venue(6.5, 6.5),
+    "jmlr": Venue(6.0, 6.0),
+    "cvpr": Venue(3.25, 6.875),
+    "ieee": Venue(3.5, 7.16),
+    "acm": Venue(3.33, 7.0),
+}
+"""From the style files of each venue."""
+PLAIN: Final = VENUES["plain"]
+FORMATS: Final = ("pdf", "svg", "png")
+SMALL: Final = 6.5
+"""Smallest text, points: still above 6 where a journal shrinks figures a little."""
 
 _COLOURS: Final = ("#332288", "#CC6677", "#117733", "#88CCEE", "#AA4499", "#999933", "#882255", "#44AA99", "#DDAA33")
 _MARKERS: Final = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
@@ -71,7 +99,7 @@ def looks(strategies: Sequence[str], baseline: str) -> dict[str, Look]:
         name: Look(
             _COLOURS[i % len(_COLOURS)],
             _MARKERS[i % len(_MARKERS)],
-            _DASHES[(i + i // len(_COLOURS)) % len(_DASHES)],
+            _DASHES[(i + 2 * (i // len(_MARKERS))) % len(_DASHES)],
             2.0 + i / (len(others) + 1),
         )
         for i, name in enumerate(others)
@@ -80,24 +108,33 @@ def looks(strategies: Sequence[str], baseline: str) -> dict[str, Look]:
 
 
 @contextmanager
-def applied() -> Iterator[None]:
+def applied(venue: Venue = PLAIN) -> Iterator[None]:
     """The project's settings for the figures drawn and saved inside."""
-    with mpl.rc_context(_SETTINGS):
+    with mpl.rc_context(_SETTINGS | {"font.family": venue.font}):
         yield
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
+def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS, venue: Venue = PLAIN) -> list[Path]:
     """Write stem.pdf, stem.svg and stem.png (300 dpi); equal figures give equal bytes."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    metadata: dict[str, dict[str, Any]] = {
+    paths = []
+    for kind in formats:
+        path = stem.with_name(f"{stem.name}.{kind}")
+        write_atomically(path, rendered(figure, kind, venue))
+        paths.append(path)
+    return paths
+
+
+def rendered(figure: Figure, kind: str, venue: Venue = PLAIN) -> bytes:
+    """The figure as a file of this kind: pdf, svg or png."""
+    facts: dict[str, dict[str, Any]] = {
         "pdf": {"CreationDate": None, "Creator": "beatrandom", "Producer": None},
         "svg": {"Date": None, "Creator": "beatrandom"},
         "png": {"Software": None},
     }
-    paths = []
-    with applied():
-        for kind, facts in metadata.items():
-            path = stem.with_name(f"{stem.name}.{kind}")
-            figure.savefig(path, dpi=300, metadata=facts)
-            paths.append(path)
-    return paths
+    drawn = io.BytesIO()
+    with applied(venue):
+        if figure.get_layout_engine() is not None:  # lay out once: alike in every format, and the slowest part of it
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+        figure.savefig(drawn, format=kind, dpi=300, metadata=facts[kind])
+    return drawn.getvalue()

@@ -3,16 +3,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.across import RankTable
-from analysis.figures import write_figures
-from analysis.figures_ranks import rank_diagram, rank_figure
+from analysis.figures import Material, write_figures
+from analysis.figures.ranks import rank_diagram, rank_figure
+from analysis.figures.style import looks, save
 from analysis.load import load_table
 from analysis.ranks import against_control, critical_difference, friedman, nemenyi
-from analysis.style import looks, save
 from analysis.verdict import compare
 from tests.analysis.test_across import rows
 
@@ -31,7 +32,7 @@ def test_every_strategy_is_named_within_the_page_and_groups_are_joined(k: int, t
     scores = np.random.default_rng(k).normal(size=(9, k)) + 0.3 * np.arange(k)
     table = rank_table(names, scores)
     ranks = dict(zip(names, table.friedman.mean_ranks, strict=True))
-    figure = rank_figure(table, looks(names, "random"))
+    figure = rank_figure([table], looks(names, "random"))
     figure.savefig(tmp_path / "x.png")
     drawn = [t for t in figure.findobj(Text) if t.get_text().strip()]
     for name in names:
@@ -48,7 +49,7 @@ def test_every_strategy_is_named_within_the_page_and_groups_are_joined(k: int, t
 def test_equal_figures_are_equal_bytes(tmp_path: Path) -> None:
     names = ["random", "a", "b"]
     table = rank_table(names, np.array([[0.1, 0.2, 0.3], [0.1, 0.3, 0.2], [0.2, 0.2, 0.4]]))
-    paths = [save(rank_figure(table, looks(names, "random")), tmp_path / f / "ranks") for f in "xy"]
+    paths = [save(rank_figure([table], looks(names, "random")), tmp_path / f / "ranks") for f in "xy"]
     for one, two in zip(*paths, strict=True):
         assert one.read_bytes() == two.read_bytes()
 
@@ -68,5 +69,8 @@ def test_figures_of_a_table_with_several_data_sets_include_the_ranks(tmp_path: P
     path = tmp_path / "curves.csv"
     rows(3).to_csv(path, index=False)
     curves = load_table(path)
-    written = {p.name for p in write_figures(curves, compare(curves), tmp_path / "out")}
-    assert {"mean-ranks-1.png", "mean-ranks-2.pdf"} <= written
+    ((name, written),) = write_figures(Material(curves, compare(curves)), tmp_path / "out", ["mean-ranks"])
+    assert {p.name for p in written} == {f"mean-ranks.{ending}" for ending in ("pdf", "svg", "png", "csv", "txt")}
+    frame = pd.read_csv(tmp_path / "out" / f"{name}.csv")
+    assert len(set(frame["regime"])) == 2
+    assert (frame.groupby("regime")["mean_rank"].sum() == 6).all()  # 1 + 2 + 3

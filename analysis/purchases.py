@@ -1,0 +1,101 @@
+"""What was bought: how much of it two strategies have in common, and of which classes it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.runs import Curves, RunKey
+from protocol.events import LabelsEvent
+from protocol.record import Record
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Of the images of one protocol's data set.
+
+    Attributes:
+        of: class number of every image, shape (images,), by the indices that records use.
+        names: in the order of their numbers.
+    """
+
+    of: Indices
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """What a report knows of the purchases beyond the records.
+
+    Attributes:
+        classes: protocol -> classes of its images, where the data set was at hand. Records hold no labels.
+        absent: protocol -> why its classes are not known.
+    """
+
+    classes: Mapping[str, Classes] = field(default_factory=dict)
+    absent: Mapping[str, str] = field(default_factory=dict)
+
+
+def bought_by(record: Record) -> Indices:
+    """Indices that the queries of a run bought, in order, without its initial set and validation images."""
+    queries = [e.indices for e in record.of(LabelsEvent) if e.purpose == "query"]
+    return np.array([i for indices in queries for i in indices], dtype=np.int64)
+
+
+def overlap(curves: Curves) -> pd.DataFrame:
+    """Jaccard index |A and B| / |A or B| of what two strategies bought with the same seed, by the end of the budget.
+
+    Returns:
+        Columns protocol, strategy, other, n (shared seeds), jaccard (mean over them, in [0, 1]; 1 for a strategy and itself).
+        Every ordered pair; strategies without a run that bought something are left out.
+    """
+    rows = []
+    for protocol in curves.protocols:
+        sums: dict[tuple[str, str], list[float]] = {}
+        for seed in sorted({k.seed for k in curves.bought if k.protocol == protocol}):
+            sets = {s: curves.bought.get(RunKey(protocol, s, seed)) for s in curves.strategies}
+            known = {s: np.unique(v) for s, v in sets.items() if v is not None and len(v)}
+            for pair, value in _jaccard(known).items():
+                sums.setdefault(pair, []).append(value)
+        rows += [(protocol, a, b, len(v), float(np.mean(v))) for (a, b), v in sums.items()]
+    return pd.DataFrame(rows, columns=["protocol", "strategy", "other", "n", "jaccard"])
+
+
+def _jaccard(sets: Mapping[str, Indices]) -> dict[tuple[str, str], float]:
+    if not sets:
+        return {}
+    every = np.unique(np.concatenate(list(sets.values())))
+    member = np.zeros((len(sets), len(every)), dtype=np.float32)
+    for row, indices in enumerate(sets.values()):
+        member[row, np.searchsorted(every, indices)] = 1
+    both = (member @ member.T).astype(np.float64)
+    size = np.diag(both)
+    values = both / (size[:, None] + size[None, :] - both)
+    names = list(sets)
+    return {(a, b): float(values[i, j]) for i, a in enumerate(names) for j, b in enumerate(names)}
+
+
+def balance(curves: Curves, purchases: Purchases) -> pd.DataFrame:
+    """Class counts of what each strategy's queries bought.
+
+    Returns:
+        Columns protocol, strategy, number, label (the class), n (runs), count (mean over runs), share (mean of the run's
+        purchases, in [0, 1]). Only protocols whose classes are known, and runs that bought something.
+    """
+    rows = []
+    for protocol, classes in purchases.classes.items():
+        for strategy in curves.strategies:
+            runs = [v for k, v in curves.bought.items() if (k.protocol, k.strategy) == (protocol, strategy) and len(v)]
+            if runs:
+                counts = np.stack([np.bincount(classes.of[v], minlength=len(classes.names)) for v in runs])
+                count, share = counts.mean(axis=0), (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
+                rows += [
+                    (protocol, strategy, c, label, len(runs), float(count[c]), float(share[c])) for c, label in enumerate(classes.names)
+                ]
+    return pd.DataFrame(rows, columns=["protocol", "strategy", "number", "label", "n", "count", "share"])

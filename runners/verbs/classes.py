@@ -1,0 +1,56 @@
+"""The classes of a study's images, from the data sets themselves: records hold no labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.purchases import Classes, Purchases
+from protocol.errors import BeatRandomError
+from protocol.folders import StudyFolder
+from protocol.record import read
+from protocol.spec import Protocol
+from runners.datasets import Images, Labels, load
+
+
+def purchases_of(folder: StudyFolder, data_root: Path | None) -> Purchases:
+    """Classes of every protocol whose data set is found and is, by its digest, the one the runs were made with."""
+    classes: dict[str, Classes] = {}
+    absent: dict[str, str] = {}
+    loaded: dict[str, tuple[Images, Labels] | str] = {}
+    for protocol in folder.read_plan().protocols:
+        key = protocol.data.model_dump_json()
+        if key not in loaded:
+            loaded[key] = _load(protocol, data_root)
+        found = loaded[key]
+        if isinstance(found, str):
+            absent[protocol.name] = found
+            continue
+        images, labels = found
+        recorded = _digest(folder, protocol)
+        if recorded == images.digest:
+            classes[protocol.name] = Classes(labels.for_oracle(), images.classes)
+        elif recorded:
+            absent[protocol.name] = (
+                f"the data set {protocol.data.name} that is here is not the one of the runs ({images.digest[:12]}, recorded {recorded[:12]})"
+            )
+    return Purchases(classes, absent)
+
+
+def _load(protocol: Protocol, data_root: Path | None) -> tuple[Images, Labels] | str:
+    try:
+        return load(protocol.data, data_root)
+    except BeatRandomError as error:
+        fault = error.faults[0]
+        return f"data set {protocol.data.name}: expected {fault.expected}, found {fault.found}"
+
+
+def _digest(folder: StudyFolder, protocol: Protocol) -> str:
+    """Content digest in any record of the protocol; empty if none has started."""
+    for events in sorted(folder.records.glob(f"{protocol.name}/*/seed-*/events.jsonl")):
+        try:
+            run = read(events).run
+        except BeatRandomError:
+            continue
+        if run is not None:
+            return run.data.digest
+    return ""

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from figure_material import BUDGETS, material
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from analysis.curves import matrix
+from analysis.figures import FIGURES, Material, Plate, drawn, write_figures
+from analysis.figures.labels import labels_saved
+from analysis.figures.layout import spread, wrapped
+from analysis.figures.learning import learning_curves
+from analysis.figures.power import power_frame
+from analysis.figures.style import looks
+from analysis.load import load_study, load_table
+from analysis.power import seeds_to_detect
+from analysis.verdict import compare
+from protocol.folders import StudyFolder
+from tests.analysis.simulated import make_study
+
+
+@pytest.fixture(scope="module")
+def made() -> Material:
+    return material(2, ("one", "two"), ("plain", "augmented"))
+
+
+@pytest.fixture(scope="module")
+def plates(made: Material) -> dict[str, Plate]:
+    found = dict(drawn(made))
+    assert not [name for name, plate in found.items() if isinstance(plate, str)]
+    return {name: plate for name, plate in found.items() if isinstance(plate, Plate)}
+
+
+def test_every_caption_states_n_and_its_band_and_what_is_tested(plates: dict[str, Plate]) -> None:
+    assert set(plates) == set(FIGURES)
+    for name, plate in plates.items():
+        assert plate.name == name
+        assert re.search(r"n = |over (up to )?\d+ (seeds|runs|data sets)|draws", plate.caption), plate.caption
+        assert re.search(r"interval|band|No band", plate.caption), plate.caption
+        assert re.search(r"test|verdict", plate.caption), plate.caption
+        assert len(plate.alt) > 60
+        assert "{" not in plate.caption + plate.alt
+        assert len(plate.frame) > 0
+
+
+def test_the_same_strategy_looks_the_same_everywhere_and_random_is_black_and_last(made: Material, plates: dict[str, Plate]) -> None:
+    for name in ("learning-curves", "difference-to-random", "performance-profile", "power", "query-cost", "calibration"):
+        for ax in plates[name].figure.axes:
+            lines = [line for line in ax.get_lines() if line.get_label() in made.look]
+            lines += [c.lines[0] for c in ax.containers if isinstance(c, ErrorbarContainer) and c.get_label() in made.look]
+            assert all(line.get_color() == made.look[str(line.get_label())].colour for line in lines)
+            own = [line for line in lines if line.get_label() == "random"]
+            assert all(line.get_zorder() > max([0, *(o.get_zorder() for o in lines if o is not line)]) for line in own)
+    assert made.look["random"].colour == "black"
+
+
+def test_looks_are_fixed_and_distinct_without_colour() -> None:
+    names = [f"s{i}" for i in range(20)]
+    look = looks(names, "random")
+    assert look["random"].colour == "black"
+    assert look["random"].order > max(look[n].order for n in names)
+    assert len({(v.colour, v.marker, v.dash) for v in look.values()}) == 21
+    assert len({(v.marker, v.dash) for v in look.values()}) == 21
+    assert looks(names[:5], "random")["s3"].colour == look["s3"].colour
+
+
+def test_the_written_data_are_what_is_drawn(made: Material, tmp_path: Path) -> None:
+    ((_, written),) = write_figures(made, tmp_path, ["learning-curves"], ["svg"])
+    assert [p.name for p in map(Path, written)] == ["learning-curves.svg", "learning-curves.csv", "learning-curves.txt"]
+    frame = pd.read_csv(tmp_path / "learning-curves.csv")
+    one = frame[(frame["protocol"] == "one/plain") & (frame["strategy"] == "random")]
+    wide = matrix(made.curves, "one/plain").loc["random"]
+    np.testing.assert_allclose(one["mean"], wide.mean())
+    ax = learning_curves(Figure().subplots(), frame[frame["protocol"] == "one/plain"], made.look, ())
+    (line,) = [line for line in ax.get_lines() if line.get_label() == "random"]
+    np.testing.assert_allclose(line.get_ydata(), wide.mean())
+    assert list(line.get_xdata()) == list(BUDGETS)
+
+
+def test_three_formats_byte_for_byte_again_with_fonts_inside(tmp_path: Path) -> None:
+    files = []
+    for name in "ab":
+        ((_, written),) = write_figures(material(2, venue="neurips"), tmp_path / name, ["verdicts"])
+        files.append([p for p in map(Path, written) if p.suffix in {".pdf", ".svg", ".png"}])
+    for a, b in zip(*files, strict=True):
+        assert a.read_bytes() == b.read_bytes(), a.name
+    pdf = files[0][0].read_bytes()
+    assert b"STIX" in pdf
+    assert b"/Type0" in pdf or b"TrueType" in pdf  # Type 42, never Type 3
+    assert b"/Type3" not in pdf
+
+
+def test_nothing_complete_draws_nothing_and_says_why(tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path / "s")
+    folder.adopt(make_study())
+    curves = load_study(folder.path)
+    found = dict(drawn(Material(curves, compare(curves))))
+    assert {n for n, p in found.items() if isinstance(p, Plate)} <= {"verdicts", "learning-curves"}
+    assert all(len(p) > 10 for p in found.values() if isinstance(p, str))
+
+
+def test_a_table_of_one_value_a_run_and_an_unpaired_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "strategy,seed,value\n" + "".join(f"{s},{i},{0.5 + i / 100 + (s == 'b') / 50}\n" for s in ("random", "b") for i in range(5))
+    )
+    curves = load_table(path)
+    found = dict(drawn(Material(curves, compare(curves))))
+    assert isinstance(found["verdicts"], Plate)
+    assert isinstance(found["power"], str) is (compare(curves).verdicts[0].sd == 0)
+    assert found["learning-curves"] == found["difference-to-random"] == "there is one budget: no curve"
+    unpaired = load_table(path, mismatch="unpaired")
+    found = dict(drawn(Material(unpaired, compare(unpaired))))
+    assert isinstance(found["verdicts"], Plate)
+    assert "Welch" in found["verdicts"].caption
+    assert found["penalty-matrix"] == "nothing is paired"
+
+
+def test_power_is_that_of_the_formula(made: Material) -> None:
+    frame = power_frame(made.comparison)
+    row = frame[frame["seeds"] == 12].iloc[0]
+    alpha = made.comparison.plan.alpha / made.comparison.tests
+    assert seeds_to_detect(row["sd"], row["detectable"] * 1.0001, alpha) == 12
+    assert seeds_to_detect(row["sd"], row["detectable"] * 0.999, alpha) == 13
+
+
+def test_censored_savings_are_arrows_and_words() -> None:
+    rows = [("a", 40.0, 20.0, np.inf, "no"), ("b", -np.inf, -np.inf, -10.0, "right"), ("c", 25.0, 20.0, 30.0, "left")]
+    frame = pd.DataFrame(rows, columns=["strategy", "saved", "saved_low", "saved_high", "censored"]).assign(target=0.8)
+    ax = labels_saved(Figure().subplots(), frame, ["a", "b", "c", "d"], looks(["a", "b", "c", "d"], "random"))
+    marks = {(line.get_marker(), round(float(line.get_ydata()[0]))) for line in ax.get_lines() if line.get_marker() in "<>"}
+    assert marks == {(">", 0), ("<", 1)}
+    assert [t.get_text() for t in ax.child_axes[0].get_yticklabels()] == ["", "never", "at least", "no data"]
+
+
+def test_class_balance_needs_the_data_set(made: Material) -> None:
+    counts = FIGURES["class-balance"](made).frame
+    random = counts[(counts["protocol"] == "one/plain") & (counts["strategy"] == "random")]
+    assert random["share"].sum() == pytest.approx(1)
+    assert random["count"].sum() == pytest.approx(120)
+    reason = FIGURES["class-balance"](replace(made, bought=type(made.bought)()))
+    assert "records hold no labels" in reason
+
+
+def test_an_upper_line_is_shown_and_never_compared() -> None:
+    made = material(2)
+    curves = replace(made.curves, upper=frozenset({"own-strategy-1"}))
+    found = dict(drawn(Material(curves, compare(curves))))
+    assert "own-strategy-1: upper line" in found["learning-curves"].caption
+    assert "own-strategy-1" in set(found["learning-curves"].frame["strategy"])
+    for name in ("verdicts", "difference-to-random", "penalty-matrix", "labels-saved", "probability-of-improvement", "power"):
+        assert "own-strategy-1" not in found[name].frame.to_csv(), name
+
+
+def test_long_names_are_whole_and_places_are_least_squares() -> None:
+    name = "own_strategy-with-a-name_that/goes-on-and-onwithoutanyseparatoratallintheend"
+    assert wrapped(name).replace("\n", "") == name
+    assert max(map(len, wrapped(name).split("\n"))) <= 24
+    assert spread([0.0, 0.1, 5.0], 1.0) == pytest.approx([-0.45, 0.55, 5.0])
+    texts = [t.get_text() for t in FIGURES["learning-curves"](material(2)).figure.findobj(Text)]
+    assert {"random", "own-strategy-0", "own-strategy-1"} <= set(texts)  # beside their lines, no legend

@@ -1,0 +1,85 @@
+"""Nothing small, clipped or over other text, in any figure, for one strategy or twenty, short names or long."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from figure_material import material
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+
+from analysis.figures import FIGURES, Material, Plate, drawn
+
+NEVER_EMPTY = {"verdicts", "learning-curves", "difference-to-random", "power", "query-cost", "class-balance", "overlap", "calibration"}
+SIZES = {
+    "one": lambda: material(1, seeds=3),
+    "two": lambda: material(2, ("one", "two"), seeds=5, venue="ieee"),
+    "five, long": lambda: material(
+        5, ("a-data-set-with-a-rather-long-name-in-five-parts",), ("plain", "semi-supervised-with-everything"), seeds=4, long=True
+    ),
+    "twelve": lambda: material(12, seeds=3, venue="neurips"),
+    "twenty, long": lambda: material(20, seeds=3, long=True, venue="icml"),
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_text_is_large_whole_and_apart(size: str) -> None:
+    made = SIZES[size]()
+    plates = dict(drawn(made))
+    assert set(plates) == set(FIGURES)
+    missing = {name for name, plate in plates.items() if isinstance(plate, str)}
+    assert not missing & NEVER_EMPTY, {n: plates[n] for n in missing}
+    faults = [f"{name}: {fault}" for name, plate in plates.items() if isinstance(plate, Plate) for fault in faults_of(plate.figure, made)]
+    assert not faults, "\n".join(faults)
+
+
+def test_the_faults_are_found() -> None:
+    figure = Figure(figsize=(2, 2))
+    figure.text(0.1, 0.5, "over", fontsize=9)
+    figure.text(0.12, 0.5, "other", fontsize=9)
+    figure.text(0.9, 0.1, "clipped at the edge", fontsize=9)
+    figure.text(0.1, 0.9, "small", fontsize=5)
+    found = " ".join(faults_of(figure, None))
+    assert all(word in found for word in ("overlaps", "clipped", "small"))
+
+
+def faults_of(figure: Figure, made: Material | None) -> list[str]:
+    """What is wrong with the figure's text, in words; and whether its width is the venue's."""
+    figure.set_dpi(100)
+    figure.draw_without_rendering()
+    hidden = {id(t) for t in hidden_ticks(figure)}
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in hidden]
+    faults = [f"{t.get_text()!r} is small: {t.get_fontsize():.1f} pt" for t in texts if t.get_fontsize() < 6]
+    boxes = np.array([t.get_window_extent().extents for t in texts])
+    width, height = figure.bbox.size
+    for text, (x0, y0, x1, y1) in zip(texts, boxes, strict=True):
+        if x0 < -1 or y0 < -1 or x1 > width + 1 or y1 > height + 1:
+            faults.append(f"{text.get_text()!r} is clipped: {x0:.0f} {y0:.0f} {x1:.0f} {y1:.0f} in {width:.0f} x {height:.0f}")
+    over = (
+        (boxes[:, None, 0] < boxes[None, :, 2] - 1)
+        & (boxes[None, :, 0] < boxes[:, None, 2] - 1)
+        & (boxes[:, None, 1] < boxes[None, :, 3] - 1)
+        & (boxes[None, :, 1] < boxes[:, None, 3] - 1)
+    )
+    faults += [f"{texts[i].get_text()!r} overlaps {texts[j].get_text()!r}" for i, j in np.argwhere(np.triu(over, 1))]
+    narrow = [
+        ax
+        for ax in figure.axes
+        if ax.axison and ax.get_window_extent().width < 45 and ax.get_window_extent().height < 500 and not ax.images
+    ]
+    faults += [f"a panel is {ax.get_window_extent().width:.0f} px wide" for ax in narrow if ax.get_label() != "<colorbar>"]
+    if made is not None and round(figure.get_figwidth(), 3) not in (made.venue.column, made.venue.page):
+        faults.append(f"{figure.get_figwidth()} inches is no width of the venue")
+    return faults
+
+
+def hidden_ticks(figure: Figure) -> list[Text]:
+    """Tick labels beyond the limits exist but are not drawn; neither are those of panels that are off."""
+    out = []
+    for ax in [a for parent in figure.axes for a in (parent, *parent.child_axes)]:
+        for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):
+            low, high = sorted(limits)
+            for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]:
+                if not low <= tick.get_loc() <= high or not ax.axison:
+                    out += [tick.label1, tick.label2]
+    return out

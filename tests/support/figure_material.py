@@ -1,0 +1,69 @@
+"""Curves of any size with everything a figure can show, without a record on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures import VENUES, Material
+from analysis.purchases import Classes, Purchases
+from analysis.runs import COLUMNS, COST_COLUMNS, Curves, RunKey
+from analysis.verdict import compare
+from protocol.spec import Plan
+
+BUDGETS = (100, 200, 400, 800)
+IMAGES, CLASSES = 400, 10
+
+
+def strategy_names(k: int, long: bool = False) -> list[str]:
+    """random and k others; long ones are distinct only far to the right."""
+    tail = "_with_a_rather_long_name_and_temperature=" if long else "-strategy-"
+    return ["random", *(f"own{tail}{i}" for i in range(k))]
+
+
+def material(
+    k: int,
+    datasets: Sequence[str] = ("one",),
+    regimes: Sequence[str] = ("plain",),
+    seeds: int = 6,
+    long: bool = False,
+    venue: str = "plain",
+) -> Material:
+    """k strategies beside random, each 0.006 better than the one before, under every data set and regime."""
+    rng = np.random.default_rng([k, seeds, len(datasets), len(regimes)])
+    names = strategy_names(k, long)
+    rows, costs, bought, planned, places, classes = [], [], {}, [], {}, {}
+    for dataset in datasets:
+        labels = rng.integers(0, CLASSES, IMAGES)
+        for level, regime in enumerate(regimes):
+            protocol = f"{dataset}/{regime}"
+            places[protocol] = (dataset, regime)
+            classes[protocol] = Classes(labels, tuple(f"class {c}" for c in range(CLASSES)))
+            shared = rng.normal(0, 0.02, seeds)
+            for i, name in enumerate(names):
+                for seed in range(seeds):
+                    key = RunKey(protocol, name, seed)
+                    planned.append(key)
+                    bought[key] = rng.choice(IMAGES // 2 + 10 * i if i % 2 else IMAGES, 120, replace=False)
+                    for step, budget in enumerate(BUDGETS):
+                        gain = 0.006 * (i - k / 2) * (i > 0) * (step > 0)
+                        value = 0.9 - 0.5 * np.exp(-budget / 300) + 0.03 * level + shared[seed] + gain + rng.normal(0, 0.004 * (step > 0))
+                        for metric, v in (("accuracy", value), ("ece", 0.2 - value / 5), ("brier", 1 - value), ("nll", 2 - 2 * value)):
+                            rows.append(("made-up", protocol, dataset, regime, name, seed, budget, metric, v))
+                        if step < 3:
+                            costs.append((protocol, name, seed, budget, 0.01 * 2.0 ** (i % 7), 200.0))
+    curves = Curves(
+        frame=pd.DataFrame(rows, columns=list(COLUMNS)),
+        study="made-up",
+        plan=Plan(),
+        exploratory=False,
+        planned=tuple(planned),
+        missing=(),
+        metrics=dict.fromkeys(places, "accuracy"),
+        places=places,
+        costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),
+        bought=bought,
+    )
+    return Material(curves, compare(curves), Purchases(classes), VENUES[venue])
