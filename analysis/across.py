@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -155,7 +155,7 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES,
         notes.append("one value per data set: nothing that needs seeds or budgets applies")
         regimes = tuple(t.regime for t in tables)
         return Across(curves.baseline, datasets, regimes, resamples, tables, (), (), (), (), (), (), (), tuple(notes))
-    found = settings(curves)
+    found = _competing(curves)
     if len({(s.dataset, s.regime) for s in found}) < (1 if alone else 2):
         return None
     resampler = Resampler(rng, min(resamples, LABEL_RESAMPLES))
@@ -184,8 +184,20 @@ def rank_tables(curves: Curves, notes: list[str]) -> tuple[RankTable, ...]:
     """A table per regime with two data sets or more; what was left out is appended to `notes`."""
     if curves.unit == "data set":
         return tuple(t for protocol in curves.protocols if (t := _one_value_each(curves, protocol, notes)))
-    found = settings(curves)
+    found = _competing(curves)
     return tuple(t for regime in dict.fromkeys(s.regime for s in found) if (t := _rank_table(curves, regime, found, notes)))
+
+
+def _competing(curves: Curves) -> tuple[Setting, ...]:
+    """Settings without the upper lines, which are compared nowhere."""
+    return tuple(
+        replace(
+            s,
+            seeds={n: v for n, v in s.seeds.items() if n not in curves.upper},
+            curves={n: v for n, v in s.curves.items() if n not in curves.upper},
+        )
+        for s in settings(curves)
+    )
 
 
 def _one_value_each(curves: Curves, protocol: str, notes: list[str]) -> RankTable | None:
