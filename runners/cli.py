@@ -117,6 +117,9 @@ def run(
     threads: Threads = 1,
     executor: Annotated[str, typer.Option("--executor", help="local (one process a run) or inline (this process).")] = "local",
     isolate: Annotated[bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")] = False,
+    predictions_only: Annotated[
+        bool, typer.Option("--predictions-only", help="Keep no probabilities: small enough to publish; no calibration metrics.")
+    ] = False,
     only: Annotated[str | None, typer.Option("--only", help="Only these runs: 'strategy=entropy|margin,protocol=cifar*,seed<4'.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, in order; write nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try runs that failed 3 times in a row.")] = False,
@@ -139,7 +142,7 @@ def run(
     from runners.verbs import run as verb
 
     limits = Limits(timeout and timeout * 60, memory and memory * 1024, retries)
-    options = verb.Options(executor, only, retry_failed, dry_run, isolate, max_hours, limits)
+    options = verb.Options(executor, only, retry_failed, dry_run, isolate, not predictions_only, max_hours, limits)
     verb.run(study, strategy or [], out, data_root, device, jobs, threads, options)
 
 

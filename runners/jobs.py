@@ -48,6 +48,8 @@ class Job:
     threads: int = 1
     environment: tuple[tuple[str, Any], ...] = ()
     isolate: bool = False
+    tables: bool = True
+    """Whether log-probabilities are kept beside the predictions."""
 
     @property
     def id(self) -> str:
@@ -142,7 +144,8 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         progress(first)
         resident = Resident.of(market.images, torch.device(job.device))
         strategy = make(job.strategy, job.strategy_file)
-        for outcome in rounds(protocol, strategy, job.strategy.id, job.seed, market.images, market.split, market.seller, resident, first):
+        name, images, split, seller = job.strategy.id, market.images, market.split, market.seller
+        for outcome in rounds(protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables):
             digest = writer.folder.write_predictions(outcome.round, outcome.predicted, outcome.log_probabilities)
             writer.append(_round_event(protocol, outcome, digest, market.seller.examinations))
             progress(outcome.round + 1)

@@ -47,8 +47,11 @@ def rounds(
     oracle: Seller,
     resident: Resident,
     first: int,
+    tables: bool = True,
 ) -> Iterator[Outcome]:
     """Yield each round's outcome from round `first` on; the query is bought when the next round is asked for.
+
+    Without `tables`, log-probabilities are neither kept nor measured.
 
     Everything is rebuilt every round from the run's seed streams: weights, BatchNorm statistics,
     optimizer and schedule. Only the list of owned labels carries over.
@@ -60,7 +63,7 @@ def rounds(
         inputs = FitInputs(images, owned, labels, validation, validation_labels, oracle.unlabelled)
         fitted = fit(protocol, inputs, replicate, k, resident)
         clock.lap("train_s")
-        predicted, log_probabilities = fitted.learner.examined(split.test)
+        predicted, log_probabilities = fitted.learner.examined(split.test, tables)
         metrics = oracle.examine(predicted, log_probabilities)
         clock.lap("evaluate_s")
         query = np.empty(0, np.int64)

@@ -154,7 +154,14 @@ def kept_copy(folder: StudyFolder, spec: StrategySpec) -> Path | None:
 
 
 def jobs(
-    folder: StudyFolder, study: Study, data_root: Path | None, device: str, threads: int, runs: Sequence[Planned], isolate: bool = False
+    folder: StudyFolder,
+    study: Study,
+    data_root: Path | None,
+    device: str,
+    threads: int,
+    runs: Sequence[Planned],
+    isolate: bool = False,
+    tables: bool = True,
 ) -> list[Job]:
     """The jobs that make `runs`."""
     environment: tuple[tuple[str, Any], ...] = tuple(describe(device, threads).items())
@@ -171,6 +178,7 @@ def jobs(
             threads,
             environment,
             isolate,
+            tables,
         )
         for run in runs
     ]

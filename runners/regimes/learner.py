@@ -64,20 +64,20 @@ class Learner:
         return torch.cat(parts).numpy() if parts else np.empty(0, np.int64)
 
     @torch.no_grad()
-    def examined(self, indices: Indices) -> tuple[NDArray[np.int64], NDArray[np.float16] | None]:
+    def examined(self, indices: Indices, tables: bool = True) -> tuple[NDArray[np.int64], NDArray[np.float16] | None]:
         """(m,) most probable classes, the first of equals, and (m, classes) log-probabilities rounded to half precision.
 
         Rounding keeps their order and is what the record's sidecar holds, so that metrics can be computed again
-        exactly. Tables of more than 2**24 entries are not made: no log-probabilities then.
+        exactly. Tables of more than 2**24 entries, or that are not asked for, are not made: no log-probabilities then.
         """
-        kept = len(indices) * self.net.head.out_features <= _LARGEST_TABLE
-        classes, tables = [], []
+        kept = tables and len(indices) * self.net.head.out_features <= _LARGEST_TABLE
+        classes, parts = [], []
         for _, logits, _ in self._passes(indices):
             classes.append(logits.float().argmax(1).cpu())
             if kept:
-                tables.append(logits.float().log_softmax(1).half().cpu())
+                parts.append(logits.float().log_softmax(1).half().cpu())
         predicted: NDArray[np.int64] = torch.cat(classes).numpy() if classes else np.empty(0, np.int64)
-        return predicted, torch.cat(tables).numpy() if tables else None
+        return predicted, torch.cat(parts).numpy() if parts else None
 
     def _passes(self, indices: Indices) -> Iterator[tuple[int, Tensor, Tensor]]:
         self.net.eval()

@@ -43,6 +43,7 @@ class Options:
     again: bool = False
     dry: bool = False
     isolate: bool = False
+    tables: bool = True
     max_hours: float | None = None
     limits: Limits = field(default_factory=Limits)
 
@@ -90,7 +91,7 @@ def execute(
         adopt(folder, study, beside)
     before, todo, left_out = _selected(study, folder, options)
     console.print(f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}")
-    work = jobs(folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate)
+    work = jobs(folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate, options.tables)
     results = _watched(runner, stop, work, todo)
     missed = _summary(results, left_out)
     full = any(r.cause == "disk" for r in results)

@@ -7,12 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from protocol.errors import BeatRandomError
 from protocol.events import FailureEvent, LabelsEvent, ResumeEvent
 from protocol.folders import StudyFolder
 from protocol.record import essence, read
+from protocol.rules import check_study
 from protocol.spec import StrategySpec, Study
 from runners import market
 from runners.jobs import Job, perform
@@ -219,3 +221,18 @@ def test_unexpected_errors_do_not_escape(toy_study: Study, tmp_path: Path, monke
     assert result.state == "failed"
     assert "ZeroDivisionError" in result.message
     assert not isinstance(result, BeatRandomError)
+
+
+def test_predictions_alone_are_enough_for_the_metrics_they_give(undisturbed: Job, toy_study: Study, tmp_path: Path) -> None:
+    lean = replace(undisturbed, study=tmp_path / "lean", tables=False)
+    StudyFolder(lean.study).adopt(toy_study)
+    assert perform(lean).state == "done"
+    full, kept = (StudyFolder(j.study).run("toy", j.strategy.id, j.seed) for j in (undisturbed, lean))
+    for ours, theirs in zip(read(kept.events).rounds, read(full.events).rounds, strict=True):
+        assert ours.probabilities == ""
+        assert ours.predictions == theirs.predictions
+        assert ours.metrics == {name: theirs.metrics[name] for name in ("accuracy", "balanced_accuracy", "macro_f1")}
+    with np.load(kept.predictions(0)) as sidecar:
+        assert sidecar.files == ["prediction"]
+    findings = check_study(lean.study).results
+    assert all(not r.findings for r in findings if r.rule.id.startswith("EVL"))
