@@ -4,18 +4,20 @@ the verdicts of `analysis.verdict` are the primary answer, and nothing here chan
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, is_dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis import across_words
+from analysis import across_tables, across_words
 from analysis.aggregate import iqm, performance_profile, probability_of_improvement
 from analysis.bootstrap import Resampler
+from analysis.crossed import CrossedEffect, crossed
 from analysis.curves import matrix
 from analysis.labels import LabelsSaved, labels_saved
 from analysis.levers import Lever, levers
@@ -23,6 +25,7 @@ from analysis.load import Curves
 from analysis.mixed import Growth, growth
 from analysis.penalty import PenaltyMatrix, penalty_matrix
 from analysis.ranks import AgainstControl, Friedman, against_control, critical_difference, friedman, nemenyi
+from analysis.rows import Rows
 from analysis.settings import Setting, settings
 from analysis.stability import Agreement, SeedAgreement, agreement, seed_agreement
 
@@ -30,6 +33,8 @@ Floats = NDArray[np.float64]
 RESAMPLES: Final = 10_000
 """Of the bootstrap over all settings; `LABEL_RESAMPLES` of the many intervals of labels and levers, each within one data set."""
 LABEL_RESAMPLES: Final = 2_000
+LEAST_RUNS: Final = 6
+"""Seeds below which what is read off curves of one data set has no bootstrap interval: no resample lies beyond the extremes."""
 GROWTH_RUNS: Final = 500
 """Runs up to which the mixed model is fitted here: statsmodels visits every curve in every step."""
 
@@ -57,7 +62,7 @@ class RankTable:
 
 @dataclass(frozen=True)
 class Gain:
-    """One strategy against the baseline over all settings, with 95 % stratified percentile bootstrap intervals.
+    """One strategy against the baseline over all settings, with 95 % stratified bootstrap intervals, expanded for few seeds.
 
     Attributes:
         iqm: interquartile mean of the paired AUBC differences, in the metric's units.
@@ -110,6 +115,7 @@ class Across:
     labels: tuple[Saved, ...]
     levers: tuple[Lever, ...]
     growth: tuple[Growth, ...]
+    crossed: tuple[CrossedEffect, ...]
     notes: tuple[str, ...]
     label: str = "secondary"
 
@@ -117,22 +123,25 @@ class Across:
         """Plain data for JSON, unrounded; NaN and infinities become null and "inf", "-inf"."""
         return {key: _plain(value) for key, value in asdict(self).items()}
 
+    def parts(self) -> dict[str, Rows[Any]]:
+        """Every part by name as a table of typed rows, with .to_frame(), .to_markdown(), .to_latex() and .to_list()."""
+        return across_tables.parts(self)
+
     def frames(self) -> dict[str, pd.DataFrame]:
-        """A tidy table per part that is a list of rows."""
-        rows: dict[str, list[dict[str, Any]]] = {
-            "against-control": [{"regime": t.regime, **asdict(row)} for t in self.ranks for row in t.against_control],
-            "gains": _flat(self.gains),
-            "agreement": _flat(self.agreement),
-            "seeds": _flat(self.seeds),
-            "labels": [
-                {"protocol": s.protocol, "dataset": s.dataset, "regime": s.regime, "strategy": s.strategy, **asdict(row)}
-                for s in self.labels
-                for row in s.targets
-            ],
-            "levers": _flat(self.levers),
-            "growth": [{"strategy": g.strategy, **asdict(g.fit)} for g in self.growth],
-        }
-        return {name: pd.DataFrame(part) for name, part in rows.items()}
+        """The same as frames, unrounded."""
+        return {name: part.to_frame() for name, part in self.parts().items()}
+
+    def to_markdown(self) -> str:
+        """Every part that has rows under its title, as pipe tables."""
+        return "\n".join(f"## {part.title}\n\n{part.to_markdown()}" for part in self.parts().values() if part.rows)
+
+    def to_latex(self) -> str:
+        """The same as booktabs tables, the titles as comments."""
+        return "\n".join(f"% {part.title}\n{part.to_latex()}" for part in self.parts().values() if part.rows)
+
+    def to_json(self) -> str:
+        """Everything, unrounded, as strict JSON."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
 
     def summary(self) -> str:
         """What it says, in sentences."""
@@ -154,11 +163,11 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES,
         datasets = tuple(dict.fromkeys(d for t in tables for d in t.datasets))
         notes.append("one value per data set: nothing that needs seeds or budgets applies")
         regimes = tuple(t.regime for t in tables)
-        return Across(curves.baseline, datasets, regimes, resamples, tables, (), (), (), (), (), (), (), tuple(notes))
+        return Across(curves.baseline, datasets, regimes, resamples, tables, (), (), (), (), (), (), (), (), tuple(notes))
     found = _competing(curves)
     if len({(s.dataset, s.regime) for s in found}) < (1 if alone else 2):
         return None
-    resampler = Resampler(rng, min(resamples, LABEL_RESAMPLES))
+    resampler = Resampler(rng, min(resamples, LABEL_RESAMPLES), method="expanded")
     others = [s for s in curves.competitors if s != curves.baseline]
     paired = curves.paired
     if not paired:
@@ -169,13 +178,14 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES,
         regimes=tuple(dict.fromkeys(s.regime for s in found)),
         resamples=resamples,
         ranks=tables,
-        gains=_gains(others, curves.baseline, found, Resampler(rng, resamples)) if paired else (),
+        gains=_gains(others, curves.baseline, found, Resampler(rng, resamples, method="expanded")) if paired else (),
         penalties=_penalties(curves, found) if paired else (),
         agreement=_agreement(curves.competitors, found),
         seeds=tuple(row for s in found for row in _seed_rows(curves.competitors, s, rng)) if paired else (),
         labels=_labels(curves.baseline, found, resampler, notes) if paired else (),
         levers=_levers(curves.baseline, found, resampler, notes) if paired else (),
         growth=_growth(others, curves, found, notes) if paired else (),
+        crossed=_crossed(curves, found, notes) if paired else (),
         notes=tuple(notes),
     )
 
@@ -320,18 +330,31 @@ def _labels(baseline: str, found: Sequence[Setting], resampler: Resampler, notes
             continue
         for strategy in setting.curves:
             if strategy != baseline and (targets := labels_saved(setting, strategy, baseline, resampler)):
-                rows.append(Saved(setting.protocol, setting.dataset, setting.regime, strategy, targets))
+                rows.append(Saved(setting.protocol, setting.dataset, setting.regime, strategy, tuple(map(_known, targets))))
+    if any(t.n < LEAST_RUNS for row in rows for t in row.targets):
+        notes.append(f"labels: no interval for fewer than {LEAST_RUNS} seeds, where bootstrap intervals cover far less than 95 %")
     return tuple(rows)
+
+
+def _known(row: LabelsSaved) -> LabelsSaved:
+    if row.n >= LEAST_RUNS:
+        return row
+    return replace(row, saved_low=math.nan, saved_high=math.nan, efficiency_low=math.nan, efficiency_high=math.nan)
 
 
 def _levers(baseline: str, found: Sequence[Setting], resampler: Resampler, notes: list[str]) -> tuple[Lever, ...]:
     if len({s.regime for s in found}) < 2:
         return ()
     try:
-        return levers(found, baseline, resampler)
+        rows = levers(found, baseline, resampler)
     except ValueError as error:
         notes.append(f"levers: {error}")
         return ()
+    if any(r.n < LEAST_RUNS for r in rows):
+        notes.append(
+            f"levers: no interval of labels worth for fewer than {LEAST_RUNS} seeds, where bootstrap intervals cover far less than 95 %"
+        )
+    return tuple(r if r.n >= LEAST_RUNS else replace(r, worth_low=math.nan, worth_high=math.nan) for r in rows)
 
 
 def _growth(others: Sequence[str], curves: Curves, found: Sequence[Setting], notes: list[str]) -> tuple[Growth, ...]:
@@ -347,8 +370,15 @@ def _growth(others: Sequence[str], curves: Curves, found: Sequence[Setting], not
     return tuple(rows)
 
 
-def _flat(rows: Iterable[Any]) -> list[dict[str, Any]]:
-    return [asdict(row) for row in rows if is_dataclass(row) and not isinstance(row, type)]
+def _crossed(curves: Curves, found: Sequence[Setting], notes: list[str]) -> tuple[CrossedEffect, ...]:
+    if curves.complete > GROWTH_RUNS:
+        notes.append(f"crossed mixed model: not fitted to more than {GROWTH_RUNS} runs; analysis.crossed.crossed fits it")
+        return ()
+    try:
+        return crossed(found, curves.competitors, curves.baseline)
+    except ValueError as error:
+        notes.append(f"crossed mixed model: {error}")
+        return ()
 
 
 def _plain(value: Any) -> Any:

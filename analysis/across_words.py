@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # across words itself through this module
 def summary(found: Across) -> str:
     """A line per part, strategies best first; numbers in full are in `to_dict` and `frames`."""
     places = f"{_count(found.datasets, 'data set')}, {_count(found.regimes, 'regime')}"
-    lines = [f"Over {places} (secondary: it changes no verdict; bootstrap intervals are 95 % percentile):"]
+    lines = [f"Over {places} (secondary: it changes no verdict; bootstrap intervals are 95 % percentile, expanded for few seeds):"]
     lines += [line for table in found.ranks for line in _ranks(table, found.baseline)]
     for g in sorted(found.gains, key=lambda g: -g.iqm):
         interval = f"[{tables.signed(g.iqm_low)}, {tables.signed(g.iqm_high)}]" if math.isfinite(g.iqm_low) else tables.NOTHING
@@ -34,6 +34,11 @@ def summary(found: Across) -> str:
         f"- mixed model ({g.label}), {g.strategy}: difference {tables.signed(g.fit.intercept)} (SE {g.fit.intercept_se:.4f}) halfway,"
         f" changing by {tables.signed(g.fit.slope)} (SE {g.fit.slope_se:.4f}) over the budgets{'' if g.fit.converged else '; not converged'}."
         for g in found.growth
+    ]
+    lines += [
+        f"- mixed model with crossed effects ({c.label}), {c.strategy}: {c.outcome} {tables.signed(c.value)} (SE {c.standard_error:.4f}),"
+        f" sd between settings {c.sd_setting:.4f}, seeds {c.sd_seed:.4f}, pairs {c.sd_pair:.4f}{'' if c.converged else '; not converged'}."
+        for c in found.crossed
     ]
     return "\n".join([*lines, *(f"- note: {n}" for n in found.notes)])
 

@@ -17,7 +17,7 @@ from analysis.bootstrap import Counts, Estimate, Method, Resampler, Statistic
 Floats = NDArray[np.float64]
 
 
-def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method = "percentile") -> Estimate:
+def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method | None = None) -> Estimate:
     """Interquartile mean over all runs of all data sets: the mean without the lowest and the highest quarter.
 
     Args:
@@ -34,7 +34,7 @@ def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method = "per
 
 
 def probability_of_improvement(
-    ours: Sequence[ArrayLike], theirs: Sequence[ArrayLike], resampler: Resampler, *, paired: bool, method: Method = "percentile"
+    ours: Sequence[ArrayLike], theirs: Sequence[ArrayLike], resampler: Resampler, *, paired: bool, method: Method | None = None
 ) -> Estimate:
     """Probability that a run of ours scores higher than one of theirs, ties counting half, averaged over data sets; in [0, 1].
 

@@ -16,12 +16,12 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Floats = NDArray[np.float64]
 Counts = Floats
 """Whole numbers, shape (B, n), kept as floats: what they are multiplied with is."""
-Method = Literal["percentile", "bca"]
+Method = Literal["percentile", "expanded", "bca"]
 Statistic = Callable[[Sequence[Counts]], Floats]
 """From one (B, n_d) matrix of counts per stratum to B values, shape (B, ...). Rows need not sum to n_d (the jackknife's do not)."""
 
@@ -58,12 +58,13 @@ class Resampler:
         rng: used up in the order in which new (stratum, n) are asked for.
         resamples: B >= 1.
         level: of the intervals, in (0, 1).
+        method: of intervals for which nothing else is said.
     """
 
-    def __init__(self, rng: np.random.Generator, resamples: int = 10_000, level: float = 0.95) -> None:
+    def __init__(self, rng: np.random.Generator, resamples: int = 10_000, level: float = 0.95, method: Method = "percentile") -> None:
         if resamples < 1 or not 0 < level < 1:
             raise ValueError(f"expected at least one resample and a level in (0, 1), found {resamples} and {level}")
-        self._rng, self.resamples, self.level = rng, resamples, level
+        self._rng, self.resamples, self.level, self.method = rng, resamples, level, method
         self._drawn: dict[tuple[int, int], Counts] = {}
 
     def counts(self, sizes: Sequence[int]) -> list[Counts]:
@@ -77,10 +78,13 @@ class Resampler:
             self._drawn[place, n] = np.bincount(drawn.ravel(), minlength=n * self.resamples).reshape(-1, n).astype(np.float64)
         return self._drawn[place, n]
 
-    def estimate(self, statistic: Statistic, sizes: Sequence[int], method: Method = "percentile") -> Estimate:
-        """The statistic of the data and its interval.
+    def estimate(self, statistic: Statistic, sizes: Sequence[int], method: Method | None = None) -> Estimate:
+        """The statistic of the data and its interval, by `method` or the resampler's own.
 
         percentile: the resamples' (1 - level) / 2 and (1 + level) / 2 quantiles, rounded outwards to a resample.
+        expanded: the same at tails that make up for small n: Phi(-sqrt(n / (n - 1)) t), n the smallest stratum and t Student's
+        quantile with sum(n_d - 1) degrees of freedom, as the resampled spread is too small by (n - 1) / n and not known
+        (Hesterberg 2015, Am. Stat. 69:371, section 3.2).
         bca: bias-corrected and accelerated (Efron 1987, J. Am. Stat. Assoc. 82, eq. 2.3), acceleration from the
         jackknife over the runs of every stratum.
 
@@ -91,19 +95,28 @@ class Resampler:
             raise ValueError(f"expected at least one run in every stratum, found {list(sizes)}")
         value = np.asarray(statistic([np.ones((1, n)) for n in sizes]), dtype=np.float64)[0]
         drawn = np.asarray(statistic(self.counts(sizes)), dtype=np.float64)
-        if method == "percentile":
-            return self.percentile(value, drawn, min(sizes))
+        if (method or self.method) != "bca":
+            return self.percentile(value, drawn, sizes, method)
         low, high = _bounds(drawn, _accelerated(self._tails(value), value, drawn, statistic, sizes), min(sizes))
-        return Estimate(value, low, high, _undefined(drawn), self.level, method, self.resamples, min(sizes))
+        return Estimate(value, low, high, _undefined(drawn), self.level, "bca", self.resamples, min(sizes))
 
-    def percentile(self, value: Floats, drawn: Floats, runs: int) -> Estimate:
-        """The percentile interval of resamples (B, ...) at hand, with `runs` in the smallest stratum."""
-        low, high = _bounds(drawn, self._tails(value), runs)
-        return Estimate(value, low, high, _undefined(drawn), self.level, "percentile", self.resamples, runs)
+    def percentile(self, value: Floats, drawn: Floats, sizes: Sequence[int], method: Method | None = None) -> Estimate:
+        """The percentile interval of resamples (B, ...) at hand, expanded if that is the method, with so many runs in each stratum."""
+        expanded = (method or self.method) == "expanded"
+        low, high = _bounds(drawn, self._tails(value, expanded_tail(sizes, self.level) if expanded else None), min(sizes))
+        return Estimate(
+            value, low, high, _undefined(drawn), self.level, "expanded" if expanded else "percentile", self.resamples, min(sizes)
+        )
 
-    def _tails(self, value: Floats) -> Floats:
-        tails = np.array([0.5 - self.level / 2, 0.5 + self.level / 2]).reshape(2, *[1] * value.ndim)
-        return np.full((2, *value.shape), tails)
+    def _tails(self, value: Floats, tail: float | None = None) -> Floats:
+        low = 0.5 - self.level / 2 if tail is None else tail
+        return np.full((2, *value.shape), np.array([low, 1 - low]).reshape(2, *[1] * value.ndim))
+
+
+def expanded_tail(sizes: Sequence[int], level: float) -> float:
+    """Probability beyond each bound of the expanded percentile interval; NaN where a stratum has one run."""
+    n, df = min(sizes), sum(sizes) - len(sizes)
+    return float(special.ndtr(-np.sqrt(n / (n - 1)) * special.stdtrit(df, (1 + level) / 2))) if n > 1 else float("nan")
 
 
 def _undefined(drawn: Floats) -> Floats:

@@ -114,8 +114,8 @@ def labels_saved(
 
     a, r, a_cut, r_cut = (x[0] for x in both(np.ones((1, n))))
     drawn_a, drawn_r, drawn_cut, _ = both(resampler.counts([n])[0])
-    saved = resampler.percentile(minus(r, a), minus(drawn_r, drawn_a), n)
-    ratio = resampler.percentile(_over(r, a), _over(drawn_r, drawn_a), n)
+    saved = resampler.percentile(minus(r, a), minus(drawn_r, drawn_a), [n])
+    ratio = resampler.percentile(_over(r, a), _over(drawn_r, drawn_a), [n])
     names: dict[int, Censored] = {-1: "left", 0: "no", 1: "right"}
     return tuple(
         LabelsSaved(

@@ -124,7 +124,7 @@ def _pull(kind: Literal["regime", "strategy"], name: str, cells: _Cells, resampl
         return minus(reached, without), minus(np.minimum(reached, scale[-1]), without)
 
     value, bound = (x[0] for x in worth(np.ones((1, n))))
-    spread = resampler.percentile(value, worth(resampler.counts([n])[0])[0], n)
+    spread = resampler.percentile(value, worth(resampler.counts([n])[0])[0], [n])
     mean, low, high = t_band(np.round(ours - theirs, DECIMALS))
     return [
         Lever(

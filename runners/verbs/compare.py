@@ -40,7 +40,9 @@ def compare(source: Path, asked: Asked, more: bool, json: bool, markdown: bool, 
     for name, part in beside.parts().items() if beside else ():
         if part.rows and (more or name == "secondary"):
             _show_part(part, markdown, latex)
-    if over and not (markdown or latex):
+    if over and (markdown or latex):
+        print(over.to_markdown() if markdown else over.to_latex())
+    elif over:
         console.print(over.summary(), markup=False, soft_wrap=True)
 
 

@@ -86,6 +86,21 @@ def test_json_frames_and_words(tmp_path: Path) -> None:
     frames = found.frames()
     assert len(frames["levers"]) == len(found.levers) == 2 * (4 + 2 * 2 * 4)
     assert set(frames["labels"]["strategy"]) == {"good", "bad"}
+    for text in (found.to_markdown(), found.to_latex()):
+        for part in found.parts().values():
+            assert part.rows
+            assert part.title in text
+    assert found.to_latex().count(r"\begin{tabular}") == len(found.parts())
+    assert json.loads(found.to_json())["crossed"][0]["strategy"] == "good"
+    assert {c.outcome for c in found.crossed} == {"level", "slope"}
+    assert next(c for c in found.crossed if c.strategy == "bad").value == pytest.approx(-0.02, abs=0.003)
+    assert len(frames["nemenyi"]) == 2 * 3
+    assert len(frames["penalties"]) == 2 * 6
+    assert set(frames["gains"]["aggregate"]) == {
+        "IQM of differences",
+        "probability of improvement, paired",
+        "probability of improvement, plain",
+    }
     words = found.summary()
     assert "it changes no verdict" in words
     assert "no difference" not in words
@@ -97,9 +112,20 @@ def test_json_frames_and_words(tmp_path: Path) -> None:
         "Kendall",
         "labels",
         "lever regime strong",
+        "crossed effects",
         "descriptive",
     ):
         assert part in words
+
+
+def test_intervals_of_labels_are_withheld_where_they_would_not_cover(tmp_path: Path) -> None:
+    for seeds, known in ((5, False), (6, True)):
+        found = run(rows(2, seeds=seeds), tmp_path)
+        assert found is not None
+        for saved in found.labels:
+            assert {bool(np.isfinite(t.saved) and not np.isnan(t.saved_low)) for t in saved.targets if np.isfinite(t.saved)} == {known}
+        assert {not np.isnan(r.worth_low) for r in found.levers if np.isfinite(r.labels_worth)} == {known}
+        assert any("no interval" in n for n in found.notes) != known
 
 
 def test_one_setting_is_nothing_across(tmp_path: Path) -> None:

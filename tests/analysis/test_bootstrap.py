@@ -15,7 +15,7 @@ from analysis.aggregate import (
     performance_profile,
     probability_of_improvement,
 )
-from analysis.bootstrap import Resampler
+from analysis.bootstrap import Resampler, expanded_tail
 
 CITIES = np.array([10, 12, 12.5, 12.5, 13.9, 15, 21, 22, 23, 34, 50, 81, 89, 121, 134, 213])
 
@@ -152,3 +152,17 @@ def test_infinite_resamples_bound_the_interval_and_undefined_ones_are_counted() 
     assert found.high == np.inf
     assert found.low < 2
     assert float(found.undefined) == pytest.approx(1 / 27, abs=0.01)
+
+
+def test_expanded_tails_make_up_for_few_runs() -> None:
+    # Phi(-sqrt(10/9) 2.2622) and Phi(-sqrt(5/4) 2.7764), t quantiles of 9 and 4 degrees of freedom
+    assert expanded_tail([10], 0.95) == pytest.approx(0.00855, abs=1e-5)
+    assert expanded_tail([5], 0.95) == pytest.approx(0.00095, abs=1e-5)
+    assert expanded_tail([500, 500], 0.95) == pytest.approx(0.0248, abs=2e-4)
+    assert np.isnan(expanded_tail([1, 4], 0.95))
+    x = np.random.default_rng(0).normal(size=(8, 3))
+    plain, wide = (Resampler(np.random.default_rng(1), 4000, method=m).estimate(mean_of([x]), [8]) for m in ("percentile", "expanded"))
+    assert (wide.low < plain.low).all()
+    assert (wide.high > plain.high).all()
+    assert (wide.value == plain.value).all()
+    assert (plain.method, wide.method) == ("percentile", "expanded")
