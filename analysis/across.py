@@ -107,16 +107,16 @@ class Across:
     datasets: tuple[str, ...]
     regimes: tuple[str, ...]
     resamples: int
-    ranks: tuple[RankTable, ...]
-    gains: tuple[Gain, ...]
-    penalties: tuple[PenaltyMatrix, ...]
-    agreement: tuple[Agreement, ...]
-    seeds: tuple[SeedAgreement, ...]
-    labels: tuple[Saved, ...]
-    levers: tuple[Lever, ...]
-    growth: tuple[Growth, ...]
-    crossed: tuple[CrossedEffect, ...]
-    notes: tuple[str, ...]
+    ranks: tuple[RankTable, ...] = ()
+    gains: tuple[Gain, ...] = ()
+    penalties: tuple[PenaltyMatrix, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
+    seeds: tuple[SeedAgreement, ...] = ()
+    labels: tuple[Saved, ...] = ()
+    levers: tuple[Lever, ...] = ()
+    growth: tuple[Growth, ...] = ()
+    crossed: tuple[CrossedEffect, ...] = ()
+    notes: tuple[str, ...] = ()
     label: str = "secondary"
 
     def to_dict(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES,
         datasets = tuple(dict.fromkeys(d for t in tables for d in t.datasets))
         notes.append("one value per data set: nothing that needs seeds or budgets applies")
         regimes = tuple(t.regime for t in tables)
-        return Across(curves.baseline, datasets, regimes, resamples, tables, (), (), (), (), (), (), (), (), tuple(notes))
+        return Across(curves.baseline, datasets, regimes, resamples, tables, notes=tuple(notes))
     found = _competing(curves)
     if len({(s.dataset, s.regime) for s in found}) < (1 if alone else 2):
         return None

@@ -143,7 +143,7 @@ def crossed(settings: Sequence[Setting], strategies: Sequence[str], baseline: st
         fit = crossed_model(y, design, {"setting": place, "seed": seed, "pair": pair})
         sds = (fit.sds["setting"], fit.sds["seed"], fit.sds["pair"], fit.sd_residual)
         made += [
-            CrossedEffect(name, outcome, fit.points, fit.effects[j], fit.errors[j], *sds, fit.converged)  # type: ignore[arg-type]
+            CrossedEffect(name, outcome, fit.points, fit.effects[j], fit.errors[j], *sds, fit.converged)
             for j, name in enumerate(names)
             if j
         ]

@@ -60,7 +60,7 @@ class Material:
     @cached_property
     def across(self) -> Across:
         found = across(self.curves, np.random.default_rng(SIMULATION_SEED), alone=True)
-        return found or Across(self.curves.baseline, (), (), 0, *((),) * 9)
+        return found or Across(self.curves.baseline, (), (), 0)
 
     @cached_property
     def details(self) -> Details:
