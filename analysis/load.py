@@ -18,6 +18,7 @@ from analysis.purchases import bought_by
 from analysis.querycost import of_record
 from analysis.runs import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
 from protocol.amendments import read_amendments
+from protocol.archive import opened
 from protocol.errors import RecordError
 from protocol.folders import StudyFolder
 from protocol.record import Record, read
@@ -27,7 +28,7 @@ __all__ = ["COLUMNS", "Curves", "Missing", "RunKey", "load_study", "load_table"]
 
 
 def load_study(path: Path) -> Curves:
-    """Complete runs of a study folder as `beatrandom run` wrote it.
+    """Complete runs of a study folder as `beatrandom run` wrote it, or of a packed one.
 
     A run is complete if its record is sealed, its hash chain is intact, its protocol's fingerprint is the
     planned one and its rounds are the protocol's budgets.
@@ -35,7 +36,11 @@ def load_study(path: Path) -> Curves:
     Raises:
         InputError: the folder is not a study folder.
     """
-    folder = StudyFolder(Path(path))
+    with opened(Path(path)) as folder:
+        return _load(StudyFolder(folder))
+
+
+def _load(folder: StudyFolder) -> Curves:
     study = folder.read_plan()
     amendments = read_amendments(folder)
     rows: list[tuple[object, ...]] = []

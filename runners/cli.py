@@ -172,7 +172,8 @@ def merge(
 @app.command()
 def check(
     path: Annotated[
-        Path | None, typer.Argument(help="Study folder, one record (.jsonl), or a table of curves (CSV).", show_default=False)
+        Path | None,
+        typer.Argument(help="Study folder or packed study, one record (.jsonl), or a table of curves (CSV).", show_default=False),
     ] = None,
     indices: Annotated[
         Path | None, typer.Option("--indices", help="Folder of another project's labelled indices.", show_default=False)
@@ -257,6 +258,27 @@ def verify(
     from runners.verbs import seal as verb
 
     verb.verify(folder, signers, identity, json)
+
+
+@app.command()
+def pack(
+    folder: Folder, out: Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="FOLDER.tar.xz")] = None
+) -> None:
+    """Put a sealed study into one small file to publish; `check` reads it as it is, `unpack` restores the folder."""
+    from runners.verbs import pack as verb
+
+    verb.pack(folder, out)
+
+
+@app.command()
+def unpack(
+    archive: Annotated[Path, typer.Argument(help="As written by `pack`.", show_default=False)],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="the archive's name, here")] = None,
+) -> None:
+    """Restore a packed study, and see that it is what its manifest says."""
+    from runners.verbs import pack as verb
+
+    verb.unpack(archive, out)
 
 
 @app.command()

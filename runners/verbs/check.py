@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from protocol.archive import is_archive, opened
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.formats import CHECKLISTS, FORMATS
 from protocol.formats.checklist import badge
@@ -50,6 +51,9 @@ def check(path: Path | None, indices: Path | None, protocol: str | None, form: s
 
 def _result(path: Path | None, indices: Path | None, protocol: str | None, progress: Progress) -> Compliance:
     """Check what was given, by what it is."""
+    if path is not None and is_archive(path) and protocol is None:
+        with opened(path) as folder:
+            return check_study(folder, progress)
     foreign = indices or (path if path is not None and path.is_file() and path.suffix != ".jsonl" else None)
     if (foreign is None) != (protocol is None):
         expected = "--protocol with a table or --indices, and only with them"
