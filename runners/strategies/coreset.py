@@ -17,7 +17,7 @@ from protocol.splits import Indices
 from runners.strategies.base import Strategy
 from runners.strategies.view import Need, View
 
-_FRONT: Final = 1024
+_FRONT: Final = 512
 _ROWS: Final = 8192
 _CENTRES: Final = 2048
 """A block of distances: 64 MiB."""

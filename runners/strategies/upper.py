@@ -24,7 +24,7 @@ class GreedyOracle(Strategy):
     verdicts. The authors try single images and judge on test data.
 
     Args:
-        trials: random candidates a part, >= 1; the authors' value is 20.
+        trials: random candidates a part, >= 1; the default of the authors' code is 20.
         parts: in how many parts a batch is chosen, >= 1, at most n are made; n of them: image by image, as the authors do.
         judged: images of the pool, drawn at random each round, that judge the candidates and cannot be bought in that round,
             >= 1; at most half of what the batch leaves.

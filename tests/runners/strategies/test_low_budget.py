@@ -8,6 +8,7 @@ import torch
 
 from protocol.errors import InputError
 from runners.strategies import View, probcover
+from runners.strategies.clusters import k_means
 from runners.strategies.probcover import ProbCover, max_cover, radius
 from runners.strategies.typiclust import TypiClust, spread, typical
 
@@ -111,3 +112,14 @@ def test_impossible_arguments_are_refused_together() -> None:
     with pytest.raises(InputError) as caught:
         ProbCover(delta=-1.0, purity=1.0)
     assert len(caught.value.faults) == 2
+
+
+def test_many_clusters_are_seeded_in_every_blob_and_fewer_points_than_clusters_do() -> None:
+    rng = np.random.default_rng(5)
+    blob = rng.permutation(np.repeat(np.arange(60), 6))
+    points = torch.tensor(rng.normal(size=(60, 8))[blob] * 100 + rng.normal(size=(360, 8)) / 100, dtype=torch.float32)
+    found = k_means(points, 60, np.random.default_rng(0))
+    assert (found == k_means(points, 60, np.random.default_rng(0))).all()
+    together = {(int(b), int(c)) for b, c in zip(blob, found, strict=True)}
+    assert len(together) == 60  # one cluster a blob, one blob a cluster
+    assert len(np.unique(k_means(points[:1].repeat(70, 1), 60, np.random.default_rng(0)))) == 1
