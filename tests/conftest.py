@@ -7,9 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from protocol.reading import parse
 from protocol.spec import Protocol, Study
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # a processor each: threads beyond that make them wait for one another
+    for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[pool] = "1"  # for what tests start
+    torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

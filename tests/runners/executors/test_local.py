@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from pathlib import Path
 
@@ -156,11 +157,16 @@ def test_asked_to_stop_it_finishes_the_round_and_starts_nothing(toy_study: Study
     study = add_own(toy_study, tmp_path, f"open('{tmp_path}/in', 'w').close(); time.sleep(1.5); return view.unlabelled[:n]")
     jobs = sorted(jobs_in(study, tmp_path / "s"), key=lambda j: j.strategy.id != "mine")
     stop = Stop()
-    results = []
-    for message in Local(1, stop=stop).execute(jobs):
+
+    def ask_in_the_first_round() -> None:
+        while not (tmp_path / "in").exists():
+            time.sleep(0.02)
         stop.ask()
-        if isinstance(message, Result):
-            results.append(message)
+
+    asking = threading.Thread(target=ask_in_the_first_round)
+    asking.start()
+    results = results_of(Local(1, stop=stop), jobs)
+    asking.join()
     assert [(r.id, r.state) for r in results] == [("toy/mine/seed-0", "stopped")]
     assert len(record_of(jobs[0]).rounds) == 1
     assert not record_of(jobs[0]).of(FailureEvent)
