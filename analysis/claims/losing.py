@@ -1,0 +1,50 @@
+"""Can strategies lose to random?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from analysis.claims.base import Claim, Finding, Floats, Says, shared_areas
+from analysis.intervals import t_interval
+from analysis.settings import Setting
+from analysis.significance import holm
+
+
+def losing(settings: Sequence[Setting], baseline: str, margin: float, alpha: float = 0.05) -> Claim:
+    """One finding a setting: its strategy with the largest loss that stands after correction over all comparisons of all settings.
+
+    The claim is that it can happen, so a setting without a loser does not refute it unless all its strategies are surely no worse
+    than the margin.
+    """
+    compared = [(s, name) for s in settings for name in s.curves if name != baseline and baseline in s.curves]
+    areas = [shared_areas([(s, name), (s, baseline)]) * 100 for s, name in compared]
+    differences = [x[:, 0] - x[:, 1] for x in areas]
+    p = holm([_p(d) for d in differences]) if differences else np.empty(0)
+    findings = []
+    for setting in settings:
+        own = [i for i, (s, _) in enumerate(compared) if s is setting]
+        if own:
+            losers = [i for i in own if p[i] <= alpha and differences[i].mean() < 0]
+            worst = min(losers or own, key=lambda i: float(differences[i].mean()))
+            around = t_interval(differences[worst])
+            safe = all(t_interval(differences[i]).low > -margin * 100 for i in own)
+            says: Says = "holds" if losers else "does not hold" if safe else "undecided"
+            where = f"{setting.dataset}, {setting.regime}"
+            beside = {"strategies": float(len(own)), "worse than random": float(len(losers)), "adjusted p": float(p[worst])}
+            what = f"{compared[worst][1]} minus {baseline} (points)"
+            findings.append(Finding(where, what, around.mean, around.low, around.high, says, len(differences[worst]), beside))
+    rule = (
+        f"Paired t test of the area under the budget curve, Holm over all {len(compared)} comparisons of all settings here. A setting says that it "
+        f"holds if a strategy is worse with adjusted p <= {alpha:g}, that it does not if every strategy's 95 % interval lies above "
+        f"-{margin * 100:g} points. Shown: the worst strategy."
+    )
+    return Claim("losing", f"Strategies can lose to {baseline}.", rule, tuple(findings))
+
+
+def _p(differences: Floats) -> float:
+    if len(differences) < 2 or not differences.std():
+        return 1.0
+    return float(stats.ttest_1samp(differences, 0.0).pvalue)

@@ -1,0 +1,75 @@
+"""Do rankings of strategies carry over from one data set to another?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.claims.base import Claim, Finding, Floats, common, jackknife, judged, shared_areas
+from analysis.settings import Setting
+from analysis.stability import kendall
+
+MARGIN: Final = 0.2
+"""Of Kendall's tau: a loss of agreement surely below this counts as carried over."""
+MOST_SEEDS: Final = 10
+DRAWS: Final = 400
+
+
+def agreements(left: Floats, right: Floats) -> tuple[float, float]:
+    """Kendall's tau-b between rankings by disjoint halves of the seeds: within a data set (mean of both), and between the two.
+
+    Both sides of every comparison are means over equally many, disjoint seeds, so noise lowers both alike.
+
+    Args:
+        left, right: (n, k) scores, row by row the same seed; n >= 2.
+    """
+    a, b = _halves(len(left))
+    means = [[x[part].mean(1) for part in (a, b)] for x in (left, right)]
+    within = (kendall(means[0][0], means[0][1]) + kendall(means[1][0], means[1][1])) / 2
+    between = (kendall(means[0][0], means[1][1]) + kendall(means[0][1], means[1][0])) / 2
+    return float(np.nanmean(within)), float(np.nanmean(between))
+
+
+def _halves(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions of two disjoint halves of n seeds, (splits, n // 2) each: every way, or `DRAWS` of them where there are more."""
+    half = n // 2
+    if n > MOST_SEEDS:
+        order = np.random.default_rng(n).permuted(np.tile(np.arange(n), (DRAWS, 1)), axis=1)
+        return order[:, :half], order[:, half : 2 * half]
+    pairs = [(a, b) for a in combinations(range(n), half) for b in combinations(sorted({*range(n)} - {*a}), half) if a < b]
+    return np.asarray([a for a, _ in pairs]), np.asarray([b for _, b in pairs])
+
+
+def carried_over(settings: Sequence[Setting]) -> Claim:
+    """A finding for each regime and pair of data sets that share three strategies or more."""
+    findings = []
+    for regime in dict.fromkeys(s.regime for s in settings):
+        for pair in combinations([s for s in settings if s.regime == regime], 2):
+            if len(common(list(pair))) > 2:
+                findings.append(_finding(regime, list(pair)))
+    rule = (
+        "Kendall's tau between rankings by disjoint halves of the seeds: agreement of a data set with itself minus agreement with the other, "
+        f"jackknife interval over seeds. Holds if the interval lies above 0, does not hold if it lies below {MARGIN:g}."
+    )
+    return Claim("rankings", "Rankings of strategies do not carry over from one data set to another.", rule, tuple(findings))
+
+
+def _finding(regime: str, pair: list[Setting]) -> Finding:
+    names = common(pair)
+    areas = shared_areas([(setting, name) for setting in pair for name in names])
+    left, right = areas[:, : len(names)], areas[:, len(names) :]
+
+    def lost(rows: NDArray[np.intp]) -> float:
+        within, between = agreements(left[rows], right[rows])
+        return within - between
+
+    value, low, high = jackknife(lost, len(areas))
+    within, between = agreements(left, right)
+    where = f"{regime}: {pair[0].dataset} and {pair[1].dataset}"
+    beside = {"tau within": within, "tau between": between, "strategies": float(len(names))}
+    says = judged(low, high, above=0, below=MARGIN)
+    return Finding(where, "agreement lost (Kendall's tau)", value, low, high, says, len(areas), beside)

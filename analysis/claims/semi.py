@@ -1,0 +1,47 @@
+"""Is a strategy with semi-supervision far above supervised learning, and hardly above random with semi-supervision?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.claims.base import Claim, Finding, Floats, Says, common, shared_areas
+from analysis.intervals import Interval, t_interval
+from analysis.settings import Setting
+
+
+def semi_supervision(settings: Sequence[Setting], supervised: str, semi: str, baseline: str, margin: float) -> Claim:
+    """A finding for each data set and strategy that both regimes have.
+
+    Args:
+        supervised, semi: names of the regimes.
+        margin: what counts as far, and below which as hardly; in the metric's units.
+    """
+    cells = {(s.dataset, s.regime): s for s in settings}
+    findings = []
+    for dataset in dict.fromkeys(s.dataset for s in settings):
+        pair = [cells[key] for regime in (supervised, semi) if (key := (dataset, regime)) in cells]
+        if len(pair) == 2:
+            findings += [_finding(dataset, pair, name, baseline, margin) for name in common(pair) if name != baseline]
+    rule = (
+        f"Two paired differences in area under the budget curve with 95 % t intervals: the strategy with semi-supervision minus the strategy "
+        f"without, and minus {baseline} with it. Holds if the first interval lies above {margin * 100:g} points and the second below; does not "
+        "hold if the first lies below or the second above."
+    )
+    statement = f"A strategy with semi-supervision is far above the strategy without, but hardly above {baseline} with semi-supervision."
+    return Claim("semi-supervision", statement, rule, tuple(findings))
+
+
+def _finding(dataset: str, pair: list[Setting], name: str, baseline: str, margin: float) -> Finding:
+    plain, semi = pair
+    areas: Floats = shared_areas([(semi, name), (plain, name), (semi, baseline)]) * 100
+    far, hardly = t_interval(areas[:, 0] - areas[:, 1]), t_interval(areas[:, 0] - areas[:, 2])
+    beside = {"over supervised": far.mean, "from": far.low, "to": far.high}
+    what = f"over {baseline} with semi-supervision (points)"
+    says = _says(far, hardly, margin * 100)
+    return Finding(f"{dataset}, {name}", what, hardly.mean, hardly.low, hardly.high, says, len(areas), beside)
+
+
+def _says(far: Interval, hardly: Interval, margin: float) -> Says:
+    if far.high < margin or hardly.low > margin:
+        return "does not hold"
+    return "holds" if far.low > margin and hardly.high < margin else "undecided"
