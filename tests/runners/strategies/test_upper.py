@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy_strategies import TOY
 
-from analysis.figures import learning_figure
+from analysis.figures import FIGURES, Material, Plate
 from analysis.load import load_study
 from analysis.power import plan_summary
 from analysis.verdict import compare
@@ -136,8 +136,9 @@ def test_it_is_shown_and_not_judged(tmp_path: Path) -> None:
     assert found.tests == 1
     assert [v.strategy for v in found.verdicts] == ["margin"]
     assert "toy/ceiling is an upper line that saw the pool's labels, not tested" in found.notes[-1]
-    labels = {line.get_label() for ax in learning_figure(curves).axes for line in ax.lines}
-    assert {"ceiling", "random", "margin"} <= labels
+    plate = FIGURES["learning-curves"](Material(curves, found))
+    assert isinstance(plate, Plate)
+    assert set(plate.frame["strategy"]) == {"ceiling", "random", "margin"}
 
 
 def test_without_the_name_the_seller_refuses(toy_protocol: object) -> None:
