@@ -11,9 +11,18 @@ import itertools
 import re
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from protocol.canonical import fingerprint
+from protocol.part import EXACT as EXACT
+from protocol.part import Count, Name, Size
+from protocol.part import Part as Part
+from protocol.recipe import Augmentation as Augmentation
+from protocol.recipe import Optimizer as Optimizer
+from protocol.recipe import RandAugment as RandAugment
+from protocol.recipe import Regime as Regime
+from protocol.recipe import Semi as Semi
+from protocol.recipe import Swa as Swa
 
 PROTOCOL_TAG: Final = "beatrandom/protocol/1"
 STUDY_TAG: Final = "beatrandom/study/1"
@@ -22,19 +31,7 @@ BASELINE: Final = "random"
 LATER: Final = (("data", "resolution"), ("splits", "pool_size"))
 """Fields that fingerprints cover only where they are used, so that older protocols keep theirs."""
 
-EXACT: Final = 2**53 - 1
-"""Largest integer that every JSON reader keeps exactly; fingerprints need that."""
-
-Count = Annotated[int, Field(ge=1, le=EXACT)]
-Size = Annotated[int, Field(ge=0, le=EXACT)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]
 Argument = bool | int | float | str
-
-
-class Part(BaseModel):
-    """Base of every part of a specification: strict, frozen, closed, finite."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Data(Part):
@@ -58,118 +55,6 @@ class Splits(Part):
     initial: Literal["random", "balanced"] = Field(
         "random", description="how the starting set is drawn: uniformly, or the same number per class"
     )
-
-
-class RandAugment(Part):
-    """RandAugment (Cubuk 2020, arXiv 1909.13719)."""
-
-    ops: Count = Field(2, description="operations applied one after the other to each image")
-    magnitude: Annotated[float, Field(ge=0, le=10)] = Field(10.0, description="strength of each operation, 0 to 10")
-
-
-class Augmentation(Part):
-    """Random changes of the training images; never applied when predicting or scoring the pool."""
-
-    flip: bool = Field(False, description="mirror left-right with probability 1/2")
-    shift: Size = Field(0, description="reflect-pad by this many pixels and crop back at a random place")
-    rand_augment: RandAugment | None = Field(None, description="RandAugment; null: none")
-    cutout: Size = Field(0, description="side in pixels of a square blanked at a random place; 0: none")
-
-
-class Optimizer(Part):
-    """How weights are updated."""
-
-    name: Literal["sgd", "adam", "adamw"] = Field(description="torch.optim class")
-    lr: Annotated[float, Field(gt=0)] = Field(description="peak learning rate")
-    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="momentum (sgd only)")
-    nesterov: bool = Field(False, description="Nesterov momentum (sgd only)")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="weight decay")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate over the steps of a round; cosine ends at 0")
-    warmup_steps: Size = Field(0, description="steps of linear warm-up from 0")
-
-    @model_validator(mode="after")
-    def _momentum_is_for_sgd(self) -> Optimizer:
-        if self.name != "sgd" and (self.momentum or self.nesterov):
-            raise ValueError(f"momentum and nesterov belong to sgd, found them with {self.name}; remove them")
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs momentum > 0")
-        return self
-
-
-class Swa(Part):
-    """Stochastic weight averaging (Izmailov 2018, arXiv 1803.05407): the mean of late weights is evaluated."""
-
-    start: Annotated[float, Field(ge=0, lt=1)] = Field(description="share of the steps after which weights are averaged")
-    lr: Annotated[float, Field(gt=0)] = Field(description="constant learning rate from then on")
-    every: Count = Field(description="steps between averaged weights; the last step counts in any case")
-
-
-class Semi(Part):
-    """What the semi-supervised methods do with the pool's images; those already labelled are among them."""
-
-    unlabelled_batch: Count = Field(description="pool images a step; a smaller pool is one batch")
-    weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight of the loss on them")
-    ramp_steps: Size = Field(0, description="steps over which that weight grows from 0: linearly, mean-teacher by exp(-5 (1 - t)^2)")
-    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="least probability of a predicted class that is learned from")
-    temperature: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="divides the logits of the target (uda only)")
-    tsa: Literal["none", "linear", "exp", "log"] = Field("none", description="training signal annealing (uda only)")
-    strong: Augmentation | None = Field(
-        None, description="second view (uda, fixmatch and flexmatch, which need it); the first is augmentation"
-    )
-
-
-class Regime(Part):
-    """The training recipe; the same for every strategy of a comparison."""
-
-    name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
-    method: Literal["supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch"] = Field(
-        "supervised", description="learning method; all but the first also learn from the pool's images, never from their labels"
-    )
-    steps: Count | None = Field(None, description="optimisation steps a round, whatever the labelled set's size; or give epochs")
-    epochs: Count | None = Field(None, description="passes over the labelled set a round; or give steps")
-    batch_size: Count = Field(description="labelled images a step; a smaller labelled set is one batch")
-    optimizer: Optimizer
-    augmentation: Augmentation = Field(default_factory=Augmentation)
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the target spread over all classes")
-    selection: Literal["last", "best-validation"] = Field(
-        "last", description="which weights are evaluated: after the last step, or the best on the validation labels"
-    )
-    validate_every: Count | None = Field(None, description="steps between validation passes (best-validation only)")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of forward and backward (bfloat16: autocast)")
-    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="evaluate a moving average of the weights that keeps this share a step (less at the start); null: the weights"
-    )
-    swa: Swa | None = Field(None, description="evaluate the mean of late weights; null: the weights")
-    semi: Semi | None = Field(None, description="the semi-supervised part; null for supervised")
-
-    @model_validator(mode="after")
-    def _one_length_and_a_way_to_select(self) -> Regime:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError(f"expected exactly one of steps and epochs, found steps={self.steps}, epochs={self.epochs}")
-        if (self.selection == "best-validation") != (self.validate_every is not None):
-            raise ValueError("selection = 'best-validation' and validate_every go together; give both or neither")
-        if self.swa and (self.ema_decay or self.selection != "last"):
-            raise ValueError("swa evaluates the mean of late weights, so it excludes ema_decay and selection = 'best-validation'")
-        return self
-
-    @model_validator(mode="after")
-    def _semi_fits_the_method(self) -> Regime:
-        if (self.method == "supervised") != (self.semi is None):
-            raise ValueError(f"method {self.method!r} and the table semi do not go together: supervised has none, all others need one")
-        if self.semi is None:
-            return self
-        two_views = self.method in ("uda", "fixmatch", "flexmatch")
-        if two_views != (self.semi.strong is not None):
-            raise ValueError(f"{self.method}: semi.strong is {'needed' if two_views else 'not used; remove it'}")
-        if self.method != "uda" and (self.semi.temperature != 1 or self.semi.tsa != "none"):
-            raise ValueError(f"semi.temperature and semi.tsa belong to uda, found them with {self.method}; remove them")
-        if self.method == "mean-teacher" and (self.ema_decay is None or self.semi.threshold):
-            raise ValueError("mean-teacher needs ema_decay, its teacher, and has no semi.threshold")
-        return self
-
-    def fingerprinted(self) -> dict[str, Any]:
-        """What fingerprints cover: fields that came later only where they are used, so that older recipes keep theirs."""
-        return self.model_dump(mode="json", exclude={name for name in ("ema_decay", "swa", "semi") if getattr(self, name) is None})
 
 
 class Model(Part):

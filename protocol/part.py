@@ -1,0 +1,20 @@
+"""What all parts of a specification share: strict, frozen, closed models, and the numbers and names in them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+EXACT: Final = 2**53 - 1
+"""Largest integer that every JSON reader keeps exactly; fingerprints need that."""
+
+Count = Annotated[int, Field(ge=1, le=EXACT)]
+Size = Annotated[int, Field(ge=0, le=EXACT)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]
+
+
+class Part(BaseModel):
+    """Base of every part of a specification: strict, frozen, closed, finite."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
