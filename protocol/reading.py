@@ -139,24 +139,43 @@ def _protocol_table(entry: Any, where: str, folder: Path) -> dict[str, Any]:
 
 
 def _with_base(table: dict[str, Any], where: str) -> dict[str, Any]:
-    """`base = "preset"` starts from that preset; the table's own keys win, table by table."""
+    """`base = "preset"` starts from that preset without the paths in `without`; the table's own keys win, table by table."""
     if "base" not in table:
         return table
-    own = {k: v for k, v in table.items() if k != "base"}
+    own = {k: v for k, v in table.items() if k not in ("base", "without")}
     if not isinstance(table["base"], str):
         raise InputError(Fault(f"{where}: base", "the name of a preset", repr(table["base"])))
     if "name" not in own:
         raise InputError(Fault(where, f"a name of its own for what changes {table['base']}", "no name", "add name = '…'"))
     base = _preset_table(table["base"])
-    changed = [p for p in _leaves(own) if p != "name"]
+    dropped = _dropped(base, table.get("without", []), where)
+    changed = [p for p in _leaves(own) if p != "name"] + dropped
     if isinstance(own.get("data"), dict) and own["data"].get("name") not in (None, base["data"]["name"]):
         base = base | {"data": {}}  # other images have another digest
         changed.append("data.digest")
     merged = _merge(base, own)
     merged["provenance"] = {
-        k: v for k, v in merged.get("provenance", {}).items() if not any(k == c or c.startswith(k + ".") for c in changed)
+        k: v
+        for k, v in merged.get("provenance", {}).items()
+        if not any(k == c or c.startswith(k + ".") for c in changed) and not any(k.startswith(d + ".") for d in dropped)
     } | own.get("provenance", {})
     return merged
+
+
+def _dropped(base: dict[str, Any], without: Any, where: str) -> list[str]:
+    """Take the paths `without` out of the tables of `base`, which are its own. Raises InputError for what is not there."""
+    if not isinstance(without, list) or not all(isinstance(path, str) for path in without):
+        raise InputError(Fault(f"{where}: without", "a list of paths such as 'regime.epochs'", repr(without)))
+    known = _leaves(base)
+    for path in without:
+        *parents, last = path.split(".")
+        table: Any = base
+        for parent in parents:
+            table = table.get(parent) if isinstance(table, dict) else None
+        if not isinstance(table, dict) or last not in table:
+            raise InputError(unknown_name(f"{where}: without", path, known))
+        del table[last]
+    return without
 
 
 def _merge(base: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

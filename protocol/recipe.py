@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import math
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,7 +29,7 @@ class Augmentation(Part):
 class Optimizer(Part):
     """How weights are updated."""
 
-    name: Literal["sgd", "adam", "adamw"] = Field(description="torch.optim class")
+    name: Literal["sgd", "adam", "adamw", "nadam"] = Field(description="torch.optim class")
     lr: Annotated[float, Field(gt=0)] = Field(description="peak learning rate")
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="momentum (sgd only)")
     nesterov: bool = Field(False, description="Nesterov momentum (sgd only)")
@@ -90,6 +91,18 @@ class Regime(Part):
     )
     swa: Swa | None = Field(None, description="evaluate the mean of late weights; null: the weights")
     semi: Semi | None = Field(None, description="the semi-supervised part; null for supervised")
+    epoch_at_least: Count | None = Field(
+        None, description="images an epoch counts at least, so that small labelled sets are passed over more often; null: no such floor"
+    )
+    stop_at: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="accuracy on an epoch's own batches at which a round ends; steps or epochs are then the most (supervised only); null: never",
+    )
+    imbalance: Literal["none", "balanced-batches", "weighted-loss"] = Field(
+        "none",
+        description="labelled classes of unequal size: draw every class equally often, or weigh an image's loss by the inverse of its class's "
+        "number of labels",
+    )
 
     @model_validator(mode="after")
     def _one_length_and_a_way_to_select(self) -> Regime:
@@ -116,6 +129,27 @@ class Regime(Part):
             raise ValueError("mean-teacher needs ema_decay, its teacher, and has no semi.threshold")
         return self
 
+    @model_validator(mode="after")
+    def _length_options_fit(self) -> Regime:
+        if self.epoch_at_least is not None and self.epochs is None:
+            raise ValueError("epoch_at_least sets the least length of an epoch, so it needs epochs; found steps")
+        if self.stop_at is not None and (self.semi or self.swa):
+            raise ValueError("stop_at ends supervised rounds; semi-supervision and swa need to know their last step; remove one")
+        return self
+
+    def epoch(self, labelled: int) -> int:
+        """Steps of an epoch: as many batches as cover the labelled images, or `epoch_at_least`, once."""
+        return math.ceil(max(labelled, self.epoch_at_least or 0) / self.batch_size)
+
+    def most_steps(self, labelled: int) -> int:
+        """Steps of a round with that many labelled images, if `stop_at` does not end it sooner."""
+        return self.steps if self.steps is not None else (self.epochs or 0) * self.epoch(labelled)
+
     def fingerprinted(self) -> dict[str, Any]:
         """What fingerprints cover: fields that came later only where they are used, so that older recipes keep theirs."""
-        return self.model_dump(mode="json", exclude={name for name in ("ema_decay", "swa", "semi") if getattr(self, name) is None})
+        return self.model_dump(
+            mode="json", exclude={name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        )
+
+
+_LATER: Final = ("ema_decay", "swa", "semi", "epoch_at_least", "stop_at", "imbalance")

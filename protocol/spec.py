@@ -120,11 +120,15 @@ class Protocol(Part):
     @property
     def fingerprint(self) -> str:
         """SHA-256 that is equal for equal comparisons, whatever they are called."""
+        return fingerprint(PROTOCOL_TAG, self.fingerprinted())
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """What the fingerprint covers: every value but the protocol's names; fields that came later only where they are used."""
         body = self.model_dump(mode="json", exclude={"name", "title", "source", "provenance", "regime"})
         for part, field in LATER:
             if body[part][field] is None:
                 del body[part][field]
-        return fingerprint(PROTOCOL_TAG, body | {"regime": self.regime.fingerprinted()})
+        return body | {"regime": self.regime.fingerprinted()}
 
 
 UPPER_LINE: Final = "oracle"

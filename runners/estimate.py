@@ -33,9 +33,7 @@ def _seconds(events: Path) -> float:
 def work_of(run: Planned) -> float:
     """Images seen in training, all rounds together: what stands in for a run's time before one was measured."""
     regime = run.protocol.regime
-    if regime.steps is not None:
-        return float(regime.steps * regime.batch_size * len(run.protocol.budgets))
-    return float((regime.epochs or 1) * sum(max(labels, regime.batch_size) for labels in run.protocol.training_labels))
+    return float(sum(regime.most_steps(labels) * regime.batch_size for labels in run.protocol.training_labels))
 
 
 def seconds_of(runs: Sequence[Planned], measured: dict[tuple[str, str], float]) -> list[float]:

@@ -37,12 +37,20 @@ def _strategies_share_initial_weights(study: StudyEvidence) -> Observations:
 
 
 def _strategies_train_equally_long(study: StudyEvidence) -> Observations:
-    for number in range(max((len(f.steps) for f in study.facts), default=0)):
+    """Where the recipe ends a round by training accuracy, what was bought decides how long it takes."""
+    own_length = {p.name: p for p in study.study.protocols if p.regime.stop_at is not None}
+    for fact in [f for f in study.facts if f.key.protocol in own_length]:
+        protocol = own_length[fact.key.protocol]
+        for labels, found in zip(protocol.training_labels, fact.steps, strict=False):
+            if int(found.value) > protocol.regime.most_steps(labels):
+                yield Observation(found.where, f"at most {protocol.regime.most_steps(labels)} steps", found.value, str(fact.key))
+    facts = [f for f in study.facts if f.key.protocol not in own_length]
+    for number in range(max((len(f.steps) for f in facts), default=0)):
 
         def steps(fact: Facts, number: int = number) -> Noted:
             return fact.steps[number]
 
-        yield from shared([f for f in study.facts if len(f.steps) > number], steps, f"number of steps in round {number}")
+        yield from shared([f for f in facts if len(f.steps) > number], steps, f"number of steps in round {number}")
 
 
 def _tuning_is_equal(study: StudyEvidence) -> Observations:

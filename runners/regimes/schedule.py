@@ -8,14 +8,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor, nn
 
-from protocol.spec import Optimizer, Regime
-
-
-def steps_of(regime: Regime, labelled: int) -> int:
-    """Optimisation steps of a round with `labelled` images; an epoch is as many batches as cover them once."""
-    if regime.steps is not None:
-        return regime.steps
-    return (regime.epochs or 0) * math.ceil(labelled / regime.batch_size)
+from protocol.spec import Optimizer
 
 
 def batches(labelled: int, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -32,6 +25,41 @@ def batches(labelled: int, batch_size: int, steps: int, generator: torch.Generat
             rest = torch.cat([rest, torch.randperm(labelled, generator=generator)])
         yield rest[:size]
         rest = rest[size:]
+
+
+def balanced_batches(targets: Tensor, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """As `batches`, every class present equally often, give or take one image a pass over the classes.
+
+    Within a class, one shuffled pass after another, as long as the largest class needs for one.
+
+    Args:
+        targets: (labelled,) classes, on the CPU.
+    """
+    groups = [(targets == k).nonzero()[:, 0] for k in targets.unique()]
+    longest, size = max(len(g) for g in groups), min(len(targets), batch_size)
+    rest = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        while len(rest) < size:
+            passes = [_passes(group, longest, generator) for group in groups]
+            order = torch.rand(longest, len(groups), generator=generator).argsort(1)  # the classes' order, anew for each image of a class
+            rest = torch.cat([rest, torch.stack(passes, 1).gather(1, order).flatten()])
+        yield rest[:size]
+        rest = rest[size:]
+
+
+def _passes(group: Tensor, length: int, generator: torch.Generator) -> Tensor:
+    shuffled = [group[torch.randperm(len(group), generator=generator)] for _ in range(math.ceil(length / len(group)))]
+    return torch.cat(shuffled)[:length]
+
+
+def class_weights(targets: Tensor, classes: int) -> Tensor:
+    """(classes,) float32, inverse to the number of labels, 1 on the average image; 0 for a class without any.
+
+    Args:
+        targets: (labelled,) classes.
+    """
+    counts = torch.bincount(targets, minlength=classes).double()
+    return torch.where(counts > 0, len(targets) / ((counts > 0).sum() * counts.clamp(min=1)), 0.0).float()
 
 
 def learning_rate(spec: Optimizer, step: int, steps: int) -> float:
@@ -51,5 +79,7 @@ def optimizer(spec: Optimizer, parameters: Iterable[nn.Parameter], device: torch
         return torch.optim.SGD(
             parameters, lr=spec.lr, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=spec.weight_decay, fused=fused
         )
+    if spec.name == "nadam":
+        return torch.optim.NAdam(parameters, lr=spec.lr, weight_decay=spec.weight_decay)
     kind = torch.optim.Adam if spec.name == "adam" else torch.optim.AdamW
     return kind(parameters, lr=spec.lr, weight_decay=spec.weight_decay, fused=fused)

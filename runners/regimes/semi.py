@@ -35,15 +35,18 @@ def annealing_threshold(kind: str, step: int, steps: int, classes: int) -> float
     return alpha * (1 - 1 / classes) + 1 / classes
 
 
-def annealed_cross_entropy(logits: Tensor, targets: Tensor, most: float, smoothing: float) -> Tensor:
+def annealed_cross_entropy(logits: Tensor, targets: Tensor, most: float, smoothing: float, weights: Tensor | None = None) -> Tensor:
     """Mean cross-entropy of the images whose *true* class has a probability up to `most`; 0 if there are none.
 
-    The mean is over those images, not the batch.
+    The mean is over those images, not the batch; with `weights` (classes,), each counts as its class does.
     """
     with torch.no_grad():
         learned = (logits.softmax(1).gather(1, targets[:, None]).squeeze(1) <= most).float()
     losses = F.cross_entropy(logits, targets, reduction="none", label_smoothing=smoothing)
-    return (losses * learned).sum() / learned.sum().clamp(min=1)
+    if weights is None:
+        return (losses * learned).sum() / learned.sum().clamp(min=1)
+    counted = learned * weights[targets]
+    return (losses * counted).sum() / counted.sum().clamp(min=torch.finfo(torch.float32).tiny)
 
 
 def soft_consistency(weak: Tensor, strong: Tensor, threshold: float, temperature: float) -> tuple[Tensor, Tensor]:
@@ -147,9 +150,6 @@ class _FromThePool(Objective):
         logits = self._now.net(torch.cat(parts)).float()
         return list(logits.split([len(part) for part in parts]))
 
-    def _cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits, targets, label_smoothing=self._now.regime.label_smoothing)
-
     def _watch(self, known: Tensor, weak: Tensor, mask: Tensor) -> None:
         judged = mask & (known >= 0)
         right = judged & (weak.detach().argmax(1) == known)
@@ -173,7 +173,7 @@ class PseudoLabel(_FromThePool):
     def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
         ours, weak = self._together(labelled, self._view(places, "weak"))
         loss, mask = hard_consistency(weak, weak, self._semi.threshold)
-        return self._cross_entropy(ours, targets), loss, weak, mask
+        return self._now.cross_entropy(ours, targets), loss, weak, mask
 
 
 class MeanTeacher(_FromThePool):
@@ -187,7 +187,7 @@ class MeanTeacher(_FromThePool):
         with torch.no_grad():
             teacher = self._now.shown.eval()(self._view(places, "strong")).float()
         loss = F.mse_loss(student.softmax(1), teacher.softmax(1))
-        return self._cross_entropy(ours, targets), loss, teacher, torch.ones(len(places), dtype=torch.bool, device=student.device)
+        return self._now.cross_entropy(ours, targets), loss, teacher, torch.ones(len(places), dtype=torch.bool, device=student.device)
 
     def _weight(self, step: int) -> float:
         done = min(1.0, step / self._semi.ramp_steps) if self._semi.ramp_steps else 1.0
@@ -201,9 +201,9 @@ class Uda(_FromThePool):
         ours, weak, strong = self._together(labelled, self._view(places, "weak"), self._view(places, "strong"))
         loss, mask = soft_consistency(weak, strong, self._semi.threshold, self._semi.temperature)
         if self._semi.tsa == "none":
-            return self._cross_entropy(ours, targets), loss, weak, mask
+            return self._now.cross_entropy(ours, targets), loss, weak, mask
         most = annealing_threshold(self._semi.tsa, step, self._now.steps, ours.shape[1])
-        return annealed_cross_entropy(ours, targets, most, self._now.regime.label_smoothing), loss, weak, mask
+        return annealed_cross_entropy(ours, targets, most, self._now.regime.label_smoothing, self._now.weights), loss, weak, mask
 
 
 class FixMatch(_FromThePool):
@@ -212,7 +212,7 @@ class FixMatch(_FromThePool):
     def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
         ours, weak, strong = self._together(labelled, self._view(places, "weak"), self._view(places, "strong"))
         loss, mask = hard_consistency(weak, strong, self._thresholds(places, weak))
-        return self._cross_entropy(ours, targets), loss, weak, mask
+        return self._now.cross_entropy(ours, targets), loss, weak, mask
 
     def _thresholds(self, places: Tensor, weak: Tensor) -> Tensor | float:  # noqa: ARG002  # FlexMatch's differ from image to image
         return self._semi.threshold

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from runners.regimes.training import Objective, Round
 
@@ -14,9 +14,22 @@ class Supervised(Objective):
     def __init__(self, now: Round) -> None:
         self._now = now
         self._draws = now.draws("augmentation")
+        self._right = torch.zeros((), dtype=torch.int64, device=now.resident.device)
+        self._seen = 0
 
     def loss(self, step: int, chosen: Tensor) -> Tensor:  # noqa: ARG002  # one signature for all
         """Mean cross-entropy of the batch."""
         now = self._now
         logits = now.net(now.batch(now.rows[chosen], now.regime.augmentation, self._draws)).float()
-        return F.cross_entropy(logits, now.targets[chosen], label_smoothing=now.regime.label_smoothing)
+        targets = now.targets[chosen]
+        if now.regime.stop_at is not None:
+            self._right += (logits.detach().argmax(1) == targets).sum()
+            self._seen += len(targets)
+        return now.cross_entropy(logits, targets)
+
+    def accuracy(self) -> float:
+        """Share of the batches' images that were predicted right since it was last asked for."""
+        share = int(self._right) / max(1, self._seen)
+        self._right.zero_()
+        self._seen = 0
+        return share

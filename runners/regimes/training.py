@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.canonical import fingerprint
 from protocol.errors import Fault
@@ -23,7 +24,7 @@ from runners.regimes.averaging import Ema, LateMean
 from runners.regimes.base import Diverged, Fit, FitInputs
 from runners.regimes.learner import Learner, arithmetic, laid_out, memory_format, plain_kernels
 from runners.regimes.resident import Resident, Scaling
-from runners.regimes.schedule import batches, learning_rate, optimizer, steps_of
+from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
 
 RECIPE_TAG = "beatrandom/recipe/1"
 
@@ -36,7 +37,8 @@ class Round:
         net: the network that is trained.
         shown: the network that is evaluated: `net`, or the moving average of its weights.
         rows: (l,) labelled images, on the device; targets: (l,) their classes.
-        steps: optimisation steps of the round.
+        steps: optimisation steps of the round, at most.
+        weights: (classes,) what an image's loss counts; None: all the same.
     """
 
     protocol: Protocol
@@ -50,6 +52,7 @@ class Round:
     rows: Tensor
     targets: Tensor
     steps: int
+    weights: Tensor | None = None
 
     @property
     def regime(self) -> Regime:
@@ -64,6 +67,21 @@ class Round:
         with torch.autocast(self.resident.device.type, enabled=False):
             return laid_out(training_batch(self.resident.pixels, rows, spec, self.scaling, draws), self.regime.precision)
 
+    def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean loss on labelled images, smoothed and weighted as the regime says; an image counts as its own class does."""
+        smoothing = self.regime.label_smoothing
+        if self.weights is None:
+            return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+        counted = self.weights[targets]
+        return (F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none") * counted).sum() / counted.sum()
+
+    def order(self) -> Iterator[Tensor]:
+        """Positions of the labelled images, step by step, on the CPU."""
+        regime, draws = self.regime, self.draws("batches")
+        if regime.imbalance == "balanced-batches":
+            return balanced_batches(self.targets.cpu(), regime.batch_size, self.steps, draws)
+        return batches(len(self.rows), regime.batch_size, self.steps, draws)
+
 
 class Objective(ABC):
     """A learning method in one round: the loss of every step, and numbers for the record."""
@@ -75,6 +93,10 @@ class Objective(ABC):
         Args:
             chosen: (b,) positions among the labelled images, on the device.
         """
+
+    def accuracy(self) -> float:
+        """Share of labelled images predicted right in the steps since it was last asked for; kept only where the regime stops by it."""
+        raise NotImplementedError
 
     def extra(self) -> dict[str, float]:
         """What the record should say of the method's own workings."""
@@ -97,23 +119,33 @@ def train(
     net = net.to(resident.device).to(memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision))
     average = Ema(net, regime.ema_decay) if regime.ema_decay is not None else None
     rows, targets = (torch.from_numpy(a.astype(np.int64)).to(resident.device) for a in (inputs.labelled, inputs.labels))
-    steps = steps_of(regime, len(rows))
+    steps = regime.most_steps(len(rows))
     shown, scaling = average.net if average else net, resident.scaling(inputs.pool)
-    now = Round(protocol, inputs, replicate, round_, resident, scaling, net, shown, rows, targets, steps)
+    weights = class_weights(targets, len(inputs.images.classes)) if regime.imbalance == "weighted-loss" else None
+    now = Round(protocol, inputs, replicate, round_, resident, scaling, net, shown, rows, targets, steps, weights)
     learner = Learner(shown, resident, scaling, regime.precision)
     best, method = Best(learner, inputs, protocol.metric), objective(now)
     dropout = derive(protocol.root_seed, "batches", replicate, round_, "dropout")
     with own_randomness(dropout, resident.device), plain_kernels(resident.device):
-        loss = torch.zeros(())
-        for step, current in enumerate(_steps(now, method, average), start=1):
+        loss, made = torch.zeros(()), 0
+        for made, current in enumerate(_steps(now, method, average), start=1):
             loss = current
-            if regime.validate_every and (step % regime.validate_every == 0 or step == steps):
-                best.consider(step)
+            done = made == steps or _learned(now, method, made)
+            if regime.validate_every and (made % regime.validate_every == 0 or done):
+                best.consider(made)
+            if done:
+                break
     best.restore()
     _refuse_divergence(protocol, shown, round_)
     recipe = fingerprint(RECIPE_TAG, {"regime": regime.fingerprinted(), "model": protocol.model.model_dump(mode="json")})
-    extra = {"final_loss": float(loss), "selected_step": float(best.step or steps)} | method.extra()
-    return Fit(learner, steps, initial, recipe, validate(learner, inputs), extra)
+    extra = {"final_loss": float(loss), "selected_step": float(best.step or made)} | method.extra()
+    return Fit(learner, made, initial, recipe, validate(learner, inputs), extra)
+
+
+def _learned(now: Round, method: Objective, made: int) -> bool:
+    """Whether an epoch ends here in which the images were predicted as well as the regime asks for."""
+    regime = now.regime
+    return regime.stop_at is not None and made % regime.epoch(len(now.rows)) == 0 and method.accuracy() >= regime.stop_at
 
 
 def _steps(now: Round, method: Objective, average: Ema | None) -> Iterator[Tensor]:
@@ -121,7 +153,7 @@ def _steps(now: Round, method: Objective, average: Ema | None) -> Iterator[Tenso
     regime, device, net = now.regime, now.resident.device, now.net
     update = optimizer(regime.optimizer, net.parameters(), device)
     late = LateMean(net) if regime.swa else None
-    for step, chosen in enumerate(batches(len(now.rows), regime.batch_size, now.steps, now.draws("batches"))):
+    for step, chosen in enumerate(now.order()):
         net.train()
         rate, averaging = _pace(regime, step, now.steps)
         for group in update.param_groups:

@@ -35,7 +35,7 @@ def _protocol_page(p: Protocol, json: bool) -> None:
     if json:
         print_json({"fingerprint": p.fingerprint, **p.model_dump(mode="json")})
         return
-    values = _leaves(p.model_dump(mode="json", exclude={"name", "title", "source", "provenance"}))
+    values = _leaves(p.fingerprinted())
     rows = [(path, value, _mark(p, path)) for path, value in values]
     console.print(f"[bold]{p.name}[/]: {p.title}\nSource: {p.source}\nFingerprint: {p.fingerprint}")
     console.print(table("", ["field", "value", "published or our choice"], rows))
@@ -153,6 +153,10 @@ def regimes(json: bool) -> None:
             if on
         ]
         length = f"{r.steps} steps" if r.steps else f"{r.epochs} epochs"
+        if r.epoch_at_least:
+            length += f" of {r.epoch_at_least}+ images"
+        if r.stop_at:
+            length = f"until {r.stop_at:.0%} are learned, at most {length}"
         rows.append(
             (
                 name,

@@ -133,7 +133,5 @@ def seconds_per_run(protocol: Protocol, data_root: Path | None, device: str, thr
         start = time.perf_counter()
         next(rounds(protocol, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0))
         first = time.perf_counter() - start
-    if protocol.regime.steps is not None:
-        return loaded + first * len(protocol.budgets)
-    sizes = protocol.training_labels  # epochs: time grows with the labelled set
-    return loaded + first * sum(max(size, protocol.regime.batch_size) for size in sizes) / max(sizes[0], protocol.regime.batch_size)
+    steps = [protocol.regime.most_steps(size) for size in protocol.training_labels]  # with epochs, time grows with the labelled set
+    return loaded + first * sum(steps) / steps[0]

@@ -33,6 +33,9 @@ def full_table() -> dict[str, Any]:
         "precision": "float32",
         "ema_decay": 0.9,
         "swa": None,
+        "epoch_at_least": None,
+        "stop_at": None,
+        "imbalance": "none",
         "semi": {"unlabelled_batch": 9, "weight": 2.0, "ramp_steps": 4, "threshold": 0.8, "temperature": 0.5, "tsa": "exp"},
     }
     regime["semi"]["strong"] = {"flip": False, "shift": 1, "rand_augment": {"ops": 1, "magnitude": 3.0}, "cutout": 5}
@@ -58,6 +61,9 @@ ALTERNATIVES: dict[str, Any] = {
     "regime.method": ("supervised", {"semi": None}),
     "regime.semi.tsa": "log",
     "regime.swa": ({"start": 0.5, "lr": 0.1, "every": 3}, {"ema_decay": None, "selection": "last", "validate_every": None}),
+    "regime.epoch_at_least": (90, {"steps": None, "epochs": 2}),
+    "regime.stop_at": (0.9, {"method": "supervised", "semi": None}),
+    "regime.imbalance": "weighted-loss",
     "splits.initial": "balanced",
     "regime.optimizer.schedule": "constant",
     "regime.selection": ("last", {"validate_every": None}),
@@ -109,6 +115,12 @@ def test_every_leaf_but_names_changes_the_fingerprint(path: str, value: Any) -> 
     before = parse(Protocol, full_table(), "p").fingerprint
     after = parse(Protocol, changed(path, value), "p").fingerprint
     assert (after == before) == (path in NAMES_ONLY)
+
+
+def test_of_fields_that_came_later_only_those_used_are_in_the_fingerprint() -> None:
+    kept = parse(Protocol, full_table(), "p").regime.fingerprinted()
+    assert not {"epoch_at_least", "stop_at", "imbalance", "swa"} & set(kept)
+    assert {"ema_decay", "semi"} <= set(kept)
 
 
 def test_golden_fingerprints() -> None:

@@ -164,6 +164,33 @@ def test_study_files_name_presets_and_files_and_get_random_first(tmp_path: Path)
     assert study.protocols[0].name == "p"
 
 
+def test_a_protocol_may_leave_out_what_its_base_has(tmp_path: Path) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text(
+        'base = "cifar10-low-augmented"\nwithout = ["regime.epochs", "regime.augmentation.rand_augment"]\nname = "mine"\n[regime]\nsteps = 7\n'
+    )
+    mine = read_protocol(file)
+    assert (mine.regime.steps, mine.regime.epochs, mine.regime.augmentation.rand_augment) == (7, None, None)
+    assert not {"regime.steps", "regime.epochs"} & set(mine.provenance)
+    assert not [path for path in mine.provenance if "rand_augment" in path]
+    assert "regime.augmentation.shift" in mine.provenance
+
+
+@pytest.mark.parametrize(
+    ("without", "text"),
+    [
+        ('["regime.epoch"]', "did you mean|regime.epochs"),
+        ('["regime.epochs.x"]', "regime.epochs.x"),
+        ('"regime.epochs"', "list of paths"),
+        ("[1]", "list"),
+    ],
+)
+def test_what_is_left_out_must_be_there(tmp_path: Path, without: str, text: str) -> None:
+    (tmp_path / "p.toml").write_text(f'base = "cifar10-low-augmented"\nwithout = {without}\nname = "mine"\n')
+    with pytest.raises(InputError, match=text):
+        read_protocol(tmp_path / "p.toml")
+
+
 def test_unknown_preset_lists_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "s.toml").write_text('name = "s"\nprotocols = ["digits-plan"]\nstrategies = ["margin"]\nseeds = 3\n')
     with pytest.raises(InputError, match="protocol preset"):

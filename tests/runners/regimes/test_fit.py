@@ -228,6 +228,36 @@ def test_bfloat16_learns_the_same_to_its_precision(digits, resident) -> None:  #
     assert predictions.probabilities.dtype == predictions.embeddings.dtype == torch.float32
 
 
+def test_a_round_ends_when_its_images_are_learned(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    recipe: dict[str, Any] = {"steps": None, "epochs": 200, "optimizer": {"name": "adam", "lr": 0.01}}
+    fitted = fit(protocol(**recipe, stop_at=0.9), inputs(digits), 0, 0, resident)
+    assert fitted.steps == fitted.extra["selected_step"]
+    assert fitted.steps % 3 == 0  # whole epochs of 40 images in batches of 16
+    assert 3 < fitted.steps < 600
+    sooner = fit(protocol(**recipe, stop_at=0.5), inputs(digits), 0, 0, resident)
+    assert sooner.steps < fitted.steps
+    never = fit(protocol(**recipe | {"epochs": 2}, stop_at=1.0), inputs(digits), 0, 0, resident)
+    assert never.steps == 6
+    asked = fit(protocol(**recipe, stop_at=0.5, selection="best-validation", validate_every=1000), inputs(digits), 0, 0, resident)
+    assert asked.extra["selected_step"] == sooner.steps  # the last step is looked at, though no pass was due
+
+
+def test_rare_classes_are_learned_when_the_recipe_cares_for_them(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    images, labels = digits
+    train = np.arange(1500)
+    of = [train[labels[:1500] == k] for k in range(10)]
+    labelled = np.concatenate([of[k][: 140 if k < 2 else 3] for k in range(10)])
+    given = FitInputs(images, labelled, labels[labelled], train[:0], labels[:0], np.setdiff1d(train, labelled))
+    test = np.arange(1500, 1797)
+    recall = {}
+    for kind in ("none", "balanced-batches", "weighted-loss"):
+        predicted = fit(protocol(steps=40, imbalance=kind), given, 0, 0, resident).learner.labels(test)
+        recall[kind] = np.mean([(predicted[labels[test] == k] == k).mean() for k in range(2, 10)])
+    assert recall["balanced-batches"] > recall["none"] + 0.05
+    assert recall["weighted-loss"] > recall["none"] + 0.05
+    assert recall["balanced-batches"] != recall["weighted-loss"]
+
+
 def test_failures_are_said(digits, resident) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Diverged, match="finite weights"):
         fit(protocol(optimizer={"name": "sgd", "lr": 1e38}), inputs(digits), 0, 0, resident)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,53 @@ import pytest
 import torch
 
 from protocol.reading import preset, preset_names
+from protocol.spec import Model
 from protocol.splits import make_split
 from runners.datasets import CARDS, Images
 from runners.models import build
 from runners.regimes import METHODS
 
-TWINS = [name.removesuffix("-plain") for name in preset_names() if name.endswith("-plain")]
+TWINS = ("digits", "fashion-mnist-low", "cifar10-low", "cifar10-high")
+"""Presets of our own that come without and with augmentation."""
+PAPERS = {"lueth2023": "2301.10625", "munjal2022": "2002.09564", "beck2021": "2106.15324", "werner2024": "2408.00426"}
 LUETH = {"cifar10-low-plain", "cifar10-low-augmented", "cifar10-high-plain", "cifar10-high-augmented"}
+"""Of our own, but for what they follow the paper in."""
+CODE = ("authors' public code", "DISTIL's public code")
+
+GOLDEN = {
+    "beck2021-cifar10": "75b8c894cade6297",
+    "beck2021-cifar100": "d529ccd3e96e98a0",
+    "cifar10-high-augmented": "70b28fae62da28f2",
+    "cifar10-high-plain": "a4a1dae657e2c145",
+    "cifar10-low-augmented": "032be46c46a506d2",
+    "cifar10-low-plain": "c91e6782c64be71a",
+    "digits-augmented": "c2976fdcee3e2ad5",
+    "digits-fixmatch": "dae05923f3458e76",
+    "digits-flexmatch": "d55ca8239196079f",
+    "digits-mean-teacher": "3408b7e62afbcd09",
+    "digits-plain": "13c3bdae91aa9839",
+    "digits-pseudo-label": "0ed0e9e49b6c2ca1",
+    "digits-uda": "094376aa918749b5",
+    "fashion-mnist-low-augmented": "74967ff1752ca5d7",
+    "fashion-mnist-low-plain": "1d890baae975987c",
+    "lueth2023-cifar10-high-supervised": "dfc59ed7b5a4c458",
+    "lueth2023-cifar10-low-fixmatch": "80901832a3901b9e",
+    "lueth2023-cifar10-low-supervised": "a90521b329809afc",
+    "lueth2023-cifar10-medium-fixmatch": "9c091044da0616b7",
+    "lueth2023-cifar10-medium-supervised": "a633f55268ab471c",
+    "lueth2023-cifar100-high-supervised": "e52253bc23472ea7",
+    "lueth2023-cifar100-low-fixmatch": "7eb3f918a9f053f2",
+    "lueth2023-cifar100-low-supervised": "605b57af2aa7edc1",
+    "lueth2023-cifar100-medium-fixmatch": "a38e6daba829e2eb",
+    "lueth2023-cifar100-medium-supervised": "3d178be96d01d72e",
+    "munjal2022-cifar10-plain": "67195b262a0d2a7d",
+    "munjal2022-cifar10-strong": "0b87587c721156f7",
+    "munjal2022-cifar100-plain": "5a2d86299904b485",
+    "munjal2022-cifar100-strong": "10dcd4786c2fea13",
+    "werner2024-cifar10": "d44c9df00e96650c",
+    "werner2024-fashion-mnist": "b0046472a9941cb8",
+}
+"""A change here makes records of a preset another comparison: give the changed preset another name instead."""
 
 
 def leaves(table: dict[str, Any], prefix: str = "") -> list[str]:
@@ -25,17 +66,23 @@ def leaves(table: dict[str, Any], prefix: str = "") -> list[str]:
     return paths
 
 
-def test_the_promised_presets_are_there() -> None:
-    assert {"digits", "fashion-mnist-low", "cifar10-low", "cifar10-high"} <= set(TWINS)
+def paper_of(name: str) -> str | None:
+    """arXiv number of the paper that a preset may cite as having published a value."""
+    return PAPERS["lueth2023"] if name in LUETH else PAPERS.get(name.split("-")[0])
+
+
+def test_presets_and_their_fingerprints() -> None:
+    assert {name: preset(name).fingerprint[:16] for name in preset_names()} == GOLDEN
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_value_says_where_it_comes_from(name: str) -> None:
     protocol = preset(name)
-    fields = leaves(protocol.model_dump(exclude={"name", "title", "source", "provenance"}))
-    assert [field for field in fields if field not in protocol.provenance] == []
-    tables = {field[:i] for field in fields for i, letter in enumerate(field) if letter == "."}
-    assert set(protocol.provenance) <= set(fields) | tables
+    used = leaves(protocol.fingerprinted())
+    assert [field for field in used if field not in protocol.provenance] == []
+    every = leaves(protocol.model_dump(exclude={"name", "title", "source", "provenance"}))
+    tables = {field[:i] for field in every for i, letter in enumerate(field) if letter == "."}
+    assert set(protocol.provenance) <= set(every) | tables
     for mark in protocol.provenance.values():
         kind, _, why = mark.partition(": ")
         assert kind in {"published", "our choice"}
@@ -45,21 +92,54 @@ def test_every_value_says_where_it_comes_from(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_published_values_are_those_of_the_named_paper(name: str) -> None:
-    published = {field for field, mark in preset(name).provenance.items() if mark.startswith("published")}
-    if name not in LUETH:
+def test_published_values_name_the_preset_s_own_paper_or_its_code(name: str) -> None:
+    published = {field: mark for field, mark in preset(name).provenance.items() if mark.startswith("published")}
+    paper = paper_of(name)
+    if paper is None:
         assert not published
         return
+    assert {"data.name", "model.name"} <= set(published)
+    assert paper in preset(name).source
+    for mark in published.values():
+        assert paper in mark or any(code in mark for code in CODE), mark
+
+
+@pytest.mark.parametrize("name", sorted(LUETH))
+def test_our_own_cifar_presets_cite_what_they_follow(name: str) -> None:
+    p = preset(name)
+    published = {field for field, mark in p.provenance.items() if mark.startswith("published")}
     known = {"budgets", "data.name", "splits.validation_size", "splits.validation_counted", "splits.initial", "model.name"}
     known |= {"regime.method", "regime.epochs", "regime.optimizer.lr"} | (
         {"regime.augmentation.rand_augment"} if "augmented" in name else set()
     )
     assert published == known
-    p = preset(name)
-    start, validation = (50, 250) if "low" in name else (1000, 5000)
-    assert p.budgets == tuple(start * k for k in range(1, 11))
-    assert (p.splits.validation_size, p.splits.validation_counted, p.splits.initial) == (validation, False, "balanced")
+    assert (p.splits.validation_counted, p.splits.initial) == (False, "balanced")
     assert (p.model.name, p.regime.epochs, p.regime.optimizer.lr) == ("resnet18", 200, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("row", "start", "step", "rounds", "validation"),
+    [
+        ("cifar10-low-plain", 50, 50, 10, 250),
+        ("cifar10-high-augmented", 1000, 1000, 10, 5000),
+        ("lueth2023-cifar10-low-supervised", 50, 50, 10, 250),
+        ("lueth2023-cifar10-medium-supervised", 250, 250, 10, 2500),
+        ("lueth2023-cifar10-high-supervised", 1000, 1000, 10, 5000),
+        ("lueth2023-cifar100-low-supervised", 500, 500, 10, 2500),
+        ("lueth2023-cifar100-medium-supervised", 1000, 1000, 10, 5000),
+        ("lueth2023-cifar100-high-supervised", 5000, 5000, 5, 5000),
+        ("lueth2023-cifar10-low-fixmatch", 50, 50, 10, 250),
+        ("lueth2023-cifar10-medium-fixmatch", 250, 250, 10, 2500),
+        ("munjal2022-cifar10-plain", 5000, 5000, 4, 5000),
+        ("munjal2022-cifar100-strong", 5000, 5000, 4, 5000),
+        ("beck2021-cifar10", 1000, 3000, 9, 0),
+    ],
+)
+def test_budgets_are_the_papers_tables(row: str, start: int, step: int, rounds: int, validation: int) -> None:
+    p = preset(row)
+    assert p.budgets == tuple(start + step * k for k in range(rounds))
+    assert p.training_labels == p.budgets  # the papers do not count validation labels
+    assert p.splits.validation_size == validation
 
 
 @pytest.mark.parametrize("twin", TWINS)
@@ -68,6 +148,13 @@ def test_twins_differ_in_augmentation_alone(twin: str) -> None:
     assert plain.regime.augmentation != augmented.regime.augmentation
     same = augmented.regime.model_copy(update={"augmentation": plain.regime.augmentation, "name": plain.regime.name})
     assert augmented.model_copy(update={"regime": same}).fingerprint == plain.fingerprint
+
+
+@functools.cache
+def logits_of(model: Model, shape: tuple[int, int, int], classes: tuple[str, ...]) -> tuple[int, ...]:
+    height, width, channels = shape
+    net = build(model, Images("x", np.zeros((1, *shape), np.uint8), 1, 0, classes, ""), 0).eval()
+    return tuple(net(torch.zeros(1, channels, height, width)).shape)
 
 
 @pytest.mark.parametrize("name", preset_names())
@@ -81,7 +168,5 @@ def test_presets_fit_their_data_and_build_their_model(name: str) -> None:
     assert card.classes is not None
     split = make_split(protocol, 0, card.n_train, card.n_test)
     assert len(split.pool) >= protocol.training_labels[-1]
-    net = build(protocol.model, Images("x", np.zeros((1, *card.shape), np.uint8), 1, 0, card.classes, ""), 0).eval()
-    height, width, channels = card.shape
-    assert net(torch.zeros(1, channels, height, width)).shape == (1, 10)
+    assert logits_of(protocol.model, card.shape, card.classes) == (1, len(card.classes))
     assert protocol.regime.method in METHODS
