@@ -22,12 +22,9 @@ def protocols(action: str | None, name: str | None, json: bool) -> None:
         print_json([{"name": p.name, "title": p.title, "fingerprint": p.fingerprint} for p in every])
         return
     rows = [
-        (p.name, p.data.name, p.regime.name, p.model.name, f"{p.budgets[0]} → {p.budgets[-1]}", len(p.budgets), p.splits.validation_size)
-        for p in every
+        (p.name, p.data.name, p.model.name, f"{p.budgets[0]} → {p.budgets[-1]}", len(p.budgets), p.splits.validation_size) for p in every
     ]
-    console.print(
-        table("Protocols", ["name", "data set", "regime", "model", "labels", "rounds", "validation"], rows, ["rounds", "validation"])
-    )
+    console.print(table("Protocols", ["name", "data set", "model", "labels", "rounds", "valid."], rows, ["rounds", "valid."]))
     console.print("Each value with its source: beatrandom protocols show NAME")
 
 
