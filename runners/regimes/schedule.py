@@ -35,7 +35,7 @@ def balanced_batches(targets: Tensor, batch_size: int, steps: int, generator: to
     Args:
         targets: (labelled,) classes, on the CPU.
     """
-    groups = [(targets == k).nonzero()[:, 0] for k in targets.unique()]
+    groups = [(targets == k).nonzero()[:, 0] for k in targets.bincount().nonzero()[:, 0]]
     longest, size = max(len(g) for g in groups), min(len(targets), batch_size)
     rest = torch.empty(0, dtype=torch.int64)
     for _ in range(steps):
