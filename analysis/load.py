@@ -6,6 +6,8 @@ silently dropped.
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,6 +49,7 @@ def _load(folder: StudyFolder) -> Curves:
     costs: list[tuple[object, ...]] = []
     missing: list[Missing] = []
     bought: dict[RunKey, NDArray[np.int64]] = {}
+    environments: Counter[str] = Counter()
     planned = tuple(RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds)
     for protocol in study.protocols:
         for strategy in study.strategies:
@@ -56,6 +59,7 @@ def _load(folder: StudyFolder) -> Curves:
                 if isinstance(found, str):
                     missing.append(Missing(RunKey(protocol.name, strategy.id, seed), found))
                 else:
+                    environments[json.dumps(found.run.environment, sort_keys=True) if found.run else ""] += 1
                     bought[RunKey(protocol.name, strategy.id, seed)] = bought_by(found)
                     costs += of_record(found, protocol.name, strategy.id, seed)
                     rows += [(study.name, *row) for row in _rows(found, protocol, strategy, seed)]
@@ -74,6 +78,7 @@ def _load(folder: StudyFolder) -> Curves:
         places={p.name: (p.data.name, p.regime.name) for p in study.protocols},
         costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),
         bought=bought,
+        environments={kind: runs for kind, runs in environments.items() if kind not in ("", "{}")},
     )
 
 

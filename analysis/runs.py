@@ -66,6 +66,7 @@ class Curves:
         upper: strategies that saw labels they had not bought: shown as lines, never compared.
         bought: run -> indices of the images whose labels its queries bought, in order; the initial set, which all
             strategies share, is not among them. Empty where unknown.
+        environments: environment as recorded (JSON) -> complete runs made in it; empty where unknown.
         group: tests are corrected together within each value of this; None: as the plan's family says.
     """
 
@@ -87,6 +88,7 @@ class Curves:
     upper: frozenset[str] = frozenset()
     costs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COST_COLUMNS)))
     bought: Mapping[RunKey, NDArray[np.int64]] = field(default_factory=dict)
+    environments: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def protocols(self) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from analysis.answers import Verdict
 from protocol.folders import write_atomically
 
 if TYPE_CHECKING:  # verdict renders itself through this module
+    from analysis.scores import Scores
     from analysis.verdict import Comparison
 
 NOTHING: Final = "–"
@@ -35,7 +37,12 @@ def p_value(value: float) -> str:
 
 def interval(verdict: Verdict) -> str:
     """[low, high] of the difference; a dash where one seed gives none."""
-    return f"[{signed(verdict.low)}, {signed(verdict.high)}]" if math.isfinite(verdict.low) else NOTHING
+    return span(verdict.low, verdict.high)
+
+
+def span(low: float, high: float, say: Callable[[float], str] = signed) -> str:
+    """[low, high]; a dash where one run gives none."""
+    return f"[{say(low)}, {say(high)}]" if math.isfinite(low) and math.isfinite(high) else NOTHING
 
 
 def answer(verdict: Verdict) -> str:
@@ -100,36 +107,57 @@ _LATEX: Final = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": "$<$",
         ">": "$>$",
+        "±": r"$\pm$",
         NOTHING: "--",
     }
 )
 
 
+def tex(cell: object) -> str:
+    """A text cell: characters with a meaning in LaTeX escaped, signs before numbers in mathematics."""
+    text = str(cell).translate(_LATEX)
+    return f"${text}$" if text.lstrip("[")[:1] in ("+", "-") and text.lstrip("[")[1:2].isdigit() else text
+
+
 def latex(verdicts: Sequence[Verdict]) -> str:
-    r"""A tabular for \usepackage{booktabs}, a rule between protocols."""
+    r"""A tabular for \usepackage{booktabs,siunitx}, a rule between protocols."""
     return latex_of(formatted(verdicts), 3)
 
 
 def latex_of(frame: pd.DataFrame, text: int) -> str:
-    r"""A tabular for \usepackage{booktabs} of text cells, a rule wherever the first column changes."""
-    columns = f"{'l' * text}{'r' * (len(frame.columns) - text)}"
-    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex_row(list(frame.columns)), r"\midrule"]
+    r"""A tabular for \usepackage{booktabs,siunitx} of text cells, a rule wherever the first column changes.
+
+    Columns of numbers become S columns, aligned at the decimal point; what is no number in them stands in braces.
+    """
+    rows = [[str(cell) for cell in row] for row in frame.to_numpy().tolist()]
+    numeric = [i >= text and any(_NUMBER.fullmatch(row[i]) for row in rows) for i in range(len(frame.columns))]
+    kinds = [s_column([row[i] for row in rows]) if numeric[i] else "l" if i < text else "r" for i in range(len(frame.columns))]
+    head = " & ".join(f"{{{tex(c)}}}" if numeric[i] else tex(c) for i, c in enumerate(frame.columns))
+    lines = [rf"\begin{{tabular}}{{{''.join(kinds)}}}", r"\toprule", rf"{head} \\", r"\midrule"]
     before = None
-    for row in frame.to_numpy().tolist():
+    for row in rows:
         if before not in (None, row[0]):
             lines.append(r"\midrule")
         before = row[0]
-        lines.append(_latex_row(row))
+        cells = [c if n and _NUMBER.fullmatch(c) else f"{{{tex(c)}}}" if n else tex(c) for c, n in zip(row, numeric, strict=True)]
+        lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 
 
-def _latex_row(cells: Sequence[str]) -> str:
-    text = [str(c).translate(_LATEX) for c in cells]
-    return " & ".join(f"${c}$" if c.lstrip("[")[:1] in ("+", "-") and c.lstrip("[")[1:2].isdigit() else c for c in text) + r" \\"
+_NUMBER: Final = re.compile(r"[+-]?(\d+)(?:\.(\d+))?(?:\((\d+)\))?")
 
 
-def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
-    """Write verdicts.csv (unrounded), .md, .tex, .json and summary.txt; returns their paths."""
+def s_column(cells: Sequence[str]) -> str:
+    """siunitx's column for these numbers, as wide as the widest; plus signs are kept where there are any."""
+    found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
+    whole, places, doubt = (max((len(m.group(i) or "") for m in found), default=1) for i in (1, 2, 3))
+    sign = "+" if any("+" in m.group() for m in found) else "-" if any("-" in m.group() for m in found) else ""
+    plus = "retain-explicit-plus, " if sign == "+" else ""
+    return f"S[{plus}table-format={sign}{whole}.{places}{f'({doubt})' if doubt else ''}]"
+
+
+def write_tables(comparison: Comparison, folder: Path, board: Scores | None = None) -> list[Path]:
+    """Write verdicts.csv (unrounded), .md, .tex, .json and summary.txt, and scores in the first three forms; returns their paths."""
     contents = {
         "verdicts.csv": comparison.to_frame().to_csv(index=False),
         "verdicts.md": comparison.to_markdown(),
@@ -137,6 +165,8 @@ def write_tables(comparison: Comparison, folder: Path) -> list[Path]:
         "verdicts.json": comparison.to_json() + "\n",
         "summary.txt": comparison.summary() + "\n",
     }
+    if board is not None:
+        contents |= {"scores.csv": board.to_frame().to_csv(index=False), "scores.md": board.to_markdown(), "scores.tex": board.to_latex()}
     for name, text in contents.items():
         write_atomically(Path(folder) / name, text.encode())
     return [Path(folder) / name for name in contents]

@@ -109,6 +109,11 @@ class StudyFolder:
         return self.path / "report.html"
 
     @property
+    def pictures(self) -> Path:
+        """Pictures of what was bought, `<protocol>/<strategy>.png` or so, each with a caption (.txt) beside it; derived, shown by the report."""
+        return self.path / "pictures"
+
+    @property
     def manifest(self) -> Path:
         """Digests of all evidence, written by `beatrandom seal`."""
         return self.path / "manifest.json"

@@ -21,7 +21,7 @@ from protocol.record import read
 from protocol.spec import Part
 
 SCHEMA: Final = "beatrandom/manifest/1"
-DERIVED: Final = frozenset({"analysis", "replays", "report.html", "manifest.json", "manifest.json.sig"})
+DERIVED: Final = frozenset({"analysis", "pictures", "replays", "report.html", "report.pdf", "manifest.json", "manifest.json.sig"})
 """At the top of a study folder: what can be rebuilt from the evidence, what others found out about it, and the seal itself."""
 
 

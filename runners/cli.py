@@ -397,12 +397,32 @@ def figures(
 
 @app.command()
 def report(
-    folder: Folder, out: Annotated[Path | None, typer.Option("--out", help="HTML file.", show_default="FOLDER/report.html")] = None
+    source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV, Parquet).", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="HTML file.", show_default="FOLDER/report.html, or ./beatrandom-NAME.html for a table")
+    ] = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Also print it as PDF beside the page, by an installed Chromium, Chrome or Edge.")
+    ] = False,
+    baseline: Annotated[str, typer.Option("--baseline", help="The strategy that the others are compared with.")] = "random",
+    metric: Annotated[str | None, typer.Option("--metric", help="Which metric, if there are several.", show_default=False)] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option("--column", help="OURS=THEIRS: what a column is called in the table. Repeatable.", show_default=False),
+    ] = None,
+    wide: Annotated[str | None, typer.Option("--wide", help="As in `compare`.", show_default=False)] = None,
+    mismatch: Annotated[str, typer.Option("--mismatch", help="As in `compare`.")] = "list",
+    data_root: DataRoot = None,
 ) -> None:
-    """Write one self-contained HTML report."""
+    """Write one self-contained HTML page: the answer first, then verdicts, curves, compliance, levers, purchases, costs.
+
+    It needs no network, prints, and holds the data of every figure. Pictures under FOLDER/pictures/PROTOCOL/STRATEGY.png (with a
+    caption in a .txt beside each) are shown with what was bought.
+    """
     from runners.verbs import report as verb
 
-    verb.report(folder, out)
+    asked = verb.Asked(baseline=baseline, metric=metric, mismatch=mismatch, column=tuple(column or ()), wide=wide)
+    verb.report(source, asked, out, pdf, data_root)
 
 
 def main() -> None:

@@ -133,8 +133,7 @@ def rendered(figure: Figure, kind: str, venue: Venue = PLAIN) -> bytes:
     }
     drawn = io.BytesIO()
     with applied(venue):
-        if figure.get_layout_engine() is not None:  # lay out once: alike in every format, and the slowest part of it
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
         figure.savefig(drawn, format=kind, dpi=300, metadata=facts[kind])
+        if figure.get_layout_engine() is not None:  # laid out once: alike in every format, and the slowest part of it
+            figure.set_layout_engine("none")
     return drawn.getvalue()

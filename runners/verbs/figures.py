@@ -7,6 +7,7 @@ from pathlib import Path
 
 from analysis.figures import FIGURES, FORMATS, VENUES, Material, write_figures
 from analysis.purchases import Purchases
+from analysis.scores import scores
 from analysis.tables import write_tables
 from analysis.verdict import compare
 from protocol.errors import InputError, unknown_name
@@ -57,6 +58,6 @@ def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root:
             else:
                 console.print("\n".join(map(str, made)), markup=False, soft_wrap=True)
         if not look.only:
-            console.print("\n".join(map(str, write_tables(comparison, target))), markup=False, soft_wrap=True)
+            console.print("\n".join(map(str, write_tables(comparison, target, scores(curves, comparison)))), markup=False, soft_wrap=True)
     for line in left_out:
         console.print(line, markup=False, soft_wrap=True)

@@ -9,13 +9,15 @@ import typer
 
 from analysis.figures import Material, write_figures
 from analysis.load import load_study
-from analysis.report import write_report
+from analysis.report import Subject, write_report
+from analysis.scores import scores
 from analysis.tables import write_tables
 from analysis.verdict import compare
 from protocol.folders import StudyFolder
 from protocol.reading import preset
 from protocol.rules import check_study
 from protocol.spec import Protocol, StrategySpec, Study
+from runners.verbs.classes import purchases_of
 from runners.verbs.compare import show
 from runners.verbs.console import console, duration
 from runners.verbs.run import execute
@@ -56,11 +58,12 @@ def quickstart(out: Path, fast: bool, slots: int | None) -> None:
     compliance = check_study(out)
     curves = load_study(out)
     comparison = compare(curves)
-    for _ in write_figures(Material(curves, comparison), folder.analysis, FIGURES):
+    material = Material(curves, comparison, purchases_of(folder, None))
+    for _ in write_figures(material, folder.analysis, FIGURES):
         pass
-    write_tables(comparison, folder.analysis)
+    write_tables(comparison, folder.analysis, scores(curves, comparison))
     with console.status("rendering the report"):
-        write_report(out, folder.report)
+        write_report(Subject(material, folder.read_plan(), compliance), folder.report)
     show(comparison)
     console.print(compliance.summary())
     console.print(

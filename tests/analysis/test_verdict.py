@@ -143,7 +143,7 @@ def test_tables_say_what_the_verdicts_say(folder: StudyFolder, tmp_path: Path) -
     first = comparison.verdicts[0]
     shown = f"{first.difference:+.4f}"
     assert shown in paths["verdicts.md"]
-    assert f"${shown}$" in paths["verdicts.tex"]
+    assert f"& {shown} &" in paths["verdicts.tex"]
     assert shown in paths["summary.txt"]
     assert json.loads(paths["verdicts.json"])["verdicts"][0]["difference"] == first.difference
     assert repr(first.difference) in paths["verdicts.csv"]

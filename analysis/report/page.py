@@ -1,0 +1,89 @@
+"""The page: the answer on the first screen, then everything it rests on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from analysis.figures import Material
+from analysis.report import sections
+from analysis.report.html import text
+from protocol.folders import write_atomically
+from protocol.rules import Compliance
+from protocol.spec import Study
+
+POLICY: Final = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+)
+"""The browser itself refuses whatever would leave the page."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is reported.
+
+    Attributes:
+        material: curves and verdicts.
+        study, compliance: of a study folder; None for a table of curves, which says nothing of its protocol.
+        pictures: image files of what was bought, e.g. contact sheets, each with a caption in a .txt file beside it, if any.
+        toy: a rehearsal whose verdicts mean little.
+    """
+
+    material: Material
+    study: Study | None = None
+    compliance: Compliance | None = None
+    pictures: tuple[Path, ...] = field(default=())
+    toy: bool = False
+
+
+def page(subject: Subject) -> str:
+    """The whole HTML document; it needs no network and no script, though the script adds curves to hover over."""
+    made = [(name, title, body) for name, title, part in SECTIONS if (body := part(subject))]
+    links = "".join(f'<li><a href="#{name}">{text(title)}</a></li>' for name, title, _ in made)
+    body = "".join(f'<section aria-labelledby="{name}"><h2 id="{name}">{text(title)}</h2>{part}</section>' for name, title, part in made)
+    baseline, study = subject.material.curves.baseline, subject.material.curves.study
+    style = files("analysis.report").joinpath("page.css").read_text(encoding="utf-8")
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Which strategies beat {text(baseline)}? {text(study)}</title>
+<style>{style}</style>
+</head>
+<body>
+<a class="skip" href="#main">To the answer</a>
+<header><h1>Which strategies beat {text(baseline)}? <small>{text(study)}</small></h1></header>
+<main id="main">
+{sections.answer(subject)}
+<nav aria-label="Contents"><ul>{links}</ul></nav>
+{body}
+</main>
+<footer><p>Written by beatrandom {text(version("beatrandom"))}. Everything is in this file; nothing is fetched.</p></footer>
+</body>
+</html>
+"""
+
+
+SECTIONS: Final = (
+    ("verdicts", "Verdicts", sections.verdicts),
+    ("curves", "Curves", sections.curves),
+    ("protocol", "Protocol and compliance", sections.protocol),
+    ("levers", "What each lever is worth", sections.levers),
+    ("over-all", "Over data sets and regimes", sections.over_all),
+    ("details", "Regime by regime", sections.details),
+    ("bought", "What was bought", sections.bought),
+    ("costs", "What queries cost", sections.costs),
+    ("environment", "Environment", sections.environment),
+    ("runs", "Runs", sections.runs),
+)
+
+
+def write_report(subject: Subject, out: Path) -> Path:
+    """Write the page; returns its path."""
+    write_atomically(Path(out), page(subject).encode())
+    return Path(out)
