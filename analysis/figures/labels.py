@@ -26,15 +26,15 @@ def labels_saved(ax: Axes, frame: pd.DataFrame, names: Sequence[str], look: Mapp
     """
     ax.axvline(0.0, color="black", linewidth=0.8, zorder=1.5)
     shown = frame[frame["target"].isin(sorted(frame["target"].unique())[-2:])]
-    low, high = _limits(shown)
+    edges = _limits(shown)
     said = {}
     for name, own_rows in shown.groupby("strategy", sort=False):
         place = list(names).index(str(name))
         for shift, row in zip((0.15, -0.15) if len(own_rows) > 1 else (0.0,), each(own_rows.sort_values("target")), strict=True):
-            _mark(ax, place + shift, row, look[str(name)], low, high, hollow=shift > 0)
+            _mark(ax, place + shift, row, look[str(name)], edges, hollow=shift > 0)
             said[str(name)] = _WORDS[str(row.censored)] if not math.isnan(float(row.saved)) else "neither"
     rows(ax, names, [said.get(n, "no data") for n in names])
-    ax.set_xlim(low, high)
+    ax.set_xlim(*edges)
     return ax
 
 
@@ -43,22 +43,22 @@ _WORDS = {"no": "", "left": "at least", "right": "never"}
 
 def _limits(frame: pd.DataFrame) -> tuple[float, float]:
     """All that is finite and a margin in which arrows stand."""
-    values = frame[["saved", "saved_low", "saved_high"]].to_numpy(dtype=np.float64)
+    values = frame[["saved", "low", "high"]].to_numpy(dtype=np.float64)
     finite = np.r_[values[np.isfinite(values)], 0.0]
     room = 0.15 * max(float(np.ptp(finite)), 1.0)
     return float(finite.min()) - room, float(finite.max()) + room
 
 
-def _mark(ax: Axes, place: float, row: Any, look: Look, low: float, high: float, *, hollow: bool) -> None:
-    inset = 0.02 * (high - low)
-    left, right = low + inset, high - inset
+def _mark(ax: Axes, place: float, row: Any, look: Look, edges: tuple[float, float], *, hollow: bool) -> None:
+    inset = 0.02 * (edges[1] - edges[0])
+    left, right = edges[0] + inset, edges[1] - inset
     if math.isfinite(row.saved):
-        known = not math.isnan(row.saved_low)
-        bounds = (max(row.saved_low, left), min(row.saved_high, right)) if known else (math.nan, math.nan)
+        known = not math.isnan(row.low)
+        bounds = (max(row.low, left), min(row.high, right)) if known else (math.nan, math.nan)
         interval(ax, place, row.saved, bounds[0], bounds[1], look, hollow=hollow, thin=True)
     elif row.saved < 0:
-        ax.plot([left, left + 0.1 * (high - low)], [place, place], color=look.colour, linewidth=0.7, zorder=2)
-    ends = ((min(row.saved, row.saved_low), left, "<"), (max(row.saved, row.saved_high), right, ">"))
+        ax.plot([left, left + 0.1 * (edges[1] - edges[0])], [place, place], color=look.colour, linewidth=0.7, zorder=2)
+    ends = ((min(row.saved, row.low), left, "<"), (max(row.saved, row.high), right, ">"))
     for bound, edge, marker in ends:
         if math.isinf(bound):
             ax.plot([edge], [place], marker=marker, color=look.colour, markersize=3.5, zorder=3)
@@ -88,7 +88,7 @@ def labels(material: Material) -> Plate | str:
         )
     caption = (
         f"Labels saved: how many fewer labels a strategy needs than {curves.baseline} for the best mean {material.metric} that {curves.baseline} reaches, on "
-        f"monotone mean curves, n = {n}; to the right is better. Bars: 95 % percentile bootstrap interval over seeds. Arrows: censored, the answer lies "
+        f"monotone mean curves, n = {n}; to the right is better. Bars: 95 % bootstrap interval over seeds, none for fewer than 6. Arrows: censored, the answer lies "
         "beyond the budgets; nothing is extrapolated. Other targets are in the CSV. Secondary: it changes no verdict."
     )
     never = int((last["censored"] == "right").sum())

@@ -98,7 +98,7 @@ def levers(material: Material) -> Plate | str:
     caption = (
         f"Lever decomposition. Rows of regimes: {material.curves.baseline} under the regime minus under {base}, at equal labels. Rows of strategies: strategy minus "
         f"{material.curves.baseline} within the regime. In points of {material.metric} (bars: 95 % t interval, paired, n = {n}) and in labels worth: how many more labels "
-        f"{material.curves.baseline} under {base} needs for the same rise (bars: 95 % percentile bootstrap interval; open arrows: more than its last budget, at least so "
+        f"{material.curves.baseline} under {base} needs for the same rise (bars: 95 % bootstrap interval, none for fewer than 6 seeds; open arrows: more than its last budget, at least so "
         "many). Points halfway and at the last budget, labels halfway; the others are in the CSV. Secondary: it changes no verdict."
     )
     last = frame[frame["budget"] == frame.groupby("dataset")["budget"].transform("max")]

@@ -107,7 +107,7 @@ def improvements(material: Material) -> Plate | str:
         )
     caption = (
         f"Probability of improvement over {base} in {material.endpoint}, ties counting half, averaged over settings; {_n(gains)}. Filled: at the same seed; "
-        f"hollow: between unrelated seeds. Bars: stratified 95 % percentile bootstrap interval, {material.across.resamples:,} resamples. Secondary: it "
+        f"hollow: between unrelated seeds. Bars: stratified 95 % bootstrap interval, {material.across.resamples:,} resamples. Secondary: it "
         "changes no verdict."
     )
     alt = "Intervals, a row per strategy. At the same seed: " + "; ".join(f"{g.strategy} {g.paired:.0%}" for g in gains) + "."

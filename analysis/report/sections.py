@@ -14,6 +14,7 @@ from analysis.figures import FIGURES
 from analysis.power import plan_summary
 from analysis.report import interactive
 from analysis.report.html import figure, folded, items, paragraph, picture, table, text
+from analysis.rows import Rows
 
 if TYPE_CHECKING:  # the page is made of these sections
     from analysis.report.page import Subject
@@ -170,7 +171,17 @@ def over_all(subject: Subject) -> str:
     said = (
         "" if len(across.datasets) * len(across.regimes) < 2 else items([line.removeprefix("- ") for line in across.summary().splitlines()])
     )
-    return said + drawn(subject, "mean-ranks", "penalty-matrix", "performance-profile", "probability-of-improvement", "ranking-stability")
+    figures = drawn(subject, "mean-ranks", "penalty-matrix", "performance-profile", "probability-of-improvement", "ranking-stability")
+    return said + figures + "".join(_secondary(name, part) for name, part in across.parts().items() if part.rows and name not in DRAWN)
+
+
+DRAWN: Final = {"ranks", "nemenyi", "profiles", "penalties", "penalty-means", "seeds", "labels", "levers"}
+"""Parts across settings whose rows are the data of figures."""
+
+
+def _secondary(name: str, part: Rows[Any]) -> str:
+    body = table(part.formatted(), f"{part.title}. Secondary: no verdict rests on it.", data=(name, part.to_frame()))
+    return folded(part.title, body)
 
 
 def details(subject: Subject) -> str:
@@ -178,11 +189,7 @@ def details(subject: Subject) -> str:
     parts = [drawn(subject, "labels-saved", "power", "calibration")]
     for name, part in subject.material.details.parts().items():
         if part.rows and name not in ("band", "query_cost"):
-            parts.append(
-                folded(
-                    part.title, table(part.formatted(), f"{part.title}. Secondary: no verdict rests on it.", data=(name, part.to_frame()))
-                )
-            )
+            parts.append(_secondary(name, part))
     return "".join(parts)
 
 

@@ -28,7 +28,7 @@ from tests.analysis.simulated import make_study
 
 @pytest.fixture(scope="module")
 def made() -> Material:
-    return material(2, ("one", "two"), ("plain", "augmented"))
+    return material(2, ("one", "two"), ("plain", "augmented"), seeds=3)
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_power_is_that_of_the_formula(made: Material) -> None:
 
 def test_censored_savings_are_arrows_and_words() -> None:
     rows = [("a", 40.0, 20.0, np.inf, "no"), ("b", -np.inf, -np.inf, -10.0, "right"), ("c", 25.0, 20.0, 30.0, "left")]
-    frame = pd.DataFrame(rows, columns=["strategy", "saved", "saved_low", "saved_high", "censored"]).assign(target=0.8)
+    frame = pd.DataFrame(rows, columns=["strategy", "saved", "low", "high", "censored"]).assign(target=0.8)
     ax = labels_saved(Figure().subplots(), frame, ["a", "b", "c", "d"], looks(["a", "b", "c", "d"], "random"))
     marks = {(line.get_marker(), round(float(line.get_ydata()[0]))) for line in ax.get_lines() if line.get_marker() in "<>"}
     assert marks == {(">", 0), ("<", 1)}

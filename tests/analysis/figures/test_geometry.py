@@ -22,7 +22,11 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES)
+DEFAULT = ("one", "twenty, long")
+"""The extremes; the others take as long and are marked slow."""
+
+
+@pytest.mark.parametrize("size", [pytest.param(s, marks=() if s in DEFAULT else pytest.mark.slow) for s in SIZES])
 def test_text_is_large_whole_and_apart(size: str) -> None:
     made = SIZES[size]()
     plates = dict(drawn(made))
