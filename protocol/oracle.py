@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, RuleBroken
 from protocol.metrics import calibration_metrics, classification_metrics
+from protocol.seeds import generator
 from protocol.spec import Protocol
 from protocol.splits import Indices, Split, starting_set
 
@@ -85,8 +86,24 @@ class Holdings:
         return np.setdiff1d(self._split.pool, self.owned, assume_unique=True)
 
 
+def as_told(protocol: Protocol, replicate: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Labels as the oracle tells them: some wrong where the protocol has label noise, by the seed alone.
+
+    Args:
+        labels: true classes of all images, -1 for none of the task's.
+    """
+    if not protocol.label_noise:
+        return labels
+    rng = generator(protocol.root_seed, "initial", replicate, "label-noise")
+    classes = int(labels.max()) + 1
+    wrong = (rng.random(len(labels)) < protocol.label_noise) & (labels >= 0)
+    return np.where(wrong, (labels + rng.integers(1, classes, len(labels))) % classes, labels)
+
+
 class Oracle(Holdings):
     """Sells the labels of one run. Knows every label; gives away only what has been paid for.
+
+    A label is a class, or -1: none of the task's.
 
     Args:
         tell: writes down that labels are disclosed; given only to a run of the upper line, None for every competitor.
@@ -106,6 +123,7 @@ class Oracle(Holdings):
         self._protocol: Final = protocol
         self._replicate: Final = replicate
         self._labels: Final = labels
+        self._told: Final = as_told(protocol, replicate, labels)
         self._write: Final = write
         self._validation: Indices | None = None
         self._spent = 0
@@ -117,12 +135,12 @@ class Oracle(Holdings):
 
     def owned_labels(self) -> NDArray[np.int64]:
         """Labels of `owned`, in the same order."""
-        return self._labels[self.owned]
+        return self._told[self.owned]
 
     def validation(self) -> tuple[Indices, NDArray[np.int64]]:
         """Validation indices and labels; empty until bought."""
         indices = self._validation if self._validation is not None else np.empty(0, np.int64)
-        return indices, self._labels[indices]
+        return indices, self._told[indices]
 
     def start(self) -> None:
         """Buy the validation labels, if any, and the starting set."""
@@ -163,7 +181,7 @@ class Oracle(Holdings):
             raise undisclosed()
         indices = self.unlabelled
         self._tell(indices)
-        return self._labels[indices]
+        return self._told[indices]
 
     def _sell(self, purpose: Purpose, indices: Indices, *, record: bool) -> None:
         self._refuse_what_is_forbidden(purpose, indices)

@@ -25,13 +25,39 @@ from protocol.recipe import Semi as Semi
 from protocol.recipe import Swa as Swa
 
 PROTOCOL_TAG: Final = "beatrandom/protocol/1"
+CONSTRUCTION_TAG: Final = "beatrandom/construction/1"
 STUDY_TAG: Final = "beatrandom/study/1"
 BASELINE: Final = "random"
 
-LATER: Final = (("data", "resolution"), ("splits", "pool_size"))
+LATER: Final = (("data", "resolution"), ("data", "construction"), ("splits", "pool_size"))
 """Fields that fingerprints cover only where they are used, so that older protocols keep theirs."""
 
 Argument = bool | int | float | str
+
+
+class Construction(Part):
+    """What is made of the training images before they are divided; the same for all seeds, as a data set is."""
+
+    unknown_classes: tuple[str, ...] = Field(
+        (),
+        description="classes outside the task: their images stay in the pool and cost a label each, which tells that they are none of the "
+        "others and nothing to learn from; test images of theirs are left out",
+    )
+    long_tail: Annotated[float, Field(ge=1)] | None = Field(
+        None,
+        description="images of the first class to one of the last; in between, numbers fall exponentially in the order of the classes "
+        "(Cui 2019, arXiv 1901.05555); an official test set stays; null: as many as there are",
+    )
+    redundancy: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="share of the training images that are replaced by near-copies of those that stay; null: none"
+    )
+    copy_noise: Size = Field(3, description="grey levels by which a pixel of a near-copy differs at most")
+
+    @model_validator(mode="after")
+    def _makes_something(self) -> Construction:
+        if not self.unknown_classes and self.long_tail is None and self.redundancy is None:
+            raise ValueError("expected unknown_classes, long_tail or redundancy, found none of them; remove the table")
+        return self
 
 
 class Data(Part):
@@ -43,6 +69,13 @@ class Data(Part):
     resolution: Count | None = Field(
         None, description="shorter side in pixels to which images are averaged down; a divisor of both sides; null: as they are"
     )
+    construction: Construction | None = Field(None, description="long tail, redundancy or unknown classes made from it; null: as it is")
+
+    def recorded(self, digest: str) -> str:
+        """Digest that stands in records for the data made from content with that digest."""
+        if self.construction is None:
+            return digest
+        return fingerprint(CONSTRUCTION_TAG, {"content": digest, "construction": self.construction.model_dump(mode="json")})
 
 
 class Splits(Part):
@@ -86,6 +119,11 @@ class Protocol(Part):
         "accuracy", description="primary metric on the test set, in [0, 1], higher is better"
     )
     root_seed: Size = Field(0, description="root of all random streams")
+    label_noise: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="share of labels, validation labels among them, that the oracle tells wrongly: another class, any alike, the same for all "
+        "strategies of a seed; test labels stay true",
+    )
 
     @field_validator("budgets")
     @classmethod
@@ -105,6 +143,18 @@ class Protocol(Part):
             )
         if self.regime.selection == "best-validation" and not self.splits.validation_size:
             raise ValueError("regime.selection = 'best-validation' needs splits.validation_size >= 1, found 0")
+        return self
+
+    @model_validator(mode="after")
+    def _construction_fits_the_splits(self) -> Protocol:
+        made = self.data.construction
+        if made and made.unknown_classes and self.splits.test_size is not None:
+            raise ValueError("data.construction.unknown_classes needs the official test set, found splits.test_size; remove one")
+        if made and made.redundancy is not None and (self.splits.test_size is not None or self.splits.validation_size):
+            raise ValueError(
+                "data.construction.redundancy would put near-copies of pool images into validation or test; "
+                "use the official test set and splits.validation_size = 0"
+            )
         return self
 
     @property
@@ -128,6 +178,8 @@ class Protocol(Part):
         for part, field in LATER:
             if body[part][field] is None:
                 del body[part][field]
+        if not self.label_noise:
+            del body["label_noise"]
         return body | {"regime": self.regime.fingerprinted()}
 
 

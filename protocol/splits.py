@@ -100,7 +100,7 @@ def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArr
     if protocol.splits.initial == "random":
         return np.sort(rng.choice(split.pool, size, replace=False))
     of_pool = labels[split.pool]
-    classes, counts = np.unique(of_pool, return_counts=True)
+    classes, counts = np.unique(of_pool[of_pool >= 0], return_counts=True)  # unknown classes are none of the task's
     share, rest = divmod(size, len(classes))
     quota = np.full(len(classes), share)
     quota[rng.permutation(len(classes))[:rest]] += 1

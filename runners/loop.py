@@ -58,9 +58,8 @@ def rounds(
     """
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
-        validation, validation_labels = oracle.validation()
-        owned, labels = oracle.owned, oracle.owned_labels()
-        inputs = FitInputs(images, owned, labels, validation, validation_labels, oracle.unlabelled)
+        bought = oracle.owned, oracle.owned_labels()
+        inputs = FitInputs.of(images, bought, oracle.validation(), oracle.unlabelled, f"protocol {protocol.name}, round {k}")
         fitted = fit(protocol, inputs, replicate, k, resident)
         clock.lap("train_s")
         predicted, log_probabilities = fitted.learner.examined(split.test, tables)

@@ -11,6 +11,7 @@ from protocol.spec import Data
 from runners.datasets import cifar, cifar_jpeg, digits, features, idx, own
 from runners.datasets.base import Images, Labels
 from runners.datasets.cards import CARDS, Card
+from runners.datasets.constructed import constructed
 from runners.datasets.places import Place
 from runners.datasets.smaller import averaged
 
@@ -51,7 +52,9 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     card = CARDS[data.name]
     images, labels = _LOADERS[data.name](card, Place.of(root, data.path))
     _check_digest(images.digest, data, card)
-    return (images if data.resolution is None else averaged(images, data.resolution)), labels
+    if data.resolution is not None:
+        images = averaged(images, data.resolution)
+    return (images, labels) if data.construction is None else constructed(images, labels, data)
 
 
 def _check_digest(found: str, data: Data, card: Card) -> None:

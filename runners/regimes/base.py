@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.errors import BeatRandomError
+from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.splits import Indices
 from runners.datasets.base import Images
 from runners.regimes.learner import Learner
+
+Bought = tuple[Indices, NDArray[np.int64]]
+"""Indices and their labels, in one order."""
 
 
 class Diverged(BeatRandomError):
@@ -28,6 +31,7 @@ class FitInputs:
         validation: (v,) int64 indices of bought validation images, v >= 0.
         validation_labels: (v,) int64 their classes.
         unlabelled: (u,) int64 the rest of the pool; its images may be used, its labels are nowhere here.
+        useless: (w,) int64 bought images of none of the task's classes, w >= 0; still images of the pool.
     """
 
     images: Images
@@ -36,11 +40,27 @@ class FitInputs:
     validation: Indices
     validation_labels: NDArray[np.int64] = field(repr=False)
     unlabelled: Indices
+    useless: Indices = field(default_factory=lambda: np.empty(0, np.int64))
+
+    @classmethod
+    def of(cls, images: Images, bought: Bought, validated: Bought, unlabelled: Indices, where: str) -> FitInputs:
+        """From what was bought; images of none of the task's classes (label -1) are set aside.
+
+        Raises:
+            InputError: none is left to learn from.
+        """
+        (indices, labels), (validation, validation_labels) = bought, validated
+        known, judged = labels >= 0, validation_labels >= 0
+        if not known.any():
+            fix = "start with more labels, or with splits.initial = 'balanced'"
+            raise InputError(Fault(where, "a labelled image of one of the task's classes", f"none among {len(labels)} bought", fix))
+        own = (indices[known], labels[known], validation[judged], validation_labels[judged])
+        return cls(images, *own, unlabelled, indices[~known])
 
     @property
     def pool(self) -> Indices:
-        """(l + u,) all indices that can be or have been bought."""
-        return np.concatenate([self.labelled, self.unlabelled])
+        """(l + u + w,) all indices that can be or have been bought."""
+        return np.concatenate([self.labelled, self.unlabelled, self.useless])
 
 
 @dataclass(frozen=True, eq=False)

@@ -119,7 +119,7 @@ def train(
     net = net.to(resident.device).to(memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision))
     average = Ema(net, regime.ema_decay) if regime.ema_decay is not None else None
     rows, targets = (torch.from_numpy(a.astype(np.int64)).to(resident.device) for a in (inputs.labelled, inputs.labels))
-    steps = regime.most_steps(len(rows))
+    steps = regime.most_steps(len(rows) + len(inputs.useless))  # every label bought counts, so that no strategy trains less
     shown, scaling = average.net if average else net, resident.scaling(inputs.pool)
     weights = class_weights(targets, len(inputs.images.classes)) if regime.imbalance == "weighted-loss" else None
     now = Round(protocol, inputs, replicate, round_, resident, scaling, net, shown, rows, targets, steps, weights)

@@ -68,6 +68,7 @@ class GreedyOracle(Strategy):
 
 def _loss(context: Context, view: View, batch: Indices, labels: Indices, judges: Indices) -> float:
     """Mean cross-entropy, in nats, on the judging images after training with the batch; inf where training diverged."""
+    batch, judges = batch[labels[batch] >= 0], judges[labels[judges] >= 0]  # none of the task's classes: nothing to learn or judge
     predict = context.retrained(view.unlabelled[batch], labels[batch])
     likelihood = predict(view.unlabelled[judges]).double().clamp(min=torch.finfo(torch.float32).tiny)
     loss = float(F.nll_loss(likelihood.log(), torch.from_numpy(labels[judges]).to(likelihood.device)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from analysis.purchases import Classes, Purchases
 from protocol.errors import BeatRandomError
 from protocol.folders import StudyFolder
@@ -28,7 +30,9 @@ def purchases_of(folder: StudyFolder, data_root: Path | None) -> Purchases:
         images, labels = found
         recorded = _digest(folder, protocol)
         if recorded == images.digest:
-            classes[protocol.name] = Classes(labels.for_oracle(), images.classes)
+            told = labels.for_oracle()
+            names = (*images.classes, "none of them") if (told < 0).any() else images.classes
+            classes[protocol.name] = Classes(np.where(told < 0, len(images.classes), told), names)
         elif recorded:
             absent[protocol.name] = (
                 f"the data set {protocol.data.name} that is here is not the one of the runs ({images.digest[:12]}, recorded {recorded[:12]})"

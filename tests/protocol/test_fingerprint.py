@@ -46,13 +46,14 @@ def full_table() -> dict[str, Any]:
         "source": "s",
         "provenance": {"budgets": "our choice: small"},
         "task": "classification",
-        "data": {"name": "made-up", "path": "a", "digest": "d", "resolution": 8},
+        "data": {"name": "made-up", "path": "a", "digest": "d", "resolution": 8, "construction": None},
         "splits": {"test_size": 40, "validation_size": 6, "validation_counted": True, "initial": "random", "pool_size": 90},
         "budgets": [16, 22, 30],
         "model": {"name": "none", "width": 8, "dropout": 0.1},
         "regime": regime,
         "metric": "accuracy",
         "root_seed": 0,
+        "label_noise": 0.2,
     }
 
 
@@ -61,6 +62,7 @@ ALTERNATIVES: dict[str, Any] = {
     "regime.method": ("supervised", {"semi": None}),
     "regime.semi.tsa": "log",
     "regime.swa": ({"start": 0.5, "lr": 0.1, "every": 3}, {"ema_decay": None, "selection": "last", "validate_every": None}),
+    "data.construction": {"long_tail": 50.0},
     "regime.epoch_at_least": (90, {"steps": None, "epochs": 2}),
     "regime.stop_at": (0.9, {"method": "supervised", "semi": None}),
     "regime.imbalance": "weighted-loss",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from study_builder import IMAGES, make_labels, protocol_table
 
 from protocol.errors import RuleBroken
-from protocol.oracle import Oracle
+from protocol.oracle import Oracle, as_told
 from protocol.reading import parse
 from protocol.spec import Protocol
 from protocol.splits import make_split
@@ -158,3 +158,31 @@ def test_examining_gives_numbers_and_no_labels(desk: Desk) -> None:
     wrong = labels.copy()
     wrong[:10] = (wrong[:10] + 1) % 3
     assert desk.oracle.examine(wrong)["accuracy"] == 0.75
+
+
+def test_a_noisy_oracle_tells_another_class_for_a_share_of_the_labels_by_the_seed_alone() -> None:
+    protocol = parse(Protocol, protocol_table(label_noise=0.3), "p")
+    truth = np.random.default_rng(1).integers(0, 5, 20_000)
+    truth[:500] = -1
+    told = as_told(protocol, 3, truth)
+    assert (told[:500] == -1).all()
+    wrong = told != truth
+    assert wrong[500:].mean() == pytest.approx(0.3, abs=0.015)
+    assert np.bincount((told - truth)[wrong] % 5, minlength=5)[1:] / wrong.sum() == pytest.approx([0.25] * 4, abs=0.03)
+    np.testing.assert_array_equal(told, as_told(protocol, 3, truth))
+    assert (told != as_told(protocol, 4, truth)).any()
+    assert as_told(parse(Protocol, protocol_table(), "p"), 3, truth) is truth
+
+
+def test_noise_is_in_what_is_sold_and_not_in_what_is_examined() -> None:
+    noisy = Desk(label_noise=0.5)
+    noisy.oracle.start()
+    truth = make_labels()
+    told = as_told(noisy.protocol, 0, truth)
+    owned = noisy.oracle.owned
+    np.testing.assert_array_equal(noisy.oracle.owned_labels(), told[owned])
+    assert (told[owned] != truth[owned]).any()
+    indices, labels = noisy.oracle.validation()
+    np.testing.assert_array_equal(labels, told[indices])
+    assert noisy.oracle.examine(truth[noisy.split.test])["accuracy"] == 1.0
+    assert noisy.split.digest == Desk().split.digest

@@ -13,10 +13,12 @@ import pytest
 from protocol.errors import BeatRandomError
 from protocol.events import FailureEvent, LabelsEvent, ResumeEvent
 from protocol.folders import StudyFolder
+from protocol.reading import parse
 from protocol.record import essence, read
 from protocol.rules import check_study
-from protocol.spec import StrategySpec, Study
+from protocol.spec import Data, StrategySpec, Study
 from runners import market
+from runners.datasets import load
 from runners.jobs import Job, perform
 from runners.study import adopt, planned, resolve, status
 from runners.study import jobs as jobs_of
@@ -236,3 +238,39 @@ def test_predictions_alone_are_enough_for_the_metrics_they_give(undisturbed: Job
         assert sidecar.files == ["prediction"]
     findings = check_study(lean.study).results
     assert all(not r.findings for r in findings if r.rule.id.startswith("EVL"))
+
+
+def test_a_run_on_a_constructed_data_set_with_a_noisy_oracle_is_compliant(tmp_path: Path) -> None:
+    """Unknown classes, a long tail and wrong labels, from plan to check, the expected digest being that of the files."""
+    rng = np.random.default_rng(0)
+    truth, tests = rng.integers(0, 5, 300), np.arange(60) % 5
+    arrays = {
+        f"{part}images": (40 * labels[:, None, None] + rng.integers(0, 30, (len(labels), 6, 6))).astype(np.uint8)
+        for part, labels in (("", truth), ("test_", tests))
+    }
+    np.savez(tmp_path / "five.npz", **arrays, labels=truth, test_labels=tests)
+    content = load(Data(name="npz", path=str(tmp_path / "five.npz")), None)[0].digest
+    construction = {"unknown_classes": ["1", "3"], "long_tail": 3.0}
+    protocol = {
+        "name": "made",
+        "data": {"name": "npz", "path": str(tmp_path / "five.npz"), "digest": content, "construction": construction},
+        "splits": {"initial": "balanced", "validation_size": 10, "validation_counted": False},
+        "budgets": [12, 30, 60],
+        "label_noise": 0.2,
+        "model": {"name": "linear"},
+        "regime": {"name": "plain", "epochs": 2, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.01}},
+    }
+    strategies = [{"name": "random"}, {"name": "entropy", "tuning": 0}, {"name": "oracle", "tuning": 0, "args": {"trials": 1}}]
+    table = {"name": "made", "protocols": [protocol], "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}}
+    study = resolve(parse(Study, table, "s"), tmp_path)
+    folder = StudyFolder(tmp_path / "study")
+    adopt(folder, study, tmp_path)
+    for job in jobs_of(folder, study, None, "cpu", 1, list(planned(study))):
+        assert perform(job).state == "done"
+    result = check_study(folder.path)
+    environment = {"ENV-01", "ENV-02", "ENV-03"}
+    assert {r.rule.id for r in result.results if r.answer == "broken"} <= environment
+    record = read(folder.run("made", "entropy", 0).events)
+    assert record.run is not None
+    assert record.run.data.classes == 3
+    assert record.run.data.digest == study.protocols[0].data.recorded(content)

@@ -258,6 +258,23 @@ def test_rare_classes_are_learned_when_the_recipe_cares_for_them(digits, residen
     assert recall["balanced-batches"] != recall["weighted-loss"]
 
 
+def test_labels_outside_the_task_cost_steps_and_teach_nothing(digits, resident) -> None:  # type: ignore[no-untyped-def]
+    images, labels = digits
+    order = np.random.default_rng(0).permutation(1500).astype(np.int64)
+    bought, rest = order[:50], order[50:]
+    told = np.where(labels[bought] >= 7, -1, labels[bought])
+    none = (order[:0], labels[:0])
+    given = FitInputs.of(images, (bought, told), (rest[:9], np.where(np.arange(9) < 4, -1, labels[rest[:9]])), rest[9:], "here")
+    assert given.labelled.tolist() == bought[told >= 0].tolist()
+    assert given.useless.tolist() == bought[told < 0].tolist()
+    assert given.validation.tolist() == rest[4:9].tolist()
+    assert set(given.pool) == set(bought) | set(rest[9:])
+    fitted = fit(protocol(steps=None, epochs=2), given, 0, 0, resident)
+    assert fitted.steps == 8  # 50 bought, in batches of 16
+    with pytest.raises(InputError, match="none among 50 bought"):
+        FitInputs.of(images, (bought, np.full(50, -1)), none, rest, "here")
+
+
 def test_failures_are_said(digits, resident) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(Diverged, match="finite weights"):
         fit(protocol(optimizer={"name": "sgd", "lr": 1e38}), inputs(digits), 0, 0, resident)
