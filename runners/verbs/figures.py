@@ -10,6 +10,7 @@ from analysis.purchases import Purchases
 from analysis.scores import scores
 from analysis.tables import write_tables
 from analysis.verdict import compare
+from protocol.archive import opened
 from protocol.errors import InputError, unknown_name
 from protocol.folders import StudyFolder
 from runners.verbs.asked import Asked
@@ -38,16 +39,10 @@ class Look:
 def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root: Path | None) -> None:
     """See `beatrandom figures --help`."""
     look.check()
+    target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{source.stem}"))
     with console.status("reading the curves") as shown:
-        curves = asked.curves(source)
-        bought = Purchases()
-        if source.is_dir() and ({"class-balance"} & set(look.only) or not look.only):
-            from runners.verbs.classes import purchases_of
-
-            bought = purchases_of(StudyFolder(source), data_root)
-        comparison = compare(curves)
-        target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{source.stem}"))
-        material = Material(curves, comparison, bought, VENUES[look.style])
+        with opened(source) as place:  # a packed study is read as it is
+            material = _material(place, asked, look, data_root)
         left_out = []
         wanted = [name for name in FIGURES if name in look.only or not look.only]
         shown.update(f"drawing {wanted[0]}")
@@ -58,6 +53,17 @@ def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root:
             else:
                 console.print("\n".join(map(str, made)), markup=False, soft_wrap=True)
         if not look.only:
-            console.print("\n".join(map(str, write_tables(comparison, target, scores(curves, comparison)))), markup=False, soft_wrap=True)
+            board = scores(material.curves, material.comparison)
+            console.print("\n".join(map(str, write_tables(material.comparison, target, board))), markup=False, soft_wrap=True)
     for line in left_out:
         console.print(line, markup=False, soft_wrap=True)
+
+
+def _material(source: Path, asked: Asked, look: Look, data_root: Path | None) -> Material:
+    curves = asked.curves(source)
+    bought = Purchases()
+    if curves.bought and ("class-balance" in look.only or not look.only):
+        from runners.verbs.classes import purchases_of
+
+        bought = purchases_of(StudyFolder(source), data_root)
+    return Material(curves, compare(curves), bought, VENUES[look.style])

@@ -9,6 +9,7 @@ from analysis.purchases import Purchases
 from analysis.report import Subject, write_pdf, write_report
 from analysis.report.sections import KINDS
 from analysis.verdict import compare
+from protocol.archive import opened
 from protocol.folders import StudyFolder
 from protocol.rules import check_study
 from runners.verbs.asked import Asked
@@ -21,9 +22,10 @@ def report(source: Path, asked: Asked, out: Path | None, pdf: bool, data_root: P
     """See `beatrandom report --help`."""
     target = out or (StudyFolder(source).report if source.is_dir() else Path(f"beatrandom-{source.stem}.html"))
     with console.status("reading the curves") as shown:
-        subject = subject_of(source, asked, data_root)
-        shown.update("drawing the figures and writing the page")
-        written = [write_report(subject, target)]
+        with opened(source) as place:  # a packed study is read as it is
+            subject = subject_of(place, asked, data_root)
+            shown.update("drawing the figures and writing the page")
+            written = [write_report(subject, target)]
         if pdf:
             shown.update("printing the page")
             written.append(write_pdf(target, target.with_suffix(".pdf")))

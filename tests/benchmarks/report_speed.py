@@ -1,0 +1,28 @@
+"""How long the report of a large study takes to draw and write, and how large it is: 20 strategies, 4 regimes, 10 seeds.
+
+No peer writes such a page; the bounds are the project's own: 20 s and 8 MB, on one core that is otherwise idle. Reading and
+checking the records comes on top (`check_scale.py`).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
+from figure_material import material
+
+from analysis.report import Subject, page
+
+
+def main() -> None:
+    """Print seconds and megabytes."""
+    subject = Subject(material(20, regimes=("plain", "augmented", "semi-supervised", "pretrained"), seeds=10))
+    began, busy = time.perf_counter(), time.process_time()
+    made = page(subject)
+    print(f"{time.perf_counter() - began:.1f} s ({time.process_time() - busy:.1f} s of processor), {len(made.encode()) / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()
