@@ -39,7 +39,7 @@ class Look:
 def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root: Path | None) -> None:
     """See `beatrandom figures --help`."""
     look.check()
-    target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{source.stem}"))
+    target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{source.stem.removesuffix('.tar')}"))
     with console.status("reading the curves") as shown:
         with opened(source) as place:  # a packed study is read as it is
             material = _material(place, asked, look, data_root)
