@@ -115,7 +115,18 @@ def run(
     device: Device = "auto",
     jobs: Jobs = None,
     threads: Threads = 1,
-    executor: Annotated[str, typer.Option("--executor", help="local (one process a run) or inline (this process).")] = "local",
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor",
+            envvar="BEATRANDOM_EXECUTOR",
+            help="local (a process a run), inline (this process), ray or slurm.",
+            show_default="(the configuration's, or local)",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ray cluster, e.g. auto.", show_default="(RAY_ADDRESS, or one started here)")
+    ] = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")] = False,
     predictions_only: Annotated[
         bool, typer.Option("--predictions-only", help="Keep no probabilities: small enough to publish; no calibration metrics.")
@@ -126,9 +137,9 @@ def run(
     max_hours: Annotated[
         float | None, typer.Option("--max-hours", min=0, help="Then finish the rounds under way and exit with 130.")
     ] = None,
-    timeout: Annotated[float | None, typer.Option("--timeout", min=0, help="Minutes one run may take (local executor).")] = None,
-    memory: Annotated[float | None, typer.Option("--memory", min=0, help="GiB one run may take (local executor).")] = None,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="Further attempts when the machine fails (local executor).")] = 2,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0, help="Minutes one run may take (not inline).")] = None,
+    memory: Annotated[float | None, typer.Option("--memory", min=0, help="GiB one run may take (not inline).")] = None,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Further attempts when the machine fails (not inline).")] = 2,
 ) -> None:
     """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice.
 
@@ -136,13 +147,13 @@ def run(
     """
     from runners.executors.server import warm_up
 
-    if executor == "local" and not dry_run:
+    if executor in (None, "local") and not dry_run:
         warm_up(threads)
     from runners.executors.base import Limits
     from runners.verbs import run as verb
 
     limits = Limits(timeout and timeout * 60, memory and memory * 1024, retries)
-    options = verb.Options(executor, only, retry_failed, dry_run, isolate, not predictions_only, max_hours, limits)
+    options = verb.Options(executor, address, only, retry_failed, dry_run, isolate, not predictions_only, max_hours, limits)
     verb.run(study, strategy or [], out, data_root, device, jobs, threads, options)
 
 

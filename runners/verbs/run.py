@@ -13,9 +13,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from protocol.errors import InputError, unknown_name
+from protocol.errors import Fault, InputError, unknown_name
 from protocol.folders import StudyFolder
 from protocol.spec import Study
+from runners.config import EXECUTORS, read_config
 from runners.estimate import expected_seconds, in_order, seconds_left, seconds_of
 from runners.executors.base import Executor, Limits, Stop, Update
 from runners.executors.inline import Inline
@@ -26,7 +27,6 @@ from runners.study import QUARANTINE, RunStatus, adopt, counts, jobs, status
 from runners.verbs.console import console, cores, duration, table
 from runners.verbs.inputs import device_of, gpus_of, own_files_are_kept, read
 
-EXECUTORS = ("local", "inline")
 GRACE_SECONDS = 20.0
 """After SIGINT or SIGTERM, for rounds under way; cluster managers kill after about 30 s."""
 
@@ -38,7 +38,9 @@ interrupted = Console(stderr=True, highlight=False)
 class Options:
     """Which runs, where, and within what limits; see `beatrandom run --help`."""
 
-    executor: str = "local"
+    executor: str | None = None
+    """None: the user's configuration says."""
+    address: str | None = None
     only: str | None = None
     again: bool = False
     dry: bool = False
@@ -83,12 +85,12 @@ def execute(
     chosen_device, gpus = device_of(device), gpus_of(device)
     stop = Stop(None if options.max_hours is None else options.max_hours * 3600)
     side_by_side = slots or (max(1, len(gpus)) if chosen_device != "cpu" else max(1, cores() // threads))
-    runner = _executor(options, side_by_side, stop, gpus)
     _data_is_there(study, data_root)
     if folder.path.resolve() == beside.resolve():
         own_files_are_kept(folder, study)
     else:
         adopt(folder, study, beside)
+    runner = _executor(options, slots, side_by_side, threads, stop, gpus, folder)
     before, todo, left_out = _selected(study, folder, options)
     console.print(f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}")
     work = jobs(folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate, options.tables)
@@ -129,10 +131,29 @@ def _show(study: Study, folder: StudyFolder, options: Options) -> None:
         console.print(f"Expected, one after the other: {duration(seconds_left(todo, seconds))} (from runs that are done).")
 
 
-def _executor(options: Options, slots: int, stop: Stop, gpus: Sequence[str]) -> Executor:
-    if options.executor not in EXECUTORS:
-        raise InputError(unknown_name("--executor", options.executor, EXECUTORS))
-    return Inline(stop) if options.executor == "inline" else Local(slots, options.limits, stop, gpus)
+def _executor(
+    options: Options, slots: int | None, side_by_side: int, threads: int, stop: Stop, gpus: Sequence[str], folder: StudyFolder
+) -> Executor:
+    config = read_config()
+    name = options.executor or config.executor
+    if name not in EXECUTORS:
+        raise InputError(unknown_name("--executor", name, EXECUTORS))
+    if options.address is not None and name != "ray":
+        raise InputError(Fault("--address", "with --executor ray", f"--executor {name}", "leave one of them out"))
+    if name == "inline":
+        return Inline(stop)
+    if name == "local":
+        return Local(side_by_side, options.limits, stop, gpus)
+    from runners.executors.remote import Remote
+
+    if name == "ray":
+        from runners.executors.ray import RayBackend
+
+        return Remote(RayBackend(threads, slots, options.address or config.ray.address, config.ray.gpus), options.limits, stop)
+    from runners.executors.slurm import SlurmBackend
+
+    desk = folder.path.resolve() / ".desk" / "submitit"
+    return Remote(SlurmBackend(desk, threads, slots, config.slurm.cluster, config.slurm.parameters), options.limits, stop)
 
 
 def _data_is_there(study: Study, data_root: Path | None) -> None:

@@ -1,0 +1,205 @@
+"""Runs on other machines: a job scheduler starts a `Task` there, and the task makes one run as `Local` does.
+
+The scheduler's own process never trains: a run that hangs, leaks or crashes is seen and ended beside it, and told from a machine
+that fails. A task that is started twice does no harm: the run's lock and claim let one of them work, and what is whole already
+is not made again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+import uuid
+from collections import Counter, deque
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from protocol.folders import StudyFolder
+from runners.executors.base import Limits, Stop, Update
+from runners.executors.local import Local
+from runners.jobs import Job, Result
+
+TICK_SECONDS: Final = 0.5
+LET_GO_SECONDS: Final = 120.0
+"""After a task is lost, its process may live and hold the run's lock for some seconds: "busy" is then no answer yet."""
+
+
+class FlagStop(Stop):
+    """Asked for by a file on the disk that driver and tasks share."""
+
+    def __init__(self, flag: Path) -> None:
+        super().__init__()
+        self._flag = flag
+
+    @property
+    def asked(self) -> bool:
+        """Whether the file is there."""
+        return self._flag.exists() or super().asked
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run for another machine; picklable. `desk` is a folder that driver and tasks share."""
+
+    job: Job
+    limits: Limits
+    desk: Path
+    number: int
+
+    @property
+    def begun(self) -> Path:
+        """A file that is there once the task has started."""
+        return self.desk / f"begun-{self.number}"
+
+    def __call__(self) -> Result:
+        """Make the run, on the machine this is called on."""
+        self.begun.touch()
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # what the scheduler gave to this task
+        local = Local(1, self.limits, FlagStop(flag(self.desk)), (given,) if given else ())
+        results = [message for message in local.execute([self.job]) if isinstance(message, Result)]
+        return results[-1] if results else Result(self.job.id, "stopped")
+
+    def checkpoint(self) -> Any:
+        """submitit's hook: put back into the queue, the task goes on from the run's last whole round."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self)
+
+
+def flag(desk: Path) -> Path:
+    """The file that asks all tasks of a desk to stop after the rounds under way."""
+    return desk / "stop"
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A task that will not answer any more, and why."""
+
+    why: str
+
+
+class Backend(Protocol):
+    """A job scheduler."""
+
+    room: int
+    """Tasks handed over at a time."""
+
+    def submit(self, tasks: Sequence[Task]) -> list[Any]:
+        """Hand tasks over; a handle for each."""
+        ...
+
+    def outcome(self, handle: Any, task: Task) -> Result | Lost | None:
+        """What became of a task; None while it waits or runs."""
+        ...
+
+    def cancel(self, handle: Any) -> None:
+        """End a task at once, whatever its state."""
+        ...
+
+    def close(self) -> None:
+        """Nothing more will be handed over."""
+        ...
+
+
+@dataclass
+class _Running:
+    task: Task
+    handle: Any
+    rounds: int = 0
+
+
+@dataclass
+class Remote:
+    """An executor over a scheduler's backend.
+
+    Args:
+        backend: the scheduler.
+        limits: of each run; retries count machines that fail under a run, and runs that a machine fails, alike.
+        stop: asked at every tick.
+    """
+
+    backend: Backend
+    limits: Limits = field(default_factory=Limits)
+    stop: Stop = field(default_factory=Stop)
+
+    def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
+        """See `Executor`."""
+        if not jobs:
+            return
+        desk = Path(jobs[0].study).resolve() / ".desk" / uuid.uuid4().hex
+        desk.mkdir(parents=True)
+        waiting = deque(Task(_absolute(job), self.limits, desk, number) for number, job in enumerate(jobs))
+        running: list[_Running] = []
+        try:
+            yield from self._drive(desk, waiting, running)
+        finally:
+            for item in running:
+                self.backend.cancel(item.handle)
+            self.backend.close()
+            shutil.rmtree(desk, ignore_errors=True)
+
+    def _drive(self, desk: Path, waiting: deque[Task], running: list[_Running]) -> Generator[Update | Result, None, None]:
+        tries: Counter[str] = Counter()
+        lost: dict[str, float] = {}
+        while running or (waiting and not self.stop.asked):
+            if self.stop.asked and not flag(desk).exists():
+                flag(desk).touch()
+            if self.stop.overdue:
+                return
+            self._fill(waiting, running)
+            time.sleep(TICK_SECONDS)
+            for item in list(running):
+                yield from _progress(item)
+                found = self.backend.outcome(item.handle, item.task)
+                if found is None:
+                    if self.stop.asked and not item.task.begun.exists():  # it would start only to be stopped
+                        self.backend.cancel(item.handle)
+                        running.remove(item)
+                    continue
+                running.remove(item)
+                name = item.task.job.id
+                if isinstance(found, Lost):
+                    tries[name] += 1
+                    lost[name] = time.monotonic()
+                    text = f"{name}\n  expected: a machine that answers\n  found:    {found.why}\n  to do:    the same command continues"
+                    found = Result(name, "failed", text, "machine")
+                    if tries[name] <= self.limits.retries and not self.stop.asked:
+                        waiting.append(item.task)
+                        continue
+                elif found.state == "busy" and time.monotonic() - lost.get(name, -LET_GO_SECONDS) < LET_GO_SECONDS:
+                    waiting.append(item.task)
+                    continue
+                yield found
+
+    def _fill(self, waiting: deque[Task], running: list[_Running]) -> None:
+        count = min(len(waiting), self.backend.room - len(running))
+        if count <= 0 or self.stop.asked:
+            return
+        tasks = [waiting.popleft() for _ in range(count)]
+        for task in tasks:
+            task.begun.unlink(missing_ok=True)
+        running += [_Running(task, handle) for task, handle in zip(tasks, self.backend.submit(tasks), strict=True)]
+
+
+def _absolute(job: Job) -> Job:
+    """The same job for a process that starts in another folder."""
+    file, data = job.strategy_file, job.data_root
+    return replace(
+        job,
+        study=job.study.resolve(),
+        strategy_file=None if file is None else file.resolve(),
+        data_root=None if data is None else data.resolve(),
+    )
+
+
+def _progress(item: _Running) -> Generator[Update, None, None]:
+    """Whole rounds, counted on the disk: no message has to cross the network."""
+    job = item.task.job
+    folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    rounds = sum(1 for _ in (folder.path / "predictions").glob("round-*.npz"))
+    if rounds != item.rounds:
+        item.rounds = rounds
+        yield Update(job.id, rounds)
