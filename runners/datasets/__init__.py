@@ -8,7 +8,7 @@ from typing import Final
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import Data
-from runners.datasets import cifar, cifar_jpeg, digits, features, idx, own
+from runners.datasets import cifar, cifar_jpeg, digits, features, idx, medmnist, own, stl10, svhn, tiny_imagenet
 from runners.datasets.base import Images, Labels
 from runners.datasets.cards import CARDS, Card
 from runners.datasets.constructed import constructed
@@ -24,11 +24,16 @@ _LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
     "cifar10": cifar.load10,
     "cifar100": cifar.load100,
     "cifar10-jpeg": cifar_jpeg.load,
+    "svhn": svhn.load,
+    "stl10": stl10.load,
+    "tiny-imagenet": tiny_imagenet.load,
+    "eurosat": own.load_eurosat,
+    "medmnist": medmnist.load,
     "npz": own.load_npz,
     "features": features.load,
     "folder": own.load_folder,
 }
-_OWN: Final = frozenset({"npz", "features", "folder"})
+_OWN: Final = frozenset({"medmnist", "npz", "features", "folder"})
 
 
 def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
@@ -46,7 +51,10 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     if data.path is not None and data.name not in _OWN:
         raise InputError(
             Fault(
-                "data.path", f"none: {data.name} is looked for under --data-root", repr(data.path), "use name 'npz', 'features' or 'folder'"
+                "data.path",
+                f"none: {data.name} is looked for under --data-root",
+                repr(data.path),
+                "use name 'npz', 'features', 'folder' or 'medmnist'",
             )
         )
     card = CARDS[data.name]

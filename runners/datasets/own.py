@@ -40,18 +40,29 @@ def load_npz(card: Card, place: Place) -> tuple[Images, Labels]:
 
 
 def load_folder(card: Card, place: Place) -> tuple[Images, Labels]:
-    """`<path>/<class>/*.png`, or the same below `train` and `test`. Raises InputError with every unusable file."""
-    path = place.own(card)
+    """`<path>/<class>/*.png`, or the same below `train` and `test` (or `val`). Raises InputError with every unusable file."""
+    return from_folder(card, place.own(card))
+
+
+def load_eurosat(card: Card, place: Place) -> tuple[Images, Labels]:
+    """EuroSAT's colour images, a folder a class. Raises InputError."""
+    return from_folder(
+        card, place.folder(card, ("eurosat/2750", "EuroSAT/2750", "2750", "EuroSAT_RGB", "eurosat", "EuroSAT"), "AnnualCrop")
+    )
+
+
+def from_folder(card: Card, path: Path) -> tuple[Images, Labels]:
+    """What `load_folder` says, of this folder."""
     parts = [path]
-    if _folders(path) == ["test", "train"]:
-        parts = [path / "train", path / "test"]
+    if _folders(path) in (["test", "train"], ["train", "val"]):
+        parts = [path / "train", path / ("test" if (path / "test").is_dir() else "val")]
     classes = _folders(parts[0])
     if strangers := [name for name in _folders(parts[-1]) if name not in classes]:
         raise InputError(Fault(str(parts[-1]), f"the classes of {parts[0]}", f"also {strangers}", "remove or rename them"))
-    files = [[(file, k) for k, name in enumerate(classes) for file in _pictures(part / name)] for part in parts]
+    files = [[(file, k) for k, name in enumerate(classes) for file in pictures(part / name)] for part in parts]
     _refuse_empty(path, parts, classes)
     grey = _refuse_mixed(path, [file for part in files for file, _ in part])
-    arrays = [_pixels(part, grey) for part in files]
+    arrays = [decoded(part, grey) for part in files]
     return joined(card, str(path), arrays[0], arrays[1] if len(arrays) == 2 else None, classes)
 
 
@@ -61,7 +72,8 @@ def _folders(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _pictures(path: Path) -> list[Path]:
+def pictures(path: Path) -> list[Path]:
+    """The folder's image files in the order of their names; none if there is no such folder."""
     if not path.is_dir():
         return []
     return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _ENDINGS and not entry.name.startswith("."))
@@ -70,7 +82,7 @@ def _pictures(path: Path) -> list[Path]:
 def _refuse_empty(path: Path, parts: list[Path], classes: list[str]) -> None:
     if not classes:
         raise InputError(Fault(str(path), "one folder a class", "no folders", "sort the images into one folder a class"))
-    if empty := [name for name in classes if not _pictures(parts[0] / name)]:
+    if empty := [name for name in classes if not pictures(parts[0] / name)]:
         found = f"none in {', '.join(empty[:_MOST])}"
         raise InputError(
             Fault(str(parts[0]), f"images ({', '.join(sorted(_ENDINGS))}) of every class", found, "add some or remove the folder")
@@ -106,10 +118,12 @@ def _header(file: Path) -> tuple[tuple[int, int], str]:
         return picture.size, picture.mode
 
 
-def _pixels(files: list[tuple[Path, int]], grey: bool) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    def decoded(file: Path) -> NDArray[np.uint8]:
+def decoded(files: list[tuple[Path, int]], grey: bool) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """Images (n, height, width[, 3]) and class numbers (n,) of files of one size. Raises InputError for an unreadable one."""
+
+    def pixels(file: Path) -> NDArray[np.uint8]:
         with Image.open(file) as picture:
             return np.asarray(picture.convert("L" if grey else "RGB"))
 
-    images = [readable(file, lambda file=file: decoded(file), "an image") for file, _ in files]  # type: ignore[misc]
+    images = [readable(file, lambda file=file: pixels(file), "an image") for file, _ in files]  # type: ignore[misc]
     return np.stack(images) if images else np.empty((0, 1, 1), np.uint8), np.asarray([k for _, k in files], np.int64)

@@ -59,6 +59,14 @@ class Place:
                     return paths
         raise InputError(self._missing(card, tried))
 
+    def folder(self, card: Card, candidates: Iterable[str], inside: str) -> Path:
+        """The first of the folders under the root that holds `inside`. Raises InputError if none does."""
+        candidates = list(candidates)
+        for name in candidates if self.root is not None else ():
+            if self.root is not None and (self.root / name / inside).is_dir():
+                return self.root / name
+        raise InputError(self._missing(card, [(name, (inside,)) for name in candidates]))
+
     def _missing(self, card: Card, tried: list[tuple[str, tuple[str, ...]]]) -> Fault:
         fix = f"get it from {card.origin}; then give its place with --data-root or {DATA_VARIABLE}"
         looked = "\n            ".join(card.files)

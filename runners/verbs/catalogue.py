@@ -183,7 +183,7 @@ def datasets(data_root: Path | None, json: bool) -> None:
     facts = []
     for name, card in CARDS.items():
         state = "found"
-        if name in ("npz", "features", "folder"):
+        if name in ("medmnist", "npz", "features", "folder"):
             state = "yours: data = { name = …, path = … }"
         else:
             try:

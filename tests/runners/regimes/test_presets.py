@@ -21,6 +21,8 @@ TWINS = ("digits", "fashion-mnist-low", "cifar10-low", "cifar10-high")
 PAPERS = {"lueth2023": "2301.10625", "munjal2022": "2002.09564", "beck2021": "2106.15324", "werner2024": "2408.00426"}
 LUETH = {"cifar10-low-plain", "cifar10-low-augmented", "cifar10-high-plain", "cifar10-high-augmented"}
 """Of our own, but for what they follow the paper in."""
+LONG_TAIL = sum((5000, 3237, 2096, 1357, 878, 568, 368, 238, 154, 100))
+"""Training images of CIFAR-10-LT, 1:50."""
 CODE = ("authors' public code", "DISTIL's public code")
 
 GOLDEN = {
@@ -42,6 +44,11 @@ GOLDEN = {
     "lueth2023-cifar10-high-supervised": "dfc59ed7b5a4c458",
     "lueth2023-cifar10-low-fixmatch": "80901832a3901b9e",
     "lueth2023-cifar10-low-supervised": "a90521b329809afc",
+    "lueth2023-cifar10-lt-high-supervised": "7b3d7d64d742b5ff",
+    "lueth2023-cifar10-lt-low-fixmatch": "167be11630378d74",
+    "lueth2023-cifar10-lt-low-supervised": "4865530b405a8825",
+    "lueth2023-cifar10-lt-medium-fixmatch": "10ea3c28e6e93f90",
+    "lueth2023-cifar10-lt-medium-supervised": "65ffa7b21f2a4a7f",
     "lueth2023-cifar10-medium-fixmatch": "9c091044da0616b7",
     "lueth2023-cifar10-medium-supervised": "a633f55268ab471c",
     "lueth2023-cifar100-high-supervised": "e52253bc23472ea7",
@@ -128,6 +135,9 @@ def test_our_own_cifar_presets_cite_what_they_follow(name: str) -> None:
         ("lueth2023-cifar100-low-supervised", 500, 500, 10, 2500),
         ("lueth2023-cifar100-medium-supervised", 1000, 1000, 10, 5000),
         ("lueth2023-cifar100-high-supervised", 5000, 5000, 5, 5000),
+        ("lueth2023-cifar10-lt-low-supervised", 50, 50, 10, 250),
+        ("lueth2023-cifar10-lt-medium-supervised", 250, 250, 10, 1250),
+        ("lueth2023-cifar10-lt-high-supervised", 1000, 1000, 8, 5000),
         ("lueth2023-cifar10-low-fixmatch", 50, 50, 10, 250),
         ("lueth2023-cifar10-medium-fixmatch", 250, 250, 10, 2500),
         ("munjal2022-cifar10-plain", 5000, 5000, 4, 5000),
@@ -166,7 +176,8 @@ def test_presets_fit_their_data_and_build_their_model(name: str) -> None:
     assert card.n_test is not None
     assert card.shape is not None
     assert card.classes is not None
-    split = make_split(protocol, 0, card.n_train, card.n_test)
+    train = LONG_TAIL if protocol.data.construction else card.n_train
+    split = make_split(protocol, 0, train, card.n_test)
     assert len(split.pool) >= protocol.training_labels[-1]
     assert logits_of(protocol.model, card.shape, card.classes) == (1, len(card.classes))
     assert protocol.regime.method in METHODS
