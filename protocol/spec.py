@@ -29,7 +29,7 @@ CONSTRUCTION_TAG: Final = "beatrandom/construction/1"
 STUDY_TAG: Final = "beatrandom/study/1"
 BASELINE: Final = "random"
 
-LATER: Final = (("data", "resolution"), ("data", "construction"), ("splits", "pool_size"))
+LATER: Final = (("data", "resolution"), ("data", "size"), ("data", "construction"), ("splits", "pool_size"))
 """Fields that fingerprints cover only where they are used, so that older protocols keep theirs."""
 
 Argument = bool | int | float | str
@@ -68,6 +68,11 @@ class Data(Part):
     digest: str | None = Field(None, description="SHA-256 of the content that is expected; null: taken as found and recorded")
     resolution: Count | None = Field(
         None, description="shorter side in pixels to which images are averaged down; a divisor of both sides; null: as they are"
+    )
+    size: tuple[Count, Count] | None = Field(
+        None,
+        description="height and width in pixels of image files: scaled (bilinear, antialiased) until they cover it, the middle kept "
+        "('folder' only); null: files of one size as they are",
     )
     construction: Construction | None = Field(None, description="long tail, redundancy or unknown classes made from it; null: as it is")
 

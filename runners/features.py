@@ -188,7 +188,8 @@ def _dropping(layers: list[_DropoutNd], generator: torch.Generator) -> Iterator[
 
 
 def _images(resident: Resident, indices: Indices) -> Tensor:
-    return resident.pixels[torch.from_numpy(indices).to(resident.device)]
+    pixels, places = resident.at(torch.from_numpy(indices))
+    return pixels[places]
 
 
 class _Once:

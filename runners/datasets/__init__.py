@@ -57,8 +57,11 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
                 "use name 'npz', 'features', 'folder' or 'medmnist'",
             )
         )
+    if data.size is not None and data.name != "folder":
+        fix = "use data.resolution, or name 'folder'"
+        raise InputError(Fault("data.size", f"none: images of {data.name} have one size", str(list(data.size)), fix))
     card = CARDS[data.name]
-    images, labels = _LOADERS[data.name](card, Place.of(root, data.path))
+    images, labels = _LOADERS[data.name](card, Place.of(root, data.path, data.size))
     _check_digest(images.digest, data, card)
     if data.resolution is not None:
         images = averaged(images, data.resolution)

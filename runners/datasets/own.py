@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from protocol.errors import Fault, InputError
-from runners.datasets.base import Images, Labels, joined
+from runners.datasets.base import Images, Labels, finished, joined
 from runners.datasets.cards import Card
+from runners.datasets.decoding import decoded
 from runners.datasets.places import Place, npz_arrays, readable
 
 _ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
@@ -41,7 +41,7 @@ def load_npz(card: Card, place: Place) -> tuple[Images, Labels]:
 
 def load_folder(card: Card, place: Place) -> tuple[Images, Labels]:
     """`<path>/<class>/*.png`, or the same below `train` and `test` (or `val`). Raises InputError with every unusable file."""
-    return from_folder(card, place.own(card))
+    return from_folder(card, place.own(card), place.size)
 
 
 def load_eurosat(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -51,8 +51,8 @@ def load_eurosat(card: Card, place: Place) -> tuple[Images, Labels]:
     )
 
 
-def from_folder(card: Card, path: Path) -> tuple[Images, Labels]:
-    """What `load_folder` says, of this folder."""
+def from_folder(card: Card, path: Path, size: tuple[int, int] | None = None) -> tuple[Images, Labels]:
+    """What `load_folder` says, of this folder; images are brought to `size` (height, width) if given."""
     parts = [path]
     if _folders(path) in (["test", "train"], ["train", "val"]):
         parts = [path / "train", path / ("test" if (path / "test").is_dir() else "val")]
@@ -61,9 +61,11 @@ def from_folder(card: Card, path: Path) -> tuple[Images, Labels]:
         raise InputError(Fault(str(parts[-1]), f"the classes of {parts[0]}", f"also {strangers}", "remove or rename them"))
     files = [[(file, k) for k, name in enumerate(classes) for file in pictures(part / name)] for part in parts]
     _refuse_empty(path, parts, classes)
-    grey = _refuse_mixed(path, [file for part in files for file, _ in part])
-    arrays = [decoded(part, grey) for part in files]
-    return joined(card, str(path), arrays[0], arrays[1] if len(arrays) == 2 else None, classes)
+    every = [file for part in files for file, _ in part]
+    found, grey = _headers(path, every, any_size=size is not None)
+    pixels = decoded(every, size or found, grey)
+    labels = np.asarray([k for part in files for _, k in part], np.int64)
+    return finished(card, str(path), pixels, labels, len(files[0]), classes)
 
 
 def _folders(path: Path) -> list[str]:
@@ -89,8 +91,12 @@ def _refuse_empty(path: Path, parts: list[Path], classes: list[str]) -> None:
         )
 
 
-def _refuse_mixed(path: Path, files: list[Path]) -> bool:
-    """Whether all images are grey. Reads headers only; raises InputError for unreadable, deep or differently sized ones."""
+def _headers(path: Path, files: list[Path], *, any_size: bool) -> tuple[tuple[int, int], bool]:
+    """Height and width of the images, and whether all are grey. Reads headers only.
+
+    Raises:
+        InputError: unreadable or deep images, or differently sized ones unless any size will do.
+    """
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
     faults: list[Fault] = []
@@ -102,28 +108,22 @@ def _refuse_mixed(path: Path, files: list[Path]) -> bool:
             continue
         sizes[size] += 1
         modes[mode] += 1
-    if len(sizes) > 1:
+    if len(sizes) > 1 and not any_size:
         listed = ", ".join(f"{count} of {w}×{h}" for (w, h), count in sizes.most_common(_MOST))
         more = f" and {len(sizes) - _MOST} more sizes" if len(sizes) > _MOST else ""
-        faults.append(Fault(str(path), "images of one size (width×height)", listed + more, "resize them to one size"))
+        faults.append(
+            Fault(
+                str(path), "images of one size (width×height)", listed + more, "set data.size = [height, width], or resize them to one size"
+            )
+        )
     if deep := sorted(_DEEP & set(modes)):
         faults.append(Fault(str(path), "8 bits a channel", f"images of mode {', '.join(deep)}", "convert them to 8 bits"))
     if faults:
         raise InputError(faults[:_MOST])
-    return set(modes) <= _GREY
+    width, height = next(iter(sizes))
+    return (height, width), set(modes) <= _GREY
 
 
 def _header(file: Path) -> tuple[tuple[int, int], str]:
     with Image.open(file) as picture:
         return picture.size, picture.mode
-
-
-def decoded(files: list[tuple[Path, int]], grey: bool) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    """Images (n, height, width[, 3]) and class numbers (n,) of files of one size. Raises InputError for an unreadable one."""
-
-    def pixels(file: Path) -> NDArray[np.uint8]:
-        with Image.open(file) as picture:
-            return np.asarray(picture.convert("L" if grey else "RGB"))
-
-    images = [readable(file, lambda file=file: pixels(file), "an image") for file, _ in files]  # type: ignore[misc]
-    return np.stack(images) if images else np.empty((0, 1, 1), np.uint8), np.asarray([k for _, k in files], np.int64)

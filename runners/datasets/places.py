@@ -24,12 +24,14 @@ class Place:
 
     root: Path | None
     path: str | None
+    size: tuple[int, int] | None = None
+    """Height and width that image files are brought to; None: as they are."""
 
     @classmethod
-    def of(cls, root: Path | None, path: str | None) -> Place:
+    def of(cls, root: Path | None, path: str | None, size: tuple[int, int] | None = None) -> Place:
         """The root given, else the environment's."""
         given = os.environ.get(DATA_VARIABLE)
-        return cls(root if root is not None else Path(given) if given else None, path)
+        return cls(root if root is not None else Path(given) if given else None, path, size)
 
     def own(self, card: Card) -> Path:
         """The user's own file or folder. Raises InputError if it is not named or not there."""

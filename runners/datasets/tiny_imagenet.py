@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from protocol.errors import Fault, InputError
-from runners.datasets.base import Images, Labels, joined
+from runners.datasets.base import Images, Labels, finished
 from runners.datasets.cards import Card
-from runners.datasets.own import decoded, pictures
+from runners.datasets.decoding import decoded
+from runners.datasets.own import pictures
 from runners.datasets.places import Place, readable
 
 
@@ -24,7 +27,9 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
         raise InputError(Fault(str(notes), "a file and one of the classes a line", " ".join(strangers[0]), "get the file again"))
     test = sorted((root / "val" / "images" / words[0], number[words[1]]) for words in told)
     _refuse_missing(root, train, [file for file, _ in test])
-    return joined(card, str(root), decoded(train, grey=False), decoded(test, grey=False), classes)
+    files, labels = zip(*train, *test, strict=True)
+    pixels = decoded(files, (64, 64), grey=False)
+    return finished(card, str(root), pixels, np.asarray(labels, np.int64), len(train), classes)
 
 
 def _refuse_missing(root: Path, train: list[tuple[Path, int]], test: list[Path]) -> None:

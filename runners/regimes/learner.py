@@ -81,13 +81,14 @@ class Learner:
 
     def _passes(self, indices: Indices) -> Iterator[tuple[int, Tensor, Tensor]]:
         self.net.eval()
-        pixels = self._resident.pixels
-        size = max(64, _PIXELS_AT_ONCE.get(pixels.device.type, 2**19) // (pixels.shape[1] * pixels.shape[2] * max(1, pixels.shape[3] // 3)))
+        device, (_, height, width, channels) = self._resident.device, self._resident.pixels.shape
+        size = max(64, _PIXELS_AT_ONCE.get(device.type, 2**19) // (height * width * max(1, channels // 3)))
         rows = torch.from_numpy(np.asarray(indices, np.int64).copy())
         for start in range(0, len(rows), size):
             part = rows[start : start + size]
-            x = laid_out(self.scaling(as_float(pixels[part.to(pixels.device)])), self._precision)
-            with plain_kernels(pixels.device), arithmetic(self._precision, pixels.device):
+            pixels, places = self._resident.at(part)
+            x = laid_out(self.scaling(as_float(pixels[places])), self._precision)
+            with plain_kernels(device), arithmetic(self._precision, device):
                 logits, embedded = self.net.both(x)
             yield start, logits, embedded
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,21 +29,35 @@ class Scaling:
 
 
 class Resident:
-    """Images as one uint8 tensor (n, height, width, channels) on the device, made once a run."""
+    """Images as one uint8 tensor (n, height, width, channels) on the device, made once a run.
 
-    def __init__(self, pixels: Tensor) -> None:
+    Too many for the device's memory stay where they are, in memory or in a mapped file, and each batch is
+    brought over: slower, with the same result.
+
+    Attributes:
+        device: where training happens.
+    """
+
+    def __init__(self, pixels: Tensor, device: torch.device | None = None) -> None:
         self.pixels = pixels
+        self.device = pixels.device if device is None else device
+        self._streamed = device is not None
         self._scaling: tuple[Indices, Scaling] | None = None
 
     @classmethod
-    def of(cls, images: Images, device: torch.device) -> Resident:
-        """A copy of the images on the device."""
+    def of(cls, images: Images, device: torch.device, streamed: bool | None = None) -> Resident:
+        """A copy of the images on the device, or the images themselves, streamed (None: if a copy would fill over half of its memory)."""
+        if images.pixels.nbytes > _room(device) // 2 if streamed is None else streamed:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)  # nothing writes to it
+                return cls(torch.from_numpy(images.pixels), device)
         return cls(torch.from_numpy(np.array(images.pixels)).to(device))
 
-    @property
-    def device(self) -> torch.device:
-        """Where the images are, and where training happens."""
-        return self.pixels.device
+    def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels on the device, and where in them the images `rows` (b,) are."""
+        if not self._streamed:
+            return self.pixels, rows.to(self.device)
+        return self.pixels[rows.cpu()].to(self.device), torch.arange(len(rows), device=self.device)
 
     def scaling(self, pool: Indices) -> Scaling:
         """Statistics of the pool's images, labelled or not; never of validation or test images.
@@ -62,7 +78,8 @@ class Resident:
         counts = torch.zeros(channels, 256, dtype=torch.int64)
         offset = 256 * torch.arange(channels, device=self.device)
         for part in torch.split(torch.from_numpy(pool), _CHUNK):
-            values = self.pixels[part.to(self.device)].long() + offset
+            pixels, rows = self.at(part)
+            values = pixels[rows].long() + offset
             counts += torch.bincount(values.flatten(), minlength=256 * channels).view(channels, 256).cpu()
         share = counts.double() / counts.sum(1, keepdim=True)
         grey = torch.arange(256, dtype=torch.float64)
@@ -75,6 +92,13 @@ class Resident:
         deviation, mean = torch.std_mean(values, 0, correction=0)
         deviation = torch.where(deviation > 0, deviation, 1.0)  # a feature that never changes stays 0
         return Scaling(*(value.float().view(1, -1, 1, 1).to(self.device) for value in (mean, deviation)))
+
+
+def _room(device: torch.device) -> int:
+    """Bytes of memory: free ones of an accelerator, all of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def as_float(pixels: Tensor) -> Tensor:

@@ -64,8 +64,9 @@ class Round:
 
     def batch(self, rows: Tensor, spec: Augmentation, draws: torch.Generator) -> Tensor:
         """Augmented images (b, channels, height, width), ready for the network; made in float32 whatever the network computes in."""
+        pixels, places = self.resident.at(rows)
         with torch.autocast(self.resident.device.type, enabled=False):
-            return laid_out(training_batch(self.resident.pixels, rows, spec, self.scaling, draws), self.regime.precision)
+            return laid_out(training_batch(pixels, places, spec, self.scaling, draws), self.regime.precision)
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean loss on labelled images, smoothed and weighted as the regime says; an image counts as its own class does."""

@@ -46,7 +46,7 @@ def full_table() -> dict[str, Any]:
         "source": "s",
         "provenance": {"budgets": "our choice: small"},
         "task": "classification",
-        "data": {"name": "made-up", "path": "a", "digest": "d", "resolution": 8, "construction": None},
+        "data": {"name": "made-up", "path": "a", "digest": "d", "resolution": 8, "size": [24, 32], "construction": None},
         "splits": {"test_size": 40, "validation_size": 6, "validation_counted": True, "initial": "random", "pool_size": 90},
         "budgets": [16, 22, 30],
         "model": {"name": "none", "width": 8, "dropout": 0.1},

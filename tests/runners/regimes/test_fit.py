@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -256,6 +257,31 @@ def test_rare_classes_are_learned_when_the_recipe_cares_for_them(digits, residen
     assert recall["balanced-batches"] > recall["none"] + 0.05
     assert recall["weighted-loss"] > recall["none"] + 0.05
     assert recall["balanced-batches"] != recall["weighted-loss"]
+
+
+@pytest.mark.parametrize("method", ["supervised", "fixmatch"])
+def test_streamed_images_train_and_predict_byte_for_byte_as_resident_ones(digits, resident, tmp_path, method: str) -> None:  # type: ignore[no-untyped-def]
+    np.save(tmp_path / "digits.npy", digits[0].pixels)
+    mapped = replace(digits[0], pixels=np.load(tmp_path / "digits.npy", mmap_mode="r"))
+    streamed = Resident.of(mapped, torch.device("cpu"), streamed=True)
+    semi = {"unlabelled_batch": 24, "threshold": 0.5, "strong": {"cutout": 3, "rand_augment": {"ops": 1, "magnitude": 3.0}}}
+    augmentation = {"shift": 1, "flip": True, "cutout": 2}
+    p = protocol(method=method, augmentation=augmentation, **({"semi": semi} if method != "supervised" else {}))
+    here, there = (fit(p, inputs(digits), 0, 0, r) for r in (resident, streamed))
+    assert weights(here) == weights(there)
+    asked = np.arange(1400, 1797)[::-1]
+    one, other = (f.learner.predict(asked) for f in (here, there))
+    assert torch.equal(one.probabilities, other.probabilities)
+    assert torch.equal(one.embeddings, other.embeddings)
+    np.testing.assert_array_equal(here.learner.labels(asked), there.learner.labels(asked))
+
+
+def test_images_are_streamed_where_they_would_fill_over_half_of_the_memory(digits, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    size = digits[0].pixels.nbytes
+    monkeypatch.setattr("runners.regimes.resident._room", lambda _: 2 * size - 2)
+    assert np.shares_memory(Resident.of(digits[0], torch.device("cpu")).pixels.numpy(), digits[0].pixels)
+    monkeypatch.setattr("runners.regimes.resident._room", lambda _: 2 * size)
+    assert not np.shares_memory(Resident.of(digits[0], torch.device("cpu")).pixels.numpy(), digits[0].pixels)
 
 
 def test_labels_outside_the_task_cost_steps_and_teach_nothing(digits, resident) -> None:  # type: ignore[no-untyped-def]
