@@ -100,6 +100,12 @@ def test_a_balanced_start_has_equal_shares_and_the_rest_falls_by_lot() -> None:
     assert extra == {0, 1, 2}
 
 
+def test_a_balanced_start_has_none_of_the_images_outside_the_task() -> None:
+    rules, labels = protocol(initial="balanced"), np.arange(160) % 4 - 1
+    split = make_split(rules, 0, 160, 0)
+    assert sorted(np.bincount(labels[starting_set(rules, 0, split, labels)], minlength=3).tolist()) == [3, 3, 4]
+
+
 def test_an_impossible_balanced_start_names_the_class() -> None:
     rules = protocol(initial="balanced")
     labels = np.zeros(160, np.int64)
