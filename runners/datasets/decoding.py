@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -71,7 +72,7 @@ def _read(file: Path, size: tuple[int, int], grey: bool) -> NDArray[Any]:
 
 def _key(files: Sequence[Path], shape: tuple[int, ...]) -> str:
     facts = [[str(file.resolve()), (found := file.stat()).st_size, found.st_mtime_ns] for file in files]
-    return hashlib.sha256(json.dumps([shape, Image.__version__, facts]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([shape, PIL.__version__, facts]).encode()).hexdigest()[:32]
 
 
 def _write(kept: Path, shape: tuple[int, ...], files: Sequence[Path], grey: bool) -> None:
