@@ -102,3 +102,11 @@ def test_swapping_flips_savings_and_a_constant_changes_nothing() -> None:
         assert a.saved > 0
         assert (a.saved, a.saved_low) == pytest.approx((-b.saved, -b.saved_high))
         assert (c.saved, c.saved_low, c.saved_high) == pytest.approx((a.saved, a.saved_low, a.saved_high))
+
+
+def test_the_baseline_reaches_its_own_best_whatever_the_order_of_sums() -> None:
+    rng = np.random.default_rng(3)
+    for n in range(3, 30):
+        values = rng.random((n, 4)).cumsum(axis=1) / 3
+        made = setting({"random": values, "a": values + 0.5})
+        assert labels_saved(made, "a", "random", Resampler(rng, 20))[-1].baseline_censored == "no"
