@@ -378,8 +378,12 @@ def unplanned_runs(folder: StudyFolder, study: Study) -> tuple[str, ...]:
     }
     depth = len(folder.records.parts) + 3
     found = []
-    for place, _, files in os.walk(folder.records):
+    for place, inner, files in os.walk(folder.records):
         here = Path(place)
+        links = [here / name for name in inner if (here / name).is_symlink()]  # os.walk names them, but does not enter them
+        found += [
+            str(link.relative_to(folder.path)) for link in links if link not in planned and not any(link in p.parents for p in planned)
+        ]
         if here not in planned and ("events.jsonl" in files or len(here.parts) == depth):
             found.append(str(here.relative_to(folder.path)))
     return tuple(sorted(found))

@@ -211,3 +211,12 @@ def test_hostile_values_in_a_perfect_chain_do_not_crash_the_check(victim: Any, l
         victim.run.events.write_bytes(raw)
     assert not [f for f in result.findings if "can read" in f.expected], "a rule stumbled over the evidence"
     json.loads(result.to_json())
+
+
+def test_a_run_that_is_slipped_in_as_a_link_is_unplanned(tmp_path: Path) -> None:
+    study = build_study(tmp_path / "study", obedient_study()).path
+    run = next(study.rglob("events.jsonl")).parent
+    (run.parent / "seed-999").symlink_to(run)
+    result = check_study(study)
+    assert result.unplanned == 1
+    assert {f.rule for f in result.findings if f.answer == "broken"} == {"CMP-02"}
