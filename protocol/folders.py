@@ -68,16 +68,29 @@ class RunFolder:
         return self.path / "run.log"
 
     def predictions(self, round_: int) -> Path:
-        """Sidecar of one round, in the order of the sorted test indices: `prediction`, classes; `log_probability`, if any were kept."""
+        """Sidecar of one round, in the order of the sorted test indices.
+
+        Classification: `prediction`, classes; `log_probability`, if any were kept. Segmentation: `confusion`, counts of pixels
+        (n, classes, classes), rows the true class.
+        """
         return self.path / "predictions" / f"round-{round_:03d}.npz"
+
+    def write_sidecar(self, round_: int, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Write what the metrics of one round can be computed from again."""
+        write_arrays(self.predictions(round_), arrays)
 
     def write_predictions(self, round_: int, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> str:
         """Write the sidecar compactly; returns the digest of the predictions."""
-        arrays: dict[str, NDArray[Any]] = {"prediction": predicted.astype(np.min_scalar_type(int(predicted.max(initial=0))))}
+        arrays: dict[str, NDArray[Any]] = {"prediction": compact(predicted)}
         if log_probabilities is not None:
             arrays["log_probability"] = log_probabilities
-        write_arrays(self.predictions(round_), arrays)
+        self.write_sidecar(round_, arrays)
         return predictions_digest(predicted)
+
+
+def compact(counts: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The same numbers, none negative, in the smallest type that holds them."""
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
 def predictions_digest(predicted: NDArray[np.integer]) -> str:
@@ -123,9 +136,13 @@ class StudyFolder:
         """Of the manifest, as ssh-keygen writes it."""
         return self.path / "manifest.json.sig"
 
-    def split(self, digest: str) -> Path:
-        """Indices and test labels of one split, shared by all runs with that seed."""
-        return self.path / "splits" / f"{digest[:32]}.npz"
+    def split(self, digest: str, targets: str = "") -> Path:
+        """Indices and test labels of one split, shared by all runs with that seed.
+
+        Args:
+            targets: digest of the test labels, where another data set of the study is divided by the same indices.
+        """
+        return self.path / "splits" / (f"{digest[:32]}-{targets[:16]}.npz" if targets else f"{digest[:32]}.npz")
 
     def twins(self, digest: str) -> Path:
         """Which images of the data set with this content digest look alike, shared by all runs on it."""

@@ -23,6 +23,7 @@ from protocol.canonical import array_digest
 from protocol.errors import BeatRandomError, Fault, InputError, RecordError, RuleBroken, RunLocked
 from protocol.events import DisclosureEvent, ExaminedEvent, LabelsEvent
 from protocol.folders import predictions_digest
+from protocol.metrics import segmentation_metrics
 from protocol.oracle import Disclosure, Holdings, Oracle, Purpose, WriteAhead, undisclosed
 from protocol.record import Record, Writer
 from protocol.spec import Part, Protocol
@@ -36,10 +37,11 @@ class OracleGone(BeatRandomError):
 class Request(Part):
     """All that a run can ask of the oracle."""
 
-    do: Literal["start", "buy", "restore", "labels", "validation", "examine", "disclose"]
+    do: Literal["start", "buy", "restore", "labels", "validation", "examine", "maps", "disclose"]
     purpose: Purpose = "query"
     indices: tuple[int, ...] = ()
     table: str = Field("", description="log-probabilities of the predictions: little-endian float16, rows of classes, base64")
+    maps: str = Field("", description="predicted test maps of segmentation: one byte a pixel, base64")
 
 
 class Counter:
@@ -47,6 +49,7 @@ class Counter:
 
     Args:
         upper_line: whether the run may be told labels that it has not bought.
+        classes: number of classes; needed for segmentation.
     """
 
     def __init__(
@@ -54,13 +57,16 @@ class Counter:
         protocol: Protocol,
         replicate: int,
         split: Split,
-        labels: NDArray[np.int64],
+        labels: NDArray[np.integer],
         writer: Writer,
         before: Record | None,
         *,
         upper_line: bool = False,
+        classes: int = 0,
     ) -> None:
-        self._oracle: Final = Oracle(protocol, replicate, split, labels, self._write, self._told if upper_line else None)
+        self._oracle: Final = Oracle(protocol, replicate, split, labels, self._write, self._told if upper_line else None, classes)
+        self._maps: Final = (len(split.test), *labels.shape[1:])
+        self._classes: Final = classes
         self._writer: Final = writer
         self._paid: Final = deque(before.of(LabelsEvent) if before else ())
         self._sold: list[dict[str, Any]] = []
@@ -98,12 +104,14 @@ class Counter:
             self._restore(request.purpose, request.indices)
         elif request.do == "examine":
             return {"metrics": self._examine(indices, self._table(request.table))}
+        elif request.do == "maps":
+            return {"counts": packed(self._examine_maps(request.maps))}
         elif request.do == "disclose":
-            return {"labels": self._oracle.disclose().tolist()}
+            return {"labels": packed(self._oracle.disclose())}
         elif request.do == "validation":
-            return {"labels": self._oracle.validation()[1].tolist()}
+            return {"labels": packed(self._oracle.validation()[1])}
         else:
-            return {"labels": self._oracle.owned_labels().tolist()}
+            return {"labels": packed(self._oracle.owned_labels())}
         return {"sold": self._sold}
 
     def _restore(self, purpose: Purpose, indices: tuple[int, ...]) -> None:
@@ -143,16 +151,34 @@ class Counter:
         return table.astype(np.float16)
 
     def _examine(self, predicted: NDArray[np.int64], table: NDArray[np.float16] | None) -> dict[str, float]:
-        if self._examined == self._queries:
-            raise RuleBroken("ISO-02", Fault(f"round {self._queries}", "one look at the test labels", "another one"))
+        self._refuse_another_look()
         if len(predicted) != self._test or (len(predicted) and not 0 <= predicted.min() <= predicted.max() < 2**20):
             raise RecordError(Fault("test predictions", f"{self._test} classes", f"{len(predicted)} numbers"))
         if table is not None and len(predicted) and predicted.max() >= table.shape[1]:
             raise RecordError(Fault("test predictions", f"classes below {table.shape[1]}", str(predicted.max())))
         metrics = self._oracle.examine(predicted, table)
-        self._examined = self._queries
-        self._writer.append(ExaminedEvent(round=self._queries, predictions=predictions_digest(predicted), metrics=metrics))
+        self._keep_look(predictions_digest(predicted), metrics)
         return metrics
+
+    def _examine_maps(self, encoded: str) -> NDArray[np.int64]:
+        self._refuse_another_look()
+        try:
+            predicted = np.frombuffer(base64.b64decode(encoded, validate=True), np.uint8).reshape(self._maps)
+        except ValueError as error:
+            raise RecordError(Fault("test predictions", f"maps of shape {self._maps}", str(error))) from None
+        if len(self._maps) != 3 or predicted.max(initial=0) >= self._classes:
+            raise RecordError(Fault("test predictions", f"maps of classes below {self._classes}", "others"))
+        counts = self._oracle.examine_maps(predicted)
+        self._keep_look(predictions_digest(counts), segmentation_metrics(counts))
+        return counts
+
+    def _refuse_another_look(self) -> None:
+        if self._examined == self._queries:
+            raise RuleBroken("ISO-02", Fault(f"round {self._queries}", "one look at the test labels", "another one"))
+
+    def _keep_look(self, predictions: str, metrics: dict[str, float]) -> None:
+        self._examined = self._queries
+        self._writer.append(ExaminedEvent(round=self._queries, predictions=predictions, metrics=metrics))
 
 
 class RemoteOracle(Holdings):
@@ -165,13 +191,13 @@ class RemoteOracle(Holdings):
         self._tell: Final = tell
         self._validation: Indices = np.empty(0, np.int64)
 
-    def owned_labels(self) -> NDArray[np.int64]:
+    def owned_labels(self) -> NDArray[np.integer]:
         """Labels of `owned`, in the same order."""
-        return np.asarray(self._ask(Request(do="labels"))["labels"], np.int64)
+        return unpacked(self._ask(Request(do="labels"))["labels"])
 
-    def validation(self) -> tuple[Indices, NDArray[np.int64]]:
+    def validation(self) -> tuple[Indices, NDArray[np.integer]]:
         """Validation indices and labels; empty until bought."""
-        return self._validation, np.asarray(self._ask(Request(do="validation"))["labels"], np.int64)
+        return self._validation, unpacked(self._ask(Request(do="validation"))["labels"])
 
     def start(self) -> None:
         """Buy what is missing of the validation labels and the starting set."""
@@ -192,12 +218,18 @@ class RemoteOracle(Holdings):
         table = "" if log_probabilities is None else base64.b64encode(log_probabilities.astype("<f2").tobytes()).decode()
         return dict(self._ask(Request(do="examine", indices=tuple(predicted.tolist()), table=table))["metrics"])
 
-    def disclose(self) -> NDArray[np.int64]:
+    def examine_maps(self, predicted: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Confusion matrices of predicted test maps; once a round (RuleBroken ISO-02)."""
+        self.examinations += 1
+        maps = base64.b64encode(predicted.astype(np.uint8).tobytes()).decode()
+        return unpacked(self._ask(Request(do="maps", maps=maps))["counts"]).astype(np.int64)
+
+    def disclose(self) -> NDArray[np.integer]:
         """Labels of `unlabelled`, unpaid. Raises RuleBroken (BUD-06), here and in the oracle's process, unless the run is the upper line's."""
         if self._tell is None:
             raise undisclosed()
         self._tell(self.unlabelled)
-        return np.asarray(self._ask(Request(do="disclose"))["labels"], np.int64)
+        return unpacked(self._ask(Request(do="disclose"))["labels"])
 
     def _take(self, answer: dict[str, Any]) -> None:
         for sale in answer["sold"]:
@@ -214,6 +246,18 @@ class RemoteOracle(Holdings):
     def _ask(self, request: Request) -> dict[str, Any]:
         send(self._pipe, request.model_dump(mode="json"))
         return receive(self._pipe)
+
+
+def packed(array: NDArray[np.integer]) -> dict[str, Any]:
+    """An array of integers as JSON."""
+    little = array.astype(array.dtype.newbyteorder("<"))
+    return {"type": little.dtype.str, "shape": list(array.shape), "bytes": base64.b64encode(little.tobytes()).decode()}
+
+
+def unpacked(told: dict[str, Any]) -> NDArray[np.integer]:
+    """The array of `packed`, writeable."""
+    flat: NDArray[np.integer] = np.frombuffer(base64.b64decode(told["bytes"]), np.dtype(told["type"]))
+    return flat.reshape(told["shape"]).astype(flat.dtype.newbyteorder("="))
 
 
 def send(pipe: Connection, value: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 ECE_BINS: Final = 15
+VOID: Final = 255
+"""Label of pixels that nobody trains on or is measured on."""
 
 
 def classification_metrics(predicted: NDArray[np.integer], target: NDArray[np.integer]) -> dict[str, float]:
@@ -65,3 +67,57 @@ def calibration_metrics(
         "brier": float(((p**2).sum(1) - 2 * of_target + 1).mean()),
         "ece": float(np.abs(gaps).sum() / n),
     }
+
+
+def confusion_matrices(predicted: NDArray[np.integer], target: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """Pixels counted by true class (rows) and predicted class (columns), image by image; void pixels are not counted.
+
+    Args:
+        predicted: classes, shape (n, height, width), in [0, classes).
+        target: true classes in [0, classes), or `VOID`; same shape.
+
+    Returns:
+        (n, classes, classes).
+    """
+    if predicted.shape != target.shape or predicted.ndim != 3:
+        raise ValueError(f"expected two equal shapes (n, height, width), found {predicted.shape} and {target.shape}")
+    counts = np.empty((len(target), classes, classes), np.int64)
+    for i, (guess, truth) in enumerate(zip(predicted, target, strict=True)):
+        known = truth != VOID
+        cells = truth[known].astype(np.int64) * classes + guess[known]
+        counts[i] = np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+    return counts
+
+
+def segmentation_metrics(matrices: NDArray[np.integer]) -> dict[str, float]:
+    """Mean intersection over union, pixel accuracy, and `iou_<class>` of every class; in [0, 1], higher is better.
+
+    All pixels of all images are counted together (the PASCAL VOC definition, Everingham et al. 2010, section 4.1):
+    the intersection over union of a class is hits / (targets + predictions - hits). Classes in neither have none and
+    are left out of the mean.
+
+    Args:
+        matrices: counts (n, classes, classes) as `confusion_matrices` gives them, with at least one pixel that is not void.
+    """
+    total = matrices.sum(0, dtype=np.int64)
+    hits, union = np.diag(total), total.sum(0) + total.sum(1) - np.diag(total)
+    if not total.sum():
+        raise ValueError("expected pixels that are not void, found none")
+    seen = np.flatnonzero(union)
+    each = {f"iou_{k}": float(hits[k] / union[k]) for k in seen.tolist()}
+    return {"mean_iou": float(np.mean(list(each.values()))), "pixel_accuracy": float(hits.sum() / total.sum()), **each}
+
+
+def targets_of(labels: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
+    """What a study keeps of the test labels so that metrics can be computed again.
+
+    Args:
+        labels: classes (n,), or maps (n, height, width).
+
+    Returns:
+        (n,) the classes; of maps (n * classes,) how many pixels of each class every image has, the row sums of its confusion matrix.
+    """
+    if labels.ndim == 1:
+        return labels.astype(np.int64)
+    counts = [np.bincount(each[each != VOID].astype(np.int64), minlength=classes) for each in labels]
+    return np.concatenate(counts) if counts else np.empty(0, np.int64)

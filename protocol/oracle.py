@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.errors import Fault, RuleBroken
-from protocol.metrics import calibration_metrics, classification_metrics
+from protocol.metrics import calibration_metrics, classification_metrics, confusion_matrices
 from protocol.seeds import generator
 from protocol.spec import Protocol
 from protocol.splits import Indices, Split, starting_set
@@ -37,11 +37,11 @@ class Seller(Interface):
         """Pool indices not bought yet, sorted."""
         ...
 
-    def owned_labels(self) -> NDArray[np.int64]:
+    def owned_labels(self) -> NDArray[np.integer]:
         """Labels of `owned`, in the same order."""
         ...
 
-    def validation(self) -> tuple[Indices, NDArray[np.int64]]:
+    def validation(self) -> tuple[Indices, NDArray[np.integer]]:
         """Validation indices and labels; empty until bought."""
         ...
 
@@ -61,7 +61,11 @@ class Seller(Interface):
         """Metrics of test predictions and, if given, of their log-probabilities."""
         ...
 
-    def disclose(self) -> NDArray[np.int64]:
+    def examine_maps(self, predicted: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Confusion matrices (n_test, classes, classes) of predicted test maps (n_test, height, width)."""
+        ...
+
+    def disclose(self) -> NDArray[np.integer]:
         """Labels of `unlabelled`, in its order, unpaid; on the record, and to the strategy `oracle` alone."""
         ...
 
@@ -86,7 +90,7 @@ class Holdings:
         return np.setdiff1d(self._split.pool, self.owned, assume_unique=True)
 
 
-def as_told(protocol: Protocol, replicate: int, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def as_told(protocol: Protocol, replicate: int, labels: NDArray[np.integer]) -> NDArray[np.integer]:
     """Labels as the oracle tells them: some wrong where the protocol has label noise, by the seed alone.
 
     Args:
@@ -103,9 +107,10 @@ def as_told(protocol: Protocol, replicate: int, labels: NDArray[np.int64]) -> ND
 class Oracle(Holdings):
     """Sells the labels of one run. Knows every label; gives away only what has been paid for.
 
-    A label is a class, or -1: none of the task's.
+    A label is a class, or -1: none of the task's; of segmentation a map (height, width) of classes and `VOID`.
 
     Args:
+        classes: number of classes; needed for segmentation.
         tell: writes down that labels are disclosed; given only to a run of the upper line, None for every competitor.
     """
 
@@ -114,11 +119,13 @@ class Oracle(Holdings):
         protocol: Protocol,
         replicate: int,
         split: Split,
-        labels: NDArray[np.int64],
+        labels: NDArray[np.integer],
         write: WriteAhead,
         tell: Disclosure | None = None,
+        classes: int = 0,
     ) -> None:
         super().__init__(split)
+        self._classes: Final = classes
         self._tell: Final = tell
         self._protocol: Final = protocol
         self._replicate: Final = replicate
@@ -133,11 +140,11 @@ class Oracle(Holdings):
         """Labels charged so far."""
         return self._spent
 
-    def owned_labels(self) -> NDArray[np.int64]:
+    def owned_labels(self) -> NDArray[np.integer]:
         """Labels of `owned`, in the same order."""
         return self._told[self.owned]
 
-    def validation(self) -> tuple[Indices, NDArray[np.int64]]:
+    def validation(self) -> tuple[Indices, NDArray[np.integer]]:
         """Validation indices and labels; empty until bought."""
         indices = self._validation if self._validation is not None else np.empty(0, np.int64)
         return indices, self._told[indices]
@@ -171,7 +178,19 @@ class Oracle(Holdings):
         metrics = classification_metrics(predicted, targets)
         return metrics if log_probabilities is None else metrics | calibration_metrics(log_probabilities, predicted, targets)
 
-    def disclose(self) -> NDArray[np.int64]:
+    def examine_maps(self, predicted: NDArray[np.integer]) -> NDArray[np.int64]:
+        """Confusion matrices of predicted test maps, in the order of the split's sorted test indices; void is not counted.
+
+        Args:
+            predicted: classes, shape (n_test, height, width).
+
+        Returns:
+            (n_test, classes, classes), rows the true class; `metrics.segmentation_metrics` makes numbers of them.
+        """
+        self.examinations += 1
+        return confusion_matrices(predicted, self._labels[self._split.test], self._classes)
+
+    def disclose(self) -> NDArray[np.integer]:
         """Labels of `unlabelled`, in its order, unpaid.
 
         Raises:

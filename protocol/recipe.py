@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from protocol.part import Count, Name, Part, Size
+
+Positive = Annotated[float, Field(gt=0)]
 
 
 class RandAugment(Part):
@@ -24,6 +26,24 @@ class Augmentation(Part):
     shift: Size = Field(0, description="reflect-pad by this many pixels and crop back at a random place")
     rand_augment: RandAugment | None = Field(None, description="RandAugment; null: none")
     cutout: Size = Field(0, description="side in pixels of a square blanked at a random place; 0: none")
+    zoom: tuple[Positive, Positive] | None = Field(
+        None, description="least and largest factor by which image and mask are enlarged together, drawn log-uniformly (segmentation only)"
+    )
+    crop: Count | None = Field(None, description="side in pixels of a square cut out at a random place, mask alike (segmentation only)")
+    colour: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="brightness, contrast and saturation are each scaled by a factor in 1 ± this (segmentation only)"
+    )
+
+    @field_validator("zoom")
+    @classmethod
+    def _zoom_is_a_range(cls, zoom: tuple[float, float] | None) -> tuple[float, float] | None:
+        if zoom and zoom[0] > zoom[1]:
+            raise ValueError(f"expected zoom = [least, largest], found {list(zoom)}")
+        return zoom
+
+    def unused(self) -> set[str]:
+        """Fields that came later and are not used."""
+        return {name for name in ("zoom", "crop", "colour") if not getattr(self, name)}
 
 
 class Optimizer(Part):
@@ -147,9 +167,14 @@ class Regime(Part):
 
     def fingerprinted(self) -> dict[str, Any]:
         """What fingerprints cover: fields that came later only where they are used, so that older recipes keep theirs."""
-        return self.model_dump(
+        table = self.model_dump(
             mode="json", exclude={name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
         )
+        strong = self.semi and self.semi.strong
+        for spec, told in ((self.augmentation, table["augmentation"]), (strong, table.get("semi", {}).get("strong"))):
+            for name in spec.unused() if spec else ():
+                del told[name]
+        return table
 
 
 _LATER: Final = ("ema_decay", "swa", "semi", "epoch_at_least", "stop_at", "imbalance")

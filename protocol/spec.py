@@ -28,6 +28,8 @@ PROTOCOL_TAG: Final = "beatrandom/protocol/1"
 CONSTRUCTION_TAG: Final = "beatrandom/construction/1"
 STUDY_TAG: Final = "beatrandom/study/1"
 BASELINE: Final = "random"
+DENSE_METRICS: Final = ("mean_iou", "pixel_accuracy")
+"""Metrics of segmentation."""
 
 LATER: Final = (("data", "resolution"), ("data", "size"), ("data", "construction"), ("splits", "pool_size"))
 """Fields that fingerprints cover only where they are used, so that older protocols keep theirs."""
@@ -98,7 +100,9 @@ class Splits(Part):
 class Model(Part):
     """The network, rebuilt from the seed's model stream every round."""
 
-    name: Name = Field(description="network as known to the runner, e.g. small-cnn, resnet18")
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:-]*$", max_length=100)] = Field(
+        description="network as known to the runner, e.g. small-cnn, resnet18; for segmentation e.g. unet-small, smp:Unet:resnet18"
+    )
     width: Count | None = Field(None, description="channels of the first stage; null: the network's own")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last layer, for every strategy alike")
 
@@ -112,7 +116,9 @@ class Protocol(Part):
     provenance: dict[str, str] = Field(
         default_factory=dict, description="field path -> 'published: …' or 'our choice: …'; not part of the fingerprint"
     )
-    task: Literal["classification"] = Field("classification", description="kind of prediction")
+    task: Literal["classification", "segmentation"] = Field(
+        "classification", description="kind of prediction: one class an image, or one a pixel"
+    )
     data: Data
     splits: Splits = Field(default_factory=Splits)
     budgets: tuple[Count, ...] = Field(
@@ -120,8 +126,8 @@ class Protocol(Part):
     )
     model: Model
     regime: Regime
-    metric: Literal["accuracy", "balanced_accuracy", "macro_f1"] = Field(
-        "accuracy", description="primary metric on the test set, in [0, 1], higher is better"
+    metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "mean_iou", "pixel_accuracy"] = Field(
+        "accuracy", description="primary metric on the test set, in [0, 1], higher is better; the last two for segmentation"
     )
     root_seed: Size = Field(0, description="root of all random streams")
     label_noise: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -160,6 +166,30 @@ class Protocol(Part):
                 "data.construction.redundancy would put near-copies of pool images into validation or test; "
                 "use the official test set and splits.validation_size = 0"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _parts_fit_the_task(self) -> Protocol:
+        dense, augmentation, problems = self.task == "segmentation", self.regime.augmentation, []
+        if (self.metric in DENSE_METRICS) != dense:
+            known = DENSE_METRICS if dense else ("accuracy", "balanced_accuracy", "macro_f1")
+            problems.append(f"expected a metric of {self.task}, one of {', '.join(known)}, found {self.metric}")
+        if dense and self.splits.initial == "balanced":
+            problems.append("splits.initial = 'balanced' needs one class an image; use 'random' for segmentation")
+        if dense and self.regime.imbalance != "none":
+            problems.append(f"regime.imbalance = {self.regime.imbalance!r} needs one class an image; use 'none' for segmentation")
+        if dense and self.regime.stop_at is not None:
+            problems.append("regime.stop_at is an accuracy over images; leave it out for segmentation")
+        if dense and self.label_noise:
+            problems.append("label_noise exchanges the class of whole images; set it to 0 for segmentation")
+        if dense and self.data.construction:
+            problems.append("data.construction is made by the classes of whole images; leave it out for segmentation")
+        for spec in (augmentation, self.regime.semi and self.regime.semi.strong):
+            used = {name for name, value in spec if value} if spec else set()
+            if strangers := sorted(used & ({"shift", "rand_augment", "cutout"} if dense else {"zoom", "crop", "colour"})):
+                problems.append(f"augmentation of {self.task} knows no {', '.join(strangers)}; remove it")
+        if problems:
+            raise ValueError("; ".join(problems))
         return self
 
     @property

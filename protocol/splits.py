@@ -86,7 +86,7 @@ def drawn_again(protocol: Protocol, replicate: int, card: SplitCard) -> Split:
     return make_split(protocol, replicate, card.training or left, 0 if own_test else card.test)
 
 
-def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.int64]) -> Indices:
+def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.integer]) -> Indices:
     """Indices of the starting set, sorted: training_labels[0] of the pool.
 
     Args:

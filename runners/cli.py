@@ -41,7 +41,8 @@ ShowName = Annotated[str | None, typer.Argument(show_default=False)]
 
 @app.command()
 def quickstart(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to.")] = Path("beatrandom-quickstart"),
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="./beatrandom-quickstart")] = None,
+    task: Annotated[str, typer.Option("--task", help="classification (digits) or segmentation (scenes of digits).")] = "classification",
     fast: Annotated[bool, typer.Option("--fast", help="Fewer strategies and seeds: under a minute.")] = False,
     jobs: Jobs = None,
 ) -> None:
@@ -51,7 +52,8 @@ def quickstart(
     warm_up()
     from runners.verbs import quickstart as verb
 
-    verb.quickstart(out, fast, jobs)
+    default = Path("beatrandom-quickstart" if task == "classification" else f"beatrandom-quickstart-{task}")
+    verb.quickstart(out or default, fast, jobs, task)
 
 
 @app.command()

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from protocol.errors import Fault, unknown_name
 from protocol.seeds import derive
 from protocol.spec import Protocol
 from protocol.splits import Indices
+from runners import map_features
 from runners.regimes import Fit, FitInputs, Learner, Predictions, Resident, fit
+from runners.regimes.learner import Trained
 from runners.regimes.resident import as_float
 from runners.regimes.training import own_randomness
 from runners.strategies import ClassifierHead, Context, Estimation, GradientFactors, Need, Strategy, StrategyError, View
@@ -25,6 +28,10 @@ from runners.strategies.view import Feature
 
 _LOGITS_AT_ONCE = 2**24
 """Bounds the logits of one chunk under all dropout masks (64 MiB)."""
+
+
+Makers = dict[Need, Callable[[], Feature]]
+"""What strategies may need, made when asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,19 +50,19 @@ class Round:
         return derive(self.protocol.root_seed, "estimator", self.replicate, self.number, *keys)
 
 
-def ensemble(round_: Round, strategy: Strategy) -> list[Learner]:
+def ensemble(round_: Round, strategy: Strategy) -> list[Trained[Any]]:
     """The compared classifier and as many others as the strategy's ensemble lacks; just the classifier where none is needed.
 
     The others are trained by the protocol's own recipe on the same labels, each from the seed streams of a replicate
     number that the `estimator` stream gives; they share no generator with the compared classifier, which stays as it is.
     """
-    others = strategy.estimation.members - 1 if "members" in strategy.needs else 0
+    others = strategy.estimation.members - 1 if {"members", "member_map_scores"} & set(strategy.needs) else 0
     seeds = [derive(round_.protocol.root_seed, "estimator", round_.replicate, "member", m) for m in range(1, others + 1)]
     trained = [fit(round_.protocol, round_.inputs, seed, round_.number, round_.resident).learner for seed in seeds]
     return [round_.fitted.learner, *trained]
 
 
-def look(round_: Round, strategy: Strategy, members: list[Learner], disclose: Callable[[], NDArray[np.int64]]) -> View:
+def look(round_: Round, strategy: Strategy, members: list[Trained[Any]], disclose: Callable[[], NDArray[np.integer]]) -> View:
     """The round as the strategy may see it.
 
     Args:
@@ -63,27 +70,38 @@ def look(round_: Round, strategy: Strategy, members: list[Learner], disclose: Ca
         disclose: asks the seller for the labels of the unlabelled; refused unless the run is the upper line's, and kept nowhere.
     """
     inputs = round_.inputs
-    unlabelled, owned = inputs.unlabelled, inputs.labelled
-    of_pool = _Once(round_.fitted.learner, unlabelled)
-    of_owned = _Once(round_.fitted.learner, owned)
-    net = round_.fitted.learner.net
-    makers: dict[Need, Callable[[], Feature]] = {
+    made = LOOKS[round_.protocol.task](round_, strategy, members, disclose)
+    if strangers := [need for need in strategy.needs if need not in made]:
+        raise StrategyError(unknown_name("needs of the strategy", need, list(made)) for need in strangers)
+    offered = {need: made[need]() for need in strategy.needs}
+    return View(inputs.unlabelled.copy(), inputs.labelled.copy(), inputs.labels.copy(), len(inputs.images.classes), round_.number, offered)
+
+
+def makers(round_: Round, strategy: Strategy, members: list[Trained[Any]], disclose: Callable[[], NDArray[np.integer]]) -> Makers:
+    """What classification offers strategies, made when asked for; see `View`."""
+    unlabelled, owned = round_.inputs.unlabelled, round_.inputs.labelled
+    learner = cast(Learner, round_.fitted.learner)
+    of_pool, of_owned = _Once(learner, unlabelled), _Once(learner, owned)
+    net = learner.net
+    return {
         "probabilities": lambda: of_pool().probabilities,
         "embeddings": lambda: of_pool().embeddings,
         "labelled_embeddings": lambda: of_owned().embeddings,
         "labelled_probabilities": lambda: of_owned().probabilities,
         "gradient_factors": lambda: gradient_factors(of_pool()),
         "classifier_head": lambda: ClassifierHead(net.head.weight.detach().float().clone(), net.head.bias.detach().float().clone()),
-        "images": lambda: _images(round_.resident, unlabelled),
-        "labelled_images": lambda: _images(round_.resident, owned),
-        "mc_samples": lambda: mc_samples(round_.fitted.learner, unlabelled, of_pool, strategy.estimation, round_.seed("mc-dropout")),
+        "images": lambda: round_.resident.images(unlabelled),
+        "labelled_images": lambda: round_.resident.images(owned),
+        "mc_samples": lambda: mc_samples(learner, unlabelled, of_pool, strategy.estimation, round_.seed("mc-dropout")),
         "pool_labels": lambda: torch.from_numpy(disclose().copy()).to(round_.resident.device),
-        "members": lambda: torch.stack([of_pool().probabilities, *(m.predict(unlabelled).probabilities for m in members[1:])], 1),
+        "members": lambda: torch.stack(
+            [of_pool().probabilities, *(m.predict(unlabelled).probabilities for m in cast(list[Learner], members)[1:])], 1
+        ),
     }
-    if strangers := [need for need in strategy.needs if need not in makers]:
-        raise StrategyError(unknown_name("needs of the strategy", need, list(makers)) for need in strangers)
-    features = {need: makers[need]() for need in strategy.needs}
-    return View(unlabelled.copy(), owned.copy(), inputs.labels.copy(), len(inputs.images.classes), round_.number, features)
+
+
+LOOKS: Final = {"classification": makers, "segmentation": map_features.makers}
+"""What strategies may need, by task."""
 
 
 def prepare(round_: Round, strategy: Strategy, view: View) -> None:
@@ -117,7 +135,7 @@ def retrained(round_: Round, indices: Indices, labels: NDArray[np.int64]) -> Cal
         labels=np.concatenate([inputs.labels, labels]),
         unlabelled=np.setdiff1d(inputs.unlabelled, indices),
     )
-    learner = fit(round_.protocol, more, round_.seed("retrained"), round_.number, round_.resident).learner
+    learner = cast(Learner, fit(round_.protocol, more, round_.seed("retrained"), round_.number, round_.resident).learner)
 
     def predict(wanted: Indices) -> Tensor:
         if strangers := np.setdiff1d(wanted, inputs.pool).tolist():
@@ -185,11 +203,6 @@ def _dropping(layers: list[_DropoutNd], generator: torch.Generator) -> Iterator[
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _images(resident: Resident, indices: Indices) -> Tensor:
-    pixels, places = resident.at(torch.from_numpy(indices))
-    return pixels[places]
 
 
 class _Once:

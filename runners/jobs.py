@@ -146,8 +146,8 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         strategy = make(job.strategy, job.strategy_file)
         name, images, split, seller = job.strategy.id, market.images, market.split, market.seller
         for outcome in rounds(protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables):
-            digest = writer.folder.write_predictions(outcome.round, outcome.predicted, outcome.log_probabilities)
-            writer.append(_round_event(protocol, outcome, digest, market.seller.examinations))
+            writer.folder.write_sidecar(outcome.round, outcome.examined.sidecar)
+            writer.append(_round_event(protocol, outcome, market.seller.examinations))
             progress(outcome.round + 1)
         writer.append(EndEvent(rounds=len(protocol.budgets)))
 
@@ -168,7 +168,7 @@ def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: 
     return len(done)
 
 
-def _round_event(protocol: Protocol, outcome: Outcome, predictions: str, examined: int) -> RoundEvent:
+def _round_event(protocol: Protocol, outcome: Outcome, examined: int) -> RoundEvent:
     k, fitted = outcome.round, outcome.fit
     return RoundEvent(
         round=k,
@@ -179,8 +179,8 @@ def _round_event(protocol: Protocol, outcome: Outcome, predictions: str, examine
         steps=fitted.steps,
         initial_weights=fitted.initial_weights,
         recipe=fitted.recipe,
-        predictions=predictions,
-        probabilities="" if outcome.log_probabilities is None else array_digest(outcome.log_probabilities),
+        predictions=outcome.examined.predictions,
+        probabilities=outcome.examined.probabilities,
         examined=examined,
         query=tuple(outcome.query.tolist()),
         extra=fitted.extra,

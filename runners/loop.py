@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from protocol.errors import Fault
 from protocol.oracle import Seller
@@ -22,6 +21,7 @@ from runners.datasets import Images
 from runners.features import Round, ensemble, look, prepare
 from runners.regimes import Fit, FitInputs, Resident, fit
 from runners.strategies import Strategy, StrategyError, View, checked
+from runners.tasks import TASKS, Examined
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,14 @@ class Outcome:
 
     round: int
     fit: Fit
-    metrics: dict[str, float]
-    predicted: NDArray[np.int64]
-    log_probabilities: NDArray[np.float16] | None
+    examined: Examined
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Of the test predictions."""
+        return self.examined.metrics
 
 
 def rounds(
@@ -56,14 +59,15 @@ def rounds(
     Everything is rebuilt every round from the run's seed streams: weights, BatchNorm statistics,
     optimizer and schedule. Only the list of owned labels carries over.
     """
+    task = TASKS[protocol.task]
+    strategy = task.adapted(strategy, name)
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
         bought = oracle.owned, oracle.owned_labels()
         inputs = FitInputs.of(images, bought, oracle.validation(), oracle.unlabelled, f"protocol {protocol.name}, round {k}")
         fitted = fit(protocol, inputs, replicate, k, resident)
         clock.lap("train_s")
-        predicted, log_probabilities = fitted.learner.examined(split.test, tables)
-        metrics = oracle.examine(predicted, log_probabilities)
+        examined = task.examine(fitted.learner, split.test, oracle, tables)
         clock.lap("evaluate_s")
         query = np.empty(0, np.int64)
         if k + 1 < len(protocol.budgets):
@@ -77,7 +81,7 @@ def rounds(
             rng = generator(protocol.root_seed, "query", replicate, k)
             query = ask(strategy, name, view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
         clock.lap("query_s")
-        yield Outcome(k, fitted, metrics, predicted, log_probabilities, query, clock.cost | {"peak_memory_mib": peak_memory_mib()})
+        yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()})
         if len(query):
             oracle.buy(query)
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,12 +25,13 @@ from protocol.errors import Fault, RecordError
 from protocol.events import DataCard, LabelsEvent, ResumeEvent, RunEvent, SplitCard
 from protocol.folders import StudyFolder, write_arrays
 from protocol.isolation import Counter, OracleGone, RemoteOracle, receive, send
+from protocol.metrics import targets_of
 from protocol.oracle import Disclosure, Oracle, Seller, WriteAhead
 from protocol.record import Record, Writer, writing
 from protocol.seeds import stream_seeds
 from protocol.spec import Part, Protocol, StrategySpec
 from protocol.splits import Split, make_split
-from runners.datasets import Images, load
+from runners.datasets import Images, load, refuse_other_task
 from runners.datasets.twins import keep as keep_twins
 
 _PATIENCE_S: Final = 10.0
@@ -83,24 +85,41 @@ class Stock:
     images: Images
     split: Split
     targets: str
-    labels: NDArray[np.int64]
+    labels: NDArray[np.integer]
 
     @classmethod
     def of(cls, order: Order) -> Stock:
         """Load and divide."""
+        refuse_other_task(order.protocol)
         images, hidden = load(order.protocol.data, order.data_root)
         split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
         labels = hidden.for_oracle()
-        return cls(images, split, array_digest(labels[split.test]), labels)
+        stock = cls(images, split, "", labels)
+        return replace(stock, targets=array_digest(stock.test_targets))
+
+    @property
+    def test_targets(self) -> NDArray[np.int64]:
+        """What is kept of the test labels; see `protocol.metrics.targets_of`."""
+        return targets_of(self.labels[self.split.test], len(self.images.classes))
 
 
 def keep_split(order: Order, stock: Stock) -> None:
     """Write indices and test labels where the checker finds them, if they are not there."""
-    split = stock.split
-    path = StudyFolder(Path(order.study)).split(split.digest)
+    split, folder = stock.split, StudyFolder(Path(order.study))
+    path = folder.split(split.digest)
+    if path.exists() and not _holds(path, stock.targets):
+        path = folder.split(split.digest, stock.targets)
     if not path.exists():  # the same for every strategy of the seed; two writers write equal bytes
-        targets = stock.labels[split.test]
-        write_arrays(path, {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
+        write_arrays(path, {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": stock.test_targets})
+
+
+def _holds(path: Path, targets: str) -> bool:
+    """Whether a split's file has the test labels with this digest, not those of a data set of the same size."""
+    try:
+        with np.load(path, allow_pickle=False) as kept:
+            return array_digest(kept["targets"]) == targets
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return True  # damaged: left for the checker to say so
 
 
 @contextmanager
@@ -108,7 +127,8 @@ def here(order: Order, ledger: WriteAhead, tell: Disclosure) -> Iterator[Market]
     """The oracle in this process; it discloses labels, through `tell`, only to the upper line."""
     stock = Stock.of(order)
     keep_split(order, stock)
-    oracle = Oracle(order.protocol, order.seed, stock.split, stock.labels, ledger, tell if order.strategy.upper_line else None)
+    disclosure = tell if order.strategy.upper_line else None
+    oracle = Oracle(order.protocol, order.seed, stock.split, stock.labels, ledger, disclosure, len(stock.images.classes))
     yield Market(stock.images, stock.split, stock.targets, oracle)
 
 
@@ -155,8 +175,10 @@ def keep_shop(order: Order, pipe: Connection) -> None:
         stock = Stock.of(order)
         keep_split(order, stock)
         _open_ledger(run_event(order, stock, {"role": "oracle"}), writer, before)
-        counter = Counter(order.protocol, order.seed, stock.split, stock.labels, writer, before, upper_line=order.strategy.upper_line)
-        images = stock.images
+        images, upper = stock.images, order.strategy.upper_line
+        counter = Counter(
+            order.protocol, order.seed, stock.split, stock.labels, writer, before, upper_line=upper, classes=len(images.classes)
+        )
         card = {"name": images.name, "train_size": images.train_size, "test_size": images.test_size, "shape": images.pixels.shape}
         send(pipe, {**card, "dtype": images.pixels.dtype.str, "classes": images.classes, "digest": images.digest, "targets": stock.targets})
         pipe.send_bytes(np.ascontiguousarray(images.pixels).data.cast("B"))

@@ -15,7 +15,7 @@ import torch
 from protocol.canonical import sha256
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.events import LabelsEvent, RoundEvent, RunEvent
-from protocol.folders import RunFolder, StudyFolder, predictions_digest
+from protocol.folders import RunFolder, StudyFolder
 from protocol.oracle import Oracle, Purpose
 from protocol.record import Record, read
 from protocol.replays import Answer, Replayed
@@ -69,7 +69,7 @@ def choose_again(run: RunFolder, wanted: Sequence[int] | None, data_root: Path |
             fault = error.faults[0]
             yield Replayed(round=k, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}")
         else:
-            same = predictions_digest(outcome.predicted) == asked[k].predictions
+            same = outcome.examined.predictions == asked[k].predictions
             yield _compare(asked[k], outcome.query, other if not same else [], trained_equally=same)
 
 
@@ -107,7 +107,7 @@ def _again(study: StudyFolder, record: Record, head: RunEvent, k: int, data_root
     if stock.images.digest != head.data.digest:
         raise InputError(Fault(f"data set {stock.images.name}", f"the recorded content, {head.data.digest[:16]}", stock.images.digest[:16]))
     tell = (lambda *_: None) if strategy.upper_line else None
-    oracle = Oracle(protocol, head.replicate, stock.split, stock.labels, _nothing_is_sold, tell)
+    oracle = Oracle(protocol, head.replicate, stock.split, stock.labels, _nothing_is_sold, tell, len(stock.images.classes))
     for purchase in _before(record, k):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     resident = Resident.of(stock.images, device)

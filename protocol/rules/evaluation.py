@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from protocol.canonical import array_digest
 from protocol.errors import Fault
 from protocol.events import RoundEvent
 from protocol.folders import predictions_digest
-from protocol.metrics import calibration_metrics, classification_metrics
+from protocol.metrics import calibration_metrics, classification_metrics, segmentation_metrics
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, unverifiable
 from protocol.rules.evidence import RunEvidence
 
@@ -23,6 +24,41 @@ _LARGEST = {"brier": 2.0, "nll": math.inf}
 
 
 def _predictions_are_the_recorded_ones(run: RunEvidence) -> Observations:
+    return _RECORDED[run.protocol.task](run)
+
+
+def _metrics_are_those_of_the_predictions(run: RunEvidence) -> Observations:
+    return _RECOMPUTED[run.protocol.task](run)
+
+
+def _counts_are_the_recorded_ones(run: RunEvidence) -> Observations:
+    for where, event in run.of(RoundEvent):
+        counts = run.confusion(event.round)
+        if isinstance(counts, Fault):
+            yield unverifiable(counts.where, counts.expected, counts.found, str(run.key))
+        elif (digest := predictions_digest(counts)) != event.predictions:
+            yield Observation(where, f"the digest of the confusion matrices, {digest[:16]}", event.predictions[:16], str(run.key))
+
+
+def _metrics_are_those_of_the_counts(run: RunEvidence) -> Observations:
+    """Metrics from the confusion matrices, whose rows must have as many pixels of each class as the test images have."""
+    key, targets = str(run.key), run.split.targets
+    rounds = run.of(RoundEvent)
+    if targets is None or not len(targets) or targets.min() < 0:
+        if rounds:
+            yield unverifiable(run.path, "how many pixels of each class the test images have", "no counts to believe", key)
+        return
+    for where, event in rounds:
+        counts = run.confusion(event.round)
+        if isinstance(counts, Fault):
+            yield unverifiable(counts.where, counts.expected, counts.found, key)
+        elif counts.shape[0] * counts.shape[1] != len(targets) or (counts.sum(2).reshape(-1) != targets).any():
+            yield Observation(where, "as many pixels of each class as the test images have", "others", key)
+        else:
+            yield from _compare(where, segmentation_metrics(counts), event.metrics, key)
+
+
+def _classes_are_the_recorded_ones(run: RunEvidence) -> Observations:
     for where, event in run.of(RoundEvent):
         predicted = run.predictions(event.round)
         if isinstance(predicted, Fault):
@@ -47,7 +83,7 @@ def _fit(table: NDArray[np.float16], classes: NDArray[np.int64]) -> bool:
     return len(table) == len(classes) > 0 and bool(classes.min() >= 0) and bool(classes.max() < table.shape[1])
 
 
-def _metrics_are_those_of_the_predictions(run: RunEvidence) -> Observations:
+def _metrics_are_those_of_the_classes(run: RunEvidence) -> Observations:
     key, targets = str(run.key), run.split.targets
     rounds = run.of(RoundEvent)
     if targets is None or not len(targets) or targets.min() < 0 or targets.max() >= _MOST_CLASSES:
@@ -118,6 +154,11 @@ def _weights_are_selected_as_the_recipe_says(run: RunEvidence) -> Observations:
         if run.protocol.splits.validation_size and run.protocol.metric not in event.validation:
             yield unverifiable(where, f"{run.protocol.metric} on the validation labels", "nothing recorded", key)
 
+
+Checks = dict[str, Callable[[RunEvidence], Observations]]
+_RECORDED: Checks = {"classification": _classes_are_the_recorded_ones, "segmentation": _counts_are_the_recorded_ones}
+_RECOMPUTED: Checks = {"classification": _metrics_are_those_of_the_classes, "segmentation": _metrics_are_those_of_the_counts}
+"""By the protocol's task: what the sidecar holds differs."""
 
 RULES: tuple[AnyRule, ...] = (
     RunRule(

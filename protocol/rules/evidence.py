@@ -34,6 +34,8 @@ E = TypeVar("E", bound=Event)
 _LARGEST_SIDECAR: Final = 2**31
 """Bytes unpacked; what claims more is refused rather than allocated."""
 _LARGEST_TAIL: Final = 2**26
+_MOST_PIXELS: Final = 2**32
+"""Of one image; sums over images then fit int64."""
 _SPLITS_KEPT: Final = 4
 """Runs come grouped by seed, so few splits are in use at a time."""
 
@@ -102,6 +104,8 @@ def _read_split(folder: StudyFolder, digest: str, targets: str) -> SplitEvidence
     if not re.fullmatch(r"[0-9a-f]{64}", digest):  # a digest out of a record is a file name only if it is a digest
         return SplitEvidence(problem=Fault("split", "a SHA-256 digest", repr(digest[:80])), altered=True)
     path = folder.split(digest)
+    if re.fullmatch(r"[0-9a-f]{64}", targets) and os.path.exists(folder.split(digest, targets)):  # noqa: PTH110 - as in `_read_record`
+        path = folder.split(digest, targets)
     name = str(path.relative_to(folder.path))
     arrays = read_integers(path, ("pool", "validation", "test", "targets"), name)
     if isinstance(arrays, Fault):
@@ -215,6 +219,20 @@ class RunEvidence:
             arrays = read_integers(path, ("prediction",), str(path.relative_to(self.root)))
             self._predictions[round_] = arrays if isinstance(arrays, Fault) else arrays["prediction"]
         return self._predictions[round_]
+
+    def confusion(self, round_: int) -> NDArray[np.int64] | Fault:
+        """Confusion matrices of the test images of one round from the sidecar, shape (n_test, classes, classes), none negative."""
+        path = self.folder.predictions(round_)
+        name = str(path.relative_to(self.root))
+        arrays = read_arrays(path, ("confusion",), name)
+        if isinstance(arrays, Fault):
+            return arrays
+        counts = arrays["confusion"]
+        if not isinstance(counts, np.ndarray) or counts.ndim != 3 or counts.dtype.kind not in "iu" or counts.shape[1] != counts.shape[2]:
+            return Fault(name, "confusion of shape (test images, classes, classes) in integers", "something else")
+        if not counts.size or counts.max() > _MOST_PIXELS or counts.min() < 0:
+            return Fault(name, f"counts from 0 to {_MOST_PIXELS}", "others, or none")
+        return counts.astype(np.int64)
 
     def log_probabilities(self, round_: int) -> NDArray[np.float16] | Fault:
         """Test log-probabilities of one round from the sidecar, shape (n_test, classes), each row with a value above -inf."""

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec import Data
-from runners.datasets import cifar, cifar_jpeg, digits, features, idx, medmnist, own, stl10, svhn, tiny_imagenet
+from protocol.spec import Data, Protocol
+from runners.datasets import cifar, cifar_jpeg, digits, features, idx, medmnist, own, scenes, segmented, stl10, svhn, tiny_imagenet
 from runners.datasets.base import Images, Labels
 from runners.datasets.cards import CARDS, Card
 from runners.datasets.constructed import constructed
 from runners.datasets.places import Place
 from runners.datasets.smaller import averaged
 
-__all__ = ["CARDS", "Card", "Images", "Labels", "load"]
+__all__ = ["CARDS", "OWN", "Card", "Images", "Labels", "load", "refuse_other_task"]
 
 _LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
     "digits": digits.load,
@@ -32,8 +32,14 @@ _LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
     "npz": own.load_npz,
     "features": features.load,
     "folder": own.load_folder,
+    "digit-scenes": scenes.load,
+    "camvid": segmented.load_camvid,
+    "voc2012": segmented.load_voc,
+    "cityscapes": segmented.load_cityscapes,
+    "masks": segmented.load_masks,
 }
-_OWN: Final = frozenset({"medmnist", "npz", "features", "folder"})
+OWN: Final = frozenset({"medmnist", "npz", "features", "folder", "masks"})
+"""Data sets of the user's own files, at `data.path`."""
 
 
 def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
@@ -48,24 +54,31 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     """
     if data.name not in _LOADERS:
         raise InputError(unknown_name("data.name", data.name, list(_LOADERS)))
-    if data.path is not None and data.name not in _OWN:
+    if data.path is not None and data.name not in OWN:
         raise InputError(
             Fault(
-                "data.path",
-                f"none: {data.name} is looked for under --data-root",
-                repr(data.path),
-                "use name 'npz', 'features', 'folder' or 'medmnist'",
+                "data.path", f"none: {data.name} is looked for under --data-root", repr(data.path), f"use one of {', '.join(sorted(OWN))}"
             )
         )
     if data.size is not None and data.name != "folder":
         fix = "use data.resolution, or name 'folder'"
         raise InputError(Fault("data.size", f"none: images of {data.name} have one size", str(list(data.size)), fix))
     card = CARDS[data.name]
-    images, labels = _LOADERS[data.name](card, Place.of(root, data.path, data.size))
+    images, labels = _LOADERS[data.name](card, Place.of(root, data.path, data.size, data.resolution))
     _check_digest(images.digest, data, card)
-    if data.resolution is not None:
-        images = averaged(images, data.resolution)
+    if data.resolution not in (None, min(images.height, images.width)):
+        smaller = averaged(images, data.resolution)
+        images, labels = smaller, labels.sampled(images.height // smaller.height)
     return (images, labels) if data.construction is None else constructed(images, labels, data)
+
+
+def refuse_other_task(protocol: Protocol) -> None:
+    """Raise InputError if the data set's labels are not of the protocol's task."""
+    card = CARDS.get(protocol.data.name)
+    if card is not None and card.task != protocol.task:
+        known = [name for name, other in CARDS.items() if other.task == protocol.task]
+        where = f"protocol {protocol.name}: data.name"
+        raise InputError(Fault(where, f"a data set for {protocol.task}: {', '.join(known)}", f"{card.name}, for {card.task}", "change one"))
 
 
 def _check_digest(found: str, data: Data, card: Card) -> None:

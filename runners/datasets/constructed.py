@@ -31,7 +31,7 @@ def constructed(images: Images, hidden: Labels, data: Data) -> tuple[Images, Lab
     made = data.construction
     if made is None:
         return images, hidden
-    labels, classes = _without(images.classes, hidden.for_oracle(), made.unknown_classes)
+    labels, classes = _without(images.classes, np.asarray(hidden.for_oracle(), np.int64), made.unknown_classes)
     kept = np.arange(images.train_size, dtype=np.int64)
     if made.long_tail is not None:
         kept = _long_tail(labels[kept], len(classes), made.long_tail, _draws(images, "long-tail"))

@@ -20,18 +20,22 @@ CACHE_VARIABLE = "BEATRANDOM_CACHE"
 
 @dataclass(frozen=True)
 class Place:
-    """Where to look: the data root (None: none given) and the protocol's own path."""
+    """Where to look: the data root (None: none given) and the protocol's own path.
+
+    `resolution` is the shorter side wanted, for loaders of files too large to be held as they are.
+    """
 
     root: Path | None
     path: str | None
     size: tuple[int, int] | None = None
     """Height and width that image files are brought to; None: as they are."""
+    resolution: int | None = None
 
     @classmethod
-    def of(cls, root: Path | None, path: str | None, size: tuple[int, int] | None = None) -> Place:
+    def of(cls, root: Path | None, path: str | None, size: tuple[int, int] | None = None, resolution: int | None = None) -> Place:
         """The root given, else the environment's."""
         given = os.environ.get(DATA_VARIABLE)
-        return cls(root if root is not None else Path(given) if given else None, path, size)
+        return cls(root if root is not None else Path(given) if given else None, path, size, resolution)
 
     def own(self, card: Card) -> Path:
         """The user's own file or folder. Raises InputError if it is not named or not there."""

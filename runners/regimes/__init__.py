@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from protocol.spec import Protocol
+from protocol.errors import InputError, unknown_name
+from protocol.spec import Protocol, Semi
 from runners.regimes import semi
 from runners.regimes.base import Diverged, Fit, FitInputs
 from runners.regimes.learner import Learner, Predictions
 from runners.regimes.resident import Resident
 from runners.regimes.supervised import Supervised
+from runners.regimes.supervised_maps import SupervisedMaps
 from runners.regimes.training import Objective, Round, train
 
-__all__ = ["METHODS", "Diverged", "Fit", "FitInputs", "Learner", "Predictions", "Resident", "fit"]
+__all__ = ["METHODS", "Diverged", "Fit", "FitInputs", "Learner", "Predictions", "Resident", "fit", "refuse_unknown_method"]
 
 METHODS: Final = ("supervised", *semi.METHODS)
 """Learning methods by the name that `regime.method` gives."""
+
+SUPERVISED: Final[dict[str, Callable[[Round], Objective]]] = {"classification": Supervised, "segmentation": SupervisedMaps}
+SEMI: Final[dict[str, dict[str, Callable[[Round, Semi], Objective]]]] = {"classification": semi.METHODS, "segmentation": {}}
+"""Semi-supervised methods by task and name."""
 
 
 def fit(protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resident: Resident) -> Fit:
@@ -40,5 +47,15 @@ def fit(protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resi
     return train(_objective, protocol, inputs, (replicate, round_), resident)
 
 
+def refuse_unknown_method(protocol: Protocol) -> None:
+    """Raise InputError if the task has no such method."""
+    known = ["supervised", *SEMI[protocol.task]]
+    if protocol.regime.method not in known:
+        raise InputError(unknown_name(f"protocol {protocol.name}: regime.method, for {protocol.task}", protocol.regime.method, known))
+
+
 def _objective(now: Round) -> Objective:
-    return Supervised(now) if now.regime.semi is None else semi.METHODS[now.regime.method](now, now.regime.semi)
+    if now.regime.semi is None:
+        return SUPERVISED[now.protocol.task](now)
+    refuse_unknown_method(now.protocol)
+    return SEMI[now.protocol.task][now.regime.method](now, now.regime.semi)

@@ -22,6 +22,9 @@ def refuse_impossible(spec: Augmentation, height: int, width: int) -> None:
     if spec.shift >= min(height, width):
         where, expected = "regime.augmentation.shift", f"less than the images' shorter side, {min(height, width)} pixels"
         raise InputError(Fault(where, expected, str(spec.shift), "lower it"))
+    if spec.crop and spec.crop > min(height, width):
+        expected = f"at most the images' shorter side, {min(height, width)} pixels"
+        raise InputError(Fault("regime.augmentation.crop", expected, str(spec.crop), "lower it"))
 
 
 def training_batch(pixels: Tensor, indices: Tensor, spec: Augmentation, scaling: Scaling, generator: torch.Generator) -> Tensor:

@@ -6,10 +6,8 @@ import copy
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
-
-from runners.models import Net
 
 
 class Ema:
@@ -22,14 +20,14 @@ class Ema:
         net: a network with the averaged weights.
     """
 
-    def __init__(self, net: Net, decay: float) -> None:
+    def __init__(self, net: nn.Module, decay: float) -> None:
         self.net = copy.deepcopy(net).requires_grad_(False)
         self._decay = decay
         self._step = 0
         self._ours = list(self.net.state_dict().values())
 
     @torch.no_grad()
-    def update(self, net: Net) -> None:
+    def update(self, net: nn.Module) -> None:
         """Take in the weights after one more step."""
         self._step += 1
         keep = min(self._decay, 1 - 1 / (self._step + 1))
@@ -44,14 +42,14 @@ class Ema:
 class LateMean:
     """Equal mean of weights (stochastic weight averaging, Izmailov 2018, arXiv 1803.05407, algorithm 1)."""
 
-    def __init__(self, net: Net) -> None:
+    def __init__(self, net: nn.Module) -> None:
         self._mean = AveragedModel(net)
 
-    def update(self, net: Net) -> None:
+    def update(self, net: nn.Module) -> None:
         """Take in one more set of weights."""
         self._mean.update_parameters(net)
 
-    def take_over(self, net: Net, images: Iterable[Tensor]) -> None:
+    def take_over(self, net: nn.Module, images: Iterable[Tensor]) -> None:
         """Put the mean into `net`, and BatchNorm statistics that fit it, from training images."""
         with torch.no_grad():
             for ours, mean in zip(net.parameters(), self._mean.module.parameters(), strict=True):

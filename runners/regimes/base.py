@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,9 @@ from numpy.typing import NDArray
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.splits import Indices
 from runners.datasets.base import Images
-from runners.regimes.learner import Learner
+from runners.regimes.learner import Trained
 
-Bought = tuple[Indices, NDArray[np.int64]]
+Bought = tuple[Indices, NDArray[np.integer]]
 """Indices and their labels, in one order."""
 
 
@@ -27,18 +28,18 @@ class FitInputs:
     Attributes:
         images: the data set's images (no labels).
         labelled: (l,) int64 indices owned so far, l >= 1, in the order of purchase.
-        labels: (l,) int64 their classes.
+        labels: (l,) int64 their classes; of segmentation (l, height, width) uint8, 255 where void.
         validation: (v,) int64 indices of bought validation images, v >= 0.
-        validation_labels: (v,) int64 their classes.
+        validation_labels: (v,) int64 their classes, or maps like `labels`.
         unlabelled: (u,) int64 the rest of the pool; its images may be used, its labels are nowhere here.
         useless: (w,) int64 bought images of none of the task's classes, w >= 0; still images of the pool.
     """
 
     images: Images
     labelled: Indices
-    labels: NDArray[np.int64] = field(repr=False)
+    labels: NDArray[np.integer] = field(repr=False)
     validation: Indices
-    validation_labels: NDArray[np.int64] = field(repr=False)
+    validation_labels: NDArray[np.integer] = field(repr=False)
     unlabelled: Indices
     useless: Indices = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -50,7 +51,7 @@ class FitInputs:
             InputError: none is left to learn from.
         """
         (indices, labels), (validation, validation_labels) = bought, validated
-        known, judged = labels >= 0, validation_labels >= 0
+        known, judged = ((told >= 0).all(axis=tuple(range(1, told.ndim))) for told in (labels, validation_labels))
         if not known.any():
             fix = "start with more labels, or with splits.initial = 'balanced'"
             raise InputError(Fault(where, "a labelled image of one of the task's classes", f"none among {len(labels)} bought", fix))
@@ -76,7 +77,7 @@ class Fit:
         extra: further numbers for the record: final training loss, step of the selected weights.
     """
 
-    learner: Learner
+    learner: Trained[Any]
     steps: int
     initial_weights: str
     recipe: str

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from protocol.metrics import classification_metrics
 from protocol.splits import Indices
 from runners.models.net import Net
 from runners.regimes.resident import Resident, Scaling, as_float
@@ -34,14 +36,45 @@ class Predictions:
     embeddings: Tensor
 
 
-class Learner:
-    """A trained network on resident images. Equal calls give equal bytes (float32 on one device)."""
+N = TypeVar("N", bound=nn.Module)
 
-    def __init__(self, net: Net, resident: Resident, scaling: Scaling, precision: Precision) -> None:
+
+class Trained(ABC, Generic[N]):
+    """A trained network on resident images, whatever it predicts. Equal calls give equal bytes (float32 on one device)."""
+
+    def __init__(self, net: N, resident: Resident, scaling: Scaling, precision: Precision) -> None:
         self.net = net
         self._resident = resident
         self.scaling = scaling
         self._precision: Precision = precision
+
+    @abstractmethod
+    def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
+        """Metrics on labels that are owned, at least one."""
+
+    def _batches(self, indices: Indices, least: int = 64) -> Iterator[tuple[int, Tensor]]:
+        """(position of the first, images ready for the network), in evaluation mode; `least` images at once, more of small ones."""
+        self.net.eval()
+        device, (_, height, width, channels) = self._resident.device, self._resident.pixels.shape
+        size = max(least, _PIXELS_AT_ONCE.get(device.type, 2**19) // (height * width * max(1, channels // 3)))
+        rows = torch.from_numpy(np.asarray(indices, np.int64).copy())
+        for start in range(0, len(rows), size):
+            pixels, places = self._resident.at(rows[start : start + size])
+            yield start, laid_out(self.scaling(as_float(pixels[places])), self._precision)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        device = self._resident.device
+        with plain_kernels(device), arithmetic(self._precision, device):
+            yield
+
+
+class Learner(Trained[Net]):
+    """A trained classifier of whole images."""
+
+    def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
+        """Accuracy, balanced accuracy, macro-F1."""
+        return classification_metrics(self.labels(indices), labels)
 
     @torch.no_grad()
     def predict(self, indices: Indices) -> Predictions:
@@ -80,15 +113,8 @@ class Learner:
         return predicted, torch.cat(parts).numpy() if parts else None
 
     def _passes(self, indices: Indices) -> Iterator[tuple[int, Tensor, Tensor]]:
-        self.net.eval()
-        device, (_, height, width, channels) = self._resident.device, self._resident.pixels.shape
-        size = max(64, _PIXELS_AT_ONCE.get(device.type, 2**19) // (height * width * max(1, channels // 3)))
-        rows = torch.from_numpy(np.asarray(indices, np.int64).copy())
-        for start in range(0, len(rows), size):
-            part = rows[start : start + size]
-            pixels, places = self._resident.at(part)
-            x = laid_out(self.scaling(as_float(pixels[places])), self._precision)
-            with plain_kernels(device), arithmetic(self._precision, device):
+        for start, x in self._batches(indices):
+            with self._computing():
                 logits, embedded = self.net.both(x)
             yield start, logits, embedded
 

@@ -59,6 +59,11 @@ class Resident:
             return self.pixels, rows.to(self.device)
         return self.pixels[rows.cpu()].to(self.device), torch.arange(len(rows), device=self.device)
 
+    def images(self, indices: Indices) -> Tensor:
+        """(m, height, width, channels) images, on the device."""
+        pixels, places = self.at(torch.from_numpy(indices))
+        return pixels[places]
+
     def scaling(self, pool: Indices) -> Scaling:
         """Statistics of the pool's images, labelled or not; never of validation or test images.
 

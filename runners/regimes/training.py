@@ -7,22 +7,23 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.canonical import fingerprint
 from protocol.errors import Fault
-from protocol.metrics import classification_metrics
 from protocol.seeds import Stream, derive
 from protocol.spec import Augmentation, Protocol, Regime
-from runners.models import Net, build, weights_digest
+from runners import tasks
+from runners.models import weights_digest
 from runners.regimes.augmentation import refuse_impossible, training_batch
 from runners.regimes.averaging import Ema, LateMean
 from runners.regimes.base import Diverged, Fit, FitInputs
-from runners.regimes.learner import Learner, arithmetic, laid_out, memory_format, plain_kernels
+from runners.regimes.learner import Trained, arithmetic, laid_out, memory_format, plain_kernels
 from runners.regimes.resident import Resident, Scaling
 from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
 
@@ -36,7 +37,7 @@ class Round:
     Attributes:
         net: the network that is trained.
         shown: the network that is evaluated: `net`, or the moving average of its weights.
-        rows: (l,) labelled images, on the device; targets: (l,) their classes.
+        rows: (l,) labelled images, on the device; targets: (l,) their classes, or (l, height, width) maps.
         steps: optimisation steps of the round, at most.
         weights: (classes,) what an image's loss counts; None: all the same.
     """
@@ -47,8 +48,8 @@ class Round:
     number: int
     resident: Resident
     scaling: Scaling
-    net: Net
-    shown: Net
+    net: nn.Module
+    shown: nn.Module
     rows: Tensor
     targets: Tensor
     steps: int
@@ -115,16 +116,17 @@ def train(
     regime, (replicate, round_) = protocol.regime, number
     for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
         refuse_impossible(spec, inputs.images.height, inputs.images.width)
-    net = build(protocol.model, inputs.images, derive(protocol.root_seed, "model", replicate))
+    task = tasks.TASKS[protocol.task]
+    net = task.build(protocol.model, inputs.images, derive(protocol.root_seed, "model", replicate))
     initial = weights_digest(net)
     net = net.to(resident.device).to(memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision))
     average = Ema(net, regime.ema_decay) if regime.ema_decay is not None else None
-    rows, targets = (torch.from_numpy(a.astype(np.int64)).to(resident.device) for a in (inputs.labelled, inputs.labels))
+    rows, targets = (a.to(resident.device) for a in (torch.from_numpy(inputs.labelled.astype(np.int64)), task.targets(inputs.labels)))
     steps = regime.most_steps(len(rows) + len(inputs.useless))  # every label bought counts, so that no strategy trains less
     shown, scaling = average.net if average else net, resident.scaling(inputs.pool)
     weights = class_weights(targets, len(inputs.images.classes)) if regime.imbalance == "weighted-loss" else None
     now = Round(protocol, inputs, replicate, round_, resident, scaling, net, shown, rows, targets, steps, weights)
-    learner = Learner(shown, resident, scaling, regime.precision)
+    learner = task.learner(shown, resident, scaling, regime.precision)
     best, method = Best(learner, inputs, protocol.metric), objective(now)
     dropout = derive(protocol.root_seed, "batches", replicate, round_, "dropout")
     with own_randomness(dropout, resident.device), plain_kernels(resident.device):
@@ -193,7 +195,7 @@ def _fresh_views(now: Round) -> Iterator[Tensor]:
 class Best:
     """The weights that did best on the validation labels; of equals the latest, which has trained longest."""
 
-    learner: Learner
+    learner: Trained[Any]
     inputs: FitInputs
     metric: str
     step: int = 0
@@ -213,11 +215,9 @@ class Best:
             self.learner.net.load_state_dict(self._state)
 
 
-def validate(learner: Learner, inputs: FitInputs) -> dict[str, float]:
+def validate(learner: Trained[Any], inputs: FitInputs) -> dict[str, float]:
     """Metrics on the validation labels; empty without any."""
-    if not len(inputs.validation):
-        return {}
-    return classification_metrics(learner.labels(inputs.validation), inputs.validation_labels)
+    return learner.measured(inputs.validation, inputs.validation_labels) if len(inputs.validation) else {}
 
 
 @contextmanager
@@ -231,7 +231,7 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _refuse_divergence(protocol: Protocol, net: Net, round_: int) -> None:
+def _refuse_divergence(protocol: Protocol, net: nn.Module, round_: int) -> None:
     if not all(bool(tensor.isfinite().all()) for tensor in net.state_dict().values()):
         where = f"protocol {protocol.name}, round {round_}: training"
         raise Diverged(Fault(where, "finite weights", "NaN or infinity", "lower regime.optimizer.lr or add warm-up steps"))

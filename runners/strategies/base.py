@@ -79,6 +79,8 @@ class Strategy(ABC):
     """Whether it can choose with nothing labelled yet."""
     order_free: ClassVar[bool] = False
     """Whether, ties apart, the pool's order and the generator have no say in what it chooses."""
+    tasks: ClassVar[tuple[str, ...]] = ("classification", "segmentation")
+    """Kinds of prediction it is meant for; it also must not need what a task does not offer."""
     estimation: Estimation = Estimation()
     """How `mc_samples` and `members` are made, for those that need them."""
 

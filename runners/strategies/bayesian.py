@@ -48,7 +48,11 @@ class _Dropout(Strategy):
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The n most uncertain images."""
-        return top(view, self.score(view.mc_samples), n, rng)
+        return self.choose(view, self.score(view.mc_samples), n, rng)
+
+    def choose(self, view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
+        """The n highest of (u,) scores; ties at random."""
+        return top(view, scores, n, rng)
 
 
 class DropoutEntropy(_Dropout):
@@ -117,9 +121,9 @@ class PowerBald(_Dropout):
         """BALD."""
         return mutual_information(samples)
 
-    def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
+    def choose(self, view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
         """One draw of n images."""
-        scores = self.score(view.mc_samples).double().clamp(min=torch.finfo(torch.float64).tiny).log()
+        scores = scores.double().clamp(min=torch.finfo(torch.float64).tiny).log()
         noise = torch.from_numpy(rng.gumbel(size=len(scores))).to(scores.device)
         return top(view, self.coldness * scores + noise, n, rng)
 
@@ -141,7 +145,11 @@ class _Ensemble(Strategy):
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The n most uncertain images."""
-        return top(view, self.score(view.members), n, rng)
+        return self.choose(view, self.score(view.members), n, rng)
+
+    def choose(self, view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
+        """The n highest of (u,) scores; ties at random."""
+        return top(view, scores, n, rng)
 
 
 class EnsembleEntropy(_Ensemble):

@@ -35,6 +35,7 @@ class LearningLoss(Strategy):
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("images", "labelled_images")
+    tasks = ("classification",)
     paper = "Yoo & Kweon 2019, arXiv 1905.03677"
     cost = "O(u) and one more training"
 

@@ -37,8 +37,10 @@ class Wrapped(Strategy):
     def __init__(self, inner: Any) -> None:
         self._choose = inner.select if hasattr(inner, "select") else inner
         self._prepare = getattr(inner, "prepare", None)
+        self.declares = hasattr(inner, "needs")
         self.needs = tuple(getattr(inner, "needs", CHEAP))  # type: ignore[misc]  # per wrapped object, not per class
         self.estimation = getattr(inner, "estimation", Estimation())
+        self.tasks = tuple(getattr(inner, "tasks", Strategy.tasks))  # type: ignore[misc]  # as above
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:
         """Whatever the wrapped object prepares, if it does."""

@@ -35,7 +35,11 @@ class Uncertainty(Strategy):
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The n most uncertain images; ties at random."""
-        return top(view, self.score(view.probabilities), n, rng)
+        return self.choose(view, self.score(view.probabilities), n, rng)
+
+    def choose(self, view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
+        """The n highest of (u,) scores; ties at random."""
+        return top(view, scores, n, rng)
 
 
 class LeastConfidence(Uncertainty):

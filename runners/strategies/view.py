@@ -25,6 +25,9 @@ Need = Literal[
     "mc_samples",
     "members",
     "pool_labels",
+    "map_scores",
+    "mc_map_scores",
+    "member_map_scores",
 ]
 NEEDS: tuple[Need, ...] = get_args(Need)
 CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings", "labelled_probabilities", "classifier_head")
@@ -69,14 +72,14 @@ class View:
     Attributes:
         unlabelled: (u,) int64 data-set indices that can be bought, ascending, read-only.
         labelled: (l,) int64 data-set indices owned, in the order of purchase, read-only.
-        labels: (l,) int64 classes of `labelled`, read-only.
+        labels: (l,) int64 classes of `labelled`, read-only; of segmentation (l, height, width) uint8 masks, 255 where void.
         classes: number of classes k.
         round: number of the round, from 0.
     """
 
     unlabelled: Indices
     labelled: Indices
-    labels: NDArray[np.int64]
+    labels: NDArray[np.integer]
     classes: int
     round: int
     features: Mapping[Need, Feature] = field(default_factory=dict)
@@ -139,6 +142,21 @@ class View:
     def pool_labels(self) -> Tensor:
         """(u,) int64 true classes of the unlabelled images; the seller tells them to the upper line `oracle` alone."""
         return self._tensor("pool_labels")
+
+    @property
+    def map_scores(self) -> Tensor:
+        """(u,) float32 of segmentation: the strategy's own score of each image's predicted map (`OnMaps.score_maps`)."""
+        return self._tensor("map_scores")
+
+    @property
+    def mc_map_scores(self) -> Tensor:
+        """(u,) as `map_scores`, from maps under dropout masks."""
+        return self._tensor("mc_map_scores")
+
+    @property
+    def member_map_scores(self) -> Tensor:
+        """(u,) as `map_scores`, from the maps of an ensemble."""
+        return self._tensor("member_map_scores")
 
     def _tensor(self, need: Need) -> Tensor:
         return cast(Tensor, self._feature(need))

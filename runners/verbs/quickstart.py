@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import typer
 
@@ -13,6 +15,7 @@ from analysis.report import Subject, write_report
 from analysis.scores import scores
 from analysis.tables import write_tables
 from analysis.verdict import compare
+from protocol.errors import InputError, unknown_name
 from protocol.folders import StudyFolder
 from protocol.reading import preset
 from protocol.rules import check_study
@@ -22,38 +25,58 @@ from runners.verbs.compare import show
 from runners.verbs.console import console, duration
 from runners.verbs.run import execute
 
-PRESETS = ("digits-plain", "digits-augmented")
-STRATEGIES = ("random", "least-confidence", "margin", "entropy", "core-set")
-FAST_STRATEGIES = ("random", "margin")
-FAST_BUDGETS = (20, 40, 80)
 FIGURES = ("verdicts", "learning-curves", "difference-to-random")
 """Written as files; the report has all of them."""
 
 
-def study(fast: bool) -> Study:
-    """The quickstart's study; enough seeds that the sign-flip test can reject after Holm.
+@dataclass(frozen=True)
+class Menu:
+    """What a quickstart runs, with enough seeds that the sign-flip test can reject after Holm: (tests) <= alpha 2**(seeds - 1).
 
-    Strategies x protocols: 4 x 2 = 8 tests need 2**(1-n) <= .05/8, n = 9; fast: 1 x 2 = 2 need n = 7.
+    `fast` has fewer rounds: another protocol, so it has another name.
     """
-    names, seeds = (FAST_STRATEGIES, 7) if fast else (STRATEGIES, 10)
+
+    presets: tuple[str, ...]
+    strategies: tuple[str, ...]
+    seeds: int
+    budgets: tuple[int, ...] | None = None
+
+
+MENUS: Final[dict[tuple[str, bool], Menu]] = {
+    ("classification", False): Menu(
+        ("digits-plain", "digits-augmented"), ("random", "least-confidence", "margin", "entropy", "core-set"), seeds=10
+    ),
+    ("classification", True): Menu(("digits-plain", "digits-augmented"), ("random", "margin"), seeds=7, budgets=(20, 40, 80)),
+    ("segmentation", False): Menu(("digit-scenes-plain", "digit-scenes-augmented"), ("random", "entropy", "core-set"), seeds=8),
+    ("segmentation", True): Menu(("digit-scenes-plain",), ("random", "entropy"), seeds=6, budgets=(20, 40)),
+}
+"""By task, and whether it is the fast one. At most 4 x 2 = 8 tests at 10 seeds, 2 x 2 = 4 at 8, 2 at 7, 1 at 6."""
+
+
+def study(fast: bool, task: str = "classification") -> Study:
+    """The quickstart's study. Raises InputError for a task that has none."""
+    tasks = sorted({name for name, _ in MENUS})
+    if task not in tasks:
+        raise InputError(unknown_name("--task", task, tasks))
+    menu = MENUS[task, fast]
+    name = "quickstart" if task == "classification" else f"quickstart-{task}"
     return Study(
-        name="quickstart-fast" if fast else "quickstart",
-        protocols=tuple(_shorter(preset(name)) if fast else preset(name) for name in PRESETS),
-        strategies=tuple(StrategySpec(name=name) for name in names),
-        seeds=tuple(range(seeds)),
+        name=f"{name}-fast" if fast else name,
+        protocols=tuple(_shorter(preset(p), menu.budgets) if menu.budgets else preset(p) for p in menu.presets),
+        strategies=tuple(StrategySpec(name=s) for s in menu.strategies),
+        seeds=tuple(range(menu.seeds)),
     )
 
 
-def _shorter(protocol: Protocol) -> Protocol:
-    """The same comparison over fewer rounds: another protocol, so it has another name."""
-    return protocol.model_copy(update={"name": f"{protocol.name}-fast", "budgets": FAST_BUDGETS, "provenance": {}})
+def _shorter(protocol: Protocol, budgets: tuple[int, ...]) -> Protocol:
+    return protocol.model_copy(update={"name": f"{protocol.name}-fast", "budgets": budgets, "provenance": {}})
 
 
-def quickstart(out: Path, fast: bool, slots: int | None) -> None:
+def quickstart(out: Path, fast: bool, slots: int | None, task: str = "classification") -> None:
     """See `beatrandom quickstart --help`."""
     began = time.perf_counter()
     folder = StudyFolder(out)
-    if execute(study(fast), folder, Path(), None, "cpu", slots, threads=1):
+    if execute(study(fast, task), folder, Path(), None, "cpu", slots, threads=1):
         raise typer.Exit(1)
     compliance = check_study(out)
     curves = load_study(out)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -159,12 +160,25 @@ def _executor(
 def _data_is_there(study: Study, data_root: Path | None) -> None:
     """Load each data set and divide it once, so that a fault of the input is one message, not one a run."""
     from protocol.splits import make_split
-    from runners.datasets import load
-    from runners.models import MODELS
+    from runners.datasets import load, refuse_other_task
+    from runners.regimes import refuse_unknown_method
+    from runners.strategies.own import make
+    from runners.tasks import TASKS
 
-    faults = [
-        unknown_name(f"protocol {p.name}: model.name", p.model.name, list(MODELS)) for p in study.protocols if p.model.name not in MODELS
-    ]
+    faults: list[Fault] = []
+    for p in study.protocols:
+        task = TASKS[p.task]
+        checks: list[Callable[[], object]] = [
+            partial(refuse_other_task, p),
+            partial(task.refuse_unknown_model, p.model.name, f"protocol {p.name}: model.name"),
+            partial(refuse_unknown_method, p),
+        ]
+        checks += [partial(task.adapted, make(s, None), s.id) for s in study.strategies if s.source_digest is None]
+        for refuse in checks:
+            try:
+                refuse()
+            except InputError as error:
+                faults += error.faults
     for data in {p.data.model_dump_json(): p.data for p in study.protocols}.values():
         try:
             images, _ = load(data, data_root)

@@ -25,7 +25,7 @@ from runners.strategies import NEEDS, Context, Estimation, Strategy, StrategyErr
 class Greedy(Strategy):
     """Needs everything; chooses the first."""
 
-    needs = tuple(need for need in NEEDS if need != "pool_labels")  # told to the upper line alone
+    needs = tuple(need for need in NEEDS if need != "pool_labels" and "map_scores" not in need)  # told to the upper line alone
     estimation = Estimation(samples=3, dropout=0.25, members=2)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Any:
@@ -181,7 +181,7 @@ def test_curves_do_not_depend_on_what_a_strategy_needs(toy_protocol: Protocol) -
         oracle = Oracle(toy_protocol, 0, split, labels.for_oracle(), lambda *_: None)
         oracle.start()
         outcomes = list(rounds(toy_protocol, strategy, "x", 0, images, split, oracle, resident, 0))
-        curves.append([(o.metrics, o.predicted.tolist(), o.query.tolist()) for o in outcomes])
+        curves.append([(o.metrics, o.examined.sidecar["prediction"].tolist(), o.query.tolist()) for o in outcomes])
         assert {"members_s", "features_s", "prepare_s", "query_s"} <= set(outcomes[0].cost)
     assert curves[0] == curves[1] == curves[2]
 

@@ -194,8 +194,10 @@ def test_poisoned_labels_of_images_never_bought_change_nothing(digits, method: s
         oracle.start()
         random = STRATEGIES["random"]()
         done = list(rounds(p, random, "random", 0, images, split, oracle, Resident(torch.from_numpy(images.pixels.copy())), 0))
-        assert done[0].log_probabilities is not None
-        return [(o.predicted.tolist(), o.log_probabilities.tobytes(), o.fit.extra) for o in done], oracle.owned  # type: ignore[union-attr]
+        assert "log_probability" in done[0].examined.sidecar
+        return [
+            (o.examined.sidecar["prediction"].tolist(), o.examined.sidecar["log_probability"].tobytes(), o.fit.extra) for o in done
+        ], oracle.owned
 
     honest, owned = run(labels)
     poisoned = labels.copy()

@@ -61,6 +61,7 @@ def features(case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng:
         "labelled_images": pixels[u:],
         "mc_samples": samples,
         "members": samples.flip(1),
+        **{need: torch.tensor(rng.random(u), dtype=torch.float32) for need in ("map_scores", "mc_map_scores", "member_map_scores")},  # type: ignore[dict-item]
         "pool_labels": torch.tensor(rng.integers(k, size=u)),
     }
 

@@ -1,0 +1,93 @@
+"""What strategies may see of predicted maps: scores and features of whole images, never all maps at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # its usual name
+
+from protocol.splits import Indices
+from runners.strategies.base import Strategy
+from runners.strategies.maps import OnMaps
+from runners.strategies.view import GradientFactors
+from runners.tasks.segmentation import MapLearner
+
+if TYPE_CHECKING:
+    from runners.features import Makers, Round
+
+
+def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: object) -> Makers:
+    """What segmentation offers strategies, made when asked for; see `View`. Nobody is told masks, so there is no upper line."""
+    learner = cast(MapLearner, round_.fitted.learner)
+    unlabelled, owned = round_.inputs.unlabelled, round_.inputs.labelled
+    return {
+        "embeddings": lambda: learner.embeddings(unlabelled),
+        "labelled_embeddings": lambda: learner.embeddings(owned),
+        "gradient_factors": lambda: gradients(learner, unlabelled),
+        "images": lambda: round_.resident.images(unlabelled),
+        "labelled_images": lambda: round_.resident.images(owned),
+        "map_scores": lambda: scored(strategy, unlabelled, [learner]),
+        "mc_map_scores": lambda: _under_dropout(round_, strategy),
+        "member_map_scores": lambda: scored(strategy, unlabelled, members),
+    }
+
+
+def scored(strategy: Strategy, indices: Indices, draws: list[MapLearner]) -> Tensor:
+    """(m,) the strategy's own score of each image, from the maps of all draws of the network, a few images at a time."""
+    return _scores(strategy, (torch.stack([_probabilities(maps) for maps in several], 1) for several in _side_by_side(draws, indices)))
+
+
+def _under_dropout(round_: Round, strategy: Strategy) -> Tensor:
+    """As `scored`, with the draws of one network under dropout masks, each mask the same for all images (Gal & Ghahramani 2016)."""
+    learner, how = cast(MapLearner, round_.fitted.learner), strategy.estimation
+    generator = torch.Generator().manual_seed(round_.seed("mc-dropout"))
+    width = learner.net.head.in_channels
+    p = learner.net.dropout.p or how.dropout
+    masks = ((torch.rand(how.samples, width, generator=generator) >= p).float() / (1 - p)).to(round_.resident.device)
+
+    def samples() -> Iterator[Tensor]:
+        for _, maps in learner.passes(round_.inputs.unlabelled):
+            drawn = []
+            for mask in masks:  # dropping channels before the head: the body's work is done once
+                logits = learner.net.head(maps.features.float() * mask[:, None, None])
+                drawn.append(F.interpolate(logits, maps.logits.shape[2:], mode="bilinear", align_corners=False).softmax(1))
+            yield torch.stack(drawn, 1)
+
+    return _scores(strategy, samples())
+
+
+def _scores(strategy: Strategy, samples: Iterator[Tensor]) -> Tensor:
+    if not isinstance(strategy, OnMaps):
+        raise TypeError(f"{type(strategy).__name__} declares scores of maps, so it must be an OnMaps")
+    with torch.no_grad():
+        return torch.cat([strategy.score_maps(part) for part in samples])
+
+
+def _side_by_side(draws: list[MapLearner], indices: Indices) -> Iterator[list[Tensor]]:
+    for several in zip(*(learner.passes(indices) for learner in draws), strict=True):
+        yield [maps.logits for _, maps in several]
+
+
+def _probabilities(logits: Tensor) -> Tensor:
+    return logits.float().softmax(1)
+
+
+def gradients(learner: MapLearner, indices: Indices) -> GradientFactors:
+    """Gradient of an image's mean cross-entropy at the predicted classes with respect to the head's weights, as one factor.
+
+    A sum over pixels has no two factors, so the residuals are ones (m, 1) and the embeddings the flattened gradients
+    (m, classes * d). Where the head works below the image's resolution, probabilities are averaged down to it.
+    """
+    parts = [_gradient(maps.logits.float().softmax(1), maps.features.float()) for _, maps in learner.passes(indices)]
+    flat = torch.cat(parts)
+    return GradientFactors(flat.new_ones(len(flat), 1), flat)
+
+
+def _gradient(p: Tensor, at: Tensor) -> Tensor:
+    residuals = p - torch.zeros_like(p).scatter_(1, p.argmax(1, keepdim=True), 1)
+    if residuals.shape[2:] != at.shape[2:]:
+        residuals = F.adaptive_avg_pool2d(residuals, (at.shape[2], at.shape[3]))
+    return torch.einsum("nkhw,ndhw->nkd", residuals, at).flatten(1) / (at.shape[2] * at.shape[3])

@@ -1,0 +1,65 @@
+"""Scores of predictions on segmentation: taken pixel by pixel, then made one number an image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocol.splits import Indices
+from runners.strategies.base import Strategy
+from runners.strategies.view import Need, View
+
+ENTRIES: Final = 2**23
+"""Probabilities that a score is given at once (32 MiB)."""
+
+
+class OnMaps(Strategy):
+    """A strategy that scores predictions, applied to every pixel's; an image's score is the mean over its pixels.
+
+    Void pixels of the pool are not known before they are bought, so they count.
+
+    Args:
+        inner: a strategy with `score` of (n, k) or (n, s, k) probabilities and `choose(view, scores, n, rng)`.
+        need: where its probabilities come from.
+        several: whether it scores several draws of the classifier together, (n, s, k).
+    """
+
+    def __init__(self, inner: Any, need: Need, several: bool) -> None:
+        self.inner, self._need, self._several = inner, need, several
+        self.needs = (need,)  # type: ignore[misc]  # per wrapped object, not per class
+        self.estimation = inner.estimation
+
+    def score_maps(self, samples: Tensor) -> Tensor:
+        """(b,) scores of images.
+
+        Args:
+            samples: (b, s, k, height, width) probabilities of s draws of the classifier, one if `several` is false.
+        """
+        flat = samples.permute(0, 3, 4, 1, 2).flatten(0, 2)  # (pixels, s, k)
+        flat = flat if self._several else flat[:, 0]
+        rows = max(1, ENTRIES // (samples.shape[1] * samples.shape[2]))
+        scores = torch.cat([self.inner.score(part) for part in flat.split(rows)])  # type: ignore[no-untyped-call]
+        return scores.view(len(samples), -1).mean(1)
+
+    def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
+        """As the inner strategy chooses by its scores."""
+        chosen: Indices = self.inner.choose(view, view._tensor(self._need), n, rng)
+        return chosen
+
+
+FORMS: Final[dict[tuple[Need, ...], Callable[[Any], OnMaps]]] = {
+    ("probabilities",): lambda inner: OnMaps(inner, "map_scores", several=False),
+    ("mc_samples",): lambda inner: OnMaps(inner, "mc_map_scores", several=True),
+    ("members",): lambda inner: OnMaps(inner, "member_map_scores", several=True),
+}
+"""By what the strategy needs for whole images."""
+
+
+def on_maps(strategy: Strategy) -> OnMaps | None:
+    """The form of a scoring strategy that works on maps; None if it does not score predictions one by one."""
+    form = FORMS.get(tuple(strategy.needs))
+    return form(strategy) if form and hasattr(strategy, "score") and hasattr(strategy, "choose") else None

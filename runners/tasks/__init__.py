@@ -1,0 +1,13 @@
+"""Kinds of prediction by the name that `task` gives in a protocol."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from runners.tasks.base import Examined, Task
+from runners.tasks.classification import Classification
+from runners.tasks.segmentation import Segmentation
+
+__all__ = ["TASKS", "Examined", "Task"]
+
+TASKS: Final[dict[str, Task]] = {task.name: task for task in (Classification(), Segmentation())}

@@ -1,0 +1,84 @@
+"""What differs between kinds of prediction; the loop, the record and the statistics are the same for all."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from protocol.errors import Fault, InputError
+from protocol.oracle import Seller
+from protocol.spec import Model
+from protocol.splits import Indices
+from runners.datasets import Images
+
+if TYPE_CHECKING:  # these import this package
+    from runners.regimes.learner import Precision, Trained
+    from runners.regimes.resident import Resident, Scaling
+    from runners.strategies import Need, Strategy
+
+
+@dataclass(frozen=True, eq=False)
+class Examined:
+    """What came of a round's test predictions.
+
+    Attributes:
+        metrics: as the seller found them.
+        predictions: digest of what the sidecar holds of the predictions.
+        probabilities: digest of the sidecar's log-probabilities; empty: none kept.
+        sidecar: arrays by name; metrics can be computed from them and the kept test labels again.
+    """
+
+    metrics: dict[str, float]
+    predictions: str
+    probabilities: str = ""
+    sidecar: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class Task(ABC):
+    """A kind of prediction: its networks, targets, measurements, and which strategies suit it."""
+
+    name: ClassVar[str]
+    labels: ClassVar[str]
+    """What one label says, in words."""
+    offers: ClassVar[frozenset[Need]]
+    """Needs that a strategy may declare."""
+
+    @abstractmethod
+    def refuse_unknown_model(self, name: str, where: str) -> None:
+        """Raise InputError if no network of this task has the name."""
+
+    @abstractmethod
+    def build(self, model: Model, images: Images, seed: int) -> nn.Module:
+        """The network with its initial weights, on the CPU. Raises InputError."""
+
+    @abstractmethod
+    def targets(self, labels: NDArray[np.integer]) -> Tensor:
+        """Owned labels as training wants them."""
+
+    @abstractmethod
+    def learner(self, net: Any, resident: Resident, scaling: Scaling, precision: Precision) -> Trained[Any]:
+        """What predicts with the network."""
+
+    @abstractmethod
+    def examine(self, learner: Any, test: Indices, seller: Seller, tables: bool) -> Examined:
+        """Have the seller mark the test predictions, once; `tables`: whether their probabilities may be kept."""
+
+    @abstractmethod
+    def suited(self, strategy: Strategy) -> Strategy | None:
+        """The strategy as it works on this task, or None if it cannot."""
+
+    def adapted(self, strategy: Strategy, name: str) -> Strategy:
+        """`suited`, or InputError that says what the task does not offer."""
+        suited = self.suited(strategy)
+        if suited is None:
+            missing = sorted(set(strategy.needs) - self.offers)
+            found = f"{', '.join(missing)} needed" if missing else f"one for {', '.join(strategy.tasks)}"
+            expected = f"a strategy for {self.name}, which offers {', '.join(sorted(self.offers))}"
+            raise InputError(Fault(f"strategy {name}", expected, found, "leave it out, or see `beatrandom strategies`"))
+        return suited

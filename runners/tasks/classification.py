@@ -1,0 +1,64 @@
+"""One class an image."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protocol.canonical import array_digest
+from protocol.errors import InputError, unknown_name
+from protocol.folders import compact, predictions_digest
+from protocol.oracle import Seller
+from protocol.spec import Model
+from protocol.splits import Indices
+from runners.datasets import Images
+from runners.models import MODELS, Net, build
+from runners.regimes.learner import Learner, Precision
+from runners.regimes.resident import Resident, Scaling
+from runners.strategies.base import Strategy
+from runners.strategies.view import NEEDS, Need
+from runners.tasks.base import Examined, Task
+
+DENSE_ONLY: frozenset[Need] = frozenset({"map_scores", "mc_map_scores", "member_map_scores"})
+
+
+class Classification(Task):
+    """One class an image."""
+
+    name = "classification"
+    labels = "the class of an image"
+    offers: ClassVar[frozenset[Need]] = frozenset(NEEDS) - DENSE_ONLY
+
+    def refuse_unknown_model(self, name: str, where: str) -> None:
+        """Raise InputError if no classifier has the name."""
+        if name not in MODELS:
+            raise InputError(unknown_name(where, name, list(MODELS)))
+
+    def build(self, model: Model, images: Images, seed: int) -> Net:
+        """A body and a linear layer."""
+        return build(model, images, seed)
+
+    def targets(self, labels: NDArray[np.integer]) -> Tensor:
+        """(l,) int64."""
+        return torch.from_numpy(labels.astype(np.int64))
+
+    def learner(self, net: Net, resident: Resident, scaling: Scaling, precision: Precision) -> Learner:
+        """Predicts classes, probabilities and embeddings of images."""
+        return Learner(net, resident, scaling, precision)
+
+    def examine(self, learner: Learner, test: Indices, seller: Seller, tables: bool) -> Examined:
+        """Classes, and log-probabilities where the table is not too large."""
+        predicted, table = learner.examined(test, tables)
+        metrics = seller.examine(predicted, table)
+        if table is None:
+            return Examined(metrics, predictions_digest(predicted), "", {"prediction": compact(predicted)})
+        sidecar = {"prediction": compact(predicted), "log_probability": table}
+        return Examined(metrics, predictions_digest(predicted), array_digest(table), sidecar)
+
+    def suited(self, strategy: Strategy) -> Strategy | None:
+        """Every strategy that is not for other tasks alone; needs that nobody knows are told when the round is looked at."""
+        return strategy if self.name in strategy.tasks and not DENSE_ONLY & set(strategy.needs) else None

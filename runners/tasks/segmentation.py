@@ -1,0 +1,115 @@
+"""One class a pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protocol.folders import compact, predictions_digest
+from protocol.metrics import segmentation_metrics
+from protocol.oracle import Seller
+from protocol.spec import Model
+from protocol.splits import Indices
+from runners.datasets import Images
+from runners.models import segmentation
+from runners.models.dense import DenseNet, Maps
+from runners.regimes.learner import Precision, Trained
+from runners.regimes.resident import Resident, Scaling
+from runners.strategies.base import Strategy
+from runners.strategies.maps import OnMaps, on_maps
+from runners.strategies.own import Wrapped
+from runners.strategies.view import Need
+from runners.tasks.base import Examined, Task
+from runners.tasks.counting import counts
+
+OFFERS: Final[frozenset[Need]] = frozenset(
+    {
+        "embeddings",
+        "labelled_embeddings",
+        "gradient_factors",
+        "images",
+        "labelled_images",
+        "map_scores",
+        "mc_map_scores",
+        "member_map_scores",
+    }
+)
+
+
+class MapLearner(Trained[DenseNet]):
+    """A trained network that classifies every pixel."""
+
+    @torch.no_grad()
+    def passes(self, indices: Indices) -> Iterator[tuple[int, Maps]]:
+        """(position of the first, what the network says), a few images at a time; logits, features, embeddings on the device."""
+        for start, x in self._batches(indices, least=1):
+            with self._computing():
+                maps = self.net.maps(x)
+            yield start, maps
+
+    def labels(self, indices: Indices) -> NDArray[np.uint8]:
+        """(m, height, width) most probable classes; the first of equals."""
+        height, width = self._resident.pixels.shape[1:3]
+        predicted = np.empty((len(indices), height, width), np.uint8)
+        for start, maps in self.passes(indices):
+            predicted[start : start + len(maps.logits)] = maps.logits.float().argmax(1).to("cpu", torch.uint8).numpy()
+        return predicted
+
+    @torch.no_grad()
+    def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
+        """Intersection over union and accuracy, counted on the device; 0 where all owned pixels are void."""
+        classes = self.net.head.out_channels
+        total = torch.zeros(1, classes, classes, dtype=torch.int64, device=self._resident.device)
+        for start, maps in self.passes(indices):
+            truth = torch.from_numpy(labels[start : start + len(maps.logits)].astype(np.uint8)).to(total.device)
+            total += counts(maps.logits.float().argmax(1), truth, classes).sum(0)
+        return segmentation_metrics(total.cpu().numpy()) if total.any() else {"mean_iou": 0.0, "pixel_accuracy": 0.0}
+
+    def embeddings(self, indices: Indices) -> Tensor:
+        """(m, e) float32 deepest features, averaged over places."""
+        parts = [maps.embedded for _, maps in self.passes(indices)]
+        return torch.cat(parts) if parts else torch.empty(0, self.net.embedding_size, device=self._resident.device)
+
+
+class Segmentation(Task):
+    """One class a pixel."""
+
+    name = "segmentation"
+    labels = "the mask of an image"
+    offers: ClassVar[frozenset[Need]] = OFFERS
+
+    def refuse_unknown_model(self, name: str, where: str) -> None:
+        """Raise InputError if no segmentation network has the name."""
+        segmentation.refuse_unknown(name, where)
+
+    def build(self, model: Model, images: Images, seed: int) -> DenseNet:
+        """A body and a 1×1 convolution."""
+        return segmentation.build(model, images, seed)
+
+    def targets(self, labels: NDArray[np.integer]) -> Tensor:
+        """(l, height, width) uint8 classes and void."""
+        return torch.from_numpy(labels.astype(np.uint8))
+
+    def learner(self, net: DenseNet, resident: Resident, scaling: Scaling, precision: Precision) -> MapLearner:
+        """Predicts maps."""
+        return MapLearner(net, resident, scaling, precision)
+
+    def examine(self, learner: MapLearner, test: Indices, seller: Seller, tables: bool) -> Examined:  # noqa: ARG002  # maps of probabilities are never kept
+        """Confusion matrices, image by image."""
+        matrices = seller.examine_maps(learner.labels(test))
+        return Examined(segmentation_metrics(matrices), predictions_digest(matrices), "", {"confusion": compact(matrices)})
+
+    def suited(self, strategy: Strategy) -> Strategy | None:
+        """As it is if it needs only what maps offer; a score of predictions is averaged over pixels."""
+        if isinstance(strategy, OnMaps):
+            return strategy
+        if self.name not in strategy.tasks:
+            return None
+        if isinstance(strategy, Wrapped) and not strategy.declares:
+            strategy.needs = tuple(need for need in strategy.needs if need in self.offers)  # type: ignore[misc]  # per wrapped object
+        return strategy if set(strategy.needs) <= self.offers else on_maps(strategy)
