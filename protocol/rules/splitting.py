@@ -37,14 +37,15 @@ def _sidecar_is_what_its_digest_says(run: RunEvidence) -> Observations:
     if evidence.split is None or evidence.targets is None:
         return
     card = head.split
+    each = head.data.classes if run.protocol.task == "segmentation" else 1  # of masks, pixels of every class are kept
     for what, said, there in (
         ("pool", card.pool, len(evidence.split.pool)),
         ("validation", card.validation, len(evidence.split.validation)),
         ("test", card.test, len(evidence.split.test)),
-        ("test labels", card.test, len(evidence.targets)),
+        ("test labels", card.test * each, len(evidence.targets)),
     ):
         if said != there:
-            yield Observation(f"{run.path}:1", f"{what}: {there} images, as in the sidecar", str(said), key)
+            yield Observation(f"{run.path}:1", f"{what}: {there}, as in the sidecar", str(said), key)
 
 
 def _strategies_share_the_split(study: StudyEvidence) -> Observations:

@@ -20,6 +20,9 @@ def purchases_of(folder: StudyFolder, data_root: Path | None) -> Purchases:
     absent: dict[str, str] = {}
     loaded: dict[str, tuple[Images, Labels] | str] = {}
     for protocol in folder.read_plan().protocols:
+        if protocol.task != "classification":
+            absent[protocol.name] = f"{protocol.task} has a class for every pixel, not one an image"
+            continue
         key = protocol.data.model_dump_json()
         if key not in loaded:
             loaded[key] = _load(protocol, data_root)
@@ -30,7 +33,7 @@ def purchases_of(folder: StudyFolder, data_root: Path | None) -> Purchases:
         images, labels = found
         recorded = _digest(folder, protocol)
         if recorded == images.digest:
-            told = labels.for_oracle()
+            told = labels.for_oracle().astype(np.int64)
             names = (*images.classes, "none of them") if (told < 0).any() else images.classes
             classes[protocol.name] = Classes(np.where(told < 0, len(images.classes), told), names)
         elif recorded:

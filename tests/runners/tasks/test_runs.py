@@ -1,0 +1,244 @@
+"""Segmentation through the same loop, record, oracle and checker as classification."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from study_builder import rewrite
+from toy_strategies import TOY
+
+from protocol.canonical import array_digest
+from protocol.errors import InputError, RuleBroken
+from protocol.folders import StudyFolder, predictions_digest, write_arrays
+from protocol.metrics import VOID, confusion_matrices, segmentation_metrics
+from protocol.oracle import Oracle
+from protocol.reading import parse
+from protocol.record import essence, read
+from protocol.rules import check_study
+from protocol.spec import Protocol, StrategySpec, Study
+from protocol.splits import make_split
+from runners.datasets import load
+from runners.jobs import Job, Stopped, perform
+from runners.loop import rounds
+from runners.regimes import Resident
+from runners.replay import choose_again
+from runners.strategies import STRATEGIES
+from runners.study import adopt, jobs, planned
+from runners.tasks import TASKS
+
+
+def made(path: Path, study: Study, *, isolate: bool = False) -> list[Job]:
+    folder = StudyFolder(path)
+    adopt(folder, study, path)
+    return jobs(folder, study, None, "cpu", 1, planned(study), isolate)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    strategies = [{"name": "random"}, {"name": "entropy", "tuning": 0}, {"name": "core-set", "tuning": 0}]
+    regime = {"name": "plain", "steps": 2, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.01}}
+    table = {
+        "name": "toy-maps",
+        "task": "segmentation",
+        "metric": "mean_iou",
+        "data": {"name": "digit-scenes"},
+        "budgets": [4, 6, 9],
+        "model": {"name": "unet-small", "width": 2},
+        "regime": regime | {"augmentation": {"flip": True, "zoom": [0.8, 1.25], "crop": 16, "colour": 0.2}},
+    }
+    study = parse(Study, {"name": "toy", "protocols": [table], "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}}, "toy")
+    path = tmp_path_factory.mktemp("maps") / "study"
+    assert [perform(job).state for job in made(path, study)] == ["done"] * 6
+    return path
+
+
+@pytest.fixture
+def copied(finished: Path, tmp_path: Path) -> StudyFolder:
+    shutil.copytree(finished, tmp_path / "study")
+    return StudyFolder(tmp_path / "study")
+
+
+def test_a_study_obeys_every_rule_and_queries_can_be_chosen_again(finished: Path) -> None:
+    result = check_study(finished)
+    not_this_machine = [r for r in result.results if not r.rule.id.startswith("ENV")]
+    assert [r.rule.id for r in not_this_machine if r.answer != "obeyed"] == []
+    again = list(choose_again(StudyFolder(finished).run("toy-maps", "entropy", 0), None, None, None))
+    assert [a.answer for a in again] == ["equal", "equal"]
+
+
+def test_the_checker_counts_again_and_sees_what_was_altered(copied: StudyFolder) -> None:
+    run = copied.run("toy-maps", "entropy", 0)
+    with np.load(run.predictions(2)) as kept:
+        counts = kept["confusion"].astype(np.int64)
+    better = counts.copy()
+    better[0, 0, 0] += better[0, 0, 1:].sum()  # rows keep their sums
+    better[0, 0, 1:] = 0
+    better[0, 1, 1] += 1  # and here one does not
+    write_arrays(run.predictions(2), {"confusion": better})
+    assert {"EVL-01", "EVL-02"} <= set(check_study(copied.path).broken())
+    told = {"predictions": predictions_digest(better), "metrics": segmentation_metrics(better)}
+    rewrite(run.events, lambda e: next(x for x in e if x["event"] == "round" and x["round"] == 2).update(told))
+    assert "EVL-01" in check_study(copied.path).broken()
+    assert "EVL-02" not in check_study(copied.path).broken()
+
+
+def test_a_metric_that_the_counts_do_not_give_is_seen(copied: StudyFolder) -> None:
+    run = copied.run("toy-maps", "core-set", 1)
+    rewrite(run.events, lambda e: next(x for x in e if x["event"] == "round")["metrics"].update(mean_iou=0.99))
+    assert [r for r in check_study(copied.path).broken() if not r.startswith("ENV")] == ["EVL-01"]
+
+
+def test_an_interrupted_run_gives_the_same_record(finished: Path, tmp_path: Path) -> None:
+    job = next(j for j in made(tmp_path / "again", StudyFolder(finished).read_plan()) if j.strategy.id == "entropy")
+
+    def stop(done: int) -> None:
+        if done == 1:
+            raise Stopped
+
+    assert perform(job, stop).state == "stopped"
+    assert perform(job).state == "done"
+    again, before = (read(StudyFolder(p).run("toy-maps", "entropy", 0).events) for p in (tmp_path / "again", finished))
+    assert essence(again) == essence(before)
+
+
+def test_with_the_oracle_apart_the_record_is_the_same(finished: Path, tmp_path: Path) -> None:
+    plan = StudyFolder(finished).read_plan()
+    job = next(j for j in made(tmp_path / "apart", plan, isolate=True) if j.strategy.id == "entropy")
+    assert perform(job).state == "done"
+    apart, together = (read(StudyFolder(p).run("toy-maps", "entropy", 0).events) for p in (tmp_path / "apart", finished))
+    assert essence(apart) == essence(together)
+
+
+def protocol_of(finished: Path) -> Protocol:
+    return StudyFolder(finished).read_plan().protocols[0]
+
+
+def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finished: Path) -> None:
+    protocol = protocol_of(finished)
+    images, hidden = load(protocol.data, None)
+    protocol = parse(Protocol, protocol.model_dump(mode="json") | {"budgets": [4, 7]}, "short")
+    split = make_split(protocol, 0, images.train_size, images.test_size)
+    split = dataclasses.replace(split, pool=split.pool[:40], test=split.test[:5])
+    resident = Resident.of(images, torch.device("cpu"))
+    works, refused = [], []
+    for name, kind in STRATEGIES.items():
+        accepted = inspect.signature(kind).parameters
+        few = TOY.get(name, {}) | {key: value for key, value in (("samples", 3), ("members", 2)) if key in accepted}
+        oracle = Oracle(protocol, 0, split, hidden.for_oracle(), lambda *_: None, None, len(images.classes))
+        oracle.start()
+        run = rounds(protocol, kind(**few), name, 0, images, split, oracle, resident, 0)
+        if TASKS["segmentation"].suited(kind(**few)) is None:
+            with pytest.raises(InputError, match="a strategy for segmentation"):
+                next(run)
+            refused.append(name)
+            continue
+        outcome = next(run)
+        assert len(set(outcome.query.tolist())) == 3
+        assert np.isin(outcome.query, split.pool).all()
+        works.append(name)
+    assert {"random", "entropy", "margin", "least-confidence", "core-set", "typiclust", "badge", "bald", "ensemble-entropy"} <= set(works)
+    assert {"oracle", "learning-loss", "batch-bald", "random-balanced"} <= set(refused)
+
+
+def test_the_mean_over_pixels_is_what_an_uncertainty_strategy_ranks_by(finished: Path) -> None:
+    entropy = TASKS["segmentation"].adapted(STRATEGIES["entropy"](), "entropy")
+    p = torch.softmax(torch.randn(3, 1, 4, 5, 6, generator=torch.Generator().manual_seed(0)), 2)
+    by_hand = -(p[:, 0] * p[:, 0].log()).sum(1).mean((1, 2))
+    torch.testing.assert_close(entropy.score_maps(p), by_hand)  # type: ignore[attr-defined]
+    several = TASKS["segmentation"].adapted(STRATEGIES["bald"](), "bald")
+    draws = torch.softmax(torch.randn(2, 7, 4, 5, 6, generator=torch.Generator().manual_seed(1)), 2)
+    mean = draws.mean(1)
+    total = -(mean * mean.log()).sum(1) + (draws * draws.log()).sum(2).mean(1)
+    torch.testing.assert_close(several.score_maps(draws), total.mean((1, 2)))  # type: ignore[attr-defined]
+
+
+def test_the_oracle_sells_whole_masks_and_reveals_no_other(finished: Path) -> None:
+    protocol = protocol_of(finished)
+    images, hidden = load(protocol.data, None)
+    labels = hidden.for_oracle()
+    split = make_split(protocol, 0, images.train_size, images.test_size)
+    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes))
+    oracle.start()
+    assert oracle.owned_labels().shape == (4, 24, 24)
+    np.testing.assert_array_equal(oracle.owned_labels(), labels[oracle.owned])
+    with pytest.raises(RuleBroken, match="BUD-01"):
+        oracle.buy(oracle.unlabelled[:3])
+    with pytest.raises(RuleBroken, match="BUD-06"):
+        oracle.disclose()
+
+
+def test_a_protocol_of_another_task_is_refused() -> None:
+    from runners.datasets import refuse_other_task
+
+    base = {"name": "x", "data": {"name": "digits"}, "budgets": [4], "model": {"name": "unet-small"}}
+    regime = {"name": "plain", "steps": 1, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.01}}
+    wrong = parse(Protocol, base | {"regime": regime, "task": "segmentation", "metric": "mean_iou"}, "p")
+    with pytest.raises(InputError, match="digit-scenes"):
+        refuse_other_task(wrong)
+    with pytest.raises(InputError, match="mean_iou"):
+        parse(Protocol, base | {"regime": regime, "task": "segmentation"}, "p")
+    with pytest.raises(InputError, match="knows no colour"):
+        parse(Protocol, base | {"regime": regime | {"augmentation": {"colour": 0.1}}}, "p")
+
+
+def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) -> None:
+    from runners.market import Order, Stock, keep_split
+
+    study = StudyFolder(tmp_path)
+    order = {"study": str(tmp_path), "plan": "", "strategy": StrategySpec(name="random"), "seed": 0, "data_root": None}
+    base = {"name": "x", "splits": {"test_size": 50}, "budgets": [4], "model": {"name": "linear"}}
+    regime = {"name": "plain", "steps": 1, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.01}}
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        np.savez(tmp_path / f"{seed}.npz", images=rng.integers(256, size=(90, 4, 4), dtype=np.uint8), labels=rng.integers(3, size=90))
+    stocks = []
+    for seed in (0, 1):
+        protocol = parse(Protocol, base | {"regime": regime, "data": {"name": "npz", "path": str(tmp_path / f"{seed}.npz")}}, "p")
+        this = Order(protocol=protocol, **order)  # type: ignore[arg-type]
+        stocks.append(Stock.of(this))
+        keep_split(this, stocks[-1])
+    assert stocks[0].split.digest == stocks[1].split.digest
+    plain, own = study.split(stocks[0].split.digest), study.split(stocks[1].split.digest, stocks[1].targets)
+    for path, stock in zip((plain, own), stocks, strict=True):
+        with np.load(path) as kept:
+            assert array_digest(kept["targets"]) == stock.targets
+
+
+def test_metrics_are_those_of_scikit_learn_on_maps_with_void() -> None:
+    from sklearn.metrics import accuracy_score, jaccard_score
+
+    rng = np.random.default_rng(3)
+    for classes in (2, 5, 11):
+        target = rng.integers(classes, size=(4, 9, 7)).astype(np.uint8)
+        predicted = np.where(rng.random(target.shape) < 0.4, target, rng.integers(classes, size=target.shape)).astype(np.uint8)
+        target[rng.random(target.shape) < 0.2] = VOID
+        known = target != VOID
+        got = segmentation_metrics(confusion_matrices(predicted, target, classes))
+        assert got["mean_iou"] == pytest.approx(jaccard_score(target[known], predicted[known], average="macro"))
+        assert got["pixel_accuracy"] == pytest.approx(accuracy_score(target[known], predicted[known]))
+        each = jaccard_score(target[known], predicted[known], average=None)
+        assert [got[f"iou_{k}"] for k in range(classes)] == pytest.approx(each.tolist())
+
+
+def test_a_class_in_neither_has_no_part_in_the_mean_and_void_alone_is_refused() -> None:
+    counts = np.zeros((1, 3, 3), np.int64)
+    counts[0, 0, 0], counts[0, 1, 0] = 6, 2
+    assert segmentation_metrics(counts) == {"mean_iou": 0.375, "pixel_accuracy": 0.75, "iou_0": 0.75, "iou_1": 0.0}
+    with pytest.raises(ValueError, match="not void"):
+        segmentation_metrics(counts * 0)
+
+
+def test_the_device_counts_as_the_checker_does() -> None:
+    from runners.tasks.counting import counts
+
+    rng = np.random.default_rng(4)
+    target = rng.choice([0, 1, 2, VOID], size=(5, 8, 6)).astype(np.uint8)
+    predicted = rng.integers(3, size=target.shape)
+    on_device = counts(torch.from_numpy(predicted), torch.from_numpy(target), 3).numpy()
+    np.testing.assert_array_equal(on_device, confusion_matrices(predicted, target, 3))
