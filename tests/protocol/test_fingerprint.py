@@ -17,6 +17,10 @@ from protocol.spec import Protocol, Study
 NAMES_ONLY = {"name", "title", "source", "provenance"}
 
 
+MAPS_ONLY: dict[str, Any] = {"zoom": None, "crop": None, "colour": 0.0}
+"""Augmentation that only segmentation knows, as classification has it."""
+
+
 def full_table() -> dict[str, Any]:
     """A protocol with a value at every leaf."""
     regime = {
@@ -39,6 +43,8 @@ def full_table() -> dict[str, Any]:
         "semi": {"unlabelled_batch": 9, "weight": 2.0, "ramp_steps": 4, "threshold": 0.8, "temperature": 0.5, "tsa": "exp"},
     }
     regime["semi"]["strong"] = {"flip": False, "shift": 1, "rand_augment": {"ops": 1, "magnitude": 3.0}, "cutout": 5}
+    for augmentation in (regime["augmentation"], regime["semi"]["strong"]):
+        augmentation.update(MAPS_ONLY)
     regime["optimizer"]["warmup_steps"] = 1
     return {
         "name": "full",
@@ -58,7 +64,8 @@ def full_table() -> dict[str, Any]:
 
 
 ALTERNATIVES: dict[str, Any] = {
-    "task": None,  # one value only
+    "task": None,  # goes with a metric of its own, see below
+    **{f"regime.{part}.{name}": None for part in ("augmentation", "semi.strong") for name in MAPS_ONLY},  # so do these
     "regime.method": ("supervised", {"semi": None}),
     "regime.semi.tsa": "log",
     "regime.swa": ({"start": 0.5, "lr": 0.1, "every": 3}, {"ema_decay": None, "selection": "last", "validate_every": None}),
@@ -123,6 +130,18 @@ def test_of_fields_that_came_later_only_those_used_are_in_the_fingerprint() -> N
     kept = parse(Protocol, full_table(), "p").regime.fingerprinted()
     assert not {"epoch_at_least", "stop_at", "imbalance", "swa"} & set(kept)
     assert {"ema_decay", "semi"} <= set(kept)
+
+
+def test_what_only_segmentation_knows_is_in_its_fingerprint() -> None:
+    regime = {"name": "plain", "steps": 5, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.1}}
+    table = protocol_table(task="segmentation", metric="mean_iou")
+
+    def of(**augmentation: Any) -> str:
+        return parse(Protocol, table | {"regime": regime | {"augmentation": augmentation}}, "p").fingerprint
+
+    others = [of(zoom=[0.5, 2.0]), of(zoom=[0.5, 1.0]), of(crop=8), of(colour=0.1), of(flip=True)]
+    others += [parse(Protocol, table | {"metric": "pixel_accuracy"}, "p").fingerprint, parse(Protocol, protocol_table(), "p").fingerprint]
+    assert len({of(), *others}) == len(others) + 1
 
 
 def test_golden_fingerprints() -> None:
