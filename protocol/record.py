@@ -118,7 +118,17 @@ def read(path: Path) -> Record:
             events.append(event)
             lines.append(number + 1)
         prev = sha256(line)
+    if events and not _canonical(line):  # every other line's bytes are held by the next one's hash
+        breaks.append(Fault(f"{path}:{number + 1}", "the bytes that were written", "the same event spelled otherwise", "the line was edited"))
     return Record(path, tuple(events), prev, whole, len(raw) - whole, tuple(breaks), tuple(lines))
+
+
+def _canonical(line: bytes) -> bool:
+    """Whether a line is spelled as `Writer` spells it: no key twice, no space."""
+    try:
+        return canonical_json(json.loads(line)) == line
+    except (ValueError, RecursionError):
+        return False
 
 
 def _parse(line: bytes, where: str) -> tuple[AnyEvent | None, Fault | None]:

@@ -75,6 +75,15 @@ def test_order_is_checked_even_in_a_perfect_chain(run: RunFolder, edit: Callable
     assert [b.expected for b in read(run.events).breaks] == [expected]
 
 
+@pytest.mark.parametrize("edit", [(b'"rounds":', b'"rounds": '), (b'{"event"', b'{"event":"end","event"')], ids=["a space", "a key twice"])
+def test_the_last_line_whose_bytes_no_other_line_holds_is_held_by_its_spelling(run: RunFolder, edit: tuple[bytes, bytes]) -> None:
+    raw = run.events.read_bytes()
+    head, last = raw[:-1].rsplit(b"\n", 1)
+    run.events.write_bytes(head + b"\n" + last.replace(*edit) + b"\n")
+    [fault] = read(run.events).breaks
+    assert fault.where == f"{run.events}:9"
+
+
 def test_a_line_that_is_no_event_does_not_shift_the_numbers_of_the_others(run: RunFolder) -> None:
     raw = run.events.read_bytes().split(b"\n")
     raw[3] = b"\x00 not json"
