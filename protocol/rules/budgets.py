@@ -154,7 +154,7 @@ RULES: tuple[AnyRule, ...] = (
         why="a competitor that has seen the pool's labels did not choose without them",
         evidence="disclosure events of the record, and the name of the run's strategy",
         fix="run it again in a new folder through the oracle, which discloses labels only to the strategy named 'oracle'",
-        reads=frozenset({"ledger"}),
+        reads=frozenset({"ledger", "chain"}),
         function=_disclosed_to_the_upper_line_alone,
     ),
 )
