@@ -119,7 +119,9 @@ def read(path: Path) -> Record:
             lines.append(number + 1)
         prev = sha256(line)
     if events and not _canonical(line):  # every other line's bytes are held by the next one's hash
-        breaks.append(Fault(f"{path}:{number + 1}", "the bytes that were written", "the same event spelled otherwise", "the line was edited"))
+        breaks.append(
+            Fault(f"{path}:{number + 1}", "the bytes that were written", "the same event spelled otherwise", "the line was edited")
+        )
     return Record(path, tuple(events), prev, whole, len(raw) - whole, tuple(breaks), tuple(lines))
 
 
