@@ -296,7 +296,10 @@ def unpack(
 
 @app.command()
 def compare(
-    source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV, Parquet).", show_default=False)],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(help="Study folders, packed studies or tables of curves (CSV, Parquet); one answer each.", show_default=False),
+    ],
     baseline: Annotated[str, typer.Option("--baseline", help="The strategy that the others are compared with.")] = "random",
     metric: Annotated[str | None, typer.Option("--metric", help="Which metric, if there are several.", show_default=False)] = None,
     test: Annotated[str | None, typer.Option("--test", help="sign-flip, t or wilcoxon.", show_default="the plan's, or sign-flip")] = None,
@@ -362,17 +365,18 @@ def compare(
     Pairs are seeds; without a seed column, data sets. Without a budget column, the value itself is compared.
 
     Examples: `compare curves.csv --baseline Random` · `compare wide.csv --wide budget --column strategy=method` ·
-    `compare published.csv --wide strategy --baseline C4.5`. What a study did not plan is marked exploratory.
+    `compare published.csv --wide strategy --baseline C4.5` · `compare mine theirs.tar.xz`, one after the other, each corrected by
+    itself. Mean curves are drawn on one scale within a protocol, a block a budget. What a study did not plan is marked exploratory.
     """
     from runners.verbs import compare as verb
 
     asked = verb.Asked(baseline, metric, test, delta, alpha, correction, group, tuple(at or ()), rho, mismatch, tuple(column or ()), wide)
-    verb.compare(source, asked, details, json, markdown, latex)
+    verb.compare(sources, asked, details, json, markdown, latex)
 
 
 @app.command()
 def figures(
-    source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV, Parquet).", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="Study folder, packed study, or a table of curves (CSV, Parquet).", show_default=False)],
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write to.", show_default="FOLDER/analysis, or ./beatrandom-NAME for a table")
     ] = None,
@@ -410,7 +414,7 @@ def figures(
 
 @app.command()
 def report(
-    source: Annotated[Path, typer.Argument(help="Study folder, or a table of curves (CSV, Parquet).", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="Study folder, packed study, or a table of curves (CSV, Parquet).", show_default=False)],
     out: Annotated[
         Path | None, typer.Option("--out", help="HTML file.", show_default="FOLDER/report.html, or ./beatrandom-NAME.html for a table")
     ] = None,

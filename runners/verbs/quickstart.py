@@ -87,7 +87,7 @@ def quickstart(out: Path, fast: bool, slots: int | None, task: str = "classifica
     write_tables(comparison, folder.analysis, scores(curves, comparison))
     with console.status("rendering the report"):
         write_report(Subject(material, folder.read_plan(), compliance), folder.report)
-    show(comparison)
+    show(comparison, curves)
     console.print(compliance.summary())
     console.print(
         f"Report: {folder.report}   Figures and tables: {folder.analysis}   ({duration(time.perf_counter() - began)})", markup=False
