@@ -1,0 +1,76 @@
+"""`beatrandom export`: the tables say what the records say, packed or not, finished or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from front_door import beatrandom
+from study_builder import build_study, lines, rewrite
+
+from analysis.load import load_study
+from protocol.archive import pack
+from protocol.folders import StudyFolder
+from protocol.sealing import seal
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    return build_study(tmp_path / "study")
+
+
+def test_tables_say_what_the_records_say(folder: StudyFolder, tmp_path: Path) -> None:
+    cut = folder.run("small", "last", 1).events
+    rewrite(cut, lambda events: events.__delitem__(slice(-2, None)))
+    folder.run("small", "last", 0).events.unlink()
+    said = beatrandom("export", "study", "--format", "csv", cwd=tmp_path).stdout
+    assert "study-tables/ledger.csv" in said
+    curves, runs, ledger = (pd.read_csv(tmp_path / "study-tables" / f"{name}.csv") for name in ("curves", "runs", "ledger"))
+    pd.testing.assert_frame_equal(curves, load_study(folder.path).frame, check_dtype=False)
+    assert runs.set_index(["strategy", "seed"])["state"].to_dict() == {
+        ("random", 0): "complete", ("random", 1): "complete", ("first", 0): "complete", ("first", 1): "complete",
+        ("last", 0): "not run", ("last", 1): "not finished",
+    }  # fmt: skip
+    own = ledger[(ledger["strategy"] == "first") & (ledger["seed"] == 1)]
+    bought = [e for e in lines(folder.run("small", "first", 1).events) if e["event"] == "labels"]
+    assert own["index"].tolist() == [i for e in bought for i in e["indices"]]
+    assert own.groupby("round")["index"].size().to_dict() == {0: 16, 1: 6, 2: 8}
+    assert own["after"].max() == bought[-1]["after"]
+    assert set(runs["labels"]) == {0, 30}
+    assert len(runs["environment"].dropna().unique()) == 1
+    beatrandom("export", "study", "--format", "csv", cwd=tmp_path)  # the very same tables
+    (tmp_path / "study-tables" / "runs.csv").write_text("mine")
+    assert "another file" in beatrandom("export", "study", "--format", "csv", cwd=tmp_path, check=2).stderr
+
+
+def test_a_packed_study_gives_the_same_parquet(folder: StudyFolder, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra parquet)")
+    seal(folder)
+    pack(folder, tmp_path / "packed.tar.xz")
+    for name in ("study", "packed.tar.xz"):
+        beatrandom("export", name, "--out", f"of-{name}", cwd=tmp_path)
+    for table in ("curves", "runs", "ledger"):
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(tmp_path / "of-study" / f"{table}.parquet"), pd.read_parquet(tmp_path / "of-packed.tar.xz" / f"{table}.parquet")
+        )
+
+
+def test_wrong_words_are_answered(folder: StudyFolder, tmp_path: Path) -> None:
+    assert "--to" in beatrandom("export", "study", "--to", "tensorbord", cwd=tmp_path, check=2).stderr
+    assert "--format" in beatrandom("export", "study", "--format", "xls", cwd=tmp_path, check=2).stderr
+    assert "study.json" in beatrandom("export", ".", cwd=tmp_path, check=2).stderr
+
+
+def test_tensorboard_reads_the_curves_back(folder: StudyFolder, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed (extra tensorboard)")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    beatrandom("export", "study", "--to", "tensorboard", "--out", "board", cwd=tmp_path)
+    read = EventAccumulator(str(tmp_path / "board" / "small" / "first" / "seed-1"))
+    read.Reload()
+    frame = load_study(folder.path).frame.query("strategy == 'first' and seed == 1 and metric == 'accuracy'")
+    found = [(event.step, event.value) for event in read.Scalars("accuracy")]
+    assert [step for step, _ in found] == frame["budget"].tolist()
+    assert [value for _, value in found] == pytest.approx(frame["value"].tolist())
+    assert "overwritten" in beatrandom("export", "study", "--to", "tensorboard", "--out", "board", cwd=tmp_path, check=2).stderr
