@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.splits import Indices
 from runners.strategies.base import Strategy
-from runners.strategies.maps import OnMaps
+from runners.strategies.maps import MapStrategy
 from runners.strategies.view import GradientFactors
 from runners.tasks.segmentation import MapLearner
 
@@ -32,6 +32,7 @@ def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: obj
         "map_scores": lambda: scored(strategy, unlabelled, [learner]),
         "mc_map_scores": lambda: _under_dropout(round_, strategy),
         "member_map_scores": lambda: scored(strategy, unlabelled, members),
+        "flip_map_scores": lambda: _scores(strategy, _with_mirrored(learner, unlabelled)),
     }
 
 
@@ -60,8 +61,8 @@ def _under_dropout(round_: Round, strategy: Strategy) -> Tensor:
 
 
 def _scores(strategy: Strategy, samples: Iterator[Tensor]) -> Tensor:
-    if not isinstance(strategy, OnMaps):
-        raise TypeError(f"{type(strategy).__name__} declares scores of maps, so it must be an OnMaps")
+    if not isinstance(strategy, MapStrategy):
+        raise TypeError(f"{type(strategy).__name__} declares scores of maps, so it must be a MapStrategy")
     with torch.no_grad():
         return torch.cat([strategy.score_maps(part) for part in samples])
 
@@ -69,6 +70,11 @@ def _scores(strategy: Strategy, samples: Iterator[Tensor]) -> Tensor:
 def _side_by_side(draws: list[MapLearner], indices: Indices) -> Iterator[list[Tensor]]:
     for several in zip(*(learner.passes(indices) for learner in draws), strict=True):
         yield [maps.logits for _, maps in several]
+
+
+def _with_mirrored(learner: MapLearner, indices: Indices) -> Iterator[Tensor]:
+    for (_, maps), (_, turned) in zip(learner.passes(indices), learner.passes(indices, mirrored=True), strict=True):
+        yield torch.stack([_probabilities(maps.logits), _probabilities(turned.logits).flip(3)], 1)
 
 
 def _probabilities(logits: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from runners.strategies.bayesian import (
 from runners.strategies.cluster_margin import ClusterMargin
 from runners.strategies.contextual import ContextualDiversity
 from runners.strategies.coreset import CoreSet
+from runners.strategies.dense import EquAL, ForegroundRandom
 from runners.strategies.facility import FacilityLocation, MaxHerding
 from runners.strategies.graph import CoreGCN, UncertainGCN
 from runners.strategies.learning_loss import LearningLoss
@@ -58,6 +59,8 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "vaal": VAAL,
     "uncertain-gcn": UncertainGCN,
     "core-gcn": CoreGCN,
+    "equal": EquAL,
+    "random-foreground": ForegroundRandom,
     "oracle": GreedyOracle,
 }
 

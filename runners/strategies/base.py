@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from protocol.errors import Fault, InputError
 from protocol.splits import Indices
+from runners.strategies.aggregation import Aggregation
 from runners.strategies.view import Need, StrategyError, View
 
 
@@ -83,6 +84,9 @@ class Strategy(ABC):
     """Kinds of prediction it is meant for; it also must not need what a task does not offer."""
     estimation: Estimation = Estimation()
     """How `mc_samples` and `members` are made, for those that need them."""
+
+    aggregation: Aggregation = Aggregation()
+    """How a segmentation's scores of pixels become one of the image."""
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:  # noqa: B027  # a null object: most have nothing to train
         """Train what the strategy itself needs; called once a round before `select`. Most need nothing.

@@ -1,6 +1,7 @@
 """Uncertainty of several classifiers at once: dropout samples and ensembles.
 
-Scores take probabilities (u, s, k): u images, s draws of the classifier, k classes; higher is bought first.
+Scores take probabilities (u, s, k): u images, s draws of the classifier, k classes; higher is bought first. On segmentation
+they are scores of pixels, and the arguments `top_share` and `boundary_weight` say how they become one (`Aggregation`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from protocol.splits import Indices
+from runners.strategies.aggregation import Aggregation
 from runners.strategies.base import Estimation, Strategy, top
 from runners.strategies.uncertainty import entropy
 from runners.strategies.view import Need, View
@@ -38,8 +40,9 @@ class _Dropout(Strategy):
     needs: ClassVar[tuple[Need, ...]] = ("mc_samples",)
     cost = "O(u s k)"
 
-    def __init__(self, samples: int = 20, dropout: float = 0.5) -> None:
+    def __init__(self, samples: int = 20, dropout: float = 0.5, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
         self.estimation = Estimation(samples=samples, dropout=dropout)
+        self.aggregation = Aggregation(top_share, boundary_weight)
 
     @staticmethod
     @abstractmethod
@@ -135,8 +138,9 @@ class _Ensemble(Strategy):
     paper = "Beluch et al. 2018, CVPR; Mittal et al. 2019, arXiv 1912.05361"
     cost = "O(u m k) and m - 1 trainings"
 
-    def __init__(self, members: int = 5) -> None:
+    def __init__(self, members: int = 5, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
         self.estimation = Estimation(members=members)
+        self.aggregation = Aggregation(top_share, boundary_weight)
 
     @staticmethod
     @abstractmethod

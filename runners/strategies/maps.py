@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -17,8 +18,20 @@ ENTRIES: Final = 2**23
 """Probabilities that a score is given at once (32 MiB)."""
 
 
-class OnMaps(Strategy):
-    """A strategy that scores predictions, applied to every pixel's; an image's score is the mean over its pixels.
+class MapStrategy(Strategy):
+    """A strategy for segmentation that gives each image a score from draws of its predicted map; such maps are never kept for all images."""
+
+    @abstractmethod
+    def score_maps(self, samples: Tensor) -> Tensor:
+        """(b,) scores of images.
+
+        Args:
+            samples: (b, s, k, height, width) probabilities of s draws of the classifier, as many as the strategy's need says.
+        """
+
+
+class OnMaps(MapStrategy):
+    """A strategy that scores predictions, applied to every pixel's; an image's score is the mean over its pixels, or what `inner.aggregation` says.
 
     Void pixels of the pool are not known before they are bought, so they count.
 
@@ -32,23 +45,25 @@ class OnMaps(Strategy):
         self.inner, self._need, self._several = inner, need, several
         self.needs = (need,)  # type: ignore[misc]  # per wrapped object, not per class
         self.estimation = inner.estimation
+        self.aggregation = inner.aggregation
 
     def score_maps(self, samples: Tensor) -> Tensor:
-        """(b,) scores of images.
-
-        Args:
-            samples: (b, s, k, height, width) probabilities of s draws of the classifier, one if `several` is false.
-        """
-        flat = samples.permute(0, 3, 4, 1, 2).flatten(0, 2)  # (pixels, s, k)
-        flat = flat if self._several else flat[:, 0]
-        rows = max(1, ENTRIES // (samples.shape[1] * samples.shape[2]))
-        scores = torch.cat([self.inner.score(part) for part in flat.split(rows)])  # type: ignore[no-untyped-call]
-        return scores.view(len(samples), -1).mean(1)
+        """(b,) the inner strategy's scores of pixels, aggregated; one draw if `several` is false."""
+        score = self.inner.score if self._several else lambda draws: self.inner.score(draws[:, 0])
+        return self.aggregation(by_pixel(score, samples), samples)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """As the inner strategy chooses by its scores."""
         chosen: Indices = self.inner.choose(view, view._tensor(self._need), n, rng)
         return chosen
+
+
+def by_pixel(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
+    """(b, height, width) scores by a function of (n, s, k) probabilities; samples (b, s, k, height, width)."""
+    flat = samples.permute(0, 3, 4, 1, 2).flatten(0, 2)  # (pixels, s, k)
+    rows = max(1, ENTRIES // (samples.shape[1] * samples.shape[2]))
+    scores = torch.cat([score(part) for part in flat.split(rows)])
+    return scores.view(len(samples), *samples.shape[3:])
 
 
 FORMS: Final[dict[tuple[Need, ...], Callable[[Any], OnMaps]]] = {

@@ -23,6 +23,7 @@ from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import StrategySpec
 from protocol.splits import Indices
 from runners.strategies import STRATEGIES
+from runners.strategies.aggregation import Aggregation
 from runners.strategies.base import Context, Estimation, Strategy
 from runners.strategies.view import CHEAP, View
 
@@ -40,6 +41,7 @@ class Wrapped(Strategy):
         self.declares = hasattr(inner, "needs")
         self.needs = tuple(getattr(inner, "needs", CHEAP))  # type: ignore[misc]  # per wrapped object, not per class
         self.estimation = getattr(inner, "estimation", Estimation())
+        self.aggregation = getattr(inner, "aggregation", Aggregation())
         self.tasks = tuple(getattr(inner, "tasks", Strategy.tasks))  # type: ignore[misc]  # as above
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from protocol.splits import Indices
+from runners.strategies.aggregation import Aggregation
 from runners.strategies.base import Strategy, top
 from runners.strategies.view import Need, View
 
@@ -21,12 +22,18 @@ def entropy(probabilities: Tensor) -> Tensor:
 
 
 class Uncertainty(Strategy):
-    """Buys the n images with the highest `score` of their predicted probabilities."""
+    """Buys the n images with the highest `score` of their predicted probabilities.
+
+    Args: top_share, boundary_weight: how scores of pixels are made one number of the image (segmentation only), see `Aggregation`.
+    """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities",)
     paper = "Settles 2009"
     cost = "O(u k)"
     order_free = True
+
+    def __init__(self, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
+        self.aggregation = Aggregation(top_share, boundary_weight)
 
     @staticmethod
     @abstractmethod

@@ -28,6 +28,7 @@ Need = Literal[
     "map_scores",
     "mc_map_scores",
     "member_map_scores",
+    "flip_map_scores",
 ]
 NEEDS: tuple[Need, ...] = get_args(Need)
 CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings", "labelled_probabilities", "classifier_head")
@@ -157,6 +158,11 @@ class View:
     def member_map_scores(self) -> Tensor:
         """(u,) as `map_scores`, from the maps of an ensemble."""
         return self._tensor("member_map_scores")
+
+    @property
+    def flip_map_scores(self) -> Tensor:
+        """(u,) as `map_scores`, from an image's map and the map of its mirror image, mirrored back: (b, 2, k, height, width)."""
+        return self._tensor("flip_map_scores")
 
     def _tensor(self, need: Need) -> Tensor:
         return cast(Tensor, self._feature(need))

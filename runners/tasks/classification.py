@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from protocol.canonical import array_digest
-from protocol.errors import InputError, unknown_name
+from protocol.errors import Fault, InputError, unknown_name
 from protocol.folders import compact, predictions_digest
 from protocol.oracle import Seller
 from protocol.spec import Model
@@ -19,11 +19,12 @@ from runners.datasets import Images
 from runners.models import MODELS, Net, build
 from runners.regimes.learner import Learner, Precision
 from runners.regimes.resident import Resident, Scaling
+from runners.strategies.aggregation import Aggregation
 from runners.strategies.base import Strategy
 from runners.strategies.view import NEEDS, Need
 from runners.tasks.base import Examined, Task
 
-DENSE_ONLY: frozenset[Need] = frozenset({"map_scores", "mc_map_scores", "member_map_scores"})
+DENSE_ONLY: frozenset[Need] = frozenset({"map_scores", "mc_map_scores", "member_map_scores", "flip_map_scores"})
 
 
 class Classification(Task):
@@ -60,5 +61,12 @@ class Classification(Task):
         return Examined(metrics, predictions_digest(predicted), array_digest(table), sidecar)
 
     def suited(self, strategy: Strategy) -> Strategy | None:
-        """Every strategy that is not for other tasks alone; needs that nobody knows are told when the round is looked at."""
+        """Every strategy that is not for other tasks alone; needs that nobody knows are told when the round is looked at.
+
+        Raises:
+            InputError: arguments that say how pixels are made one number.
+        """
+        if strategy.aggregation != Aggregation():
+            found = f"top_share = {strategy.aggregation.top_share}, boundary_weight = {strategy.aggregation.boundary_weight}"
+            raise InputError(Fault("strategy arguments", "no aggregation over pixels: the task is classification", found, "remove them"))
         return strategy if self.name in strategy.tasks and not DENSE_ONLY & set(strategy.needs) else None

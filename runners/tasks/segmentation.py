@@ -21,7 +21,7 @@ from runners.models.dense import DenseNet, Maps
 from runners.regimes.learner import Precision, Trained
 from runners.regimes.resident import Resident, Scaling
 from runners.strategies.base import Strategy
-from runners.strategies.maps import OnMaps, on_maps
+from runners.strategies.maps import MapStrategy, on_maps
 from runners.strategies.own import Wrapped
 from runners.strategies.view import Need
 from runners.tasks.base import Examined, Task
@@ -37,6 +37,7 @@ OFFERS: Final[frozenset[Need]] = frozenset(
         "map_scores",
         "mc_map_scores",
         "member_map_scores",
+        "flip_map_scores",
     }
 )
 
@@ -45,11 +46,15 @@ class MapLearner(Trained[DenseNet]):
     """A trained network that classifies every pixel."""
 
     @torch.no_grad()
-    def passes(self, indices: Indices) -> Iterator[tuple[int, Maps]]:
-        """(position of the first, what the network says), a few images at a time; logits, features, embeddings on the device."""
+    def passes(self, indices: Indices, mirrored: bool = False) -> Iterator[tuple[int, Maps]]:
+        """(position of the first, what the network says), a few images at a time; logits, features, embeddings on the device.
+
+        Args:
+            mirrored: show it the images mirrored left-right; what it says is not mirrored back.
+        """
         for start, x in self._batches(indices, least=1):
             with self._computing():
-                maps = self.net.maps(x)
+                maps = self.net.maps(x.flip(3) if mirrored else x)
             yield start, maps
 
     def labels(self, indices: Indices) -> NDArray[np.uint8]:
@@ -105,8 +110,8 @@ class Segmentation(Task):
         return Examined(segmentation_metrics(matrices), predictions_digest(matrices), "", {"confusion": compact(matrices)})
 
     def suited(self, strategy: Strategy) -> Strategy | None:
-        """As it is if it needs only what maps offer; a score of predictions is averaged over pixels."""
-        if isinstance(strategy, OnMaps):
+        """As it is if it needs only what maps offer; a score of predictions is aggregated over pixels."""
+        if isinstance(strategy, MapStrategy):
             return strategy
         if self.name not in strategy.tasks:
             return None

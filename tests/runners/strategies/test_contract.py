@@ -63,6 +63,7 @@ def features(case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng:
         "members": samples.flip(1),
         **{need: torch.tensor(rng.random(u), dtype=torch.float32) for need in ("map_scores", "mc_map_scores", "member_map_scores")},  # type: ignore[dict-item]
         "pool_labels": torch.tensor(rng.integers(k, size=u)),
+        "flip_map_scores": torch.tensor(rng.random(u), dtype=torch.float32),
     }
 
 
@@ -161,7 +162,7 @@ def test_the_order_of_the_pool_has_no_say_where_declared(name: str) -> None:
     view = view_of("ordinary")
     order = np.random.default_rng(9).permutation(len(view.unlabelled))
     moved = dict(view.features)
-    for need in ("probabilities", "embeddings", "mc_samples", "members"):
+    for need in ("probabilities", "embeddings", "mc_samples", "members", "flip_map_scores"):
         moved[need] = view._tensor(need)[order]
     other = View(view.unlabelled, view.labelled, view.labels, view.classes, 0, moved)
     before, after = (np.searchsorted(view.unlabelled, choose(name, v, 9, seed)) for v, seed in ((view, 1), (other, 2)))

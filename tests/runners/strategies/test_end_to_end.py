@@ -12,6 +12,9 @@ from protocol.spec import Study
 from runners.executors.inline import Inline
 from runners.strategies import STRATEGIES
 from runners.study import adopt, jobs, planned
+from runners.tasks import TASKS
+
+SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].suited(kind()) is not None]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +28,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
         "model": {"name": "small-cnn", "width": 4},
         "regime": {"name": "plain", "steps": 4, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01}},
     }
-    strategies = [{"name": name, "args": TOY.get(name, {})} for name in STRATEGIES]
+    strategies = [{"name": name, "args": TOY.get(name, {})} for name in SUITED]
     study = parse(Study, {"name": "all", "protocols": [protocol], "strategies": strategies, "seeds": [0]}, "toy study")
     path = tmp_path_factory.mktemp("all")
     folder = StudyFolder(path)
@@ -33,7 +36,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned(study))))
     failed = [r for r in results if getattr(r, "state", "done") != "done"]
     assert not failed
-    return {name: read(folder.run("toy", name, 0).events) for name in STRATEGIES}
+    return {name: read(folder.run("toy", name, 0).events) for name in SUITED}
 
 
 def test_every_strategy_runs_to_the_seal_and_buys_ten(records: dict[str, Record]) -> None:

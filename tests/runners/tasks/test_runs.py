@@ -142,7 +142,19 @@ def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finishe
         assert len(set(outcome.query.tolist())) == 3
         assert np.isin(outcome.query, split.pool).all()
         works.append(name)
-    assert {"random", "entropy", "margin", "least-confidence", "core-set", "typiclust", "badge", "bald", "ensemble-entropy"} <= set(works)
+    assert {
+        "random",
+        "entropy",
+        "margin",
+        "least-confidence",
+        "core-set",
+        "typiclust",
+        "badge",
+        "bald",
+        "ensemble-entropy",
+        "equal",
+        "random-foreground",
+    } <= set(works)
     assert {"oracle", "learning-loss", "batch-bald", "random-balanced"} <= set(refused)
 
 

@@ -1,0 +1,74 @@
+"""Strategies that only predicted maps make possible: consistency under mirroring, and random by foreground."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocol.errors import Fault, InputError
+from protocol.splits import Indices
+from runners.strategies.aggregation import Aggregation
+from runners.strategies.base import top
+from runners.strategies.bayesian import mutual_information
+from runners.strategies.maps import MapStrategy, by_pixel
+from runners.strategies.view import Need, View
+
+
+class EquAL(MapStrategy):
+    """EquAL: buys the images whose maps change most when the image is mirrored.
+
+    A pixel's score is the Jensen-Shannon divergence of its prediction and that of the same place in the mirrored image, in nats, in
+    [0, log 2]. Of the paper this is the choice by inconsistency, for whole images; its consistency loss in training is a matter of the
+    regime, which is the same for all strategies.
+
+    Args: top_share, boundary_weight: how pixels are made one number, see `Aggregation`.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("flip_map_scores",)
+    paper = "after Golestaneh & Kitani 2020, arXiv 2008.01860"
+    cost = "O(u k) a pixel, and a second pass over the pool"
+    order_free = True
+
+    def __init__(self, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
+        self.aggregation = Aggregation(top_share, boundary_weight)
+
+    def score_maps(self, samples: Tensor) -> Tensor:
+        """(b,) divergence of the two maps of (b, 2, k, height, width), aggregated over pixels."""
+        return self.aggregation(by_pixel(mutual_information, samples), samples)
+
+    def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
+        """The n most inconsistent images; ties at random."""
+        return top(view, view.flip_map_scores, n, rng)
+
+
+class ForegroundRandom(MapStrategy):
+    """Random, but an image's chance grows with the share of its pixels that are predicted to be foreground.
+
+    Draws without replacement with probability proportional to that share (the n largest of log share + Gumbel noise); images without
+    any come last. An extra baseline: what a strategy is worth beyond avoiding images of nothing.
+
+    Args: background, the class that is not foreground.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ("map_scores",)
+    paper = "baseline of this project"
+    cost = "O(u k) a pixel"
+
+    def __init__(self, background: int = 0) -> None:
+        if background < 0:
+            raise InputError(Fault("strategy argument background", "a class, from 0", str(background)))
+        self.background = background
+
+    def score_maps(self, samples: Tensor) -> Tensor:
+        """(b,) share of pixels whose most probable class, the first of equals, is not the background; of (b, 1, k, height, width)."""
+        if self.background >= samples.shape[2]:
+            raise InputError(Fault("strategy argument background", f"a class below {samples.shape[2]}", str(self.background)))
+        return (samples[:, 0].argmax(1) != self.background).float().mean((1, 2))
+
+    def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
+        """One draw of n images."""
+        share = view.map_scores.double().clamp(min=torch.finfo(torch.float64).tiny)
+        return top(view, share.log() + torch.from_numpy(rng.gumbel(size=len(share))).to(share.device), n, rng)
