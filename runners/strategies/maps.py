@@ -62,7 +62,7 @@ def by_pixel(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
     """(b, height, width) scores by a function of (n, s, k) probabilities; samples (b, s, k, height, width)."""
     flat = samples.permute(0, 3, 4, 1, 2).flatten(0, 2)  # (pixels, s, k)
     rows = max(1, ENTRIES // (samples.shape[1] * samples.shape[2]))
-    scores = torch.cat([score(part) for part in flat.split(rows)])
+    scores = torch.cat([score(part) for part in flat.split(rows)])  # type: ignore[no-untyped-call]
     return scores.view(len(samples), *samples.shape[3:])
 
 
