@@ -459,6 +459,20 @@ def report(
     verb.report(source, asked, out, pdf, data_root)
 
 
+@app.command()
+def serve(
+    folders: Annotated[list[Path] | None, typer.Argument(help="Study folders.", show_default="those in the current folder")] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of 127.0.0.1; 0: any free one.")] = 8765,
+) -> None:
+    """Browse studies while they run, in a browser on this machine only: progress, interim curves, failed runs and their errors.
+
+    Nothing is written and nobody else can look: the page is bound to 127.0.0.1. Ctrl-C ends it; runs are not touched.
+    """
+    from runners.verbs import serve as verb
+
+    verb.serve(folders or [], port)
+
+
 def main() -> None:
     """Run the command line; every expected error becomes a message and an exit code, never a traceback."""
     try:

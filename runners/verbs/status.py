@@ -65,7 +65,7 @@ def _page(folder: StudyFolder, study: Study, statuses: list[RunStatus]) -> Rende
     lines = [_message(s) for s in said[:MESSAGES]]
     if len(said) > MESSAGES:
         lines.append(f"… and {len(said) - MESSAGES} more with a message (--json has all)")
-    return Group(grid, Text("\n".join([*lines, _outlook(folder, statuses)])))
+    return Group(grid, Text("\n".join([*lines, outlook(folder, statuses)])))
 
 
 def _message(s: RunStatus) -> str:
@@ -73,7 +73,8 @@ def _message(s: RunStatus) -> str:
     return f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}{alone}: {s.message.splitlines()[0]}"
 
 
-def _outlook(folder: StudyFolder, statuses: list[RunStatus]) -> str:
+def outlook(folder: StudyFolder, statuses: list[RunStatus]) -> str:
+    """Size on disk, work left and when it will be done, in a line."""
     size = f"{disk_bytes(folder.path) / 2**20:.1f} MiB on disk"
     left, running = _left(folder, statuses), counts(statuses)["running"]
     if left is None:
