@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -40,4 +40,28 @@ def pooled(parts: Sequence[Curves], name: str) -> Curves:
         upper=frozenset().union(*(part.upper for part in parts)),
         costs=pd.concat([part.costs for part in parts], ignore_index=True),
         bought={k: v for part in parts for k, v in part.bought.items()},
+    )
+
+
+def placed(curves: Curves, places: Mapping[str, tuple[str, str]]) -> Curves:
+    """The same curves with protocols named after another (data set, regime): frozen features after the images they were made of, say."""
+    frame = curves.frame.copy()
+    for protocol, (dataset, regime) in places.items():
+        own = frame["protocol"] == protocol
+        frame.loc[own, ["dataset", "regime"]] = [dataset, regime]
+    return replace(curves, frame=frame, places={**curves.places, **places})
+
+
+def only(curves: Curves, protocols: Sequence[str]) -> Curves:
+    """These protocols alone, as if no others had been planned."""
+    kept = set(protocols)
+    return replace(
+        curves,
+        frame=curves.frame[curves.frame["protocol"].isin(kept)].reset_index(drop=True),
+        planned=tuple(k for k in curves.planned if k.protocol in kept),
+        missing=tuple(m for m in curves.missing if m.run.protocol in kept),
+        metrics={k: v for k, v in curves.metrics.items() if k in kept},
+        places={k: v for k, v in curves.places.items() if k in kept},
+        costs=curves.costs[curves.costs["protocol"].isin(kept)].reset_index(drop=True),
+        bought={k: v for k, v in curves.bought.items() if k.protocol in kept},
     )

@@ -430,6 +430,19 @@ def figures(
 
 
 @app.command()
+def card(
+    source: Annotated[Path, typer.Argument(help="Study folder or packed study.", show_default=False)],
+    protocol: Annotated[str | None, typer.Option("--protocol", help="Only this one.", show_default="all, a page each")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="FOLDER/analysis")] = None,
+    format: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
+) -> None:
+    """Write a result card a protocol: one page with curves, verdicts in words, what was fixed, and fingerprints to cite."""
+    from runners.verbs import card as verb
+
+    verb.cards(source, protocol, out, format)
+
+
+@app.command()
 def report(
     source: Annotated[Path, typer.Argument(help="Study folder, packed study, or a table of curves (CSV, Parquet).", show_default=False)],
     out: Annotated[

@@ -61,6 +61,17 @@ class Claim:
         parts = [f"{says} in {counts[says]} of {total}" for says in ("holds", "does not hold", "undecided") if counts[says]]
         return ", ".join(parts)
 
+    def to_markdown(self) -> str:
+        """The statement, the answer, the rule, and a row a finding."""
+        extra = list(dict.fromkeys(name for f in self.findings for name in f.beside))
+        head = ["where", "says", "n", "estimated", "value", "95 % interval", *extra]
+        rows = [head, ["---"] * len(head)]
+        for f in self.findings:
+            numbers = [f"{f.beside[name]:.3g}" if name in f.beside else "" for name in extra]
+            rows.append([f.where, f"**{f.says}**", str(f.n), f.what, f"{f.value:+.2f}", f"[{f.low:+.2f}, {f.high:+.2f}]", *numbers])
+        table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+        return f"*{self.statement}*\n\n**Answer: {self.answer}.**\n\n{self.rule}\n\n{table}"
+
     def to_frame(self) -> pd.DataFrame:
         """A row a finding, unrounded."""
         rows = [{k: v for k, v in asdict(f).items() if k != "beside"} | f.beside for f in self.findings]

@@ -25,8 +25,10 @@ def agreements(left: Floats, right: Floats) -> tuple[float, float]:
     Both sides of every comparison are means over equally many, disjoint seeds, so noise lowers both alike.
 
     Args:
-        left, right: (n, k) scores, row by row the same seed; n >= 2.
+        left, right: (n, k) scores, row by row the same seed; NaN for n < 2.
     """
+    if len(left) < 2:
+        return float("nan"), float("nan")
     a, b = _halves(len(left))
     means = [[x[part].mean(1) for part in (a, b)] for x in (left, right)]
     within = (kendall(means[0][0], means[0][1]) + kendall(means[1][0], means[1][1])) / 2
