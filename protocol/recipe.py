@@ -92,7 +92,7 @@ class Regime(Part):
     """The training recipe; the same for every strategy of a comparison."""
 
     name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
-    method: Literal["supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch"] = Field(
+    method: Literal["supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch", "cutmix"] = Field(
         "supervised", description="learning method; all but the first also learn from the pool's images, never from their labels"
     )
     steps: Count | None = Field(None, description="optimisation steps a round, whatever the labelled set's size; or give epochs")
@@ -147,6 +147,8 @@ class Regime(Part):
             raise ValueError(f"semi.temperature and semi.tsa belong to uda, found them with {self.method}; remove them")
         if self.method == "mean-teacher" and (self.ema_decay is None or self.semi.threshold):
             raise ValueError("mean-teacher needs ema_decay, its teacher, and has no semi.threshold")
+        if self.method == "cutmix" and self.ema_decay is None:
+            raise ValueError("cutmix needs ema_decay, its teacher")
         return self
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Final
 
 from protocol.errors import InputError, unknown_name
 from protocol.spec import Protocol, Semi
-from runners.regimes import semi
+from runners.regimes import semi, semi_maps
 from runners.regimes.base import Diverged, Fit, FitInputs
 from runners.regimes.learner import Learner, Predictions
 from runners.regimes.resident import Resident
@@ -17,11 +17,11 @@ from runners.regimes.training import Objective, Round, train
 
 __all__ = ["METHODS", "Diverged", "Fit", "FitInputs", "Learner", "Predictions", "Resident", "fit", "refuse_unknown_method"]
 
-METHODS: Final = ("supervised", *semi.METHODS)
+METHODS: Final = ("supervised", *semi.METHODS, *semi_maps.METHODS)
 """Learning methods by the name that `regime.method` gives."""
 
 SUPERVISED: Final[dict[str, Callable[[Round], Objective]]] = {"classification": Supervised, "segmentation": SupervisedMaps}
-SEMI: Final[dict[str, dict[str, Callable[[Round, Semi], Objective]]]] = {"classification": semi.METHODS, "segmentation": {}}
+SEMI: Final[dict[str, dict[str, Callable[[Round, Semi], Objective]]]] = {"classification": semi.METHODS, "segmentation": semi_maps.METHODS}
 """Semi-supervised methods by task and name."""
 
 

@@ -35,6 +35,7 @@ GOLDEN = {
     "cifar10-low-augmented": "032be46c46a506d2",
     "cifar10-low-plain": "c91e6782c64be71a",
     "digit-scenes-augmented": "a398e985860d1317",
+    "digit-scenes-cutmix": "0be2f63475f57cf0",
     "digit-scenes-plain": "a694964fcc93dba4",
     "digits-augmented": "c2976fdcee3e2ad5",
     "digits-fixmatch": "dae05923f3458e76",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from runners.regimes import Resident
 from runners.strategies import STRATEGIES, View
 from runners.strategies.aggregation import Aggregation, boundaries
 from runners.tasks import TASKS
+from runners.tasks.segmentation import MapLearner
 
 
 def certain(classes: list[list[int]], k: int = 3) -> torch.Tensor:
@@ -78,7 +80,7 @@ def test_the_mirrored_map_is_mirrored_back() -> None:
     for module in learner.net.modules():  # without padding and with kernels that have no left and right, mirroring changes nothing
         if isinstance(module, torch.nn.Conv2d):
             module.weight.data = (module.weight.data + module.weight.data.flip(3)) / 2
-    (samples,) = list(_with_mirrored(learner, rows))
+    (samples,) = list(_with_mirrored(cast(MapLearner, learner), rows))
     assert samples.shape == (3, 2, 4, 24, 24)
     torch.testing.assert_close(samples[:, 0], samples[:, 1], rtol=1e-4, atol=1e-5)
     assert not torch.allclose(samples[:, 0], samples[:, 1].flip(3), rtol=1e-4, atol=1e-5)
