@@ -110,7 +110,7 @@ def _levers(found: Across) -> list[str]:
         first, last = ([rows[i].points for rows in per] for i in (0, -1))
         worth = [rows[0].labels_worth for rows in per]
         known = [w for w in worth if not math.isnan(w)]
-        labels = f", worth {_labels_word(float(np.median(known)))} labels at the first" if known else ""
+        labels = f", worth {_labels_word(_middle(known))} labels at the first" if known else ""
         what = f"regime {name}" if kind == "regime" else f"{name} within {regime}"
         lines.append(
             f"- lever {what}: {tables.signed(float(np.mean(first)))} at the first budget, {tables.signed(float(np.mean(last)))} at the last{labels}."
@@ -118,8 +118,16 @@ def _levers(found: Across) -> list[str]:
     return lines
 
 
+def _middle(values: list[float]) -> float:
+    """The median; between two that do not average (infinite), the lower."""
+    low, high = sorted(values)[(len(values) - 1) // 2], sorted(values)[len(values) // 2]
+    return (low + high) / 2 if math.isfinite(low) and math.isfinite(high) else low
+
+
 def _labels_word(labels: float) -> str:
-    return f"{labels:+.0f}" if math.isfinite(labels) else "more than the base regime's last budget in"
+    if math.isfinite(labels):
+        return f"{labels:+.0f}"
+    return "more than the base regime's last budget in" if labels > 0 else "minus more than can be read off the base regime's"
 
 
 def _share(value: float) -> str:

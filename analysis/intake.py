@@ -19,6 +19,8 @@ from analysis.runs import COLUMNS, Curves, Group, Mismatch
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import BASELINE, Plan
 
+LARGEST = 1e100
+"""Beyond it squares overflow."""
 BEYOND_A_SHARE = 1.5
 """Values above this are no shares in [0, 1]: the margin's unit is then pointed out."""
 
@@ -47,18 +49,23 @@ def load_table(
             refuse: refuse all three. crop: cut to the budgets that all runs share, empty cells counting as not there.
             unpaired: use every seed of either side, compare by Welch's test; budgets are cropped.
         columns: our name -> the table's name, where they differ.
-        wide: "budget", "strategy", "seed", "dataset" or "metric" if columns that have no other meaning are its values.
+        wide: "budget", "strategy", "seed", "dataset" or "metric" if columns that have no other meaning are its values. A table without
+            columns strategy and value, but with one called like the baseline, is taken for "strategy" (see the notes).
         group: tests are corrected together within each protocol, dataset or regime.
 
     Raises:
         InputError: all faults of the table at once.
     """
     where = str(path)
-    text, notes = read_table(Path(path), columns or {}, wide)
+    text, notes = read_table(Path(path), columns or {}, wide, baseline)
+    text, more = _numbered_seeds(text)
+    notes = (*notes, *more)
     frame, units = _typed(text, where)
     frame, metrics = _one_metric(frame, metric, where)
     if baseline not in set(frame["strategy"]):
         raise InputError(unknown_name(f"{where}: baseline", baseline, sorted(set(frame["strategy"]))))
+    if set(frame["strategy"]) == {baseline}:
+        raise InputError(Fault(f"{where}: strategy", f"at least one beside {baseline}", "no other", "add rows of what is to be compared"))
     if not units:
         _one_recipe_each(frame, where)
     frame, expected, missing, more = met(frame, where, baseline, mismatch, units)
@@ -87,6 +94,22 @@ def load_table(
     )
 
 
+def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Seeds that are labels without exception, or whole numbers beyond 64 bits, are numbered; a stray label stays a fault."""
+    if "seed" not in text or text["seed"].isna().any():
+        return text, ()
+    cells = text["seed"].str.strip()
+    whole = cells.str.fullmatch(r"[+-]?\d+")
+    numeric = pd.to_numeric(cells, errors="coerce").notna()
+    large = bool(whole.all()) and any(abs(int(c)) >= 2**63 for c in cells.unique())
+    if not large and numeric.any():
+        return text, ()
+    labels = sorted(cells.unique(), key=(lambda c: (int(c), c)) if large else (lambda c: (0, c)))
+    number = {label: str(i) for i, label in enumerate(labels)}
+    note = f"seeds are labels, numbered in order: {', '.join(f'{label} is {i}' for label, i in list(number.items())[:5])}"
+    return text.assign(seed=cells.map(number)), (note + (", …" if len(labels) > 5 else ""),)
+
+
 def _typed(text: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[int, str]]:
     """Text cells become numbers; every cell that cannot is a fault with its line. Without seeds, data sets are numbered and named."""
     by_dataset = "seed" not in text
@@ -107,7 +130,10 @@ def _typed(text: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[int, str]
         "dataset": ((frame["dataset"] == "") & by_dataset, "a name, as there are no seeds"),
         "seed": (~finite["seed"] | (frame["seed"] % 1 != 0), "an integer"),
         "budget": (~finite["budget"] | (frame["budget"] % 1 != 0) | (frame["budget"] <= 0), "a positive integer"),
-        "value": (~finite["value"] & text["value"].notna(), "a finite number"),
+        "value": (
+            ~(finite["value"] & (frame["value"].abs() <= LARGEST)) & text["value"].notna(),
+            f"a finite number, at most {LARGEST:g} in size",
+        ),
     }
     faults = [
         Fault(f"{where}:{text[LINE].iloc[row]}: {column}", expected, repr(text[column].iloc[row]))

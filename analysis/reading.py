@@ -17,19 +17,34 @@ LINE: Final = "line of the file"
 WIDE: Final = ("budget", "strategy", "seed", "dataset", "metric")
 
 
-def read_table(path: Path, columns: Mapping[str, str], wide: str | None) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read_table(path: Path, columns: Mapping[str, str], wide: str | None, baseline: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Text cells (missing: NaN) under our names with `LINE`, and notes.
+
+    A table that has neither a strategy nor a value column, but a column called like the baseline, is read as one of
+    strategies side by side; without seed or dataset its one other column, or else its rows, are the data sets. Notes say so.
 
     Raises:
         InputError: the file cannot be read, a mapped column is not there, or a needed column is absent.
     """
     frame = _cells(path)
     frame.columns = frame.columns.map(str)
+    there = set(frame.columns) | set(columns)
+    small = {c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in there}
+    once = {c: name for c, name in small.items() if name in COLUMNS and list(small.values()).count(name) == 1}
+    frame = frame.rename(columns=once)  # "Seed" is meant to be seed
     frame = _renamed(frame, columns, str(path))
     frame[LINE] = range(2, len(frame) + 2)
     notes: tuple[str, ...] = ()
+    guessed: tuple[str, ...] = ()
+    if wide is None and baseline in frame.columns and not {"strategy", "value"} & set(frame.columns):
+        wide = "strategy"
+        guessed = (f"read as a column per strategy (--wide strategy), as there is a column {baseline} and none called strategy or value",)
+    if wide == "strategy" and not {"seed", "dataset", "strategy", "value"} & set(frame.columns):
+        frame, more = _with_datasets(frame, str(path))
+        guessed += more
     if wide is not None:
         frame, notes = _melted(frame, wide, str(path))
+    notes = (*guessed, *notes)
     absent = [c for c in ("strategy", "value") if c not in frame.columns]
     absent += ["seed (or dataset, if data sets are the pairs)"] if not {"seed", "dataset"} & set(frame.columns) else []
     if absent:
@@ -41,13 +56,26 @@ def read_table(path: Path, columns: Mapping[str, str], wide: str | None) -> tupl
     return frame.reset_index(drop=True), notes
 
 
+def _with_datasets(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """The one column whose cells are no numbers names the data sets; without one, each row is one."""
+    others = [c for c in frame.columns if c not in COLUMNS and c != LINE]
+    text = [c for c in others if pd.to_numeric(frame[c], errors="coerce").isna().all() and frame[c].notna().any()]
+    if len(text) > 1:
+        fix = f"say which with --column dataset={text[0]}"
+        raise InputError(Fault(where, "one column that names the data sets", ", ".join(text), fix))
+    if text:
+        return frame.rename(columns={text[0]: "dataset"}), (f"column {text[0]} names the data sets",)
+    numbered = frame.assign(dataset=[f"row {line}" for line in frame[LINE]])
+    return numbered, ("no column names seeds or data sets: each row, called after its line in the file, is taken for a data set",)
+
+
 def _cells(path: Path) -> pd.DataFrame:
     parquet = path.suffix.lower() in {".parquet", ".pq"}
     try:
         if parquet:
             raw = pd.read_parquet(path)
             return raw.astype(object).where(raw.notna(), None).map(lambda cell: None if cell is None else str(cell)).astype("str")
-        return pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True)
+        return pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, sep=_separator(path))
     except ImportError:
         raise InputError(
             Fault(str(path), "pyarrow, which reads Parquet", "not installed", "uv sync --extra parquet, or save the table as CSV")
@@ -56,6 +84,13 @@ def _cells(path: Path) -> pd.DataFrame:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         kind = "Parquet table" if parquet else "CSV table in UTF-8"
         raise InputError(Fault(str(path), f"a readable {kind}", reason, "check the path and the file")) from None
+
+
+def _separator(path: Path) -> str:
+    """A comma, unless the header has none but semicolons or tabs."""
+    with open(path, encoding="utf-8-sig") as file:
+        header = file.readline()
+    return next((mark for mark in (",", ";", "\t") if mark in header), ",")
 
 
 def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.DataFrame:
