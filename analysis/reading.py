@@ -28,8 +28,8 @@ def read_table(path: Path, columns: Mapping[str, str], wide: str | None, baselin
     """
     frame = _cells(path)
     frame.columns = frame.columns.map(str)
-    there = set(frame.columns) | set(columns)
-    small = {c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in there}
+    taken = set(frame.columns) | set(columns)
+    small = {c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in taken}
     once = {c: name for c, name in small.items() if name in COLUMNS and list(small.values()).count(name) == 1}
     frame = frame.rename(columns=once)  # "Seed" is meant to be seed
     frame = _renamed(frame, columns, str(path))

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.across import Across, across
+from analysis.across_words import _middle
 from analysis.load import Curves, load_table
 from tests.analysis.test_ranks import NAMES, as_ranked
 
@@ -189,3 +190,10 @@ def test_unpaired_tables_lose_what_pairs_seeds(tmp_path: Path) -> None:
     assert found.ranks
     assert (found.gains, found.penalties, found.labels, found.levers, found.growth) == ((), (), (), (), ())
     assert any("unpaired" in n for n in found.notes)
+
+
+def test_the_middle_of_unbounded_labels_is_one_of_them() -> None:
+    assert _middle([3.0, 1.0, 2.0]) == 2
+    assert _middle([3.0, 1.0]) == 2
+    assert _middle([np.inf, -np.inf]) == -np.inf
+    assert _middle([np.inf, 5.0]) == 5
