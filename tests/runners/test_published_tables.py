@@ -31,9 +31,9 @@ def compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...
     def run(text: str, **options: Any) -> Any:
         path = tmp_path / "t.csv"
         path.write_text(text, encoding="utf-8")
-        compare(path, Asked(**options), more=True, json=True, markdown=False, latex=False)
+        compare([path], Asked(**options), more=True, json=True, markdown=False, latex=False)
         found = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
-        compare(path, Asked(**options), more=True, json=False, markdown=False, latex=False)  # in words, too
+        compare([path], Asked(**options), more=True, json=False, markdown=False, latex=False)  # in words, too
         assert capsys.readouterr().out
         return found
 
