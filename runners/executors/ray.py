@@ -13,7 +13,8 @@ from runners.executors.remote import Lost, Task
 from runners.jobs import Result
 
 PENDING_SECONDS: Final = 900.0
-"""A task that has not started after so long waits for a machine that is gone: Ray itself would wait for ever, and say nothing."""
+"""A task that has waited so long, while no machine of the cluster has room for a run, waits for one that is gone: Ray itself would
+wait for ever, and say nothing. Where there is room, it only queues behind others."""
 
 
 class RayBackend:
@@ -47,8 +48,14 @@ class RayBackend:
             self.close()
             wanted = f"a machine with {threads} processors" + (f" and {gpus:g} GPU" if gpus else "")
             raise InputError(Fault("the Ray cluster", wanted, "none", "lower --threads, or add a machine"))
-        self.room = min(slots or fits, fits) if slots else fits
+        self._slots = slots
         self._since: dict[Any, float] = {}
+
+    @property
+    def room(self) -> int:
+        """Runs that may be handed over now: machines come and go."""
+        fits = self._fits()
+        return min(self._slots, fits) if self._slots else fits
 
     def _fits(self) -> int:
         """Runs that fit on the machines that are alive."""
@@ -80,9 +87,9 @@ class RayBackend:
             except self._ray.exceptions.RayError as error:  # the worker or its machine is gone, or the task never could run
                 return Lost(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
             return result
-        if time.monotonic() - self._since[handle] > PENDING_SECONDS and not task.begun.exists():
+        if time.monotonic() - self._since[handle] > PENDING_SECONDS and not task.begun.exists() and not self._fits():
             self.cancel(handle)
-            return Lost(f"no machine took the run within {PENDING_SECONDS:.0f} s; the cluster has room for {self._fits()} runs")
+            return Lost(f"no machine took the run within {PENDING_SECONDS:.0f} s, and none of the cluster has room for one")
         return None
 
     def cancel(self, handle: Any) -> None:

@@ -84,8 +84,10 @@ class Lost:
 class Backend(Protocol):
     """A job scheduler."""
 
-    room: int
-    """Tasks handed over at a time."""
+    @property
+    def room(self) -> int:
+        """Tasks that may be handed over at a time, now."""
+        ...
 
     def submit(self, tasks: Sequence[Task]) -> list[Any]:
         """Hand tasks over; a handle for each."""

@@ -48,15 +48,14 @@ class SlurmBackend:
             fix = "run on a machine that submits to SLURM, or set cluster = 'local'"
             raise InputError(Fault("--executor slurm", "the command sbatch", "it is not on PATH", fix))
         settings = {"name": "beatrandom", "cpus_per_task": threads, "timeout_min": 24 * 60, "mem_gb": 4, **(parameters or {})}
-        if cluster == "slurm" and slots:
-            settings["slurm_array_parallelism"] = slots
         try:
             self._executor: Any = submitit.AutoExecutor(folder=desk, cluster=cluster)
             self._executor.update_parameters(**settings)
         except (NameError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(Fault("the configuration's table slurm", "parameters that submitit takes", str(error))) from None
         self._slurm = cluster == "slurm"
-        self.room = ARRAY if self._slurm else (slots or 1)
+        # slots are kept by handing over no more: an array's own limit would not count the arrays beside it
+        self.room = min(ARRAY, slots or ARRAY) if self._slurm else (slots or 1)
         self._looked = -LOOK_SECONDS
         self._seen: dict[str, float] = {}
 

@@ -24,6 +24,10 @@ from runners.jobs import Job, Result
 from runners.study import adopt, jobs, planned, resolve
 
 
+QUIETLY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+"""Schedulers leave processes of their own to the system."""
+
+
 class Threads:
     """A scheduler of threads in this process, with an answer of its own for some tasks."""
 
@@ -194,6 +198,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
     yield RayBackend(1, 2)
 
 
+@QUIETLY
 @pytest.mark.slow
 def test_a_real_scheduler_makes_the_same_records(
     backend: Backend, toy_study: Study, tmp_path: Path, undisturbed: list[list[bytes]]
@@ -213,6 +218,7 @@ BODIES = {
 }
 
 
+@QUIETLY
 @pytest.mark.slow
 def test_under_a_real_scheduler_accidents_cost_their_own_run_only(backend: Backend, toy_study: Study, tmp_path: Path) -> None:
     specs = []
@@ -228,6 +234,7 @@ def test_under_a_real_scheduler_accidents_cost_their_own_run_only(backend: Backe
         assert (result.state, result.cause) == ("failed", cause), result.message
 
 
+@QUIETLY
 @pytest.mark.slow
 def test_a_ray_node_that_is_removed_costs_nothing(toy_study: Study, tmp_path: Path, undisturbed: list[list[bytes]]) -> None:
     pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
