@@ -23,7 +23,6 @@ from runners.executors.slurm import SlurmBackend
 from runners.jobs import Job, Result
 from runners.study import adopt, jobs, planned, resolve
 
-
 QUIETLY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 """Schedulers leave processes of their own to the system."""
 
