@@ -94,6 +94,7 @@ def least_seeds(test: Test, tests: int, alpha: float) -> int:
     return 2 if test == "t" else seeds_to_reject(tests, alpha)
 
 
+@functools.lru_cache(maxsize=1024)
 def minimum_detectable_effect(n: int, alpha: float = 0.05, power: float = WANTED) -> float:
     """True difference, in standard deviations, that n seeds find with this power (paired t); infinity for n < 2."""
     if n < 2:

@@ -25,7 +25,7 @@ from analysis.curves import endpoints
 from analysis.estimates import Estimate, estimates
 from analysis.load import Curves, Missing
 from analysis.pairing import Paired, paired_endpoints
-from analysis.power import least_seeds, seeds_to_decide
+from analysis.power import least_seeds, minimum_detectable_effect, seeds_to_decide
 from analysis.rows import jsonable
 from analysis.runs import Group, Mismatch, Unit
 from analysis.sequential import at_looks
@@ -110,8 +110,24 @@ class Comparison:
             "paired": self.paired,
             "mismatch": self.mismatch,
             "group": self.group,
+            "planning": self.planning(),
             "verdicts": [{name: jsonable(value) for name, value in asdict(v).items()} for v in self.verdicts],
         }
+
+    def planning(self) -> list[dict[str, Any]]:
+        """What each comparison's seeds can show: smallest p, and the true difference found with 80 % power at alpha / tests (paired t).
+
+        `detectable_sd` is in standard deviations of the difference, `detectable` in the metric's units with the observed spread.
+        Neither uses the observed difference. `tests` are those corrected together with it.
+        """
+        sizes = Counter(v.group for v in self.verdicts)
+        rows = []
+        for v in self.verdicts:
+            effect = minimum_detectable_effect(v.n, self.plan.alpha / sizes[v.group]) if self.paired else math.nan
+            own = {"protocol": v.protocol, "strategy": v.strategy, "n": v.n, "tests": sizes[v.group], "smallest_p": v.smallest_p}
+            reach = {"seeds_to_decide": v.seeds_to_decide, "detectable_sd": effect, "detectable": effect * v.sd}
+            rows.append({name: jsonable(value) for name, value in (own | reach).items()})
+        return rows
 
     def headline(self) -> str:
         """How many comparisons had which answer, in one sentence."""

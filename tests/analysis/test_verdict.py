@@ -155,3 +155,13 @@ def test_latex_escapes(table) -> None:  # type: ignore[no-untyped-def]
     text = compare(table(rows(**{"a_b&c": D}))).to_latex()
     assert r"a\_b\&c" in text
     assert r"95 \% interval" in text
+
+
+def test_json_says_what_the_seeds_could_have_shown(table) -> None:  # type: ignore[no-untyped-def]
+    rows = "".join(f"{s},{seed},10,{0.5 + 0.01 * seed * (s == 'x')}\n" for s in ("random", "x") for seed in range(5))
+    result = compare(table(rows))
+    (row,) = result.to_dict()["planning"]
+    assert (row["n"], row["tests"], row["smallest_p"], round(row["detectable_sd"], 2)) == (5, 1, 0.0625, 1.68)
+    assert row["detectable"] == pytest.approx(row["detectable_sd"] * result.verdicts[0].sd)
+    (alone,) = compare(table("random,0,10,0.5\nx,0,10,0.6\n")).to_dict()["planning"]
+    assert (alone["detectable_sd"], alone["detectable"], alone["smallest_p"]) == (None, None, 1)
