@@ -16,29 +16,32 @@ from analysis.stability import kendall
 MARGIN: Final = 0.2
 """Of Kendall's tau: a loss of agreement surely below this counts as carried over."""
 MOST_SEEDS: Final = 10
-DRAWS: Final = 400
+"""Beyond this, splits are drawn."""
+DRAWS: Final = 2000
 
 
-def agreements(left: Floats, right: Floats) -> tuple[float, float]:
+def agreements(left: Floats, right: Floats, half: int | None = None) -> tuple[float, float]:
     """Kendall's tau-b between rankings by disjoint halves of the seeds: within a data set (mean of both), and between the two.
 
     Both sides of every comparison are means over equally many, disjoint seeds, so noise lowers both alike.
 
     Args:
         left, right: (n, k) scores, row by row the same seed; NaN for n < 2.
+        half: seeds on either side of a comparison; by default half of them. Fewer seeds agree less, so it must be the same wherever
+            agreements are compared.
     """
-    if len(left) < 2:
+    half = len(left) // 2 if half is None else half
+    if half < 1 or len(left) < 2 * half:
         return float("nan"), float("nan")
-    a, b = _halves(len(left))
+    a, b = _halves(len(left), half)
     means = [[x[part].mean(1) for part in (a, b)] for x in (left, right)]
     within = (kendall(means[0][0], means[0][1]) + kendall(means[1][0], means[1][1])) / 2
     between = (kendall(means[0][0], means[1][1]) + kendall(means[0][1], means[1][0])) / 2
     return float(np.nanmean(within)), float(np.nanmean(between))
 
 
-def _halves(n: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Positions of two disjoint halves of n seeds, (splits, n // 2) each: every way, or `DRAWS` of them where there are more."""
-    half = n // 2
+def _halves(n: int, half: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Positions of two disjoint sets of `half` of n seeds, (splits, half) each: every way, or `DRAWS` of them where there are more."""
     if n > MOST_SEEDS:
         order = np.random.default_rng(n).permuted(np.tile(np.arange(n), (DRAWS, 1)), axis=1)
         return order[:, :half], order[:, half : 2 * half]
@@ -54,7 +57,7 @@ def carried_over(settings: Sequence[Setting]) -> Claim:
             if len(common(list(pair))) > 2:
                 findings.append(_finding(regime, list(pair)))
     rule = (
-        "Kendall's tau between rankings by disjoint halves of the seeds: agreement of a data set with itself minus agreement with the other, "
+        "Kendall's tau between rankings by disjoint sets of nearly half the seeds: agreement of a data set with itself minus agreement with the other, "
         f"jackknife interval over seeds. Holds if the interval lies above 0, does not hold if it lies below {MARGIN:g}."
     )
     return Claim("rankings", "Rankings of strategies do not carry over from one data set to another.", rule, tuple(findings))
@@ -65,12 +68,14 @@ def _finding(regime: str, pair: list[Setting]) -> Finding:
     areas = shared_areas([(setting, name) for setting in pair for name in names])
     left, right = areas[:, : len(names)], areas[:, len(names) :]
 
+    half = (len(areas) - 1) // 2  # what is left when one seed is left out, so that the jackknife compares like with like
+
     def lost(rows: NDArray[np.intp]) -> float:
-        within, between = agreements(left[rows], right[rows])
+        within, between = agreements(left[rows], right[rows], half)
         return within - between
 
     value, low, high = jackknife(lost, len(areas))
-    within, between = agreements(left, right)
+    within, between = agreements(left, right, half)
     where = f"{regime}: {pair[0].dataset} and {pair[1].dataset}"
     beside = {"tau within": within, "tau between": between, "strategies": float(len(names))}
     says = judged(low, high, above=0, below=MARGIN)

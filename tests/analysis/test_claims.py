@@ -124,3 +124,13 @@ def test_the_answer_counts_places_that_disagree() -> None:
     claim = losing([setting("d", "plain", gains(0, -0.05)), setting("e", "plain", gains(0, 0.05), seed=4)], "random", 0.01)
     assert claim.answer == "holds in 1 of 2, does not hold in 1 of 2"
     assert len(claim.to_frame()) == 2
+
+
+def test_the_interval_of_lost_agreement_covers_zero_where_rankings_are_the_same() -> None:
+    order, covered, centred = gains(0, 0.008, 0.016, 0.02, 0.03), 0, []
+    for seed in range(60):
+        found = carried_over([setting("d", "plain", order, seed=2 * seed), setting("e", "plain", order, seed=2 * seed + 1)]).findings[0]
+        covered += found.low <= 0 <= found.high
+        centred.append((found.low + found.high) / 2 - found.value)
+    assert covered >= 53
+    assert abs(np.mean(centred)) < 0.02
