@@ -148,6 +148,10 @@ class StudyFolder:
         """Which images of the data set with this content digest look alike, shared by all runs on it."""
         return self.path / "data" / f"{digest[:32]}.npz"
 
+    def pretrained(self, key: str) -> Path:
+        """Folder of one pretrained body, and of its embeddings of all images, shared by all runs with that pool and recipe."""
+        return self.path / "pretrained" / key[:32]
+
     @property
     def amendments(self) -> Path:
         """Earlier plans of this study, one a line, each with the reason why it was changed."""

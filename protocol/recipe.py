@@ -88,6 +88,54 @@ class Semi(Part):
     )
 
 
+class Views(Part):
+    """Two random views of an image, which self-supervised learning holds to be the same (arXiv 2002.05709, section 3)."""
+
+    flip: bool = Field(False, description="mirror left-right with probability 1/2")
+    least_area: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.2, description="a random crop keeps at least this share of the image and is scaled back; 1: no crop"
+    )
+    jitter: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5,
+        description="strength of the colour jitter, which 4 of 5 views get: brightness, contrast and saturation 1 ± 0.8, hue ± 0.2 at 1",
+    )
+    grey: Annotated[float, Field(ge=0, le=1)] = Field(0.2, description="probability that colours are taken away")
+
+
+class SelfSupervised(Part):
+    """Pretraining on the pool's images without any label; once for all runs that have the pool, strategies and seeds alike."""
+
+    method: Literal["simclr", "simsiam"] = Field(description="SimCLR (arXiv 2002.05709) or SimSiam (arXiv 2011.10566)")
+    epochs: Count = Field(description="passes over the pool")
+    batch_size: Count = Field(description="images a step, each in two views; a smaller pool is one batch")
+    optimizer: Optimizer
+    views: Views = Field(default_factory=Views)
+    temperature: Annotated[float, Field(gt=0)] | None = Field(None, description="of the contrastive loss (simclr only, which needs it)")
+    hidden: Count = Field(512, description="width of the projection head, which is thrown away afterwards")
+    projection: Count = Field(128, description="size of what the head gives")
+
+    @model_validator(mode="after")
+    def _temperature_is_for_simclr(self) -> SelfSupervised:
+        if (self.method == "simclr") != (self.temperature is not None):
+            raise ValueError(f"temperature is {'needed by simclr' if self.method == 'simclr' else 'not used by simsiam; remove it'}")
+        return self
+
+
+class Pretraining(Part):
+    """Where the network's body starts from, and what becomes of it in every round."""
+
+    then: Literal["linear-probe", "fine-tune"] = Field(
+        description="train a linear layer on the frozen, standardised embeddings, or the whole network from the pretrained body"
+    )
+    self_supervised: SelfSupervised | None = Field(None, description="learn the body from the pool's images")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Pretraining:
+        if self.self_supervised is None:
+            raise ValueError("expected the table self_supervised, found nothing to start from")
+        return self
+
+
 class Regime(Part):
     """The training recipe; the same for every strategy of a comparison."""
 
@@ -111,6 +159,7 @@ class Regime(Part):
     )
     swa: Swa | None = Field(None, description="evaluate the mean of late weights; null: the weights")
     semi: Semi | None = Field(None, description="the semi-supervised part; null for supervised")
+    pretraining: Pretraining | None = Field(None, description="where the network's body comes from; null: from the seed, untrained")
     epoch_at_least: Count | None = Field(
         None, description="images an epoch counts at least, so that small labelled sets are passed over more often; null: no such floor"
     )
@@ -159,6 +208,15 @@ class Regime(Part):
             raise ValueError("stop_at ends supervised rounds; semi-supervision and swa need to know their last step; remove one")
         return self
 
+    @model_validator(mode="after")
+    def _frozen_embeddings_are_not_images(self) -> Regime:
+        if self.pretraining and self.pretraining.then == "linear-probe":
+            if self.augmentation != Augmentation():
+                raise ValueError("a linear-probe learns from embeddings, which have no augmentation; remove the table augmentation")
+            if self.semi and self.semi.strong:
+                raise ValueError(f"a linear-probe learns from embeddings, of which {self.method} cannot make two views; use fine-tune")
+        return self
+
     def epoch(self, labelled: int) -> int:
         """Steps of an epoch: as many batches as cover the labelled images, or `epoch_at_least`, once."""
         return math.ceil(max(labelled, self.epoch_at_least or 0) / self.batch_size)
@@ -176,7 +234,9 @@ class Regime(Part):
         for spec, told in ((self.augmentation, table["augmentation"]), (strong, table.get("semi", {}).get("strong"))):
             for name in spec.unused() if spec else ():
                 del told[name]
+        if self.pretraining:
+            table["pretraining"] = self.pretraining.model_dump(mode="json", exclude_none=True)
         return table
 
 
-_LATER: Final = ("ema_decay", "swa", "semi", "epoch_at_least", "stop_at", "imbalance")
+_LATER: Final = ("ema_decay", "swa", "semi", "pretraining", "epoch_at_least", "stop_at", "imbalance")

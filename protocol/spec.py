@@ -19,10 +19,13 @@ from protocol.part import Count, Name, Size
 from protocol.part import Part as Part
 from protocol.recipe import Augmentation as Augmentation
 from protocol.recipe import Optimizer as Optimizer
+from protocol.recipe import Pretraining as Pretraining
 from protocol.recipe import RandAugment as RandAugment
 from protocol.recipe import Regime as Regime
+from protocol.recipe import SelfSupervised as SelfSupervised
 from protocol.recipe import Semi as Semi
 from protocol.recipe import Swa as Swa
+from protocol.recipe import Views as Views
 
 PROTOCOL_TAG: Final = "beatrandom/protocol/1"
 CONSTRUCTION_TAG: Final = "beatrandom/construction/1"
@@ -178,6 +181,8 @@ class Protocol(Part):
             problems.append("splits.initial = 'balanced' needs one class an image; use 'random' for segmentation")
         if dense and self.regime.imbalance != "none":
             problems.append(f"regime.imbalance = {self.regime.imbalance!r} needs one class an image; use 'none' for segmentation")
+        if dense and self.regime.pretraining:
+            problems.append("regime.pretraining embeds whole images; leave it out for segmentation")
         if dense and self.regime.stop_at is not None:
             problems.append("regime.stop_at is an accuracy over images; leave it out for segmentation")
         if dense and self.label_noise:

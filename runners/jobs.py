@@ -23,7 +23,7 @@ from protocol.spec import Protocol, StrategySpec
 from protocol.splits import Indices
 from runners.loop import Outcome, rounds
 from runners.market import Order, here, isolated, refuse_another_run, run_event
-from runners.regimes import Resident
+from runners.regimes import Resident, prepared
 from runners.strategies.own import make
 
 Progress = Callable[[int], None]
@@ -142,9 +142,10 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
             first = _restore(job, start, before, writer, market.seller)
         market.seller.start()
         progress(first)
-        resident = Resident.of(market.images, torch.device(job.device))
+        raw = Resident.of(market.images, torch.device(job.device))
+        images, resident = prepared(protocol, market.images, raw, market.split.pool, StudyFolder(job.study))
         strategy = make(job.strategy, job.strategy_file)
-        name, images, split, seller = job.strategy.id, market.images, market.split, market.seller
+        name, split, seller = job.strategy.id, market.split, market.seller
         for outcome in rounds(protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables):
             writer.folder.write_sidecar(outcome.round, outcome.examined.sidecar)
             writer.append(_round_event(protocol, outcome, market.seller.examinations))
@@ -178,6 +179,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, examined: int) -> RoundEv
         validation=fitted.validation,
         steps=fitted.steps,
         initial_weights=fitted.initial_weights,
+        pretrained=fitted.pretrained,
         recipe=fitted.recipe,
         predictions=outcome.examined.predictions,
         probabilities=outcome.examined.probabilities,

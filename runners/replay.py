@@ -24,7 +24,7 @@ from protocol.splits import Indices, drawn_again
 from runners.environment import describe
 from runners.loop import Outcome, ask, rounds
 from runners.market import Order, Stock
-from runners.regimes import Resident
+from runners.regimes import Resident, prepared
 from runners.strategies import View
 from runners.strategies.baseline import Random
 from runners.strategies.own import make
@@ -110,9 +110,9 @@ def _again(study: StudyFolder, record: Record, head: RunEvent, k: int, data_root
     oracle = Oracle(protocol, head.replicate, stock.split, stock.labels, _nothing_is_sold, tell, len(stock.images.classes))
     for purchase in _before(record, k):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
-    resident = Resident.of(stock.images, device)
+    images, resident = prepared(protocol, stock.images, Resident.of(stock.images, device), stock.split.pool, study, keep=False)
     made = make(strategy, source)
-    return next(rounds(protocol, made, strategy.id, head.replicate, stock.images, stock.split, oracle, resident, k))
+    return next(rounds(protocol, made, strategy.id, head.replicate, images, stock.split, oracle, resident, k))
 
 
 def _nothing_is_sold(purpose: Purpose, indices: Indices, before: int, after: int) -> None:

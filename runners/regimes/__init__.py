@@ -10,12 +10,13 @@ from protocol.spec import Protocol, Semi
 from runners.regimes import semi, semi_maps
 from runners.regimes.base import Diverged, Fit, FitInputs
 from runners.regimes.learner import Learner, Predictions
+from runners.regimes.pretrained import prepared
 from runners.regimes.resident import Resident
 from runners.regimes.supervised import Supervised
 from runners.regimes.supervised_maps import SupervisedMaps
 from runners.regimes.training import Objective, Round, train
 
-__all__ = ["METHODS", "Diverged", "Fit", "FitInputs", "Learner", "Predictions", "Resident", "fit", "refuse_unknown_method"]
+__all__ = ["METHODS", "Diverged", "Fit", "FitInputs", "Learner", "Predictions", "Resident", "fit", "prepared", "refuse_unknown_method"]
 
 METHODS: Final = ("supervised", *semi.METHODS, *semi_maps.METHODS)
 """Learning methods by the name that `regime.method` gives."""

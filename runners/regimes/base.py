@@ -74,6 +74,7 @@ class Fit:
         initial_weights: SHA-256 of weights and buffers before the first step; the same in every round of a seed.
         recipe: SHA-256 of regime and model as executed; the same for every strategy of a comparison.
         validation: metrics of the selected weights on the validation images; empty without any.
+        pretrained: SHA-256 of the pretrained body that the round started from; empty: none.
         extra: further numbers for the record: final training loss, step of the selected weights.
     """
 
@@ -83,3 +84,4 @@ class Fit:
     recipe: str
     validation: dict[str, float] = field(default_factory=dict)
     extra: dict[str, float] = field(default_factory=dict)
+    pretrained: str = ""

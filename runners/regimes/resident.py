@@ -28,6 +28,15 @@ class Scaling:
         return (x - self.mean) / self.deviation
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A pretrained body: its tensors by name, on the CPU, their digest, and that of its embeddings where these are what is trained on."""
+
+    state: dict[str, Tensor]
+    digest: str
+    features: str = ""
+
+
 class Resident:
     """Images as one uint8 tensor (n, height, width, channels) on the device, made once a run.
 
@@ -36,12 +45,14 @@ class Resident:
 
     Attributes:
         device: where training happens.
+        start: the body that networks start from, or that made these embeddings; None: networks start untrained.
     """
 
     def __init__(self, pixels: Tensor, device: torch.device | None = None) -> None:
         self.pixels = pixels
         self.device = pixels.device if device is None else device
         self._streamed = device is not None
+        self.start: Start | None = None
         self._scaling: tuple[Indices, Scaling] | None = None
 
     @classmethod
@@ -52,6 +63,12 @@ class Resident:
                 warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)  # nothing writes to it
                 return cls(torch.from_numpy(images.pixels), device)
         return cls(torch.from_numpy(np.array(images.pixels)).to(device))
+
+    def starting_from(self, start: Start) -> Resident:
+        """The same images, wherever they are, for networks that start from a pretrained body."""
+        same = Resident(self.pixels, self.device if self._streamed else None)
+        same.start = start
+        return same
 
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels on the device, and where in them the images `rows` (b,) are."""

@@ -17,17 +17,19 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 from protocol.canonical import fingerprint
 from protocol.errors import Fault
 from protocol.seeds import Stream, derive
-from protocol.spec import Augmentation, Protocol, Regime
+from protocol.spec import Augmentation, Model, Protocol, Regime
 from runners import tasks
-from runners.models import weights_digest
+from runners.datasets.base import Images
+from runners.models import build, weights_digest
 from runners.regimes.augmentation import refuse_impossible, training_batch
 from runners.regimes.averaging import Ema, LateMean
 from runners.regimes.base import Diverged, Fit, FitInputs
 from runners.regimes.learner import Trained, arithmetic, laid_out, memory_format, plain_kernels
-from runners.regimes.resident import Resident, Scaling
+from runners.regimes.resident import Resident, Scaling, Start
 from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
 
 RECIPE_TAG = "beatrandom/recipe/1"
+START_TAG = "beatrandom/start/1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,8 +119,7 @@ def train(
     for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
         refuse_impossible(spec, inputs.images.height, inputs.images.width)
     task = tasks.TASKS[protocol.task]
-    net = task.build(protocol.model, inputs.images, derive(protocol.root_seed, "model", replicate))
-    initial = weights_digest(net)
+    net, initial = _fresh(protocol, inputs.images, derive(protocol.root_seed, "model", replicate), resident.start)
     net = net.to(resident.device).to(memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision))
     average = Ema(net, regime.ema_decay) if regime.ema_decay is not None else None
     rows, targets = (a.to(resident.device) for a in (torch.from_numpy(inputs.labelled.astype(np.int64)), task.targets(inputs.labels)))
@@ -142,7 +143,20 @@ def train(
     _refuse_divergence(protocol, shown, round_)
     recipe = fingerprint(RECIPE_TAG, {"regime": regime.fingerprinted(), "model": protocol.model.model_dump(mode="json")})
     extra = {"final_loss": float(loss), "selected_step": float(best.step or made)} | method.extra()
-    return Fit(learner, made, initial, recipe, validate(learner, inputs), extra)
+    return Fit(learner, made, initial, recipe, validate(learner, inputs), extra, resident.start.digest if resident.start else "")
+
+
+def _fresh(protocol: Protocol, images: Images, seed: int, start: Start | None) -> tuple[nn.Module, str]:
+    """The network before the first step, and the digest of all that it consists of, a frozen body included."""
+    if protocol.regime.pretraining is None or start is None:
+        net = tasks.TASKS[protocol.task].build(protocol.model, images, seed)
+        return net, weights_digest(net)
+    if protocol.regime.pretraining.then == "linear-probe":  # the images are embeddings by now
+        probe = build(Model(name="linear", dropout=protocol.model.dropout), images, seed)
+        return probe, fingerprint(START_TAG, [start.digest, start.features, weights_digest(probe)])
+    tuned = build(protocol.model, images, seed)
+    tuned.body.load_state_dict(start.state)
+    return tuned, weights_digest(tuned)
 
 
 def _learned(now: Round, method: Objective, made: int) -> bool:

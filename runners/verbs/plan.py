@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -18,7 +18,7 @@ from protocol.spec import Protocol, Study
 from protocol.splits import make_split
 from runners.datasets import load
 from runners.loop import rounds
-from runners.regimes import Resident
+from runners.regimes import Resident, prepared
 from runners.strategies import STRATEGIES
 from runners.study import planned
 from runners.verbs.console import console, cores, duration, print_json, table
@@ -32,13 +32,16 @@ def plan(
     study, _, _ = read(source, extra)
     chosen = device_of(device)
     side_by_side = slots or (1 if chosen != "cpu" else max(1, cores() // threads))
-    seconds = {p.name: seconds_per_run(p, data_root, chosen, threads) for p in study.protocols}
-    total = sum(seconds[run.protocol.name] for run in planned(study)) / side_by_side
+    costs_of = {p.name: cost_of(p, data_root, chosen, threads) for p in study.protocols}
+    seconds = {name: cost.run for name, cost in costs_of.items()}
+    once = {p.name: costs_of[p.name].pretraining * (len(study.seeds) if costs_of[p.name].a_seed else 1) for p in study.protocols}
+    total = (sum(seconds[run.protocol.name] for run in planned(study)) + sum(once.values())) / side_by_side
     power = plan_summary(study)
     needed = seeds_of_study(load_study(pilot), power) if pilot else []
     if json:
         costs = {
             "seconds_per_run": seconds,
+            "pretraining_seconds": once,
             "expected_seconds": total,
             "jobs": side_by_side,
             "labels": labels(study),
@@ -77,6 +80,10 @@ def plan(
     console.print(
         f"Expected time: {duration(total)} with {side_by_side} runs side by side on {chosen} (from one timed probe round a protocol)."
     )
+    if any(once.values()):
+        console.print(
+            f"{duration(sum(once.values()))} of it (before sharing it out) for pretraining, done once and kept in the study's folder."
+        )
     console.print(power.summary(), markup=False)
     if pilot:
         _show_pilot(pilot, needed, power)
@@ -118,8 +125,17 @@ def _range(protocol: Protocol) -> str:
     return f"{protocol.budgets[0]} → {protocol.budgets[-1]} in {len(protocol.budgets)} rounds{counted}{free}"
 
 
-def seconds_per_run(protocol: Protocol, data_root: Path | None, device: str, threads: int) -> float:
-    """Expected seconds of one run from one real round with random queries; nothing is written."""
+@dataclass(frozen=True)
+class Cost:
+    """Expected seconds of one run, and of pretraining, which runs share; `a_seed`: those of a seed, else all."""
+
+    run: float
+    pretraining: float
+    a_seed: bool
+
+
+def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: int) -> Cost:
+    """From one real round with random queries and one epoch of pretraining; nothing is written."""
     torch.set_num_threads(threads)
     start = time.perf_counter()
     images, secret = load(protocol.data, data_root)
@@ -128,10 +144,25 @@ def seconds_per_run(protocol: Protocol, data_root: Path | None, device: str, thr
     oracle.start()
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
+    short, epochs = _one_epoch(protocol)
+    start = time.perf_counter()
+    images, resident = prepared(short, images, resident, split.pool, None)
+    pretraining = (time.perf_counter() - start) * epochs
     first = 0.0
     for _ in range(2):  # the first pays for what is loaded only once
         start = time.perf_counter()
-        next(rounds(protocol, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0))
+        next(rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0))
         first = time.perf_counter() - start
+    own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0
     steps = [protocol.regime.most_steps(size) for size in protocol.training_labels]  # with epochs, time grows with the labelled set
-    return loaded + first * sum(steps) / steps[0]
+    return Cost(loaded + first * sum(steps) / steps[0], pretraining, own_pools)
+
+
+def _one_epoch(protocol: Protocol) -> tuple[Protocol, int]:
+    """The protocol with one epoch of pretraining, and how many it has; 0 without any."""
+    pretraining = protocol.regime.pretraining
+    if pretraining is None or pretraining.self_supervised is None:
+        return protocol, 0
+    short = pretraining.self_supervised.model_copy(update={"epochs": 1})
+    regime = protocol.regime.model_copy(update={"pretraining": pretraining.model_copy(update={"self_supervised": short})})
+    return protocol.model_copy(update={"regime": regime}), pretraining.self_supervised.epochs

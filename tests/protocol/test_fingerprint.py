@@ -46,6 +46,19 @@ def full_table() -> dict[str, Any]:
     for augmentation in (regime["augmentation"], regime["semi"]["strong"]):
         augmentation.update(MAPS_ONLY)
     regime["optimizer"]["warmup_steps"] = 1
+    regime["pretraining"] = {
+        "then": "fine-tune",
+        "self_supervised": {
+            "method": "simclr",
+            "epochs": 3,
+            "batch_size": 32,
+            "optimizer": dict(regime["optimizer"]),
+            "views": {"flip": True, "least_area": 0.4, "jitter": 0.6, "grey": 0.3},
+            "temperature": 0.25,
+            "hidden": 48,
+            "projection": 24,
+        },
+    }
     return {
         "name": "full",
         "title": "t",
@@ -79,6 +92,10 @@ ALTERNATIVES: dict[str, Any] = {
     "regime.optimizer.name": ("adam", {"momentum": 0.0, "nesterov": False}),
     "regime.epochs": (2, {"steps": None}),
     "regime.precision": "bfloat16",
+    "regime.pretraining.then": ("linear-probe", {}),
+    "regime.pretraining.self_supervised.method": ("simsiam", {"temperature": None}),
+    "regime.pretraining.self_supervised.optimizer.name": ("adam", {"momentum": 0.0, "nesterov": False}),
+    "regime.pretraining.self_supervised.optimizer.schedule": "constant",
     "metric": "balanced_accuracy",
 }
 
@@ -111,6 +128,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     alternative, along = alternative if isinstance(alternative, tuple) else (alternative, {})
     spot[last] = alternative
     spot.update(along)
+    if path == "regime.pretraining.then":  # embeddings have neither augmentation nor a second view
+        table["regime"] |= {"augmentation": {}, "method": "supervised", "semi": None}
     return table
 
 

@@ -43,6 +43,7 @@ GOLDEN = {
     "digits-mean-teacher": "3408b7e62afbcd09",
     "digits-plain": "13c3bdae91aa9839",
     "digits-pseudo-label": "0ed0e9e49b6c2ca1",
+    "digits-simclr-probe": "76e0ea16d85b5426",
     "digits-uda": "094376aa918749b5",
     "fashion-mnist-low-augmented": "74967ff1752ca5d7",
     "fashion-mnist-low-plain": "1d890baae975987c",
