@@ -220,3 +220,15 @@ def test_a_run_that_is_slipped_in_as_a_link_is_unplanned(tmp_path: Path) -> None
     result = check_study(study)
     assert result.unplanned == 1
     assert {f.rule for f in result.findings if f.answer == "broken"} == {"CMP-02"}
+
+
+@pytest.mark.parametrize("level", ["events.jsonl", "seed-0", "first"])
+def test_planned_evidence_behind_a_link_is_no_evidence(tmp_path: Path, level: str) -> None:
+    build_study(tmp_path / "study", obedient_study())
+    run = StudyFolder(tmp_path / "study").run("small", "first", 0)
+    place = {"events.jsonl": run.events, "seed-0": run.path, "first": run.path.parent}[level]
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    result = check_study(tmp_path / "study")
+    assert result.answer == "unverifiable"
+    assert "a link" in result.to_json()
