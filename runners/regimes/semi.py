@@ -7,6 +7,7 @@ pass labelled and unlabelled images through the network together, so BatchNorm s
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Final
 
@@ -133,9 +134,9 @@ class _FromThePool(Objective):
             self._watch(self._known[self._pool[places]], weak, mask)
         return supervised + self._weight(step) * unsupervised
 
+    @abstractmethod
     def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Supervised loss, loss on the pool images, their logits that gave the targets, and which were learned from."""
-        raise NotImplementedError
 
     def _weight(self, step: int) -> float:
         done = min(1.0, step / self._semi.ramp_steps) if self._semi.ramp_steps else 1.0
