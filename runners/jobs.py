@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ Progress = Callable[[int], None]
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Errors of a disk that will refuse the next run as well."""
+
+_TRAINING: Final = threading.Lock()
+"""Weights and dropout are drawn from torch's own random state, which is the process's: threads that trained at
+the same time would draw from one another's."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +81,18 @@ class Result:
 
 
 def perform(job: Job, progress: Progress = lambda _: None) -> Result:
-    """Make the run, or what is missing of it. Never raises for what belongs to this run alone."""
+    """Make the run, or what is missing of it. Never raises for what belongs to this run alone.
+
+    Threads of one process take turns, so that each run gives the bytes it gives alone; processes train side by side.
+    """
     folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
     try:
         with writing(folder) as (writer, before):
             if before is not None and before.sealed:
                 return Result(job.id, "done")
             try:
-                _continue(job, writer, before, progress)
+                with _TRAINING:
+                    _continue(job, writer, before, progress)
             except Exception as error:
                 _keep_failure(writer, folder.path, error)
                 raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,16 @@ def test_the_same_run_twice_gives_the_same_bytes(undisturbed: Job, toy_study: St
     again = job_of(toy_study, tmp_path / "again")
     perform(again)
     assert essence(read(events_of(again))) == essence(read(events_of(undisturbed)))
+
+
+def test_runs_in_threads_of_one_process_give_the_bytes_each_gives_alone(toy_study: Study, tmp_path: Path) -> None:
+    alone = [job_of(toy_study, tmp_path / "alone", strategy, seed) for strategy in ("random", "margin") for seed in (0, 1)]
+    together = [job_of(toy_study, tmp_path / "together", job.strategy.id, job.seed) for job in alone]
+    assert {perform(job).state for job in alone} == {"done"}
+    with ThreadPoolExecutor(len(together)) as threads:
+        assert {result.state for result in threads.map(perform, together)} == {"done"}
+    for one, other in zip(alone, together, strict=True):
+        assert essence(read(events_of(one))) == essence(read(events_of(other)))
 
 
 def test_a_done_run_is_left_alone(undisturbed: Job) -> None:
