@@ -12,6 +12,7 @@ from typing import ClassVar, Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.errors import Fault, InputError
 from protocol.splits import Indices
@@ -32,8 +33,14 @@ _LEARNED_FROM: Final = 10_000
 class ProbCover(Strategy):
     """Buys, one by one, the image whose ball of radius δ covers the most images not covered yet; what is left is drawn at random.
 
-    Args: delta, the radius in embedding space; 0: the largest at which a share `purity` of all balls hold images of one
-    k-means cluster only (k classes), estimated from 1,000 images. Labelled images cover from the start.
+    Labelled images cover from the start. The authors' radii are for unit vectors of a self-supervised encoder
+    that is never fine-tuned: take a pretrained regime with a probe, and normalize.
+
+    Args:
+        delta: the radius in embedding space; 0: the largest at which a share `purity` of all balls hold images of one k-means
+            cluster only (k classes), estimated from 1,000 images.
+        purity: in (0, 1).
+        normalize: whether embeddings are brought to unit length first, as the authors' code does.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
@@ -41,18 +48,19 @@ class ProbCover(Strategy):
     cost = "O(u² d') for the first bounds, d' = 48 dimensions; then O(u d) for each image refreshed"
     cold_start = True
 
-    def __init__(self, delta: float = 0.0, purity: float = 0.95) -> None:
+    def __init__(self, delta: float = 0.0, purity: float = 0.95, normalize: bool = False) -> None:
         faults = [] if delta >= 0 else [Fault("strategy argument delta", "at least 0", str(delta))]
         if not 0 < purity < 1:
             faults.append(Fault("strategy argument purity", "between 0 and 1", str(purity)))
         if faults:
             raise InputError(faults)
-        self.delta, self.purity = delta, purity
+        self.delta, self.purity, self.normalize = delta, purity, normalize
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The greedy sequence, in order."""
-        delta = self.delta or radius(torch.cat([view.embeddings, view.labelled_embeddings]), view.classes, self.purity, rng)
-        chosen = max_cover(view.embeddings, view.labelled_embeddings, n, delta)
+        pool, owned = (F.normalize(x.float(), dim=1) if self.normalize else x for x in (view.embeddings, view.labelled_embeddings))
+        delta = self.delta or radius(torch.cat([pool, owned]), view.classes, self.purity, rng)
+        chosen = max_cover(pool, owned, n, delta)
         rest = np.setdiff1d(np.arange(len(view.unlabelled)), chosen)
         filled: Indices = np.concatenate([chosen, rng.choice(rest, n - len(chosen), replace=False)])
         return view.unlabelled[filled]

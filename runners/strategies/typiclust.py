@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.splits import Indices
 from runners.strategies.base import Strategy
@@ -27,6 +28,11 @@ class TypiClust(Strategy):
     """Clusters the pool into as many clusters as labels after the query (at most 500); buys from the largest with fewest labels.
 
     Bought is the member with the smallest mean Euclidean distance to its 20 nearest fellows (half of them in small clusters).
+    The authors cluster unit vectors of a self-supervised encoder that is never fine-tuned: take a pretrained regime with a probe,
+    and normalize. The embeddings of a classifier trained on few labels are another method under the same name.
+
+    Args:
+        normalize: whether embeddings are brought to unit length first, as the authors' code does.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
@@ -34,11 +40,16 @@ class TypiClust(Strategy):
     cost = "O((l + u) c d) a pass of k-means with c = min(l + n, 500) clusters, and O(m² d) for each cluster of m used"
     cold_start = True
 
+    def __init__(self, normalize: bool = False) -> None:
+        self.normalize = normalize
+
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The most typical images, cluster after cluster."""
         points = torch.cat([view.embeddings, view.labelled_embeddings])
+        points = F.normalize(points.float(), dim=1) if self.normalize else points
         clusters = k_means(points, min(len(view.labelled) + n, _MOST, len(points)), rng)
-        return view.unlabelled[typical(view.embeddings, clusters[: len(view.unlabelled)], clusters[len(view.unlabelled) :], n)]
+        pool = points[: len(view.unlabelled)]
+        return view.unlabelled[typical(pool, clusters[: len(view.unlabelled)], clusters[len(view.unlabelled) :], n)]
 
 
 def typical(points: Tensor, clusters: NDArray[np.int64], labelled: NDArray[np.int64], n: int) -> Indices:

@@ -123,3 +123,18 @@ def test_many_clusters_are_seeded_in_every_blob_and_fewer_points_than_clusters_d
     together = {(int(b), int(c)) for b, c in zip(blob, found, strict=True)}
     assert len(together) == 60  # one cluster a blob, one blob a cluster
     assert len(np.unique(k_means(points[:1].repeat(70, 1), 60, np.random.default_rng(0)))) == 1
+
+
+@pytest.mark.parametrize("strategy", [TypiClust, ProbCover])
+def test_normalized_the_length_of_an_embedding_does_not_count(strategy: type[TypiClust] | type[ProbCover]) -> None:
+    rng = np.random.default_rng(4)
+    points = torch.tensor(rng.normal(size=(120, 5)) + np.repeat(np.eye(5)[:4] * 6, 30, axis=0), dtype=torch.float32)
+    lengths = torch.tensor(2.0 ** rng.integers(-2, 3, size=(120, 1)), dtype=torch.float32)
+
+    def bought(x: torch.Tensor, normalize: bool) -> list[int]:
+        features = {"embeddings": x[:110], "labelled_embeddings": x[110:]}
+        view = View(np.arange(110), np.arange(110, 120), np.zeros(10, np.int64), 4, 0, features)
+        return strategy(normalize=normalize).select(view, 12, np.random.default_rng(0)).tolist()
+
+    assert bought(points, True) == bought(points * lengths, True)
+    assert bought(points, False) != bought(points * lengths, False)
