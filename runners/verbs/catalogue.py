@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +113,26 @@ def strategy_facts(name: str) -> dict[str, Any]:
         "needs": list(getattr(told, "needs", CHEAP)),
         "cost": getattr(told, "cost", "-"),
         "cold_start": bool(getattr(told, "cold_start", False)),
-        "arguments": str(inspect.signature(found)) if inspect.isclass(found) else "()",
+        "arguments": [str(p) for p in _parameters(found)] if inspect.isclass(found) else [],
     }
+
+
+def _parameters(found: Any) -> Iterable[inspect.Parameter]:
+    try:
+        return inspect.signature(found, eval_str=True).parameters.values()
+    except Exception:  # annotations that cannot be evaluated are shown as they are written
+        return inspect.signature(found).parameters.values()
+
+
+def _flowing(text: str) -> str:
+    """A docstring with its lines joined to paragraphs, but for those that are indented or list something."""
+    lines: list[str] = []
+    for line in text.splitlines():
+        if line.strip() and lines and lines[-1].strip() and not lines[-1].endswith(":") and not re.match(r"\s+\w+(, \w+)*:|\s*[-*|]", line):
+            lines[-1] += " " + line.strip()
+        else:
+            lines.append(line)
+    return "\n".join(lines)
 
 
 def _strategy_page(action: str, name: str, json: bool) -> None:
@@ -123,11 +143,14 @@ def _strategy_page(action: str, name: str, json: bool) -> None:
         print_json(facts)
         return
     console.print(f"{name}\n", style="bold", markup=False)
-    console.print(facts["about"], markup=False)
+    console.print(_flowing(facts["about"]), markup=False)
     console.print(
         f"\nPaper: {facts['paper'] or '-'}\nNeeds: {', '.join(facts['needs']) or 'nothing'}\nCost:  {facts['cost']}", markup=False
     )
-    console.print(f"Starts without labels: {'yes' if facts['cold_start'] else 'no'}\nArguments: {facts['arguments']}", markup=False)
+    console.print(f"Starts without labels: {'yes' if facts['cold_start'] else 'no'}", markup=False)
+    if facts["arguments"]:
+        first = facts["arguments"][0].split(":")[0].split("=")[0].strip("* ")
+        console.print(f"Arguments: {', '.join(facts['arguments'])}\n  in a study file: args = {{ {first} = … }}", markup=False)
 
 
 def regimes(json: bool) -> None:

@@ -95,7 +95,16 @@ def test_the_page_of_an_own_strategy_is_printed(package: Path, capsys: pytest.Ca
     page = capsys.readouterr().out
     assert "Buys the largest indices." in page
     assert "Nobody 2026" in page
-    assert "(skip=0)" in page
+    assert "Arguments: skip=0\n" in page
+    assert "args = { skip = … }" in page
+
+
+def test_the_page_joins_lines_but_those_of_a_list(capsys: pytest.CaptureFixture[str]) -> None:
+    strategies("show", "alfa-mix", json=False)
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert any(line.startswith("    step: strength") for line in lines)
+    assert any(line.startswith("    most: bound") for line in lines)
+    assert "Arguments: step: float = 0.03125, most: int = 20000" in lines
 
 
 @pytest.mark.parametrize(
