@@ -144,7 +144,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     start = time.perf_counter()
     images, secret = load(protocol.data, data_root)
     split = make_split(protocol, 0, images.train_size, images.test_size)
-    oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda *_: None)
+    oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda *_: None, classes=len(images.classes))
     oracle.start()
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start

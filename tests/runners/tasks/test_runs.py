@@ -31,6 +31,7 @@ from runners.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.study import adopt, jobs, planned
 from runners.tasks import TASKS
+from runners.verbs.plan import cost_of
 
 
 def made(path: Path, study: Study, *, isolate: bool = False) -> list[Job]:
@@ -254,3 +255,9 @@ def test_the_device_counts_as_the_checker_does() -> None:
     predicted = rng.integers(3, size=target.shape)
     on_device = counts(torch.from_numpy(predicted), torch.from_numpy(target), 3).numpy()
     np.testing.assert_array_equal(on_device, confusion_matrices(predicted, target, 3))
+
+
+def test_what_a_plan_costs_is_measured(finished: Path) -> None:
+    cost = cost_of(protocol_of(finished), None, "cpu", 1)
+    assert cost.run > 0
+    assert cost.pretraining == 0
