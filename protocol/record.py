@@ -10,13 +10,14 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -39,6 +40,9 @@ from protocol.events import (
 from protocol.folders import RunFolder
 
 E = TypeVar("E", bound=Event)
+
+_LARGEST: Final = 2**30
+"""Bytes of a record; one of 10,000 rounds on a million images stays far below."""
 
 
 @dataclass(frozen=True)
@@ -81,12 +85,9 @@ def read(path: Path) -> Record:
     """Read every whole line; faults of chain or content are listed in `breaks`, never raised.
 
     Raises:
-        RecordError: the file cannot be opened, or was written by a newer schema.
+        RecordError: the file cannot be opened, is no regular file or too large, or was written by a newer schema.
     """
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RecordError(Fault(str(path), "a readable record", error.strerror or str(error))) from None
+    raw = _content(path)
     whole = raw.rfind(b"\n") + 1
     events: list[AnyEvent] = []
     breaks: list[Fault] = []
@@ -98,6 +99,8 @@ def read(path: Path) -> Record:
         if event is None:
             breaks.append(fault or Fault(where, "an event", "nothing"))
         else:
+            if not _canonical(line):
+                breaks.append(Fault(where, "the bytes that were written", "the same event spelled otherwise", "the line was edited"))
             if event.seq != number:
                 breaks.append(Fault(where, f"line number {number}", str(event.seq), "a line was removed, added or moved"))
             if event.prev != prev:
@@ -118,17 +121,33 @@ def read(path: Path) -> Record:
             events.append(event)
             lines.append(number + 1)
         prev = sha256(line)
-    if events and not _canonical(line):  # every other line's bytes are held by the next one's hash
-        breaks.append(
-            Fault(f"{path}:{number + 1}", "the bytes that were written", "the same event spelled otherwise", "the line was edited")
-        )
     return Record(path, tuple(events), prev, whole, len(raw) - whole, tuple(breaks), tuple(lines))
 
 
-def _canonical(line: bytes) -> bool:
-    """Whether a line is spelled as `Writer` spells it: no key twice, no space."""
+def _content(path: Path) -> bytes:
+    """All bytes, unless opening or holding them would do harm: a pipe would never end, a link or device may hold anything."""
     try:
-        return canonical_json(json.loads(line)) == line
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # Path.open has no opener
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise RecordError(Fault(str(path), "a regular file", "a pipe or device"))
+            if status.st_size > _LARGEST:
+                raise RecordError(Fault(str(path), f"a record of at most {_LARGEST} bytes", f"{status.st_size}", "nothing was read"))
+            return file.read()
+    except OSError as error:
+        raise RecordError(Fault(str(path), "a readable record", error.strerror or str(error))) from None
+
+
+def _canonical(line: bytes) -> bool:
+    """Whether a line is spelled as `Writer` spells it: no key twice, no space.
+
+    Another spelling is read as the same event here and perhaps as a different one elsewhere (of a key told twice, JSON readers take
+    the first or the last), which a chain mended afterwards does not show.
+    """
+    try:
+        told = json.loads(line)
+        plain = json.dumps(told, separators=(",", ":"), sort_keys=True, ensure_ascii=False)  # the same for nearly all lines, and fast
+        return plain.encode() == line or canonical_json(told) == line
     except (ValueError, RecursionError):
         return False
 

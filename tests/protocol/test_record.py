@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -82,6 +83,61 @@ def test_the_last_line_whose_bytes_no_other_line_holds_is_held_by_its_spelling(r
     run.events.write_bytes(head + b"\n" + last.replace(*edit) + b"\n")
     [fault] = read(run.events).breaks
     assert fault.where == f"{run.events}:9"
+
+
+def rewritten(path: Path, number: int, line: bytes) -> None:
+    """Exchange a line (from 0) and mend the hashes of all that follow, byte for byte."""
+    found = path.read_bytes().split(b"\n")[:-1]
+    found[number] = line
+    for at in range(number + 1, len(found)):
+        prev = json.loads(found[at])["prev"].encode()
+        found[at] = found[at].replace(prev, hashlib.sha256(found[at - 1]).hexdigest().encode())
+    path.write_bytes(b"".join(each + b"\n" for each in found))
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda line: line.replace(b'{"budget":', b'{"budget":99999,"budget":', 1),
+        lambda line: line.replace(b'"metrics":{', b'"metrics":{"accuracy":1,', 1),
+        lambda line: line.replace(b",", b", ", 1),
+        lambda line: line.replace(b'"event"', b'"\\u0065vent"', 1),
+        lambda line: line + b"\r",
+        lambda line: b"\t" + line,
+    ],
+    ids=["a key twice", "a metric twice", "a space", "an escape", "a carriage return", "a tab"],
+)
+def test_in_a_mended_chain_another_spelling_of_any_line_shows(run: RunFolder, edit: Callable[[bytes], bytes]) -> None:
+    line = run.events.read_bytes().split(b"\n")[3]
+    assert edit(line) != line
+    rewritten(run.events, 3, line)
+    assert not read(run.events).breaks
+    rewritten(run.events, 3, edit(line))
+    [fault] = read(run.events).breaks
+    assert fault.where == f"{run.events}:4"
+
+
+def test_a_byte_order_mark_shows(run: RunFolder) -> None:
+    run.events.write_bytes(b"\xef\xbb\xbf" + run.events.read_bytes())
+    assert read(run.events).breaks
+
+
+def test_numbers_that_python_spells_otherwise_are_no_edit(run: RunFolder) -> None:
+    rewrite(run.events, lambda e: e[3]["metrics"].update(nll=1.5))
+    spelled = run.events.read_bytes().split(b"\n")[3].replace(b'"nll":1.5', b'"nll":1e-7')
+    rewritten(run.events, 3, spelled)
+    assert not read(run.events).breaks
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "large"])
+def test_what_would_never_end_or_fill_the_memory_is_not_read(run: RunFolder, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kind == "large":
+        monkeypatch.setattr("protocol.record._LARGEST", 100)
+    else:
+        run.events.unlink()
+        os.mkfifo(run.events) if kind == "pipe" else run.events.mkdir()
+    with pytest.raises(RecordError, match={"pipe": "a regular file", "folder": "a readable record", "large": "at most 100 bytes"}[kind]):
+        read(run.events)
 
 
 def test_a_line_that_is_no_event_does_not_shift_the_numbers_of_the_others(run: RunFolder) -> None:
