@@ -14,6 +14,7 @@ from typing import Any
 from protocol.canonical import canonical_json
 from protocol.errors import Fault, InputError
 from protocol.folders import StudyFolder, write_atomically
+from protocol.handed_in import content
 from protocol.reading import parse
 from protocol.spec import Study
 
@@ -31,9 +32,11 @@ class Amendment:
 def read_amendments(folder: StudyFolder) -> tuple[Amendment, ...]:
     """All amendments, oldest first; none if there is no such file. Raises InputError if one cannot be read."""
     try:
-        lines = folder.amendments.read_bytes().splitlines()
+        lines = content(folder.amendments).splitlines()
     except FileNotFoundError:
         return ()
+    except OSError as error:
+        raise InputError(Fault(str(folder.amendments), "a readable file", error.strerror or str(error))) from None
     return tuple(_amendment(line, f"{folder.amendments}:{number}") for number, line in enumerate(lines, start=1))
 
 

@@ -21,6 +21,8 @@ from protocol.sealing import differences, evidence_files, manifest_of, read_mani
 SUFFIX: Final = ".tar.xz"
 _LARGEST: Final = 2**34
 """Bytes that an archive may unpack to."""
+_MOST: Final = 2**20
+"""Files in it."""
 
 
 def is_archive(path: Path) -> bool:
@@ -68,9 +70,12 @@ def unpack(source: Path, into: Path) -> StudyFolder:
     into.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(source, "r:xz") as archive:
-            members = archive.getmembers()
-            if sum(member.size for member in members) > _LARGEST:
-                raise InputError(Fault(str(source), f"at most {_LARGEST} bytes unpacked", "more"))
+            members, size = [], 0
+            for member in archive:  # one after the other: what claims too much is not unpacked to be measured
+                size += member.size
+                members.append(member)
+                if size > _LARGEST or len(members) > _MOST:
+                    raise InputError(Fault(str(source), f"at most {_MOST} files of {_LARGEST} bytes in all", "more"))
             archive.extractall(into, members, filter="data")
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         found = f"{type(error).__name__}: {error}"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from protocol.canonical import array_digest, canonical_json
 from protocol.errors import Fault, InputError
+from protocol.handed_in import content
 from protocol.reading import parse
 from protocol.spec import Study
 
@@ -171,7 +172,7 @@ class StudyFolder:
     def read_plan(self) -> Study:
         """The study this folder belongs to. Raises InputError if there is none."""
         try:
-            text = self.plan.read_bytes()
+            text = content(self.plan)
         except OSError:
             raise InputError(
                 Fault(str(self.path), "a study folder (with study.json)", "no study.json", "give the folder that `beatrandom run` wrote")

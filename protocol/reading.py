@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from protocol.errors import Fault, InputError, nearest, unknown_name
+from protocol.handed_in import content
 from protocol.spec import BASELINE, Part, Protocol, Study
 
 P = TypeVar("P", bound=Part)
@@ -112,7 +113,7 @@ def _flatten(annotation: Any) -> list[Any]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(content(path).decode("utf-8"))
     except FileNotFoundError:
         raise InputError(Fault(str(path), "a TOML file", "no such file", "check the path")) from None
     except (ValueError, RecursionError) as error:  # TOMLDecodeError, bad UTF-8, an integer of thousands of digits, endless nesting
@@ -153,6 +154,8 @@ def _with_base(table: dict[str, Any], where: str) -> dict[str, Any]:
     if isinstance(own.get("data"), dict) and own["data"].get("name") not in (None, base["data"]["name"]):
         base = base | {"data": {}}  # other images have another digest
         changed.append("data.digest")
+    if any(path.split(".")[0] not in ("title", "source", "provenance") for path in changed):
+        base.pop("reference", None)  # what random reaches there says nothing about another protocol
     merged = _merge(base, own)
     merged["provenance"] = {
         k: v

@@ -10,14 +10,13 @@ import errno
 import fcntl
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
@@ -38,11 +37,9 @@ from protocol.events import (
     RunEvent,
 )
 from protocol.folders import RunFolder
+from protocol.handed_in import content
 
 E = TypeVar("E", bound=Event)
-
-_LARGEST: Final = 2**30
-"""Bytes of a record; one of 10,000 rounds on a million images stays far below."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,10 @@ def read(path: Path) -> Record:
     Raises:
         RecordError: the file cannot be opened, is no regular file or too large, or was written by a newer schema.
     """
-    raw = _content(path)
+    try:
+        raw = content(path)
+    except OSError as error:
+        raise RecordError(Fault(str(path), "a readable record", error.strerror or str(error))) from None
     whole = raw.rfind(b"\n") + 1
     events: list[AnyEvent] = []
     breaks: list[Fault] = []
@@ -122,20 +122,6 @@ def read(path: Path) -> Record:
             lines.append(number + 1)
         prev = sha256(line)
     return Record(path, tuple(events), prev, whole, len(raw) - whole, tuple(breaks), tuple(lines))
-
-
-def _content(path: Path) -> bytes:
-    """All bytes, unless opening or holding them would do harm: a pipe would never end, a link or device may hold anything."""
-    try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # Path.open has no opener
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise RecordError(Fault(str(path), "a regular file", "a pipe or device"))
-            if status.st_size > _LARGEST:
-                raise RecordError(Fault(str(path), f"a record of at most {_LARGEST} bytes", f"{status.st_size}", "nothing was read"))
-            return file.read()
-    except OSError as error:
-        raise RecordError(Fault(str(path), "a readable record", error.strerror or str(error))) from None
 
 
 def _canonical(line: bytes) -> bool:

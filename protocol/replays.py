@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError
 from protocol.canonical import canonical_json
 from protocol.errors import Fault, InputError
 from protocol.folders import write_atomically
+from protocol.handed_in import content
 from protocol.spec import Part
 
 Answer = Literal["equal", "differs", "undecided"]
@@ -40,7 +41,7 @@ class Replays(Part):
 def read_replays(path: Path) -> Replays:
     """The kept replays, none if there is no file. Raises InputError for a file that is something else."""
     try:
-        return Replays.model_validate_json(path.read_bytes())
+        return Replays.model_validate_json(content(path))
     except FileNotFoundError:
         return Replays()
     except OSError as error:

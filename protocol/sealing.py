@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from protocol.canonical import canonical_json, sha256
 from protocol.errors import Fault, InputError, RecordError
 from protocol.folders import StudyFolder, write_atomically
+from protocol.handed_in import content
 from protocol.record import read
 from protocol.spec import Part
 
@@ -128,14 +129,14 @@ def read_manifest(folder: StudyFolder) -> Manifest:
     """The manifest in the study's folder. Raises InputError if it is missing or not what `seal` writes."""
     where = str(folder.manifest)
     try:
-        content = folder.manifest.read_bytes()
+        found = content(folder.manifest)
     except OSError as error:
         raise InputError(Fault(where, "a manifest", error.strerror or str(error), "`beatrandom seal` writes it")) from None
     try:
-        manifest = Manifest.model_validate_json(content)
+        manifest = Manifest.model_validate_json(found)
     except ValidationError as error:
         raise InputError(Fault(where, f"a manifest of schema {SCHEMA}", error.errors()[0]["msg"], "restore it from a copy")) from None
-    if manifest.content != content:
+    if manifest.content != found:
         raise InputError(Fault(where, "the very bytes that `seal` writes", "others", "restore it from a copy"))
     return manifest
 

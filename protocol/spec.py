@@ -110,6 +110,19 @@ class Model(Part):
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last layer, for every strategy alike")
 
 
+class Reference(Part):
+    """What random is known to reach under the protocol; a random far below it is a weak baseline, easily beaten."""
+
+    source: Annotated[str, Field(min_length=1)] = Field(description="where the values were published: paper and table")
+    values: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default_factory=dict, description="budget -> the protocol's metric on the test set, mean over seeds"
+    )
+    aubc: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="mean of the curve over all budgets: area by the trapezoid rule in labels / (last - first budget)"
+    )
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(0.03, description="difference in either direction that is no reason to wonder")
+
+
 class Protocol(Part):
     """Frozen, fully resolved description of one comparison: everything but the strategy."""
 
@@ -119,6 +132,7 @@ class Protocol(Part):
     provenance: dict[str, str] = Field(
         default_factory=dict, description="field path -> 'published: …' or 'our choice: …'; not part of the fingerprint"
     )
+    reference: Reference | None = Field(None, description="what random is known to reach, for rule STA-03; not part of the fingerprint")
     task: Literal["classification", "segmentation"] = Field(
         "classification", description="kind of prediction: one class an image, or one a pixel"
     )
@@ -157,6 +171,16 @@ class Protocol(Part):
             )
         if self.regime.selection == "best-validation" and not self.splits.validation_size:
             raise ValueError("regime.selection = 'best-validation' needs splits.validation_size >= 1, found 0")
+        return self
+
+    @model_validator(mode="after")
+    def _reference_fits_the_budgets(self) -> Protocol:
+        if self.reference is None:
+            return self
+        strange = sorted(set(self.reference.values) - {str(b) for b in self.budgets})
+        if strange or (not self.reference.values and self.reference.aubc is None):
+            found = f"values at {', '.join(strange)}" if strange else "neither values nor aubc"
+            raise ValueError(f"expected reference.values at budgets among {list(self.budgets)}, or reference.aubc; found {found}")
         return self
 
     @model_validator(mode="after")
@@ -214,7 +238,7 @@ class Protocol(Part):
 
     def fingerprinted(self) -> dict[str, Any]:
         """What the fingerprint covers: every value but the protocol's names; fields that came later only where they are used."""
-        body = self.model_dump(mode="json", exclude={"name", "title", "source", "provenance", "regime"})
+        body = self.model_dump(mode="json", exclude={"name", "title", "source", "provenance", "reference", "regime"})
         for part, field in LATER:
             if body[part][field] is None:
                 del body[part][field]

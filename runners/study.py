@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from protocol.canonical import sha256
 from protocol.claims import holder
 from protocol.folders import RunFolder, StudyFolder
+from protocol.handed_in import content
 from protocol.spec import BASELINE, Protocol, StrategySpec, Study
 from runners.environment import describe
 from runners.jobs import Job
@@ -65,7 +66,7 @@ def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
 
 def _state(folder: RunFolder, run: Planned) -> RunStatus:
     try:
-        raw = folder.events.read_bytes()
+        raw = content(folder.events)
     except FileNotFoundError:
         return RunStatus(run, "running" if locked(folder) else "missing", 0, 0)
     except OSError as error:

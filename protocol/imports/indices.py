@@ -7,6 +7,7 @@ FOLDER/test.npy, validation.npy, pool.npy   optional; shared by all runs
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import re
@@ -18,6 +19,7 @@ import numpy as np
 from protocol.errors import Fault, InputError
 from protocol.events import AnyEvent, EndEvent, LabelsEvent
 from protocol.folders import StudyFolder
+from protocol.handed_in import content
 from protocol.imports.partial import Partial, Runs, evidence, known_round, study_of
 from protocol.rules.base import Kind
 from protocol.rules.check import Body, evaluate
@@ -111,17 +113,17 @@ def _part(folder: Path, part: str, faults: list[Fault]) -> list[int] | None:
 def _read(path: Path, faults: list[Fault]) -> list[int]:
     try:
         if path.suffix == ".npy":
-            array = np.load(path, allow_pickle=False)
+            array = np.load(io.BytesIO(content(path)), allow_pickle=False)
             if array.ndim == 1 and array.dtype.kind in "iu":
                 return [int(i) for i in array]
             found = f"{array.dtype} of shape {array.shape}"
         elif path.suffix == ".json":
-            value = json.loads(path.read_bytes())
+            value = json.loads(content(path))
             if _whole(value):
                 return list(value)
             found = f"{type(value).__name__} with other things in it"
         else:
-            return [int(cell) for cell in re.split(r"[,;\s]+", path.read_text(encoding="utf-8-sig").strip()) if cell]
+            return [int(cell) for cell in re.split(r"[,;\s]+", content(path).decode("utf-8-sig").strip()) if cell]
     except (OSError, ValueError, EOFError, RecursionError) as error:
         found = str(error)[:200]
     faults.append(Fault(str(path), "a list of whole numbers, one an image", found, "write integers only, without a header"))
@@ -130,7 +132,7 @@ def _read(path: Path, faults: list[Fault]) -> list[int]:
 
 def _nested(path: Path, faults: list[Fault]) -> list[list[int]]:
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(content(path))
     except (OSError, ValueError, RecursionError) as error:
         faults.append(Fault(str(path), "a JSON list of lists", str(error)[:200]))
         return []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
-from protocol.rules.base import AnyRule, Observation, Observations, StudyRule
+from protocol.rules.base import AnyRule, Observation, Observations, StudyRule, unverifiable
 from protocol.rules.evidence import Facts, StudyEvidence
-from protocol.spec import Plan
+from protocol.spec import BASELINE, Plan
 
 _FEWEST_FOR_T = 2
 
@@ -51,6 +52,34 @@ def _curves_differ_between_seeds(study: StudyEvidence) -> Observations:
             yield Observation(fact.curve.where, expected, "the same budgets and metrics to the last digit", str(fact.key))
 
 
+def _random_reaches_its_reference(study: StudyEvidence) -> Observations:
+    for protocol in study.study.protocols:
+        if (reference := protocol.reference) is None:
+            continue
+        curves = [dict(f.reached) for f in study.facts if f.key.protocol == protocol.name and f.key.strategy == BASELINE]
+        wanted: list[tuple[str, float, list[float]]] = [
+            (f"at {budget} labels", value, [curve[int(budget)] for curve in curves if int(budget) in curve])
+            for budget, value in reference.values.items()
+        ]
+        if reference.aubc is not None:
+            whole = [curve for curve in curves if set(curve) >= set(protocol.budgets)]
+            wanted.append(("as the mean of the curve (AUBC)", reference.aubc, [_area(curve, protocol.budgets) for curve in whole]))
+        for place, value, found in wanted:
+            expected = f"random's {protocol.metric} {place} within {reference.tolerance:g} of {value:g} ({reference.source})"
+            if not found:
+                yield unverifiable(study.source, f"{protocol.name}: {expected}", "no such round of random in the records")
+            elif abs((mean := sum(found) / len(found)) - value) > reference.tolerance:
+                yield Observation(study.source, f"{protocol.name}: {expected}", f"{mean:.4f}, the mean of {len(found)} seeds")
+
+
+def _area(curve: dict[int, float], budgets: tuple[int, ...]) -> float:
+    """Area by the trapezoid rule over the labels paid for, divided by their range; the value itself at a single budget."""
+    if len(budgets) == 1:
+        return curve[budgets[0]]
+    area = sum((b - a) * (curve[a] + curve[b]) / 2 for a, b in itertools.pairwise(budgets))
+    return area / (budgets[-1] - budgets[0])
+
+
 RULES: tuple[AnyRule, ...] = (
     StudyRule(
         id="STA-01",
@@ -71,5 +100,16 @@ RULES: tuple[AnyRule, ...] = (
         fix="find out why the seed changed nothing; drop nothing from the study",
         reads=frozenset({"curve", "peers"}),
         function=_curves_differ_between_seeds,
+    ),
+    StudyRule(
+        id="STA-03",
+        title="random reaches what it is known to reach",
+        severity="warning",
+        why="most gains over random in the literature are gains over a weak random",
+        evidence="the protocol's reference and random's metric in 'round' events",
+        fix="look for what weakens training (too few steps, a rate that does not suit, other data); if the reference is wrong, say so",
+        reads=frozenset({"curve", "budgets"}),
+        needs="plan",
+        function=_random_reaches_its_reference,
     ),
 )

@@ -25,8 +25,9 @@ from protocol.canonical import array_digest, canonical_json, sha256
 from protocol.errors import Fault, RecordError
 from protocol.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.folders import RunFolder, StudyFolder
+from protocol.handed_in import content
 from protocol.record import Record, read
-from protocol.spec import Protocol, StrategySpec, Study
+from protocol.spec import BASELINE, Protocol, StrategySpec, Study
 from protocol.splits import Split
 
 E = TypeVar("E", bound=Event)
@@ -143,9 +144,7 @@ def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDA
 def read_arrays(path: Path, keys: tuple[str, ...], name: str) -> dict[str, Any] | Fault:
     """Members of an .npz, or the fault that says why not; never raises."""
     try:
-        if path.stat().st_size > _LARGEST_SIDECAR:
-            return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", "a larger file")
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:  # at once: sidecars are small and many
+        with zipfile.ZipFile(io.BytesIO(content(path, _LARGEST_SIDECAR))) as archive:  # at once: sidecars are small and many
             if sum(member.file_size for member in archive.infolist()) > _LARGEST_SIDECAR:
                 return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", "one that claims more")
             arrays: dict[str, Any] = {}
@@ -155,8 +154,17 @@ def read_arrays(path: Path, keys: tuple[str, ...], name: str) -> dict[str, Any] 
             return arrays
     except FileNotFoundError:
         return Fault(name, "a sidecar file", "no such file")
+    except OSError as error:
+        return Fault(name, "a readable sidecar file", error.strerror or str(error))
     except Exception as error:  # crafted bytes make zipfile, zlib and numpy raise almost anything
         return Fault(name, f"a readable .npz with {', '.join(keys)}", f"{type(error).__name__}: {error}"[:200])
+
+
+def _tail(path: Path) -> bytes | None:
+    try:
+        return content(path, _LARGEST_TAIL)
+    except OSError:
+        return None
 
 
 @dataclass
@@ -249,13 +257,13 @@ class RunEvidence:
         return table
 
     @cached_property
-    def torn(self) -> tuple[tuple[str, bytes], ...]:
-        """(file, bytes) of the torn tails that were set aside when the run went on."""
+    def torn(self) -> tuple[tuple[str, bytes | None], ...]:
+        """(file, bytes) of the torn tails that were set aside when the run went on; None: it cannot be read, or is far too large."""
         try:
             paths = sorted(self.folder.path.glob("events.torn-*"))
-            return tuple((str(p.relative_to(self.root)), p.read_bytes()) for p in paths if p.stat().st_size <= _LARGEST_TAIL)
         except OSError:
             return ()
+        return tuple((str(path.relative_to(self.root)), _tail(path)) for path in paths)
 
     @cached_property
     def twins(self) -> dict[str, NDArray[np.int64]] | Fault:
@@ -291,6 +299,8 @@ class Facts:
     seeds: Noted | None
     curve: Noted | None
     """All rounds' budgets and metrics, as one digest at the first round's place; None with fewer than two rounds."""
+    reached: tuple[tuple[int, float], ...]
+    """(budget, metric of the protocol) of random where the protocol has a reference for it; else empty."""
     recipes: tuple[Noted, ...]
     """One per round, in order; so are `steps`."""
     steps: tuple[Noted, ...]
@@ -330,11 +340,18 @@ def facts_of(run: RunEvidence) -> Facts:
         initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)]))) if initial else None,
         seeds=Noted(head[0], sha256(repr(sorted(head[1].seeds.items())).encode())) if head else None,
         curve=Noted(rounds[0][0], _curve_digest([e for _, e in rounds])) if len(rounds) > 1 else None,
+        reached=_reached(run, [e for _, e in rounds]),
         weights=Noted(rounds[0][0], rounds[0][1].initial_weights) if rounds else None,
         recipes=tuple(Noted(where, e.recipe) for where, e in rounds),
         steps=tuple(Noted(where, str(e.steps)) for where, e in rounds),
         environments=environments_of(run),
     )
+
+
+def _reached(run: RunEvidence, rounds: list[RoundEvent]) -> tuple[tuple[int, float], ...]:
+    if run.protocol.reference is None or run.strategy.id != BASELINE:
+        return ()
+    return tuple((e.budget, e.metrics[run.protocol.metric]) for e in rounds if run.protocol.metric in e.metrics)
 
 
 def environments_of(run: RunEvidence) -> tuple[tuple[str, Environment], ...]:

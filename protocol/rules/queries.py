@@ -50,7 +50,7 @@ def _labels_are_bought_before_use(run: RunEvidence) -> Observations:
 
 def _went_on_where_it_stopped(run: RunEvidence) -> Observations:
     key, done = str(run.key), 0
-    tails = Counter(len(data) for _, data in run.torn)
+    tails = Counter(len(data) for _, data in run.torn if data is not None)
     for where, event in run.of(Event):
         done += isinstance(event, RoundEvent)
         if not isinstance(event, ResumeEvent):
@@ -61,6 +61,9 @@ def _went_on_where_it_stopped(run: RunEvidence) -> Observations:
             yield unverifiable(where, f"the {event.dropped_bytes} bytes that were set aside", "no events.torn-* file of that size", key)
         tails[event.dropped_bytes] -= 1
     for where, data in run.torn:
+        if data is None:
+            yield unverifiable(where, "the bytes that were set aside", "no file that can be read", key)
+            continue
         yield from _made_again_alike(run, where, data)
 
 

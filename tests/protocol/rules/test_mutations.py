@@ -177,6 +177,11 @@ def replan(victim: Any, **changes: Any) -> None:
     victim.folder.plan.write_text(json.dumps(table | changes))
 
 
+def refer(victim: Any, reference: dict[str, Any]) -> None:
+    """A reference for random, which the protocol did not have."""
+    replan(victim, protocols=[obedient_study().protocols[0].model_dump(mode="json") | {"reference": {"source": "Nobody 2026"} | reference}])
+
+
 DATA = array_digest(make_labels())
 
 
@@ -463,6 +468,9 @@ CASES = [
     Case("delta was changed, openly", lambda v: amend(v.folder, replanned(delta=0.2), "too strict"), "PRO-04"),
     Case("the history of an open change was cut", history_is_cut, "PRO-04"),
     Case("too few seeds for the planned test", lambda v: replan(v, plan={"test": "sign-flip"}), "PRO-03 STA-01"),
+    # a weak random
+    Case("random is far from its reference", lambda v: refer(v, {"values": {"22": 0.99}}), "STA-03"),
+    Case("random's whole curve is far from its reference", lambda v: refer(v, {"aubc": 0.99}), "STA-03"),
     # an unreadable record is not a success
     edit("a newer version wrote it", lambda e: e[0].update(schema_version=9, news=1), "", f"{NEEDS_FILE} {NEEDS_RUN}"),
     Case("the record is a folder", lambda v: (v.run.events.unlink(), v.run.events.mkdir()), "", f"{NEEDS_FILE} {NEEDS_RUN}"),
@@ -515,3 +523,21 @@ def test_rounds_that_end_by_accuracy_may_differ_in_length_up_to_the_recipes_most
 def test_every_rule_is_broken_by_some_case() -> None:
     elsewhere = {"QRY-06"} | {rule for rule in RULES if rule.startswith("ISO")}  # need replays or oracles: test_replay.py, test_isolated.py
     assert {rule for case in CASES for rule in case.broken.split()} | elsewhere == set(RULES)
+
+
+def test_random_near_its_reference_is_no_weak_baseline(victim: Any) -> None:
+    rounds = [e for seed in (0, 1) for e in lines(victim.folder.run("small", "random", seed).events) if e["event"] == "round"]
+    at = {budget: np.mean([e["metrics"]["accuracy"] for e in rounds if e["budget"] == budget]) for budget in (16, 22, 30)}
+    area = (6 * (at[16] + at[22]) / 2 + 8 * (at[22] + at[30]) / 2) / 14
+    near = {"values": {str(b): float(v) + 0.009 for b, v in at.items()}, "aubc": float(area) - 0.009, "tolerance": 0.01}
+    refer(victim, near)
+    assert check_study(victim.folder.path).findings == ()
+    refer(victim, near | {"tolerance": 0.008})
+    assert len([f for f in check_study(victim.folder.path).findings if f.rule == "STA-03"]) == 4
+
+
+def test_without_random_at_a_budget_its_reference_cannot_be_verified(victim: Any) -> None:
+    for seed in (0, 1):
+        rewrite(victim.folder.run("small", "random", seed).events, lambda e: e.__delitem__(slice(6, 9)))
+    refer(victim, {"values": {"30": 0.1}, "aubc": 0.1})
+    assert {f.answer for f in check_study(victim.folder.path).findings if f.rule == "STA-03"} == {"unverifiable"}
