@@ -154,6 +154,11 @@ class StudyFolder:
         return self.path / "pretrained" / key[:32]
 
     @property
+    def evidence(self) -> tuple[Path, ...]:
+        """Folders of records, of the oracles' ledgers, of splits with their test labels, and of images that look alike."""
+        return (self.records, self.path / "oracle", self.path / "splits", self.path / "data")
+
+    @property
     def amendments(self) -> Path:
         """Earlier plans of this study, one a line, each with the reason why it was changed."""
         return self.path / "amendments.jsonl"

@@ -26,6 +26,7 @@ from runners.loop import Outcome, rounds
 from runners.market import Order, here, isolated, refuse_another_run, run_event
 from runners.regimes import Resident, prepared
 from runners.strategies.own import make
+from runners.watch import asked, guarding
 
 Progress = Callable[[int], None]
 """Called with the number of whole rounds; may raise `Stopped`."""
@@ -142,7 +143,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
 
     order = Order(study=str(job.study), plan=job.plan, protocol=protocol, strategy=job.strategy, seed=job.seed, data_root=job.data_root)
-    with (isolated if job.isolate else here)(order, ledger, told) as market:
+    with (isolated if job.isolate else here)(order, ledger, told) as market, guarding(market.files, StudyFolder(job.study).evidence):
         start = run_event(order, market, {**dict(job.environment), "isolated": job.isolate})
         first = 0
         if before is None:
@@ -153,7 +154,8 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         progress(first)
         raw = Resident.of(market.images, torch.device(job.device))
         images, resident = prepared(protocol, market.images, raw, market.split.pool, StudyFolder(job.study))
-        strategy = make(job.strategy, job.strategy_file)
+        with asked(f"strategy {job.strategy.id}, as it is imported"):
+            strategy = make(job.strategy, job.strategy_file)
         name, split, seller = job.strategy.id, market.split, market.seller
         for outcome in rounds(protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables):
             writer.folder.write_sidecar(outcome.round, outcome.examined.sidecar)

@@ -22,6 +22,7 @@ from runners.features import Round, ensemble, look, prepare
 from runners.regimes import Fit, FitInputs, Resident, fit
 from runners.strategies import Strategy, StrategyError, View, checked
 from runners.tasks import TASKS, Examined
+from runners.watch import asked
 
 
 @dataclass(frozen=True)
@@ -105,12 +106,13 @@ def ask(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Genera
 @contextmanager
 def _blamed(name: str, view: View, expected: str) -> Iterator[None]:
     """Whatever a strategy raises becomes a StrategyError: a user's code may raise anything; it costs its own run only."""
+    where = f"strategy {name}, round {view.round}"
     try:
-        yield
+        with asked(where):
+            yield
     except StrategyError:
         raise
     except Exception as error:
-        where = f"strategy {name}, round {view.round}"
         raise StrategyError(Fault(where, expected, f"{type(error).__name__}: {error}", "mend the strategy")) from error
 
 

@@ -33,6 +33,7 @@ from protocol.spec import Part, Protocol, StrategySpec
 from protocol.splits import Split, make_split
 from runners.datasets import Images, load, refuse_other_task
 from runners.datasets.twins import keep as keep_twins
+from runners.watch import opened
 
 _PATIENCE_S: Final = 10.0
 
@@ -56,6 +57,8 @@ class Market:
     split: Split
     targets: str
     seller: Seller
+    files: frozenset[str]
+    """What labels were read from: files, or folders of many."""
 
 
 def run_event(order: Order, market: Market | Stock, environment: dict[str, Any]) -> RunEvent:
@@ -86,15 +89,18 @@ class Stock:
     split: Split
     targets: str
     labels: NDArray[np.integer]
+    files: frozenset[str]
+    """What they were read from: files, or folders of many."""
 
     @classmethod
     def of(cls, order: Order) -> Stock:
         """Load and divide."""
         refuse_other_task(order.protocol)
-        images, hidden = load(order.protocol.data, order.data_root)
+        with opened() as files:
+            images, hidden = load(order.protocol.data, order.data_root)
         split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
         labels = hidden.for_oracle()
-        stock = cls(images, split, "", labels)
+        stock = cls(images, split, "", labels, frozenset(files))
         return replace(stock, targets=array_digest(stock.test_targets))
 
     @property
@@ -129,7 +135,7 @@ def here(order: Order, ledger: WriteAhead, tell: Disclosure) -> Iterator[Market]
     keep_split(order, stock)
     disclosure = tell if order.strategy.upper_line else None
     oracle = Oracle(order.protocol, order.seed, stock.split, stock.labels, ledger, disclosure, len(stock.images.classes))
-    yield Market(stock.images, stock.split, stock.targets, oracle)
+    yield Market(stock.images, stock.split, stock.targets, oracle, stock.files)
 
 
 @contextmanager
@@ -165,7 +171,7 @@ def _delivered(order: Order, pipe: Connection, ledger: WriteAhead, tell: Disclos
         raise OracleGone(Fault("the oracle's process", "the images", str(error) or "it ended", "run again to continue")) from None
     images = Images(card["name"], pixels, card["train_size"], card["test_size"], tuple(card["classes"]), card["digest"])
     split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
-    return Market(images, split, card["targets"], RemoteOracle(pipe, split, ledger, tell))
+    return Market(images, split, card["targets"], RemoteOracle(pipe, split, ledger, tell), frozenset(card["files"]))
 
 
 def keep_shop(order: Order, pipe: Connection) -> None:
@@ -180,6 +186,7 @@ def keep_shop(order: Order, pipe: Connection) -> None:
             order.protocol, order.seed, stock.split, stock.labels, writer, before, upper_line=upper, classes=len(images.classes)
         )
         card = {"name": images.name, "train_size": images.train_size, "test_size": images.test_size, "shape": images.pixels.shape}
+        card["files"] = sorted(stock.files)
         send(pipe, {**card, "dtype": images.pixels.dtype.str, "classes": images.classes, "digest": images.digest, "targets": stock.targets})
         pipe.send_bytes(np.ascontiguousarray(images.pixels).data.cast("B"))
         counter.serve(pipe)

@@ -15,12 +15,14 @@ from study_builder import IMAGES, build_study, lines, make_labels, make_study, r
 from protocol.events import FailureEvent
 from protocol.folders import StudyFolder, predictions_digest, write_arrays
 from protocol.metrics import classification_metrics
+from protocol.oracle import Oracle
 from protocol.reading import parse
 from protocol.record import read
 from protocol.rules import check_study
 from protocol.sealing import differences, manifest_of, seal
 from protocol.spec import Protocol, StrategySpec, Study
 from protocol.splits import make_split
+from runners import loop
 from runners.jobs import Job, Result, perform
 from runners.replay import choose_again
 from runners.study import adopt, jobs, planned, resolve
@@ -71,6 +73,57 @@ def test_a_cheating_strategy_is_refused(name: str, toy_study: Study, tmp_path: P
     record = read(StudyFolder(job.study).run("toy", job.strategy.id, 0).events)
     assert len(record.of(FailureEvent)) == 1
     assert [e.purpose for e in record.events if e.event == "labels"] == ["initial"]
+
+
+READS = {
+    "loads the data set again": "from sklearn.datasets import load_digits; load_digits(); return view.unlabelled[:n]",
+    "loads the data set again and hides the error": """from sklearn.datasets import load_digits
+    try:
+        load_digits()
+    except OSError:
+        pass
+    return view.unlabelled[:n]""",
+    "reads the test labels of its study": "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]",
+    "reads what other runs bought": "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]",
+    "lists its study's records": "import os; os.listdir(STUDY + '/records'); return view.unlabelled[:n]",
+}
+
+
+@pytest.mark.parametrize("isolate", [False, True], ids=["together", "apart"])
+@pytest.mark.parametrize("name", READS)
+def test_a_strategy_that_reads_what_is_not_its_own_is_refused(name: str, isolate: bool, toy_study: Study, tmp_path: Path) -> None:
+    source = READS[name].replace("STUDY", repr(str(tmp_path / "run" / "study")))
+    result = perform(job_of(tmp_path / "run", toy_study, source, isolate=isolate))
+    assert result.state == "failed"
+    assert "tried to open" in result.message
+
+
+CHANGES = {
+    "exchanges a check of this program": "import runners.loop; runners.loop.checked = lambda selection, *_: selection",
+    "exchanges a method of the oracle": "import protocol.oracle; protocol.oracle.Oracle.buy = lambda self, indices: None",
+    "exchanges the code behind a metric": "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__",
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_strategy_that_changes_this_program_ends_its_run(
+    name: str, toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runners.loop.checked", loop.checked)  # what is exchanged is put back after the test
+    monkeypatch.setattr("protocol.oracle.Oracle.buy", Oracle.buy)
+    monkeypatch.setattr(classification_metrics, "__code__", classification_metrics.__code__)
+    result = perform(job_of(tmp_path / "run", toy_study, CHANGES[name] + "; return view.unlabelled[:n]"))
+    assert result.state == "failed"
+    assert "exchanged" in result.message
+
+
+def test_a_strategy_may_read_what_it_brought_along_and_import_what_it_likes(toy_study: Study, tmp_path: Path) -> None:
+    (tmp_path / "weights.npy").write_bytes(b"1 2 3")
+    source = f"""import os, pathlib, json.tool, sklearn.datasets
+    pathlib.Path({str(tmp_path / "weights.npy")!r}).read_bytes()
+    os.listdir('/')
+    return view.unlabelled[:n]"""
+    assert perform(job_of(tmp_path / "run", toy_study, source)).state == "done"
 
 
 PEEK = """import gc
@@ -149,6 +202,21 @@ def edit_plan(study: StudyFolder, change: Callable[[dict[str, Any]], object]) ->
     study.plan.write_text(json.dumps(plan))
 
 
+def drop_seed(study: StudyFolder) -> None:
+    edit_plan(study, lambda plan: plan["seeds"].remove(1))
+    for strategy in ("random", "first", "last"):
+        shutil.rmtree(study.run("small", strategy, 1).path)
+
+
+def bring_from_another_study(study: StudyFolder) -> None:
+    """One with the same protocol, strategies and seeds, and other settings tried before."""
+    target = study.run("small", "first", 0).path
+    tried = [{"name": "random"}, {"name": "first", "tuning": 50}, {"name": "last"}]
+    other = build_study(study.path.with_name("other"), make_study(strategies=tried))
+    shutil.rmtree(target)
+    shutil.copytree(other.run("small", "first", 0).path, target)
+
+
 def forge_predictions(study: StudyFolder, *, metric: bool) -> None:
     """Perfect predictions in the last round; with `metric` the whole record is made to go with them."""
     run = study.run("small", "first", 0)
@@ -191,6 +259,10 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
     "brings a run of another protocol": (of_first(lambda e: e[0].update(fingerprint="1" * 64)), "PRO-02"),
     "changes the plan after the results": (lambda s: edit_plan(s, lambda p: p["plan"].update(delta=0.2)), "PRO-03"),
     "takes a losing strategy out of the plan": (lambda s: edit_plan(s, lambda p: p["strategies"].pop()), "PRO-03 CMP-02"),
+    "takes a bad seed out of plan and records": (drop_seed, "PRO-03"),
+    "brings a record from another study": (bring_from_another_study, "PRO-03"),
+    "sets its arguments seed by seed": (of_first(lambda e: e[0]["strategy"].update(args={"k": 3})), "PRO-03"),
+    "takes another strategy's name": (of_first(lambda e: e[0]["strategy"].update(name="last")), "PRO-03"),
     "removes a line it dislikes": (of_first(lambda e: e.pop(5), rechain=False), "QRY-01"),
     "moves lines about": (of_first(lambda e: e.insert(4, e.pop(5)), rechain=False), "QRY-01"),
 }
@@ -238,6 +310,6 @@ def test_a_perfect_forgery_is_seen_against_the_seal_alone(name: str, study: Stud
 def test_the_page_names_every_cheat_of_the_gallery() -> None:
     page = PAGE.read_text(encoding="utf-8")
     further = ["peeks at hidden labels through the garbage collector", "draws from elsewhere than its generator"]
-    names = [*PREVENTED, *DETECTED, *ONLY_SEALED, *further, "tries again until it likes the result"]
+    names = [*PREVENTED, *READS, *CHANGES, *DETECTED, *ONLY_SEALED, *further, "tries again until it likes the result"]
     assert len(names) >= 20
     assert [name for name in names if f"| {name} |" not in page] == []
