@@ -51,7 +51,12 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
         )
     if not found and not faults:
         faults.append(
-            Fault(str(folder), "<strategy>/seed-<n>/round-<k>.npy, or .json, .csv, .txt", "no such file", "see the documentation")
+            Fault(
+                str(folder),
+                "<strategy>/seed-<n>/round-<k>.npy, or .json, .csv, .txt",
+                "no such file",
+                "a file a round, or seed-<n>.json with a list a round; of whole numbers, one an image",
+            )
         )
     if faults:
         raise InputError(faults)

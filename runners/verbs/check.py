@@ -54,6 +54,8 @@ def _result(path: Path | None, indices: Path | None, protocol: str | None, progr
     if path is not None and is_archive(path) and protocol is None:
         with opened(path) as folder:
             return check_study(folder, progress)
+    if path is not None and (path / "events.jsonl").is_file() and not (path / "study.json").exists():
+        path = path / "events.jsonl"  # the folder of one run
     foreign = indices or (path if path is not None and path.is_file() and path.suffix != ".jsonl" else None)
     if (foreign is None) != (protocol is None):
         expected = "--protocol with a table or --indices, and only with them"

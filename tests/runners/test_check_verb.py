@@ -12,6 +12,7 @@ from study_builder import build_study, rewrite
 from typer.testing import CliRunner
 
 from protocol.errors import InputError
+from protocol.folders import StudyFolder
 from runners.cli import app
 
 Check = Callable[..., tuple[int, str]]
@@ -44,6 +45,11 @@ def test_every_form_carries_the_same_exit_code(study: Path, check: Check) -> Non
     assert check(study, "--badge")[1].count("\n") == 1
     assert "NO (BUD-02)" in check(study, "--checklist", "markdown")[1]
     assert {check(study, *words)[0] for words in ((), ("--json",), ("--badge",), ("--checklist", "latex"))} == {1}
+
+
+def test_a_run_is_checked_by_its_folder_or_its_record(study: Path, check: Check) -> None:
+    run = StudyFolder(study).run("small", "first", 0)
+    assert check(run.path, "--json") == check(run.events, "--json")
 
 
 def test_pages_and_schema_need_no_study(check: Check) -> None:
