@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.reading import preset, preset_names
-from protocol.spec import Protocol, StrategySpec
+from protocol.spec import Protocol, Regime, StrategySpec
 from runners.verbs.console import console, print_json, table
 
 
@@ -155,47 +155,43 @@ def _strategy_page(action: str, name: str, json: bool) -> None:
 
 def regimes(json: bool) -> None:
     """See `beatrandom regimes --help`."""
-    every = {f"{p.data.name} / {p.regime.name} ({p.name})": p.regime for p in map(preset, preset_names())}
+    every = [preset(name) for name in preset_names()]
     if json:
-        print_json({name: r.model_dump(mode="json") for name, r in every.items()})
+        print_json({f"{p.data.name} / {p.regime.name} ({p.name})": p.regime.model_dump(mode="json") for p in every})
         return
-    rows = []
-    for name, r in every.items():
-        a = r.augmentation
-        changes = [
-            w
-            for w, on in (
-                ("flip", a.flip),
-                (f"shift ±{a.shift}", a.shift),
-                ("RandAugment", a.rand_augment),
-                (f"cutout {a.cutout}", a.cutout),
-            )
-            if on
-        ]
-        length = f"{r.steps} steps" if r.steps else f"{r.epochs} epochs"
-        if r.epoch_at_least:
-            length += f" of {r.epoch_at_least}+ images"
-        if r.stop_at:
-            length = f"until {r.stop_at:.0%} are learned, at most {length}"
-        rows.append(
-            (
-                name,
-                r.method,
-                length,
-                r.batch_size,
-                f"{r.optimizer.name} lr {r.optimizer.lr:g} {r.optimizer.schedule}",
-                ", ".join(changes) or "none",
-                r.selection,
-                r.precision,
-            )
-        )
-    console.print(
-        table(
-            "Training regimes",
-            ["data / regime (preset)", "method", "a round", "batch", "optimizer", "augmentation", "selection", "precision"],
-            rows,
-        )
-    )
+    rows = [(p.name, f"{_pretraining(p.regime)}{p.regime.method}: {_recipe(p.regime)}") for p in every]
+    console.print(table("Training regimes", ["preset", "what every round does"], rows))
+    console.print("Every value with its source: beatrandom protocols show NAME")
+
+
+def _pretraining(regime: Regime) -> str:
+    if regime.pretraining is None:
+        return ""
+    own = regime.pretraining.self_supervised
+    start = f"from {own.method}, {own.epochs} epochs on the pool, " if own else "from given weights, "
+    return f"{start}{regime.pretraining.then}, "
+
+
+def _recipe(regime: Regime) -> str:
+    a = regime.augmentation
+    length = f"{regime.steps} steps" if regime.steps else f"{regime.epochs} epochs"
+    if regime.epoch_at_least:
+        length += f" of {regime.epoch_at_least}+ images"
+    if regime.stop_at:
+        length = f"until {regime.stop_at:.0%} are learned, at most {length}"
+    views = {
+        "flip": a.flip,
+        f"shift ±{a.shift}": a.shift,
+        "RandAugment": a.rand_augment,
+        f"cutout {a.cutout}": a.cutout,
+        "zoom": a.zoom,
+        f"crop {a.crop}": a.crop,
+        f"colour ±{a.colour:g}": a.colour,
+    }
+    augmented = ", ".join(name for name, on in views.items() if on)
+    rate = f"{regime.optimizer.name} {regime.optimizer.lr:g}, {regime.optimizer.schedule}"
+    last = "" if regime.selection == "last" else f"; {regime.selection} weights"
+    return f"{length}, batch {regime.batch_size}; {rate}; {augmented or 'no'} augmentation{last}"
 
 
 def datasets(data_root: Path | None, json: bool) -> None:
