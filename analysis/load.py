@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from analysis.intake import load_table
 from analysis.purchases import bought_by
 from analysis.querycost import of_record
+from analysis.reliability import BIN_COLUMNS, bins_of
 from analysis.runs import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
 from protocol.amendments import read_amendments
 from protocol.archive import opened
@@ -48,6 +49,7 @@ def _load(folder: StudyFolder) -> Curves:
     rows: list[tuple[object, ...]] = []
     costs: list[tuple[object, ...]] = []
     missing: list[Missing] = []
+    bins: list[tuple[object, ...]] = []
     bought: dict[RunKey, NDArray[np.int64]] = {}
     environments: Counter[str] = Counter()
     planned = tuple(RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds)
@@ -61,6 +63,7 @@ def _load(folder: StudyFolder) -> Curves:
                 else:
                     environments[json.dumps(found.run.environment, sort_keys=True) if found.run else ""] += 1
                     bought[RunKey(protocol.name, strategy.id, seed)] = bought_by(found)
+                    bins += bins_of(folder, found, (protocol.name, strategy.id, seed))
                     costs += of_record(found, protocol.name, strategy.id, seed)
                     rows += [(study.name, *row) for row in _rows(found, protocol, strategy, seed)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "int64", "budget": "int64", "value": "float64"})
@@ -78,6 +81,7 @@ def _load(folder: StudyFolder) -> Curves:
         places={p.name: (p.data.name, p.regime.name) for p in study.protocols},
         costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),
         bought=bought,
+        reliability=pd.DataFrame(bins, columns=list(BIN_COLUMNS)),
         environments={kind: runs for kind, runs in environments.items() if kind not in ("", "{}")},
     )
 

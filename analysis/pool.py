@@ -39,6 +39,7 @@ def pooled(parts: Sequence[Curves], name: str) -> Curves:
         places={k: v for part in parts for k, v in part.places.items()},
         upper=frozenset().union(*(part.upper for part in parts)),
         costs=pd.concat([part.costs for part in parts], ignore_index=True),
+        reliability=pd.concat([part.reliability for part in parts], ignore_index=True),
         bought={k: v for part in parts for k, v in part.bought.items()},
     )
 
@@ -63,5 +64,6 @@ def only(curves: Curves, protocols: Sequence[str]) -> Curves:
         metrics={k: v for k, v in curves.metrics.items() if k in kept},
         places={k: v for k, v in curves.places.items() if k in kept},
         costs=curves.costs[curves.costs["protocol"].isin(kept)].reset_index(drop=True),
+        reliability=curves.reliability[curves.reliability["protocol"].isin(kept)].reset_index(drop=True),
         bought={k: v for k, v in curves.bought.items() if k.protocol in kept},
     )

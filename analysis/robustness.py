@@ -51,6 +51,7 @@ def restricted(curves: Curves, seeds: Sequence[int]) -> Curves:
         planned=tuple(k for k in curves.planned if k.seed in kept),
         missing=tuple(m for m in curves.missing if m.run.seed in kept),
         bought={k: v for k, v in curves.bought.items() if k.seed in kept},
+        reliability=curves.reliability[curves.reliability["seed"].isin(kept)].reset_index(drop=True),
     )
 
 

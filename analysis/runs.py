@@ -67,6 +67,7 @@ class Curves:
         bought: run -> indices of the images whose labels its queries bought, in order; the initial set, which all
             strategies share, is not among them. Empty where unknown.
         environments: environment as recorded (JSON) -> complete runs made in it; empty where unknown.
+        reliability: columns of `analysis.reliability.BIN_COLUMNS`, of every run's last round; empty where no probabilities were kept.
         group: tests are corrected together within each value of this; None: as the plan's family says.
     """
 
@@ -84,6 +85,7 @@ class Curves:
     unit: Unit = "seed"
     units: Mapping[int, str] = field(default_factory=dict)
     mismatch: Mismatch = "list"
+    reliability: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=["protocol", "strategy", "seed"]))
     group: Group | None = None
     upper: frozenset[str] = frozenset()
     costs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COST_COLUMNS)))

@@ -69,6 +69,20 @@ def calibration_metrics(
     }
 
 
+def reliability(
+    log_probabilities: NDArray[np.floating[Any]], predicted: NDArray[np.integer], target: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Images by confidence, in the bins of `ece`: how many, their summed confidence, and how many are right; shape (3, ECE_BINS).
+
+    Arguments as of `calibration_metrics`.
+    """
+    p = np.exp(log_probabilities.astype(np.float64))
+    confidence = p[np.arange(len(target)), predicted] / p.sum(1)
+    bins = np.clip(np.ceil(confidence * ECE_BINS).astype(np.int64) - 1, 0, ECE_BINS - 1)
+    weights = (None, confidence, predicted == target)
+    return np.stack([np.bincount(bins, weights=w, minlength=ECE_BINS).astype(np.float64) for w in weights])
+
+
 def confusion_matrices(predicted: NDArray[np.integer], target: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
     """Pixels counted by true class (rows) and predicted class (columns), image by image; void pixels are not counted.
 

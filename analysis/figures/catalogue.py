@@ -19,6 +19,7 @@ from analysis.figures.power import power
 from analysis.figures.profiles import improvements, profiles
 from analysis.figures.purchases import class_balance, overlaps
 from analysis.figures.ranks import ranks
+from analysis.figures.reliability import reliability
 from analysis.figures.stability import stability
 from analysis.figures.style import FORMATS, save
 from protocol.folders import write_atomically
@@ -40,6 +41,7 @@ FIGURES: Final[dict[str, Callable[[Material], Plate | str]]] = {
     "class-balance": class_balance,
     "overlap": overlaps,
     "calibration": calibration,
+    "reliability": reliability,
 }
 """Name -> the figure, or in words why this study has none."""
 

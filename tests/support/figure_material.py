@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.figures import VENUES, Material
 from analysis.purchases import Classes, Purchases
+from analysis.reliability import BIN_COLUMNS
 from analysis.runs import COLUMNS, COST_COLUMNS, Curves, RunKey
 from analysis.verdict import compare
 from protocol.spec import Plan
@@ -34,7 +35,7 @@ def material(
     """k strategies beside random, each 0.006 better than the one before, under every data set and regime."""
     rng = np.random.default_rng([k, seeds, len(datasets), len(regimes)])
     names = strategy_names(k, long)
-    rows, costs, bought, planned, places, classes = [], [], {}, [], {}, {}
+    rows, costs, bins, bought, planned, places, classes = [], [], [], {}, [], {}, {}
     for dataset in datasets:
         labels = rng.integers(0, CLASSES, IMAGES)
         for level, regime in enumerate(regimes):
@@ -47,6 +48,11 @@ def material(
                     key = RunKey(protocol, name, seed)
                     planned.append(key)
                     bought[key] = rng.choice(IMAGES // 2 + 10 * i if i % 2 else IMAGES, 120, replace=False)
+                    for bin_ in range(4, 15):  # no draw: the other figures keep theirs
+                        images, sure = 30.0 + 5 * bin_, (bin_ + 0.5) / 15
+                        bins.append(
+                            (protocol, name, seed, BUDGETS[-1], bin_, images, images * sure, images * (sure - 0.15 * (1 - sure) * (i - k / 2) / k))
+                        )
                     for step, budget in enumerate(BUDGETS):
                         gain = 0.006 * (i - k / 2) * (i > 0) * (step > 0)
                         value = 0.9 - 0.5 * np.exp(-budget / 300) + 0.03 * level + shared[seed] + gain + rng.normal(0, 0.004 * (step > 0))
@@ -65,5 +71,6 @@ def material(
         places=places,
         costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),
         bought=bought,
+        reliability=pd.DataFrame(bins, columns=list(BIN_COLUMNS)),
     )
     return Material(curves, compare(curves), Purchases(classes), VENUES[venue])

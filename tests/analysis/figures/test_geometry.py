@@ -10,7 +10,17 @@ from matplotlib.text import Text
 
 from analysis.figures import FIGURES, Material, Plate, drawn
 
-NEVER_EMPTY = {"verdicts", "learning-curves", "difference-to-random", "power", "query-cost", "class-balance", "overlap", "calibration"}
+NEVER_EMPTY = {
+    "verdicts",
+    "learning-curves",
+    "difference-to-random",
+    "power",
+    "query-cost",
+    "class-balance",
+    "overlap",
+    "calibration",
+    "reliability",
+}
 SIZES = {
     "one": lambda: material(1, seeds=3),
     "two": lambda: material(2, ("one", "two"), seeds=5, venue="ieee"),
