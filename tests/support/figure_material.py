@@ -51,7 +51,16 @@ def material(
                     for bin_ in range(4, 15):  # no draw: the other figures keep theirs
                         images, sure = 30.0 + 5 * bin_, (bin_ + 0.5) / 15
                         bins.append(
-                            (protocol, name, seed, BUDGETS[-1], bin_, images, images * sure, images * (sure - 0.15 * (1 - sure) * (i - k / 2) / k))
+                            (
+                                protocol,
+                                name,
+                                seed,
+                                BUDGETS[-1],
+                                bin_,
+                                images,
+                                images * sure,
+                                images * (sure - 0.15 * (1 - sure) * (i - k / 2) / k),
+                            )
                         )
                     for step, budget in enumerate(BUDGETS):
                         gain = 0.006 * (i - k / 2) * (i > 0) * (step > 0)
