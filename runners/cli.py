@@ -299,9 +299,11 @@ def export(
     source: Annotated[Path, typer.Argument(help="Study folder or packed study.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="./NAME-tables")] = None,
     format: Annotated[str, typer.Option("--format", help="Of the tables: parquet or csv.")] = "parquet",
-    to: Annotated[str, typer.Option("--to", help="tables, or tensorboard: event files of the curves, a step a label.")] = "tables",
+    to: Annotated[
+        str, typer.Option("--to", help="tables, or the curves for tensorboard, mlflow (a local store) or wandb (offline).")
+    ] = "tables",
 ) -> None:
-    """Write a study for pandas, DuckDB, R or TensorBoard: curves, runs and the ledger of every purchase, rebuilt from its records.
+    """Write a study for pandas, DuckDB, R or an experiment tracker: curves, runs and the ledger of every purchase, rebuilt from its records.
 
     **curves**: complete runs. **runs**: every planned run with its state, attempts, labels, seconds, digest of its environment.
     **ledger**: a row per label bought: round, purpose, index, labels paid for before and after the lot. Labels themselves are not recorded.

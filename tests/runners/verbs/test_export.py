@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +14,10 @@ from study_builder import build_study, lines, rewrite
 
 from analysis.load import load_study
 from protocol.archive import pack
+from protocol.errors import InputError
 from protocol.folders import StudyFolder
 from protocol.sealing import seal
+from runners.verbs.export import export
 
 
 @pytest.fixture
@@ -74,3 +79,34 @@ def test_tensorboard_reads_the_curves_back(folder: StudyFolder, tmp_path: Path) 
     assert [step for step, _ in found] == frame["budget"].tolist()
     assert [value for _, value in found] == pytest.approx(frame["value"].tolist())
     assert "overwritten" in beatrandom("export", "study", "--to", "tensorboard", "--out", "board", cwd=tmp_path, check=2).stderr
+
+
+def test_mlflow_reads_the_curves_back(folder: StudyFolder, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow", reason="mlflow is not installed (extra mlflow)")
+    beatrandom("export", "study", "--to", "mlflow", "--out", "store", cwd=tmp_path)
+    with closing(sqlite3.connect(tmp_path / "store" / "mlflow.db")) as store:
+        runs = dict(store.execute("select name, run_uuid from runs").fetchall())
+        asked = "select step, value from metrics where run_uuid = ? and key = 'accuracy' order by step"
+        found = store.execute(asked, (runs["small/first/seed-1"],)).fetchall()
+    frame = load_study(folder.path).frame.query("strategy == 'first' and seed == 1 and metric == 'accuracy'")
+    assert found == list(zip(frame["budget"], frame["value"], strict=True))
+    assert len(runs) == 7
+    assert {path.name for path in (tmp_path / "store").rglob("*.csv")} == {"curves.csv", "runs.csv", "ledger.csv"}
+    assert "overwritten" in beatrandom("export", "study", "--to", "mlflow", "--out", "store", cwd=tmp_path, check=2).stderr
+
+
+def test_wandb_runs_are_written_offline(folder: StudyFolder, tmp_path: Path) -> None:
+    pytest.importorskip("wandb", reason="wandb is not installed (extra wandb)")
+    assert folder.plan.exists()
+    assert "6 runs" in beatrandom("export", "study", "--to", "wandb", "--out", "there", cwd=tmp_path).stdout
+    assert len(list((tmp_path / "there" / "wandb").glob("offline-run-*/*.wandb"))) == 6
+
+
+@pytest.mark.parametrize("tracker", ["tensorboard", "mlflow", "wandb"])
+def test_a_tracker_that_is_not_installed_is_named(
+    tracker: str, folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("torch.utils.tensorboard", "mlflow.entities", "wandb"):
+        monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=f"install the extra: uv sync --extra {tracker}"):
+        export(folder.path, tmp_path / "out", "csv", tracker)
