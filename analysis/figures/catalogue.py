@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.figures.calibration import calibration
+from analysis.figures.classes import class_iou
 from analysis.figures.cost import costs
 from analysis.figures.differences import differences
 from analysis.figures.forest import verdicts
@@ -42,6 +43,7 @@ FIGURES: Final[dict[str, Callable[[Material], Plate | str]]] = {
     "overlap": overlaps,
     "calibration": calibration,
     "reliability": reliability,
+    "class-iou": class_iou,
 }
 """Name -> the figure, or in words why this study has none."""
 

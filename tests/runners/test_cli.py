@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 from front_door import beatrandom
 
+from analysis.figures import FIGURES
 from protocol.folders import StudyFolder
 from protocol.record import essence, read
+from runners import cli
 
 TOY = """
 name = "toy"
@@ -38,6 +40,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "toy.toml").write_text(TOY)
     beatrandom("run", "toy.toml", "--out", "study", cwd=folder)
     return folder
+
+
+def test_the_help_of_figures_names_every_figure() -> None:
+    said = " ".join((cli.figures.__doc__ or "").split())
+    assert [name for name in FIGURES if name not in said] == []
 
 
 def test_help_is_quick_and_needs_no_torch(tmp_path: Path) -> None:

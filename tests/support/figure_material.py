@@ -65,7 +65,9 @@ def material(
                     for step, budget in enumerate(BUDGETS):
                         gain = 0.006 * (i - k / 2) * (i > 0) * (step > 0)
                         value = 0.9 - 0.5 * np.exp(-budget / 300) + 0.03 * level + shared[seed] + gain + rng.normal(0, 0.004 * (step > 0))
-                        for metric, v in (("accuracy", value), ("ece", 0.2 - value / 5), ("brier", 1 - value), ("nll", 2 - 2 * value)):
+                        values = {"accuracy": value, "ece": 0.2 - value / 5, "brier": 1 - value, "nll": 2 - 2 * value}
+                        values |= {f"iou_{c}": value**c for c in (1, 2, 4)}  # as of a segmentation, where class 3 is nowhere
+                        for metric, v in values.items():
                             rows.append(("made-up", protocol, dataset, regime, name, seed, budget, metric, v))
                         if step < 3:
                             costs.append((protocol, name, seed, budget, 0.01 * 2.0 ** (i % 7), 200.0))

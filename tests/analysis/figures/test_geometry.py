@@ -20,6 +20,7 @@ NEVER_EMPTY = {
     "overlap",
     "calibration",
     "reliability",
+    "class-iou",
 }
 SIZES = {
     "one": lambda: material(1, seeds=3),
