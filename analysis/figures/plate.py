@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -81,7 +82,7 @@ class Material:
     def metric(self) -> str:
         """The metric in words; 'metric' if protocols differ in it."""
         names = set(self.curves.metrics.values())
-        return names.pop().replace("_", " ") if len(names) == 1 else "metric"
+        return re.sub(r"\biou\b", "IoU", names.pop().replace("_", " ")) if len(names) == 1 else "metric"
 
     @property
     def endpoint(self) -> str:
