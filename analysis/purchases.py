@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -29,17 +30,60 @@ class Classes:
     names: tuple[str, ...]
 
 
+QUERIES: Final = 4
+"""Queries of a run that a contact sheet shows: the first, the last, and some between."""
+SHOWN: Final = 6
+"""Images of a query that it shows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """The first images of one purchase.
+
+    Attributes:
+        before, after: labels paid for.
+        indices: of the images that are shown, in the order of purchase.
+        pixels: (k, height, width, 1 or 3) uint8.
+        masks: class numbers, (k, height, width); a number beyond the classes is void. None: not a segmentation.
+    """
+
+    before: int
+    after: int
+    indices: tuple[int, ...]
+    pixels: NDArray[np.uint8]
+    masks: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sheet:
+    """What one run bought, for a contact sheet: at most QUERIES queries of at most SHOWN images, at least one."""
+
+    protocol: str
+    strategy: str
+    seed: int
+    queries: tuple[Query, ...]
+
+
 @dataclass(frozen=True)
 class Purchases:
     """What a report knows of the purchases beyond the records.
 
     Attributes:
         classes: protocol -> classes of its images, where the data set was at hand. Records hold no labels.
-        absent: protocol -> why its classes are not known.
+        absent: protocol -> why its images have no class each: the data set is not at hand, or it is a segmentation.
+        pixel_classes: protocol of a segmentation -> names of the classes, in the order of their numbers.
+        sheets: images that were bought, a run a strategy and protocol.
     """
 
     classes: Mapping[str, Classes] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
+    pixel_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sheets: tuple[Sheet, ...] = ()
+
+    def class_names(self, protocol: str) -> tuple[str, ...]:
+        """Of a protocol's images or of their pixels, in the order of their numbers; empty where the data set was not at hand."""
+        known = self.classes.get(protocol)
+        return self.pixel_classes.get(protocol, ()) if known is None else known.names
 
 
 def bought_by(record: Record) -> Indices:

@@ -21,6 +21,7 @@ from analysis.figures.profiles import improvements, profiles
 from analysis.figures.purchases import class_balance, overlaps
 from analysis.figures.ranks import ranks
 from analysis.figures.reliability import reliability
+from analysis.figures.sheets import contact_sheet
 from analysis.figures.stability import stability
 from analysis.figures.style import FORMATS, save
 from protocol.folders import write_atomically
@@ -39,6 +40,7 @@ FIGURES: Final[dict[str, Callable[[Material], Plate | str]]] = {
     "ranking-stability": stability,
     "power": power,
     "query-cost": costs,
+    "contact-sheet": contact_sheet,
     "class-balance": class_balance,
     "overlap": overlaps,
     "calibration": calibration,

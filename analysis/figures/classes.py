@@ -26,12 +26,12 @@ def class_iou_frame(material: Material) -> pd.DataFrame:
     parts = []
     for protocol in curves.protocols:
         there = curves.frame.loc[curves.frame["protocol"] == protocol, "metric"].unique()
-        known = material.bought.classes.get(protocol)
+        names = material.bought.class_names(protocol)
         for number, metric in sorted((int(found[1]), m) for m in there if (found := METRIC.fullmatch(m))):
             kept = curves.frame[curves.frame["protocol"] == protocol]
             planned = tuple(k for k in curves.planned if k.protocol == protocol)
             part = learning_frame(replace(curves, frame=kept, planned=planned, metrics={protocol: metric}))
-            label = known.names[number] if known is not None and number < len(known.names) else f"class {number}"
+            label = names[number] if number < len(names) else f"class {number}"
             parts.append(part.assign(number=number, label=label))
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
 

@@ -203,7 +203,9 @@ def bought(subject: Subject) -> str:
         name = f"{path.parent.name}, {path.stem}"
         caption = beside.read_text(encoding="utf-8").strip() if beside.is_file() else f"What was bought: {name}."
         shown.append(picture(KINDS[path.suffix.lower()], path.read_bytes(), f"Images that were bought: {name}", caption))
-    return drawn(subject, "class-balance", "overlap") + (f"<h3>Images that were bought</h3>{''.join(shown)}" if shown else "")
+    return drawn(subject, "contact-sheet", "class-balance", "overlap") + (
+        f"<h3>Images that were bought</h3>{''.join(shown)}" if shown else ""
+    )
 
 
 def costs(subject: Subject) -> str:

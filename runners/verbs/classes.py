@@ -6,41 +6,50 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.purchases import Classes, Purchases
+from analysis.purchases import Classes, Purchases, Sheet
 from protocol.errors import BeatRandomError
 from protocol.folders import StudyFolder
 from protocol.record import read
 from protocol.spec import Protocol
 from runners.datasets import Images, Labels, load
+from runners.verbs.sheets import sheets_of
 
 
 def purchases_of(folder: StudyFolder, data_root: Path | None) -> Purchases:
-    """Classes of every protocol whose data set is found and is, by its digest, the one the runs were made with."""
+    """Classes and pictures of every protocol whose data set is found and is, by its digest, the one the runs were made with."""
     classes: dict[str, Classes] = {}
+    pixel_classes: dict[str, tuple[str, ...]] = {}
     absent: dict[str, str] = {}
+    sheets: list[Sheet] = []
     loaded: dict[str, tuple[Images, Labels] | str] = {}
-    for protocol in folder.read_plan().protocols:
-        if protocol.task != "classification":
-            absent[protocol.name] = f"{protocol.task} has a class for every pixel, not one an image"
-            continue
+    study = folder.read_plan()
+    for protocol in study.protocols:
         key = protocol.data.model_dump_json()
         if key not in loaded:
             loaded[key] = _load(protocol, data_root)
         found = loaded[key]
+        recorded = _digest(folder, protocol)
         if isinstance(found, str):
             absent[protocol.name] = found
-            continue
-        images, labels = found
-        recorded = _digest(folder, protocol)
-        if recorded == images.digest:
-            told = labels.for_oracle().astype(np.int64)
-            names = (*images.classes, "none of them") if (told < 0).any() else images.classes
-            classes[protocol.name] = Classes(np.where(told < 0, len(images.classes), told), names)
-        elif recorded:
+        elif recorded and recorded != found[0].digest:
             absent[protocol.name] = (
-                f"the data set {protocol.data.name} that is here is not the one of the runs ({images.digest[:12]}, recorded {recorded[:12]})"
+                f"the data set {protocol.data.name} that is here is not the one of the runs ({found[0].digest[:12]}, recorded {recorded[:12]})"
             )
-    return Purchases(classes, absent)
+        elif recorded:
+            images, labels = found
+            sheets += sheets_of(folder, study, protocol, images, labels)
+            if protocol.task == "classification":
+                classes[protocol.name] = _classes(images, labels)
+            else:
+                absent[protocol.name] = f"{protocol.task} has a class for every pixel, not one an image"
+                pixel_classes[protocol.name] = images.classes
+    return Purchases(classes, absent, pixel_classes, tuple(sheets))
+
+
+def _classes(images: Images, labels: Labels) -> Classes:
+    told = labels.for_oracle().astype(np.int64)
+    names = (*images.classes, "none of them") if (told < 0).any() else images.classes
+    return Classes(np.where(told < 0, len(images.classes), told), names)
 
 
 def _load(protocol: Protocol, data_root: Path | None) -> tuple[Images, Labels] | str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from analysis.figures import VENUES, Material
-from analysis.purchases import Classes, Purchases
+from analysis.purchases import Classes, Purchases, Query, Sheet
 from analysis.reliability import BIN_COLUMNS
 from analysis.runs import COLUMNS, COST_COLUMNS, Curves, RunKey
 from analysis.verdict import compare
@@ -84,4 +85,16 @@ def material(
         bought=bought,
         reliability=pd.DataFrame(bins, columns=list(BIN_COLUMNS)),
     )
-    return Material(curves, compare(curves), Purchases(classes), VENUES[venue])
+    sheets = tuple(sheet(p, name, i) for p in places for i, name in enumerate(names))
+    return Material(curves, compare(curves), Purchases(classes, sheets=sheets), VENUES[venue])
+
+
+def sheet(protocol: str, strategy: str, number: int) -> Sheet:
+    """Images with a stripe each, elsewhere for every strategy; half of it is of the next class."""
+    pixels = np.full((6, 12, 16, 3), 90, dtype=np.uint8)
+    masks = np.full((6, 12, 16), number % CLASSES, dtype=np.uint8)
+    for i in range(6):
+        pixels[i, :, (2 * i + number) % 16] = (200, 60, 20 * i)
+        masks[i, 6:] = (number + i) % CLASSES
+    queries = tuple(Query(a, b, tuple(range(6)), pixels, masks) for a, b in itertools.pairwise(BUDGETS))
+    return Sheet(protocol, strategy, 0, queries)

@@ -21,6 +21,7 @@ NEVER_EMPTY = {
     "calibration",
     "reliability",
     "class-iou",
+    "contact-sheet",
 }
 SIZES = {
     "one": lambda: material(1, seeds=3),

@@ -13,8 +13,12 @@ import torch
 from study_builder import rewrite
 from toy_strategies import TOY
 
+from analysis.figures import FIGURES, Material, Plate
+from analysis.load import load_study
+from analysis.verdict import compare
 from protocol.canonical import array_digest
 from protocol.errors import InputError, RuleBroken
+from protocol.events import LabelsEvent
 from protocol.folders import StudyFolder, predictions_digest, write_arrays
 from protocol.metrics import VOID, confusion_matrices, segmentation_metrics
 from protocol.oracle import Oracle
@@ -31,6 +35,7 @@ from runners.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.study import adopt, jobs, planned
 from runners.tasks import TASKS
+from runners.verbs.classes import purchases_of
 from runners.verbs.plan import cost_of
 
 
@@ -261,3 +266,35 @@ def test_what_a_plan_costs_is_measured(finished: Path) -> None:
     cost = cost_of(protocol_of(finished), None, "cpu", 1)
     assert cost.run > 0
     assert cost.pretraining == 0
+
+
+def test_pictures_are_of_what_the_ledger_says_with_the_masks_of_those_frames(finished: Path) -> None:
+    folder = StudyFolder(finished)
+    bought = purchases_of(folder, None)
+    assert [(s.strategy, s.seed, len(s.queries)) for s in bought.sheets] == [("random", 0, 2), ("entropy", 0, 2), ("core-set", 0, 2)]
+    images, labels = load(folder.read_plan().protocols[0].data, None)
+    for sheet in bought.sheets:
+        ledger = [e for e in read(folder.run(sheet.protocol, sheet.strategy, 0).events).of(LabelsEvent) if e.purpose == "query"]
+        for event, query in zip(ledger, sheet.queries, strict=True):
+            assert query.indices == event.indices[: len(query.indices)]
+            assert (query.before, query.after) == (event.before, event.after)
+            np.testing.assert_array_equal(query.pixels, images.pixels[list(query.indices)])
+            np.testing.assert_array_equal(query.masks, labels.for_oracle()[list(query.indices)])
+    curves = load_study(finished)
+    material = Material(curves, compare(curves), bought)
+    plate = FIGURES["contact-sheet"](material)
+    assert isinstance(plate, Plate)
+    assert len(plate.frame) == 3 * (2 + 3)
+    classes = FIGURES["class-iou"](material)
+    assert isinstance(classes, Plate)
+    assert set(classes.frame["label"]) == set(images.classes)
+
+
+def test_pictures_of_another_data_set_are_not_shown(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "other")
+    folder = StudyFolder(tmp_path / "other")
+    for events in folder.records.rglob("events.jsonl"):
+        rewrite(events, lambda lines: lines[0]["data"].update(digest="0" * 64))
+    bought = purchases_of(folder, None)
+    assert bought.sheets == ()
+    assert "is not the one of the runs" in bought.absent["toy-maps"]

@@ -1,0 +1,48 @@
+"""Pictures of what was bought, from the data set and the ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.purchases import QUERIES, SHOWN, Query, Sheet
+from protocol.errors import BeatRandomError
+from protocol.events import LabelsEvent
+from protocol.folders import StudyFolder
+from protocol.record import read
+from protocol.spec import Protocol, Study
+from runners.datasets import Images, Labels
+
+
+def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels) -> list[Sheet]:
+    """One a strategy, all of the first seed that any run of the protocol bought with. Frozen features have no pictures: none."""
+    if images.pixels.dtype != np.uint8 or images.channels not in (1, 3):
+        return []
+    values = labels.for_oracle()
+    masks = values if values.shape == images.pixels.shape[:3] else None
+    for seed in study.seeds:
+        out = []
+        for strategy in study.strategies:
+            try:
+                record = read(folder.run(protocol.name, strategy.id, seed).events)
+            except BeatRandomError:
+                continue  # not started, or damaged: the check tells
+            bought = [e for e in record.of(LabelsEvent) if e.purpose == "query"]
+            if bought:
+                out.append(Sheet(protocol.name, strategy.id, seed, tuple(_query(e, images.pixels, masks) for e in _spread(bought))))
+        if out:
+            return out
+    return []
+
+
+def _spread(bought: Sequence[LabelsEvent]) -> list[LabelsEvent]:
+    places = np.unique(np.linspace(0, len(bought) - 1, QUERIES).round().astype(int))
+    return [bought[i] for i in places]
+
+
+def _query(event: LabelsEvent, pixels: NDArray[np.uint8], masks: NDArray[np.integer] | None) -> Query:
+    indices = list(event.indices[:SHOWN])
+    shown = None if masks is None else masks[indices].astype(np.uint8)
+    return Query(event.before, event.after, tuple(indices), np.asarray(pixels[indices]), shown)
