@@ -51,19 +51,3 @@ def placed(curves: Curves, places: Mapping[str, tuple[str, str]]) -> Curves:
         own = frame["protocol"] == protocol
         frame.loc[own, ["dataset", "regime"]] = [dataset, regime]
     return replace(curves, frame=frame, places={**curves.places, **places})
-
-
-def only(curves: Curves, protocols: Sequence[str]) -> Curves:
-    """These protocols alone, as if no others had been planned."""
-    kept = set(protocols)
-    return replace(
-        curves,
-        frame=curves.frame[curves.frame["protocol"].isin(kept)].reset_index(drop=True),
-        planned=tuple(k for k in curves.planned if k.protocol in kept),
-        missing=tuple(m for m in curves.missing if m.run.protocol in kept),
-        metrics={k: v for k, v in curves.metrics.items() if k in kept},
-        places={k: v for k, v in curves.places.items() if k in kept},
-        costs=curves.costs[curves.costs["protocol"].isin(kept)].reset_index(drop=True),
-        reliability=curves.reliability[curves.reliability["protocol"].isin(kept)].reset_index(drop=True),
-        bought={k: v for k, v in curves.bought.items() if k.protocol in kept},
-    )

@@ -200,38 +200,42 @@ def datasets(data_root: Path | None, json: bool) -> None:
     from runners.datasets import CARDS, load
 
     facts = []
-    for name, card in CARDS.items():
-        state = "found"
-        if name in ("medmnist", "npz", "features", "folder"):
-            state = "yours: data = { name = …, path = … }"
-        else:
-            try:
-                load(Data(name=name), data_root)
-            except InputError as error:
-                state = "not found" if "no such" in str(error) or "nothing" in str(error) else error.faults[0].found
-        facts.append(
-            {
-                "name": name,
-                "what": card.what,
-                "train": card.n_train,
-                "test": card.n_test,
-                "classes": len(card.classes) if card.classes else None,
-                "state": state,
-                "from": card.origin,
-            }
-        )
+    with console.status("looking for data sets") as shown:
+        for name, card in CARDS.items():
+            shown.update(f"reading {name}")
+            state = "found"
+            if name in ("medmnist", "npz", "features", "folder", "masks"):
+                state = "yours: data = { name = …, path = … }"
+            else:
+                try:
+                    load(Data(name=name), data_root)
+                except InputError as error:
+                    absent = any(word in str(error) for word in ("no such", "nothing", "none of them"))
+                    state = "not found" if absent else error.faults[0].found
+            facts.append(
+                {
+                    "name": name,
+                    "what": card.what,
+                    "train": card.n_train,
+                    "test": card.n_test,
+                    "classes": len(card.classes) if card.classes else None,
+                    "state": state,
+                    "from": card.origin,
+                }
+            )
     if json:
         print_json(facts)
         return
-    rows = [[str(value) if value is not None else "-" for value in f.values()] for f in facts]
     console.print(
-        table(
-            f"Data sets (--data-root {data_root or 'not given'})",
-            ["name", "what", "train", "test", "classes", "here", "where to get it"],
-            rows,
-            ["train", "test", "classes"],
-        )
+        table(f"Data sets (--data-root {data_root or 'not given'})", ["name", "what it is, whether it is here, where to get it"], _about(facts))
     )
+
+
+def _about(facts: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str]]:
+    for f in facts:
+        counts = [f"{f[key]:,} {what}" for key, what in (("train", "to train on"), ("test", "to test on"), ("classes", "classes")) if f[key]]
+        said = [f["what"], ", ".join(counts), f["state"] if f["state"] == "found" else f"{f['state']}; {f['from']}"]
+        yield f["name"], "\n".join(line for line in said if line) + "\n"
 
 
 def _wants_page(verb: str, action: str | None, name: str | None, known: list[str]) -> bool:

@@ -11,7 +11,6 @@ from pathlib import Path
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.folders import StudyFolder
 from runners.verbs.console import console
-from runners.verbs.live import index, study_page
 
 HERE = "127.0.0.1"
 
@@ -52,6 +51,8 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(500, f"{error}", "text/plain")
 
     def _route(self, path: str) -> None:
+        from runners.verbs.live import index, study_page  # seconds of imports: the address is said first
+
         found = re.fullmatch(r"/study/(\d{1,6})/(report\.html)?", path)
         if path == "/":
             self._answer(200, index(self.server.folders))
