@@ -227,14 +227,21 @@ def datasets(data_root: Path | None, json: bool) -> None:
         print_json(facts)
         return
     console.print(
-        table(f"Data sets (--data-root {data_root or 'not given'})", ["name", "what it is, whether it is here, where to get it"], _about(facts))
+        table(
+            f"Data sets (--data-root {data_root or 'not given'})",
+            ["name", "what it is, whether it is here, where to get it"],
+            _about(facts),
+        )
     )
 
 
 def _about(facts: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str]]:
     for f in facts:
-        counts = [f"{f[key]:,} {what}" for key, what in (("train", "to train on"), ("test", "to test on"), ("classes", "classes")) if f[key]]
-        said = [f["what"], ", ".join(counts), f["state"] if f["state"] == "found" else f"{f['state']}; {f['from']}"]
+        counts = [
+            f"{f[key]:,} {what}" for key, what in (("train", "to train on"), ("test", "to test on"), ("classes", "classes")) if f[key]
+        ]
+        here = f["state"] if f["state"] == "found" else f"{f['state']}; {f['from']}"
+        said = [f["what"], ", ".join(counts), here]
         yield f["name"], "\n".join(line for line in said if line) + "\n"
 
 
