@@ -16,6 +16,9 @@ from analysis.figures.style import applied
 
 METRIC: Final = re.compile(r"iou_(\d+)")
 HEIGHT: Final = 1.15
+PAGE: Final = 8.4
+"""Inches of all rows together if they can be had: a printed page."""
+LEAST: Final = 0.7
 MOST: Final = 40
 """Classes; more are not drawn."""
 
@@ -51,7 +54,7 @@ def class_iou(material: Material) -> Plate | str:
     n = seeds_in_words(frame["n"], curves.unit)
     with applied(material.venue):
         width = material.venue.page if len(protocols) > 1 else material.venue.column
-        figure = Figure(figsize=(width, HEIGHT * len(numbers) + 0.6), layout="constrained")
+        figure = Figure(figsize=(width, min(HEIGHT, max(LEAST, PAGE / len(numbers))) * len(numbers) + 0.6), layout="constrained")
         grid = figure.subplots(len(numbers), len(protocols), squeeze=False, sharex="col", sharey="row")
         for row, number in enumerate(numbers):
             for column, protocol in enumerate(protocols):
