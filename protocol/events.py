@@ -80,6 +80,9 @@ class RoundEvent(Event):
     validation: dict[str, float] = Field(default_factory=dict)
     steps: int
     initial_weights: str = Field(description="digest of weights and buffers before the first step")
+    final_weights: str = Field(
+        "", description="digest of the weights that were evaluated, where the next round starts from them; else empty"
+    )
     pretrained: str = Field("", description="digest of the pretrained body that the round started from; empty: none")
     recipe: str = Field("", description="digest of the recipe as executed: regime, model and their seeds' streams")
     predictions: str = Field(description="digest of the test predictions in the sidecar")

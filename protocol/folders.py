@@ -68,6 +68,14 @@ class RunFolder:
         """What the run's process printed, attempt after attempt; not evidence."""
         return self.path / "run.log"
 
+    def checkpoint(self, round_: int) -> Path:
+        """Weights that a round ended with, while the run is under way and the next round starts from them; not evidence."""
+        return self.path / f".checkpoint-{round_:03d}.npz"
+
+    def checkpoints(self) -> list[Path]:
+        """All that are there, half written ones included."""
+        return sorted(self.path.glob("*.checkpoint-*"))
+
     def predictions(self, round_: int) -> Path:
         """Sidecar of one round, in the order of the sorted test indices.
 

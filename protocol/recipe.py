@@ -172,6 +172,11 @@ class Regime(Part):
         description="labelled classes of unequal size: draw every class equally often, or weigh an image's loss by the inverse of its class's "
         "number of labels",
     )
+    start: Literal["reset", "warm"] = Field(
+        "reset",
+        description="weights that a round starts from: the seed's own in every round, or (warm) after the first those that the round before "
+        "was evaluated with; optimizer and schedule begin anew in either case",
+    )
 
     @model_validator(mode="after")
     def _one_length_and_a_way_to_select(self) -> Regime:
@@ -239,4 +244,4 @@ class Regime(Part):
         return table
 
 
-_LATER: Final = ("ema_decay", "swa", "semi", "pretraining", "epoch_at_least", "stop_at", "imbalance")
+_LATER: Final = ("ema_decay", "swa", "semi", "pretraining", "epoch_at_least", "stop_at", "imbalance", "start")

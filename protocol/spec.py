@@ -101,7 +101,7 @@ class Splits(Part):
 
 
 class Model(Part):
-    """The network, rebuilt from the seed's model stream every round."""
+    """The network, built from the seed's model stream every round; `regime.start` says whose weights it then has."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:-]*$", max_length=100)] = Field(
         description="network as known to the runner, e.g. small-cnn, resnet18; for segmentation e.g. unet-small, smp:Unet:resnet18"

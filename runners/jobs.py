@@ -26,6 +26,7 @@ from runners.loop import Outcome, rounds
 from runners.market import Order, here, isolated, refuse_another_run, run_event
 from runners.regimes import Resident, prepared
 from runners.strategies.own import make
+from runners.warm import Training, forget, keep, resumed
 from runners.watch import asked, guarding
 
 Progress = Callable[[int], None]
@@ -157,10 +158,11 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         with asked(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
         name, split, seller = job.strategy.id, market.split, market.seller
-        for outcome in rounds(protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables):
-            writer.folder.write_sidecar(outcome.round, outcome.examined.sidecar)
-            writer.append(_round_event(protocol, outcome, market.seller.examinations))
+        ended = resumed(writer.folder, before.rounds if before else (), Training(protocol, job.seed, images, seller, resident))
+        for outcome in rounds(protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables, ended):
+            _put_down(writer, protocol, outcome, seller.examinations)
             progress(outcome.round + 1)
+        forget(writer.folder)
         writer.append(EndEvent(rounds=len(protocol.budgets)))
 
 
@@ -180,6 +182,17 @@ def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: 
     return len(done)
 
 
+def _put_down(writer: Writer, protocol: Protocol, outcome: Outcome, examined: int) -> None:
+    """A round on the record; what it refers to, and what the next one starts from, first."""
+    k, ended = outcome.round, outcome.fit.ended
+    writer.folder.write_sidecar(k, outcome.examined.sidecar)
+    if ended and k + 1 < len(protocol.budgets):
+        keep(writer.folder, k, ended)
+    writer.append(_round_event(protocol, outcome, examined))
+    if ended:
+        forget(writer.folder, but=k)
+
+
 def _round_event(protocol: Protocol, outcome: Outcome, examined: int) -> RoundEvent:
     k, fitted = outcome.round, outcome.fit
     return RoundEvent(
@@ -190,6 +203,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, examined: int) -> RoundEv
         validation=fitted.validation,
         steps=fitted.steps,
         initial_weights=fitted.initial_weights,
+        final_weights=fitted.ended.digest if fitted.ended else "",
         pretrained=fitted.pretrained,
         recipe=fitted.recipe,
         predictions=outcome.examined.predictions,

@@ -19,7 +19,7 @@ from protocol.spec import Protocol
 from protocol.splits import Indices, Split
 from runners.datasets import Images
 from runners.features import Round, ensemble, look, prepare
-from runners.regimes import Fit, FitInputs, Resident, fit
+from runners.regimes import Ended, Fit, FitInputs, Resident, fit
 from runners.strategies import Strategy, StrategyError, View, checked
 from runners.tasks import TASKS, Examined
 from runners.watch import asked
@@ -52,21 +52,25 @@ def rounds(
     resident: Resident,
     first: int,
     tables: bool = True,
+    before: Ended | None = None,
 ) -> Iterator[Outcome]:
     """Yield each round's outcome from round `first` on; the query is bought when the next round is asked for.
 
-    Without `tables`, log-probabilities are neither kept nor measured.
+    Without `tables`, log-probabilities are neither kept nor measured. `before` is what the round before `first` ended with,
+    of a run with a warm start.
 
     Everything is rebuilt every round from the run's seed streams: weights, BatchNorm statistics,
-    optimizer and schedule. Only the list of owned labels carries over.
+    optimizer and schedule. Only the list of owned labels carries over, and the weights of a warm start.
     """
+    if 0 < first < len(protocol.budgets) and (before is None) != (protocol.regime.start == "reset"):
+        given = "no weights" if before is None else "weights"
+        raise ValueError(f"regime.start = {protocol.regime.start!r} and {given} of the round before round {first} do not go together")
     task = TASKS[protocol.task]
     strategy = task.adapted(strategy, name)
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
-        bought = oracle.owned, oracle.owned_labels()
-        inputs = FitInputs.of(images, bought, oracle.validation(), oracle.unlabelled, f"protocol {protocol.name}, round {k}")
-        fitted = fit(protocol, inputs, replicate, k, resident)
+        inputs = inputs_of(protocol, k, images, oracle)
+        fitted = fit(protocol, inputs, replicate, k, resident, before)
         clock.lap("train_s")
         examined = task.examine(fitted.learner, split.test, oracle, tables)
         clock.lap("evaluate_s")
@@ -83,8 +87,16 @@ def rounds(
             query = ask(strategy, name, view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
         clock.lap("query_s")
         yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()})
+        before = fitted.ended
         if len(query):
             oracle.buy(query)
+
+
+def inputs_of(protocol: Protocol, k: int, images: Images, oracle: Seller) -> FitInputs:
+    """What round k trains on: labels bought up to its budget, whatever was bought since."""
+    n, owned, labels = protocol.training_labels[k], oracle.owned, oracle.owned_labels()
+    unlabelled = np.union1d(oracle.unlabelled, owned[n:])
+    return FitInputs.of(images, (owned[:n], labels[:n]), oracle.validation(), unlabelled, f"protocol {protocol.name}, round {k}")
 
 
 def ready(now: Round, strategy: Strategy, name: str, view: View) -> None:

@@ -1,12 +1,14 @@
 """Choose again: recompute the queries of a recorded run from its seeds, and compare.
 
 Random needs the record alone. Every other strategy is given what it was given then: the round is
-trained again on the labels that the record says were owned. The study's folder is only read.
+trained again on the labels that the record says were owned, of a warm start after all rounds before
+it. The study's folder is only read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +26,23 @@ from protocol.splits import Indices, drawn_again
 from runners.environment import describe
 from runners.loop import Outcome, ask, rounds
 from runners.market import Order, Stock
-from runners.regimes import Resident, prepared
+from runners.regimes import Ended, Resident, prepared
 from runners.strategies import View
 from runners.strategies.baseline import Random
 from runners.strategies.own import make
 from runners.study import kept_copy
+from runners.warm import Training
 
 _DECIDES = ("python", "platform", "packages", "device", "device_name", "threads")
 """What of the environment can change a float's last bits and so a query."""
+
+
+@dataclass
+class Trail:
+    """How far a run with a warm start has been trained again: round `next` starts from `ended`."""
+
+    next: int = 0
+    ended: Ended | None = None
 
 
 def choose_again(run: RunFolder, wanted: Sequence[int] | None, data_root: Path | None, device: str | None) -> Iterator[Replayed]:
@@ -62,9 +73,10 @@ def choose_again(run: RunFolder, wanted: Sequence[int] | None, data_root: Path |
     there, here = head.environment, describe(device, torch.get_num_threads())
     other = [key for key in _DECIDES if there.get(key) != here.get(key)]
     study = StudyFolder(run.path.parents[3])
+    trail = Trail()
     for k in chosen:
         try:
-            outcome = _again(study, record, head, k, data_root, torch.device(device))
+            outcome = _again(study, record, head, k, data_root, torch.device(device), trail)
         except BeatRandomError as error:
             fault = error.faults[0]
             yield Replayed(round=k, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}")
@@ -96,7 +108,9 @@ def _random_query(record: Record, head: RunEvent, k: int) -> Indices:
     return ask(Random(), "random", view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
 
 
-def _again(study: StudyFolder, record: Record, head: RunEvent, k: int, data_root: Path | None, device: torch.device) -> Outcome:
+def _again(
+    study: StudyFolder, record: Record, head: RunEvent, k: int, data_root: Path | None, device: torch.device, trail: Trail
+) -> Outcome:
     """Train and query round k anew from what the record says was owned."""
     protocol, strategy = head.protocol, head.strategy
     source = kept_copy(study, strategy)
@@ -112,7 +126,12 @@ def _again(study: StudyFolder, record: Record, head: RunEvent, k: int, data_root
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     images, resident = prepared(protocol, stock.images, Resident.of(stock.images, device), stock.split.pool, study, keep=False)
     made = make(strategy, source)
-    return next(rounds(protocol, made, strategy.id, head.replicate, images, stock.split, oracle, resident, k))
+    if protocol.regime.start == "warm":
+        for ended in Training(protocol, head.replicate, images, oracle, resident).rounds(trail.next, k, trail.ended):
+            trail.next, trail.ended = trail.next + 1, ended
+    outcome = next(rounds(protocol, made, strategy.id, head.replicate, images, stock.split, oracle, resident, k, before=trail.ended))
+    trail.next, trail.ended = k + 1, outcome.fit.ended
+    return outcome
 
 
 def _nothing_is_sold(purpose: Purpose, indices: Indices, before: int, after: int) -> None:

@@ -55,7 +55,7 @@ def _items(result: Compliance) -> list[Item]:
         ),
         Item("Is random sampling among the strategies?", f"{BASELINE}; compared with it: {others}", ("CMP-04",)),
         Item("Is the training recipe the same, and is it augmented?", each(_recipe), ("TRN-01", "TRN-04")),
-        Item("Are the weights reset every round?", "digest of the initial weights", ("TRN-02", "TRN-03")),
+        Item("Are the weights reset every round?", each(_start), ("TRN-02", "TRN-03")),
         Item("Were all strategies tuned alike?", f"settings tried: {tuned}", ("TRN-05",)),
         Item("How many seeds, and do they suffice?", f"{len(result.plan.seeds)} seeds", ("STA-01", "SED-01", "SED-04")),
         Item(
@@ -89,6 +89,12 @@ def _validation(p: Protocol) -> str:
 def _recipe(p: Protocol) -> str:
     augmented = [name for name, value in p.regime.augmentation.model_dump().items() if value]
     return f"{p.model.name}, {p.regime.method}, augmentation: {', '.join(augmented) or 'none'}"
+
+
+def _start(p: Protocol) -> str:
+    return {"reset": "digest of the initial weights", "warm": "no: a declared warm start, by digests of initial and final weights"}[
+        p.regime.start
+    ]
 
 
 def _kept(result: Compliance, item: Item) -> str:

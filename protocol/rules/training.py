@@ -21,7 +21,11 @@ def _recipes_are_equal(study: StudyEvidence) -> Observations:
         yield from shared(reached, recipe, f"recipe of round {number}")
 
 
-def _weights_are_reset(run: RunEvidence) -> Observations:
+def _weights_start_as_declared(run: RunEvidence) -> Observations:
+    yield from _warm(run) if run.protocol.regime.start == "warm" else _reset(run)
+
+
+def _reset(run: RunEvidence) -> Observations:
     first = ""
     for where, event in run.of(RoundEvent):
         if not event.initial_weights:
@@ -30,6 +34,22 @@ def _weights_are_reset(run: RunEvidence) -> Observations:
         first = first or event.initial_weights
         if event.initial_weights != first:
             yield Observation(where, f"the first round's initial weights, {first[:16]}", event.initial_weights[:16], str(run.key))
+
+
+def _warm(run: RunEvidence) -> Observations:
+    """The first round is TRN-03's, every other one goes on from the round before."""
+    ended: dict[int, str] = {}
+    for where, event in run.of(RoundEvent):
+        ended[event.round] = event.final_weights
+        before = ended.get(event.round - 1, "")
+        if not event.initial_weights:
+            yield unverifiable(where, "digest of the weights before training", "nothing recorded", str(run.key))
+        elif event.round and not before:
+            expected = f"digest of the weights that round {event.round - 1} ended with, as a warm start is declared"
+            yield unverifiable(where, expected, "nothing recorded", str(run.key))
+        elif event.round and event.initial_weights != before:
+            expected = f"the weights that round {event.round - 1} ended with, {before[:16]}, as a warm start is declared"
+            yield Observation(where, expected, event.initial_weights[:16], str(run.key))
 
 
 def _strategies_share_initial_weights(study: StudyEvidence) -> Observations:
@@ -76,12 +96,12 @@ RULES: tuple[AnyRule, ...] = (
     ),
     RunRule(
         id="TRN-02",
-        title="weights are reset before every round",
+        title="every round starts from the weights that the protocol declares",
         why="weights kept from earlier rounds are further training that the recipe does not name",
-        evidence="initial-weights digest of every round",
-        fix="build the network anew in every round, from the seed's model stream",
+        evidence="initial-weights digest of every round, equal in all; of a warm start equal to what the round before ended with",
+        fix="build the network anew in every round, from the seed's model stream, or declare regime.start = 'warm'",
         reads=frozenset({"training"}),
-        function=_weights_are_reset,
+        function=_weights_start_as_declared,
     ),
     StudyRule(
         id="TRN-03",

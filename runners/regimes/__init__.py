@@ -1,4 +1,9 @@
-"""Training recipes: what is learned from the labels owned so far, always from scratch."""
+"""Training recipes: what is learned from the labels owned so far.
+
+Every round begins with the seed's own weights, or, where the protocol declares `regime.start = "warm"`, with those that the round
+before was evaluated with (of averaged weights the average; BatchNorm statistics among them). Optimizer, schedule and averages are
+built anew in either case. Ensemble members and classifiers that strategies have retrained always begin with weights of their own.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +13,28 @@ from typing import Final
 from protocol.errors import InputError, unknown_name
 from protocol.spec import Protocol, Semi
 from runners.regimes import semi, semi_maps
-from runners.regimes.base import Diverged, Fit, FitInputs
+from runners.regimes.base import Diverged, Ended, Fit, FitInputs
 from runners.regimes.learner import Learner, Predictions
 from runners.regimes.pretrained import prepared
 from runners.regimes.resident import Resident
 from runners.regimes.supervised import Supervised
 from runners.regimes.supervised_maps import SupervisedMaps
-from runners.regimes.training import Objective, Round, train
+from runners.regimes.training import Objective, Round, digest_of, train
 
-__all__ = ["METHODS", "Diverged", "Fit", "FitInputs", "Learner", "Predictions", "Resident", "fit", "prepared", "refuse_unknown_method"]
+__all__ = [
+    "METHODS",
+    "Diverged",
+    "Ended",
+    "Fit",
+    "FitInputs",
+    "Learner",
+    "Predictions",
+    "Resident",
+    "digest_of",
+    "fit",
+    "prepared",
+    "refuse_unknown_method",
+]
 
 METHODS: Final = ("supervised", *semi.METHODS, *semi_maps.METHODS)
 """Learning methods by the name that `regime.method` gives."""
@@ -26,10 +44,10 @@ SEMI: Final[dict[str, dict[str, Callable[[Round, Semi], Objective]]]] = {"classi
 """Semi-supervised methods by task and name."""
 
 
-def fit(protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resident: Resident) -> Fit:
-    """Train once, from the seed's initial weights, on the device where the images are.
+def fit(protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resident: Resident, before: Ended | None = None) -> Fit:
+    """Train once, from the seed's initial weights or from `before`, on the device where the images are.
 
-    Weights, BatchNorm statistics, optimizer and schedule are built anew; nothing carries over from an
+    Weights, BatchNorm statistics, optimizer and schedule are built anew; nothing but `before` carries over from an
     earlier round. Initial weights come from the seed's `model` stream and are the same every round;
     batch order and augmentation come from the `batches` and `augmentation` streams of the round.
     In float32 on the CPU, equal calls at equal thread counts give equal bytes.
@@ -40,12 +58,13 @@ def fit(protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resi
         replicate: the run's seed.
         round_: number of the round, from 0.
         resident: the run's images on the device.
+        before: what the round before ended with, of a warm start.
 
     Raises:
         InputError: the model or the augmentation does not suit the images.
         Diverged: the weights are not finite.
     """
-    return train(_objective, protocol, inputs, (replicate, round_), resident)
+    return train(_objective, protocol, inputs, (replicate, round_), resident, before)
 
 
 def refuse_unknown_method(protocol: Protocol) -> None:

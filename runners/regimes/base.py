@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.splits import Indices
@@ -65,17 +66,26 @@ class FitInputs:
 
 
 @dataclass(frozen=True, eq=False)
+class Ended:
+    """The weights that a round was evaluated with: tensors by name, on the CPU, and their digest as records have it."""
+
+    state: dict[str, Tensor] = field(repr=False)
+    digest: str
+
+
+@dataclass(frozen=True, eq=False)
 class Fit:
     """One round's training.
 
     Attributes:
         learner: predicts with the selected weights.
         steps: optimisation steps made.
-        initial_weights: SHA-256 of weights and buffers before the first step; the same in every round of a seed.
+        initial_weights: SHA-256 of weights and buffers before the first step; the same in every round of a seed, unless the start is warm.
         recipe: SHA-256 of regime and model as executed; the same for every strategy of a comparison.
         validation: metrics of the selected weights on the validation images; empty without any.
         pretrained: SHA-256 of the pretrained body that the round started from; empty: none.
         extra: further numbers for the record: final training loss, step of the selected weights.
+        ended: what the next round starts from; None: from the seed's own weights.
     """
 
     learner: Trained[Any]
@@ -85,3 +95,4 @@ class Fit:
     validation: dict[str, float] = field(default_factory=dict)
     extra: dict[str, float] = field(default_factory=dict)
     pretrained: str = ""
+    ended: Ended | None = None

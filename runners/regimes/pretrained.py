@@ -9,13 +9,10 @@ from __future__ import annotations
 import fcntl
 import io
 import os
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +27,7 @@ from protocol.splits import Indices
 from runners.datasets.base import Images
 from runners.models import Net, build
 from runners.models.net import state_digest
+from runners.models.states import arrays_of, read_state
 from runners.regimes.learner import Learner, memory_format
 from runners.regimes.resident import Resident, Start
 from runners.regimes.self_supervised import learn_body
@@ -102,32 +100,14 @@ def _prepared(
 
 def _body(protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: Kept | None, keep: bool) -> dict[str, Tensor]:
     if kept and kept.weights.exists():
-        return _read(kept.weights)
+        return read_state(kept.weights, "pretrained weights as this study kept them")
     spec = _pretraining(protocol).self_supervised
     if spec is None:
         raise InputError(Fault("regime.pretraining", "the table self_supervised", "none"))
     net = learn_body(protocol, spec, images, resident, pool)
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.body.state_dict().items()}
     if kept and keep:
-        arrays: dict[str, NDArray[Any]] = {name: tensor.numpy() for name, tensor in state.items()}
-        write_arrays(kept.weights, arrays | {_DIGEST: np.frombuffer(state_digest(state).encode(), np.uint8)})
-    return state
-
-
-_DIGEST = "digest of all others"
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    fix = "delete this file; it will be made again"
-    try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(Fault(str(path), "pretrained weights as this study kept them", str(error) or "damage", fix)) from None
-    said = arrays.pop(_DIGEST, np.empty(0, np.uint8)).tobytes().decode(errors="replace")
-    state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
-    if said != (found := state_digest(state)):
-        raise InputError(Fault(str(path), f"weights with digest {said[:16] or '(none)'}", found[:16], fix))
+        write_arrays(kept.weights, arrays_of(state))
     return state
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,10 +20,11 @@ from protocol.seeds import Stream, derive
 from protocol.spec import Augmentation, Model, Protocol, Regime
 from runners import tasks
 from runners.datasets.base import Images
-from runners.models import build, weights_digest
+from runners.models import build
+from runners.models.net import state_digest
 from runners.regimes.augmentation import refuse_impossible, training_batch
 from runners.regimes.averaging import Ema, LateMean
-from runners.regimes.base import Diverged, Fit, FitInputs
+from runners.regimes.base import Diverged, Ended, Fit, FitInputs
 from runners.regimes.learner import Trained, arithmetic, laid_out, memory_format, plain_kernels
 from runners.regimes.resident import Resident, Scaling, Start
 from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
@@ -108,7 +109,12 @@ class Objective(ABC):
 
 
 def train(
-    objective: Callable[[Round], Objective], protocol: Protocol, inputs: FitInputs, number: tuple[int, int], resident: Resident
+    objective: Callable[[Round], Objective],
+    protocol: Protocol,
+    inputs: FitInputs,
+    number: tuple[int, int],
+    resident: Resident,
+    before: Ended | None,
 ) -> Fit:
     """A round of training by one method; see `runners.regimes.fit`.
 
@@ -119,7 +125,10 @@ def train(
     for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
         refuse_impossible(spec, inputs.images.height, inputs.images.width)
     task = tasks.TASKS[protocol.task]
-    net, initial = _fresh(protocol, inputs.images, derive(protocol.root_seed, "model", replicate), resident.start)
+    net = _fresh(protocol, inputs.images, derive(protocol.root_seed, "model", replicate), resident.start)
+    if before is not None:
+        net.load_state_dict(before.state)
+    initial = digest_of(protocol, net.state_dict(), resident)
     net = net.to(resident.device).to(memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision))
     average = Ema(net, regime.ema_decay) if regime.ema_decay is not None else None
     rows, targets = (a.to(resident.device) for a in (torch.from_numpy(inputs.labelled.astype(np.int64)), task.targets(inputs.labels)))
@@ -143,20 +152,35 @@ def train(
     _refuse_divergence(protocol, shown, round_)
     recipe = fingerprint(RECIPE_TAG, {"regime": regime.fingerprinted(), "model": protocol.model.model_dump(mode="json")})
     extra = {"final_loss": float(loss), "selected_step": float(best.step or made)} | method.extra()
-    return Fit(learner, made, initial, recipe, validate(learner, inputs), extra, resident.start.digest if resident.start else "")
+    body, ended = resident.start.digest if resident.start else "", _ended(protocol, shown, resident)
+    return Fit(learner, made, initial, recipe, validate(learner, inputs), extra, body, ended)
 
 
-def _fresh(protocol: Protocol, images: Images, seed: int, start: Start | None) -> tuple[nn.Module, str]:
-    """The network before the first step, and the digest of all that it consists of, a frozen body included."""
+def _fresh(protocol: Protocol, images: Images, seed: int, start: Start | None) -> nn.Module:
+    """The network with the seed's own weights."""
     if protocol.regime.pretraining is None or start is None:
-        net = tasks.TASKS[protocol.task].build(protocol.model, images, seed)
-        return net, weights_digest(net)
+        return tasks.TASKS[protocol.task].build(protocol.model, images, seed)
     if protocol.regime.pretraining.then == "linear-probe":  # the images are embeddings by now
-        probe = build(Model(name="linear", dropout=protocol.model.dropout), images, seed)
-        return probe, fingerprint(START_TAG, [start.digest, start.features, weights_digest(probe)])
+        return build(Model(name="linear", dropout=protocol.model.dropout), images, seed)
     tuned = build(protocol.model, images, seed)
     tuned.body.load_state_dict(start.state)
-    return tuned, weights_digest(tuned)
+    return tuned
+
+
+def digest_of(protocol: Protocol, state: Mapping[str, Tensor], resident: Resident) -> str:
+    """Digest, as records have it, of all that a network with these tensors consists of, a frozen body included."""
+    pretraining, start = protocol.regime.pretraining, resident.start
+    if pretraining is None or start is None or pretraining.then == "fine-tune":
+        return state_digest(state)
+    return fingerprint(START_TAG, [start.digest, start.features, state_digest(state)])
+
+
+def _ended(protocol: Protocol, net: nn.Module, resident: Resident) -> Ended | None:
+    """A copy of the evaluated weights, where the next round starts from them."""
+    if protocol.regime.start == "reset":
+        return None
+    state = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
+    return Ended(state, digest_of(protocol, state, resident))
 
 
 def _learned(now: Round, method: Objective, made: int) -> bool:

@@ -191,7 +191,8 @@ def _recipe(regime: Regime) -> str:
     augmented = ", ".join(name for name, on in views.items() if on)
     rate = f"{regime.optimizer.name} {regime.optimizer.lr:g}, {regime.optimizer.schedule}"
     last = "" if regime.selection == "last" else f"; {regime.selection} weights"
-    return f"{length}, batch {regime.batch_size}; {rate}; {augmented or 'no'} augmentation{last}"
+    warm = "; warm start" if regime.start == "warm" else ""
+    return f"{length}, batch {regime.batch_size}; {rate}; {augmented or 'no'} augmentation{last}{warm}"
 
 
 def datasets(data_root: Path | None, json: bool) -> None:

@@ -14,7 +14,7 @@ from protocol.errors import InputError
 from protocol.reading import parse
 from protocol.spec import Protocol, Study
 
-NAMES_ONLY = {"name", "title", "source", "provenance"}
+NAMES_ONLY = {"name", "title", "source", "provenance", "reference"}
 
 
 MAPS_ONLY: dict[str, Any] = {"zoom": None, "crop": None, "colour": 0.0}
@@ -40,6 +40,7 @@ def full_table() -> dict[str, Any]:
         "epoch_at_least": None,
         "stop_at": None,
         "imbalance": "none",
+        "start": "reset",
         "semi": {"unlabelled_batch": 9, "weight": 2.0, "ramp_steps": 4, "threshold": 0.8, "temperature": 0.5, "tsa": "exp"},
     }
     regime["semi"]["strong"] = {"flip": False, "shift": 1, "rand_augment": {"ops": 1, "magnitude": 3.0}, "cutout": 5}
@@ -64,6 +65,7 @@ def full_table() -> dict[str, Any]:
         "title": "t",
         "source": "s",
         "provenance": {"budgets": "our choice: small"},
+        "reference": None,
         "task": "classification",
         "data": {"name": "made-up", "path": "a", "digest": "d", "resolution": 8, "size": [24, 32], "construction": None},
         "splits": {"test_size": 40, "validation_size": 6, "validation_counted": True, "initial": "random", "pool_size": 90},
@@ -86,6 +88,8 @@ ALTERNATIVES: dict[str, Any] = {
     "regime.epoch_at_least": (90, {"steps": None, "epochs": 2}),
     "regime.stop_at": (0.9, {"method": "supervised", "semi": None}),
     "regime.imbalance": "weighted-loss",
+    "regime.start": "warm",
+    "reference": {"source": "a paper", "values": {"22": 0.5}},
     "splits.initial": "balanced",
     "regime.optimizer.schedule": "constant",
     "regime.selection": ("last", {"validate_every": None}),
@@ -147,7 +151,7 @@ def test_every_leaf_but_names_changes_the_fingerprint(path: str, value: Any) -> 
 
 def test_of_fields_that_came_later_only_those_used_are_in_the_fingerprint() -> None:
     kept = parse(Protocol, full_table(), "p").regime.fingerprinted()
-    assert not {"epoch_at_least", "stop_at", "imbalance", "swa"} & set(kept)
+    assert not {"epoch_at_least", "stop_at", "imbalance", "swa", "start"} & set(kept)
     assert {"ema_decay", "semi"} <= set(kept)
 
 

@@ -138,7 +138,7 @@ def _rounds(
                 training_labels=len(oracle.owned),
                 metrics=oracle.examine(predicted, table),
                 steps=5,
-                initial_weights=sha256(f"weights {seed}".encode()),
+                **_weights(protocol, strategy, seed, number),
                 recipe=sha256(b"recipe"),
                 predictions=run.write_predictions(number, predicted, table),
                 probabilities="" if table is None else array_digest(table),
@@ -152,6 +152,13 @@ def _rounds(
         if len(query):
             oracle.buy(query)
     writer.append(EndEvent(rounds=len(protocol.budgets)))
+
+
+def _weights(protocol: Protocol, strategy: StrategySpec, seed: int, number: int) -> dict[str, str]:
+    if protocol.regime.start == "reset":
+        return {"initial_weights": sha256(f"weights {seed}".encode())}
+    before, after = (sha256(f"weights {strategy.id} {seed} {k}".encode()) for k in (number - 1, number))
+    return {"initial_weights": before if number else sha256(f"weights {seed}".encode()), "final_weights": after}
 
 
 def log_table(predicted: NDArray[np.int64]) -> NDArray[np.float16]:

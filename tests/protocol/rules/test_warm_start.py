@@ -1,0 +1,92 @@
+"""A declared warm start is judged by what each round began and the round before ended with; an undeclared one is a violation."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
+
+from protocol.folders import StudyFolder
+from protocol.formats.checklist import to_markdown
+from protocol.rules import check_study
+
+Lines = list[dict[str, Any]]
+WARM = protocol_table(regime=protocol_table()["regime"] | {"start": "warm"})
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_study(tmp_path_factory.mktemp("warm") / "study", obedient_study(protocols=[WARM])).path
+
+
+@pytest.fixture
+def study(built: Path, tmp_path: Path) -> StudyFolder:
+    shutil.copytree(built, tmp_path / "study")
+    return StudyFolder(tmp_path / "study")
+
+
+def lucky_from_the_start(events: Lines) -> None:
+    events[3].update(initial_weights="1" * 64)
+
+
+def other_weights(events: Lines) -> None:
+    events[5].update(initial_weights="1" * 64)
+
+
+def reset_all_the_same(events: Lines) -> None:
+    for k in (5, 7):
+        events[k].update(initial_weights=events[3]["initial_weights"])
+
+
+def two_rounds_back(events: Lines) -> None:
+    events[7].update(initial_weights=events[3]["final_weights"])
+
+
+def nothing_of_the_end(events: Lines) -> None:
+    events[3].update(final_weights="")
+
+
+def nothing_of_the_beginning(events: Lines) -> None:
+    events[5].update(initial_weights="")
+
+
+@pytest.mark.parametrize(
+    ("do", "broken", "unverifiable"),
+    [
+        (lambda events: None, [], []),
+        (other_weights, ["TRN-02"], []),
+        (reset_all_the_same, ["TRN-02"], []),
+        (two_rounds_back, ["TRN-02"], []),
+        (lucky_from_the_start, ["TRN-03"], []),
+        (nothing_of_the_end, [], ["TRN-02"]),
+        (nothing_of_the_beginning, [], ["TRN-02"]),
+    ],
+)
+def test_a_warm_start_is_held_to_what_was_declared(
+    study: StudyFolder, do: Callable[[Lines], None], broken: list[str], unverifiable: list[str]
+) -> None:
+    rewrite(study.run("small", "first", 0).events, do)
+    result = check_study(study.path)
+    training = [r for r in result.results if r.rule.id.startswith("TRN")]
+    assert [r.rule.id for r in training if r.answer == "broken"] == broken
+    assert [r.rule.id for r in training if r.answer == "unverifiable"] == unverifiable
+
+
+def test_the_checklist_says_that_it_was_declared(study: StudyFolder) -> None:
+    assert "| no: a declared warm start, by digests of initial and final weights | yes |" in to_markdown(check_study(study.path))
+
+
+def test_what_may_not_be_kept_is_found_where_a_reset_is_declared(study: StudyFolder, tmp_path: Path) -> None:
+    reset = build_study(tmp_path / "reset")
+    warm = lines(study.run("small", "first", 0).events)
+
+    def kept(events: Lines) -> None:
+        for k in (3, 5, 7):
+            events[k].update({name: warm[k][name] for name in ("initial_weights", "final_weights")})
+
+    rewrite(reset.run("small", "first", 0).events, kept)
+    assert check_study(reset.path).broken() == ["TRN-02"]
