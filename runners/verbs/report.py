@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from analysis.figures import Material
 from analysis.purchases import Purchases
@@ -11,9 +16,12 @@ from analysis.report.sections import KINDS
 from analysis.verdict import compare
 from protocol.archive import opened
 from protocol.folders import StudyFolder
-from protocol.rules import check_study
+from protocol.rules import Compliance, check_study
 from runners.verbs.asked import Asked
-from runners.verbs.console import console
+from runners.verbs.console import console, cores
+
+LARGE: Final = 200
+"""Planned runs from which on it pays to start a process that checks."""
 
 __all__ = ["Asked", "report", "subject_of"]
 
@@ -35,14 +43,28 @@ def report(source: Path, asked: Asked, out: Path | None, pdf: bool, data_root: P
 
 def subject_of(source: Path, asked: Asked, data_root: Path | None) -> Subject:
     """What is to be reported of a study folder or of a table of curves. Raises InputError if it is neither."""
-    curves = asked.curves(source)
     if not source.is_dir():
+        curves = asked.curves(source)
         return Subject(Material(curves, compare(curves)))
     folder = StudyFolder(source)
-    bought = Purchases()
-    if curves.bought:
-        from runners.verbs.classes import purchases_of
+    with _checked(folder) as compliance:
+        curves = asked.curves(source)
+        bought = Purchases()
+        if curves.bought:
+            from runners.verbs.classes import purchases_of
 
-        bought = purchases_of(folder, data_root)
-    pictures = tuple(sorted(p for p in folder.pictures.glob("*/*") if p.suffix.lower() in KINDS))
-    return Subject(Material(curves, compare(curves), bought), folder.read_plan(), check_study(source), pictures)
+            bought = purchases_of(folder, data_root)
+        pictures = tuple(sorted(p for p in folder.pictures.glob("*/*") if p.suffix.lower() in KINDS))
+        material = Material(curves, compare(curves), bought)
+        return Subject(material, folder.read_plan(), compliance(), pictures)
+
+
+@contextmanager
+def _checked(folder: StudyFolder) -> Iterator[Callable[[], Compliance]]:
+    """The check of a study; of a large one, by a process beside this one."""
+    study = folder.read_plan()
+    if len(study.protocols) * len(study.strategies) * len(study.seeds) < LARGE or cores() < 2:
+        yield lambda: check_study(folder.path)
+        return
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        yield pool.submit(check_study, folder.path).result
