@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -34,18 +35,17 @@ from runners.executors.server import warm_up
 from runners.jobs import Job
 from runners.study import adopt, jobs, planned, status
 
+DIGITS: dict[str, Any] = {
+    "name": "digits",
+    "data": {"name": "digits"},
+    "splits": {"test_size": 400},
+    "budgets": list(range(20, 120, 10)),
+    "model": {"name": "small-cnn", "width": 4},
+    "regime": {"name": "plain", "steps": 10, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01}},
+}
 TABLE = {
     "name": "chaos",
-    "protocols": [
-        {
-            "name": "digits",
-            "data": {"name": "digits"},
-            "splits": {"test_size": 400},
-            "budgets": list(range(20, 120, 10)),
-            "model": {"name": "small-cnn", "width": 4},
-            "regime": {"name": "plain", "steps": 10, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01}},
-        }
-    ],
+    "protocols": [DIGITS, DIGITS | {"name": "warm", "regime": DIGITS["regime"] | {"start": "warm"}}],
     "strategies": [{"name": "random"}, {"name": "entropy"}, {"name": "core-set"}],
     "seeds": [0, 1, 2],
 }
@@ -83,12 +83,20 @@ def gone(pid: int) -> bool:
     return os.waitpid(pid, os.WNOHANG)[0] == pid
 
 
+def wait_for_workers(driver: int) -> None:
+    """A driver loads for seconds, in which there is nothing to disturb."""
+    while not workers() and not gone_now(driver):
+        time.sleep(0.01)
+
+
 def pace_of(scratch: Path, study: Study) -> float:
-    """Seconds of one undisturbed run in its own process, once the fork server has loaded what it needs."""
+    """Seconds of one undisturbed run in its own process, once fork server and driver have loaded what they need."""
     one, took = study.model_copy(update={"seeds": (0,)}), 0.0
-    for attempt in ("cold", "warm"):
-        folder, began = prepared(one, scratch / attempt), time.monotonic()
-        os.waitpid(drive(folder, one, 1), 0)
+    for attempt in ("first", "second"):
+        driver = drive(prepared(one, scratch / attempt), one, 1)
+        wait_for_workers(driver)
+        began = time.monotonic()
+        os.waitpid(driver, 0)
         took = (time.monotonic() - began) / len(planned(one))
     return took
 
@@ -97,6 +105,7 @@ def disturbed(folder: StudyFolder, study: Study, slots: int, pace: float, rng: r
     """Make the whole study while killing, every `pace` seconds on average; at most `wanted` kills in all."""
     while missing(folder, study):
         driver = drive(folder, study, slots)
+        wait_for_workers(driver)
         while not gone(driver):
             if sum(kills.values()) >= wanted:
                 os.waitpid(driver, 0)
@@ -137,6 +146,8 @@ def faults(folder: StudyFolder, reference: StudyFolder, study: Study) -> list[st
             found.append(f"{where}: not whole: {record.breaks}")
         if len(bought) != len(set(bought)) or len(bought) != run.protocol.budgets[-1]:
             found.append(f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, {run.protocol.budgets[-1]} planned")
+        if folder.run(*where).checkpoints():
+            found.append(f"{where}: weights were left behind")
         if essence(record) != essence(undisturbed):
             found.append(f"{where}: differs from the undisturbed run")
     return found
