@@ -40,6 +40,22 @@ LATER: Final = (("data", "resolution"), ("data", "size"), ("data", "construction
 Argument = bool | int | float | str
 
 
+class Frames(Part):
+    """Stretches of neighbouring training images, evenly spread: for images that are stored in the order they were filmed."""
+
+    frames: Count = Field(description="training images that are kept in all; a multiple of length")
+    length: Count = Field(
+        description="neighbouring images a stretch: 1 keeps images far apart, more keeps fewer places and near-duplicates of each "
+        "(as the A2D2 pools of Mittal 2023, arXiv 2302.04075)"
+    )
+
+    @model_validator(mode="after")
+    def _whole_stretches(self) -> Frames:
+        if self.frames % self.length:
+            raise ValueError(f"expected frames to be a multiple of length, found {self.frames} and {self.length}")
+        return self
+
+
 class Construction(Part):
     """What is made of the training images before they are divided; the same for all seeds, as a data set is."""
 
@@ -57,12 +73,20 @@ class Construction(Part):
         None, description="share of the training images that are replaced by near-copies of those that stay; null: none"
     )
     copy_noise: Size = Field(3, description="grey levels by which a pixel of a near-copy differs at most")
+    sequence: Frames | None = Field(None, description="which images of a sequence there are; null: all, in whatever order they are")
 
     @model_validator(mode="after")
     def _makes_something(self) -> Construction:
-        if not self.unknown_classes and self.long_tail is None and self.redundancy is None:
-            raise ValueError("expected unknown_classes, long_tail or redundancy, found none of them; remove the table")
+        other = bool(self.unknown_classes) or self.long_tail is not None or self.redundancy is not None
+        if not other and self.sequence is None:
+            raise ValueError("expected unknown_classes, long_tail, redundancy or sequence, found none of them; remove the table")
+        if other and self.sequence is not None:
+            raise ValueError("expected sequence alone, found others beside it; choose one kind of redundancy")
         return self
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """Its values; `sequence`, which came later, only where it is used."""
+        return self.model_dump(mode="json", exclude={"sequence"} if self.sequence is None else None)
 
 
 class Data(Part):
@@ -79,13 +103,15 @@ class Data(Part):
         description="height and width in pixels of image files: scaled (bilinear, antialiased) until they cover it, the middle kept "
         "('folder' only); null: files of one size as they are",
     )
-    construction: Construction | None = Field(None, description="long tail, redundancy or unknown classes made from it; null: as it is")
+    construction: Construction | None = Field(
+        None, description="long tail, redundancy, unknown classes or a sequence made from it; null: as it is"
+    )
 
     def recorded(self, digest: str) -> str:
         """Digest that stands in records for the data made from content with that digest."""
         if self.construction is None:
             return digest
-        return fingerprint(CONSTRUCTION_TAG, {"content": digest, "construction": self.construction.model_dump(mode="json")})
+        return fingerprint(CONSTRUCTION_TAG, {"content": digest, "construction": self.construction.fingerprinted()})
 
 
 class Splits(Part):
@@ -188,9 +214,11 @@ class Protocol(Part):
         made = self.data.construction
         if made and made.unknown_classes and self.splits.test_size is not None:
             raise ValueError("data.construction.unknown_classes needs the official test set, found splits.test_size; remove one")
-        if made and made.redundancy is not None and (self.splits.test_size is not None or self.splits.validation_size):
+        near = made and (made.redundancy is not None or (made.sequence is not None and made.sequence.length > 1))
+        if near and (self.splits.test_size is not None or self.splits.validation_size):
+            what = "redundancy" if made and made.sequence is None else "sequence"
             raise ValueError(
-                "data.construction.redundancy would put near-copies of pool images into validation or test; "
+                f"data.construction.{what} would put near-copies of pool images into validation or test; "
                 "use the official test set and splits.validation_size = 0"
             )
         return self
@@ -211,8 +239,8 @@ class Protocol(Part):
             problems.append("regime.stop_at is an accuracy over images; leave it out for segmentation")
         if dense and self.label_noise:
             problems.append("label_noise exchanges the class of whole images; set it to 0 for segmentation")
-        if dense and self.data.construction:
-            problems.append("data.construction is made by the classes of whole images; leave it out for segmentation")
+        if dense and self.data.construction and self.data.construction.sequence is None:
+            problems.append("data.construction is made by the classes of whole images; use its sequence alone for segmentation")
         for spec in (augmentation, self.regime.semi and self.regime.semi.strong):
             used = {name for name, value in spec if value} if spec else set()
             if strangers := sorted(used & ({"shift", "rand_augment", "cutout"} if dense else {"zoom", "crop", "colour"})):
@@ -242,6 +270,8 @@ class Protocol(Part):
         for part, field in LATER:
             if body[part][field] is None:
                 del body[part][field]
+        if self.data.construction is not None:
+            body["data"]["construction"] = self.data.construction.fingerprinted()
         if not self.label_noise:
             del body["label_noise"]
         return body | {"regime": self.regime.fingerprinted()}

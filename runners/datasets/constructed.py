@@ -1,4 +1,4 @@
-"""Data sets made from others: classes outside the task, a long tail, redundant images.
+"""Data sets made from others: classes outside the task, a long tail, redundant images, stretches of a sequence.
 
 Drawn by the content and what is asked for alone, so that every seed, strategy and machine has the same data set.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.seeds import generator
-from protocol.spec import Construction, Data
+from protocol.spec import Construction, Data, Frames
 from protocol.splits import Indices
 from runners.datasets.base import Images, Labels
 
@@ -26,11 +26,13 @@ def constructed(images: Images, hidden: Labels, data: Data) -> tuple[Images, Lab
     """The data set that `data.construction` describes, with a digest of its own.
 
     Raises:
-        InputError: classes that the data set has not, too few that are left, or near-copies of features.
+        InputError: classes that the data set has not, too few that are left, near-copies of features, or more frames than there are.
     """
     made = data.construction
     if made is None:
         return images, hidden
+    if made.sequence is not None:
+        return _stretches(images, hidden, data, made.sequence)
     labels, classes = _without(images.classes, np.asarray(hidden.for_oracle(), np.int64), made.unknown_classes)
     kept = np.arange(images.train_size, dtype=np.int64)
     if made.long_tail is not None:
@@ -43,6 +45,21 @@ def constructed(images: Images, hidden: Labels, data: Data) -> tuple[Images, Lab
     told.flags.writeable = False
     new = replace(images, pixels=pixels, train_size=len(sources), test_size=len(test), classes=classes, digest=data.recorded(images.digest))
     return new, Labels(told)
+
+
+def _stretches(images: Images, hidden: Labels, data: Data, asked: Frames) -> tuple[Images, Labels]:
+    """The training images of evenly spread stretches, in their order; test images stay."""
+    if asked.frames > images.train_size:
+        where = "data.construction.sequence.frames"
+        raise InputError(Fault(where, f"at most the {images.train_size} training images", str(asked.frames), "lower it"))
+    stretches = asked.frames // asked.length
+    starts = np.arange(stretches, dtype=np.int64) * images.train_size // stretches
+    kept = (starts[:, None] + np.arange(asked.length)).ravel()
+    chosen = np.concatenate([kept, np.arange(images.train_size, images.n, dtype=np.int64)])
+    pixels, told = images.pixels[chosen], hidden.for_oracle()[chosen]
+    for array in (pixels, told):
+        array.flags.writeable = False
+    return replace(images, pixels=pixels, train_size=len(kept), digest=data.recorded(images.digest)), Labels(told)
 
 
 def _draws(images: Images, what: str) -> np.random.Generator:

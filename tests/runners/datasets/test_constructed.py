@@ -119,3 +119,27 @@ def test_constructions_that_would_leak_are_refused(construction: dict[str, Any],
     table = {"name": "p", "data": data, "splits": splits, "budgets": [10], "model": {"name": "linear"}, "regime": regime}
     with pytest.raises(InputError, match=text):
         parse(Protocol, table, "p")
+
+
+@pytest.mark.parametrize(
+    ("length", "starts"), [(1, [0, 8, 17, 25, 34, 42, 51, 59, 68, 76, 85, 93, 102, 110, 119, 127, 136, 144, 153, 161]), (10, [0, 85])]
+)
+def test_a_sequence_is_kept_in_stretches_of_neighbours_as_many_images_whatever_their_length(
+    root: Path, length: int, starts: list[int]
+) -> None:
+    whole, labels = made(root)
+    images, told = made(root, sequence={"frames": 20, "length": length})
+    kept = [start + i for start in starts for i in range(length)]
+    assert (images.train_size, images.test_size) == (20, 12)
+    np.testing.assert_array_equal(images.pixels, whole.pixels[[*kept, *range(170, 182)]])
+    np.testing.assert_array_equal(told, labels[[*kept, *range(170, 182)]])
+    assert images.digest != whole.digest
+
+
+def test_a_sequence_has_no_more_images_than_there_are_whole_stretches_and_nothing_beside_it(root: Path) -> None:
+    with pytest.raises(InputError, match="at most the 170 training images"):
+        made(root, sequence={"frames": 180, "length": 10})
+    with pytest.raises(InputError, match="multiple of length, found 20 and 3"):
+        made(root, sequence={"frames": 20, "length": 3})
+    with pytest.raises(InputError, match="sequence alone"):
+        made(root, sequence={"frames": 20, "length": 1}, redundancy=0.5)
