@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ from protocol.errors import Fault, InputError
 from protocol.handed_in import content
 from protocol.reading import parse
 from protocol.spec import Study
+
+_DRAFT: Final = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -42,6 +45,11 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
     write_atomically(path, buffer.getvalue())
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """What `write_atomically` had not renamed yet when it was killed, or is writing now: `.<name>.<eight letters>`, sorted."""
+    return sorted(p for p in folder.glob(".*") if _DRAFT.fullmatch(p.name) and p.is_file() and not p.is_symlink())
 
 
 @dataclass(frozen=True)

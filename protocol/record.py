@@ -212,18 +212,25 @@ def writing(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
         RunLocked: another process is writing this run.
         RecordError: what is there is not a sound record; it is left untouched.
     """
+    with alone(folder) as still_ours:
+        record = _sound(folder)
+        writer = Writer(folder, record, still_ours)
+        try:
+            yield writer, record
+        finally:
+            writer.close()
+
+
+@contextmanager
+def alone(folder: RunFolder) -> Iterator[Callable[[], None]]:
+    """Lock and claim the run, whatever its record is; yields a check that the claim still holds. Raises RunLocked."""
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if not _locked(lock):
             raise RunLocked(Fault(str(folder.path), "no other process on this run", "a process that holds its lock")) from None
         with claimed(folder.claims) as still_ours:
-            record = _sound(folder)
-            writer = Writer(folder, record, still_ours)
-            try:
-                yield writer, record
-            finally:
-                writer.close()
+            yield still_ours
     finally:
         os.close(lock)
 

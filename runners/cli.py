@@ -183,6 +183,19 @@ def merge(
 
 
 @app.command()
+def gc(
+    folder: Folder,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Remove what is left of killed processes and finished warm starts: no evidence, and nothing of a run that is being written."""
+    from protocol.folders import StudyFolder
+    from runners.verbs import gc as verb
+
+    verb.gc(StudyFolder(folder), dry_run, json)
+
+
+@app.command()
 def check(
     path: Annotated[
         Path | None,
