@@ -78,6 +78,7 @@ def _load(folder: StudyFolder) -> Curves:
         missing=(*missing, *_unplanned(folder, study)),
         upper=frozenset(s.id for s in study.strategies if s.upper_line),
         metrics={p.name: p.metric for p in study.protocols},
+        currencies={p.name: p.currency for p in study.protocols},
         places={p.name: (p.data.name, p.regime.name) for p in study.protocols},
         costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),
         bought=bought,

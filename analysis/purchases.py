@@ -42,7 +42,7 @@ class Query:
 
     Attributes:
         before, after: labels paid for.
-        indices: of the images that are shown, in the order of purchase.
+        indices: of the images (or regions) that are shown, in the order of purchase.
         pixels: (k, height, width, 1 or 3) uint8.
         masks: class numbers, (k, height, width); a number beyond the classes is void. None: not a segmentation.
     """
@@ -56,12 +56,16 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """What one run bought, for a contact sheet: at most QUERIES queries of at most SHOWN images, at least one."""
+    """What one run bought, for a contact sheet: at most QUERIES queries of at most SHOWN images, at least one.
+
+    `regions`: whether regions were bought; their images are pale elsewhere, and their masks void.
+    """
 
     protocol: str
     strategy: str
     seed: int
     queries: tuple[Query, ...]
+    regions: bool = False
 
 
 @dataclass(frozen=True)

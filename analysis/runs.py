@@ -66,6 +66,7 @@ class Curves:
         upper: strategies that saw labels they had not bought: shown as lines, never compared.
         bought: run -> indices of the images whose labels its queries bought, in order; the initial set, which all
             strategies share, is not among them. Empty where unknown.
+        currencies: protocol -> what its budgets count: labels, or regions, pixels or clicks; labels where it is not told.
         environments: environment as recorded (JSON) -> complete runs made in it; empty where unknown.
         reliability: columns of `analysis.reliability.BIN_COLUMNS`, of every run's last round; empty where no probabilities were kept.
         group: tests are corrected together within each value of this; None: as the plan's family says.
@@ -91,6 +92,7 @@ class Curves:
     costs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COST_COLUMNS)))
     bought: Mapping[RunKey, NDArray[np.int64]] = field(default_factory=dict)
     environments: Mapping[str, int] = field(default_factory=dict)
+    currencies: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def protocols(self) -> tuple[str, ...]:
@@ -129,6 +131,10 @@ class Curves:
             return protocol if self.plan.family == "strategies" else ""
         dataset, regime = self.places.get(protocol, ("", ""))
         return {"protocol": protocol, "dataset": dataset, "regime": regime}[self.group]
+
+    def currency(self, *protocols: str) -> str:
+        """What the budgets of some protocols count, of all by default, in the plural: "labels", or "labels or pixels" where they differ."""
+        return " or ".join(dict.fromkeys(self.currencies.get(p, "labels") for p in protocols or self.protocols)) or "labels"
 
     def unit_name(self, number: int) -> str:
         """A seed as its number, a data set by its name."""

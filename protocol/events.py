@@ -30,6 +30,7 @@ class DataCard(Part):
     images: int
     classes: int
     twins: str = Field("", description="digest of the sidecar that says which images look alike; empty: none kept")
+    units: str = Field("", description="digest of the sidecar that says what can be bought, where it is not one label an image; else empty")
 
 
 class SplitCard(Part):
@@ -64,9 +65,10 @@ class LabelsEvent(Event):
 
     event: Literal["labels"] = "labels"
     purpose: Literal["initial", "validation", "query"]
-    indices: tuple[int, ...]
+    indices: tuple[int, ...] = Field(description="images, or regions as the sidecar of units numbers them")
     before: int
     after: int
+    costs: tuple[int, ...] = Field((), description="cost of each, where units differ in cost; else empty")
 
 
 class RoundEvent(Event):

@@ -165,6 +165,14 @@ class StudyFolder:
         """Which images of the data set with this content digest look alike, shared by all runs on it."""
         return self.path / "data" / f"{digest[:32]}.npz"
 
+    def units(self, digest: str) -> Path:
+        """What can be bought where it is not one label an image, shared by all runs on it: `first` and `pixels` of `protocol.labelling.Units`."""
+        return self.path / "data" / f"units-{digest[:32]}.npz"
+
+    def regions(self, key: str) -> Path:
+        """Superpixels of all training images, shared by all runs on them; made again where they are missing."""
+        return self.path / "regions" / f"{key[:32]}.npy"
+
     def pretrained(self, key: str) -> Path:
         """Folder of one pretrained body, and of its embeddings of all images, shared by all runs with that pool and recipe."""
         return self.path / "pretrained" / key[:32]

@@ -23,6 +23,7 @@ from protocol.canonical import array_digest
 from protocol.errors import BeatRandomError, Fault, InputError, RecordError, RuleBroken, RunLocked
 from protocol.events import DisclosureEvent, ExaminedEvent, LabelsEvent
 from protocol.folders import predictions_digest
+from protocol.labelling import Goods, Units
 from protocol.metrics import segmentation_metrics
 from protocol.oracle import Disclosure, Holdings, Oracle, Purpose, WriteAhead, undisclosed
 from protocol.record import Record, Writer
@@ -50,6 +51,7 @@ class Counter:
     Args:
         upper_line: whether the run may be told labels that it has not bought.
         classes: number of classes; needed for segmentation.
+        goods: what is sold; None: whole images.
     """
 
     def __init__(
@@ -63,13 +65,15 @@ class Counter:
         *,
         upper_line: bool = False,
         classes: int = 0,
+        goods: Goods | None = None,
     ) -> None:
-        self._oracle: Final = Oracle(protocol, replicate, split, labels, self._write, self._told if upper_line else None, classes)
+        tell = self._told if upper_line else None
+        self._oracle: Final = Oracle(protocol, replicate, split, labels, self._write, tell, classes, goods)
         self._maps: Final = (len(split.test), *labels.shape[1:])
         self._classes: Final = classes
         self._writer: Final = writer
         self._paid: Final = deque(before.of(LabelsEvent) if before else ())
-        self._sold: list[dict[str, Any]] = []
+        self._sold: list[LabelsEvent] = []
         self._queries = 0
         self._examined = -1
         self._test: Final = len(split.test)
@@ -111,26 +115,26 @@ class Counter:
         elif request.do == "validation":
             return {"labels": packed(self._oracle.validation()[1])}
         else:
-            return {"labels": packed(self._oracle.owned_labels())}
-        return {"sold": self._sold}
+            images, labels = self._oracle.labels_of(indices)
+            return {"images": packed(images), "labels": packed(labels)}
+        return {"sold": [sale.model_dump(mode="json") for sale in self._sold]}
 
     def _restore(self, purpose: Purpose, indices: tuple[int, ...]) -> None:
         if not self._paid or (self._paid[0].purpose, self._paid[0].indices) != (purpose, indices):
             raise self._disagreement(purpose, indices)
-        self._paid.popleft()
         self._oracle.restore(purpose, np.asarray(indices, np.int64))
+        self._sold.append(self._paid.popleft())
         self._queries += purpose == "query"
 
-    def _write(self, purpose: Purpose, indices: Indices, before: int, after: int) -> None:
+    def _write(self, sale: LabelsEvent) -> None:
         """Called by the oracle before it hands labels over: sold in an earlier session, or written now."""
-        event = LabelsEvent(purpose=purpose, indices=tuple(indices.tolist()), before=before, after=after)
         if not self._paid:
-            self._writer.append(event)
-        elif (self._paid[0].purpose, self._paid[0].indices) == (purpose, event.indices):
+            self._writer.append(sale)
+        elif (self._paid[0].purpose, self._paid[0].indices) == (sale.purpose, sale.indices):
             self._paid.popleft()
         else:
-            raise self._disagreement(purpose, event.indices)
-        self._sold.append({"purpose": purpose, "indices": list(event.indices), "before": before, "after": after})
+            raise self._disagreement(sale.purpose, sale.indices)
+        self._sold.append(sale)
 
     def _told(self, indices: Indices) -> None:
         self._writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
@@ -184,33 +188,43 @@ class Counter:
 class RemoteOracle(Holdings):
     """A `Seller` without labels: asks the oracle's process, and writes the run's own record before it asks for labels."""
 
-    def __init__(self, pipe: Connection, split: Split, write: WriteAhead, tell: Disclosure | None = None) -> None:
-        super().__init__(split)
+    def __init__(
+        self,
+        protocol: Protocol,
+        pipe: Connection,
+        split: Split,
+        write: WriteAhead,
+        tell: Disclosure | None = None,
+        units: Units | None = None,
+    ) -> None:
+        super().__init__(
+            protocol, split, units or Units.images(1 + max(int(part.max(initial=0)) for part in (split.pool, split.validation)))
+        )
         self._pipe: Final = pipe
         self._write: Final = write
         self._tell: Final = tell
-        self._validation: Indices = np.empty(0, np.int64)
 
-    def owned_labels(self) -> NDArray[np.integer]:
-        """Labels of `owned`, in the same order."""
-        return unpacked(self._ask(Request(do="labels"))["labels"])
+    def labels_of(self, units: Indices) -> tuple[Indices, NDArray[np.integer]]:
+        """Images and labels of owned units. Raises RuleBroken (BUD-06) as the oracle does."""
+        answer = self._ask(Request(do="labels", indices=tuple(units.tolist())))
+        return unpacked(answer["images"]).astype(np.int64), unpacked(answer["labels"])
 
     def validation(self) -> tuple[Indices, NDArray[np.integer]]:
-        """Validation indices and labels; empty until bought."""
-        return self._validation, unpacked(self._ask(Request(do="validation"))["labels"])
+        """Validation images and labels; empty until bought."""
+        images = self._split.validation if len(self._validation) else self._validation
+        return images, unpacked(self._ask(Request(do="validation"))["labels"])
 
     def start(self) -> None:
         """Buy what is missing of the validation labels and the starting set."""
         self._take(self._ask(Request(do="start")))
 
-    def buy(self, indices: NDArray[np.integer]) -> None:
+    def buy(self, units: NDArray[np.integer]) -> None:
         """Buy one query's labels. Raises RuleBroken as the oracle does."""
-        self._take(self._ask(Request(do="buy", indices=tuple(indices.tolist()))))
+        self._take(self._ask(Request(do="buy", indices=tuple(units.tolist()))))
 
-    def restore(self, purpose: Purpose, indices: Indices) -> None:
+    def restore(self, purpose: Purpose, units: Indices) -> None:
         """Claim again what was paid for. Raises RuleBroken (ISO-01) if the oracle's ledger says otherwise."""
-        self._ask(Request(do="restore", purpose=purpose, indices=tuple(indices.tolist())))
-        self._keep(purpose, indices)
+        self._take(self._ask(Request(do="restore", purpose=purpose, indices=tuple(units.tolist()))), write=False)
 
     def examine(self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> dict[str, float]:
         """Metrics of test predictions; once a round (RuleBroken ISO-02)."""
@@ -231,17 +245,12 @@ class RemoteOracle(Holdings):
         self._tell(self.unlabelled)
         return unpacked(self._ask(Request(do="disclose"))["labels"])
 
-    def _take(self, answer: dict[str, Any]) -> None:
-        for sale in answer["sold"]:
-            indices = np.asarray(sale["indices"], np.int64)
-            self._write(sale["purpose"], indices, sale["before"], sale["after"])
-            self._keep(sale["purpose"], indices)
-
-    def _keep(self, purpose: Purpose, indices: Indices) -> None:
-        if purpose == "validation":
-            self._validation = indices
-        else:
-            self._owned.append(indices)
+    def _take(self, answer: dict[str, Any], *, write: bool = True) -> None:
+        for told in answer["sold"]:
+            sale = LabelsEvent.model_validate_json(json.dumps(told))
+            if write:
+                self._write(sale)
+            self.keep(sale.purpose, np.asarray(sale.indices, np.int64), sale.after)
 
     def _ask(self, request: Request) -> dict[str, Any]:
         send(self._pipe, request.model_dump(mode="json"))

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from protocol.canonical import fingerprint
+from protocol.labelling import Labelling as Labelling
 from protocol.part import EXACT as EXACT
 from protocol.part import Count, Name, Size
 from protocol.part import Part as Part
@@ -172,6 +173,9 @@ class Protocol(Part):
     metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "mean_iou", "pixel_accuracy"] = Field(
         "accuracy", description="primary metric on the test set, in [0, 1], higher is better; the last two for segmentation"
     )
+    labelling: Labelling | None = Field(
+        None, description="segmentation: regions instead of whole images, or budgets in pixels or clicks; null: one label an image"
+    )
     root_seed: Size = Field(0, description="root of all random streams")
     label_noise: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
@@ -249,6 +253,31 @@ class Protocol(Part):
             raise ValueError("; ".join(problems))
         return self
 
+    @model_validator(mode="after")
+    def _labelling_fits(self) -> Protocol:
+        if self.labelling is None:
+            return self
+        problems = []
+        if self.task != "segmentation":
+            problems.append("labelling is of masks; remove it, or use task = 'segmentation'")
+        if self.charged_validation:
+            problems.append("labelling charges training labels alone: set splits.validation_counted = false or splits.validation_size = 0")
+        if self.regime.epochs is not None:
+            problems.append("labelling needs regime.steps, not regime.epochs: images differ in how much of them is labelled")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @property
+    def metered(self) -> bool:
+        """Whether budgets are limits of what units of different cost may cost together, and not numbers of units."""
+        return self.labelling is not None and self.labelling.metered
+
+    @property
+    def currency(self) -> str:
+        """What budgets count, in the plural: labels, or regions, pixels or clicks."""
+        return "labels" if self.labelling is None else self.labelling.currency
+
     @property
     def charged_validation(self) -> int:
         """Validation labels that the budget pays for."""
@@ -256,7 +285,7 @@ class Protocol(Part):
 
     @property
     def training_labels(self) -> tuple[int, ...]:
-        """Labelled training images at each round."""
+        """Labelled training images (or regions) at each round; where units differ in cost, what they cost at most."""
         return tuple(b - self.charged_validation for b in self.budgets)
 
     @property
@@ -274,6 +303,8 @@ class Protocol(Part):
             body["data"]["construction"] = self.data.construction.fingerprinted()
         if not self.label_noise:
             del body["label_noise"]
+        if self.labelling is None:
+            del body["labelling"]
         return body | {"regime": self.regime.fingerprinted()}
 
 

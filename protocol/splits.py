@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from protocol.canonical import array_digest
 from protocol.errors import Fault, InputError
 from protocol.events import SplitCard
+from protocol.labelling import Units
 from protocol.seeds import generator
 from protocol.spec import Protocol
 
@@ -57,7 +58,8 @@ def make_split(protocol: Protocol, replicate: int, train_size: int, official_tes
             )
         )
     held_out = rules.test_size or 0
-    pool_size = max(protocol.training_labels[-1], rules.pool_size or 0)
+    labels = protocol.training_labels[-1] if protocol.labelling is None else 1  # of regions one image may hold many
+    pool_size = max(labels, rules.pool_size or 0)
     need = held_out + rules.validation_size + pool_size
     of_pool = f"pool {pool_size}" if rules.pool_size else f"training labels {pool_size}"
     if need > train_size:
@@ -79,6 +81,16 @@ def make_split(protocol: Protocol, replicate: int, train_size: int, official_tes
     return Split(np.sort(pool), np.sort(validation), np.sort(test))
 
 
+def refuse_unpayable(protocol: Protocol, split: Split, units: Units) -> None:
+    """Raises InputError if the last budget is more than all regions of the pool cost, as far as prices are known before they are paid."""
+    there, labelling = units.of(split.pool), protocol.labelling
+    cost = labelling.cost if labelling else "label"
+    most = {"label": len(there), "pixel": int(units.pixels[there].sum()), "click": None}[cost]
+    if most is not None and protocol.budgets[-1] > most:
+        where, expected = f"protocol {protocol.name}: budgets", f"at most {most} {protocol.currency}, all of the pool"
+        raise InputError(Fault(where, expected, str(protocol.budgets[-1]), "lower the last budget"))
+
+
 def drawn_again(protocol: Protocol, replicate: int, card: SplitCard) -> Split:
     """The split of a record, from what its first event says of the sizes alone. Raises InputError where the sizes are impossible."""
     own_test = protocol.splits.test_size is not None
@@ -86,11 +98,12 @@ def drawn_again(protocol: Protocol, replicate: int, card: SplitCard) -> Split:
     return make_split(protocol, replicate, card.training or left, 0 if own_test else card.test)
 
 
-def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.integer]) -> Indices:
-    """Indices of the starting set, sorted: training_labels[0] of the pool.
+def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.integer], units: Units | None = None) -> Indices:
+    """What the starting set is of, sorted: training_labels[0] units of the pool. Where units differ in cost: all, in the order to buy in.
 
     Args:
         labels: class of every image of the data set; used only if the protocol's start is balanced.
+        units: what can be bought; None: whole images.
 
     Raises:
         InputError: a balanced start is impossible (a class is too rare in the pool).
@@ -98,7 +111,10 @@ def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArr
     size = protocol.training_labels[0]
     rng = generator(protocol.root_seed, "initial", replicate)
     if protocol.splits.initial == "random":
-        return np.sort(rng.choice(split.pool, size, replace=False))
+        there = split.pool if units is None else units.of(split.pool)
+        if protocol.metered:
+            return rng.permutation(there)
+        return np.sort(rng.choice(there, size, replace=False))
     of_pool = labels[split.pool]
     classes, counts = np.unique(of_pool[of_pool >= 0], return_counts=True)  # unknown classes are none of the task's
     share, rest = divmod(size, len(classes))

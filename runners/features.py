@@ -23,6 +23,7 @@ from runners.regimes import Fit, FitInputs, Learner, Predictions, Resident, fit
 from runners.regimes.learner import Trained
 from runners.regimes.resident import as_float
 from runners.regimes.training import own_randomness
+from runners.region_features import Regions
 from runners.strategies import ClassifierHead, Context, Estimation, GradientFactors, Need, Strategy, StrategyError, View
 from runners.strategies.view import Feature
 
@@ -44,6 +45,8 @@ class Round:
     inputs: FitInputs
     fitted: Fit
     resident: Resident
+    regions: Regions | None = None
+    """What can be bought and what is owned; None where whole images are."""
 
     def seed(self, *keys: int | str) -> int:
         """A seed of the run's `estimator` stream in this round."""
@@ -74,6 +77,10 @@ def look(round_: Round, strategy: Strategy, members: list[Trained[Any]], disclos
     if strangers := [need for need in strategy.needs if need not in made]:
         raise StrategyError(unknown_name("needs of the strategy", need, list(made)) for need in strangers)
     offered = {need: made[need]() for need in strategy.needs}
+    if regions := round_.regions:
+        counts = regions.counts(inputs.labelled, inputs.labels, len(inputs.images.classes))
+        own = (regions.unlabelled.copy(), regions.owned.copy(), counts)
+        return View(*own, len(inputs.images.classes), round_.number, offered, regions.division)
     return View(inputs.unlabelled.copy(), inputs.labelled.copy(), inputs.labels.copy(), len(inputs.images.classes), round_.number, offered)
 
 

@@ -18,7 +18,7 @@ from protocol.canonical import array_digest
 from protocol.errors import BeatRandomError, Fault, RecordError, RunLocked
 from protocol.events import DisclosureEvent, EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.folders import StudyFolder
-from protocol.oracle import Purpose, Seller
+from protocol.oracle import Seller
 from protocol.record import Record, Writer, writing
 from protocol.spec import Protocol, StrategySpec
 from protocol.splits import Indices
@@ -137,14 +137,11 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
     torch.set_num_threads(job.threads)
     protocol = job.protocol
 
-    def ledger(purpose: Purpose, indices: Indices, cost_before: int, cost_after: int) -> None:
-        writer.append(LabelsEvent(purpose=purpose, indices=tuple(indices.tolist()), before=cost_before, after=cost_after))
-
     def told(indices: Indices) -> None:
         writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
 
     order = Order(study=str(job.study), plan=job.plan, protocol=protocol, strategy=job.strategy, seed=job.seed, data_root=job.data_root)
-    with (isolated if job.isolate else here)(order, ledger, told) as market, guarding(market.files, StudyFolder(job.study).evidence):
+    with (isolated if job.isolate else here)(order, writer.append, told) as market, guarding(market.files, StudyFolder(job.study).evidence):
         start = run_event(order, market, {**dict(job.environment), "isolated": job.isolate})
         first = 0
         if before is None:
@@ -159,8 +156,10 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
             strategy = make(job.strategy, job.strategy_file)
         name, split, seller = job.strategy.id, market.split, market.seller
         ended = resumed(writer.folder, before.rounds if before else (), Training(protocol, job.seed, images, seller, resident))
-        for outcome in rounds(protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables, ended):
-            _put_down(writer, protocol, outcome, seller.examinations)
+        for outcome in rounds(
+            protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables, ended, market.division
+        ):
+            _put_down(writer, protocol, outcome, seller)
             progress(outcome.round + 1)
         forget(writer.folder)
         writer.append(EndEvent(rounds=len(protocol.budgets)))
@@ -177,28 +176,28 @@ def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: 
     oracle.examinations = len(done)
     writer.append(ResumeEvent(next_round=len(done), dropped_bytes=before.torn_bytes, environment=dict(job.environment)))
     bought = sum(p.purpose == "query" for p in before.of(LabelsEvent))
-    if done and bought < len(done) and done[-1].query:  # killed between the round and its purchase
+    if done and bought < len(done) < len(job.protocol.budgets):  # killed between the round and its purchase
         oracle.buy(np.asarray(done[-1].query, np.int64))
     return len(done)
 
 
-def _put_down(writer: Writer, protocol: Protocol, outcome: Outcome, examined: int) -> None:
+def _put_down(writer: Writer, protocol: Protocol, outcome: Outcome, seller: Seller) -> None:
     """A round on the record; what it refers to, and what the next one starts from, first."""
     k, ended = outcome.round, outcome.fit.ended
     writer.folder.write_sidecar(k, outcome.examined.sidecar)
     if ended and k + 1 < len(protocol.budgets):
         keep(writer.folder, k, ended)
-    writer.append(_round_event(protocol, outcome, examined))
+    writer.append(_round_event(protocol, outcome, seller))
     if ended:
         forget(writer.folder, but=k)
 
 
-def _round_event(protocol: Protocol, outcome: Outcome, examined: int) -> RoundEvent:
+def _round_event(protocol: Protocol, outcome: Outcome, seller: Seller) -> RoundEvent:
     k, fitted = outcome.round, outcome.fit
     return RoundEvent(
         round=k,
         budget=protocol.budgets[k],
-        training_labels=protocol.training_labels[k],
+        training_labels=len(seller.owned_at(k)),
         metrics=outcome.metrics,
         validation=fitted.validation,
         steps=fitted.steps,
@@ -208,7 +207,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, examined: int) -> RoundEv
         recipe=fitted.recipe,
         predictions=outcome.examined.predictions,
         probabilities=outcome.examined.probabilities,
-        examined=examined,
+        examined=seller.examinations,
         query=tuple(outcome.query.tolist()),
         extra=fitted.extra,
         cost=outcome.cost,

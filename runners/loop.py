@@ -13,13 +13,15 @@ import numpy as np
 import torch
 
 from protocol.errors import Fault
-from protocol.oracle import Seller
+from protocol.labelling import Division
+from protocol.oracle import Holdings, Seller
 from protocol.seeds import generator
 from protocol.spec import Protocol
 from protocol.splits import Indices, Split
 from runners.datasets import Images
 from runners.features import Round, ensemble, look, prepare
 from runners.regimes import Ended, Fit, FitInputs, Resident, fit
+from runners.region_features import Regions
 from runners.strategies import Strategy, StrategyError, View, checked
 from runners.tasks import TASKS, Examined
 from runners.watch import asked
@@ -53,11 +55,12 @@ def rounds(
     first: int,
     tables: bool = True,
     before: Ended | None = None,
+    division: Division | None = None,
 ) -> Iterator[Outcome]:
     """Yield each round's outcome from round `first` on; the query is bought when the next round is asked for.
 
     Without `tables`, log-probabilities are neither kept nor measured. `before` is what the round before `first` ended with,
-    of a run with a warm start.
+    of a run with a warm start; `division` says what regions there are, where they are bought.
 
     Everything is rebuilt every round from the run's seed streams: weights, BatchNorm statistics,
     optimizer and schedule. Only the list of owned labels carries over, and the weights of a warm start.
@@ -66,7 +69,7 @@ def rounds(
         given = "no weights" if before is None else "weights"
         raise ValueError(f"regime.start = {protocol.regime.start!r} and {given} of the round before round {first} do not go together")
     task = TASKS[protocol.task]
-    strategy = task.adapted(strategy, name)
+    strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
         inputs = inputs_of(protocol, k, images, oracle)
@@ -76,7 +79,8 @@ def rounds(
         clock.lap("evaluate_s")
         query = np.empty(0, np.int64)
         if k + 1 < len(protocol.budgets):
-            now = Round(protocol, replicate, k, inputs, fitted, resident)
+            regions = Regions(oracle.unlabelled, oracle.owned_at(k), division) if division and division.maps else None
+            now = Round(protocol, replicate, k, inputs, fitted, resident, regions)
             members = ensemble(now, strategy)
             clock.lap("members_s")
             view = look(now, strategy, members, oracle.disclose)
@@ -84,19 +88,27 @@ def rounds(
             ready(now, strategy, name, view)
             clock.lap("prepare_s")
             rng = generator(protocol.root_seed, "query", replicate, k)
-            query = ask(strategy, name, view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
+            n = wanted(protocol, k, oracle)
+            query = ask(strategy, name, view, n, rng) if n else query
         clock.lap("query_s")
         yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()})
         before = fitted.ended
-        if len(query):
+        if k + 1 < len(protocol.budgets):
             oracle.buy(query)
 
 
 def inputs_of(protocol: Protocol, k: int, images: Images, oracle: Seller) -> FitInputs:
     """What round k trains on: labels bought up to its budget, whatever was bought since."""
-    n, owned, labels = protocol.training_labels[k], oracle.owned, oracle.owned_labels()
-    unlabelled = np.union1d(oracle.unlabelled, owned[n:])
-    return FitInputs.of(images, (owned[:n], labels[:n]), oracle.validation(), unlabelled, f"protocol {protocol.name}, round {k}")
+    bought = oracle.labels_of(oracle.owned_at(k))
+    unlabelled = np.setdiff1d(oracle.pool, bought[0], assume_unique=True)
+    return FitInputs.of(images, bought, oracle.validation(), unlabelled, f"protocol {protocol.name}, round {k}")
+
+
+def wanted(protocol: Protocol, k: int, oracle: Seller | Holdings) -> int:
+    """How many units round k asks for: what the next budget pays for; where units differ in cost, at most, and in order of preference."""
+    if not protocol.metered:
+        return protocol.budgets[k + 1] - protocol.budgets[k]
+    return oracle.affordable(protocol.budgets[k + 1])
 
 
 def ready(now: Round, strategy: Strategy, name: str, view: View) -> None:

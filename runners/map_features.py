@@ -21,8 +21,19 @@ if TYPE_CHECKING:
 
 def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: object) -> Makers:
     """What segmentation offers strategies, made when asked for; see `View`. Nobody is told masks, so there is no upper line."""
-    learner = cast(MapLearner, round_.fitted.learner)
+    learner, regions = cast(MapLearner, round_.fitted.learner), round_.regions
     unlabelled, owned = round_.inputs.unlabelled, round_.inputs.labelled
+    if regions is not None:
+        some = regions.images(regions.unlabelled)
+        return {
+            "embeddings": lambda: regions.embeddings(learner, regions.unlabelled),
+            "labelled_embeddings": lambda: regions.embeddings(learner, regions.owned),
+            "gradient_factors": lambda: regions.gradients(learner),
+            "map_scores": lambda: regions.scores(_scoring(strategy), _draws([learner], some), some),
+            "mc_map_scores": lambda: regions.scores(_scoring(strategy), _under_dropout(round_, strategy, some), some),
+            "member_map_scores": lambda: regions.scores(_scoring(strategy), _draws(members, some), some),
+            "flip_map_scores": lambda: regions.scores(_scoring(strategy), _with_mirrored(learner, some), some),
+        }
     return {
         "embeddings": lambda: learner.embeddings(unlabelled),
         "labelled_embeddings": lambda: learner.embeddings(owned),
@@ -30,7 +41,7 @@ def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: obj
         "images": lambda: round_.resident.images(unlabelled),
         "labelled_images": lambda: round_.resident.images(owned),
         "map_scores": lambda: scored(strategy, unlabelled, [learner]),
-        "mc_map_scores": lambda: _under_dropout(round_, strategy),
+        "mc_map_scores": lambda: _scores(strategy, _under_dropout(round_, strategy, unlabelled)),
         "member_map_scores": lambda: scored(strategy, unlabelled, members),
         "flip_map_scores": lambda: _scores(strategy, _with_mirrored(learner, unlabelled)),
     }
@@ -38,33 +49,41 @@ def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: obj
 
 def scored(strategy: Strategy, indices: Indices, draws: list[MapLearner]) -> Tensor:
     """(m,) the strategy's own score of each image, from the maps of all draws of the network, a few images at a time."""
-    return _scores(strategy, (torch.stack([_probabilities(maps) for maps in several], 1) for several in _side_by_side(draws, indices)))
+    return _scores(strategy, _draws(draws, indices))
 
 
-def _under_dropout(round_: Round, strategy: Strategy) -> Tensor:
-    """As `scored`, with the draws of one network under dropout masks, each mask the same for all images (Gal & Ghahramani 2016)."""
+def _draws(draws: list[MapLearner], indices: Indices) -> Iterator[Tensor]:
+    """(b, draws, k, height, width) probabilities of the images, a few at a time."""
+    return (torch.stack([_probabilities(maps) for maps in several], 1) for several in _side_by_side(draws, indices))
+
+
+def _under_dropout(round_: Round, strategy: Strategy, indices: Indices) -> Iterator[Tensor]:
+    """As `_draws`, with the draws of one network under dropout masks, each mask the same for all images (Gal & Ghahramani 2016)."""
     learner, how = cast(MapLearner, round_.fitted.learner), strategy.estimation
     generator = torch.Generator().manual_seed(round_.seed("mc-dropout"))
     width = learner.net.head.in_channels
     p = learner.net.dropout.p or how.dropout
     masks = ((torch.rand(how.samples, width, generator=generator) >= p).float() / (1 - p)).to(round_.resident.device)
 
-    def samples() -> Iterator[Tensor]:
-        for _, maps in learner.passes(round_.inputs.unlabelled):
+    with torch.no_grad():
+        for _, maps in learner.passes(indices):
             drawn = []
             for mask in masks:  # dropping channels before the head: the body's work is done once
                 logits = learner.net.head(maps.features.float() * mask[:, None, None])
                 drawn.append(F.interpolate(logits, maps.logits.shape[2:], mode="bilinear", align_corners=False).softmax(1))
             yield torch.stack(drawn, 1)
 
-    return _scores(strategy, samples())
+
+def _scoring(strategy: Strategy) -> MapStrategy:
+    if not isinstance(strategy, MapStrategy):
+        raise TypeError(f"{type(strategy).__name__} declares scores of maps, so it must be a MapStrategy")
+    return strategy
 
 
 def _scores(strategy: Strategy, samples: Iterator[Tensor]) -> Tensor:
-    if not isinstance(strategy, MapStrategy):
-        raise TypeError(f"{type(strategy).__name__} declares scores of maps, so it must be a MapStrategy")
+    scoring = _scoring(strategy)
     with torch.no_grad():
-        return torch.cat([strategy.score_maps(part) for part in samples])
+        return torch.cat([scoring.score_maps(part) for part in samples])
 
 
 def _side_by_side(draws: list[MapLearner], indices: Indices) -> Iterator[list[Tensor]]:

@@ -25,14 +25,17 @@ from protocol.errors import Fault, RecordError
 from protocol.events import DataCard, LabelsEvent, ResumeEvent, RunEvent, SplitCard
 from protocol.folders import StudyFolder, write_arrays
 from protocol.isolation import Counter, OracleGone, RemoteOracle, receive, send
+from protocol.labelling import Division
 from protocol.metrics import targets_of
 from protocol.oracle import Disclosure, Oracle, Seller, WriteAhead
 from protocol.record import Record, Writer, writing
 from protocol.seeds import stream_seeds
 from protocol.spec import Part, Protocol, StrategySpec
-from protocol.splits import Split, make_split
+from protocol.splits import Split, make_split, refuse_unpayable
 from runners.datasets import Images, load, refuse_other_task
 from runners.datasets.twins import keep as keep_twins
+from runners.regions import divided, priced
+from runners.regions import keep as keep_units
 from runners.watch import opened
 
 _PATIENCE_S: Final = 10.0
@@ -55,6 +58,7 @@ class Market:
 
     images: Images
     split: Split
+    division: Division
     targets: str
     seller: Seller
     files: frozenset[str]
@@ -64,7 +68,8 @@ class Market:
 def run_event(order: Order, market: Market | Stock, environment: dict[str, Any]) -> RunEvent:
     """The first line of the run's record, and of the oracle's own ledger."""
     images, split = market.images, market.split
-    twins = keep_twins(StudyFolder(Path(order.study)), images)
+    study = StudyFolder(Path(order.study))
+    twins, units = keep_twins(study, images), keep_units(study, order.protocol, market.division)
     sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
     if order.protocol.splits.pool_size is not None:
         sizes["training"] = images.train_size
@@ -75,7 +80,9 @@ def run_event(order: Order, market: Market | Stock, environment: dict[str, Any])
         strategy=order.strategy,
         replicate=order.seed,
         seeds=stream_seeds(order.protocol.root_seed, order.seed),
-        data=DataCard(name=images.name, digest=images.digest, images=len(images.pixels), classes=len(images.classes), twins=twins),
+        data=DataCard(
+            name=images.name, digest=images.digest, images=len(images.pixels), classes=len(images.classes), twins=twins, units=units
+        ),
         split=SplitCard(digest=split.digest, targets=market.targets, **sizes),
         environment=environment,
     )
@@ -87,6 +94,7 @@ class Stock:
 
     images: Images
     split: Split
+    division: Division
     targets: str
     labels: NDArray[np.integer]
     files: frozenset[str]
@@ -100,8 +108,16 @@ class Stock:
             images, hidden = load(order.protocol.data, order.data_root)
         split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
         labels = hidden.for_oracle()
-        stock = cls(images, split, "", labels, frozenset(files))
+        division = divided(order.protocol, images, StudyFolder(Path(order.study)))
+        if order.protocol.labelling:
+            refuse_unpayable(order.protocol, split, division.units)
+        stock = cls(images, split, division, "", labels, frozenset(files))
         return replace(stock, targets=array_digest(stock.test_targets))
+
+    def oracle(self, order: Order, ledger: WriteAhead, tell: Disclosure | None) -> Oracle:
+        """Who sells it to one run."""
+        goods = priced(order.protocol, self.division, self.labels)
+        return Oracle(order.protocol, order.seed, self.split, self.labels, ledger, tell, len(self.images.classes), goods)
 
     @property
     def test_targets(self) -> NDArray[np.int64]:
@@ -134,8 +150,7 @@ def here(order: Order, ledger: WriteAhead, tell: Disclosure) -> Iterator[Market]
     stock = Stock.of(order)
     keep_split(order, stock)
     disclosure = tell if order.strategy.upper_line else None
-    oracle = Oracle(order.protocol, order.seed, stock.split, stock.labels, ledger, disclosure, len(stock.images.classes))
-    yield Market(stock.images, stock.split, stock.targets, oracle, stock.files)
+    yield Market(stock.images, stock.split, stock.division, stock.targets, stock.oracle(order, ledger, disclosure), stock.files)
 
 
 @contextmanager
@@ -171,7 +186,9 @@ def _delivered(order: Order, pipe: Connection, ledger: WriteAhead, tell: Disclos
         raise OracleGone(Fault("the oracle's process", "the images", str(error) or "it ended", "run again to continue")) from None
     images = Images(card["name"], pixels, card["train_size"], card["test_size"], tuple(card["classes"]), card["digest"])
     split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
-    return Market(images, split, card["targets"], RemoteOracle(pipe, split, ledger, tell), frozenset(card["files"]))
+    division = divided(order.protocol, images, StudyFolder(Path(order.study)))
+    seller = RemoteOracle(order.protocol, pipe, split, ledger, tell, division.units)
+    return Market(images, split, division, card["targets"], seller, frozenset(card["files"]))
 
 
 def keep_shop(order: Order, pipe: Connection) -> None:
@@ -182,8 +199,9 @@ def keep_shop(order: Order, pipe: Connection) -> None:
         keep_split(order, stock)
         _open_ledger(run_event(order, stock, {"role": "oracle"}), writer, before)
         images, upper = stock.images, order.strategy.upper_line
+        goods, classes = priced(order.protocol, stock.division, stock.labels), len(images.classes)
         counter = Counter(
-            order.protocol, order.seed, stock.split, stock.labels, writer, before, upper_line=upper, classes=len(images.classes)
+            order.protocol, order.seed, stock.split, stock.labels, writer, before, upper_line=upper, classes=classes, goods=goods
         )
         card = {"name": images.name, "train_size": images.train_size, "test_size": images.test_size, "shape": images.pixels.shape}
         card["files"] = sorted(stock.files)

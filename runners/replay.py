@@ -18,15 +18,17 @@ from protocol.canonical import sha256
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.events import LabelsEvent, RoundEvent, RunEvent
 from protocol.folders import RunFolder, StudyFolder
-from protocol.oracle import Oracle, Purpose
+from protocol.labelling import Units
+from protocol.oracle import Holdings
 from protocol.record import Record, read
 from protocol.replays import Answer, Replayed
 from protocol.seeds import generator
 from protocol.splits import Indices, drawn_again
 from runners.environment import describe
-from runners.loop import Outcome, ask, rounds
+from runners.loop import Outcome, ask, rounds, wanted
 from runners.market import Order, Stock
 from runners.regimes import Ended, Resident, prepared
+from runners.regions import read_units
 from runners.strategies import View
 from runners.strategies.baseline import Random
 from runners.strategies.own import make
@@ -63,7 +65,7 @@ def choose_again(run: RunFolder, wanted: Sequence[int] | None, data_root: Path |
         raise InputError(Fault(f"{run.events}: --round", f"a round that queried: {known}", str(strangers[0])))
     chosen = sorted(asked if wanted is None else set(wanted))
     if head.strategy.name == "random":
-        yield from (_compare(asked[k], _random_query(record, head, k)) for k in chosen)
+        yield from (_compare(asked[k], _random_query(StudyFolder(run.path.parents[3]), record, head, k)) for k in chosen)
         return
     device = device or str(head.environment.get("device", "cpu"))
     if device.startswith("cuda") and not torch.cuda.is_available():
@@ -99,13 +101,17 @@ def _before(record: Record, k: int) -> list[LabelsEvent]:
     return [e for e in record.events[:place] if isinstance(e, LabelsEvent)]
 
 
-def _random_query(record: Record, head: RunEvent, k: int) -> Indices:
+def _random_query(study: StudyFolder, record: Record, head: RunEvent, k: int) -> Indices:
     protocol, card = head.protocol, head.split
     split = drawn_again(protocol, head.replicate, card)
-    owned = np.asarray([i for e in _before(record, k) if e.purpose != "validation" for i in e.indices], np.int64)
-    view = View(np.setdiff1d(split.pool, owned), owned, np.zeros(len(owned), np.int64), head.data.classes, k)
-    rng = generator(protocol.root_seed, "query", head.replicate, k)
-    return ask(Random(), "random", view, protocol.budgets[k + 1] - protocol.budgets[k], rng)
+    units = read_units(study, head.data.units) if head.data.units else Units.images(int(split.pool.max()) + 1)
+    held = Holdings(protocol, split, units)
+    for e in _before(record, k):
+        held.keep(e.purpose, np.asarray(e.indices, np.int64), e.after)
+    owned = held.owned_at(k)
+    view = View(held.unlabelled, owned, np.zeros(len(owned), np.int64), head.data.classes, k)
+    rng, n = generator(protocol.root_seed, "query", head.replicate, k), wanted(protocol, k, held)
+    return ask(Random(), "random", view, n, rng) if n else np.empty(0, np.int64)
 
 
 def _again(
@@ -118,10 +124,12 @@ def _again(
         raise InputError(Fault(str(source), f"the source that was run, {str(strategy.source_digest)[:16]}", "another, or none"))
     order = Order(study=str(study.path), plan=head.study, protocol=protocol, strategy=strategy, seed=head.replicate, data_root=data_root)
     stock = Stock.of(order)
+    if head.data.units and stock.division.units.digest != head.data.units:
+        found, fix = stock.division.units.digest[:16], "superpixels depend on the version of scikit-image: use the one that made them"
+        raise InputError(Fault("regions of the images", f"the recorded ones, {head.data.units[:16]}", found, fix))
     if stock.images.digest != head.data.digest:
         raise InputError(Fault(f"data set {stock.images.name}", f"the recorded content, {head.data.digest[:16]}", stock.images.digest[:16]))
-    tell = (lambda *_: None) if strategy.upper_line else None
-    oracle = Oracle(protocol, head.replicate, stock.split, stock.labels, _nothing_is_sold, tell, len(stock.images.classes))
+    oracle = stock.oracle(order, _nothing_is_sold, (lambda *_: None) if strategy.upper_line else None)
     for purchase in _before(record, k):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     images, resident = prepared(protocol, stock.images, Resident.of(stock.images, device), stock.split.pool, study, keep=False)
@@ -129,13 +137,16 @@ def _again(
     if protocol.regime.start == "warm":
         for ended in Training(protocol, head.replicate, images, oracle, resident).rounds(trail.next, k, trail.ended):
             trail.next, trail.ended = trail.next + 1, ended
-    outcome = next(rounds(protocol, made, strategy.id, head.replicate, images, stock.split, oracle, resident, k, before=trail.ended))
+    before, division = trail.ended, stock.division
+    outcome = next(
+        rounds(protocol, made, strategy.id, head.replicate, images, stock.split, oracle, resident, k, before=before, division=division)
+    )
     trail.next, trail.ended = k + 1, outcome.fit.ended
     return outcome
 
 
-def _nothing_is_sold(purpose: Purpose, indices: Indices, before: int, after: int) -> None:
-    raise InputError(Fault("replay", "no purchase", f"{len(indices)} labels ({purpose}), cost {before} to {after}"))
+def _nothing_is_sold(sale: LabelsEvent) -> None:
+    raise InputError(Fault("replay", "no purchase", f"{len(sale.indices)} labels ({sale.purpose}), cost {sale.before} to {sale.after}"))
 
 
 def _compare(event: RoundEvent, query: Indices, other: Sequence[str] = (), *, trained_equally: bool = True) -> Replayed:

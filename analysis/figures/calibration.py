@@ -59,12 +59,12 @@ def calibration(material: Material) -> Plate | str:
             f"Mean over {n}; {band}: 95 % t interval. Lower is better",
         )
     caption = (
-        f"Calibration on the test set against labels paid for, mean over n = {n}; lower is better. Band ({band}): pointwise 95 % t interval of one curve. Expected calibration "
+        f"Calibration on the test set against {curves.currency()} paid for, mean over n = {n}; lower is better. Band ({band}): pointwise 95 % t interval of one curve. Expected calibration "
         f"error over 15 bins of confidence (Guo et al. 2017), Brier score, negative log-likelihood in nats. Nothing is tested here.{material.upper}"
     )
     last = frame[(frame["metric"] == metrics[0]) & (frame["budget"] == frame.groupby("protocol")["budget"].transform("max"))]
     ends = "; ".join(f"{s} under {p} {mean:.3f}" for s, p, mean in zip(last["strategy"], last["protocol"], last["mean"], strict=True))
-    alt = f"Lines against labels, one per strategy, a row of panels per protocol. {metrics[0]} at the last budget: {ends}."
+    alt = f"Lines against {curves.currency()}, one per strategy, a row of panels per protocol. {metrics[0]} at the last budget: {ends}."
     return Plate("calibration", "Calibration", figure, frame, caption, alt)
 
 

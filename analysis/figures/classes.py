@@ -59,7 +59,7 @@ def class_iou(material: Material) -> Plate | str:
         for row, number in enumerate(numbers):
             for column, protocol in enumerate(protocols):
                 ax, rows = grid[row, column], own(frame, protocol=protocol, number=number)
-                learning_curves(ax, rows, material.look, shaded)
+                learning_curves(ax, rows, material.look, shaded, curves.currency(protocol))
                 label = str(rows["label"].iloc[0]) if len(rows) else f"class {number}"
                 ax.set_ylabel("" if column else wrapped(label, 14))
                 if row:
@@ -75,11 +75,11 @@ def class_iou(material: Material) -> Plate | str:
             f"IoU, mean over {n}; {band}: 95 % t interval",
         )
     caption = (
-        f"Intersection over union of every class on the test images against labels paid for, mean over n = {n}. Band ({band}): pointwise 95 % t "
+        f"Intersection over union of every class on the test images against {curves.currency()} paid for, mean over n = {n}. Band ({band}): pointwise 95 % t "
         f"interval of one curve. Nothing is tested here.{material.upper}"
     )
     last = frame[frame["budget"] == frame.groupby("protocol")["budget"].transform("max")]
     base = last[last["strategy"] == curves.baseline].sort_values(["protocol", "number"])
     ends = "; ".join(f"{row.label} {row.mean_:.2f} under {row.protocol}" for row in each(base.rename(columns={"mean": "mean_"})))
-    alt = f"Lines of IoU against labels, a row of panels per class, a column per protocol. {curves.baseline} at the last budget: {ends}."
+    alt = f"Lines of IoU against {curves.currency()}, a row of panels per class, a column per protocol. {curves.baseline} at the last budget: {ends}."
     return Plate("class-iou", "IoU of every class", figure, frame, caption, alt)

@@ -13,11 +13,12 @@ from analysis.figures.plate import Material, Plate
 from analysis.figures.style import Look, applied
 
 
-def difference_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta: float) -> Axes:
+def difference_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta: float, currency: str = "labels") -> Axes:
     """Mean difference with its simultaneous band (bars beyond four strategies), a zero line and the zone of ±delta.
 
     Args:
         frame: rows of `analysis.detail.Details.band` of one protocol.
+        currency: what its budgets count.
     """
     names = list(frame["strategy"].unique())
     zone(ax, delta, horizontal=True)
@@ -31,7 +32,7 @@ def difference_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], d
             bars = np.nan_to_num(np.stack([mean - low, high - mean]))
             thin = look[strategy].line() | {"linewidth": 0.8, "markersize": 2.6}
             ax.errorbar(budgets + dodge(budgets, place, len(names)), mean, bars, label=strategy, elinewidth=0.5, **thin)
-    return finish(ax, "labels paid for", "")
+    return finish(ax, f"{currency} paid for", "")
 
 
 def differences(material: Material) -> Plate | str:
@@ -48,7 +49,7 @@ def differences(material: Material) -> Plate | str:
     band = "Shaded" if len(material.others) <= CROWDED else "Bars"
 
     def draw(ax: Axes, protocol: str) -> None:
-        difference_curves(ax, own(frame, protocol=protocol), material.look, delta)
+        difference_curves(ax, own(frame, protocol=protocol), material.look, delta, curves.currency(protocol))
         ax.set_ylabel(f"{curves.metrics[protocol].replace('_', ' ')} difference\nto {curves.baseline}")
 
     with applied(material.venue):
@@ -57,11 +58,11 @@ def differences(material: Material) -> Plate | str:
         legend(figure, material.others, material.look, note)
     methods = " and ".join(sorted(set(frame["method"])))
     caption = (
-        f"Difference to {curves.baseline} in {material.metric} against labels paid for, paired by {curves.unit}, n = {n}. {band}: 95 % simultaneous "
+        f"Difference to {curves.baseline} in {material.metric} against {curves.currency()} paid for, paired by {curves.unit}, n = {n}. {band}: 95 % simultaneous "
         f"band ({methods}) of each strategy: its whole true curve lies inside with that confidence; what leaves zero out somewhere shows a "
         f"difference somewhere, though it is no verdict. Grey zone: equivalent within ±{delta:g}."
     )
-    alt = f"Differences to {curves.baseline} against labels, one panel per protocol, with zero line and the zone of equivalence. {_outside(frame)}"
+    alt = f"Differences to {curves.baseline} against {curves.currency()}, one panel per protocol, with zero line and the zone of equivalence. {_outside(frame)}"
     return Plate("difference-to-random", f"Difference to {curves.baseline} along the budget", figure, frame, caption, alt)
 
 

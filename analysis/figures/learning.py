@@ -44,11 +44,12 @@ def learning_frame(curves: Curves) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def learning_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], shaded: Collection[str]) -> Axes:
+def learning_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], shaded: Collection[str], currency: str = "labels") -> Axes:
     """Mean at each budget; shaded: its interval, of the named strategies. The baseline is drawn last.
 
     Args:
         frame: rows of `learning_frame` of one protocol.
+        currency: what its budgets count.
     """
     for strategy in sorted(frame["strategy"].unique(), key=lambda s: look[s].order):
         rows = own(frame, strategy=strategy)
@@ -56,7 +57,7 @@ def learning_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], sha
         if strategy in shaded:
             shade(ax, rows["budget"], rows["low"], rows["high"], look[strategy])
     metrics = frame["metric"].unique()
-    return finish(ax, "labels paid for", str(metrics[0]).replace("_", " ") if len(metrics) else "")
+    return finish(ax, f"{currency} paid for", str(metrics[0]).replace("_", " ") if len(metrics) else "")
 
 
 def learning(material: Material) -> Plate | str:
@@ -72,7 +73,7 @@ def learning(material: Material) -> Plate | str:
 
     def draw(ax: Axes, protocol: str) -> None:
         rows = own(frame, protocol=protocol)
-        learning_curves(ax, rows, look, shaded)
+        learning_curves(ax, rows, look, shaded, curves.currency(protocol))
         if direct and len(rows):
             last = rows.groupby("strategy", sort=False).last()
             ends = {str(s): (float(r["budget"]), float(r["mean"])) for s, r in last.iterrows()}
@@ -83,7 +84,7 @@ def learning(material: Material) -> Plate | str:
         band = "shaded" if few else f"shaded, {curves.baseline} only"
         legend(figure, () if direct else curves.strategies, look, f"Mean over {n}; {band}: 95 % t interval")
     caption = (
-        f"Learning curves: mean {material.metric} over {n} against labels paid for. Band ({band}): pointwise 95 % t interval of one curve; "
+        f"Learning curves: mean {material.metric} over {n} against {curves.currency()} paid for. Band ({band}): pointwise 95 % t interval of one curve; "
         f"it does not show paired differences, and nothing is tested here.{material.upper}"
     )
     best = frame.sort_values("mean").groupby("protocol", sort=False).last() if len(frame) else frame

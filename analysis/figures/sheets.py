@@ -58,16 +58,19 @@ def contact_sheet(material: Material) -> Plate | str:
         if named:
             handles = [Patch(color=colour, label=name) for name, colour in named.items()]
             figure.legend(handles=handles, loc="lower center", ncols=min(5, len(named)), fontsize=SMALL, frameon=False, borderaxespad=0.2)
+    regions = any(s.regions for s in sheets)
+    currency = material.curves.currency()
     left_out = len(material.bought.sheets) - len(sheets)
     caption = (
         f"Images that were bought: the first {SHOWN} of up to {QUERIES} queries (first and last among them), in the order of purchase; n = 1 run "
-        f"a strategy, seed {sheets[0].seed}, over a block the labels paid for before and after. "
+        f"a strategy, seed {sheets[0].seed}, over a block the {currency} paid for before and after. "
+        + ("Of regions, the image that each is of, pale where it was not bought. " if regions else "")
         + ("Below each image its mask; white has no class. " if named else "")
         + (f"{left_out} more runs are not drawn. " if left_out else "")
         + "No band; nothing is tested here: one run shows what a strategy looks for, not how well."
     )
     said = "; ".join(f"{s.strategy} under {s.protocol}: {', '.join(f'{q.before} to {q.after}' for q in s.queries)}" for s in sheets[:4])
-    alt = f"Small pictures of the images bought, a row per strategy, a block per query. Labels before and after each query: {said}."
+    alt = f"Small pictures of the images bought, a row per strategy, a block per query. {currency.capitalize()} before and after each query: {said}."
     return Plate("contact-sheet", "What was bought", figure, _frame(sheets), caption, alt)
 
 

@@ -42,6 +42,9 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
         InputError: no lists, files that are none, or a validation set that is charged but not listed; all faults at once.
     """
     faults: list[Fault] = []
+    if protocol.labelling is not None:
+        fix = "use a protocol without labelling; regions and their prices are checked in records of our own"
+        faults.append(Fault(f"protocol {protocol.name}", "whole images, one label each", f"budgets in {protocol.currency}", fix))
     found = _lists(folder, faults)
     parts = {part: _part(folder, part, faults) for part in ("pool", "validation", "test")}
     if protocol.charged_validation and parts["validation"] is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from protocol.errors import Fault
 from protocol.events import DisclosureEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, unverifiable
 from protocol.rules.evidence import RunEvidence
@@ -32,7 +35,7 @@ def _schedule_is_followed(run: RunEvidence) -> Observations:
             yield Observation(done.where, f"{len(budgets)} rounds", f"round number {done.number + 1}", key)
             continue
         event = done.event
-        expected = (done.number, budgets[done.number], training[done.number])
+        expected = (done.number, budgets[done.number], done.owned if run.protocol.metered else training[done.number])
         if (event.round, event.budget, event.training_labels) != expected:
             yield Observation(done.where, _round(*expected), _round(event.round, event.budget, event.training_labels), key)
     if run.record is not None and run.record.sealed and len(rounds) < len(budgets):
@@ -69,7 +72,16 @@ def _nothing_from_outside_the_pool(run: RunEvidence) -> Observations:
         return
     for purchase in ledger(run)[0]:
         allowed, name = (split.pool, "pool") if purchase.trains else (split.validation, "validation set")
-        if strangers := set(purchase.event.indices) - allowed:
+        if run.protocol.labelling is None:
+            strangers = set(purchase.event.indices) - allowed
+        elif isinstance(units := run.units, Fault):
+            yield unverifiable(run.path, "which images the regions are of", f"{units.where}: {units.found}", str(run.key))
+            return
+        else:
+            bought = np.asarray(purchase.event.indices, np.int64)
+            there = np.isin(bought, units.of(np.asarray([i for i in sorted(allowed) if 0 <= i < len(units.first) - 1], np.int64)))
+            strangers = set(bought[~there].tolist())
+        if strangers:
             yield Observation(purchase.where, f"images of the {name}", f"{len(strangers)} others {_few(strangers)}", str(run.key))
 
 
@@ -89,6 +101,34 @@ def _validation_labels_are_paid(run: RunEvidence) -> Observations:
         yield Observation(bought[0].where if bought else run.path, f"{size} validation labels bought", str(total), key)
     elif total != before_training:
         yield Observation(bought[0].where, "validation labels bought before the first round", f"{total - before_training} later", key)
+
+
+def _prices_are_the_protocols(run: RunEvidence) -> Observations:
+    key, labelling = str(run.key), run.protocol.labelling
+    if labelling is None:
+        return
+    for purchase in ledger(run)[0]:
+        event = purchase.event
+        priced = len(event.costs) if purchase.trains and labelling.metered else len(event.indices)
+        if priced != len(event.indices) or (event.costs and (min(event.costs) < 1 or not labelling.metered or not purchase.trains)):
+            yield Observation(purchase.where, "a cost of at least 1 for everything bought", f"{len(event.costs)} costs", key)
+    if labelling.cost == "click":
+        yield unverifiable(run.path, "what clicks come to, which the masks say", "a record, which holds no masks", key)
+    elif labelling.cost == "pixel":
+        yield from _pixels_are_paid(run)
+
+
+def _pixels_are_paid(run: RunEvidence) -> Observations:
+    key, units = str(run.key), run.units
+    if isinstance(units, Fault):
+        yield unverifiable(run.path, "how many pixels the regions have", f"{units.where}: {units.found}", key)
+        return
+    for purchase in ledger(run)[0]:
+        bought = np.asarray(purchase.event.indices, np.int64)
+        known = (bought >= 0) & (bought < len(units.pixels))
+        wrong = [c for c, n in zip(purchase.event.costs, units.pixels[bought[known]].tolist(), strict=False) if c != n]
+        if purchase.trains and (wrong or not known.all()):
+            yield Observation(purchase.where, "every region at the number of its pixels", f"{len(wrong) or 'some'} at other prices", key)
 
 
 def _few(indices: set[int]) -> str:
@@ -156,5 +196,14 @@ RULES: tuple[AnyRule, ...] = (
         fix="run it again in a new folder through the oracle, which discloses labels only to the strategy named 'oracle'",
         reads=frozenset({"ledger", "chain"}),
         function=_disclosed_to_the_upper_line_alone,
+    ),
+    RunRule(
+        id="BUD-07",
+        title="everything is sold at the protocol's prices",
+        why="a discount buys more labels for the same budget",
+        evidence="costs in the purchases, and of pixels data/units-<digest>.npz",
+        fix="run it again in a new folder through the oracle, which sets the prices",
+        reads=frozenset({"ledger", "chain"}),
+        function=_prices_are_the_protocols,
     ),
 )

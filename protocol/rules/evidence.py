@@ -26,6 +26,7 @@ from protocol.errors import Fault, RecordError
 from protocol.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.handed_in import content
+from protocol.labelling import Units
 from protocol.record import Record, read
 from protocol.spec import BASELINE, Protocol, StrategySpec, Study
 from protocol.splits import Split
@@ -79,12 +80,19 @@ class SplitShelf:
     _kept: OrderedDict[tuple[str, str], SplitEvidence] = field(default_factory=OrderedDict)
     _protocol: tuple[Protocol, str] | None = None
     _twins: dict[tuple[str, str], dict[str, NDArray[np.int64]] | Fault] = field(default_factory=dict)
+    _units: dict[str, Units | Fault] = field(default_factory=dict)
 
     def twins(self, data: str, digest: str) -> dict[str, NDArray[np.int64]] | Fault:
         """Which images of the data set look alike, if the sidecar is the one with this digest."""
         if (data, digest) not in self._twins:
             self._twins = {(data, digest): _read_twins(self.folder, data, digest)}
         return self._twins[data, digest]
+
+    def units(self, digest: str) -> Units | Fault:
+        """What can be bought, if the sidecar is the one with this digest."""
+        if digest not in self._units:
+            self._units = {digest: _read_units(self.folder, digest)}
+        return self._units[digest]
 
     def fingerprint(self, protocol: Protocol) -> str:
         """Fingerprint of a protocol; that of the last one is kept, since nearly all runs tell the same."""
@@ -128,6 +136,21 @@ def _read_twins(folder: StudyFolder, data: str, digest: str) -> dict[str, NDArra
         return arrays
     found = array_digest(arrays["content"], arrays["look"])
     return arrays if found == digest else Fault(name, f"groups with digest {digest[:16]}", found[:16])
+
+
+def _read_units(folder: StudyFolder, digest: str) -> Units | Fault:
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        return Fault("units", "a SHA-256 digest", repr(digest[:80]))
+    path = folder.units(digest)
+    name = str(path.relative_to(folder.path))
+    arrays = read_integers(path, ("first", "pixels", "maps"), name)
+    if isinstance(arrays, Fault):
+        return arrays
+    try:
+        units = Units.read(arrays)
+    except ValueError as error:
+        return Fault(name, "units of images", str(error))
+    return units if units.digest == digest else Fault(name, f"units with digest {digest[:16]}", units.digest[:16])
 
 
 def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDArray[np.int64]] | Fault:
@@ -257,6 +280,13 @@ class RunEvidence:
         return table
 
     @cached_property
+    def units(self) -> Units | Fault:
+        """What can be bought, by the sidecar whose digest the record names."""
+        if self.run is None or not self.run.data.units:
+            return Fault(self.path, "a digest of what can be bought", "nothing recorded")
+        return self.shelf.units(self.run.data.units)
+
+    @cached_property
     def torn(self) -> tuple[tuple[str, bytes | None], ...]:
         """(file, bytes) of the torn tails that were set aside when the run went on; None: it cannot be read, or is far too large."""
         try:
@@ -336,7 +366,7 @@ def facts_of(run: RunEvidence) -> Facts:
         has_run=run.run is not None or bool(run.source and run.record),
         failures=len(run.of(FailureEvent)),
         split=Noted(head[0], head[1].split.digest) if head else None,
-        data=Noted(head[0], head[1].data.digest) if head else None,
+        data=Noted(head[0], head[1].data.digest + head[1].data.units) if head else None,
         initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)]))) if initial else None,
         seeds=Noted(head[0], sha256(repr(sorted(head[1].seeds.items())).encode())) if head else None,
         curve=Noted(rounds[0][0], _curve_digest([e for _, e in rounds])) if len(rounds) > 1 else None,

@@ -40,7 +40,7 @@ def ledger(run: RunEvidence) -> tuple[list[Purchase], list[Training]]:
     """Purchases and rounds in the order of the record."""
     purchases: list[Purchase] = []
     trainings: list[Training] = []
-    counted = run.protocol.splits.validation_counted
+    counted, metered = run.protocol.splits.validation_counted, run.protocol.metered
     spent = owned = 0
     last: RoundEvent | None = None
     for where, event in run.of(Event):
@@ -49,7 +49,8 @@ def ledger(run: RunEvidence) -> tuple[list[Purchase], list[Training]]:
             last = event
         elif isinstance(event, LabelsEvent):
             bought = len(event.indices)
-            charge = bought if event.purpose != "validation" or counted else 0
+            price = sum(event.costs) if metered else bought
+            charge = price if event.purpose != "validation" or counted else 0
             purchases.append(Purchase(where, event, len(trainings), spent, owned, charge, last))
             spent, owned = spent + charge, owned + (bought if event.purpose != "validation" else 0)
     return purchases, trainings

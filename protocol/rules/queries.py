@@ -6,10 +6,11 @@ import json
 import re
 from collections import Counter
 
+from protocol.errors import Fault
 from protocol.events import Event, ResumeEvent, RoundEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, unverifiable
 from protocol.rules.evidence import RunEvidence
-from protocol.rules.ledger import ledger
+from protocol.rules.ledger import Purchase, Training, ledger
 
 
 def _chain_is_intact(run: RunEvidence) -> Observations:
@@ -30,7 +31,9 @@ def _purchase_is_the_query(run: RunEvidence) -> Observations:
         asked = training.event.query
         bought = [p for p in purchases if p.trains and p.rounds == training.number + 1]
         indices = tuple(i for p in bought for i in p.event.indices)
-        if bought and indices != asked:
+        if run.protocol.metered:  # in the order of preference, as far as the budget reaches
+            yield from _bought_as_far_as_it_reaches(run, training, bought, finished)
+        elif bought and indices != asked:
             found = f"{len(indices)} labels, {len(set(indices) - set(asked))} of them not asked for"
             yield Observation(
                 bought[0].where, f"the {len(asked)} labels that {training.where} asked for, in that order", found, str(run.key)
@@ -39,6 +42,25 @@ def _purchase_is_the_query(run: RunEvidence) -> Observations:
             yield Observation(
                 training.where, f"the {len(asked)} labels asked for bought before the next round", "no purchase", str(run.key)
             )
+
+
+def _bought_as_far_as_it_reaches(run: RunEvidence, training: Training, bought: list[Purchase], finished: bool) -> Observations:
+    key, asked, budgets = str(run.key), training.event.query, run.protocol.budgets
+    if not bought:
+        if finished and training.number + 1 < len(budgets):
+            yield Observation(training.where, "a purchase before the next round", "none", key)
+        return
+    last, indices = bought[-1], tuple(i for p in bought for i in p.event.indices)
+    if indices != asked[: len(indices)]:
+        found = f"{len(indices)} labels, {len(set(indices) - set(asked))} of them not asked for"
+        yield Observation(bought[0].where, f"the first of the {len(asked)} labels that {training.where} asked for", found, key)
+        return
+    labelling, units = run.protocol.labelling, run.units
+    if len(indices) == len(asked) or isinstance(units, Fault) or labelling is None or labelling.cost != "pixel":
+        return
+    following, left = asked[len(indices)], budgets[min(training.number + 1, len(budgets) - 1)] - last.event.after
+    if 0 <= following < len(units.pixels) and units.pixels[following] <= left:
+        yield Observation(last.where, f"to buy on: {left} {labelling.currency} were left", f"the next costs {units.pixels[following]}", key)
 
 
 def _labels_are_bought_before_use(run: RunEvidence) -> Observations:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocol.errors import InputError
+from protocol.errors import Fault, InputError
 from protocol.events import LabelsEvent, RunEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
 from protocol.rules.evidence import Facts, RunEvidence, StudyEvidence
@@ -32,12 +32,18 @@ def _initial_set_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
     if split is None:
         yield unverifiable(run.path, "the split that the initial set is drawn from", "no split to believe", str(run.key))
         return
+    units = run.units if run.protocol.labelling else None
+    if isinstance(units, Fault):
+        yield unverifiable(run.path, "the regions that the initial set is drawn from", f"{units.where}: {units.found}", str(run.key))
+        return
     try:
-        drawn = starting_set(run.protocol, run.key.seed, split, np.empty(0, np.int64)).tolist()
-    except (InputError, ValueError):
+        drawn = starting_set(run.protocol, run.key.seed, split, np.empty(0, np.int64), units).tolist()
+    except (InputError, ValueError, IndexError):
         yield Observation(run.path, f"a pool of at least {run.protocol.training_labels[0]}", str(len(split.pool)), str(run.key))
         return
     for where, event in run.of(LabelsEvent):
+        if run.protocol.metered and list(event.indices) == drawn[: len(event.indices)]:
+            continue  # how far the budget reaches is BUD-01's and BUD-07's
         if event.purpose == "initial" and sorted(event.indices) != drawn:
             strangers = len(set(event.indices) - set(drawn))
             yield Observation(

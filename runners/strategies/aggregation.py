@@ -50,6 +50,32 @@ class Aggregation:
             return flat.mean(1)
         return flat.topk(math.ceil(self.top_share * flat.shape[1]), dim=1).values.mean(1)
 
+    def by_region(self, scores: Tensor, samples: Tensor, places: Tensor, count: int) -> Tensor:
+        """(count,) one number a region: the same mean over its pixels alone.
+
+        Args:
+            scores, samples: as above.
+            places: (b, height, width) region of every pixel, in 0 … count - 1, each with at least one.
+        """
+        at, flat = places.flatten(), scores.flatten().double()
+        if self.boundary_weight:
+            weights = (1 + self.boundary_weight * boundaries(samples.mean(1).argmax(1))).flatten().double()
+        else:
+            weights = self._highest(flat, at, count)
+        total, weight = (flat.new_zeros(count).index_add_(0, at, values) for values in (flat * weights, weights))
+        return (total / weight).to(scores.dtype)
+
+    def _highest(self, flat: Tensor, at: Tensor, count: int) -> Tensor:
+        """1 for the share of each region's pixels with the highest scores, 0 for the others."""
+        if self.top_share == 1:
+            return torch.ones_like(flat)
+        order = flat.argsort(descending=True, stable=True)
+        order = order[at[order].argsort(stable=True)]  # region by region, the highest first
+        sizes = torch.bincount(at, minlength=count)
+        rank = torch.arange(len(flat), device=flat.device) - (sizes.cumsum(0) - sizes)[at[order]]
+        kept = rank < (self.top_share * sizes.double()).ceil().clamp(min=1)[at[order]]
+        return torch.zeros_like(flat).index_copy_(0, order, kept.to(flat.dtype))
+
 
 def boundaries(predicted: Tensor) -> Tensor:
     """(b, height, width) 1 where a pixel's neighbour above, below, left or right has another class, else 0; of (b, height, width) classes."""

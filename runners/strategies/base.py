@@ -101,7 +101,10 @@ class Strategy(ABC):
 
     @abstractmethod
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """Exactly `n` distinct members of `view.unlabelled`, 1 <= n <= u; equal generators give equal answers."""
+        """Exactly `n` distinct members of `view.unlabelled`, 1 <= n <= u; equal generators give equal answers.
+
+        Where what is bought differs in cost, `n` is the most that the budget can pay for, and the first are bought as far as it reaches.
+        """
 
 
 def top(view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:

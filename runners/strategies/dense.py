@@ -35,9 +35,9 @@ class EquAL(MapStrategy):
     def __init__(self, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
         self.aggregation = Aggregation(top_share, boundary_weight)
 
-    def score_maps(self, samples: Tensor) -> Tensor:
-        """(b,) divergence of the two maps of (b, 2, k, height, width), aggregated over pixels."""
-        return self.aggregation(by_pixel(mutual_information, samples), samples)
+    def score_pixels(self, samples: Tensor) -> Tensor:
+        """(b, height, width) divergence of the two maps of (b, 2, k, height, width)."""
+        return by_pixel(mutual_information, samples)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The n most inconsistent images; ties at random."""
@@ -62,11 +62,11 @@ class ForegroundRandom(MapStrategy):
             raise InputError(Fault("strategy argument background", "a class, from 0", str(background)))
         self.background = background
 
-    def score_maps(self, samples: Tensor) -> Tensor:
-        """(b,) share of pixels whose most probable class, the first of equals, is not the background; of (b, 1, k, height, width)."""
+    def score_pixels(self, samples: Tensor) -> Tensor:
+        """(b, height, width) 1 where the most probable class, the first of equals, is not the background, else 0; of (b, 1, k, height, width)."""
         if self.background >= samples.shape[2]:
             raise InputError(Fault("strategy argument background", f"a class below {samples.shape[2]}", str(self.background)))
-        return (samples[:, 0].argmax(1) != self.background).float().mean((1, 2))
+        return (samples[:, 0].argmax(1) != self.background).float()
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """One draw of n images."""

@@ -1,4 +1,4 @@
-"""Scores of predictions on segmentation: taken pixel by pixel, then made one number an image."""
+"""Scores of predictions on segmentation: taken pixel by pixel, then made one number an image or a region."""
 
 from __future__ import annotations
 
@@ -19,15 +19,23 @@ ENTRIES: Final = 2**23
 
 
 class MapStrategy(Strategy):
-    """A strategy for segmentation that gives each image a score from draws of its predicted map; such maps are never kept for all images."""
+    """A strategy for segmentation that scores pixels from draws of the predicted map; such maps are never kept for all images."""
 
     @abstractmethod
-    def score_maps(self, samples: Tensor) -> Tensor:
-        """(b,) scores of images.
+    def score_pixels(self, samples: Tensor) -> Tensor:
+        """(b, height, width) scores of pixels.
 
         Args:
             samples: (b, s, k, height, width) probabilities of s draws of the classifier, as many as the strategy's need says.
         """
+
+    def score_maps(self, samples: Tensor) -> Tensor:
+        """(b,) scores of images: their pixels', aggregated."""
+        return self.aggregation(self.score_pixels(samples), samples)
+
+    def score_regions(self, samples: Tensor, places: Tensor, count: int) -> Tensor:
+        """(count,) scores of regions: their pixels', aggregated; places (b, height, width) say which pixel is of which."""
+        return self.aggregation.by_region(self.score_pixels(samples), samples, places, count)
 
 
 class OnMaps(MapStrategy):
@@ -47,10 +55,10 @@ class OnMaps(MapStrategy):
         self.estimation = inner.estimation
         self.aggregation = inner.aggregation
 
-    def score_maps(self, samples: Tensor) -> Tensor:
-        """(b,) the inner strategy's scores of pixels, aggregated; one draw if `several` is false."""
+    def score_pixels(self, samples: Tensor) -> Tensor:
+        """(b, height, width) the inner strategy's scores; of one draw if `several` is false."""
         score = self.inner.score if self._several else lambda draws: self.inner.score(draws[:, 0])
-        return self.aggregation(by_pixel(score, samples), samples)
+        return by_pixel(score, samples)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """As the inner strategy chooses by its scores."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from protocol.errors import BeatRandomError, Fault
+from protocol.labelling import Division
 from protocol.splits import Indices
 
 Need = Literal[
@@ -76,6 +77,8 @@ class View:
         labels: (l,) int64 classes of `labelled`, read-only; of segmentation (l, height, width) uint8 masks, 255 where void.
         classes: number of classes k.
         round: number of the round, from 0.
+        division: where regions of images are bought: which there are, and of which pixels. `unlabelled` and `labelled` are then regions, and
+            `labels` (l, k) int64 how many pixels of each class every owned region has. None: whole images.
     """
 
     unlabelled: Indices
@@ -84,6 +87,7 @@ class View:
     classes: int
     round: int
     features: Mapping[Need, Feature] = field(default_factory=dict)
+    division: Division | None = None
 
     def __post_init__(self) -> None:
         for array in (self.unlabelled, self.labelled, self.labels):

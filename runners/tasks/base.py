@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ if TYPE_CHECKING:  # these import this package
     from runners.regimes.learner import Precision, Trained
     from runners.regimes.resident import Resident, Scaling
     from runners.strategies import Need, Strategy
+
+
+WHOLE: Final[frozenset[Need]] = frozenset({"images", "labelled_images"})
+"""What is offered of whole images, and not of regions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +77,12 @@ class Task(ABC):
     def suited(self, strategy: Strategy) -> Strategy | None:
         """The strategy as it works on this task, or None if it cannot."""
 
-    def adapted(self, strategy: Strategy, name: str) -> Strategy:
-        """`suited`, or InputError that says what the task does not offer."""
-        suited = self.suited(strategy)
-        if suited is None:
-            missing = sorted(set(strategy.needs) - self.offers)
+    def adapted(self, strategy: Strategy, name: str, *, regions: bool = False) -> Strategy:
+        """`suited`, or InputError that says what the task does not offer; `regions`: whether regions of images are bought."""
+        suited, offers = self.suited(strategy), self.offers - (WHOLE if regions else set())
+        if suited is None or not set(suited.needs) & self.offers <= offers:
+            missing = sorted(set(strategy.needs) - offers)
             found = f"{', '.join(missing)} needed" if missing else f"one for {', '.join(strategy.tasks)}"
-            expected = f"a strategy for {self.name}, which offers {', '.join(sorted(self.offers))}"
+            expected = f"a strategy for {self.name}{' of regions' if regions else ''}, which offers {', '.join(sorted(offers))}"
             raise InputError(Fault(f"strategy {name}", expected, found, "leave it out, or see `beatrandom strategies`"))
         return suited

@@ -20,6 +20,7 @@ from protocol.splits import make_split
 from runners.datasets import load
 from runners.loop import rounds
 from runners.regimes import Resident, prepared
+from runners.regions import divided, priced
 from runners.strategies import STRATEGIES
 from runners.study import planned
 from runners.verbs.console import console, cores, duration, print_json, table
@@ -123,7 +124,8 @@ def labels(study: Study) -> int:
 def _range(protocol: Protocol) -> str:
     counted = f", {protocol.splits.validation_size} of them validation" if protocol.charged_validation else ""
     free = f" + {protocol.splits.validation_size} free validation labels" if protocol.splits.validation_size and not counted else ""
-    return f"{protocol.budgets[0]} → {protocol.budgets[-1]} in {len(protocol.budgets)} rounds{counted}{free}"
+    of = "" if protocol.labelling is None else f" {protocol.currency}"
+    return f"{protocol.budgets[0]} → {protocol.budgets[-1]}{of} in {len(protocol.budgets)} rounds{counted}{free}"
 
 
 _A_FEW: Final = 64
@@ -144,7 +146,9 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     start = time.perf_counter()
     images, secret = load(protocol.data, data_root)
     split = make_split(protocol, 0, images.train_size, images.test_size)
-    oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda *_: None, classes=len(images.classes))
+    labels, division = secret.for_oracle(), divided(protocol, images, None)
+    goods = priced(protocol, division, labels)
+    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), goods=goods)
     oracle.start()
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
@@ -156,7 +160,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     first = 0.0
     for _ in range(2):  # the first pays for what is loaded only once
         start = time.perf_counter()
-        next(rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0))
+        next(rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0, division=division))
         first = time.perf_counter() - start
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0
     steps = [protocol.regime.most_steps(size) for size in protocol.training_labels]  # with epochs, time grows with the labelled set

@@ -159,9 +159,10 @@ def _executor(
 
 def _data_is_there(study: Study, data_root: Path | None) -> None:
     """Load each data set and divide it once, so that a fault of the input is one message, not one a run."""
-    from protocol.splits import make_split
+    from protocol.splits import make_split, refuse_unpayable
     from runners.datasets import load, refuse_other_task
     from runners.regimes import refuse_unknown_method
+    from runners.regions import divided
     from runners.strategies.own import make
     from runners.tasks import TASKS
 
@@ -173,7 +174,8 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
             partial(task.refuse_unknown_model, p.model.name, f"protocol {p.name}: model.name"),
             partial(refuse_unknown_method, p),
         ]
-        checks += [partial(task.adapted, make(s, None), s.id) for s in study.strategies if s.source_digest is None]
+        regions = p.labelling is not None and p.labelling.unit != "image"
+        checks += [partial(task.adapted, make(s, None), s.id, regions=regions) for s in study.strategies if s.source_digest is None]
         for refuse in checks:
             try:
                 refuse()
@@ -187,7 +189,9 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
             continue
         for protocol in (p for p in study.protocols if p.data == data):
             try:
-                make_split(protocol, study.seeds[0], images.train_size, images.test_size)
+                split = make_split(protocol, study.seeds[0], images.train_size, images.test_size)
+                if protocol.labelling and protocol.labelling.superpixels is None:  # how many there are of those, the runs will see
+                    refuse_unpayable(protocol, split, divided(protocol, images, None).units)
             except InputError as error:
                 faults += error.faults
     if faults:

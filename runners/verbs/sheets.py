@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,15 @@ from analysis.purchases import QUERIES, SHOWN, Query, Sheet
 from protocol.errors import BeatRandomError
 from protocol.events import LabelsEvent
 from protocol.folders import StudyFolder
+from protocol.labelling import Division
+from protocol.metrics import VOID
 from protocol.record import read
 from protocol.spec import Protocol, Study
 from runners.datasets import Images, Labels
+from runners.regions import divided
+
+PALE: Final = 192
+"""Grey added to a quarter of what was not bought."""
 
 
 def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels) -> list[Sheet]:
@@ -22,6 +29,8 @@ def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Ima
         return []
     values = labels.for_oracle()
     masks = values if values.shape == images.pixels.shape[:3] else None
+    division = divided(protocol, images, folder)
+    regions = division.maps is not None
     for seed in study.seeds:
         out = []
         for strategy in study.strategies:
@@ -30,8 +39,9 @@ def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Ima
             except BeatRandomError:
                 continue  # not started, or damaged: the check tells
             bought = [e for e in record.of(LabelsEvent) if e.purpose == "query"]
-            if bought:
-                out.append(Sheet(protocol.name, strategy.id, seed, tuple(_query(e, images.pixels, masks) for e in _spread(bought))))
+            if any(e.indices for e in bought):
+                queries = tuple(_query(e, images.pixels, masks, division) for e in _spread(bought) if e.indices)
+                out.append(Sheet(protocol.name, strategy.id, seed, queries, regions))
         if out:
             return out
     return []
@@ -42,7 +52,12 @@ def _spread(bought: Sequence[LabelsEvent]) -> list[LabelsEvent]:
     return [bought[i] for i in places]
 
 
-def _query(event: LabelsEvent, pixels: NDArray[np.uint8], masks: NDArray[np.integer] | None) -> Query:
-    indices = list(event.indices[:SHOWN])
-    shown = None if masks is None else masks[indices].astype(np.uint8)
-    return Query(event.before, event.after, tuple(indices), np.asarray(pixels[indices]), shown)
+def _query(event: LabelsEvent, pixels: NDArray[np.uint8], masks: NDArray[np.integer] | None, division: Division) -> Query:
+    bought = np.asarray(event.indices[:SHOWN], np.int64)
+    images = division.units.image_of(bought) if division.maps else bought
+    shown, told = np.asarray(pixels[images]), None if masks is None else masks[images].astype(np.uint8)
+    if division.maps:
+        inside = division.maps(images) == bought[:, None, None]
+        shown = np.where(inside[..., None], shown, PALE + shown // 4).astype(np.uint8)
+        told = None if told is None else np.where(inside, told, VOID).astype(np.uint8)
+    return Query(event.before, event.after, tuple(bought.tolist()), shown, told)

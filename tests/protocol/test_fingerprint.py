@@ -73,12 +73,14 @@ def full_table() -> dict[str, Any]:
         "model": {"name": "none", "width": 8, "dropout": 0.1},
         "regime": regime,
         "metric": "accuracy",
+        "labelling": None,
         "root_seed": 0,
         "label_noise": 0.2,
     }
 
 
 ALTERNATIVES: dict[str, Any] = {
+    "labelling": None,  # is of masks, see below
     "task": None,  # goes with a metric of its own, see below
     **{f"regime.{part}.{name}": None for part in ("augmentation", "semi.strong") for name in MAPS_ONLY},  # so do these
     "regime.method": ("supervised", {"semi": None}),
@@ -163,6 +165,11 @@ def test_what_only_segmentation_knows_is_in_its_fingerprint() -> None:
         return parse(Protocol, table | {"regime": regime | {"augmentation": augmentation}}, "p").fingerprint
 
     others = [of(zoom=[0.5, 2.0]), of(zoom=[0.5, 1.0]), of(crop=8), of(colour=0.1), of(flip=True)]
+    tiles: dict[str, Any] = {"unit": "tile", "tile": [4, 8]}
+    labelling = [tiles, tiles | {"tile": [8, 4]}, tiles | {"cost": "pixel"}, tiles | {"cost": "click"}, {"cost": "pixel"}]
+    labelling += [{"unit": "superpixel", "superpixels": 8}, {"unit": "superpixel", "superpixels": 8, "compactness": 1.0}]
+    table = protocol_table(task="segmentation", metric="mean_iou", splits={"test_size": 40})
+    others += [parse(Protocol, table | {"labelling": each}, "p").fingerprint for each in labelling]
     others += [parse(Protocol, table | {"metric": "pixel_accuracy"}, "p").fingerprint, parse(Protocol, protocol_table(), "p").fingerprint]
     assert len({of(), *others}) == len(others) + 1
 

@@ -41,7 +41,7 @@ def session(
         thread = Thread(target=counter.serve, args=(theirs,))
         thread.start()
         try:
-            yield RemoteOracle(ours, SPLIT, write, tell)
+            yield RemoteOracle(PROTOCOL, ours, SPLIT, write, tell)
         finally:
             ours.close()
             thread.join()
@@ -56,13 +56,13 @@ def test_it_sells_what_the_oracle_beside_it_sells(tmp_path: Path) -> None:
     beside = Oracle(PROTOCOL, 0, SPLIT, LABELS, nothing)
     beside.start()
     written: list[tuple[str, int, int, int]] = []
-    with session(tmp_path, lambda purpose, indices, before, after: written.append((purpose, len(indices), before, after))) as far:
+    with session(tmp_path, lambda sale: written.append((sale.purpose, len(sale.indices), sale.before, sale.after))) as far:
         far.start()
         for oracle in (beside, far):
             oracle.buy(oracle.unlabelled[3:9])
         assert np.array_equal(far.owned, beside.owned)
         assert np.array_equal(far.unlabelled, beside.unlabelled)
-        assert np.array_equal(far.owned_labels(), LABELS[far.owned])
+        assert np.array_equal(far.labels_of(far.owned)[1], LABELS[far.owned])
         for ours, theirs in zip(far.validation(), beside.validation(), strict=True):
             assert np.array_equal(ours, theirs)
         predicted = np.arange(40) % 3
@@ -145,7 +145,7 @@ def test_a_claim_to_have_paid_is_not_believed(tmp_path: Path) -> None:
         with pytest.raises(RuleBroken, match="ISO-01"):
             far.restore("validation", SPLIT.validation)
         far.start()
-        assert not set(far.owned_labels().tolist()) - {0, 1, 2}
+        assert not set(far.labels_of(far.owned)[1].tolist()) - {0, 1, 2}
     assert [e.event for e in read(tmp_path / "events.jsonl").events] == ["run", "labels", "labels"]
 
 
@@ -168,7 +168,7 @@ def test_what_is_no_request_is_refused_and_changes_nothing(tmp_path: Path, messa
         far._pipe.send_bytes(message)
         with pytest.raises(RecordError):
             receive(far._pipe)
-        assert len(far.owned_labels()) == 10
+        assert len(far.labels_of(far.owned)[1]) == 10
     assert not read(tmp_path / "events.jsonl").of(ExaminedEvent)
 
 

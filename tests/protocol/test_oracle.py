@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from study_builder import IMAGES, make_labels, protocol_table
 
 from protocol.errors import RuleBroken
+from protocol.events import LabelsEvent
 from protocol.oracle import Oracle, as_told
 from protocol.reading import parse
 from protocol.spec import Protocol
@@ -27,11 +28,11 @@ class Desk:
         self.fail = False
         self.oracle = Oracle(self.protocol, 0, self.split, make_labels(), self.write)
 
-    def write(self, purpose: str, indices: NDArray[np.int64], before: int, after: int) -> None:
+    def write(self, sale: LabelsEvent) -> None:
         if self.fail:
             raise OSError(28, "No space left on device")
         self.revealed_at_write.append(len(self.oracle.owned) + len(self.oracle.validation()[0]))
-        self.ledger.append((purpose, len(indices), before, after))
+        self.ledger.append((sale.purpose, len(sale.indices), sale.before, sale.after))
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_labels_are_those_of_the_owned_images_in_order_of_purchase(desk: Desk) -
     query = desk.oracle.unlabelled[[5, 1, 9, 0, 3, 2]]
     desk.oracle.buy(query)
     np.testing.assert_array_equal(desk.oracle.owned[10:], query)
-    np.testing.assert_array_equal(desk.oracle.owned_labels(), make_labels()[desk.oracle.owned])
+    np.testing.assert_array_equal(desk.oracle.labels_of(desk.oracle.owned)[1], make_labels()[desk.oracle.owned])
     indices, labels = desk.oracle.validation()
     np.testing.assert_array_equal(indices, desk.split.validation)
     np.testing.assert_array_equal(labels, make_labels()[desk.split.validation])
@@ -71,7 +72,13 @@ def test_a_label_is_not_revealed_if_the_ledger_cannot_be_written(desk: Desk) -> 
 
 def test_nothing_is_known_before_the_start() -> None:
     desk = Desk()
-    assert len(desk.oracle.owned) == len(desk.oracle.owned_labels()) == len(desk.oracle.validation()[1]) == desk.oracle.spent == 0
+    assert (
+        len(desk.oracle.owned)
+        == len(desk.oracle.labels_of(desk.oracle.owned)[1])
+        == len(desk.oracle.validation()[1])
+        == desk.oracle.spent
+        == 0
+    )
 
 
 def refused(desk: Desk, indices: NDArray[np.int64], rule: str) -> str:
@@ -180,7 +187,7 @@ def test_noise_is_in_what_is_sold_and_not_in_what_is_examined() -> None:
     truth = make_labels()
     told = as_told(noisy.protocol, 0, truth)
     owned = noisy.oracle.owned
-    np.testing.assert_array_equal(noisy.oracle.owned_labels(), told[owned])
+    np.testing.assert_array_equal(noisy.oracle.labels_of(noisy.oracle.owned)[1], told[owned])
     assert (told[owned] != truth[owned]).any()
     indices, labels = noisy.oracle.validation()
     np.testing.assert_array_equal(labels, told[indices])

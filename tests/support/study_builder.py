@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.canonical import array_digest, sha256
-from protocol.events import DataCard, EndEvent, LabelsEvent, RoundEvent, RunEvent, SplitCard
+from protocol.events import DataCard, EndEvent, RoundEvent, RunEvent, SplitCard
 from protocol.folders import RunFolder, StudyFolder, write_arrays
 from protocol.oracle import Oracle
 from protocol.reading import parse
@@ -88,11 +88,7 @@ def build_run(
     run = folder.run(protocol.name, strategy.id, seed)
     with writing(run) as (writer, _):
         writer.append(first_event(study, protocol, strategy, seed, split, targets))
-
-        def write(purpose: Any, indices: NDArray[np.int64], before: int, after: int) -> None:
-            writer.append(LabelsEvent(purpose=purpose, indices=tuple(indices.tolist()), before=before, after=after))
-
-        oracle = Oracle(protocol, seed, split, labels, write)
+        oracle = Oracle(protocol, seed, split, labels, writer.append)
         oracle.start()
         _rounds(writer, run, oracle, protocol, strategy, seed, targets, probabilities)
     return run

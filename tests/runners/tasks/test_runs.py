@@ -183,8 +183,8 @@ def test_the_oracle_sells_whole_masks_and_reveals_no_other(finished: Path) -> No
     split = make_split(protocol, 0, images.train_size, images.test_size)
     oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes))
     oracle.start()
-    assert oracle.owned_labels().shape == (4, 24, 24)
-    np.testing.assert_array_equal(oracle.owned_labels(), labels[oracle.owned])
+    assert oracle.labels_of(oracle.owned)[1].shape == (4, 24, 24)
+    np.testing.assert_array_equal(oracle.labels_of(oracle.owned)[1], labels[oracle.owned])
     with pytest.raises(RuleBroken, match="BUD-01"):
         oracle.buy(oracle.unlabelled[:3])
     with pytest.raises(RuleBroken, match="BUD-06"):

@@ -1,0 +1,195 @@
+"""Records of budgets in pixels: what an honest run writes is obeyed, and what a forger changes is found.
+
+Lines of a record: 0 run, 1 initial, 2 round, 3 query, 4 round, 5 query, 6 round, 7 seal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from study_builder import ENVIRONMENT, make_study, protocol_table, rewrite
+
+from protocol.canonical import array_digest, sha256
+from protocol.events import DataCard, EndEvent, RoundEvent, RunEvent, SplitCard
+from protocol.folders import StudyFolder, predictions_digest, write_arrays
+from protocol.labelling import Goods, tiled
+from protocol.metrics import segmentation_metrics, targets_of
+from protocol.oracle import Oracle
+from protocol.record import writing
+from protocol.rules import check_study
+from protocol.seeds import generator, stream_seeds
+from protocol.spec import Protocol, StrategySpec, Study
+from protocol.splits import make_split
+
+N, TEST, CLASSES = 12, 4, 3
+MASKS = np.random.default_rng(3).integers(0, CLASSES, (N + TEST, 5, 7)).astype(np.uint8)
+DIVISION = tiled(N, 5, 7, (3, 4))  # tiles of 12, 9, 8 and 6 pixels
+UNITS = DIVISION.units
+ALONE = np.arange(N + TEST)
+"""Groups of images of which no two look alike."""
+
+Lines = list[dict[str, Any]]
+
+
+def a_study(cost: str) -> Study:
+    table = protocol_table(
+        task="segmentation",
+        metric="mean_iou",
+        splits={"validation_size": 0},
+        budgets=[30, 60, 90] if cost != "label" else [3, 6, 9],
+        labelling={"unit": "tile", "tile": [3, 4], "cost": cost},
+    )
+    return make_study(protocols=[table], strategies=[{"name": "random"}, {"name": "first", "tuning": 0}], plan={"test": "t"})
+
+
+def build(path: Path, cost: str = "pixel") -> StudyFolder:
+    study, folder = a_study(cost), StudyFolder(path)
+    folder.adopt(study)
+    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels, "maps": UNITS.fixed})
+    write_arrays(folder.twins(array_digest(MASKS)), {"content": ALONE, "look": ALONE})
+    for strategy in study.strategies:
+        for seed in study.seeds:
+            _run(folder, study, study.protocols[0], strategy, seed)
+    return folder
+
+
+def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int) -> None:
+    split = make_split(protocol, seed, N, TEST)
+    targets = targets_of(MASKS[split.test], CLASSES)
+    write_arrays(folder.split(split.digest), {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
+    price = (lambda units: UNITS.pixels[units]) if protocol.metered else (lambda units: np.ones(len(units), np.int64))
+    run = folder.run(protocol.name, strategy.id, seed)
+    with writing(run) as (writer, _):
+        writer.append(
+            RunEvent(
+                protocol=protocol,
+                fingerprint=protocol.fingerprint,
+                study=study.fingerprint,
+                strategy=strategy,
+                replicate=seed,
+                seeds=dict(stream_seeds(protocol.root_seed, seed)),
+                data=DataCard(
+                    name="made-up",
+                    digest=array_digest(MASKS),
+                    images=N + TEST,
+                    classes=CLASSES,
+                    twins=array_digest(ALONE, ALONE),
+                    units=UNITS.digest,
+                ),
+                split=SplitCard(
+                    digest=split.digest, targets=array_digest(targets), pool=len(split.pool), validation=0, test=len(split.test)
+                ),
+                environment=ENVIRONMENT,
+            )
+        )
+        oracle = Oracle(protocol, seed, split, MASKS, writer.append, None, CLASSES, Goods(DIVISION, price))
+        oracle.start()
+        for k, budget in enumerate(protocol.budgets):
+            rng = generator(protocol.root_seed, "query", seed, k)
+            counts = oracle.examine_maps(rng.integers(0, CLASSES, (TEST, 5, 7)))
+            run.write_sidecar(k, {"confusion": counts})
+            query = np.empty(0, np.int64)
+            if k + 1 < len(protocol.budgets):
+                n = oracle.affordable(protocol.budgets[k + 1])
+                query = rng.choice(oracle.unlabelled, n, replace=False) if strategy.name == "random" else oracle.unlabelled[:n]
+            writer.append(
+                RoundEvent(
+                    round=k,
+                    budget=budget,
+                    training_labels=len(oracle.owned),
+                    metrics=segmentation_metrics(counts),
+                    steps=5,
+                    initial_weights=sha256(f"weights {seed}".encode()),
+                    recipe=sha256(b"recipe"),
+                    predictions=predictions_digest(counts),
+                    examined=oracle.examinations,
+                    extra={"selected_step": 5.0},
+                    query=tuple(query.tolist()),
+                )
+            )
+            if k + 1 < len(protocol.budgets):
+                oracle.buy(query)
+        writer.append(EndEvent(rounds=len(protocol.budgets)))
+
+
+def fired(folder: StudyFolder, answer: str) -> set[str]:
+    return {r.rule.id for r in check_study(folder.path).results if r.answer == answer}
+
+
+@pytest.mark.parametrize("cost", ["pixel", "label"])
+def test_an_honest_study_is_compliant(tmp_path: Path, cost: str) -> None:
+    assert check_study(build(tmp_path / "study", cost).path).findings == ()
+
+
+def test_what_clicks_come_to_cannot_be_verified(tmp_path: Path) -> None:
+    folder = build(tmp_path / "study", "click")  # whatever they were, here as many as pixels
+    assert (fired(folder, "broken"), fired(folder, "unverifiable")) == (set(), {"BUD-07"})
+
+
+def discount(events: Lines) -> None:
+    events[3]["costs"][0] -= 1
+    events[3]["after"] -= 1
+    events[5]["before"] -= 1
+    events[5]["after"] -= 1
+
+
+def overrun(events: Lines) -> None:
+    """One more region at its price, past the budget."""
+    bought = len(events[3]["indices"])
+    following = events[2]["query"][bought]
+    events[3]["indices"].append(following)
+    events[3]["costs"].append(int(UNITS.pixels[following]))
+    for line, key in ((3, "after"), (5, "before"), (5, "after")):
+        events[line][key] += int(UNITS.pixels[following])
+    events[4]["training_labels"] += 1
+    events[6]["training_labels"] += 1
+
+
+def stop_early(events: Lines) -> None:
+    """The last region is not bought, though there was budget for it."""
+    events[5]["indices"].pop()
+    events[5]["after"] -= events[5]["costs"].pop()
+    events[6]["training_labels"] -= 1
+
+
+def skip(events: Lines) -> None:
+    """A region is passed over for the one after it."""
+    events[5]["indices"][0], events[5]["indices"][1] = events[5]["indices"][1], events[5]["indices"][0]
+    events[5]["costs"][0], events[5]["costs"][1] = events[5]["costs"][1], events[5]["costs"][0]
+
+
+def another_start(events: Lines) -> None:
+    """Regions of the same size elsewhere in the pool."""
+    bought = {i for e in events if e["event"] == "labels" for i in e["indices"]}
+    old = events[1]["indices"][0]
+    events[1]["indices"][0] = next(u for u in range(4 * N) if u not in bought and u % 4 == old % 4 and u not in events[2]["query"])
+
+
+@pytest.mark.parametrize(
+    ("change", "broken", "unverifiable"),
+    [
+        (discount, "BUD-07", ""),
+        (overrun, "BUD-01 BUD-03", ""),
+        (stop_early, "QRY-02", ""),
+        (skip, "QRY-02", ""),
+        (another_start, "SED-02 SED-03", ""),
+        (lambda e: e[3].update(costs=[]), "BUD-02 BUD-07", ""),
+        (lambda e: e[3]["indices"].__setitem__(0, 4 * N), "BUD-04 BUD-07 QRY-02", ""),
+        (lambda e: e[4].update(training_labels=1), "BUD-02", ""),
+        (lambda e: e[0]["data"].update(units=""), "SPL-05", "BUD-04 BUD-07 SED-03"),
+    ],
+)
+def test_what_a_forger_changes_is_found(tmp_path: Path, change: Callable[[Lines], object], broken: str, unverifiable: str) -> None:
+    folder = build(tmp_path / "study")
+    rewrite(folder.run("small", "first", 1).events, change)
+    assert (fired(folder, "broken"), fired(folder, "unverifiable")) == (set(broken.split()), set(unverifiable.split()))
+
+
+def test_regions_that_were_altered_are_not_believed(tmp_path: Path) -> None:
+    folder = build(tmp_path / "study")
+    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels + 1, "maps": UNITS.fixed})
+    assert fired(folder, "unverifiable") == {"BUD-04", "BUD-07", "SED-03"}
