@@ -71,12 +71,13 @@ def plan(
         )
         for p in study.protocols
     ]
+    paid = "labels" if all(p.labelling is None for p in study.protocols) else "paid in all"
     console.print(
         table(
             f"Plan of {study.name} ({study.fingerprint[:12]})",
-            ["protocol", "fingerprint", "runs", "budgets", "labels", "a run"],
+            ["protocol", "fingerprint", "runs", "budgets", paid, "a run"],
             rows,
-            ["runs", "labels", "a run"],
+            ["runs", paid, "a run"],
         )
     )
     console.print(
@@ -117,7 +118,7 @@ def finite(value: float) -> float | None:
 
 
 def labels(study: Study) -> int:
-    """Labels that all runs of the study buy together."""
+    """Labels (or pixels, or clicks) that all runs of the study pay for together."""
     return sum(run.protocol.budgets[-1] for run in planned(study))
 
 
