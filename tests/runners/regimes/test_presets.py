@@ -191,7 +191,9 @@ def test_presets_fit_their_data_and_build_their_model(name: str) -> None:
     assert card.classes is not None
     train = LONG_TAIL if protocol.data.construction else card.n_train
     split = make_split(protocol, 0, train, card.n_test)
-    assert len(split.pool) >= protocol.training_labels[-1]
+    cost = protocol.labelling.cost if protocol.labelling else "label"
+    each = {"label": 1 if protocol.labelling is None else 9, "pixel": shape[0] * shape[1], "click": 340}[cost]
+    assert len(split.pool) * each >= protocol.training_labels[-1]
     maps = shape[:2] if protocol.task == "segmentation" else ()
     assert logits_of(protocol.model, shape, card.classes, protocol.task) == (1, len(card.classes), *maps)
     assert protocol.regime.method in METHODS
