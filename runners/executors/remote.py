@@ -7,6 +7,7 @@ is not made again.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -20,7 +21,7 @@ from typing import Any, Final, Protocol
 from protocol.folders import StudyFolder
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.local import Local
-from runners.jobs import Job, Result
+from runners.jobs import FULL, Job, Result
 
 TICK_SECONDS: Final = 0.5
 LET_GO_SECONDS: Final = 120.0
@@ -132,7 +133,12 @@ class Remote:
         if not jobs:
             return
         desk = Path(jobs[0].study).resolve() / ".desk" / uuid.uuid4().hex
-        desk.mkdir(parents=True)
+        try:
+            desk.mkdir(parents=True)
+        except OSError as error:
+            self.backend.close()
+            yield from _refused(jobs, error)
+            return
         waiting = deque(Task(_absolute(job), self.limits, desk, number) for number, job in enumerate(jobs))
         running: list[_Running] = []
         try:
@@ -148,10 +154,11 @@ class Remote:
         lost: dict[str, float] = {}
         while running or (waiting and not self.stop.asked):
             if self.stop.asked and not flag(desk).exists():
-                flag(desk).touch()
+                with contextlib.suppress(OSError):  # a full disk takes no flag: what runs is ended with the grace period
+                    flag(desk).touch()
             if self.stop.overdue:
                 return
-            self._fill(waiting, running)
+            yield from self._fill(waiting, running)
             time.sleep(TICK_SECONDS)
             for item in list(running):
                 yield from _progress(item)
@@ -176,14 +183,29 @@ class Remote:
                     continue
                 yield found
 
-    def _fill(self, waiting: deque[Task], running: list[_Running]) -> None:
+    def _fill(self, waiting: deque[Task], running: list[_Running]) -> Generator[Result, None, None]:
+        """Hand over what there is room for; a result for each task that the disk did not take."""
         count = min(len(waiting), self.backend.room - len(running))
         if count <= 0 or self.stop.asked:
             return
         tasks = [waiting.popleft() for _ in range(count)]
-        for task in tasks:
-            task.begun.unlink(missing_ok=True)
-        running += [_Running(task, handle) for task, handle in zip(tasks, self.backend.submit(tasks), strict=True)]
+        try:
+            for task in tasks:
+                task.begun.unlink(missing_ok=True)
+            handles = self.backend.submit(tasks)
+        except OSError as error:
+            yield from _refused([task.job for task in tasks], error)
+            return
+        running += [_Running(task, handle) for task, handle in zip(tasks, handles, strict=True)]
+
+
+def _refused(jobs: Sequence[Job], error: OSError) -> Generator[Result, None, None]:
+    """The answer for jobs that could not be handed over, as runs give it that meet such a disk. Raises what is no fault of a disk."""
+    if error.errno not in FULL:
+        raise error
+    for job in jobs:
+        text = f"{job.id}\n  expected: to write what the scheduler's task reads\n  found:    {error}\n  to do:    make room, or let this folder be written"
+        yield Result(job.id, "failed", text, "disk")
 
 
 def _absolute(job: Job) -> Job:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from protocol.errors import Fault, InputError
 from runners.executors.remote import Lost, Task
-from runners.jobs import Result
+from runners.jobs import FULL, Result
 
 ARRAY: Final = 1000
 """Tasks in an array at most; SLURM's default limit is 1,001."""
@@ -60,13 +60,15 @@ class SlurmBackend:
         self._seen: dict[str, float] = {}
 
     def submit(self, tasks: Sequence[Task]) -> list[Any]:
-        """See `Backend`. One array for all of them."""
+        """See `Backend`. One array for all of them. Raises OSError for a disk that takes nothing more, InputError for the rest."""
         try:
             if not self._slurm:
                 return [self._executor.submit(task) for task in tasks]
             with self._executor.batch():
                 handles = [self._executor.submit(task) for task in tasks]
         except Exception as error:  # submitit's own, for what sbatch refused
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
             said = str(error).strip().splitlines()
             raise InputError(Fault("sbatch", "a job that SLURM takes", said[-1] if said else type(error).__name__)) from None
         now = time.monotonic()

@@ -1,4 +1,7 @@
-"""One suite for all executors: after any accident the same jobs finish, no label is bought twice, and records equal undisturbed ones."""
+"""One suite for all executors: after any accident the same jobs finish, no label is bought twice, and records equal undisturbed ones.
+
+A driver that is killed or asked to stop: tests/runners/test_cli.py and tests/chaos/; a clock that jumps: tests/protocol/test_claims.py.
+"""
 
 from __future__ import annotations
 
@@ -8,80 +11,100 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conformance import ACCIDENTS, ALL, DYING, EXECUTORS, QUIETLY, RAISING, ended, finishes_undisturbed, jobs_in, record_of, with_mine
 
-from protocol.events import FailureEvent
-from protocol.folders import StudyFolder
-from protocol.record import Record, essence, purchases, read
-from protocol.spec import StrategySpec, Study
-from runners.executors.base import Executor, Limits
-from runners.executors.inline import Inline
-from runners.executors.local import Local
-from runners.jobs import Job, Result
-from runners.study import adopt, planned, resolve
-from runners.study import jobs as jobs_of
+from protocol.events import FailureEvent, ResumeEvent
+from protocol.spec import Study
+from runners.executors.base import Limits, Update
 
-KILLING = {
-    "exits": "os._exit(3)",
-    "segfault": "os.kill(os.getpid(), signal.SIGSEGV)",
-    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
-    "terminated": "os.kill(os.getpid(), signal.SIGTERM)",
-    "hangs": "time.sleep(600)",
-    "leaks": "hog = bytearray(3 * 2**30); time.sleep(600)",
+NOT_HERE = {
+    **{("inline", name): "kills the driver itself: tests/runners/test_cli.py kills drivers" for name in DYING},
+    ("inline", "hangs"): "a process cannot end what hangs inside it: --executor inline takes no --timeout",
+    ("inline", "leaks"): "a process cannot end what leaks inside it: --executor inline takes no --memory",
 }
-RAISING = {
-    "raises": "raise RuntimeError('no idea')",
-    "nan": "return top(view, torch.full((len(view.unlabelled),), float('nan')), n, rng)",
-    "wrong": "return view.labelled[:n]",
-}
-EXECUTORS: dict[str, Callable[[Limits], Executor]] = {"inline": lambda _: Inline(), "local": lambda limits: Local(1, limits)}
+"""Accidents that make no sense for an executor, with the reason."""
+LIMITS = {"hangs": Limits(run_seconds=8.0, retries=0), "leaks": Limits(memory_mib=2500.0, retries=0)}
 
 
-def job_in(path: Path, toy_study: Study, own: Path) -> Job:
-    spec = StrategySpec(name=f"{own}:mine", label="mine")
-    study = resolve(toy_study.with_strategies((*toy_study.strategies, spec)), own.parent)
-    folder = StudyFolder(path)
-    adopt(folder, study, path)
-    run = next(r for r in planned(study) if r.strategy.id == "mine")
-    return jobs_of(folder, study, None, "cpu", 1, [run])[0]
+@pytest.fixture(scope="module", autouse=True)
+def one_ray() -> Iterator[None]:
+    """Whatever starts Ray here, it ends with the module."""
+    yield
+    import sys
+
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
-def ended(executor: Executor, job: Job) -> Result:
-    (result,) = [m for m in executor.execute([job]) if isinstance(m, Result)]
-    return result
+def start_ray_once(name: str) -> None:
+    """So that executors join one that runs, instead of starting one each."""
+    if name == "ray":
+        ray = pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
+        if not ray.is_initialized():
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
 
 
-def record_of(job: Job) -> Record:
-    return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
-
-
-def finishes_like_an_undisturbed_one(executor: Executor, job: Job, undisturbed: Job) -> None:
-    assert ended(executor, job).state == "done"
-    record = record_of(job)
-    bought = [i for purchase in purchases(record) for i in purchase.indices]
-    assert len(bought) == len(set(bought)) == job.protocol.budgets[-1]
-    assert not record.breaks
-    assert ended(Inline(), undisturbed).state == "done"
-    assert essence(record) == essence(record_of(undisturbed))
-
-
-@pytest.mark.parametrize(
-    ("name", "accident"),
-    [*(("inline", a) for a in RAISING), *(("local", a) for a in (*RAISING, *KILLING))],
-)
+@pytest.mark.parametrize("accident", ACCIDENTS)
+@pytest.mark.parametrize("name", ALL)
 def test_after_an_accident_of_the_strategy(name: str, accident: str, toy_study: Study, tmp_path: Path) -> None:
-    own, mark = tmp_path / "own.py", tmp_path / "happened"
-    own.write_text(
-        "import os, signal, time\nimport torch\nfrom runners.strategies.base import top\n"
-        f"def mine(view, n, rng):\n    if view.round == 1 and not os.path.exists('{mark}'):\n"
-        f"        open('{mark}', 'w').close()\n        {(KILLING | RAISING)[accident]}\n"
-        "    return rng.choice(view.unlabelled, n, replace=False)\n"
-    )
-    job = job_in(tmp_path / "s", toy_study, own)
-    limits = Limits(run_seconds=6.0 if accident == "hangs" else None, memory_mib=2500.0 if accident == "leaks" else None, retries=0)
-    assert ended(EXECUTORS[name](limits), job).state == "failed"
-    assert len(record_of(job).of(FailureEvent)) == 1
-    mark.touch()
-    finishes_like_an_undisturbed_one(EXECUTORS[name](Limits()), job, job_in(tmp_path / "t", toy_study, own))
+    if reason := NOT_HERE.get((name, accident)):
+        pytest.skip(reason)
+    start_ray_once(name)
+    study = with_mine(toy_study, tmp_path)
+    work = jobs_in(tmp_path / "a" / "s", study)
+    (tmp_path / "a" / "accident").write_text(ACCIDENTS[accident])
+    mine, other = ended(EXECUTORS[name](LIMITS.get(accident, Limits(retries=0)), tmp_path / "desk"), work)
+    assert (mine.state, other.state) == ("failed", "done"), mine.message
+    assert mine.cause == ("machine" if accident in ("killed", "terminated") else "own"), mine.message
+    assert len(record_of(work[0]).of(FailureEvent)) == 1
+    finishes_undisturbed(EXECUTORS[name](Limits(), tmp_path / "desk"), work, study, tmp_path / "b")
+
+
+@pytest.mark.slow
+@QUIETLY
+@pytest.mark.parametrize("name", ["ray", "slurm"])
+def test_after_the_schedulers_own_process_was_killed_under_a_run(name: str, toy_study: Study, tmp_path: Path) -> None:
+    """Inline and local have no process between driver and run."""
+    start_ray_once(name)
+    study = with_mine(toy_study, tmp_path)
+    work = jobs_in(tmp_path / "a" / "s", study)
+    (tmp_path / "a" / "accident").write_text("psutil.Process().parent().parent().kill(); time.sleep(60)")  # past the fork server
+    results = ended(EXECUTORS[name](Limits(retries=1), tmp_path / "desk"), work)
+    assert [r.state for r in results] == ["done", "done"], results
+    assert len(record_of(work[0]).of(ResumeEvent)) == 1
+    finishes_undisturbed(EXECUTORS[name](Limits(), tmp_path / "desk"), work, study, tmp_path / "b")
+
+
+@pytest.mark.slow
+@QUIETLY
+def test_after_nodes_were_removed(toy_study: Study, tmp_path: Path) -> None:
+    """Only Ray has nodes here; those of SLURM: tests/cluster/."""
+    ray = pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
+    from ray.cluster_utils import Cluster
+
+    from runners.executors.ray import RayBackend
+    from runners.executors.remote import Remote
+
+    ray.shutdown()
+    study = with_mine(toy_study, tmp_path)
+    work = jobs_in(tmp_path / "a" / "s", study)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    doomed = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)]
+    cluster.wait_for_nodes()
+    states = []
+    try:
+        for message in Remote(RayBackend(1, None, cluster.address)).execute(work):
+            if isinstance(message, Update):
+                if doomed:
+                    cluster.remove_node(doomed.pop(), allow_graceful=False)
+            else:
+                states.append(message.state)
+        assert not doomed
+        assert states == ["done", "done"]
+        finishes_undisturbed(EXECUTORS["inline"](Limits(), tmp_path), work, study, tmp_path / "b")
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
 
 
 @pytest.fixture
@@ -101,25 +124,36 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 
     yield mounts
     if mounted:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "-l", str(disk)], check=True)  # a scheduler's process may have its log open still
 
 
-@pytest.mark.parametrize("name", EXECUTORS)
 @pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize("name", ALL)
 def test_after_a_disk_that_took_nothing_more(
     name: str, fault: str, small_disk: Callable[[str], Path], toy_study: Study, tmp_path: Path
 ) -> None:
-    own = tmp_path / "own.py"
-    own.write_text("def mine(view, n, rng):\n    return view.unlabelled[-n:]\n")
+    start_ray_once(name)
+    study = with_mine(toy_study, tmp_path)
     disk = small_disk("size=256k")
-    job = job_in(disk / "s", toy_study, own)
+    work = jobs_in(disk / "s", study)
     if fault == "full":
         with pytest.raises(OSError, match="No space left"):
             (disk / "filler").write_bytes(bytes(2**20))
     else:
         small_disk("ro,size=256k")
-    result = ended(EXECUTORS[name](Limits()), job)
-    assert (result.state, result.cause) == ("failed", "disk")
-    assert "found:" in result.message
+    desk = disk / "s" / ".desk" / "submitit" if fault == "full" else tmp_path / "desk"  # made before the first run is handed over
+    results = ended(EXECUTORS[name](Limits(), desk), work)
+    assert [(r.state, r.cause) for r in results] == [("failed", "disk")] * 2, results
+    assert all("found:" in r.message for r in results)
     small_disk("rw,size=64m")
-    finishes_like_an_undisturbed_one(EXECUTORS[name](Limits()), job, job_in(tmp_path / "t", toy_study, own))
+    finishes_undisturbed(EXECUTORS[name](Limits(), desk), work, study, tmp_path / "b")
+
+
+@pytest.mark.parametrize("accident", RAISING)
+def test_the_accidents_of_this_suite_are_what_they_say(accident: str, toy_study: Study, tmp_path: Path) -> None:
+    """Each is another fault: otherwise the suite would show less than it lists."""
+    study = with_mine(toy_study, tmp_path)
+    work = jobs_in(tmp_path / "a" / "s", study)
+    (tmp_path / "a" / "accident").write_text(ACCIDENTS[accident])
+    said = ended(EXECUTORS["inline"](Limits(), tmp_path), work[:1])[0].message
+    assert {"raises": "no idea", "nan": "not finite", "wrong": "labelled already"}[accident] in said, said

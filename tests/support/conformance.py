@@ -1,0 +1,131 @@
+"""What every executor is put through: a study with one strategy of its own that meets an accident, once, and what must hold afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from protocol.folders import StudyFolder
+from protocol.record import Record, essence, purchases, read
+from protocol.spec import StrategySpec, Study
+from runners.executors.base import Executor, Limits
+from runners.executors.inline import Inline
+from runners.executors.local import Local
+from runners.executors.remote import Remote
+from runners.jobs import Job, Result
+from runners.study import adopt, planned, resolve
+from runners.study import jobs as jobs_of
+
+MINE = '''
+import os, signal, time
+from pathlib import Path
+import psutil, torch
+from runners.strategies.base import top
+
+HERE = Path(__file__).resolve().parents[2]  # the study keeps a copy of this file: this is the folder that the study's lies in
+
+
+def mine(view, n, rng):
+    """At random; in the second round whatever HERE/accident says, once, and then no further while HERE/hold exists."""
+    chosen = rng.choice(view.unlabelled, n, replace=False)
+    if view.round == 1:
+        if (HERE / "accident").exists():
+            code = (HERE / "accident").read_text()
+            (HERE / "accident").unlink()
+            scope = {"view": view, "n": n, "rng": rng}
+            exec(code, globals() | scope, scope)
+            chosen = scope.get("chosen", chosen)
+        (HERE / "inside").touch()
+        while (HERE / "hold").exists():
+            time.sleep(0.02)
+    return chosen
+'''
+
+DYING = {
+    "exits": "os._exit(3)",
+    "segfault": "os.kill(os.getpid(), signal.SIGSEGV)",
+    "killed": "os.kill(os.getpid(), signal.SIGKILL)",
+    "terminated": "os.kill(os.getpid(), signal.SIGTERM)",
+}
+OVERDOING = {"hangs": "time.sleep(600)", "leaks": "hog = bytearray(3 * 2**30); time.sleep(600)"}
+RAISING = {
+    "raises": "raise RuntimeError('no idea')",
+    "nan": "chosen = top(view, torch.full((len(view.unlabelled),), float('nan')), n, rng)",
+    "wrong": "chosen = view.labelled[:n]",
+}
+ACCIDENTS = RAISING | DYING | OVERDOING
+
+QUIETLY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+"""Schedulers leave processes of their own to the system."""
+ALL = ["inline", "local", *(pytest.param(name, marks=(pytest.mark.slow, QUIETLY)) for name in ("ray", "slurm"))]
+ALL_SLOWLY = [pytest.param(name, marks=(pytest.mark.slow, QUIETLY)) for name in ("inline", "local", "ray", "slurm")]
+
+
+def _ray(limits: Limits, desk: Path) -> Executor:
+    pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
+    from runners.executors.ray import RayBackend
+
+    return Remote(RayBackend(1, 2), limits)
+
+
+def _slurm(limits: Limits, desk: Path) -> Executor:
+    """Played by submitit's local executor; SLURM itself: tests/cluster/."""
+    pytest.importorskip("submitit", reason="the extra slurm is not installed: uv sync --extra slurm")
+    from runners.executors.slurm import SlurmBackend
+
+    return Remote(SlurmBackend(desk, 1, 2, cluster="local", parameters={"timeout_min": 5}), limits)
+
+
+EXECUTORS: dict[str, Callable[[Limits, Path], Executor]] = {
+    "inline": lambda *_: Inline(),
+    "local": lambda limits, _: Local(1, limits),
+    "ray": _ray,
+    "slurm": _slurm,
+}
+
+
+def with_mine(study: Study, place: Path) -> Study:
+    """The study with one strategy more; its source lies at `place`/own.py and is kept in every study folder."""
+    own = place / "own.py"
+    own.write_text(MINE)
+    return resolve(study.with_strategies((*study.strategies, StrategySpec(name=f"{own}:mine", label="mine"))), place)
+
+
+def jobs_in(path: Path, study: Study) -> list[Job]:
+    """One run of the strategy `mine`, and one of random that nothing happens to; the study lies in a folder of its own."""
+    folder = StudyFolder(path)
+    adopt(folder, study, path)
+    runs = [next(r for r in planned(study) if r.strategy.id == name) for name in ("mine", "random")]
+    return jobs_of(folder, study, None, "cpu", 1, runs)
+
+
+def ended(executor: Executor, work: Sequence[Job]) -> list[Result]:
+    """One result a job, in the jobs' order."""
+    results = {m.id: m for m in executor.execute(work) if isinstance(m, Result)}
+    return [results[job.id] for job in work]
+
+
+def record_of(job: Job) -> Record:
+    return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
+
+
+def is_whole(record: Record, labels: int) -> None:
+    """Sealed, unbroken, and every label bought once."""
+    bought = [i for purchase in purchases(record) for i in purchase.indices]
+    assert record.sealed
+    assert not record.breaks
+    assert len(bought) == len(set(bought)) == labels
+
+
+def finishes_undisturbed(executor: Executor, work: Sequence[Job], study: Study, elsewhere: Path) -> None:
+    """The same jobs again are done, and their records equal those of runs that nothing happened to."""
+    assert [r.state for r in ended(executor, work)] == ["done"] * len(work)
+    reference = jobs_in(elsewhere / "s", study)
+    assert {r.state for r in ended(Inline(), reference)} == {"done"}
+    for job, alone in zip(work, reference, strict=True):
+        is_whole(record_of(job), job.protocol.budgets[-1])
+        assert essence(record_of(job)) == essence(record_of(alone))
+    shutil.rmtree(elsewhere)
