@@ -54,20 +54,29 @@ GOLDEN = {
     "digits-uda": "094376aa918749b5",
     "fashion-mnist-low-augmented": "74967ff1752ca5d7",
     "fashion-mnist-low-plain": "1d890baae975987c",
+    "lueth2023-cifar10-high-pretrained": "0c72837f1b127d83",
     "lueth2023-cifar10-high-supervised": "dfc59ed7b5a4c458",
     "lueth2023-cifar10-low-fixmatch": "80901832a3901b9e",
+    "lueth2023-cifar10-low-pretrained": "5581c068271011d6",
     "lueth2023-cifar10-low-supervised": "a90521b329809afc",
+    "lueth2023-cifar10-lt-high-pretrained": "febe75a9f09e80b5",
     "lueth2023-cifar10-lt-high-supervised": "7b3d7d64d742b5ff",
     "lueth2023-cifar10-lt-low-fixmatch": "167be11630378d74",
+    "lueth2023-cifar10-lt-low-pretrained": "6bf19845b972065e",
     "lueth2023-cifar10-lt-low-supervised": "4865530b405a8825",
     "lueth2023-cifar10-lt-medium-fixmatch": "10ea3c28e6e93f90",
+    "lueth2023-cifar10-lt-medium-pretrained": "2413eb9af65fd9a2",
     "lueth2023-cifar10-lt-medium-supervised": "65ffa7b21f2a4a7f",
     "lueth2023-cifar10-medium-fixmatch": "9c091044da0616b7",
+    "lueth2023-cifar10-medium-pretrained": "5b9fb57ba2a87b79",
     "lueth2023-cifar10-medium-supervised": "a633f55268ab471c",
+    "lueth2023-cifar100-high-pretrained": "7f5a41eb921817de",
     "lueth2023-cifar100-high-supervised": "e52253bc23472ea7",
     "lueth2023-cifar100-low-fixmatch": "7eb3f918a9f053f2",
+    "lueth2023-cifar100-low-pretrained": "7c713f3c8c503133",
     "lueth2023-cifar100-low-supervised": "605b57af2aa7edc1",
     "lueth2023-cifar100-medium-fixmatch": "a38e6daba829e2eb",
+    "lueth2023-cifar100-medium-pretrained": "e2c19d285fdd8c0f",
     "lueth2023-cifar100-medium-supervised": "3d178be96d01d72e",
     "munjal2022-cifar10-plain": "67195b262a0d2a7d",
     "munjal2022-cifar10-strong": "0b87587c721156f7",
@@ -163,6 +172,26 @@ def test_budgets_are_the_papers_tables(row: str, start: int, step: int, rounds: 
     assert p.budgets == tuple(start + step * k for k in range(rounds))
     assert p.training_labels == p.budgets  # the papers do not count validation labels
     assert p.splits.validation_size == validation
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("lueth2023") and name.endswith("pretrained")])
+def test_pretrained_rows_differ_from_the_supervised_ones_in_training_alone(name: str) -> None:
+    pretrained, supervised = preset(name), preset(name.replace("pretrained", "supervised"))
+    assert pretrained.model_copy(update={"regime": supervised.regime}).fingerprint == supervised.fingerprint
+    regime = pretrained.regime
+    assert (regime.epochs, regime.optimizer.lr) == (80, 0.001)
+    assert regime.pretraining
+    assert regime.pretraining.self_supervised
+    assert (regime.pretraining.then, regime.pretraining.self_supervised.method) == ("fine-tune", "simclr")
+    published = {"regime.epochs", "regime.optimizer.lr", "regime.pretraining", "regime.pretraining.self_supervised.method"}
+    recipe = {field for field, mark in pretrained.provenance.items() if field.startswith("regime.") and mark.startswith("published")}
+    assert recipe == published | ({"regime.imbalance"} if "-lt-" in name else set())
+    reached = {
+        "lueth2023-cifar10-low-pretrained": 0.812,
+        "lueth2023-cifar10-medium-pretrained": 0.867,
+        "lueth2023-cifar10-high-pretrained": 0.899,
+    }
+    assert (pretrained.reference and pretrained.reference.aubc) == reached.get(name)
 
 
 @pytest.mark.parametrize("twin", TWINS)
