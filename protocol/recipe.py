@@ -54,7 +54,9 @@ class Optimizer(Part):
     momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="momentum (sgd only)")
     nesterov: bool = Field(False, description="Nesterov momentum (sgd only)")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="weight decay")
-    schedule: Literal["constant", "cosine"] = Field("constant", description="learning rate over the steps of a round; cosine ends at 0")
+    schedule: Literal["constant", "cosine", "poly"] = Field(
+        "constant", description="learning rate over the steps of a round; cosine and poly, which is lr (1 - t/T)^0.9, end at 0"
+    )
     warmup_steps: Size = Field(0, description="steps of linear warm-up from 0")
 
     @model_validator(mode="after")
@@ -74,18 +76,36 @@ class Swa(Part):
     every: Count = Field(description="steps between averaged weights; the last step counts in any case")
 
 
+class Discriminator(Part):
+    """The image-wise critic of s4gan: tells masks of labelled images from predicted maps of the pool's (arXiv 1908.05724)."""
+
+    lr: Annotated[float, Field(gt=0)] = Field(1e-4, description="peak learning rate of its own Adam; the schedule is that of optimizer")
+    width: Count = Field(64, description="channels of its first layer; they double three times")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="share of channels dropped after each of its layers but the last")
+    feature_weight: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the feature-matching loss, growing over ramp_steps")
+
+
 class Semi(Part):
     """What the semi-supervised methods do with the pool's images; those already labelled are among them."""
 
     unlabelled_batch: Count = Field(description="pool images a step; a smaller pool is one batch")
     weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight of the loss on them")
     ramp_steps: Size = Field(0, description="steps over which that weight grows from 0: linearly, mean-teacher by exp(-5 (1 - t)^2)")
-    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="least probability of a predicted class that is learned from")
+    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="least probability of a predicted class, or s4gan's least score of a whole map, that is learned from"
+    )
     temperature: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="divides the logits of the target (uda only)")
     tsa: Literal["none", "linear", "exp", "log"] = Field("none", description="training signal annealing (uda only)")
     strong: Augmentation | None = Field(
-        None, description="second view (uda, fixmatch and flexmatch, which need it); the first is augmentation"
+        None,
+        description="second view (uda, fixmatch and flexmatch, which need it; unimatch, for which it changes colours alone and is mixed); the "
+        "first is augmentation",
     )
+    discriminator: Discriminator | None = Field(None, description="s4gan's, which needs it, and nobody else's")
+
+    def unused(self) -> set[str]:
+        """Fields that came later and are not used."""
+        return {"discriminator"} if self.discriminator is None else set()
 
 
 class Views(Part):
@@ -140,8 +160,10 @@ class Regime(Part):
     """The training recipe; the same for every strategy of a comparison."""
 
     name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
-    method: Literal["supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch", "cutmix"] = Field(
-        "supervised", description="learning method; all but the first also learn from the pool's images, never from their labels"
+    method: Literal["supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch", "cutmix", "s4gan", "unimatch"] = Field(
+        "supervised",
+        description="learning method; all but the first also learn from the pool's images, never from their labels; the last three are for "
+        "segmentation, those between for classification",
     )
     steps: Count | None = Field(None, description="optimisation steps a round, whatever the labelled set's size; or give epochs")
     epochs: Count | None = Field(None, description="passes over the labelled set a round; or give steps")
@@ -194,7 +216,7 @@ class Regime(Part):
             raise ValueError(f"method {self.method!r} and the table semi do not go together: supervised has none, all others need one")
         if self.semi is None:
             return self
-        two_views = self.method in ("uda", "fixmatch", "flexmatch")
+        two_views = self.method in ("uda", "fixmatch", "flexmatch", "unimatch")
         if two_views != (self.semi.strong is not None):
             raise ValueError(f"{self.method}: semi.strong is {'needed' if two_views else 'not used; remove it'}")
         if self.method != "uda" and (self.semi.temperature != 1 or self.semi.tsa != "none"):
@@ -203,6 +225,12 @@ class Regime(Part):
             raise ValueError("mean-teacher needs ema_decay, its teacher, and has no semi.threshold")
         if self.method == "cutmix" and self.ema_decay is None:
             raise ValueError("cutmix needs ema_decay, its teacher")
+        if (self.method == "s4gan") != (self.semi.discriminator is not None):
+            raise ValueError(f"{self.method}: semi.discriminator is {'needed' if self.method == 's4gan' else 'not used; remove it'}")
+        if self.method == "unimatch" and self.semi.strong and {name for name, value in self.semi.strong if value} - {"colour"}:
+            raise ValueError(
+                "unimatch mixes the strong views of one weak view, so semi.strong changes colours alone; move the rest to augmentation"
+            )
         return self
 
     @model_validator(mode="after")
@@ -236,7 +264,9 @@ class Regime(Part):
             mode="json", exclude={name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
         )
         strong = self.semi and self.semi.strong
-        for spec, told in ((self.augmentation, table["augmentation"]), (strong, table.get("semi", {}).get("strong"))):
+        semi: dict[str, Any] = table.get("semi") or {}
+        parts = ((self.augmentation, table["augmentation"]), (self.semi, semi), (strong, semi.get("strong", {}) or {}))
+        for spec, told in parts:
             for name in spec.unused() if spec else ():
                 del told[name]
         if self.pretraining:

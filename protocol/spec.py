@@ -19,6 +19,7 @@ from protocol.part import EXACT as EXACT
 from protocol.part import Count, Name, Size
 from protocol.part import Part as Part
 from protocol.recipe import Augmentation as Augmentation
+from protocol.recipe import Discriminator as Discriminator
 from protocol.recipe import Optimizer as Optimizer
 from protocol.recipe import Pretraining as Pretraining
 from protocol.recipe import RandAugment as RandAugment

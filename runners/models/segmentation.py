@@ -13,12 +13,12 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import Model
 from runners.datasets.base import Images
-from runners.models.dense import DenseNet, UNet
+from runners.models.dense import DenseNet, MapBody, UNet
 
 SMP: Final = "smp:"
 _HALVINGS: Final = 3
 
-Body = Callable[[Model, Images], tuple[nn.Module, int, int]]
+Body = Callable[[Model, Images], tuple[MapBody, int, int]]
 """(model, images) → (module, channels of its features, channels of its deepest map)."""
 
 
@@ -41,25 +41,29 @@ def build(model: Model, images: Images, seed: int) -> DenseNet:
         return DenseNet(body, width, deepest, len(images.classes), model.dropout)
 
 
-def _unet(model: Model, images: Images) -> tuple[nn.Module, int, int]:
+def _unet(model: Model, images: Images) -> tuple[MapBody, int, int]:
     net = UNet(images.channels, model.width or 16, _HALVINGS)
     return net, net.width, net.deepest
 
 
-class _Torchvision(nn.Module):
+class _Torchvision(MapBody):
     """A backbone and a decoder of torchvision.
 
     Args:
-        backbone: images → {name: feature map}; decoder: that → features before the last layer; deepest: name of the deepest map.
+        backbone: images → {name: feature map}; decoder: that → features before the last layer; names: of the maps, the deepest last.
     """
 
-    def __init__(self, backbone: nn.Module, decoder: nn.Module, deepest: str) -> None:
+    def __init__(self, backbone: nn.Module, decoder: nn.Module, names: tuple[str, ...]) -> None:
         super().__init__()
-        self.backbone, self.decoder, self._deepest = backbone, decoder, deepest
+        self.backbone, self.decoder, self._names = backbone, decoder, names
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor) -> list[Tensor]:
         maps: dict[str, Tensor] = self.backbone(x)
-        return self.decoder(maps), maps[self._deepest]
+        return [maps[name] for name in self._names]
+
+    def decode(self, seen: list[Tensor]) -> Tensor:
+        features: Tensor = self.decoder(dict(zip(self._names, seen, strict=True)))
+        return features
 
 
 class _Deepest(nn.Module):
@@ -87,24 +91,24 @@ class _LRASPP(nn.Module):
 
 
 def _deeplab(kind: str, deepest: int) -> Body:
-    def make(model: Model, images: Images) -> tuple[nn.Module, int, int]:
+    def make(model: Model, images: Images) -> tuple[MapBody, int, int]:
         from torchvision.models import segmentation  # slow to import, so only where it is used
 
         _refuse_what_is_fixed(model, images)
         net = getattr(segmentation, kind)(weights=None, weights_backbone=None, num_classes=2)
         decoder = nn.Sequential(*list(net.classifier)[:-1])  # all but the last layer, which is the head here
-        return _Torchvision(net.backbone, _Deepest(decoder), "out"), 256, deepest
+        return _Torchvision(net.backbone, _Deepest(decoder), ("out",)), 256, deepest
 
     return make
 
 
-def _lraspp(model: Model, images: Images) -> tuple[nn.Module, int, int]:
+def _lraspp(model: Model, images: Images) -> tuple[MapBody, int, int]:
     from torchvision.models import segmentation  # slow to import, so only where it is used
 
     _refuse_what_is_fixed(model, images)
     net = segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2)
     low = net.classifier.low_classifier.in_channels
-    return _Torchvision(net.backbone, _LRASPP(net.classifier), "high"), low + net.classifier.high_classifier.in_channels, 960
+    return _Torchvision(net.backbone, _LRASPP(net.classifier), ("low", "high")), low + net.classifier.high_classifier.in_channels, 960
 
 
 def _refuse_what_is_fixed(model: Model, images: Images) -> None:
@@ -117,19 +121,22 @@ def _refuse_what_is_fixed(model: Model, images: Images) -> None:
         raise InputError(faults)
 
 
-class _Smp(nn.Module):
+class _Smp(MapBody):
     """Encoder and decoder of segmentation_models_pytorch."""
 
     def __init__(self, net: Any) -> None:
         super().__init__()
         self.encoder, self.decoder = net.encoder, net.decoder
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.encoder(x)
-        return self.decoder(maps), maps[-1]
+    def encode(self, x: Tensor) -> list[Tensor]:
+        return list(self.encoder(x))
+
+    def decode(self, seen: list[Tensor]) -> Tensor:
+        features: Tensor = self.decoder(seen)
+        return features
 
 
-def _smp(model: Model, images: Images) -> tuple[nn.Module, int, int]:
+def _smp(model: Model, images: Images) -> tuple[MapBody, int, int]:
     """`smp:Architecture` or `smp:Architecture:encoder`, e.g. smp:Unet:resnet18."""
     name, _, encoder = model.name.removeprefix(SMP).partition(":")
     library = _library()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from protocol.spec import Optimizer
+
+POWER: Final = 0.9
+"""Of the schedule `poly`, usual in segmentation (Chen et al. 2017, arXiv 1606.00915, section 4.1)."""
 
 
 def batches(labelled: int, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
@@ -63,12 +67,14 @@ def class_weights(targets: Tensor, classes: int) -> Tensor:
 
 
 def learning_rate(spec: Optimizer, step: int, steps: int) -> float:
-    """Rate of step 0 … steps-1: linear from 0 to lr over the warm-up, then constant or half a cosine that would reach 0 at `steps`."""
+    """Rate of step 0 … steps-1: linear from 0 to lr over the warm-up, then constant, or down to 0 at `steps` by half a cosine or a power."""
     if step < spec.warmup_steps:
         return spec.lr * (step + 1) / (spec.warmup_steps + 1)
     if spec.schedule == "constant":
         return spec.lr
     done = (step - spec.warmup_steps) / max(1, steps - spec.warmup_steps)
+    if spec.schedule == "poly":
+        return float(spec.lr * (1 - done) ** POWER)
     return spec.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 

@@ -99,6 +99,13 @@ class Objective(ABC):
             chosen: (b,) positions among the labelled images, on the device.
         """
 
+    def stepped(self, rate: float) -> None:  # noqa: B027  # most methods have nothing to do here
+        """What the method does of its own after the network's step.
+
+        Args:
+            rate: the step's learning rate, as a share of the peak.
+        """
+
     def accuracy(self) -> float:
         """Share of labelled images predicted right in the steps since it was last asked for; kept only where the regime stops by it."""
         raise NotImplementedError
@@ -204,6 +211,7 @@ def _steps(now: Round, method: Objective, average: Ema | None) -> Iterator[Tenso
         update.zero_grad()
         torch.autograd.backward(loss)
         update.step()
+        method.stepped(rate / regime.optimizer.lr)
         if average:
             average.update(net)
         if late and averaging:

@@ -44,6 +44,8 @@ GOLDEN = {
     "digit-scenes-cutmix": "0be2f63475f57cf0",
     "digit-scenes-tiles": "22050532ccd6a2cc",
     "digit-scenes-plain": "a694964fcc93dba4",
+    "digit-scenes-s4gan": "aac345eef37e37b0",
+    "digit-scenes-unimatch": "914608b2e2288355",
     "digits-augmented": "c2976fdcee3e2ad5",
     "digits-fixmatch": "dae05923f3458e76",
     "digits-flexmatch": "d55ca8239196079f",

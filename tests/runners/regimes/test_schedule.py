@@ -81,3 +81,9 @@ def test_the_optimizer_is_the_one_asked_for(name: str, kind: type) -> None:
     assert made.param_groups[0]["weight_decay"] == 0.01
     assert made.param_groups[0]["lr"] == 0.3
     assert made.param_groups[0].get("momentum", 0.9) == 0.9
+
+
+def test_a_power_takes_the_rate_down_to_nothing() -> None:
+    spec = Optimizer(name="sgd", lr=0.2, schedule="poly", warmup_steps=2)
+    got = [learning_rate(spec, t, 12) for t in (0, 1, 2, 7, 12)]
+    assert got == pytest.approx([0.2 / 3, 0.4 / 3, 0.2, 0.2 * 0.5**0.9, 0.0])
