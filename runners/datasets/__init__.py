@@ -35,6 +35,7 @@ _LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
     "digit-scenes": scenes.load,
     "camvid": segmented.load_camvid,
     "voc2012": segmented.load_voc,
+    "voc2012-aug": segmented.load_voc_aug,
     "cityscapes": segmented.load_cityscapes,
     "masks": segmented.load_masks,
 }

@@ -41,10 +41,19 @@ def load_voc(card: Card, place: Place) -> tuple[Images, Labels]:
 
     Images of different sizes are padded with black to 500×500, their masks with void. Raises InputError.
     """
+    return _voc(card, place, "train", "SegmentationClass")
+
+
+def load_voc_aug(card: Card, place: Place) -> tuple[Images, Labels]:
+    """As `load_voc`, with the training images that others have masked since (SBD): list trainaug, masks in SegmentationClassAug."""
+    return _voc(card, place, "trainaug", "SegmentationClassAug")
+
+
+def _voc(card: Card, place: Place, train: str, masks: str) -> tuple[Images, Labels]:
     tried = ("VOCdevkit/VOC2012", "VOC2012", "voc2012", "")
-    folder = _folder(card, place, tried, ("JPEGImages", "SegmentationClass", "ImageSets/Segmentation/train.txt"))
-    names = [_lines(folder / "ImageSets" / "Segmentation" / f"{part}.txt") for part in ("train", "val")]
-    pairs = [(folder / "JPEGImages" / f"{n}.jpg", folder / "SegmentationClass" / f"{n}.png") for part in names for n in part]
+    folder = _folder(card, place, tried, ("JPEGImages", masks, f"ImageSets/Segmentation/{train}.txt"))
+    names = [_lines(folder / "ImageSets" / "Segmentation" / f"{part}.txt") for part in (train, "val")]
+    pairs = [(folder / "JPEGImages" / f"{n}.jpg", folder / masks / f"{n}.png") for part in names for n in part]
     cell = cell_for(card.name, _VOC_SIDE, _VOC_SIDE, place.resolution)
     side = _VOC_SIDE // cell
     pixels, maps = np.zeros((len(pairs), side, side, 3), np.uint8), np.empty((len(pairs), side, side), np.uint8)

@@ -44,6 +44,7 @@ def full_table() -> dict[str, Any]:
         "semi": {"unlabelled_batch": 9, "weight": 2.0, "ramp_steps": 4, "threshold": 0.8, "temperature": 0.5, "tsa": "exp"},
     }
     regime["semi"]["strong"] = {"flip": False, "shift": 1, "rand_augment": {"ops": 1, "magnitude": 3.0}, "cutout": 5}
+    regime["semi"]["discriminator"] = None
     for augmentation in (regime["augmentation"], regime["semi"]["strong"]):
         augmentation.update(MAPS_ONLY)
     regime["optimizer"]["warmup_steps"] = 1
@@ -85,6 +86,7 @@ ALTERNATIVES: dict[str, Any] = {
     **{f"regime.{part}.{name}": None for part in ("augmentation", "semi.strong") for name in MAPS_ONLY},  # so do these
     "regime.method": ("supervised", {"semi": None}),
     "regime.semi.tsa": "log",
+    "regime.semi.discriminator": None,  # is of masks, see the tests of s4gan
     "regime.swa": ({"start": 0.5, "lr": 0.1, "every": 3}, {"ema_decay": None, "selection": "last", "validate_every": None}),
     "data.construction": {"long_tail": 50.0},
     "regime.epoch_at_least": (90, {"steps": None, "epochs": 2}),

@@ -125,7 +125,7 @@ def test_cityscapes_as_it_is_unpacked(tmp_path: Path) -> None:
     assert half.pixels.shape[1:] == (8, 16, 3)
 
 
-@pytest.mark.parametrize("name", ["voc2012", "cityscapes", "camvid"])
+@pytest.mark.parametrize("name", ["voc2012", "voc2012-aug", "cityscapes", "camvid"])
 def test_what_is_looked_for_is_said_where_it_is_not(name: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing of it under"):
         load(Data(name=name), tmp_path)
@@ -142,3 +142,17 @@ def test_camvid(data_root: Path) -> None:
     assert share[11:VOID].sum() == 0
     assert (share[:11] > 0).all()
     assert 0.01 < share[VOID] / share.sum() < 0.1
+
+
+def test_voc_with_the_masks_that_others_added(tmp_path: Path) -> None:
+    root = tmp_path / "VOCdevkit" / "VOC2012"
+    (root / "ImageSets" / "Segmentation").mkdir(parents=True)
+    added = RNG.choice([0, 3, VOID], size=(100, 80))
+    for part, names in {"trainaug": ["2008_000008", "2008_000015"], "val": ["2007_000033"]}.items():
+        (root / "ImageSets" / "Segmentation" / f"{part}.txt").write_text("\n".join(names) + "\n")
+        for name in names:
+            picture(root / "JPEGImages" / f"{name}.jpg", 100, 80)
+            mask(root / "SegmentationClassAug" / f"{name}.png", added)
+    images, labels = load(Data(name="voc2012-aug"), tmp_path)
+    assert (images.train_size, images.test_size, images.pixels.shape[1:]) == (2, 1, (500, 500, 3))
+    np.testing.assert_array_equal(labels.for_oracle()[1][:100, :80], added)
