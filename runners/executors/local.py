@@ -17,6 +17,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+import psutil
+
 from protocol.folders import StudyFolder
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.memory import available_mib, resident_mib
@@ -28,6 +30,9 @@ TICK_SECONDS = 0.5
 OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGBUS})
 """Deaths that come from the machine (its memory killer, its administrator, a failing disk) rather than from the run's code."""
 
+UNKNOWN = 255
+"""What multiprocessing reports where the fork server was killed as well, as schedulers do that preempt a job."""
+
 
 @dataclass
 class _Running:
@@ -35,6 +40,8 @@ class _Running:
     process: ForkServerProcess
     pipe: Connection
     gpu: str | None
+    server: int
+    """Process id of the fork server, which alone learns how the run's process ended."""
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
     mib: float = 0.0
@@ -117,7 +124,7 @@ class Local:
         with thread_caps(job.threads):
             process.start()
         send.close()
-        return _Running(job, process, receive, gpu)
+        return _Running(job, process, receive, gpu, _parent(process.pid))
 
     def _enforce(self, item: _Running) -> None:
         """Ask it to stop if all must, and end it if it is over a limit."""
@@ -171,10 +178,30 @@ def _finished(item: _Running) -> Result:
     log = StudyFolder(item.job.study).run(item.job.protocol.name, item.job.strategy.id, item.job.seed).log
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     cause = "machine" if code < 0 and -code in OUTSIDE else "own"
+    if code == UNKNOWN and _gone(item.server):
+        how, cause = "with the fork server; this machine ends all processes of this job", "machine"
     died = item.fail("a worker that reports", f"it died ({how})", f"see {log}; the same command continues", cause)
     result = item.ended or died
     keep_death(item.job, "Ended" if item.ended else "Died", result.message, _end_of(log))
     return result
+
+
+def _parent(pid: int | None) -> int:
+    """Process id of the parent, 0 if the process is gone already."""
+    with contextlib.suppress(psutil.Error):
+        return int(psutil.Process(pid).ppid())
+    return 0
+
+
+def _gone(pid: int) -> bool:
+    """Whether a process has ended, or does so within seconds: its pipes close before it is gone."""
+    until = time.monotonic() + GRACE_SECONDS
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while pid <= 0 or psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if pid <= 0 or time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+    return True
 
 
 def _end_of(log: Path) -> str:

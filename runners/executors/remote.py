@@ -10,12 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
+import threading
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final, Protocol
 
 from protocol.folders import StudyFolder
@@ -24,6 +27,8 @@ from runners.executors.local import Local
 from runners.jobs import FULL, Job, Result
 
 TICK_SECONDS: Final = 0.5
+LAST_SECONDS: Final = 60.0
+"""Between asking a task's process to end and ending it schedulers wait less (SLURM's KillWait is 30 s)."""
 LET_GO_SECONDS: Final = 120.0
 """After a task is lost, its process may live and hold the run's lock for some seconds: "busy" is then no answer yet."""
 
@@ -60,14 +65,37 @@ class Task:
         self.begun.touch()
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # what the scheduler gave to this task
         local = Local(1, self.limits, FlagStop(flag(self.desk)), (given,) if given else ())
-        results = [message for message in local.execute([self.job]) if isinstance(message, Result)]
-        return results[-1] if results else Result(self.job.id, "stopped")
+        with _terminated() as ended:
+            results = [message for message in local.execute([self.job]) if isinstance(message, Result)]
+            result = results[-1] if results else Result(self.job.id, "stopped")
+            if ended and result.state == "failed":
+                time.sleep(LAST_SECONDS)  # this process ends next and the task begins anew; an answer now would be taken for its last
+        return result
 
     def checkpoint(self) -> Any:
         """submitit's hook: put back into the queue, the task goes on from the run's last whole round."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
+
+
+@contextlib.contextmanager
+def _terminated() -> Iterator[list[int]]:
+    """Fills the list where this process is asked to end and whoever runs the task lives through it, as submitit does in a requeue."""
+    before, seen = signal.getsignal(signal.SIGTERM), list[int]()
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield seen
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        before(number, frame)
+
+    signal.signal(signal.SIGTERM, note)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def flag(desk: Path) -> Path:

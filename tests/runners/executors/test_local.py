@@ -215,3 +215,13 @@ def test_memory_of_a_container_counts(tmp_path: Path) -> None:
     assert available_mib(tmp_path) == 70.0
     (tmp_path / "memory.max").write_text("max\n")
     assert available_mib(tmp_path) > 70.0
+
+
+@pytest.mark.slow
+def test_a_job_whose_processes_were_all_terminated_is_tried_again(toy_study: Study, tmp_path: Path) -> None:
+    """As SLURM does when it preempts: the fork server, which alone would know how the run ended, is gone as well."""
+    kill = "(os.kill(os.getppid(), signal.SIGTERM), time.sleep(0.3), os.kill(os.getpid(), signal.SIGTERM))"
+    body = f"os.path.exists('{tmp_path}/died') or (open('{tmp_path}/died', 'w').close(), {kill}); return view.unlabelled[:n]"
+    job = own_job(toy_study, tmp_path, body)
+    assert [r.state for r in results_of(Local(1, Limits(retries=1)), [job])] == ["done"]
+    assert "fork server" in record_of(job).of(FailureEvent)[0].message
