@@ -12,6 +12,9 @@ import pytest
 import torch
 from toy_strategies import TOY
 
+from analysis.figures import FIGURES, Material, Plate
+from analysis.load import load_study
+from analysis.verdict import compare
 from protocol.errors import InputError
 from protocol.events import LabelsEvent
 from protocol.folders import StudyFolder
@@ -36,6 +39,7 @@ from runners.strategies import STRATEGIES
 from runners.strategies.aggregation import Aggregation, boundaries
 from runners.study import adopt, jobs, planned
 from runners.tasks import TASKS
+from runners.verbs.classes import purchases_of
 from runners.verbs.plan import cost_of
 
 TILES = {"unit": "tile", "tile": [8, 10]}  # of 24x24 scenes: rows of 80, 80 and 32 pixels
@@ -125,6 +129,29 @@ def test_interrupted_or_with_the_oracle_apart_the_record_is_the_same(finished: P
     assert perform(job).state == "done"
     again, before = (read(StudyFolder(p).run(protocol, "entropy", 0).events) for p in (tmp_path / "again", finished))
     assert essence(again) == essence(before)
+
+
+def test_pictures_show_the_regions_that_were_bought_and_axes_what_is_paid(finished: Path) -> None:
+    folder = StudyFolder(finished)
+    bought = purchases_of(folder, None)
+    images, labels = load(folder.read_plan().protocols[0].data, None)
+    [sheet] = [s for s in bought.sheets if (s.protocol, s.strategy) == ("tiles", "entropy")]
+    query, unit = sheet.queries[0], sheet.queries[0].indices[0]
+    image, row, column = unit // 9, 8 * (unit % 9 // 3), 10 * (unit % 3)  # three rows of tiles, three in each
+    inside = np.zeros((24, 24), bool)
+    inside[row : row + 8, column : column + 10] = True
+    assert sheet.regions
+    assert query.masks is not None
+    np.testing.assert_array_equal(query.pixels[0][inside], images.pixels[image][inside])
+    assert query.pixels[0][~inside].min() >= 192
+    np.testing.assert_array_equal(query.masks[0], np.where(inside, labels.for_oracle()[image], VOID))
+    assert not next(s for s in bought.sheets if s.protocol == "images-clicks").regions
+    curves = load_study(finished)
+    assert curves.currency("tiles") == "regions"
+    assert curves.currency() == "regions or pixels or clicks"
+    plate = FIGURES["learning-curves"](Material(curves, compare(curves), bought))
+    assert isinstance(plate, Plate)
+    assert [ax.get_xlabel() for ax in plate.figure.axes] == ["regions paid for", "pixels paid for", "clicks paid for", "clicks paid for"]
 
 
 def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
