@@ -265,6 +265,8 @@ class Protocol(Part):
             problems.append("labelling charges training labels alone: set splits.validation_counted = false or splits.validation_size = 0")
         if self.regime.epochs is not None:
             problems.append("labelling needs regime.steps, not regime.epochs: images differ in how much of them is labelled")
+        if self.regime.method == "s4gan" and self.labelling.unit != "image":
+            problems.append("s4gan's critic would know real masks by the pixels that nobody paid for; use another method with regions")
         if problems:
             raise ValueError("; ".join(problems))
         return self

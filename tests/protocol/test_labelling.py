@@ -16,7 +16,7 @@ from protocol.events import LabelsEvent
 from protocol.labelling import Goods, Units, tiled
 from protocol.metrics import VOID
 from protocol.oracle import Oracle
-from protocol.reading import parse
+from protocol.reading import parse, preset
 from protocol.spec import Protocol
 from protocol.splits import make_split, refuse_unpayable, starting_set
 
@@ -187,6 +187,7 @@ def test_a_budget_beyond_all_regions_is_refused(cost: str, budgets: list[int], s
         ({"labelling": {"unit": "image", "cost": "label"}}, "remove the table"),
         ({"task": "classification", "metric": "accuracy"}, "labelling is of masks"),
         ({"splits": {"validation_size": 2}}, "validation_counted = false"),
+        ({"regime": preset("digit-scenes-s4gan").regime.model_dump(mode="json")}, "s4gan's critic"),
         ({"regime": {"name": "plain", "epochs": 5, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.1}}}, "regime.steps"),
     ],
 )
