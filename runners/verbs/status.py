@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -13,6 +14,7 @@ from rich.text import Text
 from protocol.folders import StudyFolder
 from protocol.spec import Study
 from runners.estimate import expected_seconds, seconds_left, seconds_of
+from runners.gpus import gpus_in_use
 from runners.study import QUARANTINE, RunStatus, counts, status
 from runners.verbs.console import console, duration, print_json, table
 
@@ -34,6 +36,7 @@ def show(path: Path, json: bool, watch: bool = False) -> None:
                 "counts": dict(counts(statuses)),
                 "expected_seconds": _left(folder, statuses),
                 "disk_bytes": disk_bytes(path),
+                "gpus": [asdict(gpu) for gpu in gpus_in_use()],
                 "runs": [_as_dict(s) for s in statuses],
             }
         )
@@ -65,7 +68,8 @@ def _page(folder: StudyFolder, study: Study, statuses: list[RunStatus]) -> Rende
     lines = [_message(s) for s in said[:MESSAGES]]
     if len(said) > MESSAGES:
         lines.append(f"… and {len(said) - MESSAGES} more with a message (--json has all)")
-    return Group(grid, Text("\n".join([*lines, outlook(folder, statuses)])))
+    gpus = [f"{gpu} (this machine)" for gpu in gpus_in_use()]
+    return Group(grid, Text("\n".join([*lines, outlook(folder, statuses), *gpus])))
 
 
 def _message(s: RunStatus) -> str:

@@ -1,0 +1,44 @@
+"""What NVIDIA's GPUs of this machine are doing, whoever uses them."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+
+import pynvml
+
+
+@dataclass(frozen=True)
+class GpuUse:
+    """One GPU now: share of the last second in which it worked, in [0, 1], and memory in MiB."""
+
+    number: int
+    name: str
+    busy: float
+    used_mib: float
+    total_mib: float
+
+    def __str__(self) -> str:
+        return f"GPU {self.number} ({self.name}): {self.busy:.0%} busy, {self.used_mib:,.0f} of {self.total_mib:,.0f} MiB"
+
+
+def gpus_in_use() -> list[GpuUse]:
+    """All that the driver knows, in its order; none without a driver. What one GPU does not tell leaves it out."""
+    found: list[GpuUse] = []
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return found
+    try:
+        for number in range(pynvml.nvmlDeviceGetCount()):
+            with contextlib.suppress(pynvml.NVMLError):
+                handle = pynvml.nvmlDeviceGetHandleByIndex(number)
+                memory, busy = pynvml.nvmlDeviceGetMemoryInfo(handle), pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
+                name = pynvml.nvmlDeviceGetName(handle)
+                found.append(GpuUse(number, str(name), busy / 100, memory.used / 2**20, memory.total / 2**20))
+    except pynvml.NVMLError:
+        return found
+    finally:
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+    return found
