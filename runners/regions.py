@@ -15,7 +15,7 @@ from protocol.errors import Fault, InputError
 from protocol.folders import StudyFolder, write_arrays, write_atomically
 from protocol.labelling import Division, Goods, Labelling, Units, one_each, tiled
 from protocol.metrics import VOID
-from protocol.rules.evidence import SplitShelf
+from protocol.rules.sidecars import SplitShelf
 from protocol.spec import Protocol
 from runners.datasets import Images
 

@@ -24,7 +24,7 @@ from protocol.imports.partial import Partial, Runs, evidence, known_round, study
 from protocol.rules.base import Kind
 from protocol.rules.check import Body, evaluate
 from protocol.rules.compliance import Compliance
-from protocol.rules.evidence import SplitEvidence
+from protocol.rules.sidecars import SplitEvidence
 from protocol.spec import Protocol
 from protocol.splits import Split
 

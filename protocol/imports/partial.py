@@ -11,7 +11,8 @@ from protocol.events import AnyEvent, RoundEvent
 from protocol.folders import StudyFolder
 from protocol.reading import parse
 from protocol.record import Record
-from protocol.rules.evidence import RunEvidence, RunKey, SplitEvidence, SplitShelf
+from protocol.rules.evidence import RunEvidence, RunKey
+from protocol.rules.sidecars import SplitEvidence, SplitShelf
 from protocol.spec import BASELINE, Protocol, Study
 
 

@@ -11,7 +11,8 @@ from protocol.record import read
 from protocol.rules.base import KINDS
 from protocol.rules.check import Body, evaluate
 from protocol.rules.compliance import Compliance
-from protocol.rules.evidence import RunEvidence, RunKey, SplitShelf, planned_run
+from protocol.rules.evidence import RunEvidence, RunKey, planned_run
+from protocol.rules.sidecars import SplitShelf
 from protocol.spec import BASELINE, StrategySpec, Study
 
 _DEPTH = 4

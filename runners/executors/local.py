@@ -194,11 +194,13 @@ def _parent(pid: int | None) -> int:
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process has ended, or does so within seconds: its pipes close before it is gone."""
+    """Whether a process has ended, or does so within seconds: its pipes close before it is gone. Not waited for: that is its parent's."""
+    if pid <= 0:
+        return False
     until = time.monotonic() + GRACE_SECONDS
     with contextlib.suppress(psutil.NoSuchProcess):
-        while pid <= 0 or psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-            if pid <= 0 or time.monotonic() > until:
+        while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > until:
                 return False
             time.sleep(0.05)
     return True

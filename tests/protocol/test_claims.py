@@ -36,6 +36,8 @@ def test_a_dead_process_of_the_same_machine_does_not_hold_up(tmp_path: Path) -> 
     left.__enter__()  # never left
     with claimed(tmp_path, "one") as still_ours:
         still_ours()
+        assert holder(tmp_path) is not None
+    assert holder(tmp_path) is None
 
 
 def test_an_expired_claim_is_taken_once_and_its_owner_learns_of_it(tmp_path: Path) -> None:

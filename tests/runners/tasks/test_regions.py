@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from made_jobs import made
 from toy_strategies import TOY
 
 from analysis.figures import FIGURES, Material, Plate
@@ -27,7 +28,7 @@ from protocol.rules import check_study
 from protocol.spec import Protocol, Study
 from protocol.splits import make_split
 from runners.datasets import load
-from runners.jobs import Job, Stopped, perform
+from runners.jobs import Stopped, perform
 from runners.loop import inputs_of, rounds
 from runners.map_features import gradients
 from runners.models.dense import Maps
@@ -37,7 +38,6 @@ from runners.regions import clicks, divided, priced
 from runners.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.strategies.aggregation import Aggregation, boundaries
-from runners.study import adopt, jobs, planned
 from runners.tasks import TASKS
 from runners.verbs.classes import purchases_of
 from runners.verbs.plan import cost_of
@@ -64,12 +64,6 @@ def table(name: str, **changes: Any) -> dict[str, Any]:
         "model": {"name": "unet-small", "width": 2},
         "regime": regime | {"augmentation": {"flip": True, "zoom": [0.8, 1.25]}},
     } | (KINDS[name] | changes)
-
-
-def made(path: Path, study: Study, *, isolate: bool = False) -> list[Job]:
-    folder = StudyFolder(path)
-    adopt(folder, study, path)
-    return jobs(folder, study, None, "cpu", 1, planned(study), isolate)
 
 
 @pytest.fixture(scope="module")

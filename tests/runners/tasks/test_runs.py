@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_jobs import made
 from study_builder import rewrite
 from toy_strategies import TOY
 
@@ -28,21 +29,14 @@ from protocol.rules import check_study
 from protocol.spec import Protocol, StrategySpec, Study
 from protocol.splits import make_split
 from runners.datasets import load
-from runners.jobs import Job, Stopped, perform
+from runners.jobs import Stopped, perform
 from runners.loop import rounds
 from runners.regimes import Resident
 from runners.replay import choose_again
 from runners.strategies import STRATEGIES
-from runners.study import adopt, jobs, planned
 from runners.tasks import TASKS
 from runners.verbs.classes import purchases_of
 from runners.verbs.plan import cost_of
-
-
-def made(path: Path, study: Study, *, isolate: bool = False) -> list[Job]:
-    folder = StudyFolder(path)
-    adopt(folder, study, path)
-    return jobs(folder, study, None, "cpu", 1, planned(study), isolate)
 
 
 @pytest.fixture(scope="module")
