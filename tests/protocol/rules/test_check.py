@@ -133,7 +133,7 @@ def test_garbage_gives_few_findings_per_run(victim: Any) -> None:
 
 
 def test_a_bomb_in_a_sidecar_is_not_unpacked(victim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocol.rules.evidence._LARGEST_SIDECAR", 10_000)
+    monkeypatch.setattr("protocol.rules.sidecars._LARGEST_SIDECAR", 10_000)
     np.savez_compressed(victim.run.predictions(0), prediction=np.zeros(100_000, np.int64))
     [finding] = {f.found for f in check_study(victim.folder.path).findings}
     assert finding == "one that claims more"
