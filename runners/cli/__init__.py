@@ -1,0 +1,55 @@
+"""The front door: every `beatrandom` verb. Verbs are imported when called, so `--help` needs no torch."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from runners.cli import looking, proving, reading, running
+
+app = typer.Typer(
+    name="beatrandom",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="""Does this active-learning strategy beat random?
+
+Fix the protocol, run strategies under it, and say with honest statistics who beats random.
+
+Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** → **compare** → **report**.
+
+Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted (the same command continues).""",
+)
+for _verbs in (looking, running, proving, reading):
+    app.add_typer(_verbs.app)
+
+
+def main() -> None:
+    """Run the command line; every expected error becomes a message and an exit code, never a traceback."""
+    try:
+        app()
+    except KeyboardInterrupt:
+        _say("interrupted; what was measured is kept, the same command continues")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        _say(
+            f"{error.filename or 'disk'}\n  expected: to read or write\n  found:    {error.strerror or error}\n  to do:    check path, space and permissions"
+        )
+        sys.exit(2)
+    except Exception as error:
+        from protocol.errors import BeatRandomError
+
+        if not isinstance(error, BeatRandomError):
+            raise
+        _say(str(error))
+        sys.exit(2)
+
+
+def _say(text: str) -> None:
+    print(f"beatrandom: {text}", file=sys.stderr)

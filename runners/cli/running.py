@@ -1,0 +1,120 @@
+"""Run a study, and see how far it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from runners.cli.options import AsJson, DataRoot, Device, ExtraStrategies, Folder, Jobs, Out, StudyFile, Threads
+
+app = typer.Typer()
+PANEL = "Run a study"
+
+
+@app.command(rich_help_panel=PANEL)
+def plan(
+    study: StudyFile,
+    strategy: ExtraStrategies = None,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    pilot: Annotated[
+        Path | None,
+        typer.Option("--pilot", help="Folder of a smaller study that was run: how many seeds its spread asks for.", show_default=False),
+    ] = None,
+    json: AsJson = False,
+) -> None:
+    """Before anything is trained: runs, labels, expected time, smallest reachable p, detectable effect; with a pilot, seeds needed."""
+    from runners.verbs import plan as verb
+
+    verb.plan(study, strategy or [], data_root, device, jobs, threads, json, pilot)
+
+
+@app.command(rich_help_panel=PANEL)
+def run(
+    study: StudyFile,
+    strategy: ExtraStrategies = None,
+    out: Out = None,
+    data_root: DataRoot = None,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    threads: Threads = 1,
+    executor: Annotated[
+        str | None,
+        typer.Option(
+            "--executor",
+            envvar="BEATRANDOM_EXECUTOR",
+            help="local (a process a run), inline (this process), ray or slurm.",
+            show_default="(the configuration's, or local)",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option("--address", help="Ray cluster, e.g. auto.", show_default="(RAY_ADDRESS, or one started here)")
+    ] = None,
+    isolate: Annotated[bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")] = False,
+    predictions_only: Annotated[
+        bool, typer.Option("--predictions-only", help="Keep no probabilities: small enough to publish; no calibration metrics.")
+    ] = False,
+    only: Annotated[str | None, typer.Option("--only", help="Only these runs: 'strategy=entropy|margin,protocol=cifar*,seed<4'.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, in order; write nothing.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try runs that failed 3 times in a row.")] = False,
+    max_hours: Annotated[
+        float | None, typer.Option("--max-hours", min=0, help="Then finish the rounds under way and exit with 130.")
+    ] = None,
+    timeout: Annotated[float | None, typer.Option("--timeout", min=0, help="Minutes one run may take (not inline).")] = None,
+    memory: Annotated[float | None, typer.Option("--memory", min=0, help="GiB one run may take (not inline).")] = None,
+    retries: Annotated[int, typer.Option("--retries", min=0, help="Further attempts when the machine fails (not inline).")] = 2,
+) -> None:
+    """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice.
+
+    Ctrl-C, SIGTERM (20 s) and SIGUSR1 (no limit) let the rounds under way finish; a second signal stops at once.
+    """
+    from runners.executors.server import warm_up
+
+    if executor in (None, "local") and not dry_run:
+        warm_up(threads)
+    from runners.executors.base import Limits
+    from runners.verbs import run as verb
+
+    limits = Limits(timeout and timeout * 60, memory and memory * 1024, retries)
+    options = verb.Options(executor, address, only, retry_failed, dry_run, isolate, not predictions_only, max_hours, limits)
+    verb.run(study, strategy or [], out, data_root, device, jobs, threads, options)
+
+
+@app.command(rich_help_panel=PANEL)
+def status(
+    folder: Folder,
+    json: AsJson = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 s until all runs are done.")] = False,
+) -> None:
+    """How far a study is: done, running, partial, failed, missing; its expected end and its size on disk."""
+    from runners.verbs import status as verb
+
+    verb.show(folder, json, watch)
+
+
+@app.command(rich_help_panel=PANEL)
+def merge(
+    folder: Folder,
+    sources: Annotated[list[Path], typer.Argument(help="Folders of the same study, made elsewhere.", show_default=False)],
+) -> None:
+    """Put together a study that was run in several places. Conflicting runs are told and left as they are (exit code 1)."""
+    from runners.verbs import storage as verb
+
+    verb.merge(folder, sources)
+
+
+@app.command(rich_help_panel=PANEL)
+def gc(
+    folder: Folder,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Remove what is left of killed processes and finished warm starts: no evidence, and nothing of a run that is being written."""
+    from protocol.folders import StudyFolder
+    from runners.verbs import gc as verb
+
+    verb.gc(StudyFolder(folder), dry_run, json)
