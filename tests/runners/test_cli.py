@@ -17,7 +17,7 @@ from front_door import beatrandom
 from analysis.figures import FIGURES
 from protocol.folders import StudyFolder
 from protocol.record import essence, read
-from runners import cli
+from runners.cli import reading
 
 TOY = """
 name = "toy"
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_help_of_figures_names_every_figure() -> None:
-    said = " ".join((cli.figures.__doc__ or "").split())
+    said = " ".join((reading.figures.__doc__ or "").split())
     assert [name for name in FIGURES if name not in said] == []
 
 
