@@ -89,6 +89,7 @@ class RoundEvent(Event):
     recipe: str = Field("", description="digest of the recipe as executed: regime, model and their seeds' streams")
     predictions: str = Field(description="digest of the test predictions in the sidecar")
     probabilities: str = Field("", description="digest of the test log-probabilities in the sidecar; empty: none kept")
+    maps: str = Field("", description="digest of the predicted maps of a few test images in the sidecar; empty: none kept")
     examined: int | None = Field(
         None, description="how often the oracle has compared test predictions with labels so far; null: not counted"
     )

@@ -88,7 +88,8 @@ class RunFolder:
         """Sidecar of one round, in the order of the sorted test indices.
 
         Classification: `prediction`, classes; `log_probability`, if any were kept. Segmentation: `confusion`, counts of pixels
-        (n, classes, classes), rows the true class.
+        (n, classes, classes), rows the true class; `map`, predicted classes (p, height, width) of the test images whose `place`
+        (p,) in that order `protocol.panel` draws, if any were kept.
         """
         return self.path / "predictions" / f"round-{round_:03d}.npz"
 

@@ -56,7 +56,7 @@ class Job:
     environment: tuple[tuple[str, Any], ...] = ()
     isolate: bool = False
     tables: bool = True
-    """Whether log-probabilities are kept beside the predictions."""
+    """Whether log-probabilities, or maps of a few images, are kept beside what the metrics are computed from."""
 
     @property
     def id(self) -> str:
@@ -207,6 +207,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, seller: Seller) -> RoundE
         recipe=fitted.recipe,
         predictions=outcome.examined.predictions,
         probabilities=outcome.examined.probabilities,
+        maps=outcome.examined.maps,
         examined=seller.examinations,
         query=tuple(outcome.query.tolist()),
         extra=fitted.extra,

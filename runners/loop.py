@@ -15,6 +15,7 @@ import torch
 from protocol.errors import Fault
 from protocol.labelling import Division
 from protocol.oracle import Holdings, Seller
+from protocol.panel import panel
 from protocol.seeds import generator
 from protocol.spec import Protocol
 from protocol.splits import Indices, Split
@@ -59,7 +60,7 @@ def rounds(
 ) -> Iterator[Outcome]:
     """Yield each round's outcome from round `first` on; the query is bought when the next round is asked for.
 
-    Without `tables`, log-probabilities are neither kept nor measured. `before` is what the round before `first` ended with,
+    Without `tables`, log-probabilities are neither kept nor measured, and no maps are kept. `before` is what the round before `first` ended with,
     of a run with a warm start; `division` says what regions there are, where they are bought.
 
     Everything is rebuilt every round from the run's seed streams: weights, BatchNorm statistics,
@@ -70,12 +71,14 @@ def rounds(
         raise ValueError(f"regime.start = {protocol.regime.start!r} and {given} of the round before round {first} do not go together")
     task = TASKS[protocol.task]
     strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
+    height, width = images.pixels.shape[1:3]
+    shown = panel(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
         inputs = inputs_of(protocol, k, images, oracle)
         fitted = fit(protocol, inputs, replicate, k, resident, before)
         clock.lap("train_s")
-        examined = task.examine(fitted.learner, split.test, oracle, tables)
+        examined = task.examine(fitted.learner, split.test, oracle, tables, shown)
         clock.lap("evaluate_s")
         query = np.empty(0, np.int64)
         if k + 1 < len(protocol.budgets):

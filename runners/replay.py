@@ -83,8 +83,14 @@ def choose_again(run: RunFolder, wanted: Sequence[int] | None, data_root: Path |
             fault = error.faults[0]
             yield Replayed(round=k, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}")
         else:
-            same = outcome.examined.predictions == asked[k].predictions
+            same = _as_recorded(outcome, asked[k])
             yield _compare(asked[k], outcome.query, other if not same else [], trained_equally=same)
+
+
+def _as_recorded(outcome: Outcome, event: RoundEvent) -> bool:
+    """Whether what was trained again predicts what the record says, as far as it kept it."""
+    examined = outcome.examined
+    return examined.predictions == event.predictions and event.maps in ("", examined.maps)
 
 
 def sound(run: RunFolder) -> Record:

@@ -13,6 +13,7 @@ from protocol.errors import Fault
 from protocol.events import RoundEvent
 from protocol.folders import predictions_digest
 from protocol.metrics import calibration_metrics, classification_metrics, segmentation_metrics
+from protocol.panel import maps_digest, panel
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, unverifiable
 from protocol.rules.evidence import RunEvidence
 
@@ -38,6 +39,33 @@ def _counts_are_the_recorded_ones(run: RunEvidence) -> Observations:
             yield unverifiable(counts.where, counts.expected, counts.found, str(run.key))
         elif (digest := predictions_digest(counts)) != event.predictions:
             yield Observation(where, f"the digest of the confusion matrices, {digest[:16]}", event.predictions[:16], str(run.key))
+        elif event.maps:
+            yield from _maps_are_the_recorded_ones(run, where, event, counts)
+
+
+def _maps_are_the_recorded_ones(run: RunEvidence, where: str, event: RoundEvent, counts: NDArray[np.int64]) -> Observations:
+    """Kept maps are those of the images that the seed draws, and have the pixels that the confusion matrices count."""
+    kept, key = run.maps(event.round), str(run.key)
+    if isinstance(kept, Fault):
+        yield unverifiable(kept.where, kept.expected, kept.found, key)
+        return
+    places, maps = kept
+    drawn = panel(run.protocol, run.key.seed, len(counts), *maps.shape[1:])
+    if (digest := maps_digest(places, maps)) != event.maps:
+        yield Observation(where, f"the digest of the maps in the file, {digest[:16]}", event.maps[:16], key)
+    elif len(maps) != len(places) or not np.array_equal(places, drawn):
+        expected = f"maps of the test images that the seed draws, {drawn.tolist()}"
+        yield Observation(where, expected, f"{len(maps)} maps of {places.tolist()}"[:200], key)
+    elif not all(_counted(one, matrix) for one, matrix in zip(maps, counts[places], strict=True)):
+        yield Observation(
+            where, "maps with at least the pixels of each class that the confusion matrices count", "fewer, or other classes", key
+        )
+
+
+def _counted(predicted: NDArray[np.uint8], matrix: NDArray[np.int64]) -> bool:
+    """Whether a map can be what was counted: void pixels were not, so that it may have more of a class, never fewer."""
+    found = np.bincount(predicted.reshape(-1), minlength=len(matrix))
+    return len(found) == len(matrix) and bool((found >= matrix.sum(0)).all())
 
 
 def _metrics_are_those_of_the_counts(run: RunEvidence) -> Observations:
@@ -174,7 +202,7 @@ RULES: tuple[AnyRule, ...] = (
         id="EVL-02",
         title="the predictions are the recorded ones",
         why="predictions exchanged after the fact would fit any number",
-        evidence="predictions and probabilities digests of every round and predictions/round-<n>.npz",
+        evidence="digests of predictions, probabilities and maps of every round and predictions/round-<n>.npz",
         fix="restore the files from a copy, or run it again in a new folder",
         reads=frozenset({"predictions"}),
         function=_predictions_are_the_recorded_ones,

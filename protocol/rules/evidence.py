@@ -128,6 +128,19 @@ class RunEvidence:
             return Fault(name, f"counts from 0 to {_MOST_PIXELS}", "others, or none")
         return counts.astype(np.int64)
 
+    def maps(self, round_: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | Fault:
+        """Places (p,) and predicted maps (p, height, width) of the test images whose maps one round's sidecar keeps."""
+        path = self.folder.predictions(round_)
+        name = str(path.relative_to(self.root))
+        arrays = read_arrays(path, ("place", "map"), name)
+        if isinstance(arrays, Fault):
+            return arrays
+        places, maps = arrays["place"], arrays["map"]
+        right = all(isinstance(a, np.ndarray) for a in (places, maps)) and places.dtype.kind in "iu" and maps.dtype == np.uint8
+        if not right or places.ndim != 1 or maps.ndim != 3 or not maps.size:
+            return Fault(name, "map of shape (images, height, width) in bytes, and place of shape (images,) in integers", "something else")
+        return places.astype(np.int64), maps
+
     def log_probabilities(self, round_: int) -> NDArray[np.float16] | Fault:
         """Test log-probabilities of one round from the sidecar, shape (n_test, classes), each row with a value above -inf."""
         path = self.folder.predictions(round_)

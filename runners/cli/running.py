@@ -56,7 +56,7 @@ def run(
     ] = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")] = False,
     predictions_only: Annotated[
-        bool, typer.Option("--predictions-only", help="Keep no probabilities: small enough to publish; no calibration metrics.")
+        bool, typer.Option("--predictions-only", help="Keep no probabilities and no maps: small enough to publish; no calibration metrics.")
     ] = False,
     only: Annotated[str | None, typer.Option("--only", help="Only these runs: 'strategy=entropy|margin,protocol=cifar*,seed<4'.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, in order; write nothing.")] = False,

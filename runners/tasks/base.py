@@ -35,12 +35,14 @@ class Examined:
         metrics: as the seller found them.
         predictions: digest of what the sidecar holds of the predictions.
         probabilities: digest of the sidecar's log-probabilities; empty: none kept.
+        maps: digest of the sidecar's predicted maps; empty: none kept.
         sidecar: arrays by name; metrics can be computed from them and the kept test labels again.
     """
 
     metrics: dict[str, float]
     predictions: str
     probabilities: str = ""
+    maps: str = ""
     sidecar: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -70,8 +72,13 @@ class Task(ABC):
         """What predicts with the network."""
 
     @abstractmethod
-    def examine(self, learner: Any, test: Indices, seller: Seller, tables: bool) -> Examined:
-        """Have the seller mark the test predictions, once; `tables`: whether their probabilities may be kept."""
+    def examine(self, learner: Any, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Examined:
+        """Have the seller mark the test predictions, once.
+
+        Args:
+            tables: whether their probabilities may be kept.
+            shown: places in `test` whose predicted maps are kept.
+        """
 
     @abstractmethod
     def suited(self, strategy: Strategy) -> Strategy | None:

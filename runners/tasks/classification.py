@@ -51,14 +51,14 @@ class Classification(Task):
         """Predicts classes, probabilities and embeddings of images."""
         return Learner(net, resident, scaling, precision)
 
-    def examine(self, learner: Learner, test: Indices, seller: Seller, tables: bool) -> Examined:
+    def examine(self, learner: Learner, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Examined:  # noqa: ARG002  # all classes are kept
         """Classes, and log-probabilities where the table is not too large."""
         predicted, table = learner.examined(test, tables)
         metrics = seller.examine(predicted, table)
         if table is None:
-            return Examined(metrics, predictions_digest(predicted), "", {"prediction": compact(predicted)})
+            return Examined(metrics, predictions_digest(predicted), sidecar={"prediction": compact(predicted)})
         sidecar = {"prediction": compact(predicted), "log_probability": table}
-        return Examined(metrics, predictions_digest(predicted), array_digest(table), sidecar)
+        return Examined(metrics, predictions_digest(predicted), array_digest(table), sidecar=sidecar)
 
     def suited(self, strategy: Strategy) -> Strategy | None:
         """Every strategy that is not for other tasks alone; needs that nobody knows are told when the round is looked at.

@@ -13,6 +13,7 @@ from torch import Tensor
 from protocol.folders import compact, predictions_digest
 from protocol.metrics import segmentation_metrics
 from protocol.oracle import Seller
+from protocol.panel import maps_digest
 from protocol.spec import Model
 from protocol.splits import Indices
 from runners.datasets import Images
@@ -104,10 +105,15 @@ class Segmentation(Task):
         """Predicts maps."""
         return MapLearner(net, resident, scaling, precision)
 
-    def examine(self, learner: MapLearner, test: Indices, seller: Seller, tables: bool) -> Examined:  # noqa: ARG002  # maps of probabilities are never kept
-        """Confusion matrices, image by image."""
-        matrices = seller.examine_maps(learner.labels(test))
-        return Examined(segmentation_metrics(matrices), predictions_digest(matrices), "", {"confusion": compact(matrices)})
+    def examine(self, learner: MapLearner, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Examined:  # noqa: ARG002  # maps of probabilities are never kept
+        """Confusion matrices, image by image, and the maps of those that are shown."""
+        predicted = learner.labels(test)
+        matrices = seller.examine_maps(predicted)
+        digest, sidecar = predictions_digest(matrices), {"confusion": compact(matrices)}
+        if not len(shown):
+            return Examined(segmentation_metrics(matrices), digest, sidecar=sidecar)
+        maps = predicted[shown]
+        return Examined(segmentation_metrics(matrices), digest, "", maps_digest(shown, maps), sidecar | {"place": shown, "map": maps})
 
     def suited(self, strategy: Strategy) -> Strategy | None:
         """As it is if it needs only what maps offer; a score of predictions is aggregated over pixels."""

@@ -67,8 +67,8 @@ def _same_plan(study: Study, sources: Sequence[Path]) -> None:
 
 
 def _take_shared(source: StudyFolder, into: StudyFolder) -> None:
-    """Split files and pretrained bodies, named by what they are made from, so that equal names hold equal content."""
-    for path in sorted((*source.path.glob("splits/*.npz"), *source.path.glob("pretrained/*/[!.]*"))):
+    """Splits, look-alikes, units and pretrained bodies, named by what they are made from, so that equal names hold equal content."""
+    for path in sorted(p for shared in ("splits/*.npz", "data/*.npz", "pretrained/*/[!.]*") for p in source.path.glob(shared)):
         copy = into.path / path.relative_to(source.path)
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +22,10 @@ from analysis.verdict import compare
 from protocol.canonical import array_digest
 from protocol.errors import InputError, RuleBroken
 from protocol.events import LabelsEvent
-from protocol.folders import StudyFolder, predictions_digest, write_arrays
+from protocol.folders import RunFolder, StudyFolder, predictions_digest, write_arrays
 from protocol.metrics import VOID, confusion_matrices, segmentation_metrics
 from protocol.oracle import Oracle
+from protocol.panel import maps_digest, panel
 from protocol.reading import parse
 from protocol.record import essence, read
 from protocol.rules import check_study
@@ -86,6 +89,93 @@ def test_the_checker_counts_again_and_sees_what_was_altered(copied: StudyFolder)
     rewrite(run.events, lambda e: next(x for x in e if x["event"] == "round" and x["round"] == 2).update(told))
     assert "EVL-01" in check_study(copied.path).broken()
     assert "EVL-02" not in check_study(copied.path).broken()
+
+
+def kept_maps(copied: StudyFolder) -> tuple[RunFolder, dict[str, np.ndarray[Any, Any]]]:
+    """The sidecar of round 1 of one run, to be altered."""
+    run = copied.run("toy-maps", "entropy", 0)
+    with np.load(run.predictions(1)) as kept:
+        return run, {name: kept[name].copy() for name in kept.files}
+
+
+def alter(run: RunFolder, arrays: dict[str, np.ndarray[Any, Any]], *, digest: bool = True) -> None:
+    """With `digest`, the record tells that of the altered maps."""
+    write_arrays(run.predictions(1), arrays)
+    if digest:
+        told = {"maps": maps_digest(arrays["place"], arrays["map"])}
+        rewrite(run.events, lambda e: next(x for x in e if x["event"] == "round" and x["round"] == 1).update(told))
+
+
+def answers(copied: StudyFolder) -> tuple[list[str], list[str]]:
+    found = [f for f in check_study(copied.path).findings if not f.rule.startswith("ENV")]
+    return sorted({f.rule for f in found if f.answer == "broken"}), sorted({f.rule for f in found if f.answer == "unverifiable"})
+
+
+def test_maps_of_the_same_few_test_images_are_kept(finished: Path) -> None:
+    folder, protocol = StudyFolder(finished), protocol_of(finished)
+    images, hidden = load(protocol.data, None)
+    split = make_split(protocol, 1, images.train_size, images.test_size)
+    for strategy in ("random", "core-set"):
+        run = folder.run("toy-maps", strategy, 1)
+        for event in read(run.events).rounds:
+            with np.load(run.predictions(event.round)) as kept:
+                places, maps, counts = kept["place"], kept["map"], kept["confusion"]
+            assert places.tolist() == panel(protocol, 1, len(split.test), *images.pixels.shape[1:3]).tolist()
+            assert event.maps == maps_digest(places, maps)
+            truth = hidden.for_oracle()[split.test[places]]
+            np.testing.assert_array_equal(confusion_matrices(maps, truth, len(images.classes)), counts[places])
+
+
+def test_maps_exchanged_without_their_digest_are_seen(copied: StudyFolder) -> None:
+    run, arrays = kept_maps(copied)
+    arrays["map"][0, 0, 0] ^= 1
+    alter(run, arrays, digest=False)
+    assert answers(copied) == (["EVL-02"], [])
+
+
+def test_maps_that_were_not_counted_are_seen(copied: StudyFolder) -> None:
+    run, arrays = kept_maps(copied)
+    arrays["map"][0] = arrays["map"][0].max() ^ 1
+    alter(run, arrays)
+    assert answers(copied) == (["EVL-02"], [])
+
+
+@pytest.mark.parametrize("change", [lambda p: (p + 1) % 40, lambda p: p[::-1], lambda p: p[:-1], lambda p: p + 10**6])
+def test_maps_of_other_images_are_seen(copied: StudyFolder, change: Callable[[Any], Any]) -> None:
+    run, arrays = kept_maps(copied)
+    alter(run, arrays | {"place": change(arrays["place"])})
+    assert answers(copied) == (["EVL-02"], [])
+
+
+@pytest.mark.parametrize("change", [lambda m: m.astype(np.int64), lambda m: m[0], lambda m: m[:0]])
+def test_maps_that_are_none_cannot_be_verified(copied: StudyFolder, change: Callable[[Any], Any]) -> None:
+    run, arrays = kept_maps(copied)
+    alter(run, arrays | {"map": change(arrays["map"])})
+    assert answers(copied) == ([], ["EVL-02"])
+
+
+def test_a_record_without_maps_is_as_good(copied: StudyFolder) -> None:
+    run, arrays = kept_maps(copied)
+    write_arrays(run.predictions(1), {"confusion": arrays["confusion"]})
+    assert answers(copied) == ([], ["EVL-02"])
+    rewrite(run.events, lambda e: [x.pop("maps") for x in e if x["event"] == "round"])  # as older versions wrote it
+    assert answers(copied) == ([], [])
+
+
+def test_a_replay_sees_maps_that_training_does_not_give(copied: StudyFolder) -> None:
+    rewrite(copied.run("toy-maps", "entropy", 0).events, lambda e: next(x for x in e if x["event"] == "round").update(maps="0" * 64))
+    again = list(choose_again(copied.run("toy-maps", "entropy", 0), [0], None, None))
+    assert [(a.answer, "other predictions" in a.said) for a in again] == [("equal", True)]
+
+
+def test_predictions_only_keeps_no_maps(finished: Path, tmp_path: Path) -> None:
+    plan = StudyFolder(finished).read_plan()
+    job = dataclasses.replace(next(j for j in made(tmp_path / "lean", plan) if j.strategy.id == "random"), tables=False)
+    assert perform(job).state == "done"
+    run = StudyFolder(tmp_path / "lean").run("toy-maps", "random", 0)
+    assert {e.maps for e in read(run.events).rounds} == {""}
+    with np.load(run.predictions(0)) as kept:
+        assert kept.files == ["confusion"]
 
 
 def test_a_metric_that_the_counts_do_not_give_is_seen(copied: StudyFolder) -> None:

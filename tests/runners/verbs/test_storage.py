@@ -40,6 +40,16 @@ def test_halves_become_a_whole_and_merging_again_changes_nothing(toy_study: Stud
     assert content(a) == before
 
 
+def test_an_empty_folder_takes_all_that_evidence_needs(toy_study: Study, tmp_path: Path) -> None:
+    a, b = part(toy_study, tmp_path / "a", slice(0, 0)), part(toy_study, tmp_path / "b", slice(0, 1))
+    merge(a.path, [b.path])
+    evidence = {
+        name for name in content(b) if name.startswith(("records/", "splits/", "data/")) and ".lock" not in name and ".claims" not in name
+    }
+    assert {name.split("/")[0] for name in evidence} == {"records", "splits", "data"}
+    assert {name: content(a)[name] for name in evidence} == {name: content(b)[name] for name in evidence}
+
+
 def test_the_longer_record_wins_and_the_shorter_is_kept_aside(toy_study: Study, tmp_path: Path) -> None:
     a, b = part(toy_study, tmp_path / "a", slice(0, 1)), part(toy_study, tmp_path / "b", slice(0, 1))
     events = a.run("toy", "random", 0).events
