@@ -172,7 +172,7 @@ class StudyFolder:
 
     def regions(self, key: str) -> Path:
         """Superpixels of all training images, shared by all runs on them; made again where they are missing."""
-        return self.path / "regions" / f"{key[:32]}.npy"
+        return self.path / "regions" / key[:32] / "places.npy"
 
     def pretrained(self, key: str) -> Path:
         """Folder of one pretrained body, and of its embeddings of all images, shared by all runs with that pool and recipe."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from importlib import import_module, metadata
 from typing import Any, Final
 
@@ -12,11 +11,12 @@ from scipy import ndimage
 
 from protocol.canonical import array_digest, fingerprint
 from protocol.errors import Fault, InputError
-from protocol.folders import StudyFolder, write_arrays, write_atomically
+from protocol.folders import StudyFolder, write_arrays
 from protocol.labelling import Division, Goods, Labelling, Units, one_each, tiled
 from protocol.metrics import VOID
 from protocol.rules.sidecars import SplitShelf
 from protocol.spec import Protocol
+from runners.caching import kept_array
 from runners.datasets import Images
 
 TAG: Final = "beatrandom/superpixels/1"
@@ -81,16 +81,17 @@ def _superpixels(labelling: Labelling, images: Images, study: StudyFolder | None
         "scikit-image": metadata.version("scikit-image"),
     }
     key = fingerprint(TAG, {"images": images.digest, **settings})
-    path = study.regions(key) if study else None
-    if path is not None and path.exists():
-        places: NDArray[np.integer] = np.load(path, mmap_mode="r", allow_pickle=False)
+    shape = (images.train_size, images.height, images.width)
+
+    def fill(places: NDArray[np.uint32]) -> NDArray[np.uint32]:
+        for i, image in enumerate(images.pixels[: images.train_size]):
+            places[i] = _places(segmentation, image, labelling)
+        return places
+
+    if study is None:
+        places = fill(np.empty(shape, np.uint32))
     else:
-        made = [_places(segmentation, image, labelling) for image in images.pixels[: images.train_size]]
-        places = np.stack(made)
-        if path is not None:
-            buffer = io.BytesIO()
-            np.save(buffer, places)
-            write_atomically(path, buffer.getvalue())
+        places = kept_array(study.regions(key), "superpixels of the training images", shape, np.uint32, lambda room: fill(room(shape)))
     sizes = [np.bincount(each.ravel()) for each in places]
     first = np.concatenate([[0], np.cumsum([len(each) for each in sizes])]).astype(np.int64)
     units = Units(first, np.concatenate(sizes).astype(np.int64), array_digest(np.asarray(places)))

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import io
-import tempfile
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+from protocol.canonical import sha256
 from protocol.errors import Fault, InputError
+from runners.caching import entry_folder, kept_array
 from runners.datasets.base import Images, Labels, finished
 from runners.datasets.cards import Card
-from runners.datasets.places import Place, cache_folder, npz_arrays, readable
+from runners.datasets.places import Place, npz_arrays, readable
 
 _FILE: Final = "cifar10_jpeg_full_50k_10k.npz"
 _SIDE: Final = 32
@@ -29,16 +29,12 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     labels = np.concatenate([arrays["train_label"], arrays["test_label"]]).astype(np.int64)
     train_size = len(arrays["train_label"])
     classes = [str(name) for name in arrays["classes"]]
-    kept = cache_folder() / f"cifar10-jpeg-{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}.npy"
-    pixels = _cached(kept, (len(labels), _SIDE, _SIDE, 3))
-    if pixels is not None:
-        images, hidden = finished(card, str(kept), pixels, labels, train_size, classes)
-        if card.digest in (None, images.digest):
-            return images, hidden
-    fresh = np.concatenate([_decoded(arrays, part, path) for part in ("train", "test")])
-    with contextlib.suppress(OSError):  # no room or no right to write: the next load decodes again
-        _keep(kept, fresh)
-    return finished(card, str(path), fresh, labels, train_size, classes)
+    shape = (len(labels), _SIDE, _SIDE, 3)
+    folder = entry_folder("decoded", {"shape": list(shape), "pillow": PIL.__version__, "packed": sha256(path.read_bytes())})
+    pixels = kept_array(
+        folder / "pixels.npy", f"decoded images of {path.name}", shape, np.uint8, lambda room: _fill(room(shape), arrays, path)
+    )
+    return finished(card, str(path), pixels, labels, train_size, classes)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -55,12 +51,12 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
-    try:
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return pixels if pixels.dtype == np.uint8 and pixels.shape == shape else None
+def _fill(pixels: NDArray[np.uint8], arrays: dict[str, NDArray[Any]], path: Path) -> None:
+    start = 0
+    for part in ("train", "test"):
+        images = _decoded(arrays, part, path)
+        pixels[start : start + len(images)] = images
+        start += len(images)
 
 
 def _decoded(arrays: dict[str, NDArray[Any]], part: str, path: Path) -> NDArray[np.uint8]:
@@ -80,15 +76,3 @@ def _decoded(arrays: dict[str, NDArray[Any]], part: str, path: Path) -> NDArray[
 
     readable(path, fill, "JPEG images")
     return images
-
-
-def _keep(path: Path, pixels: NDArray[np.uint8]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
-            np.save(file, pixels, allow_pickle=False)
-            file.flush()
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise

@@ -1,11 +1,8 @@
-"""Image files to one array: in memory, or on disk and mapped where they are many."""
+"""Image files to one array: in memory, or in the cache and mapped where they are many."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,11 +13,11 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from protocol.errors import Fault, InputError
-from runners.datasets.places import CACHE_VARIABLE, cache_folder, readable
+from runners.caching import entry_folder, kept_array
+from runners.datasets.places import readable
 
-IN_MEMORY: Final = 2**31
-"""Bytes up to which decoded images stay in memory."""
+IN_MEMORY: Final = 2**24
+"""Bytes up to which every process decodes for itself, which takes it less than a second."""
 _SUBMITTED: Final = 4096
 
 
@@ -30,26 +27,20 @@ def decoded(files: Sequence[Path], size: tuple[int, int], grey: bool, in_memory:
     Args:
         size: height and width; other images are scaled until they cover it, and the middle is kept.
         grey: one channel.
-        in_memory: bytes beyond which the array lies in a file of the cache, mapped; kept for the next time,
-            and found again by names, sizes and times of change of all files.
+        in_memory: bytes beyond which the array lies in a file of the cache, mapped, decoded by one process for all; found again
+            by names, sizes and times of change of all files.
 
     Raises:
-        InputError: an unreadable image, or no room in the cache.
+        InputError: an unreadable image, or room neither in the cache nor in memory.
     """
     shape = (len(files), *size, 1 if grey else 3)
     if int(np.prod(shape, dtype=np.int64)) <= in_memory:
         pixels = np.empty(shape, np.uint8)
         _fill(pixels, files, grey)
         return pixels
-    kept = cache_folder() / f"decoded-{_key(files, shape)}.npy"
-    if not kept.exists():
-        try:
-            _write(kept, shape, files, grey)
-        except OSError as error:
-            fix = f"make room, or name another folder with {CACHE_VARIABLE}"
-            raise InputError(Fault(str(kept), f"room for {np.prod(shape) / 2**30:.1f} GiB", str(error), fix)) from None
-    mapped: NDArray[np.uint8] = np.load(kept, mmap_mode="r", allow_pickle=False)
-    return mapped
+    folder = entry_folder("decoded", {"shape": list(shape), "pillow": PIL.__version__, "files": _facts(files)})
+    what = f"{len(files):,} decoded images, {size[1]}×{size[0]} (width×height)"
+    return kept_array(folder / "pixels.npy", what, shape, np.uint8, lambda room: _fill(room(shape), files, grey))
 
 
 def _fill(pixels: NDArray[np.uint8], files: Sequence[Path], grey: bool) -> None:
@@ -70,20 +61,6 @@ def _read(file: Path, size: tuple[int, int], grey: bool) -> NDArray[Any]:
     return np.asarray(plain).reshape(height, width, -1)
 
 
-def _key(files: Sequence[Path], shape: tuple[int, ...]) -> str:
-    facts = [[str(file.resolve()), (found := file.stat()).st_size, found.st_mtime_ns] for file in files]
-    return hashlib.sha256(json.dumps([shape, PIL.__version__, facts]).encode()).hexdigest()[:32]
-
-
-def _write(kept: Path, shape: tuple[int, ...], files: Sequence[Path], grey: bool) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=kept.parent, prefix=f".{kept.name}.")
-    os.close(handle)
-    try:
-        pixels: NDArray[np.uint8] = np.lib.format.open_memmap(name, "w+", np.uint8, shape)
-        _fill(pixels, files, grey)
-        pixels.flush()  # type: ignore[attr-defined]  # a memmap has it
-        Path(name).replace(kept)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _facts(files: Sequence[Path]) -> list[list[str]]:
+    """Names, sizes and times of change: reading all content again would cost what decoding does."""
+    return [[str(file.resolve()), str((found := file.stat()).st_size), str(found.st_mtime_ns)] for file in files]

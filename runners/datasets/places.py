@@ -15,7 +15,6 @@ from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
 
 DATA_VARIABLE = "BEATRANDOM_DATA"
-CACHE_VARIABLE = "BEATRANDOM_CACHE"
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,6 @@ class Place:
         there = sorted({str(Path(f) / n) for f, names in tried for n in names if (self.root / f / n).is_file()})
         found = f"under {self.root}: " + (f"only {', '.join(there)}" if there else "none of them")
         return Fault(f"data set {card.name}", looked, found, fix)
-
-
-def cache_folder() -> Path:
-    """Where decoded data may be kept: BEATRANDOM_CACHE, else ~/.cache/beatrandom."""
-    given = os.environ.get(CACHE_VARIABLE)
-    return Path(given) if given else Path.home() / ".cache" / "beatrandom"
 
 
 def readable(path: Path, read: Callable[[], Any], what: str) -> Any:

@@ -6,11 +6,6 @@ first cannot be seen in any record.
 
 from __future__ import annotations
 
-import fcntl
-import io
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,9 +16,10 @@ from torch import Tensor
 
 from protocol.canonical import array_digest, fingerprint
 from protocol.errors import Fault, InputError
-from protocol.folders import StudyFolder, write_arrays, write_atomically
+from protocol.folders import StudyFolder, write_arrays
 from protocol.spec import Pretraining, Protocol
 from protocol.splits import Indices
+from runners.caching import Allocate, kept_array, once, there
 from runners.datasets.base import Images
 from runners.models import Net, build
 from runners.models.net import state_digest
@@ -75,20 +71,11 @@ def prepared(
         (images, resident): for a linear probe the images are (n, 1, 1, d) float32 embeddings.
 
     Raises:
-        InputError: what is kept is damaged; or as `learn_body`.
+        InputError: as `learn_body`. What is kept and damaged is made again; the records' digests show whether it is the same.
     """
     if protocol.regime.pretraining is None:
         return images, resident
     kept = Kept(study.pretrained(key_of(protocol, images, pool))) if study else None
-    if kept and keep:
-        with _alone(kept.folder):
-            return _prepared(protocol, images, resident, pool, kept, keep)
-    return _prepared(protocol, images, resident, pool, kept, keep)
-
-
-def _prepared(
-    protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: Kept | None, keep: bool
-) -> tuple[Images, Resident]:
     state = _body(protocol, images, resident, pool, kept, keep)
     if _pretraining(protocol).then == "fine-tune":
         return images, resident.starting_from(Start(state, state_digest(state)))
@@ -99,46 +86,40 @@ def _prepared(
 
 
 def _body(protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: Kept | None, keep: bool) -> dict[str, Tensor]:
-    if kept and kept.weights.exists():
-        return read_state(kept.weights, "pretrained weights as this study kept them")
-    spec = _pretraining(protocol).self_supervised
-    if spec is None:
-        raise InputError(Fault("regime.pretraining", "the table self_supervised", "none"))
-    net = learn_body(protocol, spec, images, resident, pool)
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in net.body.state_dict().items()}
-    if kept and keep:
-        write_arrays(kept.weights, arrays_of(state))
-    return state
+    def learned() -> dict[str, Tensor]:
+        spec = _pretraining(protocol).self_supervised
+        if spec is None:
+            raise InputError(Fault("regime.pretraining", "the table self_supervised", "none"))
+        net = learn_body(protocol, spec, images, resident, pool)
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in net.body.state_dict().items()}
+
+    def read(file: Path) -> dict[str, Tensor]:
+        return read_state(file, "pretrained weights as this study kept them")
+
+    if kept is None or not keep:
+        found = there(kept.weights, read) if kept else None
+        return learned() if found is None else found
+    return once(kept.weights, lambda draft: write_arrays(draft, arrays_of(learned())), read)
 
 
 def _embeddings(
     protocol: Protocol, images: Images, resident: Resident, pool: Indices, state: dict[str, Tensor], kept: Kept | None, keep: bool
 ) -> NDArray[np.float32]:
-    if kept and kept.features.exists():
-        return _read_features(kept.features, images.n)
-    precision = protocol.regime.precision
-    net = with_body(build(protocol.model, images, 0), state).to(resident.device)
-    net = net.to(memory_format=memory_format(images.height, images.width, precision))
-    learner = Learner(net, resident, resident.scaling(pool), precision)
-    features = learner.predict(np.arange(images.n)).embeddings.cpu().numpy()
-    if kept and keep:
-        buffer = io.BytesIO()
-        np.save(buffer, features, allow_pickle=False)
-        write_atomically(kept.features, buffer.getvalue())
-    return features
+    def embedded() -> NDArray[np.float32]:
+        precision = protocol.regime.precision
+        net = with_body(build(protocol.model, images, 0), state).to(resident.device)
+        net = net.to(memory_format=memory_format(images.height, images.width, precision))
+        learner = Learner(net, resident, resident.scaling(pool), precision)
+        features: NDArray[np.float32] = learner.predict(np.arange(images.n)).embeddings.cpu().numpy()
+        return features
 
+    def make(allocate: Allocate) -> None:
+        features = embedded()
+        allocate(features.shape)[:] = features
 
-def _read_features(path: Path, images: int) -> NDArray[np.float32]:
-    fix = "delete this file; it will be made again"
-    try:
-        features = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(Fault(str(path), "embeddings as this study kept them", str(error) or "damage", fix)) from None
-    if features.ndim != 2 or len(features) != images or features.dtype != np.float32 or not np.isfinite(features).all():
-        raise InputError(
-            Fault(str(path), f"finite float32 embeddings of {images} images", f"{features.dtype} of shape {features.shape}", fix)
-        )
-    return np.asarray(features, np.float32)
+    if kept is None:
+        return embedded()
+    return np.array(kept_array(kept.features, "embeddings by a pretrained body", (images.n, None), np.float32, make, keep=keep))
 
 
 def with_body(net: Net, state: dict[str, Tensor]) -> Net:
@@ -156,15 +137,3 @@ def _pretraining(protocol: Protocol) -> Pretraining:
     if protocol.regime.pretraining is None:
         raise InputError(Fault(f"protocol {protocol.name}", "the table regime.pretraining", "none"))
     return protocol.regime.pretraining
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time makes a body; the others wait for it. Machines without common locks make equal files twice."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(lock)
