@@ -109,12 +109,29 @@ def merge(
 
 @app.command(rich_help_panel=PANEL)
 def gc(
-    folder: Folder,
+    folder: Annotated[Path | None, typer.Argument(help="Study folder; or --cache.", show_default=False)] = None,
+    cache: Annotated[bool, typer.Option("--cache", help="The cache of all studies instead of a study folder.")] = False,
+    unused: Annotated[
+        float, typer.Option("--unused", min=0, help="Days for which an entry of the cache was not used; 0: every entry.")
+    ] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Remove what is left of killed processes and finished warm starts: no evidence, and nothing of a run that is being written."""
+    """Remove what is left of killed processes and finished warm starts: no evidence, and nothing of a run that is being written.
+
+    With **--cache**: decoded images and embeddings that nobody used for 30 days; all of it is made again when it is asked for.
+    The cache lies in ~/.cache/beatrandom, or in the folder that the environment's BEATRANDOM_CACHE names, which machines may share.
+
+    Examples: `gc my-study --dry-run` · `gc --cache --dry-run`, how large the cache is and what of it is old · `gc --cache --unused 0`.
+    """
+    from protocol.errors import Fault, InputError
     from protocol.folders import StudyFolder
     from runners.verbs import gc as verb
 
+    if (folder is None) == (not cache):
+        found = "neither" if folder is None else "both"
+        raise InputError(Fault("beatrandom gc", "a study folder, or --cache", found, "give one of them"))
+    if folder is None:
+        verb.gc_cache(unused, dry_run, json)
+        return
     verb.gc(StudyFolder(folder), dry_run, json)

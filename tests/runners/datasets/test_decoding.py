@@ -10,6 +10,7 @@ from PIL import Image
 
 from protocol.errors import InputError
 from protocol.spec import Data
+from runners.caching import arrays
 from runners.datasets import decoding, load
 from runners.datasets.decoding import decoded
 
@@ -37,7 +38,7 @@ def test_mapped_images_are_those_in_memory(files: list[Path], cache: Path, grey:
     assert isinstance(mapped, np.memmap)
     np.testing.assert_array_equal(mapped, here)
     assert here.shape == (9, 6, 8, 1 if grey else 3)
-    [kept] = cache.iterdir()
+    [kept] = cache.glob("decoded/*/pixels.npy")
     before = kept.stat().st_mtime_ns
     np.testing.assert_array_equal(decoded(files, (6, 8), grey, in_memory=10), here)
     assert kept.stat().st_mtime_ns == before  # not decoded again
@@ -55,12 +56,17 @@ def test_an_unreadable_image_is_named_and_nothing_is_kept(files: list[Path], cac
     files[3].write_bytes(b"no image")
     with pytest.raises(InputError, match=r"3\.png"):
         decoded(files, (6, 8), grey=False, in_memory=10)
-    assert list(cache.iterdir()) == []
+    assert not [p for p in cache.rglob("*") if p.is_file() and p.name != ".lock" and ".claims" not in p.parts]
 
 
-def test_no_room_is_bad_input(files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_in_the_cache_is_memory_and_none_at_all_bad_input(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "file"))
+    np.testing.assert_array_equal(decoded(files, (6, 8), grey=False, in_memory=10), decoded(files, (6, 8), grey=False))
+    assert "BEATRANDOM_CACHE" in capsys.readouterr().err
+    monkeypatch.setattr(arrays, "available_mib", lambda: 1e-4)
     with pytest.raises(InputError, match="BEATRANDOM_CACHE"):
         decoded(files, (6, 8), grey=False, in_memory=10)
 

@@ -56,7 +56,7 @@ def test_packed_jpegs_are_decoded_once_and_a_damaged_cache_again(tmp_path: Path,
     again, _ = cifar_jpeg.load(card, Place(tmp_path, None))
     assert isinstance(again.pixels, np.memmap)
     assert again.digest == first.digest
-    (kept,) = (tmp_path / "cache").iterdir()
+    (kept,) = (tmp_path / "cache").glob("decoded/*/pixels.npy")
     whole = kept.read_bytes()
     for damaged in (whole[:50], whole[:-1], whole[:-1] + bytes([whole[-1] ^ 1])):
         kept.write_bytes(damaged)

@@ -172,13 +172,17 @@ def test_it_is_done_once_and_found_again(digits, tmp_path: Path, monkeypatch) ->
 
 
 @pytest.mark.parametrize("name", ["weights.npz", "features.npy"])
-def test_damage_is_told(digits, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]
+def test_damage_is_told_and_mended(digits, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:  # type: ignore[no-untyped-def]
     images, _ = digits
     made(protocol(epochs=1), images, StudyFolder(tmp_path))
     path = next(tmp_path.glob(f"pretrained/*/{name}"))
-    path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match="delete this file"):
-        made(protocol(epochs=1), images, StudyFolder(tmp_path))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-200])
+    prepared(protocol(epochs=1), images, Resident.of(images, torch.device("cpu")), POOL, StudyFolder(tmp_path), keep=False)
+    assert len(path.read_bytes()) == len(whole) - 200  # who only reads leaves it as it is
+    assert f"{name} is damaged" in capsys.readouterr().err
+    made(protocol(epochs=1), images, StudyFolder(tmp_path))
+    assert path.read_bytes() == whole
 
 
 @pytest.mark.parametrize("then", ["linear-probe", "fine-tune"])

@@ -25,10 +25,12 @@ def folder(tmp_path: Path) -> StudyFolder:
         run.checkpoint(1),
         made.path / ".study.json.abcdefgh",
         made.path / "splits" / ".x.npz.abcdefgh",
+        made.path / "pretrained" / "0123" / ".weights.npz.abcdefgh",
     ):
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(b"12345")
-    os.utime(made.path / "splits" / ".x.npz.abcdefgh", (0, 0))
+    for name in ("splits/.x.npz.abcdefgh", "pretrained/0123/.weights.npz.abcdefgh"):
+        os.utime(made.path / name, (0, 0))
     return made
 
 
@@ -46,7 +48,7 @@ def said(folder: StudyFolder, capsys: pytest.CaptureFixture[str], *, dry: bool =
 
 def test_only_what_nobody_needs_is_removed(folder: StudyFolder, capsys: pytest.CaptureFixture[str]) -> None:
     before = everything(folder)
-    expected = {"half-written": {"files": 3, "bytes": 15}, "weights": {"files": 1, "bytes": 5}, "busy": []}
+    expected = {"half-written": {"files": 4, "bytes": 20}, "weights": {"files": 1, "bytes": 5}, "busy": []}
     assert said(folder, capsys, dry=True) == expected
     assert everything(folder) == before
     assert said(folder, capsys) == expected
@@ -57,6 +59,7 @@ def test_only_what_nobody_needs_is_removed(folder: StudyFolder, capsys: pytest.C
         f"{run}/predictions/.round-000.npz.zz_zz_9z",
         f"{run}/.checkpoint-001.npz",
         "splits/.x.npz.abcdefgh",
+        "pretrained/0123/.weights.npz.abcdefgh",
     }  # the young one in the study's own folder may be being written
     assert {k: v for k, v in before.items() if k not in gone} == everything(folder)
     assert check_study(folder.path).answer == "obeyed"
