@@ -64,7 +64,9 @@ def flipped_and_shifted(pixels: Tensor, indices: Tensor, flip: bool, shift: int,
         mirrored = torch.rand((b, 1), generator=generator) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
     device = pixels.device
-    return pixels[indices[:, None, None], rows[:, :, None].to(device), columns[:, None, :].to(device)]
+    first = (indices * (height * width))[:, None, None]
+    places = first + (rows * width)[:, :, None].to(device) + columns[:, None, :].to(device)
+    return pixels.view(-1, pixels.shape[3]).index_select(0, places.flatten()).view(b, height, width, -1)
 
 
 def _reflected(places: Tensor, size: int) -> Tensor:

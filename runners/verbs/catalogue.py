@@ -23,11 +23,13 @@ def protocols(action: str | None, name: str | None, json: bool) -> None:
     if json:
         print_json([{"name": p.name, "title": p.title, "fingerprint": p.fingerprint} for p in every])
         return
-    rows = [
-        (p.name, p.data.name, p.model.name, f"{p.budgets[0]} → {p.budgets[-1]}", len(p.budgets), p.splits.validation_size) for p in every
-    ]
-    console.print(table("Protocols", ["name", "data set", "model", "labels", "rounds", "valid."], rows, ["rounds", "valid."]))
+    console.print(table("Protocols", ["name", "what is labelled, and how much"], [(p.name, _in_short(p)) for p in every]))
     console.print("Each value with its source: beatrandom protocols show NAME")
+
+
+def _in_short(p: Protocol) -> str:
+    kept = f"; {p.splits.validation_size:,} to validate" if p.splits.validation_size else ""
+    return f"{p.data.name}, {p.model.name}\n{p.budgets[0]:,} → {p.budgets[-1]:,} {p.currency}, {len(p.budgets)} rounds{kept}"
 
 
 def _protocol_page(p: Protocol, json: bool) -> None:
@@ -198,14 +200,14 @@ def _recipe(regime: Regime) -> str:
 def datasets(data_root: Path | None, json: bool) -> None:
     """See `beatrandom datasets --help`."""
     from protocol.spec import Data
-    from runners.datasets import CARDS, load
+    from runners.datasets import CARDS, OWN, load
 
     facts = []
     with console.status("looking for data sets") as shown:
         for name, card in CARDS.items():
             shown.update(f"reading {name}")
             state = "found"
-            if name in ("medmnist", "npz", "features", "folder", "masks"):
+            if name in OWN:
                 state = "yours: data = { name = …, path = … }"
             else:
                 try:

@@ -136,6 +136,28 @@ def test_every_operation_gets_its_turn_and_touches_only_its_images() -> None:
     assert len({image.numpy().tobytes() for image in out}) >= 20  # 14 operations, 9 of them in two directions
 
 
+def test_a_mixed_batch_gets_what_each_image_would_get_alone() -> None:
+    x = torch.randint(0, 256, (40, 3, 9, 12), generator=gen()).float().contiguous(memory_format=torch.channels_last)
+    choice = torch.randperm(40, generator=gen(1)) % 14
+    strength = 2 * torch.rand(40, generator=gen(2)) - 1
+    alone = torch.cat([ra._one_layer(x[i : i + 1], choice[i : i + 1], strength[i : i + 1]) for i in range(40)])
+    assert torch.equal(ra._one_layer(x, choice, strength), alone)
+
+
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (28, 28), (7, 13), (48, 64)])
+def test_places_are_torchs_own_to_the_byte(height: int, width: int) -> None:
+    strength = 2 * torch.rand(8, generator=gen()) - 1
+    maps = torch.cat([f(strength, height, width) for f in ra.GEOMETRIC.values()])
+    theirs = torch.nn.functional.affine_grid(maps, [len(maps), 3, height, width], align_corners=False)
+    assert torch.equal(ra._places(maps, height, width), theirs)
+
+
+def test_flipped_and_shifted_images_are_the_asked_ones() -> None:
+    pixels = torch.arange(30, dtype=torch.uint8).view(30, 1, 1, 1).expand(30, 6, 5, 2).contiguous()
+    asked = torch.tensor([3, 29, 0, 3])
+    assert torch.equal(flipped_and_shifted(pixels, asked, True, 2, gen()), pixels[asked])
+
+
 def test_too_large_shifts_are_refused() -> None:
     with pytest.raises(InputError, match="shift"):
         refuse_impossible(Augmentation(shift=8), 8, 8)
