@@ -41,11 +41,12 @@ def _one_layer(x: Tensor, choice: Tensor, strength: Tensor) -> Tensor:
     there, back = order.to(x.device), torch.argsort(order).to(x.device)
     counts = torch.bincount(choice, minlength=len(GEOMETRIC) + len(COLOUR)).tolist()
     strength, moved = strength[order], sum(counts[: len(GEOMETRIC)])
-    parts = _rows(x, there).split([moved, *counts[len(GEOMETRIC) :]])
-    strengths = strength.to(x.device).view(-1, 1, 1, 1).split([moved, *counts[len(GEOMETRIC) :]])
+    sizes = [moved, *counts[len(GEOMETRIC) :]]
+    parts = torch.split(_rows(x, there), sizes)
+    strengths = torch.split(strength.to(x.device).view(-1, 1, 1, 1), sizes)
     done = []
     if moved:
-        geometric = zip(GEOMETRIC.values(), strength[:moved].split(counts[: len(GEOMETRIC)]), strict=True)
+        geometric = zip(GEOMETRIC.values(), torch.split(strength[:moved], counts[: len(GEOMETRIC)]), strict=True)
         maps = torch.cat([f(part, x.shape[2], x.shape[3]) for f, part in geometric])
         done.append(warped(parts[0], maps.to(x.device)))
     done += [f(part, s) for f, part, s in zip(COLOUR.values(), parts[1:], strengths[1:], strict=True) if len(part)]
