@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.changes import ClassChange, MapChange
 from analysis.runs import Curves, RunKey
 from protocol.events import LabelsEvent
 from protocol.record import Record
@@ -77,12 +78,14 @@ class Purchases:
         absent: protocol -> why its images have no class each: the data set is not at hand, or it is a segmentation.
         pixel_classes: protocol of a segmentation -> names of the classes, in the order of their numbers.
         sheets: images that were bought, a run a strategy and protocol.
+        changes: predictions that changed, a run a strategy and protocol.
     """
 
     classes: Mapping[str, Classes] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     pixel_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sheets: tuple[Sheet, ...] = ()
+    changes: tuple[MapChange | ClassChange, ...] = ()
 
     def class_names(self, protocol: str) -> tuple[str, ...]:
         """Of a protocol's images or of their pixels, in the order of their numbers; empty where the data set was not at hand."""

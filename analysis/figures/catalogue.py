@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from analysis.figures.calibration import calibration
+from analysis.figures.changes import changed_predictions
 from analysis.figures.classes import class_iou
 from analysis.figures.cost import costs
 from analysis.figures.differences import differences
@@ -46,6 +47,7 @@ FIGURES: Final[dict[str, Callable[[Material], Plate | str]]] = {
     "calibration": calibration,
     "reliability": reliability,
     "class-iou": class_iou,
+    "changed-predictions": changed_predictions,
 }
 """Name -> the figure, or in words why this study has none."""
 

@@ -7,15 +7,14 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from analysis.figures.layout import folded, wrapped
 from analysis.figures.plate import Material, Plate
 from analysis.figures.style import SMALL, applied
+from analysis.figures.tiles import Pixels, coloured, masked, palette
 from analysis.purchases import QUERIES, SHOWN, Sheet
 
 MOST_ROWS: Final = 24
@@ -26,7 +25,6 @@ APART: Final = 0.09
 """Inches between two runs."""
 GAP: Final = 0.12
 """White between two images, in widths of an image; between two queries it is four times as wide."""
-Pixels = NDArray[np.float64]
 
 
 def contact_sheet(material: Material) -> Plate | str:
@@ -102,31 +100,21 @@ def _strip(sheet: Sheet, material: Material) -> tuple[Pixels, list[float]]:
     """Images (and masks below them) on white, and the middle of every query's block."""
     height, width = sheet.queries[0].pixels.shape[1:3]
     gap = max(1, round(GAP * width))
-    masked = sheet.queries[0].masks is not None
+    rows = 1 if sheet.queries[0].masks is None else 2
     block = SHOWN * (width + gap) + 3 * gap
-    out = np.ones(((2 if masked else 1) * (height + gap), QUERIES * block, 3))
-    colours = np.array(_palette(len(material.bought.class_names(sheet.protocol))))
+    out = np.ones((rows * (height + gap), QUERIES * block, 3))
+    classes = len(material.bought.class_names(sheet.protocol))
     centres = []
     for number, query in enumerate(sheet.queries):
         start = number * block
         for place, image in enumerate(query.pixels):
             x = start + place * (width + gap)
-            out[:height, x : x + width] = _coloured(image)
+            out[:height, x : x + width] = coloured(image)
             if query.masks is not None:
-                mask = query.masks[place]
-                known = mask < len(colours)
-                out[height + gap : 2 * height + gap, x : x + width][known] = colours[mask[known]]
+                out[height + gap : 2 * height + gap, x : x + width] = masked(query.masks[place], classes)
         centres.append(start + (max(1, len(query.pixels)) * (width + gap) - gap) / 2)
     used = len(sheet.queries) * block - 4 * gap
     return out[: -gap or None, : used if used > 0 else None], centres
-
-
-def _coloured(image: NDArray[np.uint8]) -> Pixels:
-    return np.broadcast_to(image / 255.0, (*image.shape[:2], 3)) if image.shape[2] == 1 else np.asarray(image[..., :3] / 255.0)
-
-
-def _palette(classes: int) -> list[tuple[float, float, float]]:
-    return [(c[0], c[1], c[2]) for c in sns.color_palette("colorblind" if classes <= 10 else "husl", max(classes, 1))]
 
 
 def _named_classes(material: Material, sheets: Sequence[Sheet]) -> dict[str, Any]:
@@ -135,7 +123,7 @@ def _named_classes(material: Material, sheets: Sequence[Sheet]) -> dict[str, Any
     for sheet in sheets:
         if sheet.queries[0].masks is not None:
             names = material.bought.class_names(sheet.protocol)
-            out |= dict(zip(names, _palette(len(names)), strict=True))
+            out |= dict(zip(names, palette(len(names)), strict=True))
     return out
 
 

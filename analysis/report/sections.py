@@ -186,7 +186,7 @@ def _secondary(name: str, part: Rows[Any]) -> str:
 
 def details(subject: Subject) -> str:
     """Secondary endpoints and whatever else is reported beside the verdicts."""
-    parts = [drawn(subject, "labels-saved", "class-iou", "power", "calibration", "reliability")]
+    parts = [drawn(subject, "labels-saved", "class-iou", "changed-predictions", "power", "calibration", "reliability")]
     for name, part in subject.material.details.parts().items():
         if part.rows and name not in ("band", "query_cost"):
             parts.append(_secondary(name, part))

@@ -100,7 +100,7 @@ def figures(
 
     Figures: verdicts, learning-curves, difference-to-random, mean-ranks, penalty-matrix, performance-profile,
     probability-of-improvement, labels-saved, levers, interaction, ranking-stability, power, query-cost, class-balance, overlap,
-    calibration, reliability, class-iou, contact-sheet. What a study has no data for is named with the reason.
+    calibration, reliability, class-iou, contact-sheet, changed-predictions. What a study has no data for is named with the reason.
 
     Examples: `figures my-study --style neurips --format pdf` · `figures curves.csv --baseline Random --only learning-curves`.
     """

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.changes import ClassChange, MapChange
 from analysis.purchases import Classes, Purchases, Sheet
 from protocol.errors import BeatRandomError
 from protocol.folders import StudyFolder
 from protocol.record import read
 from protocol.spec import Protocol
 from runners.datasets import Images, Labels, load
+from runners.verbs.changes import changes_of
 from runners.verbs.sheets import sheets_of
 
 
@@ -21,6 +23,7 @@ def purchases_of(folder: StudyFolder, data_root: Path | None) -> Purchases:
     pixel_classes: dict[str, tuple[str, ...]] = {}
     absent: dict[str, str] = {}
     sheets: list[Sheet] = []
+    changes: list[MapChange | ClassChange] = []
     loaded: dict[str, tuple[Images, Labels] | str] = {}
     study = folder.read_plan()
     for protocol in study.protocols:
@@ -38,12 +41,13 @@ def purchases_of(folder: StudyFolder, data_root: Path | None) -> Purchases:
         elif recorded:
             images, labels = found
             sheets += sheets_of(folder, study, protocol, images, labels)
+            changes += changes_of(folder, study, protocol, images, labels)
             if protocol.task == "classification":
                 classes[protocol.name] = _classes(images, labels)
             else:
                 absent[protocol.name] = f"{protocol.task} has a class for every pixel, not one an image"
                 pixel_classes[protocol.name] = images.classes
-    return Purchases(classes, absent, pixel_classes, tuple(sheets))
+    return Purchases(classes, absent, pixel_classes, tuple(sheets), tuple(changes))
 
 
 def _classes(images: Images, labels: Labels) -> Classes:

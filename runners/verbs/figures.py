@@ -62,7 +62,7 @@ def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root:
 def _material(source: Path, asked: Asked, look: Look, data_root: Path | None) -> Material:
     curves = asked.curves(source)
     bought = Purchases()
-    if curves.bought and (not look.only or {"class-balance", "class-iou", "contact-sheet"} & set(look.only)):
+    if curves.bought and (not look.only or {"class-balance", "class-iou", "contact-sheet", "changed-predictions"} & set(look.only)):
         from runners.verbs.classes import purchases_of
 
         bought = purchases_of(StudyFolder(source), data_root)

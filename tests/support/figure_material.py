@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.changes import ClassChange, MapChange, Turned
 from analysis.figures import VENUES, Material
 from analysis.purchases import Classes, Purchases, Query, Sheet
 from analysis.reliability import BIN_COLUMNS
@@ -86,7 +87,35 @@ def material(
         reliability=pd.DataFrame(bins, columns=list(BIN_COLUMNS)),
     )
     sheets = tuple(sheet(p, name, i) for p in places for i, name in enumerate(names))
-    return Material(curves, compare(curves), Purchases(classes, sheets=sheets), VENUES[venue])
+    changes = [(map_change if p == next(iter(places)) else class_change)(p, name, i) for p in places for i, name in enumerate(names)]
+    return Material(curves, compare(curves), Purchases(classes, sheets=sheets, changes=tuple(changes)), VENUES[venue])
+
+
+def map_change(protocol: str, strategy: str, number: int) -> MapChange:
+    """A square on a ground; what is predicted of it moves with the strategy's number."""
+    pixels = np.full((3, 12, 16, 3), 90, dtype=np.uint8)
+    truth = np.zeros((3, 12, 16), dtype=np.uint8)
+    truth[:, :, :2] = 255
+    for i in range(3):
+        pixels[i, 3:9, 4 + i : 10 + i] = (200, 60, 90 * i)
+        truth[i, 3:9, 4 + i : 10 + i] = 1 + i
+    before, after = np.roll(truth, 3, 2) % 7, np.roll(truth, -1 - number % 2, 1) % 7
+    after[:, 6:, 12:] = 4
+    return MapChange(protocol, strategy, 0, (BUDGETS[0], BUDGETS[-1]), (3, 20, 31), pixels, truth, before, after)
+
+
+def class_change(protocol: str, strategy: str, number: int) -> ClassChange:
+    """Stripes; fewer became wrong than are shown."""
+
+    def turned(count: int, shown: int, right: int) -> Turned:
+        pixels = np.full((shown, 12, 12, 1), 60, dtype=np.uint8)
+        for i in range(shown):
+            pixels[i, :, (3 * i + number) % 12] = 220
+        pairs = ((number + i) % CLASSES for i in range(shown))
+        return Turned(count, tuple(range(shown)), pixels, tuple((c, 9) if right else (9, c) for c in pairs))
+
+    budgets = (BUDGETS[0], BUDGETS[-1])
+    return ClassChange(protocol, strategy, 0, budgets, 200, turned(40 + number, 4, 1), turned(2, 2, 0), 5)
 
 
 def sheet(protocol: str, strategy: str, number: int) -> Sheet:

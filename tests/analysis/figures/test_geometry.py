@@ -22,6 +22,7 @@ NEVER_EMPTY = {
     "reliability",
     "class-iou",
     "contact-sheet",
+    "changed-predictions",
 }
 SIZES = {
     "one": lambda: material(1, seeds=3),

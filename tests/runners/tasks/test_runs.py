@@ -16,6 +16,7 @@ from made_jobs import made
 from study_builder import rewrite
 from toy_strategies import TOY
 
+from analysis.changes import MapChange
 from analysis.figures import FIGURES, Material, Plate
 from analysis.load import load_study
 from analysis.verdict import compare
@@ -372,6 +373,34 @@ def test_pictures_are_of_what_the_ledger_says_with_the_masks_of_those_frames(fin
     classes = FIGURES["class-iou"](material)
     assert isinstance(classes, Plate)
     assert set(classes.frame["label"]) == set(images.classes)
+
+
+def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, copied: StudyFolder) -> None:
+    folder = StudyFolder(finished)
+    protocol = protocol_of(finished)
+    images, labels = load(protocol.data, None)
+    bought = purchases_of(folder, None)
+    assert [(c.strategy, c.seed, c.budgets) for c in bought.changes] == [(s, 0, (4, 9)) for s in ("random", "entropy", "core-set")]
+    test = make_split(protocol, 0, images.train_size, images.test_size).test
+    for change in bought.changes:
+        assert isinstance(change, MapChange)
+        run = folder.run("toy-maps", change.strategy, 0)
+        first, last = (np.load(run.predictions(k)) for k in (0, 2))
+        np.testing.assert_array_equal(change.before, first["map"][:3])
+        np.testing.assert_array_equal(change.after, last["map"][:3])
+        shown = test[first["place"][:3]]
+        assert change.indices == tuple(shown.tolist())
+        np.testing.assert_array_equal(change.pixels, images.pixels[shown])
+        np.testing.assert_array_equal(change.truth, labels.for_oracle()[shown])
+    curves = load_study(finished)
+    plate = FIGURES["changed-predictions"](Material(curves, compare(curves), bought))
+    assert isinstance(plate, Plate)
+    assert len(plate.frame) == 3 * 3
+    run, arrays = kept_maps(copied)  # sidecars that hold no maps, or none of these images, are passed over
+    write_arrays(run.predictions(0), {"confusion": arrays["confusion"]})
+    write_arrays(copied.run("toy-maps", "random", 0).predictions(2), arrays | {"place": arrays["place"] + 10**6})
+    write_arrays(copied.run("toy-maps", "core-set", 0).predictions(2), arrays | {"map": arrays["map"][:, 1:]})
+    assert {c.seed for c in purchases_of(copied, None).changes} == {1}
 
 
 def test_pictures_of_another_data_set_are_not_shown(finished: Path, tmp_path: Path) -> None:
