@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from protocol.spec import Part, Protocol, StrategySpec
+from protocol.tuning import Setting
 
 SCHEMA: Final = 1
 VOLATILE: Final = frozenset({"seq", "prev", "time", "cost", "environment"})
@@ -71,6 +72,23 @@ class LabelsEvent(Event):
     costs: tuple[int, ...] = Field((), description="cost of each, where units differ in cost; else empty")
 
 
+class TrialEvent(Event):
+    """A setting was tried in a round, before the round was trained; see `regime.tuning`."""
+
+    event: Literal["trial"] = "trial"
+    round: int
+    trial: int = Field(description="number among the round's trials, from 0")
+    setting: Setting
+    validation: dict[str, float] = Field(description="metrics on the images that it was scored on; empty where it failed")
+    failed: str = Field("", description="why there are none; else empty")
+    scored_on: str = Field(description="digest of the indices, ascending, of the images that it was scored on")
+    initial_weights: str = Field("", description="digest of the weights before its first step; empty where it failed")
+    recipe: str = Field(description="digest of the recipe that the setting makes")
+    steps: int
+    examined: int = Field(description="how often the oracle had compared test predictions with labels by then")
+    cost: dict[str, float] = Field(default_factory=dict)
+
+
 class RoundEvent(Event):
     """Trained, evaluated once, queried; `query` is what the next purchase must be."""
 
@@ -86,7 +104,8 @@ class RoundEvent(Event):
         "", description="digest of the weights that were evaluated, where the next round starts from them; else empty"
     )
     pretrained: str = Field("", description="digest of the pretrained body that the round started from; empty: none")
-    recipe: str = Field("", description="digest of the recipe as executed: regime, model and their seeds' streams")
+    recipe: str = Field("", description="digest of the recipe as executed: regime and model")
+    setting: Setting = Field(default_factory=dict, description="what of the recipe trials have chosen; empty: the recipe as declared")
     predictions: str = Field(description="digest of the test predictions in the sidecar")
     probabilities: str = Field("", description="digest of the test log-probabilities in the sidecar; empty: none kept")
     maps: str = Field("", description="digest of the predicted maps of a few test images in the sidecar; empty: none kept")
@@ -142,7 +161,7 @@ class EndEvent(Event):
 
 
 AnyEvent = Annotated[
-    RunEvent | LabelsEvent | RoundEvent | ExaminedEvent | DisclosureEvent | ResumeEvent | FailureEvent | EndEvent,
+    RunEvent | LabelsEvent | TrialEvent | RoundEvent | ExaminedEvent | DisclosureEvent | ResumeEvent | FailureEvent | EndEvent,
     Field(discriminator="event"),
 ]
 EVENTS: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)

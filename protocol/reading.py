@@ -99,9 +99,9 @@ def _fault(model: type[BaseModel], item: Any, where: str) -> Fault:
 def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     current: Any = model
     for step in location:
-        if isinstance(step, int):
-            continue
-        annotation = current.model_fields[step].annotation if step in getattr(current, "model_fields", {}) else None
+        if step not in getattr(current, "model_fields", {}):
+            continue  # a place in an array, or a key of the user's own
+        annotation = current.model_fields[step].annotation
         current = next((a for a in _flatten(annotation) if isinstance(a, type) and issubclass(a, BaseModel)), None)
     return list(getattr(current, "model_fields", {}))
 

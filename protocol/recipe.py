@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from protocol.part import Count, Name, Part, Size
+from protocol.tuning import Tuning, faults_of
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -199,6 +200,9 @@ class Regime(Part):
         description="weights that a round starts from: the seed's own in every round, or (warm) after the first those that the round before "
         "was evaluated with; optimizer and schedule begin anew in either case",
     )
+    tuning: Tuning | None = Field(
+        None, description="trials inside every run that choose some of these values, alike for all strategies; null: the values as they are"
+    )
 
     @model_validator(mode="after")
     def _one_length_and_a_way_to_select(self) -> Regime:
@@ -250,6 +254,12 @@ class Regime(Part):
                 raise ValueError(f"a linear-probe learns from embeddings, of which {self.method} cannot make two views; use fine-tune")
         return self
 
+    @model_validator(mode="after")
+    def _tuning_fits(self) -> Regime:
+        if self.tuning and (problems := list(faults_of(self.tuning, self))):
+            raise ValueError("; ".join(problems))
+        return self
+
     def epoch(self, labelled: int) -> int:
         """Steps of an epoch: as many batches as cover the labelled images, or `epoch_at_least`, once."""
         return math.ceil(max(labelled, self.epoch_at_least or 0) / self.batch_size)
@@ -271,7 +281,9 @@ class Regime(Part):
                 del told[name]
         if self.pretraining:
             table["pretraining"] = self.pretraining.model_dump(mode="json", exclude_none=True)
+        if self.tuning:
+            table["tuning"] = self.tuning.fingerprinted()
         return table
 
 
-_LATER: Final = ("ema_decay", "swa", "semi", "pretraining", "epoch_at_least", "stop_at", "imbalance", "start")
+_LATER: Final = ("ema_decay", "swa", "semi", "pretraining", "epoch_at_least", "stop_at", "imbalance", "start", "tuning")

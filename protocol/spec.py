@@ -31,9 +31,13 @@ from protocol.recipe import SelfSupervised as SelfSupervised
 from protocol.recipe import Semi as Semi
 from protocol.recipe import Swa as Swa
 from protocol.recipe import Views as Views
+from protocol.tuning import Dimension as Dimension
+from protocol.tuning import Setting, held_out_size, with_setting
+from protocol.tuning import Tuning as Tuning
 
 PROTOCOL_TAG: Final = "beatrandom/protocol/1"
 STUDY_TAG: Final = "beatrandom/study/1"
+RECIPE_TAG: Final = "beatrandom/recipe/1"
 BASELINE: Final = "random"
 DENSE_METRICS: Final = ("mean_iou", "pixel_accuracy")
 """Metrics of segmentation."""
@@ -133,6 +137,25 @@ class Protocol(Part):
         return self
 
     @model_validator(mode="after")
+    def _tuning_has_labels(self) -> Protocol:
+        tuning = self.regime.tuning
+        if tuning is None:
+            return self
+        if (tuning.held_out is None) == (not self.splits.validation_size):
+            found = "neither" if tuning.held_out is None else f"both: {self.splits.validation_size} and {tuning.held_out:g}"
+            raise ValueError(
+                "expected regime.tuning to score its trials on labels that the protocol grants: splits.validation_size, or else "
+                f"regime.tuning.held_out, a share of the labelled images; found {found}; give one of them"
+            )
+        first = self.training_labels[0]
+        if tuning.held_out and self.labelling is None and not 0 < held_out_size(tuning.held_out, first) < first:
+            raise ValueError(
+                f"expected regime.tuning.held_out to leave images on both sides at the first budget, found "
+                f"{held_out_size(tuning.held_out, first)} of {first} held out; change it, or raise budgets[0]"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _reference_fits_the_budgets(self) -> Protocol:
         if self.reference is None:
             return self
@@ -218,6 +241,15 @@ class Protocol(Part):
     def training_labels(self) -> tuple[int, ...]:
         """Labelled training images (or regions) at each round; where units differ in cost, what they cost at most."""
         return tuple(b - self.charged_validation for b in self.budgets)
+
+    def tuned(self, setting: Setting) -> Protocol:
+        """The protocol with the recipe that a tried setting makes of its own; what a round is trained by. Its fingerprint is no one's."""
+        return self.model_copy(update={"regime": with_setting(self.regime, setting)})
+
+    @property
+    def recipe(self) -> str:
+        """SHA-256 of regime and model, as the record of every round has it; of a tuned round, of what `tuned` gives."""
+        return fingerprint(RECIPE_TAG, {"regime": self.regime.fingerprinted(), "model": self.model.model_dump(mode="json")})
 
     @property
     def fingerprint(self) -> str:

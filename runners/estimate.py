@@ -31,9 +31,11 @@ def _seconds(events: Path) -> float:
 
 
 def work_of(run: Planned) -> float:
-    """Images seen in training, all rounds together: what stands in for a run's time before one was measured."""
+    """Images seen in training, all rounds and trials together: what stands in for a run's time before one was measured."""
     regime = run.protocol.regime
-    return float(sum(regime.most_steps(labels) * regime.batch_size for labels in run.protocol.training_labels))
+    steps = [regime.most_steps(labels) for labels in run.protocol.training_labels]
+    trials = regime.tuning.steps_of(steps) if regime.tuning else 0
+    return float((sum(steps) + trials) * regime.batch_size)
 
 
 def seconds_of(runs: Sequence[Planned], measured: dict[tuple[str, str], float]) -> list[float]:

@@ -16,7 +16,7 @@ import torch
 
 from protocol.canonical import array_digest
 from protocol.errors import BeatRandomError, Fault, RecordError, RunLocked
-from protocol.events import DisclosureEvent, EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
+from protocol.events import DisclosureEvent, EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.folders import StudyFolder
 from protocol.oracle import Seller
 from protocol.record import Record, Writer, writing
@@ -26,6 +26,7 @@ from runners.loop import Outcome, rounds
 from runners.market import Order, here, isolated, refuse_another_run, run_event
 from runners.regimes import Resident, prepared
 from runners.strategies.own import make
+from runners.tuning import Tuner
 from runners.warm import Training, forget, keep, resumed
 from runners.watch import asked, guarding
 
@@ -155,9 +156,10 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         with asked(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
         name, split, seller = job.strategy.id, market.split, market.seller
-        ended = resumed(writer.folder, before.rounds if before else (), Training(protocol, job.seed, images, seller, resident))
+        tuner = Tuner(job.seed, before.of(TrialEvent) if before else (), writer.append)
+        ended = resumed(writer.folder, before.rounds if before else (), Training(protocol, job.seed, images, seller, resident, tuner))
         for outcome in rounds(
-            protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables, ended, market.division
+            protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables, ended, market.division, tuner
         ):
             _put_down(writer, protocol, outcome, seller)
             progress(outcome.round + 1)
@@ -205,6 +207,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, seller: Seller) -> RoundE
         final_weights=fitted.ended.digest if fitted.ended else "",
         pretrained=fitted.pretrained,
         recipe=fitted.recipe,
+        setting=outcome.setting,
         predictions=outcome.examined.predictions,
         probabilities=outcome.examined.probabilities,
         maps=outcome.examined.maps,

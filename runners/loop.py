@@ -19,12 +19,14 @@ from protocol.panel import panel
 from protocol.seeds import generator
 from protocol.spec import Protocol
 from protocol.splits import Indices, Split
+from protocol.tuning import Setting
 from runners.datasets import Images
 from runners.features import Round, ensemble, look, prepare
 from runners.regimes import Ended, Fit, FitInputs, Resident, fit
 from runners.region_features import Regions
 from runners.strategies import Strategy, StrategyError, View, checked
 from runners.tasks import TASKS, Examined
+from runners.tuning import Tuner
 from runners.watch import asked
 
 
@@ -37,6 +39,8 @@ class Outcome:
     examined: Examined
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
+    setting: Setting = field(default_factory=dict)
+    """What of the recipe trials have chosen; empty: the recipe as declared."""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -57,11 +61,13 @@ def rounds(
     tables: bool = True,
     before: Ended | None = None,
     division: Division | None = None,
+    tuner: Tuner | None = None,
 ) -> Iterator[Outcome]:
     """Yield each round's outcome from round `first` on; the query is bought when the next round is asked for.
 
     Without `tables`, log-probabilities are neither kept nor measured, and no maps are kept. `before` is what the round before `first` ended with,
-    of a run with a warm start; `division` says what regions there are, where they are bought.
+    of a run with a warm start; `division` says what regions there are, where they are bought; `tuner` finds, where the protocol is
+    tuned, the setting of every round (None: one that has tried nothing yet and keeps nothing).
 
     Everything is rebuilt every round from the run's seed streams: weights, BatchNorm statistics,
     optimizer and schedule. Only the list of owned labels carries over, and the weights of a warm start.
@@ -69,13 +75,17 @@ def rounds(
     if 0 < first < len(protocol.budgets) and (before is None) != (protocol.regime.start == "reset"):
         given = "no weights" if before is None else "weights"
         raise ValueError(f"regime.start = {protocol.regime.start!r} and {given} of the round before round {first} do not go together")
-    task = TASKS[protocol.task]
+    task, declared, tuner = TASKS[protocol.task], protocol, tuner or Tuner(replicate)
     strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
     height, width = images.pixels.shape[1:3]
     shown = panel(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
         inputs = inputs_of(protocol, k, images, oracle)
+        setting = tuner.chosen(declared, k, inputs, oracle, resident, before)
+        if setting:
+            clock.lap("tune_s")
+        protocol = declared.tuned(setting) if setting else declared
         fitted = fit(protocol, inputs, replicate, k, resident, before)
         clock.lap("train_s")
         examined = task.examine(fitted.learner, split.test, oracle, tables, shown)
@@ -94,7 +104,7 @@ def rounds(
             n = wanted(protocol, k, oracle)
             query = ask(strategy, name, view, n, rng) if n else query
         clock.lap("query_s")
-        yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()})
+        yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()}, setting)
         before = fitted.ended
         if k + 1 < len(protocol.budgets):
             oracle.buy(query)

@@ -16,7 +16,7 @@ import torch
 
 from protocol.canonical import sha256
 from protocol.errors import BeatRandomError, Fault, InputError
-from protocol.events import LabelsEvent, RoundEvent, RunEvent
+from protocol.events import LabelsEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.labelling import Units
 from protocol.oracle import Holdings
@@ -33,6 +33,7 @@ from runners.strategies import View
 from runners.strategies.baseline import Random
 from runners.strategies.own import make
 from runners.study import kept_copy
+from runners.tuning import Tuner
 from runners.warm import Training
 
 _DECIDES = ("python", "platform", "packages", "device", "device_name", "threads")
@@ -139,14 +140,13 @@ def _again(
     for purchase in _before(record, k):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     images, resident = prepared(protocol, stock.images, Resident.of(stock.images, device), stock.split.pool, study, keep=False)
-    made = make(strategy, source)
+    made, tuner = make(strategy, source), Tuner(head.replicate, record.of(TrialEvent))
     if protocol.regime.start == "warm":
-        for ended in Training(protocol, head.replicate, images, oracle, resident).rounds(trail.next, k, trail.ended):
+        for ended in Training(protocol, head.replicate, images, oracle, resident, tuner).rounds(trail.next, k, trail.ended):
             trail.next, trail.ended = trail.next + 1, ended
     before, division = trail.ended, stock.division
-    outcome = next(
-        rounds(protocol, made, strategy.id, head.replicate, images, stock.split, oracle, resident, k, before=before, division=division)
-    )
+    told = {"before": before, "division": division, "tuner": tuner}
+    outcome = next(rounds(protocol, made, strategy.id, head.replicate, images, stock.split, oracle, resident, k, **told))
     trail.next, trail.ended = k + 1, outcome.fit.ended
     return outcome
 

@@ -17,24 +17,30 @@ from runners.datasets import Images
 from runners.loop import inputs_of
 from runners.models.states import arrays_of, read_state
 from runners.regimes import Ended, Resident, digest_of, fit
+from runners.tuning import Tuner
 
 
 @dataclass(frozen=True, eq=False)
 class Training:
-    """What a run is trained with, but for the weights it starts from; `oracle` has sold the labels of all rounds in question."""
+    """What a run is trained with, but for the weights it starts from; `oracle` has sold the labels of all rounds in question.
+
+    `tuner` knows the trials of these rounds, where the protocol is tuned.
+    """
 
     protocol: Protocol
     replicate: int
     images: Images
     oracle: Seller
     resident: Resident
+    tuner: Tuner
 
     def rounds(self, first: int, stop: int, before: Ended | None) -> Iterator[Ended]:
         """Train rounds first … stop - 1 once more, without a look at the test images; yield what each ended with."""
         for k in range(first, stop):
-            before = fit(
-                self.protocol, inputs_of(self.protocol, k, self.images, self.oracle), self.replicate, k, self.resident, before
-            ).ended
+            inputs = inputs_of(self.protocol, k, self.images, self.oracle)
+            setting = self.tuner.chosen(self.protocol, k, inputs, self.oracle, self.resident, before)
+            tuned = self.protocol.tuned(setting) if setting else self.protocol
+            before = fit(tuned, inputs, self.replicate, k, self.resident, before).ended
             if before is not None:
                 yield before
 

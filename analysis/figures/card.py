@@ -57,6 +57,8 @@ def _fixed(study: Study, protocol: Protocol, material: Material) -> list[str]:
     paid = "paid for" if splits.validation_counted else "free"
     validation = f"{splits.validation_size} validation labels, {paid}" if splits.validation_size else "no validation labels"
     length = f"{regime.steps} steps" if regime.steps is not None else f"{regime.epochs} epochs"
+    if regime.tuning:
+        length += f", tuned by {regime.tuning.trials} trials {'on the starting set' if regime.tuning.policy == 'starting-set' else 'each'}"
     return [
         f"Data: {material.curves.places.get(protocol.name, (protocol.data.name, ''))[0]}; {test}, {pool}, {validation}; {splits.initial} start.",
         f"Budgets: {', '.join(map(str, protocol.budgets))}. Model: {protocol.model.name}. Recipe: {regime.name} ({regime.method}, {length} a round).",

@@ -57,6 +57,7 @@ def _items(result: Compliance) -> list[Item]:
         Item("Is the training recipe the same, and is it augmented?", each(_recipe), ("TRN-01", "TRN-04")),
         Item("Are the weights reset every round?", each(_start), ("TRN-02", "TRN-03")),
         Item("Were all strategies tuned alike?", f"settings tried: {tuned}", ("TRN-05",)),
+        Item("Are hyperparameters tuned inside the runs, alike for all?", each(_tuning), ("TRN-06", "TRN-07", "TRN-08", "TRN-09")),
         Item("How many seeds, and do they suffice?", f"{len(result.plan.seeds)} seeds", ("STA-01", "SED-01", "SED-04")),
         Item(
             "Are all planned runs reported?",
@@ -89,6 +90,15 @@ def _validation(p: Protocol) -> str:
 def _recipe(p: Protocol) -> str:
     augmented = [name for name, value in p.regime.augmentation.model_dump().items() if value]
     return f"{p.model.name}, {p.regime.method}, augmentation: {', '.join(augmented) or 'none'}"
+
+
+def _tuning(p: Protocol) -> str:
+    tuning = p.regime.tuning
+    if tuning is None:
+        return "none"
+    when = {"starting-set": "on the starting set", "every-round": "in every round"}[tuning.policy]
+    labels = "the validation labels" if tuning.held_out is None else f"{tuning.held_out:g} of the labelled images, held out"
+    return f"{tuning.trials} trials {when} over {', '.join(tuning.space)}, scored on {labels}"
 
 
 def _start(p: Protocol) -> str:

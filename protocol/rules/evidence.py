@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from protocol.amendments import Amendment
 from protocol.canonical import canonical_json, sha256
 from protocol.errors import Fault, RecordError
-from protocol.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
+from protocol.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.handed_in import content
 from protocol.labelling import Units
@@ -212,6 +212,8 @@ class Facts:
     steps: tuple[Noted, ...]
     environments: tuple[tuple[str, Environment], ...]
     """(file:line, environment) at the start and at every resumption."""
+    tuned: Noted | None
+    """Settings and scores of the first round's trials, as one digest; None without any."""
 
 
 Environment = tuple[tuple[str, str], ...]
@@ -251,7 +253,14 @@ def facts_of(run: RunEvidence) -> Facts:
         recipes=tuple(Noted(where, e.recipe) for where, e in rounds),
         steps=tuple(Noted(where, str(e.steps)) for where, e in rounds),
         environments=environments_of(run),
+        tuned=_tuned(run),
     )
+
+
+def _tuned(run: RunEvidence) -> Noted | None:
+    trials = [(where, e) for where, e in run.of(TrialEvent) if e.round == 0]
+    told = [[sorted(e.setting.items()), sorted(e.validation.items())] for _, e in trials]
+    return Noted(trials[0][0], sha256(repr(told).encode())) if trials else None
 
 
 def _reached(run: RunEvidence, rounds: list[RoundEvent]) -> tuple[tuple[int, float], ...]:

@@ -18,6 +18,7 @@ from protocol.rules import (
     seeding,
     splitting,
     training,
+    tuned,
 )
 from protocol.rules.base import AnyRule
 
@@ -29,7 +30,7 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "QRY": (*queries.RULES, *replayed.RULES),
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
-    "TRN": training.RULES,
+    "TRN": (*training.RULES, *tuned.RULES),
     "ISO": isolated.RULES,
     "ENV": environments.RULES,
     "STA": claims.RULES,

@@ -9,16 +9,23 @@ from protocol.spec import BASELINE
 
 
 def _recipes_are_equal(study: StudyEvidence) -> Observations:
+    """Where rounds are tuned, recipes may differ as trials did, and each is judged by its own (TRN-07)."""
     for fact in study.facts:
         if fact.has_run and not fact.recipes:
             yield unverifiable(fact.path, "a round with its recipe", "no round", str(fact.key))
-    for number in range(max((len(f.recipes) for f in study.facts), default=0)):
+    facts = _untuned(study)
+    for number in range(max((len(f.recipes) for f in facts), default=0)):
 
         def recipe(fact: Facts, number: int = number) -> Noted:
             return fact.recipes[number]
 
-        reached = [f for f in study.facts if len(f.recipes) > number]
+        reached = [f for f in facts if len(f.recipes) > number]
         yield from shared(reached, recipe, f"recipe of round {number}")
+
+
+def _untuned(study: StudyEvidence) -> list[Facts]:
+    tuned = {p.name for p in study.study.protocols if p.regime.tuning}
+    return [f for f in study.facts if f.key.protocol not in tuned]
 
 
 def _weights_start_as_declared(run: RunEvidence) -> Observations:
@@ -57,14 +64,14 @@ def _strategies_share_initial_weights(study: StudyEvidence) -> Observations:
 
 
 def _strategies_train_equally_long(study: StudyEvidence) -> Observations:
-    """Where the recipe ends a round by training accuracy, what was bought decides how long it takes."""
-    own_length = {p.name: p for p in study.study.protocols if p.regime.stop_at is not None}
+    """Where the recipe ends a round by training accuracy, what was bought decides how long it takes; of tuned rounds see TRN-07."""
+    own_length = {p.name: p for p in study.study.protocols if p.regime.stop_at is not None and not p.regime.tuning}
     for fact in [f for f in study.facts if f.key.protocol in own_length]:
         protocol = own_length[fact.key.protocol]
         for labels, found in zip(protocol.training_labels, fact.steps, strict=False):
             if int(found.value) > protocol.regime.most_steps(labels):
                 yield Observation(found.where, f"at most {protocol.regime.most_steps(labels)} steps", found.value, str(fact.key))
-    facts = [f for f in study.facts if f.key.protocol not in own_length]
+    facts = [f for f in _untuned(study) if f.key.protocol not in own_length]
     for number in range(max((len(f.steps) for f in facts), default=0)):
 
         def steps(fact: Facts, number: int = number) -> Noted:
@@ -89,7 +96,7 @@ RULES: tuple[AnyRule, ...] = (
         id="TRN-01",
         title="all strategies train by the same recipe",
         why="a better recipe is worth more than any strategy",
-        evidence="recipe digest of every round",
+        evidence="recipe digest of every round; of tuned rounds see TRN-07",
         fix="run the study again in a new folder with one recipe",
         reads=frozenset({"training", "peers"}),
         function=_recipes_are_equal,
@@ -126,7 +133,8 @@ RULES: tuple[AnyRule, ...] = (
         title="no strategy was tuned more than another",
         severity="warning",
         why="a strategy whose settings were chosen among many is compared with others at their defaults",
-        evidence="tuning of the strategies in the plan, which the authors declare: nobody can see what was tried elsewhere",
+        evidence="tuning of the strategies in the plan, which the authors declare: nobody can see what was tried elsewhere; of "
+        "regime.tuning, which is part of every run, see TRN-06",
         fix="declare tuning = n for every strategy (0: defaults), and tune all of them alike or none",
         reads=frozenset({"plan"}),
         needs="plan",

@@ -63,7 +63,10 @@ def fit(protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resi
     Raises:
         InputError: the model or the augmentation does not suit the images.
         Diverged: the weights are not finite.
+        ValueError: the recipe is still to be tuned.
     """
+    if protocol.regime.tuning is not None:
+        raise ValueError("fit trains one recipe: give it the protocol with a setting, see Protocol.tuned")
     return train(_objective, protocol, inputs, (replicate, round_), resident, before)
 
 

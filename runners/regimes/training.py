@@ -29,7 +29,6 @@ from runners.regimes.learner import Trained, arithmetic, laid_out, memory_format
 from runners.regimes.resident import Resident, Scaling, Start
 from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
 
-RECIPE_TAG = "beatrandom/recipe/1"
 START_TAG = "beatrandom/start/1"
 
 
@@ -157,10 +156,9 @@ def train(
                 break
     best.restore()
     _refuse_divergence(protocol, shown, round_)
-    recipe = fingerprint(RECIPE_TAG, {"regime": regime.fingerprinted(), "model": protocol.model.model_dump(mode="json")})
     extra = {"final_loss": float(loss), "selected_step": float(best.step or made)} | method.extra()
     body, ended = resident.start.digest if resident.start else "", _ended(protocol, shown, resident)
-    return Fit(learner, made, initial, recipe, validate(learner, inputs), extra, body, ended)
+    return Fit(learner, made, initial, protocol.recipe, validate(learner, inputs), extra, body, ended)
 
 
 def _fresh(protocol: Protocol, images: Images, seed: int, start: Start | None) -> nn.Module:

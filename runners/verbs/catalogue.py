@@ -194,7 +194,14 @@ def _recipe(regime: Regime) -> str:
     rate = f"{regime.optimizer.name} {regime.optimizer.lr:g}, {regime.optimizer.schedule}"
     last = "" if regime.selection == "last" else f"; {regime.selection} weights"
     warm = "; warm start" if regime.start == "warm" else ""
-    return f"{length}, batch {regime.batch_size}; {rate}; {augmented or 'no'} augmentation{last}{warm}"
+    return f"{length}, batch {regime.batch_size}; {rate}; {augmented or 'no'} augmentation{last}{warm}{_tuned(regime)}"
+
+
+def _tuned(regime: Regime) -> str:
+    if regime.tuning is None:
+        return ""
+    when = {"starting-set": "on the starting set", "every-round": "in every round"}[regime.tuning.policy]
+    return f"; {', '.join(regime.tuning.space)} tuned by {regime.tuning.trials} trials {when}"
 
 
 def datasets(data_root: Path | None, json: bool) -> None:

@@ -142,7 +142,7 @@ class Cost:
 
 
 def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: int) -> Cost:
-    """From one real round with random queries and one epoch of pretraining; nothing is written."""
+    """From one real round with random queries, by the recipe as declared, and one epoch of pretraining; nothing is written."""
     torch.set_num_threads(threads)
     start = time.perf_counter()
     images, secret = load(protocol.data, data_root)
@@ -158,18 +158,20 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     start = time.perf_counter()
     images, resident = prepared(short, images, resident, split.pool, None)
     pretraining = (time.perf_counter() - start) * epochs
-    first = 0.0
+    first = trial = 0.0
     for _ in range(2):  # the first pays for what is loaded only once
         start = time.perf_counter()
-        next(rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0, division=division))
-        first = time.perf_counter() - start
+        outcome = next(rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0, division=division))
+        first, trial = time.perf_counter() - start, outcome.cost["train_s"]
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0
     steps = [protocol.regime.most_steps(size) for size in protocol.training_labels]  # with epochs, time grows with the labelled set
-    return Cost(loaded + first * sum(steps) / steps[0], pretraining, own_pools)
+    trials = protocol.regime.tuning.steps_of(steps) / steps[0] * trial if protocol.regime.tuning else 0.0
+    return Cost(loaded + first * sum(steps) / steps[0] + trials, pretraining, own_pools)
 
 
 def _one_epoch(protocol: Protocol) -> tuple[Protocol, int]:
-    """The protocol with one epoch of pretraining, and how many it has; 0 without any."""
+    """The protocol with one epoch of pretraining and nothing tuned, and how many epochs it has; 0 without any."""
+    protocol = protocol.model_copy(update={"regime": protocol.regime.model_copy(update={"tuning": None})})
     pretraining = protocol.regime.pretraining
     if pretraining is None or pretraining.self_supervised is None:
         return protocol, 0

@@ -61,6 +61,9 @@ def full_table() -> dict[str, Any]:
             "projection": 24,
         },
     }
+    blank = dict.fromkeys(("low", "high", "choices")) | {"scale": "linear"}
+    space = {"batch_size": blank | {"choices": [4, 8]}, "label_smoothing": blank | {"low": 0.01, "high": 0.5, "scale": "log"}}
+    regime["tuning"] = {"policy": "every-round", "trials": 4, "held_out": None, "space": space}
     return {
         "name": "full",
         "title": "t",
@@ -105,6 +108,13 @@ ALTERNATIVES: dict[str, Any] = {
     "regime.pretraining.self_supervised.optimizer.name": ("adam", {"momentum": 0.0, "nesterov": False}),
     "regime.pretraining.self_supervised.optimizer.schedule": "constant",
     "metric": "balanced_accuracy",
+    "regime.tuning.policy": "starting-set",
+    "regime.tuning.held_out": None,  # excludes validation labels, see the tests of tuning
+    "regime.tuning.space.batch_size.low": None,  # excludes choices
+    "regime.tuning.space.batch_size.high": None,
+    "regime.tuning.space.batch_size.scale": None,
+    "regime.tuning.space.label_smoothing.scale": None,
+    "regime.tuning.space.label_smoothing.choices": None,
 }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.canonical import array_digest, sha256
-from protocol.events import DataCard, EndEvent, RoundEvent, RunEvent, SplitCard
+from protocol.events import DataCard, EndEvent, RoundEvent, RunEvent, SplitCard, TrialEvent
 from protocol.folders import RunFolder, StudyFolder, write_arrays
 from protocol.oracle import Oracle
 from protocol.reading import parse
@@ -19,6 +19,7 @@ from protocol.record import Writer, writing
 from protocol.seeds import generator, stream_seeds
 from protocol.spec import Protocol, StrategySpec, Study
 from protocol.splits import Split, make_split
+from protocol.tuning import Setting, drawn_settings, held_out
 
 IMAGES = 160
 CLASSES = 3
@@ -124,6 +125,9 @@ def _rounds(
         rng = generator(protocol.root_seed, "query", seed, number)
         predicted = np.where(rng.random(len(targets)) < 0.5 + 0.1 * number, targets, (targets + 1) % CLASSES)
         table = log_table(predicted) if probabilities else None
+        setting = _tuned(writer, protocol, oracle, seed, number)
+        tuned = protocol.tuned(setting) if setting else None
+        steps = tuned.regime.most_steps(protocol.training_labels[number]) if tuned else 5
         query = np.empty(0, np.int64)
         if number + 1 < len(protocol.budgets):
             query = _select(strategy.name, oracle.unlabelled, protocol.budgets[number + 1] - budget, rng)
@@ -133,14 +137,15 @@ def _rounds(
                 budget=budget,
                 training_labels=len(oracle.owned),
                 metrics=oracle.examine(predicted, table),
-                steps=5,
+                steps=steps,
                 **_weights(protocol, strategy, seed, number),
-                recipe=sha256(b"recipe"),
+                recipe=tuned.recipe if tuned else sha256(b"recipe"),
+                setting=setting,
                 predictions=run.write_predictions(number, predicted, table),
                 probabilities="" if table is None else array_digest(table),
                 validation={"accuracy": 0.5},
                 examined=oracle.examinations,
-                extra={"selected_step": 5.0},
+                extra={"selected_step": float(steps)},
                 query=tuple(query.tolist()),
                 cost={"train_s": 0.25},
             )
@@ -148,6 +153,34 @@ def _rounds(
         if len(query):
             oracle.buy(query)
     writer.append(EndEvent(rounds=len(protocol.budgets)))
+
+
+def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number: int) -> Setting:
+    """Make the round's trials, the later the better but the last, which fails; returns the setting of the best."""
+    tuning = protocol.regime.tuning
+    if tuning is None:
+        return {}
+    at = tuning.round_of(number)
+    settings = drawn_settings(protocol.regime, protocol.root_seed, seed, at)
+    apart = held_out(protocol.regime, protocol.root_seed, seed, at, oracle.owned)
+    scored_on = array_digest(np.sort(apart if len(apart) else oracle.validation()[0]))
+    for trial, setting in enumerate(settings if at == number else ()):
+        tuned, failed = protocol.tuned(setting), trial + 1 == len(settings)
+        writer.append(
+            TrialEvent(
+                round=number,
+                trial=trial,
+                setting=setting,
+                validation={} if failed else {"accuracy": 0.25 + trial / 16},
+                failed="the weights were not finite" if failed else "",
+                scored_on=scored_on,
+                initial_weights="" if failed else sha256(f"weights {seed}".encode()),
+                recipe=tuned.recipe,
+                steps=0 if failed else tuned.regime.most_steps(protocol.training_labels[number]),
+                examined=oracle.examinations,
+            )
+        )
+    return settings[-2]
 
 
 def _weights(protocol: Protocol, strategy: StrategySpec, seed: int, number: int) -> dict[str, str]:
