@@ -25,7 +25,7 @@ from protocol.replays import Answer, Replayed
 from protocol.seeds import generator
 from protocol.splits import Indices, drawn_again
 from runners.environment import describe
-from runners.loop import Outcome, ask, rounds, wanted
+from runners.loop import Outcome, ask, inputs_of, rounds, wanted
 from runners.market import Order, Stock
 from runners.regimes import Ended, Resident, prepared
 from runners.regions import read_units
@@ -48,24 +48,31 @@ class Trail:
     ended: Ended | None = None
 
 
-def choose_again(run: RunFolder, wanted: Sequence[int] | None, data_root: Path | None, device: str | None) -> Iterator[Replayed]:
+def choose_again(
+    run: RunFolder, wanted: Sequence[int] | None, data_root: Path | None, device: str | None, *, trials: bool = False
+) -> Iterator[Replayed]:
     """Replay the rounds `wanted` (None: all that queried) of one run, in order.
 
     Args:
         data_root: where data sets lie; not needed for random.
         device: where to train again; None: the device that the record names.
+        trials: make the trials of a tuned protocol again, too, and compare their scores; else the recorded ones are taken for granted.
+            Rounds are then all that queried or tried settings.
 
     Raises:
         InputError: no sound record, no such round, or a strategy whose kept source is not the recorded one.
     """
     record = sound(run)
     head = next(e for e in record.events if isinstance(e, RunEvent))
-    asked = {e.round: e for e in record.rounds if e.query}
+    tried = {e.round for e in record.of(TrialEvent)} if trials else set()
+    asked = {e.round: e for e in record.rounds if e.query or e.round in tried}
     if strangers := [k for k in wanted or () if k not in asked]:
         known = ", ".join(map(str, sorted(asked))) or "none"
-        raise InputError(Fault(f"{run.events}: --round", f"a round that queried: {known}", str(strangers[0])))
+        raise InputError(
+            Fault(f"{run.events}: --round", f"a round that queried{' or tried settings' if trials else ''}: {known}", str(strangers[0]))
+        )
     chosen = sorted(asked if wanted is None else set(wanted))
-    if head.strategy.name == "random":
+    if head.strategy.name == "random" and not tried:
         yield from (_compare(asked[k], _random_query(StudyFolder(run.path.parents[3]), record, head, k)) for k in chosen)
         return
     device = device or str(head.environment.get("device", "cpu"))
@@ -79,13 +86,14 @@ def choose_again(run: RunFolder, wanted: Sequence[int] | None, data_root: Path |
     trail = Trail()
     for k in chosen:
         try:
-            outcome = _again(study, record, head, k, data_root, torch.device(device), trail)
+            outcome, made = _again(study, record, head, k, data_root, torch.device(device), trail, k in tried)
         except BeatRandomError as error:
             fault = error.faults[0]
             yield Replayed(round=k, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}")
         else:
             same = _as_recorded(outcome, asked[k])
-            yield _compare(asked[k], outcome.query, other if not same else [], trained_equally=same)
+            found = _compare(asked[k], outcome.query, other if not same else [], trained_equally=same)
+            yield found if k not in tried else _with_trials(found, [e for e in record.of(TrialEvent) if e.round == k], made, other)
 
 
 def _as_recorded(outcome: Outcome, event: RoundEvent) -> bool:
@@ -122,9 +130,9 @@ def _random_query(study: StudyFolder, record: Record, head: RunEvent, k: int) ->
 
 
 def _again(
-    study: StudyFolder, record: Record, head: RunEvent, k: int, data_root: Path | None, device: torch.device, trail: Trail
-) -> Outcome:
-    """Train and query round k anew from what the record says was owned."""
+    study: StudyFolder, record: Record, head: RunEvent, k: int, data_root: Path | None, device: torch.device, trail: Trail, tried: bool
+) -> tuple[Outcome, list[TrialEvent]]:
+    """Train and query round k anew from what the record says was owned; if it `tried` settings that are to be tried again, these trials."""
     protocol, strategy = head.protocol, head.strategy
     source = kept_copy(study, strategy)
     if source is not None and (not source.is_file() or sha256(source.read_bytes()) != strategy.source_digest):
@@ -144,11 +152,39 @@ def _again(
     if protocol.regime.start == "warm":
         for ended in Training(protocol, head.replicate, images, oracle, resident, tuner).rounds(trail.next, k, trail.ended):
             trail.next, trail.ended = trail.next + 1, ended
-    before, division = trail.ended, stock.division
-    told = {"before": before, "division": division, "tuner": tuner}
-    outcome = next(rounds(protocol, made, strategy.id, head.replicate, images, stock.split, oracle, resident, k, **told))
+    before, division, again = trail.ended, stock.division, list[TrialEvent]()
+    if tried:
+        inputs = inputs_of(protocol, k, images, oracle)
+        Tuner(head.replicate, (), again.append).chosen(protocol, k, inputs, oracle, resident, before)
+    run = rounds(
+        protocol,
+        made,
+        strategy.id,
+        head.replicate,
+        images,
+        stock.split,
+        oracle,
+        resident,
+        k,
+        before=before,
+        division=division,
+        tuner=tuner,
+    )
+    outcome = next(run)
     trail.next, trail.ended = k + 1, outcome.fit.ended
-    return outcome
+    return outcome, again
+
+
+def _with_trials(found: Replayed, recorded: Sequence[TrialEvent], made: Sequence[TrialEvent], other: Sequence[str]) -> Replayed:
+    """The answer on the query, and whether the trials came to the same scores."""
+    differ = [a for n, a in enumerate(recorded) if n >= len(made) or (a.setting, a.validation) != (made[n].setting, made[n].validation)]
+    if not differ:  # a record with too few of them is TRN-06's
+        return found.model_copy(update={"said": f"{found.said}; {len(made)} trials made again with the same scores"})
+    said = f"{found.said}; {len(differ)} of {len(recorded)} trials came to other scores, the first of them number {differ[0].trial}"
+    if other:
+        said += f", in another environment ({', '.join(other)})"
+    answer: Answer = "undecided" if other and found.answer != "differs" else "differs"
+    return found.model_copy(update={"said": said, "answer": answer})
 
 
 def _nothing_is_sold(sale: LabelsEvent) -> None:

@@ -134,7 +134,9 @@ def _without(inputs: FitInputs, apart: Indices, where: str) -> FitInputs:
     left = ~np.isin(inputs.labelled, apart)
     if left.all() or not left.any():
         expected = f"labelled images of the task's classes both among the {len(apart)} held out and among the others"
-        raise InputError(Fault(where, expected, f"none {'held out' if left.all() else 'left'}", "change the share, or start with more labels"))
+        raise InputError(
+            Fault(where, expected, f"none {'held out' if left.all() else 'left'}", "change the share, or start with more labels")
+        )
     return replace(
         inputs,
         labelled=inputs.labelled[left],
@@ -147,7 +149,7 @@ def _without(inputs: FitInputs, apart: Indices, where: str) -> FitInputs:
 
 def _refuse_impossible(protocol: Protocol, setting: Setting, inputs: FitInputs) -> None:
     regime = protocol.tuned(setting).regime
-    for spec in filter(None, (regime.augmentation, regime.semi and regime.semi.strong)):
+    for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
         try:
             refuse_impossible(spec, inputs.images.height, inputs.images.width)
         except InputError as error:

@@ -66,13 +66,16 @@ def replay(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the sample.")] = 0,
     data_root: DataRoot = None,
     device: Annotated[str, typer.Option("--device", help="Where to train again; `recorded` is where it was trained.")] = "recorded",
+    trials: Annotated[
+        bool, typer.Option("--trials", help="Make the trials of a tuned protocol again, too; else the recorded ones are taken for granted.")
+    ] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the outcome in the study for `check` (rule QRY-06).")] = False,
     json: AsJson = False,
 ) -> None:
     """Choose again: retrain from the recorded seeds and compare the queries. Exit 1: another query; 3: not decidable."""
     from runners.verbs import replay as verb
 
-    verb.replay(path, round_, every, sample, seed, data_root, device, keep, json)
+    verb.replay(path, round_, every, sample, seed, data_root, device, trials, keep, json)
 
 
 @app.command(rich_help_panel=PANEL)

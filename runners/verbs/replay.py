@@ -20,7 +20,16 @@ COLOURS = {"equal": "green", "differs": "bold red", "undecided": "yellow"}
 
 
 def replay(
-    path: Path, round_: int | None, every: bool, sample: int | None, seed: int, data_root: Path | None, device: str, keeps: bool, json: bool
+    path: Path,
+    round_: int | None,
+    every: bool,
+    sample: int | None,
+    seed: int,
+    data_root: Path | None,
+    device: str,
+    trials: bool,
+    keeps: bool,
+    json: bool,
 ) -> None:
     """See `beatrandom replay --help`."""
     runs = _runs(path, every, sample, seed)
@@ -28,7 +37,7 @@ def replay(
     for run in runs:
         study = StudyFolder(run.path.parents[3])
         with console.status(f"replaying {run.path.relative_to(study.records)}"):
-            outcomes = _outcomes(run, round_, data_root, None if device == "recorded" else device_of(device))
+            outcomes = _outcomes(run, round_, data_root, None if device == "recorded" else device_of(device), trials)
         found.append((run, outcomes))
         if keeps:
             keep(study.replays(*_key(run)), Attempt(head=sound(run).head, rounds=tuple(outcomes), environment=describe("cpu", 1)))
@@ -39,8 +48,8 @@ def replay(
         raise typer.Exit(code)
 
 
-def _outcomes(run: RunFolder, round_: int | None, data_root: Path | None, device: str | None) -> list[Replayed]:
-    return list(choose_again(run, None if round_ is None else [round_], data_root, device))
+def _outcomes(run: RunFolder, round_: int | None, data_root: Path | None, device: str | None, trials: bool) -> list[Replayed]:
+    return list(choose_again(run, None if round_ is None else [round_], data_root, device, trials=trials))
 
 
 def _key(run: RunFolder) -> tuple[str, str, int]:

@@ -67,7 +67,9 @@ def test_logarithms_are_drawn_evenly_where_asked_for() -> None:
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_whole_numbers_include_both_bounds(scale: str) -> None:
-    regime = protocol(trials=27, space={"batch_size": {"low": 2, "high": 10, "scale": scale}, "augmentation.shift": {"choices": [0, 1, 2]}}).regime
+    regime = protocol(
+        trials=27, space={"batch_size": {"low": 2, "high": 10, "scale": scale}, "augmentation.shift": {"choices": [0, 1, 2]}}
+    ).regime
     found = drawn_settings(regime, 0, 0, 0)
     assert {s["batch_size"] for s in found} == set(range(2, 11))
     assert all(type(s["batch_size"]) is int for s in found)

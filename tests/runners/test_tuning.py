@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from study_builder import rewrite
 
 from protocol.canonical import array_digest
 from protocol.errors import RecordError
@@ -198,9 +199,10 @@ def test_killed_before_any_line_is_written_it_goes_on(undisturbed: Job, tmp_path
             raise Killed
         append(self, event, **options)
 
-    with monkeypatch.context() as patched, pytest.raises(Killed):
-        patched.setattr(Writer, "append", once)
+    monkeypatch.setattr(Writer, "append", once)
+    with pytest.raises(Killed):
         perform(job)
+    monkeypatch.setattr(Writer, "append", append)
     assert perform(job).state == "done"
     assert essence(record_of(job)) == essence(record_of(undisturbed))
 
@@ -210,7 +212,7 @@ def test_trials_that_the_seed_does_not_draw_are_not_gone_on_from(undisturbed: Jo
     trials = record.of(TrialEvent)
     forged = [trials[0].model_copy(update={"setting": trials[0].setting | {"optimizer.lr": 0.05}}), *trials[1:]]
     for wrong in (forged, [*trials, trials[2]]):
-        with pytest.raises(RecordError, match="drawn from the seed|3 trials on the record"):
+        with pytest.raises(RecordError, match=r"drawn from the seed|3 trials on the record"):
             Tuner(0, wrong).chosen(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
 
 
@@ -250,6 +252,24 @@ def test_a_setting_that_asks_too_much_of_the_images_is_refused_before_any_trial(
 def test_replay_chooses_again_without_trying_again(undisturbed: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuning._Search, "trial", None)
     assert [o.answer for o in choose_again(folder_of(undisturbed), None, None, None)] == ["equal", "equal"]
+
+
+@pytest.mark.parametrize("strategy", ["random", "margin"])
+def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, strategy: str) -> None:
+    job = job_of(tmp_path / "forged", study_of(), strategy)
+    shutil.copytree(every, job.study, dirs_exist_ok=True)
+    again = list(choose_again(folder_of(job), None, None, None, trials=True))
+    assert [o.answer for o in again] == ["equal"] * 3
+    assert all("3 trials made again with the same scores" in o.said for o in again)
+
+    def forge(events: list[dict[str, Any]]) -> None:
+        trial = next(e for e in events if e["event"] == "trial" and e["round"] == 1 and e["setting"] != chosen)
+        trial["validation"]["balanced_accuracy"] += 0.01
+
+    chosen = record_of(job).rounds[1].setting
+    rewrite(folder_of(job).events, forge)
+    assert [o.answer for o in choose_again(folder_of(job), None, None, None, trials=True)] == ["equal", "differs", "equal"]
+    assert {o.answer for o in choose_again(folder_of(job), None, None, None)} == {"equal"}
 
 
 def test_with_a_warm_start_it_goes_on_though_the_weights_were_lost(tmp_path: Path) -> None:
