@@ -116,7 +116,7 @@ def test_the_badge_says_it_in_one_line(good: Compliance, bad: Compliance) -> Non
 
 def test_the_checklist_is_filled_in_from_the_evidence(good: Compliance, bad: Compliance) -> None:
     rows = [line for line in CHECKLISTS["markdown"](good).splitlines() if line.startswith("| ")][2:]
-    assert len(rows) == 15
+    assert len(rows) == 16
     assert all(row.endswith("| yes |") for row in rows)
     assert "| 6 labels, charged to the budget | yes |" in "\n".join(rows)
     assert "| 16, 22, 30 | NO (BUD-02) |" in CHECKLISTS["markdown"](bad)
