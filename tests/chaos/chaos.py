@@ -67,7 +67,7 @@ def drive(folder: StudyFolder, study: Study, slots: int) -> int:
     pid = os.fork()
     if not pid:
         # the fork server is its parent's child, not its own, so it cannot ask the system whether the server lives
-        forkserver._forkserver.ensure_running = lambda: None  # type: ignore[attr-defined]
+        forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]
         for _ in Local(slots, Limits(retries=0)).execute(missing(folder, study)):
             pass
         os._exit(0)
