@@ -99,8 +99,12 @@ class Tuning(Part):
         return self.trials * (rounds[0] if self.policy == "starting-set" else sum(rounds))
 
     def fingerprinted(self) -> dict[str, Any]:
-        """What fingerprints cover."""
-        return self.model_dump(mode="json", exclude_none=True)
+        """What fingerprints cover: what is given, scale only where it counts."""
+        table = self.model_dump(mode="json", exclude_none=True)
+        for dimension in table["space"].values():
+            if "choices" in dimension:
+                del dimension["scale"]
+        return table
 
 
 def faults_of(tuning: Tuning, regime: Regime) -> Iterator[str]:

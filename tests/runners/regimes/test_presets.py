@@ -58,6 +58,7 @@ GOLDEN = {
     "digits-plain": "13c3bdae91aa9839",
     "digits-pseudo-label": "0ed0e9e49b6c2ca1",
     "digits-simclr-probe": "76e0ea16d85b5426",
+    "digits-tuned": "9f7386797d640b81",
     "digits-uda": "094376aa918749b5",
     "fashion-mnist-low-augmented": "74967ff1752ca5d7",
     "fashion-mnist-low-plain": "1d890baae975987c",
@@ -104,9 +105,13 @@ GOLDEN = {
     "mittal2023-voc2012-5-5-augmented": "b8a08bd1525aced5",
     "mittal2023-voc2012-5-5-s4gan": "824a2a20ddb8f5be",
     "munjal2022-cifar10-plain": "67195b262a0d2a7d",
+    "munjal2022-cifar10-plain-tuned": "d863b4422c5abb84",
     "munjal2022-cifar10-strong": "0b87587c721156f7",
+    "munjal2022-cifar10-strong-tuned": "a03ea044db490ff8",
     "munjal2022-cifar100-plain": "5a2d86299904b485",
+    "munjal2022-cifar100-plain-tuned": "848b1cff2e227168",
     "munjal2022-cifar100-strong": "10dcd4786c2fea13",
+    "munjal2022-cifar100-strong-tuned": "c1b62e56c768d39f",
     "werner2024-cifar10": "d44c9df00e96650c",
     "werner2024-fashion-mnist": "b0046472a9941cb8",
 }
@@ -221,6 +226,23 @@ def test_pretrained_rows_differ_from_the_supervised_ones_in_training_alone(name:
         "lueth2023-cifar10-high-pretrained": 0.899,
     }
     assert (pretrained.reference and pretrained.reference.aubc) == reached.get(name)
+
+
+@pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("munjal2022") and name.endswith("tuned")])
+def test_tuned_rows_differ_from_the_others_in_tuning_alone_and_have_the_papers_search(name: str) -> None:
+    tuned, plain = preset(name), preset(name.removesuffix("-tuned"))
+    assert tuned.model_copy(update={"regime": plain.regime}).fingerprint == plain.fingerprint
+    assert tuned.regime.model_copy(update={"tuning": None}) == plain.regime
+    assert tuned.reference == plain.reference
+    search = tuned.regime.tuning
+    assert search
+    assert (search.policy, search.trials, search.held_out) == ("every-round", 50, None)
+    bounds = {path: (d.low, d.high, d.scale) if d.choices is None else d.choices for path, d in search.space.items()}
+    expected: dict[str, Any] = {"optimizer.lr": (1e-5, 1e-2, "log"), "optimizer.weight_decay": (1e-8, 1e-3, "log")}
+    expected |= {"optimizer.name": ("sgd", "adam")}
+    if "strong" in name:
+        expected |= {"augmentation.rand_augment.ops": (1, 15, "linear"), "augmentation.rand_augment.magnitude": (1, 9, "linear")}
+    assert bounds == expected
 
 
 @pytest.mark.parametrize("twin", TWINS)
