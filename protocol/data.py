@@ -61,6 +61,73 @@ class Construction(Part):
         return self.model_dump(mode="json", exclude={"sequence"} if self.sequence is None else None)
 
 
+UNTRAINED: Final = "untrained"
+PRETRAINED: Final = "pretrained"
+
+
+class Encoder(Part):
+    """What makes frozen features of images, once; then a run trains only a probe on them."""
+
+    name: Annotated[str, Field(min_length=1, max_length=300)] = Field(
+        description="'timm:NAME' or 'torchvision:NAME', embeddings before the last layer; 'file.py:NAME', your own function or class "
+        "(images uint8 (n, height, width, channels) to numbers (n, d)); or 'file.npy', embeddings (n, d) of all images, training images first"
+    )
+    weights: str | None = Field(
+        None,
+        description="of timm and torchvision, which need it: a file, relative to --data-root unless absolute, 'pretrained' (what the "
+        "library fetches), or 'untrained' (from seed 0); an own class may take a file as `weights`",
+    )
+    size: Count | None = Field(
+        None, description="side in pixels that images are scaled to (bicubic, antialiased), the middle kept; null: the network's own"
+    )
+    trained_on: str | None = Field(
+        None,
+        description="what the weights were learned from, and whether with labels: results mean little where that was the pool or the "
+        "test set; null: not declared; not part of the fingerprint",
+    )
+    weights_digest: str | None = Field(
+        None, description="SHA-256 of the weights' file (of fetched ones: of all tensors), filled in when the study is resolved"
+    )
+    source_digest: str | None = Field(None, description="SHA-256 of an own file, filled in when the study is resolved")
+
+    @model_validator(mode="after")
+    def _kind_is_known(self) -> Encoder:
+        library, _, _ = self.name.partition(":")
+        if library in ("timm", "torchvision"):
+            if self.weights is None:
+                raise ValueError(f"{self.name} needs weights: a file, {PRETRAINED!r} or {UNTRAINED!r}")
+        elif self.own is None:
+            raise ValueError(f"expected 'timm:NAME', 'torchvision:NAME', 'file.py:NAME' or 'file.npy', found {self.name!r}")
+        elif self.weights in (UNTRAINED, PRETRAINED):
+            raise ValueError(f"{self.weights!r} is of timm and torchvision; an own encoder takes a file of weights, or none")
+        elif self.name.endswith(".npy") and (self.weights is not None or self.size is not None):
+            raise ValueError("a file of embeddings has neither weights nor size; remove them")
+        return self
+
+    @property
+    def own(self) -> str | None:
+        """Path of the user's own file, if it is one."""
+        path = self.name if self.name.endswith(".npy") else self.name.rpartition(":")[0]
+        return path if path.endswith((".npy", ".py")) else None
+
+    @property
+    def weights_file(self) -> str | None:
+        """Path of the file of weights, if there is one."""
+        return None if self.weights in (UNTRAINED, PRETRAINED) else self.weights
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """What decides the features: digests in place of the paths of files."""
+        name = self.name if self.own is None else "own:" + self.name[len(self.own) :].lstrip(":")
+        source = self.weights if self.weights_file is None else "file"
+        return {
+            "name": name,
+            "weights": source,
+            "size": self.size,
+            "weights_digest": self.weights_digest,
+            "source_digest": self.source_digest,
+        }
+
+
 class Data(Part):
     """Which images."""
 
@@ -77,6 +144,9 @@ class Data(Part):
     )
     construction: Construction | None = Field(
         None, description="long tail, redundancy, unknown classes or a sequence made from it; null: as it is"
+    )
+    encoder: Encoder | None = Field(
+        None, description="frozen features of the images instead of the images, made on first use and kept in the cache; null: the images"
     )
 
     def recorded(self, digest: str) -> str:

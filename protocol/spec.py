@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from protocol.canonical import fingerprint
 from protocol.data import Construction as Construction
 from protocol.data import Data as Data
+from protocol.data import Encoder as Encoder
 from protocol.data import Frames as Frames
 from protocol.labelling import Labelling as Labelling
 from protocol.part import EXACT as EXACT
@@ -42,7 +43,7 @@ BASELINE: Final = "random"
 DENSE_METRICS: Final = ("mean_iou", "pixel_accuracy")
 """Metrics of segmentation."""
 
-LATER: Final = (("data", "resolution"), ("data", "size"), ("data", "construction"), ("splits", "pool_size"))
+LATER: Final = (("data", "resolution"), ("data", "size"), ("data", "construction"), ("data", "encoder"), ("splits", "pool_size"))
 """Fields that fingerprints cover only where they are used, so that older protocols keep theirs."""
 
 Argument = bool | int | float | str
@@ -195,6 +196,8 @@ class Protocol(Part):
             problems.append("regime.stop_at is an accuracy over images; leave it out for segmentation")
         if dense and self.label_noise:
             problems.append("label_noise exchanges the class of whole images; set it to 0 for segmentation")
+        if dense and self.data.encoder:
+            problems.append("data.encoder embeds whole images; leave it out for segmentation")
         if dense and self.data.construction and self.data.construction.sequence is None:
             problems.append("data.construction is made by the classes of whole images; use its sequence alone for segmentation")
         for spec in (augmentation, self.regime.semi and self.regime.semi.strong):
@@ -264,6 +267,8 @@ class Protocol(Part):
                 del body[part][field]
         if self.data.construction is not None:
             body["data"]["construction"] = self.data.construction.fingerprinted()
+        if self.data.encoder is not None:
+            body["data"]["encoder"] = self.data.encoder.fingerprinted()
         if not self.label_noise:
             del body["label_noise"]
         if self.labelling is None:

@@ -18,6 +18,7 @@ from protocol.claims import holder
 from protocol.folders import RunFolder, StudyFolder
 from protocol.handed_in import content
 from protocol.spec import BASELINE, Protocol, StrategySpec, Study
+from runners.encoding.sources import resolved as known
 from runners.environment import describe
 from runners.jobs import Job
 from runners.strategies.own import make, own_file, resolved
@@ -119,16 +120,24 @@ def counts(statuses: Sequence[RunStatus]) -> Counter[str]:
     return Counter(s.state for s in statuses)
 
 
-def resolve(study: Study, beside: Path) -> Study:
-    """The study with digests of own strategy files filled in, after building each strategy once.
+def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
+    """The study with digests of own strategy files and of encoders' files filled in, after building each strategy once.
 
     Raises:
-        InputError: a strategy is unknown or cannot be built.
+        InputError: a strategy is unknown or cannot be built, or a file of an encoder is not there.
     """
     strategies = tuple(resolved(s, beside) for s in study.strategies)
     for spec in strategies:
         make(spec, own_file(spec, beside))
-    return study.with_strategies(strategies)
+    protocols = tuple(_with_encoder(p, data_root) for p in study.protocols)
+    return Study(name=study.name, protocols=protocols, strategies=strategies, seeds=study.seeds, plan=study.plan)
+
+
+def _with_encoder(protocol: Protocol, data_root: Path | None) -> Protocol:
+    if protocol.data.encoder is None:
+        return protocol
+    data = protocol.data.model_copy(update={"encoder": known(protocol.data.encoder, data_root)})
+    return protocol.model_copy(update={"data": data})
 
 
 def adopt(folder: StudyFolder, study: Study, beside: Path) -> None:

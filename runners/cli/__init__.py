@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from runners.cli import looking, proving, reading, running
+from runners.cli import encoding, looking, proving, reading, running
 
 app = typer.Typer(
     name="beatrandom",
@@ -23,7 +23,7 @@ Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOM
 
 Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted (the same command continues).""",
 )
-for _verbs in (looking, running, proving, reading):
+for _verbs in (looking, encoding, running, proving, reading):
     app.add_typer(_verbs.app)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec import Data, Protocol
+from protocol.spec import Data, Encoder, Protocol
 from runners.datasets import cifar, cifar_jpeg, digits, features, idx, medmnist, own, scenes, segmented, stl10, svhn, tiny_imagenet
-from runners.datasets.base import Images, Labels
+from runners.datasets.base import Images, Labels, content_digest
 from runners.datasets.cards import CARDS, Card
 from runners.datasets.constructed import constructed
 from runners.datasets.places import Place
@@ -51,7 +52,7 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
         root: where files lie; None: the environment's BEATRANDOM_DATA.
 
     Raises:
-        InputError: unknown name, missing, damaged or unexpected files, or content other than the digest says.
+        InputError: unknown name, missing, damaged or unexpected files, or content other than the digest says; or as `encoding.encoded`.
     """
     if data.name not in _LOADERS:
         raise InputError(unknown_name("data.name", data.name, list(_LOADERS)))
@@ -70,7 +71,17 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     if data.resolution not in (None, min(images.height, images.width)):
         smaller = averaged(images, data.resolution)
         images, labels = smaller, labels.sampled(images.height // smaller.height)
-    return (images, labels) if data.construction is None else constructed(images, labels, data)
+    if data.construction is not None:
+        images, labels = constructed(images, labels, data)
+    return (images, labels) if data.encoder is None else (_encoded(images, labels, data.encoder, root), labels)
+
+
+def _encoded(images: Images, labels: Labels, encoder: Encoder, root: Path | None) -> Images:
+    """Features in the place of the images; their digest is that of their own content."""
+    from runners.encoding import encoded  # only where it is used
+
+    pixels = encoded(images, encoder, root)[:, None, None, :]
+    return replace(images, pixels=pixels, digest=content_digest(pixels, labels.for_oracle(), images.train_size))
 
 
 def refuse_other_task(protocol: Protocol) -> None:

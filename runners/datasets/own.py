@@ -113,7 +113,10 @@ def _headers(path: Path, files: list[Path], *, any_size: bool) -> tuple[tuple[in
         more = f" and {len(sizes) - _MOST} more sizes" if len(sizes) > _MOST else ""
         faults.append(
             Fault(
-                str(path), "images of one size (width×height)", listed + more, "set data.size = [height, width], or resize them to one size"
+                str(path),
+                "images of one size (width×height)",
+                listed + more,
+                "set data.size = [height, width] (encode: --size), or resize them",
             )
         )
     if deep := sorted(_DEEP & set(modes)):

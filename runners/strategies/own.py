@@ -7,9 +7,7 @@ A name is a registered one, one that an installed package offers under the entry
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
-import sys
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +20,7 @@ from protocol.canonical import sha256
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import StrategySpec
 from protocol.splits import Indices
+from runners.own_code import attribute, imported
 from runners.strategies import STRATEGIES
 from runners.strategies.aggregation import Aggregation
 from runners.strategies.base import Context, Estimation, Strategy
@@ -117,7 +116,7 @@ def factory(spec: StrategySpec, file: Path | None) -> Any:
             raise InputError(unknown_name(where, name, list(offered)))
         return offered[name]
     if file is not None or module:
-        return _attribute(_module(spec, file, where), name, where)
+        return attribute(imported(module if file is None else file, where), name, where)
     if spec.name in STRATEGIES:
         return STRATEGIES[spec.name]
     point = plugins().get(spec.name)
@@ -157,28 +156,3 @@ def _built(factory: Any, spec: StrategySpec, where: str) -> Strategy:
     if not callable(getattr(made, "select", None)):
         raise InputError(Fault(where, "a method select(self, view, n, rng)", f"{factory.__name__} has none"))
     return made if isinstance(made, Strategy) else Wrapped(made)
-
-
-def _module(spec: StrategySpec, file: Path | None, where: str) -> ModuleType:
-    try:
-        if file is None:
-            return importlib.import_module(spec.name.rpartition(":")[0])
-        module_name = f"beatrandom_own_{sha256(str(file).encode())[:12]}"
-        found = importlib.util.spec_from_file_location(module_name, file)
-        if found is None or found.loader is None:
-            raise InputError(Fault(where, "a Python file", str(file)))
-        module = importlib.util.module_from_spec(found)
-        sys.modules[module_name] = module  # dataclasses in the file look themselves up here
-        found.loader.exec_module(module)
-    except InputError:
-        raise
-    except Exception as error:  # whatever the user's file raises while it is imported
-        raise InputError(Fault(where, "a file that can be imported", f"{type(error).__name__}: {error}", "mend the file")) from error
-    return module
-
-
-def _attribute(module: ModuleType, name: str, where: str) -> Any:
-    if not hasattr(module, name):
-        public = [k for k, v in vars(module).items() if callable(v) and not k.startswith("_")]
-        raise InputError(unknown_name(where, name, public))
-    return getattr(module, name)

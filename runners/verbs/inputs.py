@@ -12,12 +12,13 @@ from protocol.spec import StrategySpec, Study
 from runners.study import kept_copy, resolve
 
 
-def read(source: Path, extra: list[str]) -> tuple[Study, Path, Path | None]:
+def read(source: Path, extra: list[str], data_root: Path | None = None) -> tuple[Study, Path, Path | None]:
     """The study, the folder its relative paths start from, and its study folder if it was started already.
 
     Args:
         source: TOML file or study folder.
         extra: strategies to add, as names or file.py:Name.
+        data_root: where files of encoders are looked for.
     """
     if source.is_dir():
         study = StudyFolder(source).read_plan()
@@ -33,7 +34,7 @@ def read(source: Path, extra: list[str]) -> tuple[Study, Path, Path | None]:
         known = {s.id for s in study.strategies}
         added = [s for s in (StrategySpec(name=name) for name in extra) if s.id not in known]
         study = study.with_strategies((*study.strategies, *added))
-    return resolve(study, source.parent), source.parent, None
+    return resolve(study, source.parent, data_root), source.parent, None
 
 
 def own_files_are_kept(folder: StudyFolder, study: Study) -> None:

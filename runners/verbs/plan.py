@@ -31,7 +31,7 @@ def plan(
     source: Path, extra: list[str], data_root: Path | None, device: str, slots: int | None, threads: int, json: bool, pilot: Path | None
 ) -> None:
     """See `beatrandom plan --help`."""
-    study, _, _ = read(source, extra)
+    study, _, _ = read(source, extra, data_root)
     chosen = device_of(device)
     side_by_side = slots or (1 if chosen != "cpu" else max(1, cores() // threads))
     costs_of = {p.name: cost_of(p, data_root, chosen, threads) for p in study.protocols}

@@ -55,7 +55,7 @@ def run(
     source: Path, extra: list[str], out: Path | None, data_root: Path | None, device: str, slots: int | None, threads: int, options: Options
 ) -> None:
     """See `beatrandom run --help`."""
-    study, beside, started = read(source, extra)
+    study, beside, started = read(source, extra, data_root)
     folder = StudyFolder(out or started or Path(f"beatrandom-{study.name}"))
     if options.dry:
         _show(study, folder, options)

@@ -14,7 +14,8 @@ from protocol.errors import InputError
 from protocol.reading import parse
 from protocol.spec import Protocol, Study
 
-NAMES_ONLY = {"name", "title", "source", "provenance", "reference"}
+NAMES_ONLY = {"name", "title", "source", "provenance", "reference", "data.encoder.weights", "data.encoder.trained_on"}
+"""Of an encoder's files the digests count, not where they lie."""
 
 
 MAPS_ONLY: dict[str, Any] = {"zoom": None, "crop": None, "colour": 0.0}
@@ -64,6 +65,7 @@ def full_table() -> dict[str, Any]:
     blank = dict.fromkeys(("low", "high", "choices")) | {"scale": "linear"}
     space = {"batch_size": blank | {"choices": [4, 8]}, "label_smoothing": blank | {"low": 0.01, "high": 0.5, "scale": "log"}}
     regime["tuning"] = {"policy": "every-round", "trials": 4, "held_out": None, "space": space}
+    encoder = {"name": "a.py:f", "weights": "w", "size": 8, "trained_on": "t", "weights_digest": "d", "source_digest": "s"}
     return {
         "name": "full",
         "title": "t",
@@ -71,7 +73,15 @@ def full_table() -> dict[str, Any]:
         "provenance": {"budgets": "our choice: small"},
         "reference": None,
         "task": "classification",
-        "data": {"name": "made-up", "path": "a", "digest": "d", "resolution": 8, "size": [24, 32], "construction": None},
+        "data": {
+            "name": "made-up",
+            "path": "a",
+            "digest": "d",
+            "resolution": 8,
+            "size": [24, 32],
+            "construction": None,
+            "encoder": encoder,
+        },
         "splits": {"test_size": 40, "validation_size": 6, "validation_counted": True, "initial": "random", "pool_size": 90},
         "budgets": [16, 22, 30],
         "model": {"name": "none", "width": 8, "dropout": 0.1},

@@ -1,0 +1,202 @@
+"""Networks of timm and torchvision as encoders: without their last layer, with weights that fit to the last tensor."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from protocol.data import PRETRAINED, UNTRAINED, Encoder
+from protocol.errors import Fault, InputError
+from runners.encoding.scaling import fitted
+from runners.encoding.sources import found
+from runners.models.net import state_digest
+
+_IMAGENET: Final = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Mean and deviation of ImageNet's channels, which torchvision's weights were learned with."""
+_SIDE: Final = 224
+_WRAPPERS: Final = ("state_dict", "model_state_dict", "model", "teacher", "module")
+_PREFIXES: Final = ("module.", "backbone.", "model.")
+_SHOWN: Final = 4
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that embeds (b, 3, side, side) to (b, d)."""
+
+    body: nn.Module
+    side: int
+    """Pixels a side that images are scaled to."""
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+    """A channel, of values in [0, 1]."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all its tensors."""
+        return state_digest(self.body.state_dict())
+
+    def __call__(self, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
+        """Embeddings (b, d) of images (b, height, width, 1 or 3); grey ones are given three equal channels."""
+        with torch.inference_mode():
+            x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 255
+            x = fitted(x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x, self.side)
+            mean, deviation = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (self.mean, self.deviation))
+            out = self.body((x - mean) / deviation)
+            embedded: NDArray[np.float32] = out.flatten(1).float().cpu().numpy()
+            return embedded
+
+
+def build(encoder: Encoder, root: Path | None) -> Network:
+    """The network with its weights, on the CPU, in evaluation mode. The global random generators are left as they were.
+
+    Raises:
+        InputError: the library is not installed, knows no such network, or cannot fetch weights; or a file whose tensors are not
+            all of this network's, but for the last layer's.
+    """
+    library, _, name = encoder.name.partition(":")
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)  # of untrained weights
+        network = (_timm if library == "timm" else _torchvision)(name, encoder, root)
+    network.body.eval().requires_grad_(requires_grad=False)
+    return network
+
+
+def _timm(name: str, encoder: Encoder, root: Path | None) -> Network:
+    timm = _library("timm", encoder, "uv sync --extra timm, or pip install timm")
+    architecture = name.partition(".")[0]
+    if not timm.is_model(architecture):
+        like = get_close_matches(architecture, timm.list_models(), 5)
+        expected = f"a network that timm {timm.__version__} knows (timm.list_models())"
+        fix = f"did you mean {', '.join(like)}?" if like else "look for it with timm.list_models('*part of the name*')"
+        raise InputError(Fault(f"encoder {encoder.name}", expected, name, fix))
+    try:
+        body = _created(timm, name, encoder)
+    except Exception as error:  # whatever the library raises without a network, for an unknown tag, or a size it cannot have
+        raise InputError(_cannot(encoder, error)) from None
+    facts: Any = body.pretrained_cfg
+    _load(body, encoder, root, _names(facts.get("classifier")))
+    side = encoder.size or int(facts.get("input_size", (3, _SIDE, _SIDE))[-1])
+    return Network(body, side, tuple(facts.get("mean", _IMAGENET[0])), tuple(facts.get("std", _IMAGENET[1])))
+
+
+def _created(timm: Any, name: str, encoder: Encoder) -> nn.Module:
+    """Transformers must be told the size of their images; others know no such argument."""
+    asked = {"pretrained": encoder.weights == PRETRAINED, "num_classes": 0}
+    if encoder.size is not None:
+        try:
+            sized: nn.Module = timm.create_model(name, **asked, img_size=encoder.size)
+            return sized
+        except TypeError:
+            pass
+    body: nn.Module = timm.create_model(name, **asked)
+    return body
+
+
+def _torchvision(name: str, encoder: Encoder, root: Path | None) -> Network:
+    models = import_module("torchvision.models")
+    known = [each for each in models.list_models() if models.get_model_builder(each).__module__.count(".") == 2]
+    if name not in known:
+        raise InputError(Fault(f"encoder {encoder.name}", f"one of torchvision's classifiers: {', '.join(known)}", name))
+    try:
+        body = models.get_model(name, weights="DEFAULT" if encoder.weights == PRETRAINED else None)
+    except Exception as error:  # no network, mostly
+        raise InputError(_cannot(encoder, error)) from None
+    heads = [each for each, layer in body.named_modules() if isinstance(layer, nn.Linear)]
+    if not heads:
+        raise InputError(Fault(f"encoder {encoder.name}", "a network that ends in a linear layer", "one that does not", "use another"))
+    parent, _, last = heads[-1].rpartition(".")
+    setattr(body.get_submodule(parent), last, nn.Identity())
+    if hasattr(body, "aux_logits"):
+        body.aux_logits = False
+    _load(body, encoder, root, (heads[-1],))
+    return Network(body, encoder.size or _SIDE, *_IMAGENET)
+
+
+def _load(body: nn.Module, encoder: Encoder, root: Path | None, head: tuple[str, ...]) -> None:
+    """Tensors from a file: every one of the network's must be there, and nothing else but the last layer's."""
+    if encoder.weights_file is None:
+        if encoder.weights not in (UNTRAINED, PRETRAINED):
+            raise InputError(Fault(f"encoder {encoder.name}", f"weights: a file, {PRETRAINED!r} or {UNTRAINED!r}", "none"))
+        return
+    path = found(encoder.weights_file, root, f"encoder {encoder.name}: weights")
+    state = _bare(_tensors(path), set(body.state_dict()))
+    missing, strange = _unfit(body, state, head)
+    convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
+    if missing and convert is not None:  # timm's own way from the origin's names to its own
+        try:
+            state = dict(convert(state, body))
+        except Exception as error:  # made for other checkpoints
+            raise InputError(Fault(str(path), f"tensors of {encoder.name}", f"{type(error).__name__}: {error}")) from None
+        missing, strange = _unfit(body, state, head)
+    if missing or strange:
+        told = [f"{len(some)} {what} ({', '.join(some[:_SHOWN])} …)" for what, some in (("missing", missing), ("others", strange)) if some]
+        fix = "use the network's own weights; a part of it that stays random would go unnoticed"
+        raise InputError(Fault(str(path), f"all tensors of {encoder.name}, the last layer's apart", "; ".join(told), fix))
+    body.load_state_dict({name: state[name] for name in body.state_dict()})
+
+
+def _unfit(body: nn.Module, state: Mapping[str, Tensor], head: tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Names of the network's tensors that are not there in their shape, and of tensors that it does not have."""
+    wanted = body.state_dict()
+    missing = [name for name, tensor in wanted.items() if name not in state or state[name].shape != tensor.shape]
+    strange = [name for name in state if name not in wanted and not any(name == h or name.startswith(f"{h}.") for h in head)]
+    return missing, [name for name in strange if not name.endswith("num_batches_tracked")]
+
+
+def _tensors(path: Path) -> dict[str, Any]:
+    fix = "give a state dict saved by torch.save, or safetensors"
+    try:
+        if path.suffix == ".safetensors":
+            loaded: Any = import_module("safetensors.torch").load_file(path)
+        else:
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except ImportError:
+        raise InputError(Fault(str(path), "the package safetensors", "it is not installed", "pip install safetensors")) from None
+    except Exception as error:  # a damaged file makes its reader raise nearly anything
+        reason = str(error).splitlines()[0] if str(error) else ""
+        raise InputError(Fault(str(path), "weights", f"{type(error).__name__}: {reason}", fix)) from None
+    for wrapper in _WRAPPERS:
+        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
+            loaded = loaded[wrapper]
+    tensors = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, Mapping) else {}
+    if not tensors:
+        raise InputError(Fault(str(path), "named tensors", type(loaded).__name__, fix))
+    return tensors
+
+
+def _bare(state: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
+    """Without a prefix that wrappers put before all names."""
+    for prefix in _PREFIXES:
+        inner = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+        if len(wanted & set(inner)) > len(wanted & set(state)):
+            state = inner
+    return state
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+def _library(name: str, encoder: Encoder, fix: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError:
+        raise InputError(Fault(f"encoder {encoder.name}", f"the package {name}", "it is not installed", fix)) from None
+
+
+def _cannot(encoder: Encoder, error: Exception) -> Fault:
+    reason = f"{type(error).__name__}: {(str(error) or '(no message)').splitlines()[0]}"
+    if encoder.weights == PRETRAINED:
+        fix = f"without a network, give a file as weights (or {UNTRAINED!r}, for random ones)"
+        return Fault(f"encoder {encoder.name}", "weights that the library can fetch", reason, fix)
+    return Fault(f"encoder {encoder.name}", "a network that can be built", reason, "use another name or size")
