@@ -149,12 +149,37 @@ class Pretraining(Part):
         description="train a linear layer on the frozen, standardised embeddings, or the whole network from the pretrained body"
     )
     self_supervised: SelfSupervised | None = Field(None, description="learn the body from the pool's images")
+    weights: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="or a file of weights of the body (.pth, .pt, .safetensors; of segmentation: of the encoder), relative to --data-root "
+        "unless absolute; its place is not part of the fingerprint",
+    )
+    weights_digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+        None, description="SHA-256 of that file, filled in when the study is resolved"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Pretraining:
-        if self.self_supervised is None:
-            raise ValueError("expected the table self_supervised, found nothing to start from")
+        if self.self_supervised is None and self.weights is None:
+            raise ValueError("expected the table self_supervised or a file of weights, found nothing to start from")
+        if self.self_supervised is not None and self.weights is not None:
+            raise ValueError("expected one of self_supervised and weights, found both; remove one")
+        if self.weights is None and self.weights_digest is not None:
+            raise ValueError("weights_digest is of the file weights; add it, or remove the digest")
         return self
+
+    def of_whole_images(self) -> list[str]:
+        """What of it segmentation cannot use, in words."""
+        found = []
+        if self.self_supervised:
+            found.append("regime.pretraining.self_supervised embeds whole images; use weights for segmentation")
+        if self.then != "fine-tune":
+            found.append("regime.pretraining.then = 'linear-probe' embeds whole images; use 'fine-tune' for segmentation")
+        return found
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """Its values where they are used; of a file what is in it, not where it lies."""
+        return self.model_dump(mode="json", exclude_none=True, exclude={"weights"})
 
 
 class Regime(Part):
@@ -280,7 +305,7 @@ class Regime(Part):
             for name in spec.unused() if spec else ():
                 del told[name]
         if self.pretraining:
-            table["pretraining"] = self.pretraining.model_dump(mode="json", exclude_none=True)
+            table["pretraining"] = self.pretraining.fingerprinted()
         if self.tuning:
             table["tuning"] = self.tuning.fingerprinted()
         return table

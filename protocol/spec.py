@@ -191,7 +191,7 @@ class Protocol(Part):
         if dense and self.regime.imbalance != "none":
             problems.append(f"regime.imbalance = {self.regime.imbalance!r} needs one class an image; use 'none' for segmentation")
         if dense and self.regime.pretraining:
-            problems.append("regime.pretraining embeds whole images; leave it out for segmentation")
+            problems += self.regime.pretraining.of_whole_images()
         if dense and self.regime.stop_at is not None:
             problems.append("regime.stop_at is an accuracy over images; leave it out for segmentation")
         if dense and self.label_noise:

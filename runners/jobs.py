@@ -152,7 +152,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         market.seller.start()
         progress(first)
         raw = Resident.of(market.images, torch.device(job.device))
-        images, resident = prepared(protocol, market.images, raw, market.split.pool, StudyFolder(job.study))
+        images, resident = prepared(protocol, market.images, raw, market.split.pool, StudyFolder(job.study), data_root=job.data_root)
         with asked(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
         name, split, seller = job.strategy.id, market.split, market.seller

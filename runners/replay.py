@@ -147,7 +147,8 @@ def _again(
     oracle = stock.oracle(order, _nothing_is_sold, (lambda *_: None) if strategy.upper_line else None)
     for purchase in _before(record, k):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
-    images, resident = prepared(protocol, stock.images, Resident.of(stock.images, device), stock.split.pool, study, keep=False)
+    raw = Resident.of(stock.images, device)
+    images, resident = prepared(protocol, stock.images, raw, stock.split.pool, study, keep=False, data_root=data_root)
     made, tuner = make(strategy, source), Tuner(head.replicate, record.of(TrialEvent))
     if protocol.regime.start == "warm":
         for ended in Training(protocol, head.replicate, images, oracle, resident, tuner).rounds(trail.next, k, trail.ended):

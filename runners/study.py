@@ -21,6 +21,7 @@ from protocol.spec import BASELINE, Protocol, StrategySpec, Study
 from runners.encoding.sources import resolved as known
 from runners.environment import describe
 from runners.jobs import Job
+from runners.regimes.pretrained import with_weights
 from runners.strategies.own import make, own_file, resolved
 
 State = Literal["missing", "partial", "running", "failed", "done", "unreadable"]
@@ -121,15 +122,15 @@ def counts(statuses: Sequence[RunStatus]) -> Counter[str]:
 
 
 def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
-    """The study with digests of own strategy files and of encoders' files filled in, after building each strategy once.
+    """The study with digests of own strategy files, of encoders' files and of files of weights filled in, after building each strategy once.
 
     Raises:
-        InputError: a strategy is unknown or cannot be built, or a file of an encoder is not there.
+        InputError: a strategy is unknown or cannot be built, or a file of an encoder or of weights is not there or not the one that is named.
     """
     strategies = tuple(resolved(s, beside) for s in study.strategies)
     for spec in strategies:
         make(spec, own_file(spec, beside))
-    protocols = tuple(_with_encoder(p, data_root) for p in study.protocols)
+    protocols = tuple(with_weights(_with_encoder(p, data_root), data_root) for p in study.protocols)
     return Study(name=study.name, protocols=protocols, strategies=strategies, seeds=study.seeds, plan=study.plan)
 
 

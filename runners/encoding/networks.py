@@ -19,12 +19,12 @@ from protocol.data import PRETRAINED, UNTRAINED, Encoder
 from protocol.errors import Fault, InputError
 from runners.encoding.scaling import fitted
 from runners.encoding.sources import found
+from runners.models.given import read_tensors
 from runners.models.net import state_digest
 
 _IMAGENET: Final = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet's channels, which torchvision's weights were learned with."""
 _SIDE: Final = 224
-_WRAPPERS: Final = ("state_dict", "model_state_dict", "model", "teacher", "module")
 _PREFIXES: Final = ("module.", "backbone.", "model.")
 _SHOWN: Final = 4
 
@@ -129,7 +129,7 @@ def _load(body: nn.Module, encoder: Encoder, root: Path | None, head: tuple[str,
             raise InputError(Fault(f"encoder {encoder.name}", f"weights: a file, {PRETRAINED!r} or {UNTRAINED!r}", "none"))
         return
     path = found(encoder.weights_file, root, f"encoder {encoder.name}: weights")
-    state = _bare(_tensors(path), set(body.state_dict()))
+    state = _bare(read_tensors(path), set(body.state_dict()))
     missing, strange = _unfit(body, state, head)
     convert = getattr(sys.modules[type(body).__module__], "checkpoint_filter_fn", None)
     if missing and convert is not None:  # timm's own way from the origin's names to its own
@@ -151,27 +151,6 @@ def _unfit(body: nn.Module, state: Mapping[str, Tensor], head: tuple[str, ...]) 
     missing = [name for name, tensor in wanted.items() if name not in state or state[name].shape != tensor.shape]
     strange = [name for name in state if name not in wanted and not any(name == h or name.startswith(f"{h}.") for h in head)]
     return missing, [name for name in strange if not name.endswith("num_batches_tracked")]
-
-
-def _tensors(path: Path) -> dict[str, Any]:
-    fix = "give a state dict saved by torch.save, or safetensors"
-    try:
-        if path.suffix == ".safetensors":
-            loaded: Any = import_module("safetensors.torch").load_file(path)
-        else:
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except ImportError:
-        raise InputError(Fault(str(path), "the package safetensors", "it is not installed", "pip install safetensors")) from None
-    except Exception as error:  # a damaged file makes its reader raise nearly anything
-        reason = str(error).splitlines()[0] if str(error) else ""
-        raise InputError(Fault(str(path), "weights", f"{type(error).__name__}: {reason}", fix)) from None
-    for wrapper in _WRAPPERS:
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
-            loaded = loaded[wrapper]
-    tensors = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, Mapping) else {}
-    if not tensors:
-        raise InputError(Fault(str(path), "named tensors", type(loaded).__name__, fix))
-    return tensors
 
 
 def _bare(state: dict[str, Any], wanted: set[str]) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class MapBody(nn.Module, ABC):
     """Images (n, channels, height, width) to features (n, d, h, w) and the deepest map (n, e, h', w'), in two halves."""
 
     @abstractmethod
+    def encoding(self) -> nn.Module:
+        """All that `encode` computes with: what pretrained weights are of."""
+
+    @abstractmethod
     def encode(self, x: Tensor) -> list[Tensor]:
         """Feature maps, the deepest last."""
 
@@ -100,6 +104,10 @@ class UNet(MapBody):
         self.down = nn.ModuleList(_double(into, out) for into, out in zip([channels, *widths], widths, strict=False))
         self.up = nn.ModuleList(_double(widths[k] + widths[k - 1], widths[k - 1]) for k in range(levels, 0, -1))
         self.width, self.deepest = first, widths[-1]
+
+    def encoding(self) -> nn.Module:
+        """The levels on the way down."""
+        return self.down
 
     def encode(self, x: Tensor) -> list[Tensor]:
         """One map a level."""

@@ -57,6 +57,9 @@ class _Torchvision(MapBody):
         super().__init__()
         self.backbone, self.decoder, self._names = backbone, decoder, names
 
+    def encoding(self) -> nn.Module:
+        return self.backbone
+
     def encode(self, x: Tensor) -> list[Tensor]:
         maps: dict[str, Tensor] = self.backbone(x)
         return [maps[name] for name in self._names]
@@ -127,6 +130,10 @@ class _Smp(MapBody):
     def __init__(self, net: Any) -> None:
         super().__init__()
         self.encoder, self.decoder = net.encoder, net.decoder
+
+    def encoding(self) -> nn.Module:
+        encoder: nn.Module = self.encoder
+        return encoder
 
     def encode(self, x: Tensor) -> list[Tensor]:
         return list(self.encoder(x))

@@ -19,9 +19,12 @@ from protocol.errors import Fault, InputError
 from protocol.folders import StudyFolder, write_arrays
 from protocol.spec import Pretraining, Protocol
 from protocol.splits import Indices
+from runners import tasks
 from runners.caching import Allocate, kept_array, once, there
 from runners.datasets.base import Images
+from runners.encoding.sources import file_digest, found
 from runners.models import Net, build
+from runners.models.given import fitted, read_tensors
 from runners.models.net import state_digest
 from runners.models.states import arrays_of, read_state
 from runners.regimes.learner import Learner, memory_format
@@ -51,14 +54,22 @@ def key_of(protocol: Protocol, images: Images, pool: Indices) -> str:
 
     What becomes of the body afterwards, frozen or fine-tuned, is not part of it.
     """
-    recipe = _pretraining(protocol).model_dump(mode="json", exclude={"then"}, exclude_none=True)
+    recipe = _pretraining(protocol).fingerprinted()
+    del recipe["then"]
     model = protocol.model.model_dump(mode="json", exclude={"dropout"})
     body = {"recipe": recipe, "model": model, "precision": protocol.regime.precision, "root_seed": protocol.root_seed}
     return fingerprint(PRETRAINED_TAG, body | {"data": images.digest, "pool": array_digest(np.sort(pool).astype(np.int64))})
 
 
 def prepared(
-    protocol: Protocol, images: Images, resident: Resident, pool: Indices, study: StudyFolder | None, *, keep: bool = True
+    protocol: Protocol,
+    images: Images,
+    resident: Resident,
+    pool: Indices,
+    study: StudyFolder | None,
+    *,
+    keep: bool = True,
+    data_root: Path | None = None,
 ) -> tuple[Images, Resident]:
     """What a run trains on: its images as they are, or with a pretrained body, or that body's embeddings instead of images.
 
@@ -66,23 +77,52 @@ def prepared(
         pool: (p,) indices of the images that pretraining may see.
         study: where bodies are kept; None: nowhere.
         keep: whether what is missing there is written.
+        data_root: where a file of weights is looked for.
 
     Returns:
         (images, resident): for a linear probe the images are (n, 1, 1, d) float32 embeddings.
 
     Raises:
-        InputError: as `learn_body`. What is kept and damaged is made again; the records' digests show whether it is the same.
+        InputError: as `learn_body` and `given_body`. What is kept and damaged is made again; the records' digests show whether it is the same.
     """
     if protocol.regime.pretraining is None:
         return images, resident
     kept = Kept(study.pretrained(key_of(protocol, images, pool))) if study else None
-    state = _body(protocol, images, resident, pool, kept, keep)
+    given = _pretraining(protocol).weights is not None  # they lie in a file already
+    state = given_body(protocol, images, data_root) if given else _body(protocol, images, resident, pool, kept, keep)
     if _pretraining(protocol).then == "fine-tune":
         return images, resident.starting_from(Start(state, state_digest(state)))
     features = _embeddings(protocol, images, resident, pool, state, kept, keep)
     start = Start(state, state_digest(state), array_digest(features))
     pixels = features[:, None, None, :]
     return replace(images, pixels=pixels), Resident(torch.from_numpy(pixels).to(resident.device)).starting_from(start)
+
+
+def given_body(protocol: Protocol, images: Images, data_root: Path | None) -> dict[str, Tensor]:
+    """Tensors of the network's body (of segmentation: of its encoder) from the protocol's file.
+
+    Raises:
+        InputError: no such file, another digest, no tensors, or those of another architecture.
+    """
+    spec, task = _pretraining(protocol), tasks.TASKS[protocol.task]
+    path = found(spec.weights or "", data_root, f"protocol {protocol.name}: regime.pretraining.weights")
+    part = task.pretrained_part(task.build(protocol.model, images, 0))
+    what = f"{protocol.model.name}'s {'encoder' if protocol.task == 'segmentation' else 'body'} for {images.channels}-channel images"
+    return fitted(part, read_tensors(path, spec.weights_digest), f"weights {path}", what)
+
+
+def with_weights(protocol: Protocol, data_root: Path | None) -> Protocol:
+    """The protocol with the digest of its file of weights filled in. Raises InputError if there is no such file, or another."""
+    spec = protocol.regime.pretraining
+    if spec is None or spec.weights is None:
+        return protocol
+    where = f"protocol {protocol.name}: regime.pretraining.weights"
+    digest = file_digest(path := found(spec.weights, data_root, where))
+    if spec.weights_digest not in (None, digest):
+        fix = "restore the file, or leave weights_digest out; other weights are another comparison"
+        raise InputError(Fault(where, f"a file with SHA-256 {str(spec.weights_digest)[:16]}", f"{path} with {digest[:16]}", fix))
+    regime = protocol.regime.model_copy(update={"pretraining": spec.model_copy(update={"weights_digest": digest})})
+    return protocol.model_copy(update={"regime": regime})
 
 
 def _body(protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: Kept | None, keep: bool) -> dict[str, Tensor]:

@@ -148,6 +148,9 @@ def _progress(what: str, steps: int) -> Callable[[int, Tensor], None]:
         if now - last >= _QUIET_S:
             last = now
             left = (now - start) / done * (steps - done)
-            print(f"pretraining: {what}: step {done:,} of {steps:,}, loss {float(loss):.3f}, about {left:.0f} s left", file=sys.stderr)
+            print(
+                f"pretraining: {what}: step {done:,} of {steps:,}, loss {float(loss.detach()):.3f}, about {left:.0f} s left",
+                file=sys.stderr,
+            )
 
     return say

@@ -162,13 +162,14 @@ def train(
 
 
 def _fresh(protocol: Protocol, images: Images, seed: int, start: Start | None) -> nn.Module:
-    """The network with the seed's own weights."""
+    """The network with the seed's own weights, of a pretrained part with those."""
     if protocol.regime.pretraining is None or start is None:
         return tasks.TASKS[protocol.task].build(protocol.model, images, seed)
     if protocol.regime.pretraining.then == "linear-probe":  # the images are embeddings by now
         return build(Model(name="linear", dropout=protocol.model.dropout), images, seed)
-    tuned = build(protocol.model, images, seed)
-    tuned.body.load_state_dict(start.state)
+    task = tasks.TASKS[protocol.task]
+    tuned = task.build(protocol.model, images, seed)
+    task.pretrained_part(tuned).load_state_dict(start.state)
     return tuned
 
 

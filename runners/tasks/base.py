@@ -64,6 +64,10 @@ class Task(ABC):
         """The network with its initial weights, on the CPU. Raises InputError."""
 
     @abstractmethod
+    def pretrained_part(self, net: Any) -> nn.Module:
+        """What of the network pretrained weights are of."""
+
+    @abstractmethod
     def targets(self, labels: NDArray[np.integer]) -> Tensor:
         """Owned labels as training wants them."""
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from protocol.canonical import array_digest
 from protocol.errors import Fault, InputError, unknown_name
@@ -42,6 +42,10 @@ class Classification(Task):
     def build(self, model: Model, images: Images, seed: int) -> Net:
         """A body and a linear layer."""
         return build(model, images, seed)
+
+    def pretrained_part(self, net: Net) -> nn.Module:
+        """The body: all but the last layer."""
+        return net.body
 
     def targets(self, labels: NDArray[np.integer]) -> Tensor:
         """(l,) int64."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from protocol.folders import compact, predictions_digest
 from protocol.metrics import segmentation_metrics
@@ -96,6 +96,10 @@ class Segmentation(Task):
     def build(self, model: Model, images: Images, seed: int) -> DenseNet:
         """A body and a 1×1 convolution."""
         return segmentation.build(model, images, seed)
+
+    def pretrained_part(self, net: DenseNet) -> nn.Module:
+        """The encoder, which is what classifiers of whole images share with it."""
+        return net.body.encoding()
 
     def targets(self, labels: NDArray[np.integer]) -> Tensor:
         """(l, height, width) uint8 classes and void."""

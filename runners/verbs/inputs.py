@@ -18,7 +18,7 @@ def read(source: Path, extra: list[str], data_root: Path | None = None) -> tuple
     Args:
         source: TOML file or study folder.
         extra: strategies to add, as names or file.py:Name.
-        data_root: where files of encoders are looked for.
+        data_root: where files of encoders and of weights are looked for.
     """
     if source.is_dir():
         study = StudyFolder(source).read_plan()

@@ -154,9 +154,9 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
     short, epochs = _one_epoch(protocol)
-    prepared(short, images, resident, split.pool[:_A_FEW], None)  # pays for what is loaded only once
+    prepared(short, images, resident, split.pool[:_A_FEW], None, data_root=data_root)  # pays for what is loaded only once
     start = time.perf_counter()
-    images, resident = prepared(short, images, resident, split.pool, None)
+    images, resident = prepared(short, images, resident, split.pool, None, data_root=data_root)
     pretraining = (time.perf_counter() - start) * epochs
     first = trial = 0.0
     for _ in range(2):  # the first pays for what is loaded only once

@@ -162,6 +162,7 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
     from protocol.splits import make_split, refuse_unpayable
     from runners.datasets import load, refuse_other_task
     from runners.regimes import refuse_unknown_method
+    from runners.regimes.pretrained import given_body
     from runners.regions import divided
     from runners.strategies.own import make
     from runners.tasks import TASKS
@@ -192,6 +193,8 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
                 split = make_split(protocol, study.seeds[0], images.train_size, images.test_size)
                 if protocol.labelling and protocol.labelling.superpixels is None:  # how many there are of those, the runs will see
                     refuse_unpayable(protocol, split, divided(protocol, images, None).units)
+                if protocol.regime.pretraining and protocol.regime.pretraining.weights:
+                    given_body(protocol, images, data_root)
             except InputError as error:
                 faults += error.faults
     if faults:

@@ -61,6 +61,8 @@ def full_table() -> dict[str, Any]:
             "hidden": 48,
             "projection": 24,
         },
+        "weights": None,
+        "weights_digest": None,
     }
     blank = dict.fromkeys(("low", "high", "choices")) | {"scale": "linear"}
     space = {"batch_size": blank | {"choices": [4, 8]}, "label_smoothing": blank | {"low": 0.01, "high": 0.5, "scale": "log"}}
@@ -113,6 +115,8 @@ ALTERNATIVES: dict[str, Any] = {
     "regime.optimizer.name": ("adam", {"momentum": 0.0, "nesterov": False}),
     "regime.epochs": (2, {"steps": None}),
     "regime.precision": "bfloat16",
+    "regime.pretraining.weights": None,  # instead of self_supervised, see the tests of given weights
+    "regime.pretraining.weights_digest": None,
     "regime.pretraining.then": ("linear-probe", {}),
     "regime.pretraining.self_supervised.method": ("simsiam", {"temperature": None}),
     "regime.pretraining.self_supervised.optimizer.name": ("adam", {"momentum": 0.0, "nesterov": False}),
