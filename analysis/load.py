@@ -23,6 +23,7 @@ from analysis.runs import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
 from protocol.amendments import read_amendments
 from protocol.archive import opened
 from protocol.errors import RecordError
+from protocol.events import LabelsEvent
 from protocol.folders import StudyFolder
 from protocol.record import Record, read
 from protocol.spec import Protocol, StrategySpec, Study
@@ -51,6 +52,7 @@ def _load(folder: StudyFolder) -> Curves:
     missing: list[Missing] = []
     bins: list[tuple[object, ...]] = []
     bought: dict[RunKey, NDArray[np.int64]] = {}
+    starters: dict[str, set[str]] = {}
     environments: Counter[str] = Counter()
     planned = tuple(RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds)
     for protocol in study.protocols:
@@ -63,6 +65,8 @@ def _load(folder: StudyFolder) -> Curves:
                 else:
                     environments[json.dumps(found.run.environment, sort_keys=True) if found.run else ""] += 1
                     bought[RunKey(protocol.name, strategy.id, seed)] = bought_by(found)
+                    if any(e.chosen for e in found.of(LabelsEvent)):
+                        starters.setdefault(protocol.name, set()).add(strategy.id)
                     bins += bins_of(folder, found, (protocol.name, strategy.id, seed))
                     costs += of_record(found, protocol.name, strategy.id, seed)
                     rows += [(study.name, *row) for row in _rows(found, protocol, strategy, seed)]
@@ -73,7 +77,7 @@ def _load(folder: StudyFolder) -> Curves:
         plan=study.plan,
         exploratory=bool(amendments),
         amended=len(amendments),
-        notes=tuple(f"the plan was amended on {a.time}: {a.reason}" for a in amendments),
+        notes=(*(f"the plan was amended on {a.time}: {a.reason}" for a in amendments), *_starts(study, starters)),
         planned=planned,
         missing=(*missing, *_unplanned(folder, study)),
         upper=frozenset(s.id for s in study.strategies if s.upper_line),
@@ -85,6 +89,17 @@ def _load(folder: StudyFolder) -> Curves:
         reliability=pd.DataFrame(bins, columns=list(BIN_COLUMNS)),
         environments={kind: runs for kind, runs in environments.items() if kind not in ("", "{}")},
     )
+
+
+def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
+    """What pairs have in common where starting sets were left to strategies, for the reader of a difference."""
+    for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
+        own = [s.id for s in study.strategies if s.id in starters.get(protocol.name, ())]
+        who = f"{', '.join(own)} chose their own starting sets" if own else "no strategy could choose its own starting set"
+        yield (
+            f"{protocol.name}: {who}; all others share random's. Pairs share split, weights and streams by seed; of those with a start of "
+            "their own, the difference is that of the start and the queries together"
+        )
 
 
 def _run(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) -> Record | str:

@@ -1,5 +1,8 @@
 """Differences to the baseline, paired by seed: the same seed has the same split, initial set and initial weights.
 
+Where the protocol lets strategies choose their starting sets, pairs share split and weights alone; a difference is then that of
+start and queries together, and the paired test is as valid as before, with less of chance in common.
+
 Order of rows or files never matters; a seed that only one side has is listed, not used.
 """
 

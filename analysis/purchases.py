@@ -94,8 +94,8 @@ class Purchases:
 
 
 def bought_by(record: Record) -> Indices:
-    """Indices that the queries of a run bought, in order, without its initial set and validation images."""
-    queries = [e.indices for e in record.of(LabelsEvent) if e.purpose == "query"]
+    """Indices that a strategy bought, in order: by its queries, and the initial set if it chose that; without validation images."""
+    queries = [e.indices for e in record.of(LabelsEvent) if e.purpose == "query" or e.chosen]
     return np.array([i for indices in queries for i in indices], dtype=np.int64)
 
 

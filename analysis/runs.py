@@ -64,8 +64,8 @@ class Curves:
         mismatch: how gaps were met; with "unpaired", nothing is paired.
         costs: columns protocol, strategy, seed, budget, seconds, memory (MiB) of every query; empty where unknown.
         upper: strategies that saw labels they had not bought: shown as lines, never compared.
-        bought: run -> indices of the images whose labels its queries bought, in order; the initial set, which all
-            strategies share, is not among them. Empty where unknown.
+        bought: run -> indices of the images whose labels its queries bought, in order; the initial set is not
+            among them, unless the strategy chose it. Empty where unknown.
         currencies: protocol -> what its budgets count: labels, or regions, pixels or clicks; labels where it is not told.
         environments: environment as recorded (JSON) -> complete runs made in it; empty where unknown.
         reliability: columns of `analysis.reliability.BIN_COLUMNS`, of every run's last round; empty where no probabilities were kept.

@@ -70,6 +70,7 @@ class LabelsEvent(Event):
     before: int
     after: int
     costs: tuple[int, ...] = Field((), description="cost of each, where units differ in cost; else empty")
+    chosen: bool = Field(False, description="of the starting set: whether the strategy chose it, in this order; else the seed drew it")
 
 
 class TrialEvent(Event):

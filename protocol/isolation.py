@@ -100,7 +100,7 @@ class Counter:
         indices = np.asarray(request.indices, np.int64)
         self._sold = []
         if request.do == "start":
-            self._oracle.start()
+            self._oracle.start(indices if len(indices) else None)
         elif request.do == "buy":
             self._oracle.buy(indices)
             self._queries += 1
@@ -214,9 +214,9 @@ class RemoteOracle(Holdings):
         images = self._split.validation if len(self._validation) else self._validation
         return images, unpacked(self._ask(Request(do="validation"))["labels"])
 
-    def start(self) -> None:
-        """Buy what is missing of the validation labels and the starting set."""
-        self._take(self._ask(Request(do="start")))
+    def start(self, chosen: Indices | None = None) -> None:
+        """Buy what is missing of the validation labels and the starting set. Raises RuleBroken as the oracle does."""
+        self._take(self._ask(Request(do="start", indices=() if chosen is None else tuple(chosen.tolist()))))
 
     def buy(self, units: NDArray[np.integer]) -> None:
         """Buy one query's labels. Raises RuleBroken as the oracle does."""

@@ -60,8 +60,8 @@ class Seller(Interface):
         """Validation images and labels; empty until bought."""
         ...
 
-    def start(self) -> None:
-        """Buy what is missing of the validation labels and the starting set."""
+    def start(self, chosen: Indices | None = None) -> None:
+        """Buy what is missing of the validation labels and the starting set: what the strategy has `chosen`, or else what the seed draws."""
         ...
 
     def buy(self, units: NDArray[np.integer]) -> None:
@@ -213,13 +213,23 @@ class Oracle(Holdings):
         images = self._split.validation if len(self._validation) else self._validation
         return images, self._told[images]
 
-    def start(self) -> None:
-        """Buy the validation labels, if any, and the starting set."""
+    def start(self, chosen: Indices | None = None) -> None:
+        """Buy the validation labels, if any, and the starting set.
+
+        Args:
+            chosen: what the strategy chose to start from; None: what the seed draws.
+
+        Raises:
+            RuleBroken: SED-03 the protocol leaves no strategy that choice; or as `buy`.
+        """
+        if chosen is not None and self._protocol.splits.initial != "strategy":
+            fix = "declare splits.initial = 'strategy'"
+            raise RuleBroken("SED-03", Fault(_purchase("initial", chosen), "a start drawn from the seed", "one that a strategy chose", fix))
         if not len(self._validation) and len(self._split.validation):
             self._sell("validation", self.units.of(self._split.validation), record=True)
         if not self._bought:
-            drawn = starting_set(self._protocol, self._replicate, self._split, self._labels, self.units)
-            self._sell("initial", drawn, record=True)
+            drawn = starting_set(self._protocol, self._replicate, self._split, self._labels, self.units) if chosen is None else chosen
+            self._sell("initial", np.asarray(drawn, np.int64), record=True, chosen=chosen is not None)
 
     def buy(self, units: NDArray[np.integer]) -> None:
         """Buy one query's labels; where units differ in cost, in the given order up to the first that the budget does not reach.
@@ -267,7 +277,7 @@ class Oracle(Holdings):
         self._tell(indices)
         return self._told[indices]
 
-    def _sell(self, purpose: Purpose, units: Indices, *, record: bool) -> None:
+    def _sell(self, purpose: Purpose, units: Indices, *, record: bool, chosen: bool = False) -> None:
         charged = purpose != "validation" or self._protocol.splits.validation_counted
         self._refuse_what_is_forbidden(purpose, units)
         limit, cut = self._limit(purpose), charged and self._protocol.metered and record
@@ -290,7 +300,14 @@ class Oracle(Holdings):
         if record:
             told = costs if charged and self._protocol.metered else np.empty(0, np.int64)
             self._write(
-                LabelsEvent(purpose=purpose, indices=tuple(units.tolist()), before=self._spent, after=after, costs=tuple(told.tolist()))
+                LabelsEvent(
+                    purpose=purpose,
+                    indices=tuple(units.tolist()),
+                    before=self._spent,
+                    after=after,
+                    costs=tuple(told.tolist()),
+                    chosen=chosen,
+                )
             )
         self.keep(purpose, units, after)
 

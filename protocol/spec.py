@@ -56,8 +56,10 @@ class Splits(Part):
     validation_size: Size = Field(0, description="labelled validation images, drawn from the training images before the pool is formed")
     validation_counted: bool = Field(True, description="whether validation labels are charged to the budget")
     pool_size: Count | None = Field(None, description="images of the pool, drawn per seed; null: all that are left")
-    initial: Literal["random", "balanced"] = Field(
-        "random", description="how the starting set is drawn: uniformly, or the same number per class"
+    initial: Literal["random", "balanced", "strategy"] = Field(
+        "random",
+        description="who decides on the starting set: the seed, uniformly or with the same number per class; or every strategy that can choose "
+        "without labels or a trained network, while for random and all others the seed draws uniformly",
     )
 
 
@@ -217,6 +219,8 @@ class Protocol(Part):
             problems.append("labelling is of masks; remove it, or use task = 'segmentation'")
         if self.charged_validation:
             problems.append("labelling charges training labels alone: set splits.validation_counted = false or splits.validation_size = 0")
+        if self.splits.initial == "strategy":
+            problems.append("labelling starts with regions that the seed draws: set splits.initial = 'random'")
         if self.regime.epochs is not None:
             problems.append("labelling needs regime.steps, not regime.epochs: images differ in how much of them is labelled")
         if self.regime.method == "s4gan" and self.labelling.unit != "image":

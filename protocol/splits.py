@@ -1,7 +1,8 @@
 """Pool, validation and test indices for (data set, seed), and the starting set drawn from the pool.
 
 Everything here is drawn from the run's own streams, never from the strategy's, so two strategies
-with the same seed start from the same images.
+with the same seed start from the same images; unless the protocol lets strategies choose the start
+(`splits.initial = "strategy"`), and one can.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def drawn_again(protocol: Protocol, replicate: int, card: SplitCard) -> Split:
 
 
 def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.integer], units: Units | None = None) -> Indices:
-    """What the starting set is of, sorted: training_labels[0] units of the pool. Where units differ in cost: all, in the order to buy in.
+    """What the seed draws as starting set, sorted: training_labels[0] units of the pool. Where units differ in cost: all, in the order to buy in.
 
     Args:
         labels: class of every image of the data set; used only if the protocol's start is balanced.
@@ -110,7 +111,7 @@ def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArr
     """
     size = protocol.training_labels[0]
     rng = generator(protocol.root_seed, "initial", replicate)
-    if protocol.splits.initial == "random":
+    if protocol.splits.initial != "balanced":
         there = split.pool if units is None else units.of(split.pool)
         if protocol.metered:
             return rng.permutation(there)

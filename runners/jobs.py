@@ -25,6 +25,7 @@ from protocol.splits import Indices
 from runners.loop import Outcome, rounds
 from runners.market import Order, here, isolated, refuse_another_run, run_event
 from runners.regimes import Resident, prepared
+from runners.starts import own_start
 from runners.strategies.own import make
 from runners.tuning import Tuner
 from runners.warm import Training, forget, keep, resumed
@@ -149,13 +150,16 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
             writer.append(start)
         else:
             first = _restore(job, start, before, writer, market.seller)
-        market.seller.start()
+        if protocol.splits.initial != "strategy":
+            market.seller.start()
         progress(first)
         raw = Resident.of(market.images, torch.device(job.device))
         images, resident = prepared(protocol, market.images, raw, market.split.pool, StudyFolder(job.study), data_root=job.data_root)
         with asked(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
         name, split, seller = job.strategy.id, market.split, market.seller
+        if protocol.splits.initial == "strategy":
+            seller.start(own_start(protocol, job.strategy, strategy, job.seed, images, seller, resident))
         tuner = Tuner(job.seed, before.of(TrialEvent) if before else (), writer.append)
         ended = resumed(writer.folder, before.rounds if before else (), Training(protocol, job.seed, images, seller, resident, tuner))
         for outcome in rounds(

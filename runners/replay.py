@@ -19,17 +19,19 @@ from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.events import LabelsEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.labelling import Units
-from protocol.oracle import Holdings
+from protocol.oracle import Holdings, Oracle
 from protocol.record import Record, read
 from protocol.replays import Answer, Replayed
 from protocol.seeds import generator
 from protocol.splits import Indices, drawn_again
+from runners.datasets import Images
 from runners.environment import describe
 from runners.loop import Outcome, ask, inputs_of, rounds, wanted
 from runners.market import Order, Stock
 from runners.regimes import Ended, Resident, prepared
 from runners.regions import read_units
-from runners.strategies import View
+from runners.starts import START, own_start
+from runners.strategies import Strategy, View
 from runners.strategies.baseline import Random
 from runners.strategies.own import make
 from runners.study import kept_copy
@@ -51,7 +53,7 @@ class Trail:
 def choose_again(
     run: RunFolder, wanted: Sequence[int] | None, data_root: Path | None, device: str | None, *, trials: bool = False
 ) -> Iterator[Replayed]:
-    """Replay the rounds `wanted` (None: all that queried) of one run, in order.
+    """Replay the rounds `wanted` (None: all that queried, and a starting set that was left to the strategy, as round -1) of one run, in order.
 
     Args:
         data_root: where data sets lie; not needed for random.
@@ -84,6 +86,8 @@ def choose_again(
     other = [key for key in _DECIDES if there.get(key) != here.get(key)]
     study = StudyFolder(run.path.parents[3])
     trail = Trail()
+    if head.protocol.splits.initial == "strategy" and wanted is None:
+        yield _start_answered(study, record, head, data_root, torch.device(device), other)
     for k in chosen:
         try:
             outcome, made = _again(study, record, head, k, data_root, torch.device(device), trail, k in tried)
@@ -94,6 +98,20 @@ def choose_again(
             same = _as_recorded(outcome, asked[k])
             found = _compare(asked[k], outcome.query, other if not same else [], trained_equally=same)
             yield found if k not in tried else _with_trials(found, [e for e in record.of(TrialEvent) if e.round == k], made, other)
+
+
+def _start_answered(
+    study: StudyFolder, record: Record, head: RunEvent, data_root: Path | None, device: torch.device, other: Sequence[str]
+) -> Replayed:
+    """The starting set's replay; another environment may have other last bits of embeddings, and so another choice."""
+    try:
+        found = _start_again(study, record, head, data_root, device)
+    except BeatRandomError as error:
+        fault = error.faults[0]
+        return Replayed(round=START, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}")
+    if found.answer == "differs" and other:
+        return found.model_copy(update={"answer": "undecided", "said": f"{found.said}; in another environment ({', '.join(other)})"})
+    return found
 
 
 def _as_recorded(outcome: Outcome, event: RoundEvent) -> bool:
@@ -129,10 +147,19 @@ def _random_query(study: StudyFolder, record: Record, head: RunEvent, k: int) ->
     return ask(Random(), "random", view, n, rng) if n else np.empty(0, np.int64)
 
 
-def _again(
-    study: StudyFolder, record: Record, head: RunEvent, k: int, data_root: Path | None, device: torch.device, trail: Trail, tried: bool
-) -> tuple[Outcome, list[TrialEvent]]:
-    """Train and query round k anew from what the record says was owned; if it `tried` settings that are to be tried again, these trials."""
+@dataclass(frozen=True)
+class _Setup:
+    """What a run was made with, loaded again; `oracle` sells nothing."""
+
+    strategy: Strategy
+    stock: Stock
+    oracle: Oracle
+    images: Images
+    resident: Resident
+
+
+def _set_up(study: StudyFolder, head: RunEvent, bought: Sequence[LabelsEvent], data_root: Path | None, device: torch.device) -> _Setup:
+    """Load data and strategy, and hand over what was bought. Raises InputError where they are others than the record's."""
     protocol, strategy = head.protocol, head.strategy
     source = kept_copy(study, strategy)
     if source is not None and (not source.is_file() or sha256(source.read_bytes()) != strategy.source_digest):
@@ -145,11 +172,36 @@ def _again(
     if stock.images.digest != head.data.digest:
         raise InputError(Fault(f"data set {stock.images.name}", f"the recorded content, {head.data.digest[:16]}", stock.images.digest[:16]))
     oracle = stock.oracle(order, _nothing_is_sold, (lambda *_: None) if strategy.upper_line else None)
-    for purchase in _before(record, k):
+    for purchase in bought:
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     raw = Resident.of(stock.images, device)
     images, resident = prepared(protocol, stock.images, raw, stock.split.pool, study, keep=False, data_root=data_root)
-    made, tuner = make(strategy, source), Tuner(head.replicate, record.of(TrialEvent))
+    return _Setup(make(strategy, source), stock, oracle, images, resident)
+
+
+def _start_again(study: StudyFolder, record: Record, head: RunEvent, data_root: Path | None, device: torch.device) -> Replayed:
+    """Choose the starting set anew."""
+    event = next((e for e in record.of(LabelsEvent) if e.purpose == "initial"), None)
+    if event is None:
+        raise InputError(Fault(str(record.path), "a starting set", "none"))
+    setup = _set_up(study, head, [], data_root, device)
+    start = own_start(head.protocol, head.strategy, setup.strategy, head.replicate, setup.images, setup.oracle, setup.resident)
+    if (start is not None) != event.chosen:
+        told, is_ = ("its own start", "one that the seed draws") if event.chosen else ("a start that the seed drew", "its own")
+        return Replayed(round=START, answer="differs", said=f"recorded as {told}, but the strategy has {is_}")
+    if start is None:
+        return Replayed(round=START, answer="equal", said="drawn by the seed, as this strategy cannot choose it")
+    return _compared(START, event.indices, start)
+
+
+def _again(
+    study: StudyFolder, record: Record, head: RunEvent, k: int, data_root: Path | None, device: torch.device, trail: Trail, tried: bool
+) -> tuple[Outcome, list[TrialEvent]]:
+    """Train and query round k anew from what the record says was owned; if it `tried` settings that are to be tried again, these trials."""
+    protocol, strategy = head.protocol, head.strategy
+    setup = _set_up(study, head, _before(record, k), data_root, device)
+    oracle, images, resident, stock = setup.oracle, setup.images, setup.resident, setup.stock
+    tuner = Tuner(head.replicate, record.of(TrialEvent))
     if protocol.regime.start == "warm":
         for ended in Training(protocol, head.replicate, images, oracle, resident, tuner).rounds(trail.next, k, trail.ended):
             trail.next, trail.ended = trail.next + 1, ended
@@ -159,7 +211,7 @@ def _again(
         Tuner(head.replicate, (), again.append).chosen(protocol, k, inputs, oracle, resident, before)
     run = rounds(
         protocol,
-        made,
+        setup.strategy,
         strategy.id,
         head.replicate,
         images,
@@ -193,16 +245,20 @@ def _nothing_is_sold(sale: LabelsEvent) -> None:
 
 
 def _compare(event: RoundEvent, query: Indices, other: Sequence[str] = (), *, trained_equally: bool = True) -> Replayed:
+    return _compared(event.round, event.query, query, other, trained_equally=trained_equally)
+
+
+def _compared(number: int, recorded: Sequence[int], query: Indices, other: Sequence[str] = (), *, trained_equally: bool = True) -> Replayed:
     again = tuple(query.tolist())
-    if again == event.query:
+    if again == recorded:
         said = f"{len(again)} labels chosen again" + ("" if trained_equally else ", though training gave other predictions")
-        return Replayed(round=event.round, answer="equal", said=said)
-    common = len(set(again) & set(event.query))
-    first = next((i for i, (a, b) in enumerate(zip(again, event.query, strict=False)) if a != b), min(len(again), len(event.query)))
-    said = f"{common} of {len(event.query)} labels chosen again, the first other one at place {first}"
+        return Replayed(round=number, answer="equal", said=said)
+    common = len(set(again) & set(recorded))
+    first = next((i for i, (a, b) in enumerate(zip(again, recorded, strict=False)) if a != b), min(len(again), len(recorded)))
+    said = f"{common} of {len(recorded)} labels chosen again, the first other one at place {first}"
     answer: Answer = "undecided" if other else "differs"
     if other:
         said += f"; trained to other predictions in another environment ({', '.join(other)})"
     elif not trained_equally:
         said += "; trained to other predictions"
-    return Replayed(round=event.round, answer=answer, said=said)
+    return Replayed(round=number, answer=answer, said=said)

@@ -56,11 +56,12 @@ def _fixed(study: Study, protocol: Protocol, material: Material) -> list[str]:
     pool = "all other training images" if splits.pool_size is None else f"a pool of {splits.pool_size:,}"
     paid = "paid for" if splits.validation_counted else "free"
     validation = f"{splits.validation_size} validation labels, {paid}" if splits.validation_size else "no validation labels"
+    start = "starts of strategies' own" if splits.initial == "strategy" else f"{splits.initial} start"
     length = f"{regime.steps} steps" if regime.steps is not None else f"{regime.epochs} epochs"
     if regime.tuning:
         length += f", tuned by {regime.tuning.trials} trials {'on the starting set' if regime.tuning.policy == 'starting-set' else 'each'}"
     return [
-        f"Data: {material.curves.places.get(protocol.name, (protocol.data.name, ''))[0]}; {test}, {pool}, {validation}; {splits.initial} start.",
+        f"Data: {material.curves.places.get(protocol.name, (protocol.data.name, ''))[0]}; {test}, {pool}, {validation}; {start}.",
         f"Budgets: {', '.join(map(str, protocol.budgets))}. Model: {protocol.model.name}. Recipe: {regime.name} ({regime.method}, {length} a round).",
         f"Decided by: {plan.endpoint.upper()}, {material.tested}, margin ±{plan.delta:g}, {len(study.seeds)} seeds planned"
         + ("; exploratory: the plan was changed after the start." if material.curves.exploratory else "; plan fixed before the first run."),

@@ -50,7 +50,7 @@ def _items(result: Compliance) -> list[Item]:
         Item("Which budgets, the same for all?", each(lambda p: ", ".join(map(str, p.budgets))), ("BUD-01", "BUD-02", "BUD-03", "BUD-04")),
         Item(
             "Is the starting set shared, and drawn by chance?",
-            each(lambda p: f"{p.splits.initial}, {p.training_labels[0]} labels"),
+            each(_starting_set),
             ("SED-02", "SED-03"),
         ),
         Item("Is random sampling among the strategies?", f"{BASELINE}; compared with it: {others}", ("CMP-04",)),
@@ -99,6 +99,11 @@ def _tuning(p: Protocol) -> str:
     when = {"starting-set": "on the starting set", "every-round": "in every round"}[tuning.policy]
     labels = "the validation labels" if tuning.held_out is None else f"{tuning.held_out:g} of the labelled images, held out"
     return f"{tuning.trials} trials {when} over {', '.join(tuning.space)}, scored on {labels}"
+
+
+def _starting_set(p: Protocol) -> str:
+    own = "no: strategies that can choose their own, all others share random's"
+    return f"{own if p.splits.initial == 'strategy' else p.splits.initial}, {p.training_labels[0]} labels"
 
 
 def _start(p: Protocol) -> str:

@@ -25,7 +25,7 @@ from protocol.rules.base import Kind
 from protocol.rules.check import Body, evaluate
 from protocol.rules.compliance import Compliance
 from protocol.rules.sidecars import SplitEvidence
-from protocol.spec import Protocol
+from protocol.spec import BASELINE, Protocol
 from protocol.splits import Split
 
 _ROUND = re.compile(r"\D*(\d{1,9})\.(npy|json|csv|txt)")
@@ -64,7 +64,8 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
     if faults:
         raise InputError(faults)
     split = _split(parts, found)
-    runs: Runs = {key: _partial(batches, protocol, parts["validation"], folder, split) for key, batches in found.items()}
+    chosen = {key: protocol.splits.initial == "strategy" and key[0] != BASELINE for key in found}
+    runs: Runs = {key: _partial(batches, protocol, parts["validation"], folder, split, chosen[key]) for key, batches in found.items()}
     study = study_of(folder.resolve().name, protocol, runs, str(folder))
     kinds: set[Kind] = {"presence", "peers", "ledger", "budgets"}
     if parts["validation"] is not None:
@@ -165,14 +166,22 @@ def _split(parts: dict[str, list[int] | None], found: dict[tuple[str, int], Batc
     return SplitEvidence(Split(*arrays))
 
 
-def _partial(batches: Batches, protocol: Protocol, validation: list[int] | None, folder: Path, split: SplitEvidence | None) -> Partial:
+def _partial(
+    batches: Batches, protocol: Protocol, validation: list[int] | None, folder: Path, split: SplitEvidence | None, own_start: bool
+) -> Partial:
     placed: list[tuple[str, AnyEvent]] = []
     spent = owned = 0
     if validation is not None:
         spent = len(validation) if protocol.splits.validation_counted else 0
         placed.append((f"{folder}/validation", LabelsEvent(purpose="validation", indices=tuple(validation), before=0, after=spent)))
     for number, (file, batch) in enumerate(batches):
-        purchase = LabelsEvent(purpose="query" if number else "initial", indices=tuple(batch), before=spent, after=spent + len(batch))
+        purchase = LabelsEvent(
+            purpose="query" if number else "initial",
+            indices=tuple(batch),
+            before=spent,
+            after=spent + len(batch),
+            chosen=own_start and not number,
+        )
         spent, owned = spent + len(batch), owned + len(batch)
         query = tuple(batches[number + 1][1]) if number + 1 < len(batches) else ()
         placed += [(file, purchase), (file, known_round(number, spent, owned, {}, query))]

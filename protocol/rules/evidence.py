@@ -201,6 +201,8 @@ class Facts:
     split: Noted | None
     data: Noted | None
     initial: Noted | None
+    chosen: bool
+    """Whether the record says that the strategy chose its own starting set."""
     weights: Noted | None
     seeds: Noted | None
     curve: Noted | None
@@ -246,6 +248,7 @@ def facts_of(run: RunEvidence) -> Facts:
         split=Noted(head[0], head[1].split.digest) if head else None,
         data=Noted(head[0], head[1].data.digest + head[1].data.units) if head else None,
         initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)]))) if initial else None,
+        chosen=initial is not None and initial[1].chosen,
         seeds=Noted(head[0], sha256(repr(sorted(head[1].seeds.items())).encode())) if head else None,
         curve=Noted(rounds[0][0], _curve_digest([e for _, e in rounds])) if len(rounds) > 1 else None,
         reached=_reached(run, [e for _, e in rounds]),

@@ -9,6 +9,7 @@ from protocol.events import LabelsEvent, RunEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
 from protocol.rules.evidence import Facts, RunEvidence, StudyEvidence
 from protocol.seeds import stream_seeds
+from protocol.spec import BASELINE
 from protocol.splits import starting_set
 
 
@@ -22,11 +23,26 @@ def _seeds_are_derived_from_the_root(run: RunEvidence) -> Observations:
 
 
 def _strategies_share_the_initial_set(study: StudyEvidence) -> Observations:
-    yield from shared(study.facts, lambda f: f.initial, "initial set")
+    yield from shared([f for f in study.facts if not _own_start(study, f)], lambda f: f.initial, "initial set")
+
+
+def _own_start(study: StudyEvidence, facts: Facts) -> bool:
+    """Whether the run starts from what its strategy chose, as its protocol allows."""
+    allowed = {p.name for p in study.study.protocols if p.splits.initial == "strategy"}
+    return facts.chosen and facts.key.protocol in allowed and facts.key.strategy != BASELINE
+
+
+def _chooser_is_the_declared_one(run: RunEvidence) -> Observations:
+    """A start that is said to be the strategy's own, where the seed should have drawn it."""
+    for where, event in run.of(LabelsEvent):
+        if event.chosen and (event.purpose != "initial" or run.protocol.splits.initial != "strategy" or run.strategy.name == BASELINE):
+            why = "" if run.strategy.name != BASELINE else ", as random's always is"
+            yield Observation(where, f"a start drawn from the seed{why}", "one that the strategy chose", str(run.key))
 
 
 def _initial_set_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
-    if run.protocol.splits.initial != "random":
+    yield from _chooser_is_the_declared_one(run)
+    if run.protocol.splits.initial == "balanced":
         return  # a balanced start needs the pool's labels, which no record holds; SED-02 still compares it across strategies
     split = run.split.split
     if split is None:
@@ -44,7 +60,7 @@ def _initial_set_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
     for where, event in run.of(LabelsEvent):
         if run.protocol.metered and list(event.indices) == drawn[: len(event.indices)]:
             continue  # how far the budget reaches is BUD-01's and BUD-07's
-        if event.purpose == "initial" and sorted(event.indices) != drawn:
+        if event.purpose == "initial" and not event.chosen and sorted(event.indices) != drawn:
             strangers = len(set(event.indices) - set(drawn))
             yield Observation(
                 where, f"the {len(drawn)} images drawn from the seed", f"{strangers} others among {len(event.indices)}", str(run.key)
@@ -55,8 +71,8 @@ def _replicates_differ(study: StudyEvidence) -> Observations:
     seen: dict[tuple[str, str, str], Facts] = {}
     for fact in study.facts:
         for what, noted in (("seeds", fact.seeds), ("initial set", fact.initial)):
-            if noted is None:
-                continue
+            if noted is None or (what == "initial set" and _own_start(study, fact)):
+                continue  # seeds may lead a strategy to the same images
             first = seen.setdefault((fact.key.protocol, what, noted.value), fact)
             if first.key.seed != fact.key.seed:
                 yield Observation(noted.where, f"{what} of its own", f"the {what} of {first.key}", str(fact.key))
@@ -76,7 +92,7 @@ RULES: tuple[AnyRule, ...] = (
         id="SED-02",
         title="strategies with one seed share the initial set",
         why="a better start is a better curve, whatever is asked for afterwards",
-        evidence="initial purchases",
+        evidence="initial purchases, but for those that strategies chose where splits.initial = 'strategy' lets them",
         fix="run the study again in a new folder",
         reads=frozenset({"ledger", "peers"}),
         function=_strategies_share_the_initial_set,
@@ -85,7 +101,8 @@ RULES: tuple[AnyRule, ...] = (
         id="SED-03",
         title="the initial set is the one drawn from the seed",
         why="a start chosen by hand is not a random start",
-        evidence="initial purchase and the split, drawn again (random starts only: a balanced one needs labels that no record holds)",
+        evidence="initial purchase and the split, drawn again (random starts only: a balanced one needs labels that no record holds, and one "
+        "that the strategy chose, where splits.initial = 'strategy' lets it, is chosen again by `beatrandom replay`)",
         fix="run it again in a new folder",
         reads=frozenset({"head", "ledger", "split"}),
         function=_initial_set_is_drawn_from_the_seed,

@@ -146,7 +146,8 @@ def _granted(run: RunEvidence, number: int, owned: list[int]) -> NDArray[np.int6
 
 def _strategies_share_the_setting(study: StudyEvidence) -> Observations:
     tuned = {p.name for p in study.study.protocols if p.regime.tuning and p.regime.tuning.policy == "starting-set"}
-    yield from shared([f for f in study.facts if f.key.protocol in tuned], lambda f: f.tuned, "trials on the starting set")
+    facts = [f for f in study.facts if f.key.protocol in tuned and not f.chosen]  # another start has other scores
+    yield from shared(facts, lambda f: f.tuned, "trials on the starting set")
 
 
 RULES: tuple[AnyRule, ...] = (

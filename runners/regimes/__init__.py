@@ -19,7 +19,7 @@ from runners.regimes.pretrained import prepared
 from runners.regimes.resident import Resident
 from runners.regimes.supervised import Supervised
 from runners.regimes.supervised_maps import SupervisedMaps
-from runners.regimes.training import Objective, Round, digest_of, train
+from runners.regimes.training import Objective, Round, digest_of, train, untrained
 
 __all__ = [
     "METHODS",
@@ -34,6 +34,7 @@ __all__ = [
     "fit",
     "prepared",
     "refuse_unknown_method",
+    "untrained",
 ]
 
 METHODS: Final = ("supervised", *semi.METHODS, *semi_maps.METHODS)

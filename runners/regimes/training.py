@@ -18,6 +18,7 @@ from protocol.canonical import fingerprint
 from protocol.errors import Fault
 from protocol.seeds import Stream, derive
 from protocol.spec import Augmentation, Model, Protocol, Regime
+from protocol.splits import Indices
 from runners import tasks
 from runners.datasets.base import Images
 from runners.models import build
@@ -159,6 +160,18 @@ def train(
     extra = {"final_loss": float(loss), "selected_step": float(best.step or made)} | method.extra()
     body, ended = resident.start.digest if resident.start else "", _ended(protocol, shown, resident)
     return Fit(learner, made, initial, protocol.recipe, validate(learner, inputs), extra, body, ended)
+
+
+def untrained(protocol: Protocol, images: Images, pool: Indices, replicate: int, resident: Resident) -> Trained[Any]:
+    """What predicts before anything is learned: the network with the weights that the first round starts from, its pretrained body included.
+
+    Args:
+        pool: (p,) images that scaling is taken from.
+    """
+    precision = protocol.regime.precision
+    net = _fresh(protocol, images, derive(protocol.root_seed, "model", replicate), resident.start).to(resident.device)
+    net = net.to(memory_format=memory_format(images.height, images.width, precision))
+    return tasks.TASKS[protocol.task].learner(net, resident, resident.scaling(pool), precision)
 
 
 def _fresh(protocol: Protocol, images: Images, seed: int, start: Start | None) -> nn.Module:

@@ -77,7 +77,7 @@ class Strategy(ABC):
     cost: ClassVar[str] = "O(u)"
     """Order of the query's cost in u unlabelled, l labelled, n queried, k classes, d embedding width."""
     cold_start: ClassVar[bool] = False
-    """Whether it can choose with nothing labelled yet."""
+    """Whether it can choose with nothing labelled yet; of a starting set only if it needs nothing that a trained network gives."""
     order_free: ClassVar[bool] = False
     """Whether, ties apart, the pool's order and the generator have no say in what it chooses."""
     tasks: ClassVar[tuple[str, ...]] = ("classification", "segmentation")

@@ -33,6 +33,7 @@ class CoreSet(Strategy):
     """Buys, one by one, the image farthest (Euclidean, in embedding space) from all that is labelled or chosen."""
 
     order_free = True
+    cold_start = True
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
     paper = "Sener & Savarese 2018, arXiv 1708.00489"
     cost = "O(l u d) once; lazily, each pick refreshes few images"

@@ -34,6 +34,8 @@ Need = Literal[
 NEEDS: tuple[Need, ...] = get_args(Need)
 CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings", "labelled_probabilities", "classifier_head")
 """What one pass over the pool gives anyway."""
+UNTRAINED: tuple[Need, ...] = ("embeddings", "labelled_embeddings", "images", "labelled_images")
+"""What there is before any network is trained; embeddings are those of a pretrained body, or of the network with its initial weights."""
 
 
 class StrategyError(BeatRandomError):
@@ -76,7 +78,7 @@ class View:
         labelled: (l,) int64 data-set indices owned, in the order of purchase, read-only.
         labels: (l,) int64 classes of `labelled`, read-only; of segmentation (l, height, width) uint8 masks, 255 where void.
         classes: number of classes k.
-        round: number of the round, from 0.
+        round: number of the round, from 0; -1 where a starting set is chosen, with nothing labelled and no network trained.
         division: where regions of images are bought: which there are, and of which pixels. `unlabelled` and `labelled` are then regions, and
             `labels` (l, k) int64 how many pixels of each class every owned region has. None: whole images.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -14,6 +14,7 @@ import torch
 from analysis.load import load_study
 from analysis.pilot import LEAST, MOST, Seeds, seeds_of_study
 from analysis.power import PlanSummary, plan_summary
+from protocol.folders import StudyFolder
 from protocol.oracle import Oracle
 from protocol.spec import Protocol, Study
 from protocol.splits import make_split
@@ -21,8 +22,10 @@ from runners.datasets import load
 from runners.loop import rounds
 from runners.regimes import Resident, prepared
 from runners.regions import divided, priced
+from runners.starts import chooses
 from runners.strategies import STRATEGIES
-from runners.study import planned
+from runners.strategies.own import make, own_file
+from runners.study import kept_copy, planned
 from runners.verbs.console import console, cores, duration, print_json, table
 from runners.verbs.inputs import device_of, read
 
@@ -31,7 +34,7 @@ def plan(
     source: Path, extra: list[str], data_root: Path | None, device: str, slots: int | None, threads: int, json: bool, pilot: Path | None
 ) -> None:
     """See `beatrandom plan --help`."""
-    study, _, _ = read(source, extra, data_root)
+    study, beside, folder = read(source, extra, data_root)
     chosen = device_of(device)
     side_by_side = slots or (1 if chosen != "cpu" else max(1, cores() // threads))
     costs_of = {p.name: cost_of(p, data_root, chosen, threads) for p in study.protocols}
@@ -87,9 +90,23 @@ def plan(
         console.print(
             f"{duration(sum(once.values()))} of it (before sharing it out) for pretraining, done once and kept in the study's folder."
         )
+    for line in starts(study, beside, folder):
+        console.print(line, markup=False)
     console.print(power.summary(), markup=False)
     if pilot:
         _show_pilot(pilot, needed, power)
+
+
+def starts(study: Study, beside: Path, folder: Path | None) -> Iterator[str]:
+    """Of protocols that leave the starting set to strategies: which can choose it."""
+    for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
+        can = []
+        for spec in study.strategies:
+            file = kept_copy(StudyFolder(folder), spec) if folder else own_file(spec, beside)
+            if chooses(protocol, spec, make(spec, file)):
+                can.append(spec.id)
+        rest = ", ".join(s.id for s in study.strategies if s.id not in can)
+        yield f"Starting sets of {protocol.name}: chosen by {', '.join(can) or 'no strategy'}; drawn by the seed for {rest}."
 
 
 def _show_pilot(pilot: Path, needed: Sequence[Seeds], power: PlanSummary) -> None:

@@ -85,5 +85,5 @@ def _show(found: list[tuple[RunFolder, list[Replayed]]], json: bool) -> None:
     if json:
         print_json({"schema": "beatrandom/replay/1", "rounds": [{"run": name, **o.model_dump(mode="json")} for name, o in named]})
         return
-    rows = [[name, o.round, f"[{COLOURS[o.answer]}]{o.answer}[/]", o.said] for name, o in named]
+    rows = [[name, "start" if o.round < 0 else o.round, f"[{COLOURS[o.answer]}]{o.answer}[/]", o.said] for name, o in named]
     console.print(table("Replay", ["run", "round", "query", "detail"], rows, ["round"]))
