@@ -6,6 +6,7 @@ number holds the run, and taking an expired one means creating the next number, 
 
 Ages are differences between times stamped by the file system itself, so that clocks of hosts may differ; and a claim that
 looks expired is watched for a while before it is taken, so that a jump of the clock takes nothing from a living owner.
+One from the future, left when the clock was set back, counts as expired: its owner renews it if it lives.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def holder(folder: Path) -> str | None:
     """Host and process of another machine's living claim, or None; of this machine, the file lock knows better."""
     path = folder / str(_highest(folder))
     owner = _owner(path)
-    if not owner or owner.get("machine") == machine() or _age(path) > EXPIRY_SECONDS:
+    if not owner or owner.get("machine") == machine() or _expired(path):
         return None
     return f"{owner.get('host')}, process {owner.get('process')}"
 
@@ -105,15 +106,20 @@ def _free(path: Path, me: str, sleep: Callable[[float], None]) -> bool:
     owner = _owner(path)
     if not owner or owner.get("machine") == me:
         return True
-    if _age(path) <= EXPIRY_SECONDS:
+    if not _expired(path):
         return False
     before = _stamp(path)
     sleep(WATCH_SECONDS)
     return _stamp(path) == before
 
 
+def _expired(path: Path) -> bool:
+    """Whether the claim was not renewed lately, or, by a clock that was set back, will be renewed only in future."""
+    return abs(_age(path)) > EXPIRY_SECONDS
+
+
 def _age(path: Path) -> float:
-    """Seconds since the claim was renewed, by the file system's own clock."""
+    """Seconds since the claim was renewed, by the file system's own clock; negative if that clock was set back since."""
     probe = path.parent / f"probe-{uuid.uuid4().hex}"
     try:
         probe.touch()

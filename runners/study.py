@@ -63,10 +63,11 @@ def planned(study: Study) -> list[Planned]:
 
 def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
     """State of every planned run from its record: the hash chain is followed, the events' content is left to `check`."""
-    return [_state(folder.run(p.protocol.name, p.strategy.id, p.seed), p) for p in planned(study)]
+    return [state(folder.run(p.protocol.name, p.strategy.id, p.seed), p) for p in planned(study)]
 
 
-def _state(folder: RunFolder, run: Planned) -> RunStatus:
+def state(folder: RunFolder, run: Planned) -> RunStatus:
+    """State of one planned run; see `status`."""
     try:
         raw = content(folder.events)
     except FileNotFoundError:

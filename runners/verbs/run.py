@@ -22,6 +22,7 @@ from runners.estimate import expected_seconds, in_order, seconds_left, seconds_o
 from runners.executors.base import Executor, Limits, Stop, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
+from runners.executors.shared import Shared
 from runners.jobs import Job, Result
 from runners.only import chosen
 from runners.study import QUARANTINE, RunStatus, adopt, counts, jobs, status
@@ -91,7 +92,8 @@ def execute(
         own_files_are_kept(folder, study)
     else:
         adopt(folder, study, beside)
-    runner = _executor(options, slots, side_by_side, threads, stop, gpus, folder)
+    make = partial(_executor, options, slots, side_by_side, threads, stop, gpus, folder)
+    runner = Shared(make(), make, stop, _say_waiting)
     before, todo, left_out = _selected(study, folder, options)
     console.print(f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}")
     work = jobs(folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate, options.tables)
@@ -226,7 +228,7 @@ def _watched(executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence
                 results.append(message)
                 if message.state == "failed":
                     console.print(f"failed: {message.id}\n{_first_lines(message.message)}", markup=False)
-                if message.state in ("done", "failed", "busy"):
+                if message.state in ("done", "failed"):
                     done[message.id] = total[message.id]
                 if message.cause == "disk":
                     stop.ask(GRACE_SECONDS)
@@ -256,13 +258,16 @@ def _signals(stop: Stop) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _say_waiting(runs: int) -> None:
+    console.print(f"{runs} more are being made by another process; waiting for them (Ctrl-C leaves them to it)")
+
+
 def _first_lines(text: str, lines: int = 6) -> str:
     return "\n".join("  " + line for line in text.splitlines()[:lines])
 
 
 def _summary(results: Sequence[Result], left_out: Sequence[RunStatus]) -> int:
     failed = [r for r in results if r.state == "failed"]
-    busy = [r for r in results if r.state == "busy"]
     for s in left_out:
         why = (
             "unreadable"
@@ -271,9 +276,8 @@ def _summary(results: Sequence[Result], left_out: Sequence[RunStatus]) -> int:
         )
         run = s.planned
         console.print(f"left alone: {run.protocol.name}/{run.strategy.id}/seed-{run.seed}: {why}\n{_first_lines(s.message)}", markup=False)
-    if failed or busy or left_out:
+    if failed or left_out:
         console.print(
-            f"{len(failed)} failed, {len(busy)} being run by another process, {len(left_out)} left alone; "
-            "the others are kept. The same command tries the missing ones again."
+            f"{len(failed)} failed, {len(left_out)} left alone; the others are kept. The same command tries the missing ones again."
         )
-    return len(failed) + len(busy) + len(left_out)
+    return len(failed) + len(left_out)

@@ -40,6 +40,26 @@ def test_a_dead_process_of_the_same_machine_does_not_hold_up(tmp_path: Path) -> 
     assert holder(tmp_path) is None
 
 
+def test_a_dead_owners_claim_from_the_future_is_taken_once_it_was_watched(tmp_path: Path) -> None:
+    """The clock was set back by days: nobody should have to wait until it gets there again."""
+    dead = claimed(tmp_path, "dead")
+    dead.__enter__()  # never left
+    age(tmp_path, -3 * 86_400)
+    assert holder(tmp_path) is None
+    watched: list[float] = []
+    with claimed(tmp_path, "two", watched.append) as still_ours:
+        assert watched == [claims.WATCH_SECONDS]
+        still_ours()
+
+
+def test_a_living_owners_claim_from_the_future_is_left_to_it(tmp_path: Path) -> None:
+    with claimed(tmp_path, "one") as still_ours:
+        age(tmp_path, -3 * 86_400)
+        with pytest.raises(RunLocked), claimed(tmp_path, "two", lambda _: os.utime(tmp_path / "1")):
+            pass
+        still_ours()
+
+
 def test_an_expired_claim_is_taken_once_and_its_owner_learns_of_it(tmp_path: Path) -> None:
     lost = claimed(tmp_path, "one")
     check = lost.__enter__()

@@ -123,6 +123,11 @@ def is_whole(record: Record, labels: int) -> None:
 def finishes_undisturbed(executor: Executor, work: Sequence[Job], study: Study, elsewhere: Path) -> None:
     """The same jobs again are done, and their records equal those of runs that nothing happened to."""
     assert [r.state for r in ended(executor, work)] == ["done"] * len(work)
+    equal_undisturbed(work, study, elsewhere)
+
+
+def equal_undisturbed(work: Sequence[Job], study: Study, elsewhere: Path) -> None:
+    """The jobs' records are whole, and what runs give that nothing happens to."""
     reference = jobs_in(elsewhere / "s", study)
     assert {r.state for r in ended(Inline(), reference)} == {"done"}
     for job, alone in zip(work, reference, strict=True):

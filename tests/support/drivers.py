@@ -1,0 +1,117 @@
+"""The real `beatrandom run` in a process of its own, over any executor: to be killed, asked to stop, started twice and moved in time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+import pytest
+
+CONFIG = '[slurm]\ncluster = "local"\nparameters = { timeout_min = 10 }\n'
+"""SLURM is played by submitit's local executor."""
+PATIENCE_SECONDS = 240.0
+
+
+@dataclass
+class Driver:
+    """A driver under way, what it says kept in a file."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+    family: list[psutil.Process] = field(default_factory=list)
+    """Everything it had started when `remember` was called."""
+
+    def remember(self) -> None:
+        self.family = psutil.Process(self.process.pid).children(recursive=True)
+
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def send(self, how: signal.Signals) -> None:
+        """To this process alone, not to what it started."""
+        self.process.send_signal(how)
+
+    def code(self, seconds: float = PATIENCE_SECONDS) -> int:
+        """Exit code, negative for a signal; a driver that does not end within `seconds` fails the test."""
+        try:
+            code = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the driver has not ended within {seconds:.0f} s\n{self.said()}") from None
+        assert "Traceback" not in self.said(), self.said()
+        return code
+
+    def survivors(self, seconds: float = 30.0) -> list[psutil.Process]:
+        """What of its family still lives after so long."""
+        _, alive = psutil.wait_procs(self.family, seconds)
+        return alive
+
+
+def command(study: Path, executor: str, *more: str) -> list[str]:
+    return [sys.executable, "-c", "from runners.cli import main; main()", "run", str(study), "--executor", executor, "--jobs", "2", *more]
+
+
+@contextmanager
+def driving(study: Path, executor: str, *more: str, env: Mapping[str, str] | None = None) -> Iterator[Driver]:
+    """Start a driver on a study's folder; at the end it is gone, with everything it started."""
+    place = study.parent
+    config = place / "config.toml"
+    config.write_text(CONFIG)
+    log = place / f"driver-{time.monotonic_ns()}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            command(study, executor, *more),
+            cwd=place,
+            env=os.environ | {"BEATRANDOM_CONFIG": str(config)} | dict(env or {}),
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    driver = Driver(process, log)
+    try:
+        yield driver
+    finally:
+        if process.poll() is None:
+            driver.remember()
+            process.kill()
+            process.wait()
+        for left in driver.family:
+            if left.is_running():
+                left.kill()
+
+
+class WallClock:
+    """The time that processes started with `env` are told; `move` shifts it under them. Skips the test without a C compiler or on another system."""
+
+    def __init__(self, place: Path) -> None:
+        compiler = shutil.which("cc")
+        if compiler is None or sys.platform != "linux":
+            pytest.skip("moving the clock under a process needs Linux and a C compiler (cc)")
+        library, self._shift = place / "clock.so", place / "clock"
+        source = Path(__file__).with_name("clock.c")
+        subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+        self._shift.write_text("0")
+        self.env = {"LD_PRELOAD": str(library), "CLOCK_FILE": str(self._shift)}
+
+    def move(self, seconds: int) -> None:
+        draft = self._shift.with_suffix(".draft")
+        draft.write_text(str(seconds))
+        draft.rename(self._shift)
+
+
+def wait_until(there: Callable[[], bool], *drivers: Driver, seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait for something that happens while drivers run; one that ends before fails the test, with what it said."""
+    until = time.monotonic() + seconds
+    while not there():
+        for driver in drivers:
+            assert driver.process.poll() is None, driver.said()
+        assert time.monotonic() < until, "\n".join(driver.said() for driver in drivers)
+        time.sleep(0.02)
