@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import threading
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import torch
@@ -20,8 +16,9 @@ from protocol.events import DisclosureEvent, EndEvent, FailureEvent, LabelsEvent
 from protocol.folders import StudyFolder
 from protocol.oracle import Seller
 from protocol.record import Record, Writer, writing
-from protocol.spec import Protocol, StrategySpec
+from protocol.spec import Protocol
 from protocol.splits import Indices
+from runners.job import FULL, Job, Progress, Result, Stopped
 from runners.loop import Outcome, rounds
 from runners.market import Order, here, isolated, refuse_another_run, run_event
 from runners.regimes import Resident, prepared
@@ -31,57 +28,9 @@ from runners.tuning import Tuner
 from runners.warm import Training, forget, keep, resumed
 from runners.watch import asked, guarding
 
-Progress = Callable[[int], None]
-"""Called with the number of whole rounds; may raise `Stopped`."""
-
-FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""Errors of a disk that will refuse the next run as well."""
-
 _TRAINING: Final = threading.Lock()
 """Weights and dropout are drawn from torch's own random state, which is the process's: threads that trained at
 the same time would draw from one another's."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """Everything a process needs to make one run; picklable."""
-
-    study: Path
-    plan: str
-    protocol: Protocol
-    strategy: StrategySpec
-    seed: int
-    strategy_file: Path | None = None
-    data_root: Path | None = None
-    device: str = "cpu"
-    threads: int = 1
-    environment: tuple[tuple[str, Any], ...] = ()
-    isolate: bool = False
-    tables: bool = True
-    """Whether log-probabilities, or maps of a few images, are kept beside what the metrics are computed from."""
-
-    @property
-    def id(self) -> str:
-        """Readable id, e.g. digits-plain/entropy/seed-3."""
-        return f"{self.protocol.name}/{self.strategy.id}/seed-{self.seed}"
-
-
-class Stopped(BaseException):
-    """Raised by `Progress` at the end of a round: the run ends here, whole, and goes on another time."""
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a job ended: done, failed (with what to say), stopped after a whole round, or busy elsewhere.
-
-    `cause` of a failure: the run's own code (never tried again by itself), the machine (worth another
-    attempt), or a disk that takes nothing more (nothing else will succeed either).
-    """
-
-    id: str
-    state: Literal["done", "failed", "stopped", "busy"]
-    message: str = ""
-    cause: Literal["own", "machine", "disk"] = "own"
 
 
 def perform(job: Job, progress: Progress = lambda _: None) -> Result:
@@ -122,17 +71,6 @@ def _keep_failure(writer: Writer, folder: Path, error: Exception) -> None:
     done = len(list((folder / "predictions").glob("round-*.npz")))
     trace = "".join(traceback.format_exception(error))[-4000:]
     writer.append(FailureEvent(round=done, kind=type(error).__name__, message=str(error)[:2000], details=trace))
-
-
-def keep_death(job: Job, kind: str, message: str, details: str) -> None:
-    """Write into the record, for a worker that could not do so itself, that an attempt failed.
-
-    Does nothing if there is no record yet, or if it cannot be written: the next attempt will say so.
-    """
-    folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
-    with contextlib.suppress(OSError, BeatRandomError), writing(folder) as (writer, before):
-        if before is not None and not before.sealed:
-            writer.append(FailureEvent(round=len(before.rounds), kind=kind, message=message[:2000], details=details[-4000:]))
 
 
 def _continue(job: Job, writer: Writer, before: Record | None, progress: Progress) -> None:

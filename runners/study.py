@@ -20,7 +20,7 @@ from protocol.handed_in import content
 from protocol.spec import BASELINE, Protocol, StrategySpec, Study
 from runners.encoding.sources import resolved as known
 from runners.environment import describe
-from runners.jobs import Job
+from runners.job import Job
 from runners.regimes.pretrained import with_weights
 from runners.strategies.own import make, own_file, resolved
 

@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from runners.jobs import Job, Result
+from runners.job import Job, Result
 
 
 @dataclass(frozen=True)

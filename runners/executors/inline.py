@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from runners.executors.base import Stop, Update
-from runners.jobs import Job, Result, Stopped, perform
+from runners.job import Job, Result, Stopped
+from runners.jobs import perform
 
 
 class Inline:

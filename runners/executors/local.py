@@ -22,8 +22,8 @@ import psutil
 from protocol.folders import StudyFolder
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.memory import available_mib, resident_mib
-from runners.executors.server import context, thread_caps
-from runners.jobs import Job, Result, keep_death
+from runners.executors.server import STOP_SIGNAL, begin, context, thread_caps
+from runners.job import Job, Result, keep_death
 
 GRACE_SECONDS = 5.0
 TICK_SECONDS = 0.5
@@ -117,10 +117,8 @@ class Local:
         return min(self._gpus, key=lambda gpu: busy[gpu], default=None)
 
     def _start(self, job: Job, gpu: str | None) -> _Running:
-        from runners.executors.worker import work
-
         receive, send = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=work, args=(job, send, gpu), name=job.id)
+        process = self._context.Process(target=begin, args=(job, send, gpu), name=job.id)
         with thread_caps(job.threads):
             process.start()
         send.close()
@@ -131,8 +129,6 @@ class Local:
         if item.result is not None or not item.process.is_alive() or item.process.pid is None:
             return
         if self._stop.asked and item.ready and not item.asked:
-            from runners.executors.worker import STOP_SIGNAL
-
             item.asked = True
             os.kill(item.process.pid, STOP_SIGNAL)
         item.mib = resident_mib(item.process.pid)

@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol
 from protocol.folders import StudyFolder
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.local import Local
-from runners.jobs import FULL, Job, Result
+from runners.job import FULL, Job, Result
 
 TICK_SECONDS: Final = 0.5
 LAST_SECONDS: Final = 60.0

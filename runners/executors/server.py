@@ -5,12 +5,26 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+
+from runners.job import Job
 
 PRELOAD = ["runners.executors.worker", "runners.cli"]
 """The worker, and the command line that every forked process would import again as its main module."""
+
+STOP_SIGNAL = signal.SIGUSR1
+"""Sent to a run's process: end after the round under way."""
+
+
+def begin(job: Job, pipe: Connection, gpu: str | None) -> None:
+    """What a forked process does. Named here, so that who starts it need not load what the server has loaded."""
+    from runners.executors.worker import work
+
+    work(job, pipe, gpu)
 
 
 def context() -> ForkServerContext:

@@ -10,7 +10,7 @@ from typing import Final
 
 from protocol.folders import StudyFolder
 from runners.executors.base import Executor, Stop, Update
-from runners.jobs import Job, Result
+from runners.job import Job, Result
 from runners.study import Planned, RunStatus, state
 
 LOOK_SECONDS: Final = 2.0

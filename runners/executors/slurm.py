@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from protocol.errors import Fault, InputError
 from runners.executors.remote import Lost, Task
-from runners.jobs import FULL, Result
+from runners.job import FULL, Result
 
 ARRAY: Final = 1000
 """Tasks in an array at most; SLURM's default limit is 1,001."""

@@ -19,14 +19,14 @@ import sklearn.datasets  # noqa: F401  # half a second
 import torch
 
 from protocol.folders import StudyFolder
-from runners.jobs import Job, Stopped, perform
+from runners.executors.server import STOP_SIGNAL
+from runners.job import Job, Stopped
+from runners.jobs import perform
 
 # torch imports its compiler when the first optimizer is built: seconds. No operation is run here, so no thread starts before the fork.
 torch.optim.SGD([torch.nn.Parameter(torch.empty(1))], lr=1.0)
 
 BEAT_SECONDS = 5.0
-STOP_SIGNAL = signal.SIGUSR1
-"""Sent by the parent: end after the round under way."""
 
 
 def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:

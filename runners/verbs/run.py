@@ -23,7 +23,7 @@ from runners.executors.base import Executor, Limits, Stop, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.shared import Shared
-from runners.jobs import Job, Result
+from runners.job import Job, Result
 from runners.only import chosen
 from runners.study import QUARANTINE, RunStatus, adopt, counts, jobs, status
 from runners.verbs.console import console, cores, duration, table

@@ -32,7 +32,7 @@ from runners.executors.base import Limits
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.server import warm_up
-from runners.jobs import Job
+from runners.job import Job
 from runners.study import adopt, jobs, planned, status
 
 DIGITS: dict[str, Any] = {

@@ -23,7 +23,8 @@ from protocol.sealing import differences, manifest_of, seal
 from protocol.spec import Protocol, StrategySpec, Study
 from protocol.splits import make_split
 from runners import loop
-from runners.jobs import Job, Result, perform
+from runners.job import Job, Result
+from runners.jobs import perform
 from runners.replay import choose_again
 from runners.study import adopt, jobs, planned, resolve
 

@@ -13,7 +13,8 @@ from protocol.folders import StudyFolder
 from protocol.record import essence, read
 from protocol.rules import check_study
 from protocol.spec import Study
-from runners.jobs import Job, perform
+from runners.job import Job
+from runners.jobs import perform
 from runners.study import adopt, jobs, planned
 
 

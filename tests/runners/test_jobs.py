@@ -20,7 +20,8 @@ from protocol.rules import check_study
 from protocol.spec import Data, StrategySpec, Study
 from runners import market
 from runners.datasets import load
-from runners.jobs import Job, perform
+from runners.job import Job
+from runners.jobs import perform
 from runners.study import adopt, planned, resolve, status
 from runners.study import jobs as jobs_of
 

@@ -22,7 +22,8 @@ from protocol.spec import Protocol, Study
 from protocol.tuning import held_out
 from runners import tuning
 from runners.estimate import work_of
-from runners.jobs import Job, perform
+from runners.job import Job
+from runners.jobs import perform
 from runners.market import Order, Stock
 from runners.regimes import Diverged, fit
 from runners.replay import choose_again

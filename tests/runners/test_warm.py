@@ -18,7 +18,8 @@ from protocol.rules import check_study
 from protocol.spec import Data, Protocol, Study
 from runners import jobs, loop, warm
 from runners.datasets import load
-from runners.jobs import Job, Stopped, perform
+from runners.job import Job, Stopped
+from runners.jobs import perform
 from runners.models import build, weights_digest
 from runners.regimes import FitInputs, Resident, fit
 from runners.regimes.resident import Start

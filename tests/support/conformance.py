@@ -15,7 +15,7 @@ from runners.executors.base import Executor, Limits
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.remote import Remote
-from runners.jobs import Job, Result
+from runners.job import Job, Result
 from runners.study import adopt, planned, resolve
 from runners.study import jobs as jobs_of
 

@@ -51,8 +51,18 @@ class Driver:
 
     def survivors(self, seconds: float = 30.0) -> list[psutil.Process]:
         """What of its family still lives after so long."""
-        _, alive = psutil.wait_procs(self.family, seconds)
+        until = time.monotonic() + seconds
+        while (alive := [process for process in self.family if lives(process)]) and time.monotonic() < until:
+            time.sleep(0.05)
         return alive
+
+
+def lives(process: psutil.Process) -> bool:
+    """A zombie does not, though nobody may care to fetch what became of it."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def command(study: Path, executor: str, *more: str) -> list[str]:
@@ -84,7 +94,7 @@ def driving(study: Path, executor: str, *more: str, env: Mapping[str, str] | Non
             process.kill()
             process.wait()
         for left in driver.family:
-            if left.is_running():
+            if lives(left):
                 left.kill()
 
 

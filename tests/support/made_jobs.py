@@ -6,7 +6,7 @@ from pathlib import Path
 
 from protocol.folders import StudyFolder
 from protocol.spec import Study
-from runners.jobs import Job
+from runners.job import Job
 from runners.study import adopt, jobs, planned
 
 

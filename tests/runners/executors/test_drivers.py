@@ -21,7 +21,7 @@ from protocol.errors import RunLocked
 from protocol.events import ResumeEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.spec import Study
-from runners.jobs import Job
+from runners.job import Job
 
 SLOWLY = [pytest.param(name, marks=(pytest.mark.slow, QUIETLY)) for name in ("inline", "local", "ray", "slurm")]
 MOSTLY_SLOWLY = ["inline", *SLOWLY[1:]]

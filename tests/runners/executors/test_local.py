@@ -18,7 +18,7 @@ from runners.executors.base import Executor, Limits, Stop, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.memory import MIB, available_mib
-from runners.jobs import Job, Result
+from runners.job import Job, Result
 from runners.study import adopt, counts, planned, resolve, status
 from runners.study import jobs as jobs_of
 

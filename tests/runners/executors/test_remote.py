@@ -20,7 +20,7 @@ from runners.executors.base import Limits, Stop, Update
 from runners.executors.inline import Inline
 from runners.executors.remote import Backend, FlagStop, Lost, Remote, Task, flag
 from runners.executors.slurm import SlurmBackend
-from runners.jobs import Job, Result
+from runners.job import Job, Result
 from runners.study import adopt, jobs, planned, resolve
 
 QUIETLY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")

@@ -28,7 +28,8 @@ from protocol.rules import check_study
 from protocol.spec import Protocol, Study
 from protocol.splits import make_split
 from runners.datasets import load
-from runners.jobs import Stopped, perform
+from runners.job import Stopped
+from runners.jobs import perform
 from runners.loop import inputs_of, rounds
 from runners.map_features import gradients
 from runners.models.dense import Maps

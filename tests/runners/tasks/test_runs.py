@@ -33,7 +33,8 @@ from protocol.rules import check_study
 from protocol.spec import Protocol, StrategySpec, Study
 from protocol.splits import make_split
 from runners.datasets import load
-from runners.jobs import Stopped, perform
+from runners.job import Stopped
+from runners.jobs import perform
 from runners.loop import rounds
 from runners.regimes import Resident
 from runners.replay import choose_again
