@@ -39,9 +39,11 @@ class RayBackend:
         if self._ours:
             try:
                 self._ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                where = f"--address {address}" if address else "Ray"
-                raise InputError(Fault(where, "a cluster that answers", str(error).split("\n")[0], "see `ray status`")) from None
+            except Exception as error:  # Ray has no class of its own for what keeps it from starting
+                where, fix = (
+                    (f"--address {address}", "see `ray status`") if address else ("Ray", "try again when this machine is less busy")
+                )
+                raise InputError(Fault(where, "a cluster that answers", str(error).split("\n")[0], fix)) from None
         self._resources = {"num_cpus": threads, "num_gpus": gpus}
         fits = self._fits()
         if not fits:

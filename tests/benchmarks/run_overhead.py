@@ -1,16 +1,24 @@
-"""What a run costs beyond its own work: per run in its own process, against the same runs in one process.
+"""What a run costs beyond its own work: in a process of its own, and as a task of Ray, against the same runs in one process.
 
-    uv run python tests/benchmarks/run_overhead.py [--runs 8] [--slots 1 2]
+    uv run --extra ray python tests/benchmarks/run_overhead.py [--runs 8] [--slots 1 2]
 
-Both make the same records in the same script. Aim: under 1 s more per run.
+All make the same records in the same script. Ray has two nodes on this machine, a processor each, and is left out where it is not
+installed. Aim: under 1 s more per run. Each executor has made two runs before, so that what is loaded once a process is not counted:
+see run_start.py for that. Processor seconds hardly change on a busy machine, wall seconds do.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib.util
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from protocol.folders import StudyFolder
 from protocol.reading import preset
@@ -18,21 +26,58 @@ from protocol.spec import StrategySpec, Study
 from runners.executors.base import Executor
 from runners.executors.inline import Inline
 from runners.executors.local import Local
+from runners.executors.remote import Remote
 from runners.executors.server import warm_up
 from runners.study import adopt, counts, jobs, planned, status
 
 
-def seconds(executor: Executor, study: Study, path: Path) -> float:
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of the clock and of processors, by this process and everything it started, for so many runs."""
+
+    wall: float
+    cpu: float
+    runs: int
+
+
+def processor_seconds() -> float:
+    """Of this process and all that live below it, with what each of them has seen end."""
+    total, me = 0.0, psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        with contextlib.suppress(psutil.Error):
+            total += sum(process.cpu_times()[:4])
+    return total
+
+
+def spent(executor: Executor, study: Study, path: Path) -> Spent:
     folder = StudyFolder(path)
     adopt(folder, study, path)
     work = jobs(folder, study, None, "cpu", 1, planned(study))
-    start = time.perf_counter()
+    wall, cpu = time.perf_counter(), processor_seconds()
     for _ in executor.execute(work):
         pass
-    took = time.perf_counter() - start
+    took = Spent(time.perf_counter() - wall, processor_seconds() - cpu, len(work))
     if counts(status(folder, study))["done"] != len(work):
         raise SystemExit("a run failed")
     return took
+
+
+@contextlib.contextmanager
+def two_nodes() -> Iterator[str]:
+    """Address of a Ray whose head takes no runs and whose two nodes have a processor each."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    try:
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+        ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        yield cluster.address
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
 
 
 def main() -> None:
@@ -42,16 +87,34 @@ def main() -> None:
     options = parser.parse_args()
     spec = (StrategySpec(name="random"),)
     study = Study(name="overhead", protocols=(preset("digits-plain"),), strategies=spec, seeds=tuple(range(options.runs)))
+    two = study.model_copy(update={"seeds": (0, 1)})
     warm_up()
     with tempfile.TemporaryDirectory() as scratch:
-        seconds(Local(1), study.model_copy(update={"seeds": (0,)}), Path(scratch) / "warm")  # the fork server loads once
-        seconds(Inline(), study.model_copy(update={"seeds": (0,)}), Path(scratch) / "warm-inline")
-        inline = seconds(Inline(), study, Path(scratch) / "inline")
-        print(f"inline: {inline / options.runs:.2f} s a run, {3600 * options.runs / inline:.0f} runs an hour")
+        here = Path(scratch)
+        spent(Inline(), two, here / "warm-inline")
+        inline = spent(Inline(), study, here / "inline")
+
+        def say(name: str, took: Spent, slots: int) -> None:
+            wall = (took.wall * min(slots, took.runs) - inline.wall) / took.runs
+            more = f"{wall:+.2f} s of a slot, {(took.cpu - inline.cpu) / took.runs:+.2f} s of processor a run" if took is not inline else ""
+            print(
+                f"{name:20}{3600 * took.runs / took.wall:6.0f} runs an hour, {took.cpu / took.runs:.2f} s of processor a run  {more}",
+                flush=True,
+            )
+
+        say("inline", inline, 1)
+        spent(Local(2), two, here / "warm-local")
         for slots in options.slots:
-            took = seconds(Local(slots), study, Path(scratch) / f"local-{slots}")
-            more = (took * min(slots, options.runs) - inline) / options.runs
-            print(f"local, {slots} slots: {3600 * options.runs / took:.0f} runs an hour, {more:+.2f} s of a slot a run against inline")
+            say(f"local, {slots} slots", spent(Local(slots), study, here / f"local-{slots}"), slots)
+        if importlib.util.find_spec("ray") is None:
+            print("ray: not installed (uv sync --extra ray)")
+            return
+        from runners.executors.ray import RayBackend
+
+        with two_nodes() as address:
+            first = spent(Remote(RayBackend(1, None, address)), two, here / "warm-ray")
+            say("ray, first 2 runs", first, 2)
+            say("ray, 2 nodes", spent(Remote(RayBackend(1, None, address)), study, here / "ray"), 2)
 
 
 if __name__ == "__main__":

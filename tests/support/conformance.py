@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def mine(view, n, rng):
             scope = {"view": view, "n": n, "rng": rng}
             exec(code, globals() | scope, scope)
             chosen = scope.get("chosen", chosen)
-        (HERE / "inside").touch()
+        (HERE / "inside").write_text(str(os.getpid()))
         while (HERE / "hold").exists():
             time.sleep(0.02)
     return chosen
@@ -77,6 +78,19 @@ def _slurm(limits: Limits, desk: Path) -> Executor:
     from runners.executors.slurm import SlurmBackend
 
     return Remote(SlurmBackend(desk, 1, 2, cluster="local", parameters={"timeout_min": 5}), limits)
+
+
+def start_ray_once(name: str) -> None:
+    """So that executors join one that runs, instead of starting one each."""
+    if name == "ray":
+        ray = pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
+        if not ray.is_initialized():
+            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+
+
+def end_ray() -> None:
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()
 
 
 EXECUTORS: dict[str, Callable[[Limits, Path], Executor]] = {

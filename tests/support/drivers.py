@@ -28,10 +28,12 @@ class Driver:
     process: subprocess.Popen[bytes]
     log: Path
     family: list[psutil.Process] = field(default_factory=list)
-    """Everything it had started when `remember` was called."""
+    """What `remember` found."""
 
-    def remember(self) -> None:
+    def remember(self, *others: int) -> None:
+        """What must be gone with it: all it started, and processes that it had started by others."""
         self.family = psutil.Process(self.process.pid).children(recursive=True)
+        self.family += [psutil.Process(pid) for pid in others]
 
     def said(self) -> str:
         return self.log.read_text(errors="replace")

@@ -1,6 +1,6 @@
 """One suite for all executors: after any accident the same jobs finish, no label is bought twice, and records equal undisturbed ones.
 
-A driver that is killed or asked to stop: tests/runners/test_cli.py and tests/chaos/; a clock that jumps: tests/protocol/test_claims.py.
+Drivers that are killed, asked to stop, started twice or whose clock jumps: test_drivers.py and tests/chaos/.
 """
 
 from __future__ import annotations
@@ -11,14 +11,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conformance import ACCIDENTS, ALL, DYING, EXECUTORS, QUIETLY, RAISING, ended, finishes_undisturbed, jobs_in, record_of, with_mine
+from conformance import (
+    ACCIDENTS,
+    ALL,
+    DYING,
+    EXECUTORS,
+    QUIETLY,
+    RAISING,
+    end_ray,
+    ended,
+    finishes_undisturbed,
+    jobs_in,
+    record_of,
+    start_ray_once,
+    with_mine,
+)
 
 from protocol.events import FailureEvent, ResumeEvent
 from protocol.spec import Study
 from runners.executors.base import Limits, Update
 
 NOT_HERE = {
-    **{("inline", name): "kills the driver itself: tests/runners/test_cli.py kills drivers" for name in DYING},
+    **{("inline", name): "takes the driver with it: test_drivers.py" for name in DYING},
     ("inline", "hangs"): "a process cannot end what hangs inside it: --executor inline takes no --timeout",
     ("inline", "leaks"): "a process cannot end what leaks inside it: --executor inline takes no --memory",
 }
@@ -30,18 +44,7 @@ LIMITS = {"hangs": Limits(run_seconds=8.0, retries=0), "leaks": Limits(memory_mi
 def one_ray() -> Iterator[None]:
     """Whatever starts Ray here, it ends with the module."""
     yield
-    import sys
-
-    if "ray" in sys.modules:
-        sys.modules["ray"].shutdown()
-
-
-def start_ray_once(name: str) -> None:
-    """So that executors join one that runs, instead of starting one each."""
-    if name == "ray":
-        ray = pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
-        if not ray.is_initialized():
-            ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    end_ray()
 
 
 @pytest.mark.parametrize("accident", ACCIDENTS)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
+import sys
 import time
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conformance import DYING, QUIETLY, equal_undisturbed, jobs_in, record_of, with_mine
+from conformance import DYING, QUIETLY, end_ray, equal_undisturbed, jobs_in, record_of, start_ray_once, with_mine
 from drivers import CONFIG, WallClock, driving, wait_until
 from front_door import beatrandom
 
@@ -29,6 +32,19 @@ OF_THE_STUDY = {"ENV-01", "STA-01", "TRN-05", "CMP-06"}
 """Rules that a study of one seed breaks whatever happens to its drivers, and the note that there were interruptions."""
 TOLD_SECONDS = 4.0
 """By then the run knows that its driver was asked to stop: drivers and tasks look every half second."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_ray() -> Iterator[None]:
+    """Drivers over Ray join one that this process starts; it ends with the module."""
+    yield
+    end_ray()
+
+
+def over(name: str) -> list[str]:
+    """The executor, and further words of the command: where the Ray is that runs already."""
+    start_ray_once(name)
+    return [name, "--address", sys.modules["ray"].get_runtime_context().gcs_address] if name == "ray" else [name]
 
 
 class Here:
@@ -55,11 +71,17 @@ class Here:
 
     def inside(self) -> bool:
         """Whether the run is in its second round."""
-        return (self.place / "inside").exists()
+        return bool(self.process())
+
+    def process(self) -> int:
+        """Of that run."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return int((self.place / "inside").read_text())
+        return 0
 
     def again(self, executor: str) -> None:
         """The same command once more finishes, and its records are as they should be."""
-        said = beatrandom("run", str(self.folder), "--executor", executor, "--jobs", "2", cwd=self.place)
+        said = beatrandom("run", str(self.folder), "--jobs", "2", "--executor", *over(executor), cwd=self.place)
         assert "All runs are done" in said.stdout, said
         self.is_as_undisturbed()
 
@@ -78,9 +100,9 @@ def here(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> H
 @pytest.mark.parametrize("name", MOSTLY_SLOWLY)
 def test_a_driver_that_is_killed(name: str, here: Here) -> None:
     here.hold()
-    with driving(here.folder, name) as driver:
+    with driving(here.folder, *over(name)) as driver:
         wait_until(here.inside, driver)
-        driver.remember()
+        driver.remember(*([] if name == "inline" else [here.process()]))
         driver.send(signal.SIGKILL)
         assert driver.code() == -signal.SIGKILL
         if name != "slurm":  # whose jobs outlive who submitted them
@@ -94,9 +116,9 @@ def test_a_driver_that_is_killed(name: str, here: Here) -> None:
 @pytest.mark.parametrize("name", SLOWLY)
 def test_a_driver_that_is_asked_to_stop(name: str, how: signal.Signals, here: Here) -> None:
     here.hold()
-    with driving(here.folder, name) as driver:
+    with driving(here.folder, *over(name)) as driver:
         wait_until(here.inside, driver)
-        driver.remember()
+        driver.remember(*([] if name == "inline" else [here.process()]))
         driver.send(how)
         wait_until(lambda: "stopping after the rounds under way" in driver.said(), driver)
         time.sleep(TOLD_SECONDS)
@@ -111,9 +133,9 @@ def test_a_driver_that_is_asked_to_stop(name: str, how: signal.Signals, here: He
 @pytest.mark.parametrize("name", SLOWLY)
 def test_a_driver_that_is_told_twice_to_stop(name: str, here: Here) -> None:
     here.hold()
-    with driving(here.folder, name) as driver:
+    with driving(here.folder, *over(name)) as driver:
         wait_until(here.inside, driver)
-        driver.remember()
+        driver.remember(*([] if name == "inline" else [here.process()]))
         driver.send(signal.SIGTERM)
         wait_until(lambda: "stopping after the rounds under way" in driver.said(), driver)
         driver.send(signal.SIGTERM)
@@ -150,9 +172,9 @@ PAIRS = [
 def test_two_drivers_at_once(one: str, other: str, here: Here) -> None:
     """The second finds a run that the first is making, makes the rest and waits for it."""
     here.hold()
-    with driving(here.folder, one) as first:
+    with driving(here.folder, *over(one)) as first:
         wait_until(here.inside, first)
-        with driving(here.folder, other) as second:
+        with driving(here.folder, *over(other)) as second:
             wait_until(lambda: "being made by another process; waiting" in second.said(), first, second)
             here.let_go()
             assert (first.code(), second.code()) == (0, 0), first.said() + second.said()
@@ -168,9 +190,9 @@ def test_what_another_driver_leaves_unfinished_is_taken_over(name: str, here: He
     here.hold()
     with driving(here.folder, "local") as first:
         wait_until(here.inside, first)
-        with driving(here.folder, name) as second:
+        with driving(here.folder, *over(name)) as second:
             wait_until(lambda: "being made by another process; waiting" in second.said(), first, second)
-            first.remember()
+            first.remember(here.process())
             first.send(signal.SIGKILL)
             assert not first.survivors()
             here.let_go()
