@@ -168,7 +168,9 @@ PAIRS = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), [PAIRS[0], *(pytest.param(*pair, marks=(pytest.mark.slow, QUIETLY)) for pair in PAIRS[1:])])
+@pytest.mark.slow
+@QUIETLY
+@pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_two_drivers_at_once(one: str, other: str, here: Here) -> None:
     """The second finds a run that the first is making, makes the rest and waits for it."""
     here.hold()
