@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 from protocol.splits import Indices
 from runners.strategies.base import Strategy
 from runners.strategies.maps import MapStrategy
+from runners.strategies.mixtures import mixed
 from runners.strategies.view import GradientFactors
 from runners.tasks.segmentation import MapLearner
 
@@ -29,6 +30,8 @@ def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: obj
             "embeddings": lambda: regions.embeddings(learner, regions.unlabelled),
             "labelled_embeddings": lambda: regions.embeddings(learner, regions.owned),
             "gradient_factors": lambda: regions.gradients(learner),
+            "class_mixtures": lambda: regions.mixtures(learner, regions.unlabelled),
+            "labelled_class_mixtures": lambda: regions.mixtures(learner, regions.owned),
             "map_scores": lambda: regions.scores(_scoring(strategy), _draws([learner], some), some),
             "mc_map_scores": lambda: regions.scores(_scoring(strategy), _under_dropout(round_, strategy, some), some),
             "member_map_scores": lambda: regions.scores(_scoring(strategy), _draws(members, some), some),
@@ -40,6 +43,8 @@ def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: obj
         "gradient_factors": lambda: gradients(learner, unlabelled),
         "images": lambda: round_.resident.images(unlabelled),
         "labelled_images": lambda: round_.resident.images(owned),
+        "class_mixtures": lambda: image_mixtures(learner, unlabelled),
+        "labelled_class_mixtures": lambda: image_mixtures(learner, owned),
         "map_scores": lambda: scored(strategy, unlabelled, [learner]),
         "mc_map_scores": lambda: _scores(strategy, _under_dropout(round_, strategy, unlabelled)),
         "member_map_scores": lambda: scored(strategy, unlabelled, members),
@@ -98,6 +103,15 @@ def _with_mirrored(learner: MapLearner, indices: Indices) -> Iterator[Tensor]:
 
 def _probabilities(logits: Tensor) -> Tensor:
     return logits.float().softmax(1)
+
+
+def image_mixtures(learner: MapLearner, indices: Indices) -> Tensor:
+    """(m, k, k) class-wise mixtures of whole images, see `View.class_mixtures`."""
+    parts = [torch.empty(0, learner.net.head.out_channels, learner.net.head.out_channels, device=learner.device)]
+    for _, maps in learner.passes(indices):
+        p = maps.logits.float().softmax(1)
+        parts.append(mixed(p, torch.arange(len(p), device=p.device)[:, None, None].expand(-1, *p.shape[2:]), len(p)))
+    return torch.cat(parts)
 
 
 def gradients(learner: MapLearner, indices: Indices) -> GradientFactors:

@@ -14,6 +14,7 @@ from protocol.labelling import Division, Units
 from protocol.metrics import VOID
 from protocol.splits import Indices
 from runners.strategies.maps import MapStrategy
+from runners.strategies.mixtures import mixed
 from runners.strategies.view import GradientFactors
 from runners.tasks.segmentation import MapLearner
 
@@ -95,6 +96,15 @@ class Regions:
             parts.append(averaged(features, places))
         pooled = torch.cat(parts)
         return pooled[self.wanted(regions, images).to(pooled.device)]
+
+    def mixtures(self, learner: MapLearner, regions: Indices) -> Tensor:
+        """(m, k, k) class-wise mixtures over each region's pixels, see `View.class_mixtures`."""
+        classes, images = learner.net.head.out_channels, self.images(regions)
+        parts = [torch.empty(0, classes, classes, device=learner.device)]
+        for start, maps in learner.passes(images):
+            places = self.places(images[start : start + len(maps.logits)], maps.logits.device)
+            parts.append(mixed(maps.logits.float().softmax(1), places.of_pixels, places.count))
+        return torch.cat(parts)[self.wanted(regions, images).to(learner.device)]
 
     def gradients(self, learner: MapLearner) -> GradientFactors:
         """Gradient of each unlabelled region's mean cross-entropy at the predicted classes with respect to the head's weights, as one factor.

@@ -48,6 +48,11 @@ class Trained(ABC, Generic[N]):
         self.scaling = scaling
         self._precision: Precision = precision
 
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self._resident.device
+
     @abstractmethod
     def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
         """Metrics on labels that are owned, at least one."""

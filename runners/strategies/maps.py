@@ -12,6 +12,7 @@ from torch import Tensor
 
 from protocol.splits import Indices
 from runners.strategies.base import Strategy
+from runners.strategies.contextual import ContextualDiversity, ContextualMixtures
 from runners.strategies.view import Need, View
 
 ENTRIES: Final = 2**23
@@ -82,7 +83,9 @@ FORMS: Final[dict[tuple[Need, ...], Callable[[Any], OnMaps]]] = {
 """By what the strategy needs for whole images."""
 
 
-def on_maps(strategy: Strategy) -> OnMaps | None:
-    """The form of a scoring strategy that works on maps; None if it does not score predictions one by one."""
+def on_maps(strategy: Strategy) -> Strategy | None:
+    """The form of a strategy that works on maps; None if it neither has one of its own nor scores predictions one by one."""
+    if isinstance(strategy, ContextualDiversity):
+        return ContextualMixtures()
     form = FORMS.get(tuple(strategy.needs))
     return form(strategy) if form and hasattr(strategy, "score") and hasattr(strategy, "choose") else None

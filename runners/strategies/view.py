@@ -30,6 +30,8 @@ Need = Literal[
     "mc_map_scores",
     "member_map_scores",
     "flip_map_scores",
+    "class_mixtures",
+    "labelled_class_mixtures",
 ]
 NEEDS: tuple[Need, ...] = get_args(Need)
 CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings", "labelled_probabilities", "classifier_head")
@@ -169,6 +171,16 @@ class View:
     def flip_map_scores(self) -> Tensor:
         """(u,) as `map_scores`, from an image's map and the map of its mirror image, mirrored back: (b, 2, k, height, width)."""
         return self._tensor("flip_map_scores")
+
+    @property
+    def class_mixtures(self) -> Tensor:
+        """(u, k, k) of segmentation: row c is the entropy-weighted mean prediction of the pixels predicted as c; zeros where none is."""
+        return self._tensor("class_mixtures")
+
+    @property
+    def labelled_class_mixtures(self) -> Tensor:
+        """(l, k, k) as `class_mixtures`, of what is owned."""
+        return self._tensor("labelled_class_mixtures")
 
     def _tensor(self, need: Need) -> Tensor:
         return cast(Tensor, self._feature(need))

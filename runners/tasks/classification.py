@@ -24,7 +24,9 @@ from runners.strategies.base import Strategy
 from runners.strategies.view import NEEDS, Need
 from runners.tasks.base import Examined, Task
 
-DENSE_ONLY: frozenset[Need] = frozenset({"map_scores", "mc_map_scores", "member_map_scores", "flip_map_scores"})
+DENSE_ONLY: frozenset[Need] = frozenset(
+    {"map_scores", "mc_map_scores", "member_map_scores", "flip_map_scores", "class_mixtures", "labelled_class_mixtures"}
+)
 
 
 class Classification(Task):

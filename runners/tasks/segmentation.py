@@ -39,6 +39,8 @@ OFFERS: Final[frozenset[Need]] = frozenset(
         "mc_map_scores",
         "member_map_scores",
         "flip_map_scores",
+        "class_mixtures",
+        "labelled_class_mixtures",
     }
 )
 

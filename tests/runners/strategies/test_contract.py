@@ -64,6 +64,8 @@ def features(case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng:
         **{need: torch.tensor(rng.random(u), dtype=torch.float32) for need in ("map_scores", "mc_map_scores", "member_map_scores")},  # type: ignore[dict-item]
         "pool_labels": torch.tensor(rng.integers(k, size=u)),
         "flip_map_scores": torch.tensor(rng.random(u), dtype=torch.float32),
+        "class_mixtures": torch.tensor(rng.dirichlet(np.ones(k), size=(u, k)), dtype=torch.float32),
+        "labelled_class_mixtures": torch.tensor(rng.dirichlet(np.ones(k), size=(labelled, k)), dtype=torch.float32),
     }
 
 

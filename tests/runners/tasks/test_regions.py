@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from runners.datasets import load
 from runners.job import Stopped
 from runners.jobs import perform
 from runners.loop import inputs_of, rounds
-from runners.map_features import gradients
+from runners.map_features import gradients, image_mixtures
 from runners.models.dense import Maps
 from runners.regimes import Resident, fit
 from runners.region_features import Places, Regions, averaged
@@ -39,6 +40,7 @@ from runners.regions import clicks, divided, priced
 from runners.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.strategies.aggregation import Aggregation, boundaries
+from runners.strategies.mixtures import mixed
 from runners.tasks import TASKS
 from runners.verbs.classes import purchases_of
 from runners.verbs.plan import cost_of
@@ -198,7 +200,7 @@ def test_every_strategy_works_on_regions_or_is_refused_with_what_is_missing() ->
         assert len(set(outcome.query.tolist())) == 5
         assert np.isin(outcome.query, oracle.unlabelled).all()
         works.append(name)
-    assert {"random", "entropy", "margin", "bald", "ensemble-entropy", "core-set", "typiclust", "badge", "equal"} <= set(works)
+    assert {"random", "entropy", "margin", "bald", "ensemble-entropy", "core-set", "typiclust", "badge", "cdal", "equal"} <= set(works)
 
 
 def some_regions(height: int = 6, width: int = 7) -> tuple[Regions, torch.Tensor]:
@@ -249,6 +251,7 @@ class Said:
 
     def __init__(self, height: int, width: int) -> None:
         self.logits, self.features = torch.randn(4, 3, height, width), torch.randn(4, 5, height, width)
+        self.device, self.net = torch.device("cpu"), SimpleNamespace(head=SimpleNamespace(out_channels=3))
 
     def passes(self, indices: np.ndarray) -> Any:
         for start in range(0, len(indices), 2):
@@ -266,6 +269,20 @@ def test_gradients_of_regions_add_up_to_the_images() -> None:
     summed = (of_regions * weights).view(4, -1, 15).sum(1) / 42
     torch.testing.assert_close(summed, gradients(said, np.arange(4)).embeddings)
     torch.testing.assert_close(Regions(every[[1, 7]], every[:0], regions.division).gradients(said).embeddings, of_regions[[1, 7]])
+
+
+def test_mixtures_of_regions_and_images_are_of_their_own_pixels() -> None:
+    regions, maps = some_regions()
+    said: Any = Said(6, 7)
+    p = said.logits.softmax(1)
+    for which in (regions.unlabelled, regions.owned):  # the owned are in no order of images
+        found = regions.mixtures(said, which)
+        for row, unit in zip(found, which.tolist(), strict=True):
+            pixels = p.permute(0, 2, 3, 1)[maps == unit]
+            torch.testing.assert_close(row, mixed(pixels.T[None, :, None], torch.zeros(1, 1, len(pixels), dtype=torch.int64), 1)[0])
+    whole = image_mixtures(said, np.array([3, 0, 2]))
+    torch.testing.assert_close(whole[1], mixed(p[:1], torch.zeros(1, 6, 7, dtype=torch.int64), 1)[0])
+    assert image_mixtures(said, np.empty(0, np.int64)).shape == regions.mixtures(said, np.empty(0, np.int64)).shape == (0, 3, 3)
 
 
 def test_owned_pixels_are_counted_by_class() -> None:

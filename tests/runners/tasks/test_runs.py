@@ -244,6 +244,7 @@ def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finishe
         "badge",
         "bald",
         "ensemble-entropy",
+        "cdal",
         "equal",
         "random-foreground",
     } <= set(works)
