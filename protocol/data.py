@@ -140,7 +140,7 @@ class Data(Part):
     size: tuple[Count, Count] | None = Field(
         None,
         description="height and width in pixels of image files: scaled (bilinear, antialiased) until they cover it, the middle kept "
-        "('folder' only); null: files of one size as they are",
+        "('folder', 'isic2019', 'mio-tcd'); null: a folder's files of one size as they are, the others 224×224",
     )
     construction: Construction | None = Field(
         None, description="long tail, redundancy, unknown classes or a sequence made from it; null: as it is"

@@ -9,7 +9,21 @@ from typing import Final
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import Data, Encoder, Protocol
-from runners.datasets import cifar, cifar_jpeg, digits, features, idx, medmnist, own, scenes, segmented, stl10, svhn, tiny_imagenet
+from runners.datasets import (
+    cifar,
+    cifar_jpeg,
+    digits,
+    features,
+    idx,
+    medmnist,
+    own,
+    quartered,
+    scenes,
+    segmented,
+    stl10,
+    svhn,
+    tiny_imagenet,
+)
 from runners.datasets.base import Images, Labels, content_digest
 from runners.datasets.cards import CARDS, Card
 from runners.datasets.constructed import constructed
@@ -29,6 +43,8 @@ _LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
     "stl10": stl10.load,
     "tiny-imagenet": tiny_imagenet.load,
     "eurosat": own.load_eurosat,
+    "isic2019": quartered.load_isic,
+    "mio-tcd": quartered.load_miotcd,
     "medmnist": medmnist.load,
     "npz": own.load_npz,
     "features": features.load,
@@ -40,6 +56,8 @@ _LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
     "cityscapes": segmented.load_cityscapes,
     "masks": segmented.load_masks,
 }
+_OF_ANY_SIZE: Final = frozenset({"folder", "isic2019", "mio-tcd"})
+"""Image files that differ in size; `data.size` says which they are brought to."""
 OWN: Final = frozenset({"medmnist", "npz", "features", "folder", "masks"})
 """Data sets of the user's own files, at `data.path`."""
 
@@ -62,8 +80,8 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
                 "data.path", f"none: {data.name} is looked for under --data-root", repr(data.path), f"use one of {', '.join(sorted(OWN))}"
             )
         )
-    if data.size is not None and data.name != "folder":
-        fix = "use data.resolution, or name 'folder'"
+    if data.size is not None and data.name not in _OF_ANY_SIZE:
+        fix = f"use data.resolution, or one of {', '.join(sorted(_OF_ANY_SIZE))}"
         raise InputError(Fault("data.size", f"none: images of {data.name} have one size", str(list(data.size)), fix))
     card = CARDS[data.name]
     images, labels = _LOADERS[data.name](card, Place.of(root, data.path, data.size, data.resolution))

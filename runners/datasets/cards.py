@@ -186,6 +186,40 @@ CARDS: Final[dict[str, Card]] = {
             "the EuroSAT RGB archive, or torchvision.datasets.EuroSAT(download=True)",
         ),
         Card(
+            "isic2019",
+            "skin lesions in dermoscopic photographs, 8 classes of very unequal size; a quarter, drawn once for all, is the test set",
+            18_999,
+            6332,
+            ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC"),
+            None,
+            "CC BY-NC 4.0",
+            "P. Tschandl et al., The HAM10000 dataset, Scientific Data 2018; N. Codella et al., arXiv 1710.05006; M. Combalia et al., BCN20000, "
+            "arXiv 1908.02288",
+            (
+                "ISIC-2019/, isic2019/ or the folder itself, with ISIC_2019_Training_GroundTruth.csv and ISIC_2019_Training_Input/*.jpg",
+                "(brought to 224×224, or to data.size)",
+            ),
+            "the ISIC 2019 challenge: training input and ground truth",
+        ),
+        Card(
+            "mio-tcd",
+            "vehicles and others seen by traffic cameras, 11 classes of very unequal size; a quarter, drawn once for all, is the test set",
+            389_373,
+            129_791,
+            tuple(
+                """articulated_truck background bicycle bus car motorcycle non-motorized_vehicle pedestrian pickup_truck single_unit_truck
+                work_van""".split()  # noqa: SIM905  # as above
+            ),
+            None,
+            "CC BY-NC-SA 4.0",
+            "Z. Luo et al., MIO-TCD: A New Benchmark Dataset for Vehicle Classification and Localization, IEEE Trans. Image Processing 2018",
+            (
+                "MIO-TCD-Classification/ (also under MIO-TCD/) with train/<class>/*.jpg; its test/ has no labels",
+                "(brought to 224×224, or to data.size)",
+            ),
+            "the MIO-TCD classification archive of the Traffic Surveillance Workshop 2017",
+        ),
+        Card(
             "medmnist",
             "one of MedMNIST's 2D sets with one class an image; training and validation images together are the pool",
             None,

@@ -54,6 +54,18 @@ def _resnet18(model: Model, images: Images) -> tuple[nn.Module, int]:
     return net, 512
 
 
+def _resnet18_imagenet(model: Model, images: Images) -> tuple[nn.Module, int]:
+    from torchvision.models import resnet18  # as above
+
+    _refuse_width(model, 64, "resnet18-imagenet")
+    net = resnet18(weights=None)
+    if images.channels != 3:
+        net.conv1 = nn.Conv2d(images.channels, 64, 7, stride=2, padding=3, bias=False)
+        nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")
+    net.fc = nn.Identity()
+    return net, 512
+
+
 def _wrn28(model: Model, images: Images) -> tuple[nn.Module, int]:
     _refuse_width(model, 32, "wrn-28-2")
     return wide_resnet.body(images.channels, 28, 2)
@@ -95,9 +107,11 @@ def _mlp(model: Model, images: Images) -> tuple[nn.Module, int]:
 MODELS: Final[dict[str, Body]] = {
     "small-cnn": _small_cnn,
     "resnet18": _resnet18,
+    "resnet18-imagenet": _resnet18_imagenet,
     "wrn-28-2": _wrn28,
     "vgg16-bn": _vgg16,
     "linear": _linear,
     "mlp": _mlp,
 }
-"""Bodies by name: (model, images) → (module, embedding size)."""
+"""Bodies by name: (model, images) → (module, embedding size). resnet18 is for small images, resnet18-imagenet, which halves them
+twice more, for those of a hundred pixels and more."""

@@ -13,10 +13,15 @@ from PIL import Image
 from scipy.io import savemat
 
 from protocol.errors import InputError
-from protocol.spec import Data
-from runners.datasets import CARDS, Images, Labels, load, medmnist, own, stl10, svhn, tiny_imagenet
+from protocol.folders import StudyFolder
+from protocol.reading import parse, preset
+from protocol.record import read
+from protocol.spec import Data, Study
+from runners.datasets import CARDS, Images, Labels, load, medmnist, own, quartered, stl10, svhn, tiny_imagenet
 from runners.datasets.cards import Card
 from runners.datasets.places import Place
+from runners.jobs import perform
+from runners.study import adopt, jobs, planned
 
 RNG = np.random.default_rng(3)
 
@@ -144,3 +149,116 @@ def test_damaged_files_are_bad_input(tmp_path: Path, name: str, file: str) -> No
         (tmp_path / other).write_bytes(b"\xff\x00noise" * 30)
     with pytest.raises(InputError, match=file):
         load(Data(name=name), tmp_path)
+
+
+LESIONS = {"ISIC_0000000": 1, "ISIC_0000001": 0, "ISIC_0000002_downsampled": 7, "ISIC_0000003": 1, "ISIC_0000004": 2, "ISIC_0000005": 1}
+
+
+def lesions(root: Path, folder: str, **changes: str) -> None:
+    """ISIC-2019 as its challenge distributes it: a table with a column a class, photographs of many sizes."""
+    names = [*(CARDS["isic2019"].classes or ()), "UNK"]
+    rows = [",".join([image, *("1.0" if j == k else "0.0" for j in range(9))]) for image, k in LESIONS.items()]
+    text = changes.get("table") or "\n".join([",".join(["image", *names]), *rows]) + "\n"
+    (root / "ISIC-2019").mkdir(parents=True, exist_ok=True)
+    (root / "ISIC-2019" / "ISIC_2019_Training_GroundTruth.csv").write_text(text)
+    for i, image in enumerate(LESIONS):
+        save(root / "ISIC-2019" / folder / f"{image}.jpg", np.full((20 + i, 30, 3), 10 * i, np.uint8))
+
+
+@pytest.mark.parametrize("folder", ["ISIC_2019_Training_Input", "ISIC_2019_Training_Input/ISIC_2019_Training_Input"])
+def test_isic_2019(tmp_path: Path, folder: str) -> None:
+    lesions(tmp_path, folder)
+    images, labels = quartered.load_isic(card("isic2019", 5, 1), Place(tmp_path, None, (8, 6)))
+    (test,) = np.random.default_rng(12345).choice(6, size=1, replace=False)
+    order = [*np.delete(np.arange(6), test), test]  # as the authors of the protocol draw it
+    assert images.pixels.shape == (6, 8, 6, 3)
+    np.testing.assert_array_equal(images.pixels[:, 4, 3, 0], np.arange(6)[order] * 10)
+    assert labels.for_oracle().tolist() == np.asarray(list(LESIONS.values()))[order].tolist()
+    assert images.classes[1] == "NV"
+    default, _ = quartered.load_isic(card("isic2019", 5, 1), Place(tmp_path, None))
+    assert default.pixels.shape[1:] == (224, 224, 3)
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda root: (root / "ISIC_2019_Training_Input" / "ISIC_0000003.jpg").unlink(), "1 are not there: ISIC_0000003.jpg"),
+        (lambda root: lesions(root.parent, "ISIC_2019_Training_Input", table="image,NV,MEL\na,1.0,0.0\n"), "columns image, MEL"),
+        (lambda root: _edit(root, "0.0,1.0,0.0", "1.0,1.0,0.0"), "1.0 in one column"),
+        (lambda root: _edit(root, "0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,0.0", "0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0"), "1.0 in one column"),
+        (lambda root: (root / "ISIC_2019_Training_GroundTruth.csv").write_text(""), "columns image"),
+        (lambda root: (root / "ISIC_2019_Training_GroundTruth.csv").unlink(), "none of them"),
+    ],
+)
+def test_an_incomplete_isic_2019_is_explained(tmp_path: Path, damage: Callable[[Path], object], says: str) -> None:
+    lesions(tmp_path, "ISIC_2019_Training_Input")
+    with pytest.raises(InputError, match="18999 training and 6332 test images"):
+        load(Data(name="isic2019", size=(8, 8)), tmp_path)
+    damage(tmp_path / "ISIC-2019")
+    with pytest.raises(InputError, match=says):
+        quartered.load_isic(card("isic2019", 5, 1), Place(tmp_path, None, (8, 6)))
+
+
+def _edit(root: Path, old: str, new: str) -> None:
+    table = root / "ISIC_2019_Training_GroundTruth.csv"
+    assert old in table.read_text()
+    table.write_text(table.read_text().replace(old, new, 1))
+
+
+def test_mio_tcd(tmp_path: Path) -> None:
+    classes = CARDS["mio-tcd"].classes or ()
+    for k, name in enumerate(classes):
+        for j in range(2):
+            save(tmp_path / "MIO-TCD-Classification" / "train" / name / f"{j}{k:04d}.jpg", np.full((9, 7 + j, 3), 11 * k + j, np.uint8))
+    save(tmp_path / "MIO-TCD-Classification" / "test" / "00000000.jpg", np.zeros((4, 4, 3), np.uint8))
+    images, labels = quartered.load_miotcd(card("mio-tcd", 17, 5), Place(tmp_path, None, (5, 5)))
+    assert (images.train_size, images.test_size, images.classes[6]) == (17, 5, "non-motorized_vehicle")
+    test = np.sort(np.random.default_rng(12345).choice(22, size=5, replace=False))
+    order = np.concatenate([np.delete(np.arange(22), test), test])
+    assert labels.for_oracle().tolist() == (order // 2).tolist()
+    np.testing.assert_array_equal(images.pixels[:, 2, 2, 1], 11 * (order // 2) + order % 2)
+    for path in (tmp_path / "MIO-TCD-Classification" / "train" / "bus").iterdir():
+        path.unlink()
+    with pytest.raises(InputError, match="none in bus"):
+        quartered.load_miotcd(card("mio-tcd", 17, 5), Place(tmp_path, None, (5, 5)))
+    with pytest.raises(InputError, match="MIO-TCD-Classification"):
+        load(Data(name="mio-tcd"), tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("name", ["lueth2023-isic2019-low-supervised", "lueth2023-mio-tcd-low-pretrained"])
+def test_the_presets_on_them_run_on_small_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The preset as it is, but for fewer and smaller images, a smaller network and a shorter training."""
+    p = preset(name)
+    classes = CARDS[p.data.name].classes or ()
+    each = 12
+    rows = ["image," + ",".join([*classes, "UNK"])]
+    for k, kind in enumerate(classes):
+        for j in range(each):
+            pixels = RNG.integers(0, 40, (20, 18, 3)).astype(np.uint8) + np.uint8(15 * k)
+            if p.data.name == "mio-tcd":
+                save(tmp_path / "MIO-TCD-Classification" / "train" / kind / f"{j}.jpg", pixels)
+            else:
+                rows.append(f"ISIC_{k}{j:02d}," + ",".join("1.0" if i == k else "0.0" for i in range(9)))
+                save(tmp_path / "ISIC_2019_Training_Input" / f"ISIC_{k}{j:02d}.jpg", pixels)
+    if p.data.name == "isic2019":
+        (tmp_path / "ISIC_2019_Training_GroundTruth.csv").write_text("\n".join(rows) + "\n")
+    total = each * len(classes)
+    monkeypatch.setitem(CARDS, p.data.name, card(p.data.name, total - total // 4, total // 4))
+    table = p.model_dump(mode="json") | {"budgets": [len(classes), 2 * len(classes)], "reference": None, "provenance": {}}
+    table["data"]["size"] = [16, 16]
+    table["splits"]["validation_size"] = len(classes)
+    table["model"] = {"name": "small-cnn", "width": 4}
+    table["regime"] |= {"epochs": 1, "epoch_at_least": 64, "batch_size": 32, "validate_every": 1, "precision": "float32"}
+    table["regime"]["optimizer"]["warmup_steps"] = 1
+    table["regime"]["augmentation"] |= {"shift": 2, "cutout": 8}
+    if table["regime"]["pretraining"]:
+        table["regime"]["pretraining"]["self_supervised"] |= {"epochs": 1, "batch_size": 32}
+        table["regime"]["pretraining"]["self_supervised"]["optimizer"]["warmup_steps"] = 1
+    study = parse(Study, {"name": "s", "protocols": [table], "strategies": [{"name": "random"}], "seeds": [0]}, name)
+    folder = StudyFolder(tmp_path / "study")
+    adopt(folder, study, tmp_path)
+    result = perform(jobs(folder, study, tmp_path, "cpu", 1, planned(study))[0])
+    assert result.state == "done", result.message
+    record = read(folder.run(name, "random", 0).events)
+    assert [r.budget for r in record.rounds] == [len(classes), 2 * len(classes)]
+    assert all(0 <= r.metrics["balanced_accuracy"] <= 1 for r in record.rounds)

@@ -76,3 +76,12 @@ def test_wrn_28_2_and_vgg16_have_the_usual_sizes() -> None:
     assert vgg.body[0](torch.zeros(1, 3, 32, 32)).shape == (1, 512, 1, 1)
     with pytest.raises(InputError, match="wrn-28-2 has one width"):
         build(Model(name="wrn-28-2", width=64), images(32, 3), seed=1)
+
+
+def test_the_imagenet_stem_halves_images_five_times() -> None:
+    net = build(Model(name="resnet18-imagenet"), images(64, 3), seed=1).eval()
+    seen: list[torch.Size] = []
+    net.body.layer4.register_forward_hook(lambda *found: seen.append(found[2].shape))  # type: ignore[union-attr, operator]
+    assert net.features(torch.zeros(2, 3, 64, 64)).shape == (2, 512)
+    assert seen == [(2, 512, 2, 2)]
+    assert build(Model(name="resnet18-imagenet"), images(64, 1), seed=1).features(torch.zeros(1, 1, 64, 64)).shape == (1, 512)
