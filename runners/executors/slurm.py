@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
+
 from protocol.errors import Fault, InputError
 from runners.executors.remote import Lost, Task
 from runners.job import FULL, Result
@@ -53,7 +55,7 @@ class SlurmBackend:
             self._executor.update_parameters(**settings)
         except (NameError, TypeError, ValueError, RuntimeError) as error:
             raise InputError(Fault("the configuration's table slurm", "parameters that submitit takes", str(error))) from None
-        self._slurm = cluster == "slurm"
+        self._slurm, self._here = cluster == "slurm", cluster == "local"
         # slots are kept by handing over no more: an array's own limit would not count the arrays beside it
         self.room = min(ARRAY, slots or ARRAY) if self._slurm else (slots or 1)
         self._looked = -LOOK_SECONDS
@@ -103,11 +105,24 @@ class SlurmBackend:
     def cancel(self, handle: Any) -> None:
         """See `Backend`."""
         self._seen.pop(handle.job_id, None)
+        if self._here:
+            if not handle.done():
+                _end(int(handle.job_id))
+            return
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             handle.cancel(check=False)
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _end(pid: int) -> None:
+    """End a job of submitit's local executor, which is named by its process; submitit's own way prints a traceback."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        job = psutil.Process(pid)
+        for process in (job, *job.children(recursive=True)):  # first itself: it would start its tasks again
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def _answer(handle: Any) -> Result | Lost:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import faulthandler
 import io
 import multiprocessing
@@ -12,8 +13,10 @@ import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Any
 
 import sklearn.datasets  # noqa: F401  # half a second
 import torch
@@ -27,6 +30,8 @@ from runners.jobs import perform
 torch.optim.SGD([torch.nn.Parameter(torch.empty(1))], lr=1.0)
 
 BEAT_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1
+"""From Linux's prctl.h."""
 
 
 def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
@@ -35,6 +40,7 @@ def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
     The process leads a session of its own, so that whatever a strategy starts ends with it.
     """
     os.setsid()
+    _end_with_the_server()
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -64,6 +70,24 @@ def _beat(send: Callable[[object], None]) -> None:
         send(None)  # the first one says that signals are understood from now on
         if wait([parent.sentinel], BEAT_SECONDS):
             os.killpg(0, signal.SIGKILL)
+
+
+def _end_with_the_server() -> None:
+    """Let the system end this process once the fork server, which ends with the driver, is gone: `_beat` cannot where what hangs holds the GIL.
+
+    The server lives as long as anybody holds the pipe that its processes inherit as well, so this one lets go of it.
+    """
+    if sys.platform != "linux":
+        return
+    server = os.getppid()
+    state: Any = forkserver._forkserver  # no public name for it
+    pipe = getattr(state, "_forkserver_alive_fd", None)
+    if pipe is not None:
+        os.close(pipe)
+        state._forkserver_alive_fd = None
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != server:  # it ended meanwhile
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _log_to(path: Path, job: Job) -> None:

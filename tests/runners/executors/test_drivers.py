@@ -112,6 +112,22 @@ def test_a_driver_that_is_killed(name: str, here: Here) -> None:
         assert not driver.survivors()
 
 
+HANGING = "import ctypes; (HERE / 'inside').write_text(str(os.getpid())); ctypes.PyDLL(None).sleep(600)"
+"""In C, without giving Python up: no thread of the process runs on."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends processes with their parent")
+def test_a_driver_that_is_killed_while_a_run_hangs_beyond_python(here: Here) -> None:
+    (here.place / "accident").write_text(HANGING)
+    with driving(here.folder, "local") as driver:
+        wait_until(here.inside, driver)
+        driver.remember(here.process())
+        driver.send(signal.SIGKILL)
+        assert not driver.survivors()
+    here.again("local")
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
 @pytest.mark.parametrize("name", SLOWLY)
 def test_a_driver_that_is_asked_to_stop(name: str, how: signal.Signals, here: Here) -> None:
