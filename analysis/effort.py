@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.export import kind_of
 from protocol.archive import opened
 from protocol.errors import RecordError
 from protocol.events import LabelsEvent
@@ -67,8 +68,7 @@ def effort(path: Path) -> Effort:
                     for event in record.rounds:
                         for name, seconds in event.cost.items():
                             if name.endswith("_s"):
-                                kind = name if name in ("train_s", "evaluate_s") else "choose_s"
-                                spent[kind] = spent.get(kind, 0.0) + seconds
+                                spent[kind_of(name)] = spent.get(kind_of(name), 0.0) + seconds
                     labels = sum(len(e.indices) for e in record.of(LabelsEvent))
                     rows.append({"protocol": protocol.name, "strategy": strategy.id, "runs": 1, "labels": labels} | spent)
     columns = ["protocol", "strategy", "runs", "labels", "train_s", "choose_s", "evaluate_s"]

@@ -14,7 +14,7 @@ from analysis.runs import Curves, RunKey
 from protocol.archive import opened
 from protocol.canonical import canonical_json, sha256
 from protocol.errors import Fault, InputError, RecordError
-from protocol.events import FailureEvent, LabelsEvent, ResumeEvent, RoundEvent
+from protocol.events import FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, TrialEvent
 from protocol.folders import StudyFolder, write_atomically
 from protocol.record import Record, read
 
@@ -24,6 +24,7 @@ RUNS: Final = [
     *RUN, "dataset", "regime", "state", "attempts", "failures", "rounds", "labels", "train_s", "choose_s", "evaluate_s",
     "fingerprint", "environment", "head",
 ]  # fmt: skip
+TRIALS: Final = [*RUN, "round", "trial", "setting", "value", "failed", "chosen", "steps", "train_s"]
 LEDGER: Final = [*RUN, "round", "purpose", "index", "before", "after"]
 
 
@@ -37,6 +38,8 @@ def study_tables(path: Path) -> dict[str, pd.DataFrame]:
             what was recorded of the first attempt's machine; head: hash of the record's last line.
         ledger: a row per label bought, incomplete runs included. round: the first that trains on it, from 0; index: of the image in its
             data set; before, after: labels paid for before and after the lot in which it was bought. Records hold no labels.
+        trials: only of a study whose protocols are tuned: a row per setting tried. setting: JSON, path in the recipe to value; value: of the
+            protocol's metric on what it was scored on, missing where it failed; chosen: whether the round was trained with it.
 
     Raises:
         InputError: not a study.
@@ -47,12 +50,15 @@ def study_tables(path: Path) -> dict[str, pd.DataFrame]:
         reasons = {m.run: m.reason for m in curves.missing}
         runs: list[dict[str, Any]] = []
         ledger: list[tuple[object, ...]] = []
+        trials: list[tuple[object, ...]] = []
         for run in curves.planned:
             record = _record(folder.run(*run).events)
             runs.append(_run(run, curves, reasons.get(run, "complete"), record))
             ledger += _purchases(run, record)
+            trials += _trials(run, curves.metrics[run.protocol], record)
     whole = ("attempts", "failures", "rounds", "labels")
-    return {
+    tuned = {"trials": pd.DataFrame(trials, columns=TRIALS).astype({"value": "float64"})} if trials else {}
+    return tuned | {
         "curves": curves.frame,
         "runs": pd.DataFrame(runs, columns=RUNS).astype(dict.fromkeys(whole, "int64")),
         "ledger": pd.DataFrame(ledger, columns=LEDGER),
@@ -75,7 +81,7 @@ def _run(run: RunKey, curves: Curves, state: str, record: Record | None) -> dict
     for event in record.rounds:
         for name, seconds in event.cost.items():
             if name.endswith("_s"):
-                spent[name if name in spent else "choose_s"] += seconds
+                spent[kind_of(name)] += seconds
     return row | spent | {
         "attempts": len(record.of(ResumeEvent)) + (record.run is not None),
         "failures": len(record.of(FailureEvent)),
@@ -85,6 +91,29 @@ def _run(run: RunKey, curves: Curves, state: str, record: Record | None) -> dict
         "environment": sha256(canonical_json(record.run.environment)) if record.run else None,
         "head": record.head,
     }  # fmt: skip
+
+
+def kind_of(cost: str) -> str:
+    """What a round's seconds of this name are spent on: training, the trials of a tuned recipe among it, choosing, or evaluation."""
+    return {"train_s": "train_s", "tune_s": "train_s", "evaluate_s": "evaluate_s"}.get(cost, "choose_s")
+
+
+def _trials(run: RunKey, metric: str, record: Record | None) -> list[tuple[object, ...]]:
+    chosen = {event.round: event.setting for event in record.rounds} if record else {}
+    return [
+        (
+            *run,
+            e.round,
+            e.trial,
+            canonical_json(e.setting).decode(),
+            e.validation.get(metric),
+            e.failed,
+            chosen.get(e.round) == e.setting,
+            e.steps,
+            e.cost.get("train_s"),
+        )
+        for e in (record.of(TrialEvent) if record else ())
+    ]
 
 
 def _purchases(run: RunKey, record: Record | None) -> list[tuple[object, ...]]:

@@ -281,7 +281,7 @@ class Regime(Part):
 
     @model_validator(mode="after")
     def _tuning_fits(self) -> Regime:
-        if self.tuning and (problems := list(faults_of(self.tuning, self))):
+        if problems := faults_of(self):
             raise ValueError("; ".join(problems))
         return self
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import numpy as np
@@ -107,8 +109,29 @@ class Tuning(Part):
         return table
 
 
-def faults_of(tuning: Tuning, regime: Regime) -> Iterator[str]:
-    """Why the space does not fit the recipe, path by path; nothing if it does."""
+@dataclass(frozen=True)
+class _Keyed:
+    """A recipe that is compared by what it says: the records of a study name one recipe thousands of times."""
+
+    said: str
+    regime: Any = field(compare=False)
+
+    @classmethod
+    def of(cls, regime: Regime) -> _Keyed:
+        return cls(regime.model_dump_json(), regime)
+
+
+def faults_of(regime: Regime) -> tuple[str, ...]:
+    """Why the space of a recipe's table tuning does not fit the recipe, path by path; empty if it does, or if there is no such table."""
+    return _faults(_Keyed.of(regime)) if regime.tuning else ()
+
+
+@lru_cache(maxsize=128)
+def _faults(keyed: _Keyed) -> tuple[str, ...]:
+    return tuple(_told_faults(_tuning(keyed.regime), keyed.regime))
+
+
+def _told_faults(tuning: Tuning, regime: Regime) -> Iterator[str]:
     table = regime.model_dump(mode="json")
     sizes: list[float] = []
     for path, dimension in tuning.space.items():
@@ -132,6 +155,12 @@ def drawn_settings(regime: Regime, root: int, replicate: int, round_: int) -> tu
         replicate: the run's seed.
         round_: the round that tries them, see `Tuning.round_of`.
     """
+    return tuple(dict(setting) for setting in _drawn(_Keyed.of(regime), root, replicate, round_))
+
+
+@lru_cache(maxsize=128)
+def _drawn(keyed: _Keyed, root: int, replicate: int, round_: int) -> tuple[Setting, ...]:
+    regime: Regime = keyed.regime
     tuning = _tuning(regime)
     rng, table = generator(root, "estimator", replicate, "tuning", round_), regime.model_dump(mode="json")
     found: list[Setting] = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,15 +48,35 @@ def _as_many_as_drawn(run: RunEvidence) -> Observations:
 
 def _compared(run: RunEvidence, where: str, number: int, trials: list[Trial]) -> Observations:
     key, protocol = str(run.key), run.protocol
-    drawn = drawn_settings(protocol.regime, protocol.root_seed, run.key.seed, number)
+    drawn = _drawn(_Search.of(protocol), run.key.seed, number)
     if len(trials) != len(drawn):
         yield Observation(where, f"{len(drawn)} trials before round {number}", str(len(trials)), key)
-    for (place, trial), (at, setting) in zip(trials, enumerate(drawn), strict=False):
+    for (place, trial), (at, (setting, recipe)) in zip(trials, enumerate(drawn), strict=False):
         if (trial.trial, trial.setting) != (at, setting):
             found = f"trial {trial.trial}: {_told(trial.setting)}"
             yield Observation(place, f"trial {at} with what the seed draws: {_told(setting)}", found, key)
-        elif trial.recipe != (recipe := protocol.tuned(setting).recipe):
+        elif trial.recipe != recipe:
             yield Observation(place, f"the recipe that the setting makes, {recipe[:16]}", trial.recipe[:16] or "none", key)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What decides which settings a seed draws, and the recipes that they make, compared by what it says."""
+
+    said: str
+    protocol: Protocol = field(compare=False)
+
+    @classmethod
+    def of(cls, protocol: Protocol) -> _Search:
+        return cls(f"{protocol.root_seed} {protocol.model.model_dump_json()} {protocol.regime.model_dump_json()}", protocol)
+
+
+@lru_cache(maxsize=128)
+def _drawn(search: _Search, seed: int, number: int) -> tuple[tuple[Setting, str], ...]:
+    """(setting, recipe) of a round's trials: the same for all strategies of a seed, whose records are looked at one after the other."""
+    protocol = search.protocol
+    settings = drawn_settings(protocol.regime, protocol.root_seed, seed, number)
+    return tuple((setting, protocol.tuned(setting).recipe) for setting in settings)
 
 
 def _out_of_place(run: RunEvidence, tuning: Tuning) -> list[Trial]:

@@ -234,6 +234,14 @@ def test_another_data_set_does_not_inherit_the_digest_of_the_bases(tmp_path: Pat
     (tmp_path / "other.toml").write_text(own + "[data]\nname = 'npz'\npath = 'x'\n")
     same, other = read_protocol(tmp_path / "same.toml"), read_protocol(tmp_path / "other.toml")
     assert same.data.digest
-    assert other.data.model_dump() == {"name": "npz", "path": "x", "digest": None, "resolution": None, "construction": None, "size": None}
+    assert other.data.model_dump() == {
+        "name": "npz",
+        "path": "x",
+        "digest": None,
+        "resolution": None,
+        "construction": None,
+        "size": None,
+        "encoder": None,
+    }
     assert "data.digest" in same.provenance
     assert "data.digest" not in other.provenance

@@ -312,3 +312,34 @@ def test_a_plan_counts_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     assert work_of(once) == (sum(steps) + 3 * steps[0]) * 16
     monkeypatch.setattr(tuning._Search, "trial", None)  # a plan measures one training and multiplies
     assert cost_of(each.protocol, None, "cpu", 1).run > 0
+
+
+def test_with_starts_of_strategies_own_trials_may_differ_but_not_the_settings(tmp_path: Path) -> None:
+    told = study_of("starting-set", validation=0, held_out=0.25).model_dump(mode="json")
+    told["protocols"][0]["splits"]["initial"] = "strategy"
+    told["strategies"] = [{"name": "random"}, {"name": "margin"}, {"name": "core-set"}]
+    study = parse(Study, told, "toy")
+    for strategy in ("random", "margin", "core-set"):
+        assert perform(job_of(tmp_path / "study", study, strategy)).state == "done"
+    records = {s: record_of(job_of(tmp_path / "study", study, s)) for s in ("random", "margin", "core-set")}
+    assert asked(records["random"]) == asked(records["core-set"])
+    scores = {s: [e.validation for e in record.of(TrialEvent)] for s, record in records.items()}
+    assert scores["random"] == scores["margin"] != scores["core-set"]
+    assert broken(tmp_path / "study") == []
+
+
+@pytest.mark.parametrize("labelling", [None, {"unit": "tile", "tile": [8, 8], "cost": "pixel"}])
+def test_segmentation_is_tuned_too_whole_images_and_regions(tmp_path: Path, labelling: dict[str, Any] | None) -> None:
+    regime = {"name": "plain", "steps": 3, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.01}}
+    regime |= {"tuning": {"policy": "every-round", "trials": 2, "held_out": 0.3, "space": {"optimizer.lr": SPACE["optimizer.lr"]}}}
+    protocol = {"name": "toy", "task": "segmentation", "metric": "mean_iou", "data": {"name": "digit-scenes"}, "regime": regime}
+    budgets = [6, 10] if labelling is None else [6 * 64, 10 * 64]
+    protocol |= {"budgets": budgets, "model": {"name": "unet-small", "width": 4}, "labelling": labelling}
+    table = {"name": "t", "protocols": [protocol], "seeds": [0], "strategies": [{"name": "random"}]}
+    job = job_of(tmp_path / "study", parse(Study, table, "t"), "random")
+    assert perform(job).state == "done", perform(job).message
+    record = record_of(job)
+    assert [(e.round, e.trial) for e in record.of(TrialEvent)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert all(0 <= e.validation["mean_iou"] <= 1 for e in record.of(TrialEvent))
+    assert broken(tmp_path / "study") == []
+    assert not [r.rule.id for r in check_study(tmp_path / "study").results if r.answer == "unverifiable" and r.rule.id.startswith("TRN")]

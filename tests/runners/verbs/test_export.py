@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import sys
 from contextlib import closing
@@ -10,8 +11,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from front_door import beatrandom
-from study_builder import build_study, lines, rewrite
+from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
+from analysis.effort import effort
+from analysis.export import study_tables
 from analysis.load import load_study
 from protocol.archive import pack
 from protocol.errors import InputError
@@ -110,3 +113,23 @@ def test_a_tracker_that_is_not_installed_is_named(
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(InputError, match=f"install the extra: uv sync --extra {tracker}"):
         export(folder.path, tmp_path / "out", "csv", tracker)
+
+
+def test_trials_of_a_tuned_study_are_a_table_and_their_time_is_trainings(tmp_path: Path) -> None:
+    space = {"optimizer.lr": {"low": 0.01, "high": 1.0, "scale": "log"}}
+    tuned = protocol_table(regime=protocol_table()["regime"] | {"tuning": {"policy": "every-round", "trials": 3, "space": space}})
+    folder = build_study(tmp_path / "study", obedient_study(protocols=[tuned]))
+    run = folder.run("small", "first", 1).events
+    rewrite(run, lambda events: [e["cost"].update(tune_s=2.0) for e in events if e["event"] == "round"])
+    tables = study_tables(folder.path)
+    assert "trials" not in study_tables(build_study(tmp_path / "plain").path)
+    own = tables["trials"][(tables["trials"]["strategy"] == "first") & (tables["trials"]["seed"] == 1)]
+    recorded = [e for e in lines(run) if e["event"] == "trial"]
+    assert own["setting"].map(json.loads).tolist() == [e["setting"] for e in recorded]
+    assert own["round"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert own["chosen"].tolist() == [False, True, False] * 3
+    assert own["value"].tolist()[:2] == [0.25, 0.3125]
+    assert own["value"].isna().tolist() == [False, False, True] * 3
+    row = tables["runs"].set_index(["strategy", "seed"]).loc[("first", 1)]
+    assert (row["train_s"], row["choose_s"]) == (3 * 2.25, 0.0)
+    assert effort(folder.path).table.set_index("strategy").loc["first", "train_s"] == 3 * 2.25 + 3 * 0.25
