@@ -149,6 +149,14 @@ class Data(Part):
         None, description="frozen features of the images instead of the images, made on first use and kept in the cache; null: the images"
     )
 
+    @property
+    def described(self) -> str:
+        """For people: the name, and what embedded its images, if something did."""
+        if self.encoder is None:
+            return self.name
+        told = (self.encoder.trained_on or "").strip() or "not declared"
+        return f"{self.name}, as features by {self.encoder.name} (which learned from: {told})"
+
     def recorded(self, digest: str) -> str:
         """Digest that stands in records for the data made from content with that digest."""
         if self.construction is None:

@@ -79,7 +79,7 @@ def _items(result: Compliance) -> list[Item]:
 
 def _data(p: Protocol) -> str:
     test = "official test set" if p.splits.test_size is None else f"{p.splits.test_size} test images per seed"
-    return f"{p.data.name}, {test}"
+    return f"{p.data.described}, {test}"
 
 
 def _validation(p: Protocol) -> str:

@@ -91,6 +91,14 @@ def _tuning_is_equal(study: StudyEvidence) -> Observations:
             yield Observation(study.source, f"as many settings tried as for {least}, {min(declared)}", f"{n} settings of {strategy}")
 
 
+def _encoders_say_what_they_learned_from(study: StudyEvidence) -> Observations:
+    for protocol in study.study.protocols:
+        encoder = protocol.data.encoder
+        if encoder is not None and not (encoder.trained_on or "").strip():
+            expected = f"what {encoder.name} of protocol {protocol.name} learned from (data.encoder.trained_on)"
+            yield Observation(study.source, expected, "not declared")
+
+
 RULES: tuple[AnyRule, ...] = (
     StudyRule(
         id="TRN-01",
@@ -139,5 +147,17 @@ RULES: tuple[AnyRule, ...] = (
         reads=frozenset({"plan"}),
         needs="plan",
         function=_tuning_is_equal,
+    ),
+    StudyRule(
+        id="TRN-10",
+        title="it is declared what an encoder learned from",
+        severity="note",
+        why="an encoder that saw labels of the pool or the test set makes every curve, random's too, better than it is",
+        evidence="data.encoder.trained_on of the plan, which the authors declare: weights do not tell what they were learned from; of the "
+        "data set 'features', whose file no record holds, nothing is known",
+        fix="say in data.encoder.trained_on which data, and whether with labels; pretrain on other data than pool and test set",
+        reads=frozenset({"plan"}),
+        needs="plan",
+        function=_encoders_say_what_they_learned_from,
     ),
 )

@@ -62,6 +62,7 @@ def test_nothing_is_overwritten_and_no_draft_stays(here: Path, capsys: pytest.Ca
     (here / "out.npz").write_bytes(b"somebody's")
     with pytest.raises(InputError, match="nothing was changed"):
         encode(Asked("mine.npz", "enc.py:means", out=Path("out.npz")), None, json=False)
+    assert not (here / "cache").exists()  # it says so before it computes anything
     with pytest.raises(InputError, match=r"ends in \.npz"):
         encode(Asked("mine.npz", "enc.py:means", out=Path("out.csv")), None, json=False)
     with pytest.raises(InputError, match="one class an image"):
