@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
+from protocol.labelling import Division, Units
 from protocol.splits import Indices
+from runners.regions import expected_cost
 from runners.strategies.base import Strategy
 from runners.strategies.maps import MapStrategy
 from runners.strategies.mixtures import mixed
@@ -18,6 +22,10 @@ from runners.tasks.segmentation import MapLearner
 
 if TYPE_CHECKING:
     from runners.features import Makers, Round
+
+
+_MAPS: Final = 64
+"""Predicted maps held at a time."""
 
 
 def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: object) -> Makers:
@@ -30,6 +38,7 @@ def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: obj
             "embeddings": lambda: regions.embeddings(learner, regions.unlabelled),
             "labelled_embeddings": lambda: regions.embeddings(learner, regions.owned),
             "gradient_factors": lambda: regions.gradients(learner),
+            "expected_costs": lambda: expected_costs(round_, learner, regions.unlabelled, regions.division),
             "class_mixtures": lambda: regions.mixtures(learner, regions.unlabelled),
             "labelled_class_mixtures": lambda: regions.mixtures(learner, regions.owned),
             "map_scores": lambda: regions.scores(_scoring(strategy), _draws([learner], some), some),
@@ -37,12 +46,15 @@ def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: obj
             "member_map_scores": lambda: regions.scores(_scoring(strategy), _draws(members, some), some),
             "flip_map_scores": lambda: regions.scores(_scoring(strategy), _with_mirrored(learner, some), some),
         }
+    shown = round_.inputs.images
+    whole = Division(Units.images(shown.train_size, shown.height * shown.width))
     return {
         "embeddings": lambda: learner.embeddings(unlabelled),
         "labelled_embeddings": lambda: learner.embeddings(owned),
         "gradient_factors": lambda: gradients(learner, unlabelled),
         "images": lambda: round_.resident.images(unlabelled),
         "labelled_images": lambda: round_.resident.images(owned),
+        "expected_costs": lambda: expected_costs(round_, learner, unlabelled, whole),
         "class_mixtures": lambda: image_mixtures(learner, unlabelled),
         "labelled_class_mixtures": lambda: image_mixtures(learner, owned),
         "map_scores": lambda: scored(strategy, unlabelled, [learner]),
@@ -103,6 +115,18 @@ def _with_mirrored(learner: MapLearner, indices: Indices) -> Iterator[Tensor]:
 
 def _probabilities(logits: Tensor) -> Tensor:
     return logits.float().softmax(1)
+
+
+def expected_costs(round_: Round, learner: MapLearner, units: Indices, division: Division) -> Tensor:
+    """(m,) float32, see `View.expected_costs`."""
+
+    def predicted(images: Indices) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        for start in range(0, len(images), _MAPS):
+            some = images[start : start + _MAPS]
+            yield from zip(some.tolist(), learner.labels(some), strict=True)
+
+    costs = expected_cost(round_.protocol.labelling, division, units, predicted)
+    return torch.from_numpy(costs.astype(np.float32)).to(learner.device)
 
 
 def image_mixtures(learner: MapLearner, indices: Indices) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module, metadata
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from protocol.spec import Protocol
 from runners.caching import kept_array
 from runners.datasets import Images
 
+Predicted = Callable[[NDArray[np.int64]], Iterable[tuple[int, NDArray[np.integer]]]]
 TAG: Final = "beatrandom/superpixels/1"
 STRAIGHT: Final = 1.0
 """Pixels by which the lines between segments are straightened before their corners are counted."""
@@ -111,9 +113,31 @@ def _places(segmentation: Any, image: NDArray[np.uint8], labelling: Labelling) -
     return np.asarray(np.unique(found, return_inverse=True)[1].reshape(found.shape), np.uint32)
 
 
-def _clicks_of(division: Division, labels: NDArray[np.integer], unit: int) -> int:
+def expected_cost(labelling: Labelling | None, division: Division, units: NDArray[np.int64], predicted: Predicted) -> NDArray[np.int64]:
+    """(m,) what some units are expected to cost: as the oracle prices them, but clicks by predicted maps in place of masks.
+
+    After Colling et al. 2020, arXiv 2010.01884, section 3.3, who take the polygons of the predicted segments.
+
+    Args:
+        units: ascending.
+        predicted: gives (image, its predicted map) of images, ascending, one by one; asked only where clicks are the price.
+    """
+    cost = labelling.cost if labelling else "label"
+    if cost == "label":
+        return one_each(units)
+    if cost == "pixel":
+        return division.units.pixels[units]
+    images = division.units.image_of(units)
+    starts = np.searchsorted(images, np.unique(images), side="left").tolist()
+    parts = np.split(units, starts[1:]) if starts else []
+    maps = predicted(np.unique(images))
+    costs = [_clicks_of(division, {image: found}, unit) for part, (image, found) in zip(parts, maps, strict=True) for unit in part.tolist()]
+    return np.asarray(costs, np.int64)
+
+
+def _clicks_of(division: Division, labels: NDArray[np.integer] | Mapping[int, NDArray[np.integer]], unit: int) -> int:
     image = division.units.image_of(np.asarray([unit]))
-    mask = labels[image[0]]
+    mask = labels[int(image[0])]
     if division.maps is None:
         return clicks(mask, np.ones(mask.shape, bool))
     inside = division.maps(image)[0] == unit

@@ -13,15 +13,20 @@ from protocol.errors import Fault, InputError
 
 @dataclass(frozen=True)
 class Aggregation:
-    """A weighted mean over the pixels that score highest.
+    """A weighted mean over the pixels that score highest; or the worth of labelling them all for its price.
 
     Attributes:
         top_share: share of an image's pixels that count, those with the highest scores, in (0, 1]; 1 is all. At least one counts.
         boundary_weight: what a pixel on a boundary of the predicted map counts more than the others' 1; 0: all the same.
+        per_cost: choose by that mean times the number of pixels, divided by what the image or region is expected to cost, rather than by
+            the mean (benefit per cost, Settles et al. 2008, NIPS workshop on cost-sensitive learning; of regions Mackowiak et al. 2018,
+            arXiv 1810.09726, and Colling et al. 2020, arXiv 2010.01884). Where pixels are the price, and of whole images with one price,
+            the order is the same.
     """
 
     top_share: float = 1.0
     boundary_weight: float = 0.0
+    per_cost: bool = False
 
     def __post_init__(self) -> None:
         faults = []

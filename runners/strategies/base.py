@@ -85,6 +85,8 @@ class Strategy(ABC):
     estimation: Estimation = Estimation()
     """How `mc_samples` and `members` are made, for those that need them."""
 
+    least: ClassVar[float] = 0.0
+    """Lowest value that scores of pixels can have: nothing to gain there."""
     aggregation: Aggregation = Aggregation()
     """How a segmentation's scores of pixels become one of the image."""
 

@@ -1,7 +1,7 @@
 """Uncertainty of several classifiers at once: dropout samples and ensembles.
 
 Scores take probabilities (u, s, k): u images, s draws of the classifier, k classes; higher is bought first. On segmentation
-they are scores of pixels, and the arguments `top_share` and `boundary_weight` say how they become one (`Aggregation`).
+they are scores of pixels, and the arguments `top_share`, `boundary_weight` and `per_cost` say how they become one (`Aggregation`).
 """
 
 from __future__ import annotations
@@ -40,9 +40,11 @@ class _Dropout(Strategy):
     needs: ClassVar[tuple[Need, ...]] = ("mc_samples",)
     cost = "O(u s k)"
 
-    def __init__(self, samples: int = 20, dropout: float = 0.5, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
+    def __init__(
+        self, samples: int = 20, dropout: float = 0.5, top_share: float = 1.0, boundary_weight: float = 0.0, per_cost: bool = False
+    ) -> None:
         self.estimation = Estimation(samples=samples, dropout=dropout)
-        self.aggregation = Aggregation(top_share, boundary_weight)
+        self.aggregation = Aggregation(top_share, boundary_weight, per_cost)
 
     @staticmethod
     @abstractmethod
@@ -138,9 +140,9 @@ class _Ensemble(Strategy):
     paper = "Beluch et al. 2018, CVPR; Mittal et al. 2019, arXiv 1912.05361"
     cost = "O(u m k) and m - 1 trainings"
 
-    def __init__(self, members: int = 5, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
+    def __init__(self, members: int = 5, top_share: float = 1.0, boundary_weight: float = 0.0, per_cost: bool = False) -> None:
         self.estimation = Estimation(members=members)
-        self.aggregation = Aggregation(top_share, boundary_weight)
+        self.aggregation = Aggregation(top_share, boundary_weight, per_cost)
 
     @staticmethod
     @abstractmethod

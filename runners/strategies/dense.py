@@ -13,7 +13,7 @@ from protocol.splits import Indices
 from runners.strategies.aggregation import Aggregation
 from runners.strategies.base import top
 from runners.strategies.bayesian import mutual_information
-from runners.strategies.maps import MapStrategy, by_pixel
+from runners.strategies.maps import MapStrategy, by_pixel, with_costs, worth
 from runners.strategies.view import Need, View
 
 
@@ -24,7 +24,7 @@ class EquAL(MapStrategy):
     [0, log 2]. Of the paper this is the choice by inconsistency, for whole images; its consistency loss in training is a matter of the
     regime, which is the same for all strategies.
 
-    Args: top_share, boundary_weight: how pixels are made one number, see `Aggregation`.
+    Args: top_share, boundary_weight, per_cost: how pixels are made one number, see `Aggregation`.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("flip_map_scores",)
@@ -32,8 +32,9 @@ class EquAL(MapStrategy):
     cost = "O(u k) a pixel, and a second pass over the pool"
     order_free = True
 
-    def __init__(self, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
-        self.aggregation = Aggregation(top_share, boundary_weight)
+    def __init__(self, top_share: float = 1.0, boundary_weight: float = 0.0, per_cost: bool = False) -> None:
+        self.aggregation = Aggregation(top_share, boundary_weight, per_cost)
+        self.needs = with_costs(type(self).needs, self.aggregation)  # type: ignore[misc]  # per object, not per class
 
     def score_pixels(self, samples: Tensor) -> Tensor:
         """(b, height, width) divergence of the two maps of (b, 2, k, height, width)."""
@@ -41,7 +42,7 @@ class EquAL(MapStrategy):
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The n most inconsistent images; ties at random."""
-        return top(view, view.flip_map_scores, n, rng)
+        return top(view, worth(self, view, view.flip_map_scores), n, rng)
 
 
 class ForegroundRandom(MapStrategy):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from protocol.splits import Indices
+from runners.strategies.aggregation import Aggregation
 from runners.strategies.base import Strategy
 from runners.strategies.contextual import ContextualDiversity, ContextualMixtures
 from runners.strategies.view import Need, View
@@ -52,9 +53,10 @@ class OnMaps(MapStrategy):
 
     def __init__(self, inner: Any, need: Need, several: bool) -> None:
         self.inner, self._need, self._several = inner, need, several
-        self.needs = (need,)  # type: ignore[misc]  # per wrapped object, not per class
         self.estimation = inner.estimation
         self.aggregation = inner.aggregation
+        self.needs = with_costs((need,), inner.aggregation)  # type: ignore[misc]  # per wrapped object, not per class
+        self.least = inner.least  # type: ignore[misc]  # as above
 
     def score_pixels(self, samples: Tensor) -> Tensor:
         """(b, height, width) the inner strategy's scores; of one draw if `several` is false."""
@@ -63,8 +65,27 @@ class OnMaps(MapStrategy):
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """As the inner strategy chooses by its scores."""
-        chosen: Indices = self.inner.choose(view, view._tensor(self._need), n, rng)
+        chosen: Indices = self.inner.choose(view, worth(self, view, view._tensor(self._need)), n, rng)
         return chosen
+
+
+def with_costs(needs: tuple[Need, ...], aggregation: Aggregation) -> tuple[Need, ...]:
+    """The needs, and expected costs where scores are weighed by them."""
+    return (*needs, "expected_costs") if aggregation.per_cost else needs
+
+
+def worth(strategy: Strategy, view: View, scores: Tensor) -> Tensor:
+    """(u,) what to choose by: the scores, or where the strategy weighs costs, their sum over pixels for one unit of the budget.
+
+    Args:
+        scores: (u,) means over the pixels of each image or region, at least `strategy.least`.
+    """
+    if not strategy.aggregation.per_cost:
+        return scores
+    benefit = (scores.double() - strategy.least).clamp(min=0)
+    if view.division is not None:  # whole images are all of one size
+        benefit = benefit * torch.from_numpy(view.division.units.pixels[view.unlabelled]).to(benefit.device)
+    return benefit / view.expected_costs.double()
 
 
 def by_pixel(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:

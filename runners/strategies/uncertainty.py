@@ -24,7 +24,7 @@ def entropy(probabilities: Tensor) -> Tensor:
 class Uncertainty(Strategy):
     """Buys the n images with the highest `score` of their predicted probabilities.
 
-    Args: top_share, boundary_weight: how scores of pixels are made one number of the image (segmentation only), see `Aggregation`.
+    Args: top_share, boundary_weight, per_cost: how scores of pixels are made one number of the image (segmentation only), see `Aggregation`.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities",)
@@ -32,8 +32,8 @@ class Uncertainty(Strategy):
     cost = "O(u k)"
     order_free = True
 
-    def __init__(self, top_share: float = 1.0, boundary_weight: float = 0.0) -> None:
-        self.aggregation = Aggregation(top_share, boundary_weight)
+    def __init__(self, top_share: float = 1.0, boundary_weight: float = 0.0, per_cost: bool = False) -> None:
+        self.aggregation = Aggregation(top_share, boundary_weight, per_cost)
 
     @staticmethod
     @abstractmethod
@@ -60,6 +60,8 @@ class LeastConfidence(Uncertainty):
 
 class Margin(Uncertainty):
     """Smallest margin between the two most probable classes: p_(2) - p_(1), in [-1, 0]."""
+
+    least = -1.0
 
     @staticmethod
     def score(probabilities: Tensor) -> Tensor:

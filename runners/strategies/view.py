@@ -32,6 +32,7 @@ Need = Literal[
     "flip_map_scores",
     "class_mixtures",
     "labelled_class_mixtures",
+    "expected_costs",
 ]
 NEEDS: tuple[Need, ...] = get_args(Need)
 CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings", "labelled_probabilities", "classifier_head")
@@ -181,6 +182,14 @@ class View:
     def labelled_class_mixtures(self) -> Tensor:
         """(l, k, k) as `class_mixtures`, of what is owned."""
         return self._tensor("labelled_class_mixtures")
+
+    @property
+    def expected_costs(self) -> Tensor:
+        """(u,) float32 of segmentation: what each unlabelled image or region is expected to cost, in the budget's unit, at least 1.
+
+        A label is 1 and pixels are counted. Clicks are known once they are paid; before, they are those of the predicted map.
+        """
+        return self._tensor("expected_costs")
 
     def _tensor(self, need: Need) -> Tensor:
         return cast(Tensor, self._feature(need))

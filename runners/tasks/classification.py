@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from runners.strategies.view import NEEDS, Need
 from runners.tasks.base import Examined, Task
 
 DENSE_ONLY: frozenset[Need] = frozenset(
-    {"map_scores", "mc_map_scores", "member_map_scores", "flip_map_scores", "class_mixtures", "labelled_class_mixtures"}
+    {"map_scores", "mc_map_scores", "member_map_scores", "flip_map_scores", "class_mixtures", "labelled_class_mixtures", "expected_costs"}
 )
 
 
@@ -73,6 +74,6 @@ class Classification(Task):
             InputError: arguments that say how pixels are made one number.
         """
         if strategy.aggregation != Aggregation():
-            found = f"top_share = {strategy.aggregation.top_share}, boundary_weight = {strategy.aggregation.boundary_weight}"
+            found = ", ".join(f"{name} = {value}" for name, value in asdict(strategy.aggregation).items())
             raise InputError(Fault("strategy arguments", "no aggregation over pixels: the task is classification", found, "remove them"))
         return strategy if self.name in strategy.tasks and not DENSE_ONLY & set(strategy.needs) else None

@@ -41,6 +41,7 @@ OFFERS: Final[frozenset[Need]] = frozenset(
         "flip_map_scores",
         "class_mixtures",
         "labelled_class_mixtures",
+        "expected_costs",
     }
 )
 

@@ -65,6 +65,7 @@ def features(case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng:
         "pool_labels": torch.tensor(rng.integers(k, size=u)),
         "flip_map_scores": torch.tensor(rng.random(u), dtype=torch.float32),
         "class_mixtures": torch.tensor(rng.dirichlet(np.ones(k), size=(u, k)), dtype=torch.float32),
+        "expected_costs": torch.tensor(rng.integers(1, 9, u), dtype=torch.float32),
         "labelled_class_mixtures": torch.tensor(rng.dirichlet(np.ones(k), size=(labelled, k)), dtype=torch.float32),
     }
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from protocol.errors import InputError
+from protocol.labelling import Division, tiled
 from protocol.reading import preset
 from runners.datasets import load
 from runners.map_features import _with_mirrored
 from runners.regimes import Resident
 from runners.strategies import STRATEGIES, View
 from runners.strategies.aggregation import Aggregation, boundaries
+from runners.strategies.maps import worth
 from runners.tasks import TASKS
 from runners.tasks.segmentation import MapLearner
 
@@ -99,3 +101,43 @@ def test_images_are_drawn_by_their_share_of_foreground() -> None:
     assert strategy.select(view, 3, rng)[2] == 0
     with pytest.raises(InputError, match="background"):
         STRATEGIES["random-foreground"](background=3).score_maps(maps)  # type: ignore[call-arg, attr-defined]
+
+
+def priced_view(scores: list[float], costs: list[float], division: Division | None) -> View:
+    features: dict[Any, Any] = {"map_scores": torch.tensor(scores), "expected_costs": torch.tensor(costs)}
+    return View(np.array([0, 1, 4, 5]), np.array([2]), np.zeros((1, 3), np.int64), 3, 0, features, division)
+
+
+def test_worth_is_the_sum_over_pixels_for_one_unit_of_the_budget() -> None:
+    division = tiled(2, 6, 7, (4, 5))  # of each image tiles of 20, 8, 10 and 4 pixels
+    view = priced_view([0.5, 0.9, 0.2, 0.4], [8.0, 2.0, 1.0, 5.0], division)
+    weighing = TASKS["segmentation"].adapted(STRATEGIES["entropy"](per_cost=True), "entropy")  # type: ignore[call-arg]
+    assert weighing.needs == ("map_scores", "expected_costs")
+    by_hand = [0.5 * 20 / 8, 0.9 * 8 / 2, 0.2 * 20 / 1, 0.4 * 8 / 5]
+    assert worth(weighing, view, view.map_scores).tolist() == pytest.approx(by_hand)
+    assert weighing.select(view, 4, np.random.default_rng(0)).tolist() == [4, 1, 0, 5]
+    plain = TASKS["segmentation"].adapted(STRATEGIES["entropy"](), "entropy")
+    assert plain.needs == ("map_scores",)
+    assert plain.select(view, 4, np.random.default_rng(0)).tolist() == [1, 0, 5, 4]
+    by_pixel = priced_view([0.5, 0.9, 0.2, 0.4], [20.0, 8.0, 20.0, 8.0], division)  # a price of a pixel each: the mean
+    assert weighing.select(by_pixel, 4, np.random.default_rng(0)).tolist() == [1, 0, 5, 4]
+    images = priced_view([0.5, 0.9, 0.2, 0.4], [8.0, 12.0, 1.0, 4.0], None)  # of one size, so no pixels are counted
+    assert worth(weighing, images, images.map_scores).tolist() == pytest.approx([0.0625, 0.075, 0.2, 0.1])
+
+
+def test_a_margin_is_worth_what_it_is_above_certainty() -> None:
+    view = priced_view([-0.5, -0.9, -1.0, -0.1], [2.0, 1.0, 1.0, 30.0], None)
+    margin = TASKS["segmentation"].adapted(STRATEGIES["margin"](per_cost=True), "margin")  # type: ignore[call-arg]
+    assert worth(margin, view, view.map_scores).tolist() == pytest.approx([0.25, 0.1, 0.0, 0.03])
+    assert margin.select(view, 4, np.random.default_rng(0)).tolist() == [0, 1, 5, 4]
+
+
+def test_equal_weighs_costs_as_well_and_classification_does_not() -> None:
+    equal = TASKS["segmentation"].adapted(STRATEGIES["equal"](per_cost=True), "equal")  # type: ignore[call-arg]
+    assert equal.needs == ("flip_map_scores", "expected_costs")
+    features: dict[Any, Any] = {"flip_map_scores": torch.tensor([0.3, 0.2]), "expected_costs": torch.tensor([9.0, 2.0])}
+    view = View(np.array([3, 7]), np.array([2]), np.zeros((1, 3), np.int64), 3, 0, features)
+    assert equal.select(view, 1, np.random.default_rng(0)).tolist() == [7]
+    assert TASKS["segmentation"].adapted(STRATEGIES["equal"](), "equal").needs == ("flip_map_scores",)
+    with pytest.raises(InputError, match="per_cost = True"):
+        TASKS["classification"].adapted(STRATEGIES["margin"](per_cost=True), "margin")  # type: ignore[call-arg]

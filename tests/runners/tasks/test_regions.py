@@ -285,6 +285,38 @@ def test_mixtures_of_regions_and_images_are_of_their_own_pixels() -> None:
     assert image_mixtures(said, np.empty(0, np.int64)).shape == regions.mixtures(said, np.empty(0, np.int64)).shape == (0, 3, 3)
 
 
+@pytest.mark.parametrize("kind", ["tiles", "tiles-pixels", "superpixels-clicks", "images-clicks"])
+def test_weighed_by_cost_the_query_is_in_the_order_of_worth(kind: str) -> None:
+    pytest.importorskip("skimage", reason="superpixels and clicks need the extra: uv sync --extra regions")
+    regime = table(kind)["regime"] | {"steps": 20 if kind == "images-clicks" else 2}  # until predicted maps have more than one class
+    protocol = parse(Protocol, table(kind, regime=regime), "p")
+    images, hidden = load(protocol.data, None)
+    labels, division = hidden.for_oracle(), divided(protocol, images, None)
+    split = make_split(protocol, 0, images.train_size, images.test_size)
+    split = dataclasses.replace(split, pool=split.pool[:25], test=split.test[:3])
+    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels))
+    oracle.start()
+    strategy, resident = STRATEGIES["entropy"](per_cost=True), Resident.of(images, torch.device("cpu"))  # type: ignore[call-arg]
+    outcome = next(rounds(protocol, strategy, "entropy", 0, images, split, oracle, resident, 0, division=division))
+    there, learner = oracle.unlabelled, outcome.fit.learner
+    some = np.unique(division.units.image_of(there))
+    p = torch.cat([maps.logits.float().softmax(1) for _, maps in learner.passes(some)])
+    uncertain = torch.special.entr(p).sum(1).double().numpy()
+    predicted, worths, prices = p.argmax(1).numpy(), [], set()
+    for unit in there.tolist():
+        at = int(np.searchsorted(some, division.units.image_of(np.array([unit]))[0]))
+        inside = np.ones((24, 24), bool) if division.maps is None else division.maps(some[[at]])[0] == unit
+        box = tuple(slice(a.min(), a.max() + 1) for a in inside.nonzero())
+        assert protocol.labelling is not None
+        price = {"label": 1, "pixel": int(inside.sum()), "click": clicks(predicted[at][box], inside[box])}[protocol.labelling.cost]
+        prices.add(price)
+        worths.append(uncertain[at][inside].sum() / price)
+    found = np.array(worths)[np.searchsorted(there, outcome.query)]
+    np.testing.assert_allclose(found, np.sort(worths)[::-1][: len(found)], rtol=1e-4)
+    assert len(found) >= 3
+    assert (len(prices) > 1) == (kind != "tiles")
+
+
 def test_owned_pixels_are_counted_by_class() -> None:
     regions, maps = some_regions()
     masks = np.random.default_rng(0).integers(0, 3, (4, 6, 7)).astype(np.uint8)
