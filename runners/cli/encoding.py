@@ -53,7 +53,7 @@ def encode(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images at a time.")] = 256,
     json: AsJson = False,
 ) -> None:
-    """Turn images into frozen features, once. A run on them trains a linear or small probe: thousands of runs an hour on a CPU.
+    """Turn images into frozen features, once. A run on them trains a linear or small probe: a few seconds of one core.
 
     The features go into one .npz, with a card that names encoder, digests of weights and images, and what the weights learned from;
     the same images and encoder asked for again are found in the cache (`gc --cache`). Then, in a study:
