@@ -22,7 +22,7 @@ import psutil
 from protocol.folders import StudyFolder
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.memory import available_mib, resident_mib
-from runners.executors.server import STOP_SIGNAL, begin, context, thread_caps
+from runners.executors.server import STOP_SIGNAL, begin, context, no_main, thread_caps
 from runners.job import Job, Result, keep_death
 
 GRACE_SECONDS = 5.0
@@ -119,7 +119,7 @@ class Local:
     def _start(self, job: Job, gpu: str | None) -> _Running:
         receive, send = self._context.Pipe(duplex=False)
         process = self._context.Process(target=begin, args=(job, send, gpu), name=job.id)
-        with thread_caps(job.threads):
+        with thread_caps(job.threads), no_main():
             process.start()
         send.close()
         return _Running(job, process, receive, gpu, _parent(process.pid))

@@ -6,15 +6,16 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
+from types import ModuleType
 
 from runners.job import Job
 
-PRELOAD = ["runners.executors.worker", "runners.cli"]
-"""The worker, and the command line that every forked process would import again as its main module."""
+PRELOAD = ["runners.executors.worker"]
 
 STOP_SIGNAL = signal.SIGUSR1
 """Sent to a run's process: end after the round under way."""
@@ -39,6 +40,16 @@ def warm_up(threads: int = 1) -> None:
     context()
     with thread_caps(threads):
         forkserver.ensure_running()
+
+
+@contextlib.contextmanager
+def no_main() -> Iterator[None]:
+    """Processes started meanwhile do not load the main module of this one, be it a script without a guard or seconds of a scheduler's worker."""
+    main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 import threading
 import time
 from pathlib import Path
+from types import ModuleType
 
 import psutil
 import pytest
@@ -63,6 +65,17 @@ def test_a_dying_strategy_costs_only_its_own_runs(body: str, said: str, toy_stud
     failed = [r for r in results if r.state == "failed"]
     assert len(failed) == 2
     assert all(said in r.message for r in failed)
+
+
+def test_runs_do_not_load_the_main_module(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be a script without a guard, or a scheduler's worker that takes seconds."""
+    main = ModuleType("__main__")
+    main.__file__ = str(tmp_path / "main.py")
+    (tmp_path / "main.py").write_text(f"open('{tmp_path}/loaded', 'w').close()\n")
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    assert [r.state for r in results_of(Local(1), jobs_in(toy_study, tmp_path / "s")[:1])] == ["done"]
+    assert not (tmp_path / "loaded").exists()
+    assert sys.modules["__main__"] is main
 
 
 def test_stopped_in_the_middle_the_same_jobs_continue(toy_study: Study, tmp_path: Path) -> None:
