@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -22,6 +22,8 @@ Change = MapChange | ClassChange
 COLOURS: Final = {GAINED: "#1AFF1A", LOST: "#4B0092", OTHER: "#7F7F7F"}
 """Light green, dark violet and grey between: apart in lightness, so with any colour vision and in print; no colours of `palette`."""
 WORDS: Final = {GAINED: "became right", LOST: "became wrong", OTHER: "wrong as another class"}
+SIDE: Final = 400
+"""Pixels of a tile's longer side, about: more are not seen at its size in print."""
 LINE: Final = 0.125
 """Inches of a line of small text."""
 COLUMNS: Final = ("protocol", "strategy", "seed", "before", "after", "unit", "image", "gained", "lost", "other", "of")
@@ -109,8 +111,16 @@ def _rows(change: Change, changes: Sequence[Change], material: Material, letters
     if isinstance(change, ClassChange):
         return [_class_row(change, names, letters)]
     first = next(c for c in changes if c.protocol == change.protocol)
-    above = [_truth_row(change, len(names))] if change is first else []
-    return [*above, _map_row(change, len(names), headed=change is first)]
+    drawn = _thinned(change)
+    above = [_truth_row(drawn, len(names))] if change is first else []
+    return [*above, _map_row(drawn, len(names), headed=change is first)]
+
+
+def _thinned(change: MapChange) -> MapChange:
+    """Every so many-th pixel of large images."""
+    step = -(-max(change.truth.shape[1:]) // SIDE)
+    few = {name: getattr(change, name)[:, ::step, ::step] for name in ("pixels", "truth", "before", "after")}
+    return replace(change, **few)
 
 
 def _truth_row(change: MapChange, classes: int) -> Row:

@@ -43,6 +43,18 @@ def test_the_data_are_counts_of_both_tasks() -> None:
     assert "own-strategy-0 under one/plain: 43 became right and 2 wrong of 200 images" in plate.alt
 
 
+def test_large_images_are_thinned_for_the_picture_alone() -> None:
+    made, small = material(1), map_change("one/plain", "random", 0)
+    large = replace(
+        small, **{name: getattr(small, name).repeat(50, 1).repeat(50, 2) for name in ("pixels", "truth", "before", "after")}
+    )  # 600 x 800
+    plate = FIGURES["changed-predictions"](replace(made, bought=replace(made.bought, changes=(large,))))
+    assert isinstance(plate, Plate)
+    assert plate.frame["of"].tolist() == [12 * 14 * 2500] * 3
+    drawn = [ax.images[0].get_array() for ax in plate.figure.axes if ax.images]
+    assert {array.shape[0] for array in drawn if array is not None} == {300}
+
+
 def test_nothing_kept_is_said_and_nothing_turned_is_not_drawn() -> None:
     made = material(1)
     still = class_change("one/plain", "random", 0)
