@@ -50,11 +50,12 @@ def amend(
     folder: Folder,
     study: Annotated[Path, typer.Argument(help="The new plan, as TOML.", show_default=False)],
     reason: Annotated[str, typer.Option("--reason", help="Why; shown with the results.", show_default=False)],
+    data_root: DataRoot = None,
 ) -> None:
     """Change the plan of a started study, openly: more seeds, say. The earlier plan is kept and every check shows the change."""
     from runners.verbs import amend as verb
 
-    verb.amend(folder, study, reason)
+    verb.amend(folder, study, reason, data_root)
 
 
 @app.command(rich_help_panel=PANEL)

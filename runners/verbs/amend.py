@@ -11,11 +11,11 @@ from runners.verbs.console import console
 from runners.verbs.inputs import read
 
 
-def amend(folder: Path, study: Path, reason: str) -> None:
+def amend(folder: Path, study: Path, reason: str, data_root: Path | None = None) -> None:
     """See `beatrandom amend --help`."""
     there = StudyFolder(folder)
     there.read_plan()
-    resolved, beside, _ = read(study, [])
+    resolved, beside, _ = read(study, [], data_root)
     change(there, resolved, reason)
     keep_own_files(there, resolved, beside)
     console.print(

@@ -26,6 +26,7 @@ from runners.regimes.pretrained import given_body
 from runners.replay import choose_again
 from runners.study import resolve
 from runners.tasks import TASKS
+from runners.verbs.amend import amend
 
 NONE = np.empty(0, np.int64)
 
@@ -120,6 +121,37 @@ def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path) -> N
         resolve(study(table(weights_digest=first)), tmp_path, tmp_path)
     with pytest.raises(InputError, match="nothing at"):
         resolve(study(table(weights="missing.pth")), tmp_path, tmp_path)
+
+
+def test_a_plan_is_amended_with_the_file_where_it_lies(tmp_path: Path) -> None:
+    write(tmp_path / "w.pth", protocol(), 1.0)
+    before = resolve(study(table()), tmp_path, tmp_path)
+    StudyFolder(tmp_path / "study").adopt(before)
+    regime = {k: v for k, v in table()["regime"].items() if k not in ("optimizer", "pretraining")}
+    lines = [
+        'name = "s"',
+        "seeds = [0, 1, 2]",
+        "[plan]",
+        'test = "t"',
+        "[[strategies]]",
+        'name = "random"',
+        "[[strategies]]",
+        'name = "entropy"',
+    ]
+    lines += ["tuning = 0", "[[protocols]]", 'name = "given"', 'task = "segmentation"', 'metric = "mean_iou"', "budgets = [4, 6]"]
+    lines += ['data = { name = "digit-scenes" }', 'model = { name = "unet-small", width = 2 }', "[protocols.regime]"]
+    lines += [f"{k} = {v!r}" for k, v in regime.items()]
+    lines += ['optimizer = { name = "adam", lr = 0.01 }', 'pretraining = { then = "fine-tune", weights = "w.pth" }']
+    (tmp_path / "new.toml").write_text("\n".join(lines))
+    root = tmp_path / "root"
+    root.mkdir()
+    (tmp_path / "w.pth").rename(root / "w.pth")
+    with pytest.raises(InputError, match="nothing at"):
+        amend(tmp_path / "study", tmp_path / "new.toml", "one more seed")
+    amend(tmp_path / "study", tmp_path / "new.toml", "one more seed", root)
+    after = StudyFolder(tmp_path / "study").read_plan()
+    assert after.seeds == (0, 1, 2)
+    assert after.protocols[0].fingerprint == before.protocols[0].fingerprint
 
 
 @pytest.mark.parametrize(
