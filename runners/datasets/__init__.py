@@ -99,7 +99,8 @@ def _encoded(images: Images, labels: Labels, encoder: Encoder, root: Path | None
     from runners.encoding import encoded  # only where it is used
 
     pixels = encoded(images, encoder, root)[:, None, None, :]
-    return replace(images, pixels=pixels, digest=content_digest(pixels, labels.for_oracle(), images.train_size))
+    digest = content_digest(pixels, labels.for_oracle(), images.train_size)
+    return replace(images, pixels=pixels, digest=digest, source=images.pixels)
 
 
 def refuse_other_task(protocol: Protocol) -> None:

@@ -26,6 +26,7 @@ class Images:
         test_size: official test images, 0 if there are none.
         classes: names of the classes, in the order of their numbers.
         digest: SHA-256 of pixels, labels and `train_size` (see `content_digest`).
+        source: the images that frozen features were made of, where they are known: nothing is trained on them.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Images:
     test_size: int
     classes: tuple[str, ...]
     digest: str
+    source: NDArray[Any] | None = field(default=None, repr=False)
 
     @property
     def n(self) -> int:

@@ -70,12 +70,12 @@ def _cell_means(pixels: NDArray[np.uint8], cells: int) -> NDArray[np.float32]:
 
 
 def keep(folder: StudyFolder, images: Images) -> str:
-    """Write the groups beside the study's splits, once for a data set; returns their digest."""
+    """Write the groups beside the study's splits, once for a data set; returns their digest. Features are as alike as their images."""
     path = folder.twins(images.digest)
     if path.exists():
         with np.load(path, allow_pickle=False) as kept:
             there: dict[str, NDArray[Any]] = {key: kept[key] for key in ("content", "look")}
     else:
-        there = groups(images.pixels)
+        there = groups(images.pixels if images.source is None else images.source)
         write_arrays(path, there)
     return array_digest(there["content"], there["look"])

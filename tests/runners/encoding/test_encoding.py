@@ -17,6 +17,7 @@ from protocol.reading import parse
 from protocol.record import read
 from protocol.spec import Data, Encoder, Study
 from runners.datasets import Images, load
+from runners.datasets.twins import keep
 from runners.encoding import encoded, networks, resolved
 from runners.encoding.scaling import scaled
 from runners.jobs import perform
@@ -315,6 +316,19 @@ def test_features_and_masks_have_no_encoder(tmp_path: Path) -> None:
     table = study().protocols[0].model_dump(mode="json") | {"task": "segmentation", "metric": "mean_iou"}
     with pytest.raises(InputError, match=r"data\.encoder embeds whole images"):
         parse(type(study().protocols[0]), table, "t")
+
+
+def test_features_are_as_alike_as_their_images(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 250, (8, 6, 6)).astype(np.uint8)
+    pixels[5] = pixels[2] + 1
+    np.savez(tmp_path / "twins.npz", images=pixels, labels=np.arange(8) % 2)
+    images, _ = load(Data(name="npz", path="twins.npz", encoder=Encoder(name="enc.py:embed")), tmp_path)
+    assert images.pixels.dtype == np.float32
+    keep(StudyFolder(tmp_path / "study"), images)
+    with np.load(StudyFolder(tmp_path / "study").twins(images.digest)) as kept:
+        assert len(set(kept["content"])) == 8
+        assert [i for i in range(8) if kept["look"][i] == kept["look"][2]] == [2, 5]
 
 
 def test_what_is_made_of_the_images_is_encoded(tmp_path: Path) -> None:
