@@ -63,4 +63,15 @@ def in_order(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunSta
 
 def seconds_left(statuses: Sequence[RunStatus], seconds: Sequence[float]) -> float:
     """Expected seconds of work in all runs that are not done, one after the other."""
-    return sum(t * (1 - s.rounds / len(s.planned.protocol.budgets)) for s, t in zip(statuses, seconds, strict=True) if s.state != "done")
+    return sum(t * (1 - _share_done(s)) for s, t in zip(statuses, seconds, strict=True) if s.state != "done")
+
+
+def _share_done(s: RunStatus) -> float:
+    """Of a run's rounds; of a tuned one's work, by the steps of rounds and trials."""
+    protocol, tuning = s.planned.protocol, s.planned.protocol.regime.tuning
+    if tuning is None:
+        return s.rounds / len(protocol.budgets)
+    steps = [protocol.regime.most_steps(labels) for labels in protocol.training_labels]
+    trials = [tuning.trials * n if tuning.round_of(k) == k else 0 for k, n in enumerate(steps)]
+    under_way = s.trials * steps[s.rounds] if s.rounds < len(steps) else 0
+    return (sum(steps[: s.rounds]) + sum(trials[: s.rounds]) + under_way) / (sum(steps) + sum(trials))

@@ -30,7 +30,7 @@ QUARANTINE = 3
 
 # Records are canonical JSON: these bytes cannot occur inside a string, where quotes are escaped.
 _PREV: Final = re.compile(rb'"prev":"([0-9a-f]*)"')
-_ROUND, _FAILURE, _END = b'"event":"round"', b'"event":"failure"', b'"event":"end"'
+_ROUND, _TRIAL, _FAILURE, _END = b'"event":"round"', b'"event":"trial"', b'"event":"failure"', b'"event":"end"'
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,9 @@ class RunStatus:
     failures: int
     message: str = ""
     failures_in_a_row: int = 0
-    """Failed attempts since the last whole round; enough of them and the run is left alone (see `QUARANTINE`)."""
+    """Failed attempts since the last whole round or trial; enough of them and the run is left alone (see `QUARANTINE`)."""
+    trials: int = 0
+    """Settings tried so far in the round under way, of a protocol that is tuned."""
 
 
 def planned(study: Study) -> list[Planned]:
@@ -78,17 +80,18 @@ def state(folder: RunFolder, run: Planned) -> RunStatus:
     rows = raw[:whole].split(b"\n")[:-1]
     rounds = [place for place, row in enumerate(rows) if _ROUND in row]
     failures = [place for place, row in enumerate(rows) if _FAILURE in row]
+    tried = [place for place, row in enumerate(rows) if _TRIAL in row and place > max(rounds, default=-1)]
     if broken := _broken_at(rows):
         found = f"{folder.events}:{broken}: not the line that was written here"
         return RunStatus(run, "unreadable", len(rounds), len(failures), found)
     if rows and _END in rows[-1] and whole == len(raw):
         return RunStatus(run, "done", len(rounds), len(failures))
     if locked(folder):
-        return RunStatus(run, "running", len(rounds), len(failures))
+        return RunStatus(run, "running", len(rounds), len(failures), trials=len(tried))
     if not failures or failures[-1] != len(rows) - 1:
-        return RunStatus(run, "partial", len(rounds), len(failures))
-    in_a_row = sum(place > max(rounds, default=-1) for place in failures)
-    return RunStatus(run, "failed", len(rounds), len(failures), json.loads(rows[-1])["message"], in_a_row)
+        return RunStatus(run, "partial", len(rounds), len(failures), trials=len(tried))
+    in_a_row = sum(place > max([*rounds, *tried], default=-1) for place in failures)
+    return RunStatus(run, "failed", len(rounds), len(failures), json.loads(rows[-1])["message"], in_a_row, len(tried))
 
 
 def _broken_at(rows: Sequence[bytes]) -> int:

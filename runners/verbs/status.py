@@ -68,13 +68,29 @@ def _page(folder: StudyFolder, study: Study, statuses: list[RunStatus]) -> Rende
     lines = [_message(s) for s in said[:MESSAGES]]
     if len(said) > MESSAGES:
         lines.append(f"… and {len(said) - MESSAGES} more with a message (--json has all)")
+    lines += trying(statuses)
     gpus = [f"{gpu} (this machine)" for gpu in gpus_in_use()]
     return Group(grid, Text("\n".join([*lines, outlook(folder, statuses), *gpus])))
 
 
+def trying(statuses: list[RunStatus]) -> list[str]:
+    """Of runs whose recipe is being tuned right now: how many settings are tried."""
+    under_way = [s for s in statuses if s.state == "running" and s.trials]
+    lines = [f"{_run(s)}: round {s.rounds}, {s.trials} of {_trials(s)} settings tried" for s in under_way[:MESSAGES]]
+    return lines + ([f"… and {len(under_way) - MESSAGES} more that try settings"] if len(under_way) > MESSAGES else [])
+
+
+def _trials(s: RunStatus) -> int:
+    return s.planned.protocol.regime.tuning.trials if s.planned.protocol.regime.tuning else 0
+
+
+def _run(s: RunStatus) -> str:
+    return f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}"
+
+
 def _message(s: RunStatus) -> str:
     alone = ", left alone from now on" if s.failures_in_a_row >= QUARANTINE else ""
-    return f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}{alone}: {s.message.splitlines()[0]}"
+    return f"{_run(s)}{alone}: {s.message.splitlines()[0]}"
 
 
 def outlook(folder: StudyFolder, statuses: list[RunStatus]) -> str:
@@ -122,6 +138,7 @@ def _as_dict(s: RunStatus) -> dict[str, object]:
         "seed": s.planned.seed,
         "state": s.state,
         "rounds": s.rounds,
+        "trials": s.trials,
         "failures": s.failures,
         "message": s.message,
     }

@@ -16,21 +16,22 @@ from protocol.errors import RecordError
 from protocol.events import LabelsEvent, RoundEvent, TrialEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.reading import parse
-from protocol.record import Record, Writer, essence, read
+from protocol.record import Record, Writer, essence, read, writing
 from protocol.rules import check_study
 from protocol.spec import Protocol, Study
 from protocol.tuning import held_out
 from runners import tuning
-from runners.estimate import work_of
-from runners.job import Job
+from runners.estimate import seconds_left, work_of
+from runners.job import Job, keep_death
 from runners.jobs import perform
 from runners.market import Order, Stock
 from runners.regimes import Diverged, fit
 from runners.replay import choose_again
-from runners.study import adopt, planned
+from runners.study import adopt, planned, state
 from runners.study import jobs as jobs_of
 from runners.tuning import Tuner
 from runners.verbs.plan import cost_of
+from runners.verbs.status import trying
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"low": 1e-4, "high": 1e-1, "scale": "log"},
@@ -303,6 +304,40 @@ def test_semi_supervised_recipes_are_tuned_too(tmp_path: Path, regime: str, spac
     job = job_of(tmp_path / "study", study, "random")
     assert perform(job).state == "done", perform(job).message
     assert set(record_of(job).rounds[2].setting) == {space}
+
+
+def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: Path) -> None:
+    study = study_of()
+    job = job_of(tmp_path / "study", study)
+    shutil.copytree(every / "records", job.study / "records")
+    events, run = folder_of(job), next(p for p in planned(study) if p.strategy.id == "margin")
+    lines = events.events.read_bytes().splitlines(keepends=True)
+    events.events.write_bytes(b"".join(lines[:10]))  # run, validation, initial, 3 trials, round, query, 2 trials
+    found = state(events, run)
+    assert (found.state, found.rounds, found.trials) == ("partial", 1, 2)
+    steps = [job.protocol.regime.most_steps(n) for n in (20, 30, 45)]
+    left = 1 - (4 * steps[0] + 2 * steps[1]) / (4 * sum(steps))
+    assert seconds_left([found], [100.0]) == pytest.approx(100 * left)
+    told = trying([replace(found, state="running"), replace(found, state="running", trials=0)])
+    assert told == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
+    for _ in range(2):
+        keep_death(job, "Killed", "the machine went away", "")
+    assert state(events, run).failures_in_a_row == 2
+    assert perform(job).state == "done"
+
+
+def test_failures_between_trials_are_no_row(every: Path, tmp_path: Path) -> None:
+    study = study_of()
+    job = job_of(tmp_path / "study", study)
+    shutil.copytree(every / "records", job.study / "records")
+    events, run = folder_of(job), next(p for p in planned(study) if p.strategy.id == "margin")
+    rewrite(events.events, lambda e: e.__delitem__(slice(9, None)))
+    keep_death(job, "Killed", "the machine went away", "")
+    trial = record_of(job_of(every, study)).of(TrialEvent)[4]
+    with writing(events) as (writer, _):
+        writer.append(trial)
+    keep_death(job, "Killed", "the machine went away", "")
+    assert state(events, run).failures_in_a_row == 1
 
 
 def test_a_plan_counts_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
