@@ -134,14 +134,14 @@ def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
     strategies = tuple(resolved(s, beside) for s in study.strategies)
     for spec in strategies:
         make(spec, own_file(spec, beside))
-    protocols = tuple(with_weights(_with_encoder(p, data_root), data_root) for p in study.protocols)
+    protocols = tuple(with_weights(_with_encoder(p, data_root, beside), data_root) for p in study.protocols)
     return Study(name=study.name, protocols=protocols, strategies=strategies, seeds=study.seeds, plan=study.plan)
 
 
-def _with_encoder(protocol: Protocol, data_root: Path | None) -> Protocol:
+def _with_encoder(protocol: Protocol, data_root: Path | None, beside: Path) -> Protocol:
     if protocol.data.encoder is None:
         return protocol
-    data = protocol.data.model_copy(update={"encoder": known(protocol.data.encoder, data_root)})
+    data = protocol.data.model_copy(update={"encoder": known(protocol.data.encoder, data_root, beside)})
     return protocol.model_copy(update={"data": data})
 
 

@@ -11,15 +11,15 @@ from protocol.errors import Fault, InputError
 from runners.datasets.places import DATA_VARIABLE
 
 
-def found(path: str, root: Path | None, where: str) -> Path:
-    """The file, under the data root or else here. Raises InputError that says where it was looked for."""
+def found(path: str, root: Path | None, where: str, beside: Path | None = None) -> Path:
+    """The file, under the data root, here, or beside the study's file. Raises InputError that says where it was looked for."""
     given = os.environ.get(DATA_VARIABLE)
     root = root if root is not None else Path(given) if given else None
-    places = [*([root / path] if root is not None else []), Path(path)]
+    places = [*([root / path] if root is not None else []), Path(path), *([beside / path] if beside is not None else [])]
     for place in places:
         if place.is_file():
             return place
-    fix = "check the path; relative ones start at --data-root, or else here"
+    fix = "check the path; relative ones start at --data-root, here, or beside the study's file"
     raise InputError(Fault(where, "a file", f"nothing at {' or '.join(map(str, dict.fromkeys(places)))}", fix))
 
 
@@ -29,23 +29,31 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def resolved(encoder: Encoder, root: Path | None) -> Encoder:
+def resolved(encoder: Encoder, root: Path | None, beside: Path | None = None) -> Encoder:
     """The encoder with the digests of its files filled in.
+
+    Args:
+        beside: folder of the study's file. A file that is only there is named from here afterwards, so that runs find it.
 
     Raises:
         InputError: a file that is not there, or is not the one whose digest is given; all of them at once.
     """
     faults: list[Fault] = []
     digests: dict[str, str] = {}
+    name, weights = encoder.name, encoder.weights
     for field, path in (("source_digest", encoder.own), ("weights_digest", encoder.weights_file)):
         where = f"encoder {encoder.name}: {field.removesuffix('_digest')}"
         if path is None:
             continue
         try:
-            digest = file_digest(found(path, root, where))
+            file = found(path, root, where, beside)
+            digest = file_digest(file)
         except InputError as error:
             faults += error.faults
             continue
+        if beside is not None and file == beside / path and file != Path(path):
+            named = os.path.relpath(file)
+            name, weights = (named + name[len(path) :], weights) if field == "source_digest" else (name, named)
         expected = getattr(encoder, field)
         if expected not in (None, digest):
             fix = f"restore the file, or leave {field} out; other files are another comparison"
@@ -57,4 +65,4 @@ def resolved(encoder: Encoder, root: Path | None) -> Encoder:
         from runners.encoding.networks import build  # brings torch
 
         digests["weights_digest"] = build(encoder, root).digest
-    return encoder.model_copy(update=digests)
+    return encoder.model_copy(update=digests | {"name": name, "weights": weights})

@@ -309,6 +309,26 @@ def test_the_fingerprint_holds_the_encoders_digests_and_not_its_paths(tmp_path: 
         prints(name="gone.py:embed")
 
 
+def test_files_beside_the_studys_file_are_found_and_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "enc.py").rename(tmp_path / "studies" / "enc.py")
+    torch.save(torch.nn.Linear(64, 5).state_dict(), tmp_path / "studies" / "w.pth")
+    monkeypatch.chdir(tmp_path / "here")
+    asked = study(name="enc.py:Net", weights="w.pth")
+    encoder = resolve(asked, tmp_path / "studies", None).protocols[0].data.encoder
+    assert encoder is not None
+    assert (encoder.name, encoder.weights) == ("../studies/enc.py:Net", "../studies/w.pth")
+    images, _ = load(Data(name="digits", encoder=encoder), None)
+    assert images.channels == 5
+    (tmp_path / "here" / "enc.py").write_text(OWN)
+    encoder = resolve(asked, tmp_path / "studies", None).protocols[0].data.encoder
+    assert encoder is not None
+    assert encoder.name == "enc.py:Net"  # here comes first
+    with pytest.raises(InputError, match=r"gone\.py or .*studies/gone\.py"):
+        resolve(study(name="gone.py:f"), tmp_path / "studies", None)
+
+
 def test_features_and_masks_have_no_encoder(tmp_path: Path) -> None:
     np.savez(tmp_path / "f.npz", features=np.ones((4, 2), np.float32), labels=np.arange(4) % 2)
     with pytest.raises(InputError, match="features already"):
