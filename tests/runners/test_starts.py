@@ -163,7 +163,7 @@ def test_a_trained_network_is_not_there_yet() -> None:
     assert not [name for name, kind in STRATEGIES.items() if chooses(drawn, StrategySpec(name=name), kind())]
 
 
-@pytest.mark.parametrize("cut", [1, 2, 3, 5])
+@pytest.mark.parametrize("cut", [1, 2, 4])
 def test_cut_after_any_line_it_continues_to_the_same_record(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
     job = job_of(tmp_path / "cut", study_of(), "core-set")
     shutil.copytree(made / "records", job.study / "records")
