@@ -22,7 +22,8 @@ class ContextualDiversity(Strategy):
     """Buys images whose predicted class mixtures differ most from all that is labelled or chosen.
 
     The distance is the symmetric Kullback-Leibler divergence of the predictions (equation 3, with an image as
-    its one region). As in the authors' code the first image is drawn at random. On segmentation: `ContextualMixtures`.
+    its one region). As in the authors' code the first image is drawn at random. On segmentation, images or regions
+    are compared class by class: by what their pixels of a predicted class are confused with (equation 1), summed over common classes.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities", "labelled_probabilities")
