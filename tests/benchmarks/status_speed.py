@@ -8,9 +8,10 @@ Records are copies of one made by a real run, half of them sealed, the rest cut 
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 import time
+import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 from protocol.folders import StudyFolder
@@ -24,8 +25,13 @@ from runners.verbs.status import disk_bytes
 VALIDATED = 300
 
 
-def peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+def peak_mib(call: Callable[[], object]) -> float:
+    """Most that Python held at once during the call beyond what it held before, in MiB."""
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 2**20
 
 
 def main() -> None:
@@ -51,10 +57,11 @@ def main() -> None:
         for number, path in enumerate(paths[1:]):
             path.parent.mkdir(parents=True)
             path.write_bytes(b"".join(whole if number % 2 else whole[: 1 + number % len(whole)]))
-        before, start, cpu = peak_mib(), time.perf_counter(), time.process_time()
+        start, cpu = time.perf_counter(), time.process_time()
         statuses = status(folder, study)
         took, cpu = time.perf_counter() - start, time.process_time() - cpu
-        grown = peak_mib() - before
+        grown = peak_mib(lambda: status(folder, study))
+        driving = peak_mib(lambda: jobs(folder, study, None, "cpu", 1, runs))
         start = time.perf_counter()
         size = disk_bytes(folder.path)
         walked = time.perf_counter() - start
@@ -63,7 +70,8 @@ def main() -> None:
             read(path)
         validated = (time.perf_counter() - start) * len(paths) / VALIDATED
     print(f"{len(statuses)} runs, {dict(counts(statuses))}, {size / 2**20:.0f} MiB")
-    print(f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.0f} MiB more at its peak; walking the disk: {walked:.2f} s")
+    print(f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.1f} MiB at its peak; walking the disk: {walked:.2f} s")
+    print(f"all jobs of the plan, as `run` holds them: {driving:.1f} MiB")
     print(f"validating every event instead: {validated:.1f} s (from {VALIDATED} records), {validated / took:.1f} times as long")
 
 
