@@ -199,7 +199,10 @@ class Facts:
     has_run: bool
     failures: int
     split: Noted | None
+    content: Noted | None
+    """Digest of the images and labels."""
     data: Noted | None
+    """That, and the digest of what can be bought of them where it is not whole images."""
     initial: Noted | None
     chosen: bool
     """Whether the record says that the strategy chose its own starting set."""
@@ -246,6 +249,7 @@ def facts_of(run: RunEvidence) -> Facts:
         has_run=run.run is not None or bool(run.source and run.record),
         failures=len(run.of(FailureEvent)),
         split=Noted(head[0], head[1].split.digest) if head else None,
+        content=Noted(head[0], head[1].data.digest) if head else None,
         data=Noted(head[0], head[1].data.digest + head[1].data.units) if head else None,
         initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)]))) if initial else None,
         chosen=initial is not None and initial[1].chosen,

@@ -88,8 +88,8 @@ def _data_are_the_same(study: StudyEvidence) -> Observations:
     expected = {p.name: p.data.digest and p.data.recorded(p.data.digest) for p in study.study.protocols}
     for fact in study.facts:
         planned = expected[fact.key.protocol]
-        if planned and fact.data and fact.data.value and fact.data.value != planned:
-            yield Observation(fact.data.where, f"the planned data, {planned[:16]}", fact.data.value[:16], str(fact.key))
+        if planned and fact.content and fact.content.value and fact.content.value != planned:
+            yield Observation(fact.content.where, f"the planned data, {planned[:16]}", fact.content.value[:16], str(fact.key))
 
 
 def _split_is_drawn_from_the_seed(run: RunEvidence) -> Observations:

@@ -39,6 +39,7 @@ def a_study(cost: str) -> Study:
     table = protocol_table(
         task="segmentation",
         metric="mean_iou",
+        data={"name": "made-up", "digest": array_digest(MASKS)},
         splits={"validation_size": 0},
         budgets=[30, 60, 90] if cost != "label" else [3, 6, 9],
         labelling={"unit": "tile", "tile": [3, 4], "cost": cost},
@@ -187,6 +188,15 @@ def test_what_a_forger_changes_is_found(tmp_path: Path, change: Callable[[Lines]
     folder = build(tmp_path / "study")
     rewrite(folder.run("small", "first", 1).events, change)
     assert (fired(folder, "broken"), fired(folder, "unverifiable")) == (set(broken.split()), set(unverifiable.split()))
+
+
+def test_other_images_than_planned_are_found_and_those_planned_are_not(tmp_path: Path) -> None:
+    folder = build(tmp_path / "study")
+    assert fired(folder, "broken") == set()
+    for strategy in ("random", "first"):
+        for seed in (0, 1):
+            rewrite(folder.run("small", strategy, seed).events, lambda e: e[0]["data"].update(digest="0" * 64))
+    assert "SPL-05" in fired(folder, "broken")
 
 
 def test_regions_that_were_altered_are_not_believed(tmp_path: Path) -> None:
