@@ -30,7 +30,7 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "QRY": (*queries.RULES, *replayed.RULES),
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
-    "TRN": (*training.RULES, *tuned.RULES),
+    "TRN": tuple(sorted((*training.RULES, *tuned.RULES), key=lambda rule: rule.id)),  # those of tuning stand between the others
     "ISO": isolated.RULES,
     "ENV": environments.RULES,
     "STA": claims.RULES,
