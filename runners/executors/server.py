@@ -15,7 +15,7 @@ from types import ModuleType
 
 from runners.job import Job
 
-PRELOAD = ["runners.executors.worker"]
+PRELOAD = ["runners.executors.shield", "runners.executors.worker"]
 
 STOP_SIGNAL = signal.SIGUSR1
 """Sent to a run's process: end after the round under way."""
