@@ -116,7 +116,7 @@ def _places(segmentation: Any, image: NDArray[np.uint8], labelling: Labelling) -
 def expected_cost(labelling: Labelling | None, division: Division, units: NDArray[np.int64], predicted: Predicted) -> NDArray[np.int64]:
     """(m,) what some units are expected to cost: as the oracle prices them, but clicks by predicted maps in place of masks.
 
-    After Colling et al. 2020, arXiv 2010.01884, section 3.3, who take the polygons of the predicted segments.
+    After Colling et al. 2020, arXiv 2010.01884, who take the polygons of the predicted segments.
 
     Args:
         units: ascending.
@@ -149,7 +149,7 @@ def clicks(mask: NDArray[np.integer], inside: NDArray[np.bool_]) -> int:
     """Clicks that label what lies inside: one a segment for its class, one a corner of the lines between segments.
 
     Lines end where the region does and are straightened by at most a pixel (Ramer 1972, Douglas & Peucker 1973); void belongs to the
-    nearest segment. After the counts of Mackowiak et al. 2018, arXiv 1810.09726, section 3.3, who count an annotator's own polygons.
+    nearest segment. After the counts of Mackowiak et al. 2018, arXiv 1810.09726, who count an annotator's own polygons.
 
     Args:
         mask: (height, width) classes and `VOID`; inside: (height, width) the region's pixels, at least one.
