@@ -20,12 +20,15 @@ from runners.models import Net, weights_digest
 from runners.regimes import FitInputs, Learner, Predictions, Resident, fit
 from runners.regimes.resident import Scaling
 from runners.strategies import NEEDS, Context, Estimation, Strategy, StrategyError, View
+from runners.tasks import TASKS
 
 
 class Greedy(Strategy):
-    """Needs everything; chooses the first."""
+    """Needs everything that there is of classification; chooses the first."""
 
-    needs = tuple(need for need in NEEDS if need != "pool_labels" and "map_scores" not in need)  # told to the upper line alone
+    needs = tuple(
+        need for need in NEEDS if need in TASKS["classification"].offers and need != "pool_labels"
+    )  # told to the upper line alone
     estimation = Estimation(samples=3, dropout=0.25, members=2)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Any:
