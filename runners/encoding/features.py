@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -17,14 +16,13 @@ from runners.caching import Allocate, entry_folder, kept_array
 from runners.caching.once import tell
 from runners.datasets.base import Images
 from runners.encoding.sources import resolved
+from runners.pace import Pace
 
 Progress = Callable[[int, int], None]
 """Called with how many images are done, and how many there are."""
 
 BATCH: Final = 256
 """Images at a time."""
-_QUIET_S: Final = 15.0
-"""Seconds between two lines of progress."""
 
 
 def encoded(
@@ -117,13 +115,10 @@ def _embedder(encoder: Encoder, root: Path | None, device: str | None) -> Callab
 
 def _lines(what: str) -> Progress:
     """Says how far it is, and how long it will take, every few seconds."""
-    began = said = time.monotonic()
+    pace = Pace()
 
     def progress(done: int, total: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - said >= _QUIET_S:
-            said = now
-            tell(f"{what}: {done:,} of {total:,} images, about {(now - began) / done * (total - done):.0f} s left")
+        if (left := pace.left(done, total)) is not None:
+            tell(f"{what}: {done:,} of {total:,} images, about {left:.0f} s left")
 
     return progress

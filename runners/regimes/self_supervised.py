@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -18,15 +17,13 @@ from protocol.spec import Protocol, SelfSupervised
 from protocol.splits import Indices
 from runners.datasets.base import Images
 from runners.models import Net, build
+from runners.pace import Pace
 from runners.regimes.base import Diverged
 from runners.regimes.learner import arithmetic, laid_out, memory_format, plain_kernels
 from runners.regimes.resident import Resident, as_float
 from runners.regimes.schedule import batches, learning_rate, optimizer
 from runners.regimes.training import own_randomness
 from runners.regimes.views import random_view
-
-_QUIET_S: Final = 15.0
-"""Seconds between two lines of progress."""
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
@@ -140,17 +137,11 @@ def _refuse_unsuitable(net: Net, protocol: Protocol, images: Images) -> None:
 
 def _progress(what: str, steps: int) -> Callable[[int, Tensor], None]:
     """A line on standard error (a run's log) now and then, with the time that is left."""
-    start = last = time.monotonic()
+    pace = Pace()
 
     def say(done: int, loss: Tensor) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= _QUIET_S:
-            last = now
-            left = (now - start) / done * (steps - done)
-            print(
-                f"pretraining: {what}: step {done:,} of {steps:,}, loss {float(loss.detach()):.3f}, about {left:.0f} s left",
-                file=sys.stderr,
-            )
+        if (left := pace.left(done, steps)) is not None:
+            told = f"step {done:,} of {steps:,}, loss {float(loss.detach()):.3f}, about {left:.0f} s left"
+            print(f"pretraining: {what}: {told}", file=sys.stderr)
 
     return say

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,17 @@ from protocol.splits import Indices, make_split
 from runners.datasets import Images, Labels
 
 Place = tuple[str, str, int]
+Ends = tuple[int, int]
+"""Of the first round and of the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """What predictions are of: a seed's test images, all images, all labels."""
+
+    test: Indices
+    images: Images
+    truth: NDArray[np.integer]
 
 
 def changes_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels) -> list[MapChange | ClassChange]:
@@ -27,12 +40,12 @@ def changes_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Im
     look = _of_maps if protocol.task == "segmentation" else _of_classes
     truth = labels.for_oracle()
     for seed in study.seeds:
-        test = make_split(protocol, seed, images.train_size, images.test_size).test
+        shown = _Shown(make_split(protocol, seed, images.train_size, images.test_size).test, images, truth)
         found = []
         for strategy in study.strategies:
             place = (protocol.name, strategy.id, seed)
             ends = _ends(folder.run(*place))
-            change = ends and look(folder.run(*place), place, *ends, test, images, truth)
+            change = ends and look(folder.run(*place), place, *ends, shown)
             if change:
                 found.append(change)
         if found:
@@ -40,7 +53,7 @@ def changes_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Im
     return []
 
 
-def _ends(run: RunFolder) -> tuple[tuple[int, int], tuple[int, int]] | None:
+def _ends(run: RunFolder) -> tuple[Ends, Ends] | None:
     """Numbers and budgets of the first round and of the last, if there are two."""
     try:
         rounds = read(run.events).rounds
@@ -49,15 +62,8 @@ def _ends(run: RunFolder) -> tuple[tuple[int, int], tuple[int, int]] | None:
     return ((rounds[0].round, rounds[-1].round), (rounds[0].budget, rounds[-1].budget)) if len(rounds) > 1 else None
 
 
-def _of_maps(
-    run: RunFolder,
-    place: Place,
-    rounds: tuple[int, int],
-    budgets: tuple[int, int],
-    test: Indices,
-    images: Images,
-    truth: NDArray[np.integer],
-) -> MapChange | None:
+def _of_maps(run: RunFolder, place: Place, rounds: Ends, budgets: Ends, shown: _Shown) -> MapChange | None:
+    test, images, truth = shown.test, shown.images, shown.truth
     kept = [read_arrays(run.predictions(k), ("place", "map"), str(k)) for k in rounds]
     shape = images.pixels.shape[1:3]
     maps = []
@@ -68,20 +74,13 @@ def _of_maps(
         places = one["place"][:MAPS]
         if places.ndim != 1 or places.dtype.kind not in "iu" or not len(places) or places.min() < 0 or places.max() >= len(test):
             return None
-    shown = test[places]
-    true = truth[shown].astype(np.uint8)
-    return MapChange(*place, budgets, tuple(shown.tolist()), np.asarray(images.pixels[shown]), true, maps[0], maps[1])
+    drawn = test[places]
+    true = truth[drawn].astype(np.uint8)
+    return MapChange(*place, budgets, tuple(drawn.tolist()), np.asarray(images.pixels[drawn]), true, maps[0], maps[1])
 
 
-def _of_classes(
-    run: RunFolder,
-    place: Place,
-    rounds: tuple[int, int],
-    budgets: tuple[int, int],
-    test: Indices,
-    images: Images,
-    truth: NDArray[np.integer],
-) -> ClassChange | None:
+def _of_classes(run: RunFolder, place: Place, rounds: Ends, budgets: Ends, shown: _Shown) -> ClassChange | None:
+    test, images, truth = shown.test, shown.images, shown.truth
     kept = [read_arrays(run.predictions(k), ("prediction",), str(k)) for k in rounds]
     predicted = []
     for one in kept:
