@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from protocol.data import PRETRAINED, UNTRAINED, Encoder
 from protocol.errors import Fault, InputError
+from runners.device import plain_kernels
 from runners.encoding.scaling import fitted
 from runners.encoding.sources import found
 from runners.models.given import read_tensors
@@ -47,7 +48,7 @@ class Network:
 
     def __call__(self, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
         """Embeddings (b, d) of images (b, height, width, 1 or 3); grey ones are given three equal channels."""
-        with torch.inference_mode():
+        with torch.inference_mode(), plain_kernels(device):
             x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 255
             x = fitted(x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x, self.side)
             mean, deviation = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (self.mean, self.deviation))

@@ -18,25 +18,27 @@ class Ema:
 
     Attributes:
         net: a network with the averaged weights.
+
+    Args:
+        net: the network that is trained, on its device already: its tensors are changed in place from here on.
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
         self.net = copy.deepcopy(net).requires_grad_(False)
         self._decay = decay
         self._step = 0
-        self._ours = list(self.net.state_dict().values())
+        pairs = list(zip(self.net.state_dict().values(), net.state_dict().values(), strict=True))
+        self._floats = [pair for pair in pairs if pair[0].is_floating_point()]
+        self._counts = [pair for pair in pairs if not pair[0].is_floating_point()]
 
     @torch.no_grad()
-    def update(self, net: nn.Module) -> None:
-        """Take in the weights after one more step."""
+    def update(self) -> None:
+        """Take in the network's weights after one more step."""
         self._step += 1
         keep = min(self._decay, 1 - 1 / (self._step + 1))
-        pairs = list(zip(self._ours, net.state_dict().values(), strict=True))
-        floats = [(a, b) for a, b in pairs if a.is_floating_point()]
-        torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - keep)
-        for a, b in pairs:
-            if not a.is_floating_point():
-                a.copy_(b)
+        torch._foreach_lerp_([a for a, _ in self._floats], [b for _, b in self._floats], 1 - keep)
+        if self._counts:
+            torch._foreach_copy_([a for a, _ in self._counts], [b for _, b in self._counts])
 
 
 class LateMean:

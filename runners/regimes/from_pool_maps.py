@@ -10,6 +10,7 @@ from torch import Tensor
 
 from protocol.metrics import VOID
 from protocol.spec import Semi
+from runners.device import sent
 from runners.regimes.joint import joint_batch
 from runners.regimes.learner import laid_out
 from runners.regimes.schedule import batches
@@ -68,7 +69,7 @@ class FromThePoolMaps(Objective):
 
     def _theirs(self) -> tuple[Tensor, Tensor]:
         """The next pool images (u, channels, h, w), and (u, h, w) bool where the view shows something of them."""
-        rows, (height, width) = self._pool[next(self._order).to(self._pool.device)], self._now.resident.pixels.shape[1:3]
+        rows, (height, width) = self._pool[sent(next(self._order), self._pool.device)], self._now.resident.pixels.shape[1:3]
         blank = torch.zeros((len(rows), height, width), dtype=torch.uint8, device=rows.device)
         u, seen = self._view(rows, blank, self._unlabelled)
         return u, seen != VOID

@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.metrics import VOID
 from protocol.spec import Augmentation
+from runners.device import sent
 from runners.regimes.resident import Scaling, as_float
 
 _GREY = (0.299, 0.587, 0.114)
@@ -86,7 +87,7 @@ def _cut(pixels: Tensor, rows: Tensor, maps: Tensor, window: Window) -> tuple[Te
     """Crops and mirrors move whole pixels: one gather for both."""
     if (window.height, window.width) == tuple(pixels.shape[1:3]) and not bool(window.mirrored.any()):
         return pixels[rows], maps
-    down, across = (place.long().to(pixels.device) for place in window.places())
+    down, across = (sent(place.long(), pixels.device) for place in window.places())
     batch = torch.arange(len(rows), device=pixels.device)
     return (
         pixels[rows[:, None, None], down[:, :, None], across[:, None, :]],
@@ -96,7 +97,7 @@ def _cut(pixels: Tensor, rows: Tensor, maps: Tensor, window: Window) -> tuple[Te
 
 def _resampled(x: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     height, width = x.shape[2:]
-    down, across = (place.to(x.device) for place in window.places())
+    down, across = (sent(place, x.device) for place in window.places())
     shape = (len(x), window.height, window.width)
     grid = torch.stack(
         [((across + 0.5) * 2 / width - 1)[:, None].expand(shape), ((down + 0.5) * 2 / height - 1)[:, :, None].expand(shape)], 3
@@ -119,7 +120,7 @@ def coloured(x: Tensor, factors: Tensor, strength: float) -> Tensor:
     """
     if not strength:
         return x
-    bright, contrast, saturation = factors.to(x.device)[:, :, None, None, None]
+    bright, contrast, saturation = sent(factors, x.device)[:, :, None, None, None]
     x = (x * bright).clamp(0, 255)
     middle = _grey(x).mean((1, 2, 3), keepdim=True)
     x = (middle + (x - middle) * contrast).clamp(0, 255)
@@ -133,5 +134,5 @@ def coloured(x: Tensor, factors: Tensor, strength: float) -> Tensor:
 def _grey(x: Tensor) -> Tensor:
     """(b, 1, height, width) luma, or the mean of channels that are not three."""
     weights = _GREY if x.shape[1] == len(_GREY) else (1 / x.shape[1],) * x.shape[1]
-    grey: Tensor = torch.einsum("bchw,c->bhw", x, torch.tensor(weights, device=x.device))
+    grey: Tensor = torch.einsum("bchw,c->bhw", x, sent(torch.tensor(weights), x.device))
     return grey[:, None]

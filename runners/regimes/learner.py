@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from protocol.metrics import classification_metrics
 from protocol.splits import Indices
+from runners.device import plain_kernels
 from runners.models.net import Net
 from runners.regimes.resident import Resident, Scaling, as_float
 
@@ -127,13 +128,6 @@ class Learner(Trained[Net]):
 def arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """bfloat16: autocast where it is safe; float32: just that."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def plain_kernels(device: torch.device) -> AbstractContextManager[object]:
-    """On an NVIDIA device: convolutions that repeat exactly, and float32 that is not silently TF32."""
-    if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
 def memory_format(height: int, width: int, precision: Precision) -> torch.memory_format:

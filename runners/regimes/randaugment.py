@@ -9,46 +9,62 @@ batched versions draw once for the whole batch, which is why this one is here. I
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
+from runners.device import sent
+
+_LUMA: Final = (0.2989, 0.587, 0.114)
+Layer = tuple[Tensor, Tensor]
+"""For each of b images which operation, (b,) int64 in the order of GEOMETRIC and COLOUR, and its signed strength, (b,) in [-1, 1]."""
 Operation = Callable[[Tensor, Tensor], Tensor]
 """(images (m, c, h, w), signed strength (m, 1, 1, 1) in [-1, 1]) → images."""
 
 
-def rand_augment(x: Tensor, ops: int, magnitude: float, generator: torch.Generator) -> Tensor:
-    """`ops` operations in a row on each image, each drawn uniformly from all 14.
+def drawn_layers(batch: int, ops: int, magnitude: float, generator: torch.Generator) -> tuple[Layer, ...]:
+    """`ops` operations in a row for each of `batch` images, each drawn uniformly from all 14.
 
     Args:
-        x: (b, c, h, w) float in 0..255; 3 channels are red, green, blue.
         magnitude: 0 (hardly any change) to 10 (the paper's largest).
         generator: on the CPU.
     """
+    layers = []
     for _ in range(ops):
-        choice = torch.randint(0, len(GEOMETRIC) + len(COLOUR), (len(x),), generator=generator)
-        sign = 1.0 - 2.0 * torch.randint(0, 2, (len(x),), generator=generator)
-        x = _one_layer(x, choice, sign * (magnitude / 10))
+        choice = torch.randint(0, len(GEOMETRIC) + len(COLOUR), (batch,), generator=generator)
+        sign = 1.0 - 2.0 * torch.randint(0, 2, (batch,), generator=generator)
+        layers.append((choice, sign * (magnitude / 10)))
+    return tuple(layers)
+
+
+def rand_augment(x: Tensor, layers: Iterable[Layer]) -> Tensor:
+    """The operations drawn, one layer after another.
+
+    Args:
+        x: (b, c, h, w) float in 0..255; 3 channels are red, green, blue.
+    """
+    for choice, strength in layers:
+        x = _one_layer(x, choice, strength)
     return x
 
 
 def _one_layer(x: Tensor, choice: Tensor, strength: Tensor) -> Tensor:
     """Images sorted by operation, so that each works on a slice; then put back."""
     order = torch.argsort(choice, stable=True)
-    there, back = order.to(x.device), torch.argsort(order).to(x.device)
+    there, back = sent(order, x.device), sent(torch.argsort(order), x.device)
     counts = torch.bincount(choice, minlength=len(GEOMETRIC) + len(COLOUR)).tolist()
     strength, moved = strength[order], sum(counts[: len(GEOMETRIC)])
     sizes = [moved, *counts[len(GEOMETRIC) :]]
     parts = torch.split(_rows(x, there), sizes)
-    strengths = torch.split(strength.to(x.device).view(-1, 1, 1, 1), sizes)
+    strengths = torch.split(sent(strength, x.device).view(-1, 1, 1, 1), sizes)
     done = []
     if moved:
         geometric = zip(GEOMETRIC.values(), torch.split(strength[:moved], counts[: len(GEOMETRIC)]), strict=True)
         maps = torch.cat([f(part, x.shape[2], x.shape[3]) for f, part in geometric])
-        done.append(warped(parts[0], maps.to(x.device)))
+        done.append(warped(parts[0], sent(maps, x.device)))
     done += [f(part, s) for f, part, s in zip(COLOUR.values(), parts[1:], strengths[1:], strict=True) if len(part)]
     return _rows(torch.cat(done), back)
 
@@ -169,7 +185,7 @@ def equalise(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one sign
 def _luma(x: Tensor) -> Tensor:
     if x.shape[1] != 3:
         return x
-    return (x * x.new_tensor([0.2989, 0.587, 0.114]).view(1, 3, 1, 1)).sum(1, keepdim=True).floor()  # a whole grey value, as on files
+    return (x * sent(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True).floor()  # a whole grey value, as on files
 
 
 def _blend(far: Tensor, x: Tensor, strength: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from protocol.splits import Indices
 from runners.datasets.base import Images
+from runners.device import sent
 
 _CHUNK = 4096
 
@@ -73,8 +74,8 @@ class Resident:
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels on the device, and where in them the images `rows` (b,) are."""
         if not self._streamed:
-            return self.pixels, rows.to(self.device)
-        return self.pixels[rows.cpu()].to(self.device), torch.arange(len(rows), device=self.device)
+            return self.pixels, sent(rows, self.device)
+        return sent(self.pixels[rows.cpu()], self.device), torch.arange(len(rows), device=self.device)
 
     def images(self, indices: Indices) -> Tensor:
         """(m, height, width, channels) images, on the device."""

@@ -16,10 +16,11 @@ from protocol.seeds import derive
 from protocol.spec import Protocol, SelfSupervised
 from protocol.splits import Indices
 from runners.datasets.base import Images
+from runners.device import plain_kernels
 from runners.models import Net, build
 from runners.pace import Pace
 from runners.regimes.base import Diverged
-from runners.regimes.learner import arithmetic, laid_out, memory_format, plain_kernels
+from runners.regimes.learner import arithmetic, laid_out, memory_format
 from runners.regimes.resident import Resident, as_float
 from runners.regimes.schedule import batches, learning_rate, optimizer
 from runners.regimes.training import own_randomness

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.spec import Semi
+from runners.device import sent
 from runners.regimes.schedule import batches
 from runners.regimes.training import Objective, Round
 
@@ -91,12 +92,12 @@ class Curriculum:
     """
 
     def __init__(self, images: int, classes: int, threshold: float, device: torch.device) -> None:
-        self._last = torch.full((images,), -1, dtype=torch.int64, device=device)
+        self._last = torch.full((images + 1,), -1, dtype=torch.int64, device=device)  # and a place for what is not to be remembered
         self._classes, self._threshold = classes, threshold
 
     def thresholds(self) -> Tensor:
         """(classes,) threshold times β / (2 - β), β = a class's share of the largest count; unseen images count as a class."""
-        counts = torch.bincount(self._last + 1, minlength=self._classes + 1)
+        counts = torch.bincount(self._last[:-1] + 1, minlength=self._classes + 1)
         share = counts[1:] / counts.max()
         return self._threshold * share / (2 - share)
 
@@ -109,7 +110,7 @@ class Curriculum:
         """
         confidence, predicted = weak.detach().softmax(1).max(1)
         kept = confidence >= self._threshold
-        self._last[places[kept]] = predicted[kept]
+        self._last[torch.where(kept, places, len(self._last) - 1)] = predicted  # by places, not by a mask: nothing waits for the device
 
 
 class _FromThePool(Objective):
@@ -118,18 +119,26 @@ class _FromThePool(Objective):
     def __init__(self, now: Round, semi: Semi) -> None:
         self._now, self._semi = now, semi
         self._pool = torch.from_numpy(np.sort(now.inputs.pool)).to(now.resident.device)
-        self._order = batches(len(self._pool), semi.unlabelled_batch, now.steps, now.draws("batches", "unlabelled"))
-        self._views = {name: now.draws("augmentation", *keys) for name, keys in _VIEWS.items()}
+        self._order, self._labelled = self._batches(), now.labelled_views()
+        pool, specs = self._pool.cpu(), {"weak": now.regime.augmentation, "strong": semi.strong or now.regime.augmentation}
+        self._views = {
+            name: now.views((pool[places] for places in self._batches()), spec, now.draws("augmentation", name))
+            for name, spec in specs.items()
+        }
         self._known = torch.full((now.inputs.images.n,), -1, dtype=torch.int64, device=now.resident.device)
         self._known[now.rows] = now.targets
         self._seen = torch.zeros(4, dtype=torch.int64, device=now.resident.device)
 
+    def _batches(self) -> Iterator[Tensor]:
+        """Positions in the pool, step by step, on the CPU; the same whenever they are asked for."""
+        now = self._now
+        return batches(len(self._pool), self._semi.unlabelled_batch, now.steps, now.draws("batches", "unlabelled"))
+
     def loss(self, step: int, chosen: Tensor) -> Tensor:
         """Supervised loss plus the weighted loss on pool images."""
         now = self._now
-        places = next(self._order).to(now.resident.device)
-        labelled = now.batch(now.rows[chosen], now.regime.augmentation, self._views["labelled"])
-        supervised, unsupervised, weak, mask = self._losses(step, labelled, now.targets[chosen], places)
+        places = sent(next(self._order), now.resident.device)
+        supervised, unsupervised, weak, mask = self._losses(step, next(self._labelled), now.targets[chosen], places)
         if step >= now.steps - max(1, now.steps // _WATCHED):
             self._watch(self._known[self._pool[places]], weak, mask)
         return supervised + self._weight(step) * unsupervised
@@ -141,10 +150,6 @@ class _FromThePool(Objective):
     def _weight(self, step: int) -> float:
         done = min(1.0, step / self._semi.ramp_steps) if self._semi.ramp_steps else 1.0
         return self._semi.weight * done
-
-    def _view(self, places: Tensor, name: str) -> Tensor:
-        spec = self._semi.strong if name == "strong" and self._semi.strong else self._now.regime.augmentation
-        return self._now.batch(self._pool[places], spec, self._views[name])
 
     def _together(self, *parts: Tensor) -> list[Tensor]:
         """Logits of several batches from one pass, float32."""
@@ -165,14 +170,11 @@ class _FromThePool(Objective):
         return {"mask_ratio": learned / seen} | ({"pseudo_label_accuracy": right / judged} if judged else {})
 
 
-_VIEWS: Final[dict[str, tuple[str, ...]]] = {"labelled": (), "weak": ("weak",), "strong": ("strong",)}
-
-
 class PseudoLabel(_FromThePool):
     """The network's own most probable class as the label of each pool image (Lee 2013, equations 15 and 16)."""
 
     def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
-        ours, weak = self._together(labelled, self._view(places, "weak"))
+        ours, weak = self._together(labelled, next(self._views["weak"]))
         loss, mask = hard_consistency(weak, weak, self._semi.threshold)
         return self._now.cross_entropy(ours, targets), loss, weak, mask
 
@@ -184,9 +186,9 @@ class MeanTeacher(_FromThePool):
     """
 
     def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
-        ours, student = self._together(labelled, self._view(places, "weak"))
+        ours, student = self._together(labelled, next(self._views["weak"]))
         with torch.no_grad():
-            teacher = self._now.shown.eval()(self._view(places, "strong")).float()
+            teacher = self._now.shown.eval()(next(self._views["strong"])).float()
         loss = F.mse_loss(student.softmax(1), teacher.softmax(1))
         return self._now.cross_entropy(ours, targets), loss, teacher, torch.ones(len(places), dtype=torch.bool, device=student.device)
 
@@ -198,8 +200,8 @@ class MeanTeacher(_FromThePool):
 class Uda(_FromThePool):
     """Unsupervised data augmentation (Xie et al. 2020, arXiv 1904.12848)."""
 
-    def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        ours, weak, strong = self._together(labelled, self._view(places, "weak"), self._view(places, "strong"))
+    def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+        ours, weak, strong = self._together(labelled, next(self._views["weak"]), next(self._views["strong"]))
         loss, mask = soft_consistency(weak, strong, self._semi.threshold, self._semi.temperature)
         if self._semi.tsa == "none":
             return self._now.cross_entropy(ours, targets), loss, weak, mask
@@ -211,7 +213,7 @@ class FixMatch(_FromThePool):
     """Sohn et al. 2020, arXiv 2001.07685."""
 
     def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
-        ours, weak, strong = self._together(labelled, self._view(places, "weak"), self._view(places, "strong"))
+        ours, weak, strong = self._together(labelled, next(self._views["weak"]), next(self._views["strong"]))
         loss, mask = hard_consistency(weak, strong, self._thresholds(places, weak))
         return self._now.cross_entropy(ours, targets), loss, weak, mask
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from protocol.metrics import VOID
 from protocol.spec import Semi
+from runners.device import sent
 from runners.regimes.from_pool_maps import FromThePoolMaps, boxes, mixed, pseudo_labels
 from runners.regimes.s4gan import S4Gan
 from runners.regimes.supervised_maps import pixel_cross_entropy
@@ -49,7 +50,7 @@ class CutMix(FromThePoolMaps):
         """Mixed images and the teacher's maps of them."""
         u, seen = self._theirs()
         labels = pseudo_labels(self._now.shown.eval()(u), self._semi.threshold, seen)
-        inside = boxes(len(u), u.shape[2], u.shape[3], self._boxes).to(u.device)
+        inside = sent(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
         return mixed(u, labels, inside)
 
     def extra(self) -> dict[str, float]:

@@ -13,14 +13,14 @@ class Supervised(Objective):
 
     def __init__(self, now: Round) -> None:
         self._now = now
-        self._draws = now.draws("augmentation")
+        self._views = now.labelled_views()
         self._right = torch.zeros((), dtype=torch.int64, device=now.resident.device)
         self._seen = 0
 
     def loss(self, step: int, chosen: Tensor) -> Tensor:  # noqa: ARG002  # one signature for all
         """Mean cross-entropy of the batch."""
         now = self._now
-        logits = now.net(now.batch(now.rows[chosen], now.regime.augmentation, self._draws)).float()
+        logits = now.net(next(self._views)).float()
         targets = now.targets[chosen]
         if now.regime.stop_at is not None:
             self._right += (logits.detach().argmax(1) == targets).sum()

@@ -21,12 +21,14 @@ from protocol.spec import Augmentation, Model, Protocol, Regime
 from protocol.splits import Indices
 from runners import tasks
 from runners.datasets.base import Images
+from runners.device import plain_kernels, sent
 from runners.models import build
 from runners.models.net import state_digest
-from runners.regimes.augmentation import refuse_impossible, training_batch
+from runners.regimes.ahead import ahead
+from runners.regimes.augmentation import Draws, refuse_impossible, training_batch
 from runners.regimes.averaging import Ema, LateMean
 from runners.regimes.base import Diverged, Ended, Fit, FitInputs
-from runners.regimes.learner import Trained, arithmetic, laid_out, memory_format, plain_kernels
+from runners.regimes.learner import Trained, arithmetic, laid_out, memory_format
 from runners.regimes.resident import Resident, Scaling, Start
 from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
 
@@ -66,11 +68,28 @@ class Round:
         """A CPU generator at the start of one of this round's streams."""
         return torch.Generator().manual_seed(derive(self.protocol.root_seed, stream, self.replicate, self.number, *keys))
 
-    def batch(self, rows: Tensor, spec: Augmentation, draws: torch.Generator) -> Tensor:
-        """Augmented images (b, channels, height, width), ready for the network; made in float32 whatever the network computes in."""
+    def views(self, rows: Iterator[Tensor], spec: Augmentation, draws: torch.Generator) -> Iterator[Tensor]:
+        """Augmented images (b, channels, height, width) of each batch of rows, ready for the network.
+
+        Args:
+            rows: (b,) int64 images of the data set, on the CPU.
+            draws: what chance is drawn from, on the CPU.
+        """
+        images = self.inputs.images
+        return ahead(
+            rows, spec, (images.height, images.width), self.resident.device, draws, lambda some, drawn: self._batch(some, spec, drawn)
+        )
+
+    def _batch(self, rows: Tensor, spec: Augmentation, drawn: Draws) -> Tensor:
+        """Made in float32 whatever the network computes in."""
         pixels, places = self.resident.at(rows)
         with torch.autocast(self.resident.device.type, enabled=False):
-            return laid_out(training_batch(pixels, places, spec, self.scaling, draws), self.regime.precision)
+            return laid_out(training_batch(pixels, places, spec, self.scaling, drawn), self.regime.precision)
+
+    def labelled_views(self) -> Iterator[Tensor]:
+        """Augmented images of the labelled batches, in the order of the steps."""
+        labelled = torch.from_numpy(self.inputs.labelled.astype(np.int64))
+        return self.views((labelled[chosen] for chosen in self.order()), self.regime.augmentation, self.draws("augmentation"))
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean loss on labelled images, smoothed and weighted as the regime says; an image counts as its own class does."""
@@ -81,7 +100,7 @@ class Round:
         return (F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none") * counted).sum() / counted.sum()
 
     def order(self) -> Iterator[Tensor]:
-        """Positions of the labelled images, step by step, on the CPU."""
+        """Positions of the labelled images, step by step, on the CPU; the same whenever it is asked for."""
         regime, draws = self.regime, self.draws("batches")
         if regime.imbalance == "balanced-batches":
             return balanced_batches(self.targets.cpu(), regime.batch_size, self.steps, draws)
@@ -219,13 +238,13 @@ def _steps(now: Round, method: Objective, average: Ema | None) -> Iterator[Tenso
         for group in update.param_groups:
             group["lr"] = rate
         with arithmetic(regime.precision, device):
-            loss = method.loss(step, chosen.to(device))
+            loss = method.loss(step, sent(chosen, device))
         update.zero_grad()
         torch.autograd.backward(loss)
         update.step()
         method.stepped(rate / regime.optimizer.lr)
         if average:
-            average.update(net)
+            average.update()
         if late and averaging:
             late.update(net)
         if late and step + 1 == now.steps:
@@ -244,9 +263,8 @@ def _pace(regime: Regime, step: int, steps: int) -> tuple[float, bool]:
 
 def _fresh_views(now: Round) -> Iterator[Tensor]:
     """The labelled images once more, newly augmented."""
-    draws = now.draws("augmentation", "swa")
-    for part in torch.split(now.rows, now.regime.batch_size):
-        yield now.batch(part, now.regime.augmentation, draws)
+    parts = torch.split(torch.from_numpy(now.inputs.labelled.astype(np.int64)), now.regime.batch_size)
+    return now.views(iter(parts), now.regime.augmentation, now.draws("augmentation", "swa"))
 
 
 @dataclass

@@ -10,6 +10,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.metrics import VOID
 from protocol.spec import Semi
+from runners.device import sent
 from runners.models.dense import DenseNet
 from runners.regimes.from_pool_maps import FromThePoolMaps, boxes, mixed, pseudo_labels
 from runners.regimes.joint import coloured
@@ -73,7 +74,7 @@ class UniMatch(FromThePoolMaps):
         with torch.autocast(u.device.type, enabled=False):
             factors = 1 + strength * (2 * torch.rand((3, len(u)), generator=self._colours) - 1)
             x = self._now.scaling(coloured(self._grey_values(u), factors, strength)) * known[:, None]
-        inside = boxes(len(u), u.shape[2], u.shape[3], self._boxes).to(u.device)
+        inside = sent(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
         view, told = mixed(x, labels, inside)
         return laid_out(view, self._now.regime.precision), told, mixed(x, known, inside)[1]
 

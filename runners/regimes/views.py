@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.spec import Views
+from runners.device import sent
 
 _ASPECT: Final = math.log(4 / 3)
 _SHARE_JITTERED: Final = 0.8
@@ -32,7 +33,7 @@ def random_view(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
         x = _jittered(x, spec.jitter, generator)
     if spec.grey and x.shape[1] == 3:
         chosen = _uniform(len(x), 0, 1, generator) < spec.grey
-        x = torch.where(chosen.to(x.device), _luma(x).expand_as(x), x)
+        x = torch.where(sent(chosen, x.device), _luma(x).expand_as(x), x)
     return x
 
 
@@ -54,7 +55,7 @@ def _cropped(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
     mirrored = torch.rand(b, generator=generator) < (0.5 if spec.flip else 0.0)
     none = torch.zeros(b)
     maps = [torch.where(mirrored, -across, across), none, places[0] * (1 - across), none, down, places[1] * (1 - down)]
-    grid = F.affine_grid(torch.stack(maps, 1).view(b, 2, 3).to(x.device), list(x.shape), align_corners=False)
+    grid = F.affine_grid(sent(torch.stack(maps, 1).view(b, 2, 3), x.device), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -63,9 +64,9 @@ def _jittered(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
 
     Hue turns in the plane of I and Q, which is linear and so cheap; for small angles that is the hue of HSV.
     """
-    chosen = (_uniform(len(x), 0, 1, generator) < _SHARE_JITTERED).to(x.device)
+    chosen = sent(_uniform(len(x), 0, 1, generator) < _SHARE_JITTERED, x.device)
     widest = 0.8 * strength
-    factors = [_uniform(len(x), max(0.0, 1 - widest), 1 + widest, generator).to(x.device) for _ in range(3)]
+    factors = [sent(_uniform(len(x), max(0.0, 1 - widest), 1 + widest, generator), x.device) for _ in range(3)]
     turns = _uniform(len(x), -0.2 * strength, 0.2 * strength, generator).flatten()
     y = (x * factors[0]).clamp(0, 255)
     mean = _luma(y).mean((2, 3), keepdim=True)
@@ -84,8 +85,8 @@ def _turned(x: Tensor, turns: Tensor) -> Tensor:
     middle[:, 0, 0] = 1
     middle[:, 1, 1], middle[:, 1, 2], middle[:, 2, 1], middle[:, 2, 2] = cos, -sin, sin, cos
     whole = torch.linalg.inv(there) @ middle @ there
-    return torch.einsum("bij,bjhw->bihw", whole.to(x.device), x).clamp(0, 255)
+    return torch.einsum("bij,bjhw->bihw", sent(whole, x.device), x).clamp(0, 255)
 
 
 def _luma(x: Tensor) -> Tensor:
-    return (x * x.new_tensor(_LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True) if x.shape[1] == 3 else x
+    return (x * sent(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True) if x.shape[1] == 3 else x

@@ -11,8 +11,9 @@ from torchvision.transforms import functional as TF  # noqa: N812
 
 from protocol.errors import InputError
 from protocol.spec import Augmentation, RandAugment
+from runners.regimes import ahead
 from runners.regimes import randaugment as ra
-from runners.regimes.augmentation import cutout, flipped_and_shifted, refuse_impossible, training_batch
+from runners.regimes.augmentation import Draws, cutout, flipped_and_shifted, refuse_impossible, training_batch
 from runners.regimes.resident import Scaling
 
 
@@ -25,6 +26,15 @@ def picture(channels: int = 3, side: int = 16, seed: int = 1) -> torch.Tensor:
 
 
 UNIT = Scaling(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1))
+
+
+def batch_of(pixels: torch.Tensor, rows: torch.Tensor, spec: Augmentation, draws: torch.Generator) -> torch.Tensor:
+    return training_batch(pixels, rows, spec, UNIT, Draws.drawn(spec, len(rows), pixels.shape[1], pixels.shape[2], draws))
+
+
+def moved(pixels: torch.Tensor, rows: torch.Tensor, spec: Augmentation, draws: torch.Generator) -> torch.Tensor:
+    drawn = Draws.drawn(spec, len(rows), pixels.shape[1], pixels.shape[2], draws)
+    return flipped_and_shifted(pixels, rows, drawn.moves, drawn.mirrored)
 
 
 @pytest.mark.parametrize(
@@ -41,18 +51,18 @@ UNIT = Scaling(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_64_equal_images_become_many(spec: Augmentation, least: int, channels: int) -> None:
     pixels = picture(channels).permute(0, 2, 3, 1).to(torch.uint8)
-    out = training_batch(pixels, torch.zeros(64, dtype=torch.int64), spec, UNIT, gen())
+    out = batch_of(pixels, torch.zeros(64, dtype=torch.int64), spec, gen())
     assert out.shape == (64, channels, 16, 16)
     assert len({image.numpy().tobytes() for image in out}) >= least
-    again = training_batch(pixels, torch.zeros(64, dtype=torch.int64), spec, UNIT, gen())
+    again = batch_of(pixels, torch.zeros(64, dtype=torch.int64), spec, gen())
     assert torch.equal(out, again)
-    other = training_batch(pixels, torch.zeros(64, dtype=torch.int64), spec, UNIT, gen(1))
+    other = batch_of(pixels, torch.zeros(64, dtype=torch.int64), spec, gen(1))
     assert not torch.equal(out, other)
 
 
 def test_no_augmentation_is_the_images_themselves() -> None:
     pixels = torch.randint(0, 256, (5, 4, 6, 3), generator=gen()).to(torch.uint8)
-    out = training_batch(pixels, torch.tensor([3, 0]), Augmentation(), UNIT, gen())
+    out = batch_of(pixels, torch.tensor([3, 0]), Augmentation(), gen())
     assert torch.equal(out, pixels[[3, 0]].permute(0, 3, 1, 2).float())
 
 
@@ -60,14 +70,14 @@ def test_shifts_are_crops_of_the_reflected_image_and_all_occur() -> None:
     pixels = torch.randint(0, 256, (1, 5, 7, 2), generator=gen()).to(torch.uint8)
     padded = torch.nn.functional.pad(pixels.permute(0, 3, 1, 2).float(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
     crops = {(y, x): padded[0, :, y : y + 5, x : x + 7].permute(1, 2, 0).numpy().tobytes() for y in range(5) for x in range(5)}
-    out = flipped_and_shifted(pixels, torch.zeros(400, dtype=torch.int64), False, 2, gen())
+    out = moved(pixels, torch.zeros(400, dtype=torch.int64), Augmentation(shift=2), gen())
     seen = {image.numpy().tobytes() for image in out}
     assert seen == set(crops.values())
 
 
 def test_half_of_the_images_are_mirrored() -> None:
     pixels = torch.arange(12, dtype=torch.uint8).view(1, 3, 4, 1)
-    out = flipped_and_shifted(pixels, torch.zeros(1000, dtype=torch.int64), True, 0, gen())
+    out = moved(pixels, torch.zeros(1000, dtype=torch.int64), Augmentation(flip=True), gen())
     mirrored = (out == pixels.flip(2)).flatten(1).all(1)
     plain = (out == pixels).flatten(1).all(1)
     assert (mirrored ^ plain).all()
@@ -75,7 +85,9 @@ def test_half_of_the_images_are_mirrored() -> None:
 
 
 def test_cutout_blanks_one_square_that_may_hang_over_the_border() -> None:
-    out = cutout(torch.ones(500, 2, 8, 8), 3, gen())
+    corners = Draws.drawn(Augmentation(cutout=3), 500, 8, 8, gen()).corners
+    assert corners is not None
+    out = cutout(torch.ones(500, 2, 8, 8), 3, corners)
     blanks = (out[:, 0] == 0).sum((1, 2))
     assert set(blanks.tolist()) == {4, 6, 9}
     assert torch.equal(out[:, 0], out[:, 1])
@@ -132,7 +144,7 @@ def test_every_operation_gets_its_turn_and_touches_only_its_images() -> None:
         out = ra._one_layer(x, choice, strength)
         changed = (out != x).flatten(1).any(1).nonzero().flatten().tolist()
         assert changed == ([] if name == "identity" else [17])
-    out = ra.rand_augment(x, 1, 9.0, gen())
+    out = ra.rand_augment(x, ra.drawn_layers(len(x), 1, 9.0, gen()))
     assert len({image.numpy().tobytes() for image in out}) >= 20  # 14 operations, 9 of them in two directions
 
 
@@ -155,7 +167,26 @@ def test_places_are_torchs_own_to_the_byte(height: int, width: int) -> None:
 def test_flipped_and_shifted_images_are_the_asked_ones() -> None:
     pixels = torch.arange(30, dtype=torch.uint8).view(30, 1, 1, 1).expand(30, 6, 5, 2).contiguous()
     asked = torch.tensor([3, 29, 0, 3])
-    assert torch.equal(flipped_and_shifted(pixels, asked, True, 2, gen()), pixels[asked])
+    assert torch.equal(moved(pixels, asked, Augmentation(flip=True, shift=2), gen()), pixels[asked])
+
+
+@pytest.mark.parametrize("pixels_at_once", [1, 3 * 5 * 64, 10**9])
+def test_how_many_batches_are_made_together_changes_no_byte(pixels_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = torch.randint(0, 256, (20, 8, 8, 3), generator=gen()).to(torch.uint8)
+    spec = Augmentation(flip=True, shift=2, rand_augment=RandAugment(ops=2, magnitude=8.0), cutout=4)
+    order = torch.randint(0, 20, (7, 5), generator=gen(1))
+    monkeypatch.setitem(ahead.PIXELS_AT_ONCE, "cpu", pixels_at_once)
+    calls = []
+
+    def made(rows: torch.Tensor, drawn: Draws) -> torch.Tensor:
+        calls.append(len(rows))
+        return training_batch(pixels, rows, spec, UNIT, drawn)
+
+    together = list(ahead.ahead(iter(order), spec, (8, 8), torch.device("cpu"), gen(2), made))
+    draws = gen(2)
+    assert len(together) == 7
+    assert all(torch.equal(got, batch_of(pixels, rows, spec, draws)) for got, rows in zip(together, order, strict=True))
+    assert calls == {1: [5] * 7, 3 * 5 * 64: [15, 15, 5], 10**9: [35]}[pixels_at_once]
 
 
 def test_too_large_shifts_are_refused() -> None:

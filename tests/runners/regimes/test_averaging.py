@@ -33,7 +33,7 @@ def test_a_moving_average_by_hand_with_its_statistics(net: Net) -> None:
     expected = 7.0
     for step, value in enumerate([1.0, 5.0, 2.0, 4.0, -3.0], start=1):
         put(net, value)
-        average.update(net)
+        average.update()
         keep = min(0.75, 1 - 1 / (step + 1))  # 1/2, 2/3, 3/4, 3/4, 3/4
         expected = keep * expected + (1 - keep) * value
         for name, tensor in average.net.state_dict().items():
