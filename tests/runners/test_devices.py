@@ -80,8 +80,9 @@ def test_other_recipes_give_the_same_record_there(case: str, tmp_path: Path) -> 
     same_on_both(study_of(base, {"margin": {}}, regime), tmp_path, "margin")
 
 
-def test_images_too_many_for_the_device_give_the_same_record(tmp_path: Path) -> None:
-    study = study_of("digits-uda", {"margin": {}})
+@pytest.mark.parametrize("base", ["digits-uda", "digit-scenes-augmented"])
+def test_images_too_many_for_the_device_give_the_same_record(base: str, tmp_path: Path) -> None:
+    study = study_of(base, {"margin": {}})
     (here, there) = (next(j for j in made(tmp_path / name, study) if j.strategy.name == "margin") for name in ("here", "there"))
     with accelerator(memory=1000):
         far = record_of(replace(there, device=str(CUDA)))
