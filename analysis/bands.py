@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from analysis.intervals import t_band
+from analysis.intervals import spread, t_band
 
 Floats = NDArray[np.float64]
 Method = Literal["bonferroni-t", "sup-t"]
@@ -50,7 +50,7 @@ def simultaneous_band(values: ArrayLike, level: float = 0.95, method: Method | N
     if n < 2:
         return Band(mean, low, high, chosen, float("nan"), n)
     critical = float(stats.t.ppf(1 - (1 - level) / (2 * budgets), n - 1))
-    sd = x.std(axis=0, ddof=1)
+    sd = spread(x)
     if chosen == "sup-t" and budgets > 1 and (sd > 0).any():
         critical = min(critical, _sup_t((x - mean)[:, sd > 0] / sd[sd > 0], level))
     half = critical * sd / np.sqrt(n)

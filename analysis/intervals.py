@@ -27,7 +27,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     if not len(x):
         return Interval(float("nan"), float("nan"), float("nan"), float("nan"), 0)
     mean, low, high = (float(v[0]) for v in t_band(x[:, None], level))
-    return Interval(mean, low, high, float(x.std(ddof=1)) if len(x) > 1 else float("nan"), len(x))
+    return Interval(mean, low, high, float(spread(x)) if len(x) > 1 else float("nan"), len(x))
 
 
 def t_band(values: ArrayLike, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
@@ -37,5 +37,10 @@ def t_band(values: ArrayLike, level: float = 0.95) -> tuple[NDArray[np.float64],
     if n < 2:
         unknown = np.full_like(mean, np.nan)
         return mean, unknown, unknown
-    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * x.std(axis=0, ddof=1) / np.sqrt(n)
+    half = float(special.stdtrit(n - 1, (1 + level) / 2)) * spread(x) / np.sqrt(n)
     return mean, mean - half, mean + half
+
+
+def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sample standard deviation (n - 1) along the first axis, n >= 2; exactly 0 of equal values, whose mean may round to another number."""
+    return np.asarray(np.where(np.ptp(values, axis=0) == 0, 0.0, values.std(axis=0, ddof=1)))

@@ -118,9 +118,10 @@ def _pull(kind: Literal["regime", "strategy"], name: str, cells: _Cells, resampl
     scale = cells.yardstick.budgets
 
     def worth(counts: Counts) -> tuple[Floats, Floats]:
-        curve = counts @ yard / n
-        reached, _ = labels_to_reach(scale, curve, counts @ ours / n)
-        without = np.broadcast_to(budgets, reached.shape) if kind == "regime" else labels_to_reach(scale, curve, counts @ theirs / n)[0]
+        # rounded: sums of the same numbers may differ in the last bit, and the yardstick must reach its own last point
+        curve, with_, other = (np.round(counts @ x / n, DECIMALS) for x in (yard, ours, theirs))
+        reached, _ = labels_to_reach(scale, curve, with_)
+        without = np.broadcast_to(budgets, reached.shape) if kind == "regime" else labels_to_reach(scale, curve, other)[0]
         return minus(reached, without), minus(np.minimum(reached, scale[-1]), without)
 
     value, bound = (x[0] for x in worth(np.ones((1, n))))

@@ -23,12 +23,16 @@ from protocol.spec import BASELINE, Study
 WANTED = 0.8
 MOST = 100_000
 """No answer is given beyond this many seeds."""
+FAR = 1e4
+"""Noncentrality beyond which scipy's noncentral t ends in NaN, and only the chi distribution of the spread is left of it."""
 
 
 def power_of_t(n: int, effect: float, alpha: float = 0.05) -> float:
     """Power of the two-sided paired t test with n >= 2 seeds at a true difference of `effect` standard deviations."""
     df, shift = n - 1, abs(effect) * math.sqrt(n)
     critical = float(special.stdtrit(df, 1 - alpha / 2))
+    if shift > FAR:
+        return float(special.chdtr(df, df * (shift / critical) ** 2))
     # the wrong side has less than Phi(-shift); scipy gives NaN for it here and there from shift 5 on, where that is below 1e-7
     wrong_side = np.nan_to_num(stats.nct.cdf(-critical, df, shift)) if shift < 8 else 0.0
     return float(stats.nct.sf(critical, df, shift) + wrong_side)
@@ -80,8 +84,11 @@ def seeds_to_decide(sd: float, delta: float, alpha: float, tests: int, test: Tes
 
     The cases: the true difference is `delta` (then better or worse is found), or it is 0 (then equivalence
     is shown). The larger of the two numbers, at alpha / tests, and no fewer than the exact test can
-    ever reject with. A true difference strictly between may stay undecided for longer.
+    ever reject with. A true difference strictly between may stay undecided for longer. Without spread every
+    test is an exact one (`analysis.significance`), whatever was planned.
     """
+    if sd == 0:
+        return seeds_to_reject(tests, alpha)
     detect = seeds_to_detect(sd, delta, alpha / tests)
     equal = seeds_to_show_equivalence(sd, delta, alpha / tests)
     if detect is None or equal is None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.intervals import spread
 from analysis.significance import ENUMERATED, half_of_all_signs, random_bits, smallest_p
 
 Floats = NDArray[np.float64]
@@ -95,7 +96,7 @@ def _student(d: Floats) -> Floats:
     if n < 2:
         return np.full_like(mean, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):  # zero spread: infinite, or 0 where all differences are 0
-        return np.where(mean == 0, 0.0, mean / (d.std(axis=0, ddof=1) / np.sqrt(n)))
+        return np.where(mean == 0, 0.0, mean / (spread(d) / np.sqrt(n)))
 
 
 def _checked(differences: ArrayLike) -> Floats:

@@ -72,3 +72,14 @@ def test_intervals_cover_planted_gains() -> None:
     assert all(r.low > 0.02 for r in good)
     assert all(r.worth_low <= r.labels_worth <= r.worth_high for r in good if np.isfinite(r.labels_worth))
     assert all(r.worth_low > 0 for r in good if np.isfinite(r.labels_worth) and r.regime == "plain")
+
+
+@pytest.mark.parametrize("n", [6, 7, 9])
+def test_random_reaches_its_own_best_whatever_rounding_does(n: int) -> None:
+    curves = np.sort(np.random.default_rng(n).uniform(0.4, 0.8, (n, 4)), axis=1)
+    made = setting({"random": curves.tolist(), "weak": (curves - 0.031).tolist()}, regime="plain")
+    for place in range(20):  # one sum of n numbers may round like another by chance
+        [last] = [r for r in levers([made], "random", Resampler(np.random.default_rng(place), 300)) if r.budget == made.budgets[-1]]
+        assert np.isfinite([last.labels_worth, last.worth_low, last.worth_high, last.at_least]).all()
+        assert last.worth_low <= last.labels_worth <= last.worth_high < 0
+        assert last.undefined == 0

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -96,7 +99,7 @@ def test_edges_have_answers_or_refusals() -> None:
     assert (tied.chi2, tied.p, tied.chi2_ties, tied.p_ties, tied.f, tied.p_f) == (0, 1, 0, 1, 0, 1)
     assert (nemenyi(np.full((4, 3), 0.7)) == 1).all()
     alike = friedman([[3.0, 2.0, 1.0]] * 4)
-    assert (alike.chi2, alike.f, alike.p_f) == (pytest.approx(8), np.inf, 0)
+    assert (alike.chi2, alike.f) == (pytest.approx(8), np.inf)
     assert friedman([[1.0, 2.0], [3.0, 5.0], [4.0, 2.0]]).chi2 == pytest.approx(1 / 3)
     for scores in ([[1.0, 2.0, 3.0]], [[1.0], [2.0]], [[1.0, np.nan], [2.0, 3.0]], [1.0, 2.0]):
         with pytest.raises(ValueError, match="expected finite scores"):
@@ -105,6 +108,31 @@ def test_edges_have_answers_or_refusals() -> None:
     assert (one.p, one.smallest_p, one.r_plus) == (1.0, 1.0, 1.0)
     with pytest.raises(ValueError, match="names"):
         against_control(DEMSAR, NAMES, "random")
+
+
+def by_permutation(scores: np.ndarray) -> float:
+    """Share of all rankings within blocks with a Friedman statistic no smaller, by brute force."""
+    seen = friedman(scores).chi2
+    blocks = [list(itertools.permutations(row)) for row in scores]
+    found = [friedman(np.array(rows)).chi2 >= seen - 1e-9 for rows in itertools.product(*blocks)]
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize(("datasets", "strategies"), [(2, 2), (3, 2), (5, 2), (2, 3), (3, 3), (2, 4)])
+def test_few_data_sets_that_agree_by_chance_are_no_certainty(datasets: int, strategies: int) -> None:
+    found = friedman(np.tile(np.arange(1.0, strategies + 1), (datasets, 1)))
+    exact = math.factorial(strategies) ** (1 - datasets)
+    assert by_permutation(np.tile(np.arange(1.0, strategies + 1), (datasets, 1))) == pytest.approx(exact)
+    assert found.f == np.inf
+    assert found.p_f == pytest.approx(exact)
+    assert min(found.p, found.p_ties) >= exact - 1e-12
+
+
+def test_ties_leave_fewer_ways_to_agree_by_chance() -> None:
+    scores = np.array([[1.0, 1.0, 2.0], [4.0, 4.0, 6.0]])  # the one that stands out is the same: 1 of 3 ways
+    assert by_permutation(scores) == pytest.approx(1 / 3)
+    assert friedman(scores).p_ties == pytest.approx(1 / 3)
+    assert stats.chi2.sf(friedman(scores).chi2_ties, 2) < 0.14  # what it would have been
 
 
 def test_cliques_are_the_largest_groups() -> None:

@@ -103,6 +103,14 @@ def test_one_seed_and_identical_curves_are_answered(table, test: str) -> None:  
     one.summary(), same.summary()
 
 
+@pytest.mark.parametrize("n", [3, 5, 7])
+def test_equal_differences_have_no_spread_and_say_how_many_seeds_it_takes(table, n: int) -> None:  # type: ignore[no-untyped-def]
+    # three and seven times .1 do not add up to .3 and .7: their mean is another number than .1
+    (verdict,) = compare(table(rows(x=np.full(n, 0.1)), plan=Plan(test="t"))).verdicts
+    assert (verdict.low, verdict.high, verdict.sd) == (pytest.approx(0.1), pytest.approx(0.1), 0)
+    assert (verdict.answer, verdict.p, verdict.seeds_to_decide) == ("better" if n > 5 else "undecided", 2.0 ** (1 - n), 6)
+
+
 def test_undecided_is_never_called_no_difference(table) -> None:  # type: ignore[no-untyped-def]
     comparison = compare(table(rows(wild=np.array([5, -4, 3, -6, 5.0]) / 100)))
     text = comparison.summary()
