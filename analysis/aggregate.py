@@ -8,6 +8,7 @@ Scores of different data sets are compared as they are: feed differences to the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,7 +40,8 @@ def probability_of_improvement(
     """Probability that a run of ours scores higher than one of theirs, ties counting half, averaged over data sets; in [0, 1].
 
     Plain: any run of ours against any run of theirs (Mann-Whitney's U / (n m)), the answer for a new pair of unrelated
-    seeds. Paired: the same seed on both sides. Both draw the same seeds for the two.
+    seeds. Paired: the same seed on both sides. Both draw the same seeds for the two. If every run wins, no resample knows of a loss:
+    the lower bound is then Clopper & Pearson's (1934) for as many wins out of as many; mirrored if every run loses.
 
     Args:
         ours, theirs: per data set the runs' scores, shape (n_d,) or (n_d, C) for C strategies at once, row by row the same seed.
@@ -54,18 +56,31 @@ def probability_of_improvement(
     if [s.shape for s in x] != [s.shape for s in y]:
         raise ValueError(f"expected paired scores of one shape per data set, found {[s.shape for s in x]} and {[s.shape for s in y]}")
     statistic = paired_improvement_of(x, y) if paired else improvement_of(x, y)
-    return resampler.estimate(statistic, [len(s) for s in x], method)
+    return _beyond_the_seen(resampler.estimate(statistic, [len(s) for s in x], method), len(x))
 
 
 def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike, resampler: Resampler) -> Estimate:
     """Share of runs that score above each threshold, averaged over data sets; shape (K,), in [0, 1], falling.
 
-    The run-score distribution of Agarwal et al. 2021, section 4.2. Intervals are pointwise.
+    The run-score distribution of Agarwal et al. 2021, section 4.2. Intervals are pointwise; where all runs or none score above, as in
+    `probability_of_improvement`.
     """
     strata = _finite(scores)
     tau = np.asarray(thresholds, dtype=np.float64)
     above = [(s[:, None] > tau).astype(np.float64) for s in strata]
-    return resampler.estimate(mean_of(above), [len(s) for s in strata])
+    return _beyond_the_seen(resampler.estimate(mean_of(above), [len(s) for s in strata]), len(strata))
+
+
+def _beyond_the_seen(found: Estimate, strata: int) -> Estimate:
+    """A share of 0 or 1 with the bound that a bootstrap of equal outcomes cannot give.
+
+    If stratum d has the probability p_d and every one of its n_d runs wins, the mean p of these is at least tail^(1/m) with
+    confidence 1 - tail, m the strata times the smallest n_d: the probability of it is at most the product of p_d^(m / strata), hence at most p^m.
+    """
+    least = ((1 - found.level) / 2) ** (1 / (strata * found.runs))
+    low = np.where((found.value == 1) & (found.low == 1), least, found.low)
+    high = np.where((found.value == 0) & (found.high == 0), 1 - least, found.high)
+    return replace(found, low=low, high=high)
 
 
 def iqm_of(strata: Sequence[Floats]) -> Statistic:
