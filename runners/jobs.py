@@ -26,7 +26,7 @@ from runners.starts import own_start
 from runners.strategies.own import make
 from runners.tuning import Tuner
 from runners.warm import Training, forget, keep, resumed
-from runners.watch import asked, guarding
+from runners.watch import asked, between, guarding
 
 _TRAINING: Final = threading.Lock()
 """Weights and dropout are drawn from torch's own random state, which is the process's: threads that trained at
@@ -78,7 +78,8 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
     protocol = job.protocol
 
     def told(indices: Indices) -> None:
-        writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
+        with between():
+            writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
 
     order = Order(study=str(job.study), plan=job.plan, protocol=protocol, strategy=job.strategy, seed=job.seed, data_root=job.data_root)
     with (isolated if job.isolate else here)(order, writer.append, told) as market, guarding(market.files, StudyFolder(job.study).evidence):

@@ -76,7 +76,8 @@ def rounds(
         given = "no weights" if before is None else "weights"
         raise ValueError(f"regime.start = {protocol.regime.start!r} and {given} of the round before round {first} do not go together")
     task, declared, tuner = TASKS[protocol.task], protocol, tuner or Tuner(replicate)
-    strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
+    with asked(f"strategy {name}"):
+        strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
     height, width = images.pixels.shape[1:3]
     shown = panel(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
     for k in range(first, len(protocol.budgets)):
@@ -94,15 +95,15 @@ def rounds(
         if k + 1 < len(protocol.budgets):
             regions = Regions(oracle.unlabelled, oracle.owned_at(k), division) if division and division.maps else None
             now = Round(protocol, replicate, k, inputs, fitted, resident, regions)
-            members = ensemble(now, strategy)
-            clock.lap("members_s")
-            view = look(now, strategy, members, oracle.disclose)
-            clock.lap("features_s")
-            ready(now, strategy, name, view)
-            clock.lap("prepare_s")
-            rng = generator(protocol.root_seed, "query", replicate, k)
-            n = wanted(protocol, k, oracle)
-            query = ask(strategy, name, view, n, rng) if n else query
+            n, rng = wanted(protocol, k, oracle), generator(protocol.root_seed, "query", replicate, k)
+            with asked(f"strategy {name}, round {k}"):  # whatever is read of a strategy may be code of its own
+                members = ensemble(now, strategy)
+                clock.lap("members_s")
+                view = look(now, strategy, members, oracle.disclose)
+                clock.lap("features_s")
+                ready(now, strategy, name, view)
+                clock.lap("prepare_s")
+                query = ask(strategy, name, view, n, rng) if n else query
         clock.lap("query_s")
         yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()}, setting)
         before = fitted.ended
@@ -136,20 +137,19 @@ def ask(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Genera
         where = f"strategy {name}, round {view.round}"
         raise StrategyError(Fault(where, "at least one label owned", "none", "start from a labelled set, or with a strategy that can"))
     with _blamed(name, view, "a selection"):
-        selection = strategy.select(view, n, rng)
-    return checked(selection, view, n, name)
+        return checked(strategy.select(view, n, rng), view, n, name)  # what it returned may be an object whose methods are its own
 
 
 @contextmanager
 def _blamed(name: str, view: View, expected: str) -> Iterator[None]:
-    """Whatever a strategy raises becomes a StrategyError: a user's code may raise anything; it costs its own run only."""
+    """Whatever a strategy raises becomes a StrategyError, a wish to end the process, too: it costs its own run, and is kept as its failure."""
     where = f"strategy {name}, round {view.round}"
     try:
         with asked(where):
             yield
-    except StrategyError:
+    except (StrategyError, KeyboardInterrupt):
         raise
-    except Exception as error:
+    except BaseException as error:
         raise StrategyError(Fault(where, expected, f"{type(error).__name__}: {error}", "mend the strategy")) from error
 
 

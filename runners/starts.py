@@ -22,6 +22,7 @@ from runners.regimes import Fit, FitInputs, Resident, untrained
 from runners.strategies import Strategy
 from runners.strategies.view import UNTRAINED
 from runners.tasks import TASKS
+from runners.watch import asked
 
 START: Final = -1
 """Number of the round that comes before the first."""
@@ -45,8 +46,15 @@ def own_start(
     Raises:
         StrategyError: as for a query.
     """
-    if len(oracle.owned) or not chooses(protocol, spec, strategy):
+    if len(oracle.owned):
         return None
+    with asked(f"strategy {spec.id}, its start"):
+        return _chosen(protocol, spec, strategy, replicate, images, oracle, resident) if chooses(protocol, spec, strategy) else None
+
+
+def _chosen(
+    protocol: Protocol, spec: StrategySpec, strategy: Strategy, replicate: int, images: Images, oracle: Seller, resident: Resident
+) -> Indices:
     strategy = TASKS[protocol.task].adapted(strategy, spec.id)
     nothing = np.empty(0, np.int64)
     labels = nothing if protocol.task == "classification" else np.empty((0, images.height, images.width), np.uint8)

@@ -1,9 +1,9 @@
-"""What a strategy's code may not do while it is asked: open what labels were read from or its study's evidence, change this program.
+"""What a strategy's code may not do while it is asked: touch what labels were read from or its study's evidence, change this program.
 
-An audit hook (PEP 578) sees every file and folder that Python code opens. It stops a strategy that loads the data set again, or
-reads the test labels and the other runs' purchases; it is no sandbox: code in another language, a thread or a process of the
-strategy's own are not seen. What is refused is refused even where the strategy catches the error. Functions and classes of this
-program that are others afterwards than before end the run, too.
+An audit hook (PEP 578) sees every file and folder that Python code opens, links, renames or removes. It stops a strategy that loads the
+data set again, or reads the test labels and the other runs' purchases; it is no sandbox: code in another language, a thread or a process
+of the strategy's own, and code that it leaves behind for later are not seen. What is refused is refused even where the strategy catches
+the error. A program that is another afterwards than before (`runners.program`) ends the run, too.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import Fault
+from runners.program import Parts, changed, parts
 
-_EVENTS: Final = frozenset({"open", "os.listdir", "os.scandir"})
+_PATHS: Final = {
+    **dict.fromkeys(("open", "os.listdir", "os.scandir", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.utime"), 1),
+    **dict.fromkeys(("os.link", "os.rename", "os.symlink"), 2),
+}
+"""Audit events of files and folders, and how many of their arguments are paths."""
+_READS: Final = "open"
 _CODE: Final = (".py", ".pyc", ".so", ".pyd", ".dll", ".dylib")
 _SYSTEM: Final = ("/proc/", "/sys/", "/dev/", "/etc/")
-_PROGRAM: Final = ("protocol", "runners")
-_WRAPPERS: Final = (staticmethod, classmethod, property)
 _MANY: Final = 1000
 """Files, beyond which the folders that hold them are kept instead."""
 
@@ -31,8 +35,9 @@ _MANY: Final = 1000
 class _Watch(threading.local):
     """Of each thread: whether a strategy's code runs, and what it was refused."""
 
-    asked = False
-    refused: tuple[str, ...] = ()
+    def __init__(self) -> None:
+        self.asked = False
+        self.refused: list[str] = []
 
 
 _watch = _Watch()
@@ -42,17 +47,32 @@ _guarded: frozenset[str] = frozenset()
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in _EVENTS or (_seen is None and not (_watch.asked and _guarded)):
+    if event not in _PATHS or (_seen is None and not (_watch.asked and _guarded)):
         return
-    given = arguments[0] if arguments[0] is not None else "."
-    if not isinstance(given, str | bytes | os.PathLike):
-        return  # a descriptor: what it belongs to was opened before
-    path = os.path.realpath(os.fsdecode(given))
-    if _seen is not None:
-        _seen.add(path)
-    elif not path.endswith(_CODE) and any(path == place or path.startswith(place + os.sep) for place in _guarded):
-        _watch.refused = (*_watch.refused, path)
-        raise PermissionError(f"a strategy may not open {path} while it is asked")
+    for given in arguments[: _PATHS[event]]:
+        given = "." if given is None else given
+        if not isinstance(given, str | bytes | os.PathLike):
+            continue  # a descriptor: what it belongs to was opened before
+        name = os.fsdecode(given)
+        path = os.path.realpath(name)
+        if _seen is not None:
+            if event == _READS:
+                _seen.add(path)
+        elif not path.endswith(_CODE) and (_inside(path) or _from_a_folders_descriptor(name)):
+            _watch.refused.append(path)
+            raise PermissionError(f"a strategy may not touch {path} while it is asked")
+
+
+def _inside(path: str) -> bool:
+    return any(path == place or path.startswith(place + os.sep) for place in _guarded)
+
+
+def _from_a_folders_descriptor(name: str) -> bool:
+    """Whether a name that leads nowhere from here leads to a guarded place from one of the folders above that (`dir_fd`)."""
+    if os.path.isabs(name) or os.path.lexists(name):  # noqa: PTH117 - as the hook was given it
+        return False
+    above = {str(folder) for place in _guarded for folder in Path(place).parents}
+    return any(_inside(os.path.normpath(os.path.join(folder, name))) for folder in above)  # noqa: PTH118
 
 
 def _install() -> None:
@@ -92,45 +112,43 @@ def guarding(files: Iterable[str], folders: Iterable[Path]) -> Iterator[None]:
 
 @contextmanager
 def asked(where: str) -> Iterator[None]:
-    """A strategy's code runs meanwhile. Raises StrategyError if it tried to open what it may not, or changed this program."""
-    before, _watch.asked, _watch.refused = _watch.asked, True, ()
-    program = _program()
+    """A strategy's code runs meanwhile. Raises StrategyError if it tried to touch what it may not, or changed this program.
+
+    Within another such block nothing more is looked at: the outer one tells.
+    """
+    if _watch.asked:
+        yield
+        return
+    _watch.asked = True
+    _watch.refused.clear()
+    program = parts()
     try:
         yield
     finally:
-        _watch.asked = before
-        refused, _watch.refused = _watch.refused, ()
-        if faults := [*_openings(where, refused), *_changes(where, program)]:
+        faults = [*_openings(where, _watch.refused), *_changes(where, program)]
+        _watch.asked = False
+        if faults:
             from runners.strategies.view import StrategyError  # brings torch, which the oracle's process does without
 
             raise StrategyError(faults) from None
 
 
-def _openings(where: str, refused: tuple[str, ...]) -> list[Fault]:
+@contextmanager
+def between() -> Iterator[None]:
+    """The program's own code runs meanwhile, within `asked`: what the strategy waits for, and what may open anything."""
+    before, _watch.asked = _watch.asked, False
+    try:
+        yield
+    finally:
+        _watch.asked = before
+
+
+def _openings(where: str, refused: list[str]) -> list[Fault]:
     expected, fix = "nothing but its view and what it brought along", "labels are bought, not read"
     return [Fault(where, expected, f"tried to open {path}", fix) for path in refused[:1]]
 
 
-def _changes(where: str, before: dict[str, int]) -> list[Fault]:
-    after = _program()
-    changed = sorted(name for name, code in before.items() if after.get(name) != code)
+def _changes(where: str, before: Parts) -> list[Fault]:
+    names = changed(before)
     fix = "start anew: this process is not what it was"
-    return [Fault(where, "this program as it was", f"{', '.join(changed[:3])} exchanged", fix)] if changed else []
-
-
-def _program() -> dict[str, int]:
-    """Which code stands behind every function, class and method of this program's loaded modules."""
-    found: dict[str, int] = {}
-    for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] not in _PROGRAM:
-            continue
-        for key, value in list(vars(module).items()):
-            if callable(value):
-                found[f"{name}.{key}"] = _code(value)
-            if isinstance(value, type) and value.__module__ == name:
-                found |= {f"{name}.{key}.{k}": _code(v) for k, v in list(vars(value).items()) if callable(v) or isinstance(v, _WRAPPERS)}
-    return found
-
-
-def _code(value: Any) -> int:
-    return id(getattr(getattr(value, "__func__", value), "__code__", value))
+    return [Fault(where, "this program as it was", f"{', '.join(names[:3])} exchanged", fix)] if names else []

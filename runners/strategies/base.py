@@ -127,7 +127,7 @@ def top(view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices
 def checked(selection: object, view: View, n: int, name: str) -> Indices:
     """The selection as int64 indices, or StrategyError with every fault it has."""
     where = f"selection of {name}, round {view.round}"
-    array = selection.detach().cpu().numpy() if isinstance(selection, Tensor) else np.asarray(selection)
+    array = np.asarray(selection.detach().cpu().numpy() if isinstance(selection, Tensor) else selection)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise StrategyError(
             Fault(where, f"{n} integers in one dimension", f"{array.dtype} of shape {array.shape}", "return members of view.unlabelled")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.datasets
+import torch
 from study_builder import IMAGES, build_study, lines, make_labels, make_study, rewrite
 
 from protocol.events import FailureEvent
@@ -22,11 +25,12 @@ from protocol.rules import check_study
 from protocol.sealing import differences, manifest_of, seal
 from protocol.spec import Protocol, StrategySpec, Study
 from protocol.splits import make_split
-from runners import loop
+from runners import loop, watch
 from runners.job import Job, Result
 from runners.jobs import perform
 from runners.replay import choose_again
 from runners.study import adopt, jobs, planned, resolve
+from runners.tasks import TASKS
 
 PAGE = Path(__file__).resolve().parents[2] / "protocol" / "CHEATS.md"
 Lines = list[dict[str, Any]]
@@ -50,6 +54,8 @@ PREVENTED = {
     "alters the labels it was given": ("view.labels[:] = 0; return view.unlabelled[:n]", "read-only"),
     "makes the owned set writeable": ("object.__setattr__(view, 'labelled', []); view.labels += 1", "read-only"),
     "returns nothing and hopes for random": ("return None", "10 integers"),
+    "ends its process before a failure can be noted": ("raise SystemExit(0)", "SystemExit"),
+    "says that it was interrupted": ("from runners.job import Stopped; raise Stopped", "Stopped"),
 }
 
 
@@ -87,13 +93,38 @@ READS = {
     "reads the test labels of its study": "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]",
     "reads what other runs bought": "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]",
     "lists its study's records": "import os; os.listdir(STUDY + '/records'); return view.unlabelled[:n]",
+    "moves another run's record": "import os; os.replace(STUDY + '/records/toy/random', STUDY + '/aside'); return view.unlabelled[:n]",
+    "links the data set elsewhere, to read it there": "import os; os.link(DIGITS, STUDY + '/mine'); return view.unlabelled[:n]",
+    "names the data set's file from a descriptor of its folder": """import os
+    os.open(os.path.basename(DIGITS), os.O_RDONLY, dir_fd=os.open(os.path.dirname(DIGITS), os.O_RDONLY))
+    return view.unlabelled[:n]""",
+    "returns an object that reads the labels when it is looked at": """class Late:
+        def __array__(self, *_, **__):
+            from sklearn.datasets import load_digits
+            return view.unlabelled[load_digits().target[view.unlabelled].argsort()[:n]]
+    return Late()""",
+    "reads the labels when it is asked what it needs": """return view.unlabelled[:n]
+
+
+from runners.strategies import Strategy
+
+
+class select(Strategy):
+    @property
+    def needs(self):
+        from sklearn.datasets import load_digits
+        return () if load_digits() else ()
+
+    def select(self, view, n, rng):
+        return view.unlabelled[:n]""",
 }
+DIGITS = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
 
 
 @pytest.mark.parametrize("isolate", [False, True], ids=["together", "apart"])
 @pytest.mark.parametrize("name", READS)
 def test_a_strategy_that_reads_what_is_not_its_own_is_refused(name: str, isolate: bool, toy_study: Study, tmp_path: Path) -> None:
-    source = READS[name].replace("STUDY", repr(str(tmp_path / "run" / "study")))
+    source = READS[name].replace("STUDY", repr(str(tmp_path / "run" / "study"))).replace("DIGITS", repr(str(DIGITS)))
     result = perform(job_of(tmp_path / "run", toy_study, source, isolate=isolate))
     assert result.state == "failed"
     assert "tried to open" in result.message
@@ -103,6 +134,14 @@ CHANGES = {
     "exchanges a check of this program": "import runners.loop; runners.loop.checked = lambda selection, *_: selection",
     "exchanges a method of the oracle": "import protocol.oracle; protocol.oracle.Oracle.buy = lambda self, indices: None",
     "exchanges the code behind a metric": "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__",
+    "exchanges an entry of a table of this program": "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']",
+    "gives an object of this program another method": "import runners.tasks as t; t.TASKS['classification'].examine = print",
+    "switches the watch off": "import runners.watch; runners.watch._watch.asked = False",
+    "takes what is watched from the watch": "import runners.watch; runners.watch._guarded = frozenset()",
+    "exchanges a function of torch": "import torch; torch.nn.functional.cross_entropy = torch.nn.functional.nll_loss",
+    "exchanges a method of torch": "import torch; torch.optim.Adam.step = torch.optim.SGD.step",
+    "leaves a hook for every network": "import torch; torch.nn.modules.module.register_module_forward_pre_hook(print)",
+    "changes how torch computes": "import torch; torch.set_default_dtype(torch.float64)",
 }
 
 
@@ -113,9 +152,25 @@ def test_a_strategy_that_changes_this_program_ends_its_run(
     monkeypatch.setattr("runners.loop.checked", loop.checked)  # what is exchanged is put back after the test
     monkeypatch.setattr("protocol.oracle.Oracle.buy", Oracle.buy)
     monkeypatch.setattr(classification_metrics, "__code__", classification_metrics.__code__)
-    result = perform(job_of(tmp_path / "run", toy_study, CHANGES[name] + "; return view.unlabelled[:n]"))
+    monkeypatch.setitem(TASKS, "classification", copy.copy(TASKS["classification"]))
+    monkeypatch.setattr(watch, "_guarded", watch._guarded)
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", torch.nn.functional.cross_entropy)
+    monkeypatch.setattr(torch.optim.Adam, "step", torch.optim.Adam.step)
+    try:
+        result = perform(job_of(tmp_path / "run", toy_study, CHANGES[name] + "; return view.unlabelled[:n]"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.nn.modules.module._global_forward_pre_hooks.clear()
     assert result.state == "failed"
     assert "exchanged" in result.message
+
+
+def test_a_strategy_may_build_an_optimizer_that_nobody_built_before(toy_study: Study, tmp_path: Path) -> None:
+    """torch wraps the step of an optimizer's class when the first one is built: not the strategy's doing."""
+    source = "import torch; torch.optim.Rprop(torch.nn.Linear(1, 1).parameters()); return view.unlabelled[:n]"
+    assert not hasattr(torch.optim.Rprop.step, "hooked")
+    assert perform(job_of(tmp_path / "run", toy_study, source)).state == "done"
+    assert hasattr(torch.optim.Rprop.step, "hooked")
 
 
 def test_a_strategy_may_read_what_it_brought_along_and_import_what_it_likes(toy_study: Study, tmp_path: Path) -> None:
