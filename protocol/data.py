@@ -63,6 +63,8 @@ class Construction(Part):
 
 UNTRAINED: Final = "untrained"
 PRETRAINED: Final = "pretrained"
+NOT_DECLARED: Final = "not declared"
+"""Stands where nobody said what an encoder learned from."""
 
 
 class Encoder(Part):
@@ -105,6 +107,11 @@ class Encoder(Part):
         return self
 
     @property
+    def learned_from(self) -> str:
+        """What the weights were learned from, as far as it was declared."""
+        return (self.trained_on or "").strip() or NOT_DECLARED
+
+    @property
     def own(self) -> str | None:
         """Path of the user's own file, if it is one."""
         path = self.name if self.name.endswith(".npy") else self.name.rpartition(":")[0]
@@ -126,6 +133,43 @@ class Encoder(Part):
             "weights_digest": self.weights_digest,
             "source_digest": self.source_digest,
         }
+
+
+class EncodedImages(Part):
+    """The images that an encoder was given."""
+
+    name: str = Field(description="data set")
+    digest: str = Field(description="SHA-256 of its content")
+    training: Size
+    test: Size
+    shape: tuple[Count, Count, Count] = Field(description="height, width, channels")
+
+
+class Making(Part):
+    """Where and with what features were computed."""
+
+    device: str
+    versions: dict[str, str] = Field(description="of torch and the encoder's library; empty: an own encoder")
+
+
+class FeatureCard(Part):
+    """What frozen features were made of; `beatrandom encode` writes it beside them, and the records of runs on them hold it."""
+
+    encoder: Encoder
+    source: EncodedImages
+    features: Count = Field(description="numbers an image")
+    digest: str = Field(description="SHA-256 of the features and labels that this card is of")
+    made: Making
+
+    @property
+    def described(self) -> str:
+        """For people: which images, by which encoder."""
+        return as_features(self.source.name, self.encoder)
+
+
+def as_features(images: str, encoder: Encoder) -> str:
+    """For people: these images as that encoder's features."""
+    return f"{images}, as features by {encoder.name} (which learned from: {encoder.learned_from})"
 
 
 class Data(Part):
@@ -152,10 +196,7 @@ class Data(Part):
     @property
     def described(self) -> str:
         """For people: the name, and what embedded its images, if something did."""
-        if self.encoder is None:
-            return self.name
-        told = (self.encoder.trained_on or "").strip() or "not declared"
-        return f"{self.name}, as features by {self.encoder.name} (which learned from: {told})"
+        return self.name if self.encoder is None else as_features(self.name, self.encoder)
 
     def recorded(self, digest: str) -> str:
         """Digest that stands in records for the data made from content with that digest."""

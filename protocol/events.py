@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
+from protocol.data import FeatureCard
 from protocol.spec import Part, Protocol, StrategySpec
 from protocol.tuning import Setting
 
@@ -32,6 +33,11 @@ class DataCard(Part):
     classes: int
     twins: str = Field("", description="digest of the sidecar that says which images look alike; empty: none kept")
     units: str = Field("", description="digest of the sidecar that says what can be bought, where it is not one label an image; else empty")
+    encoded: FeatureCard | None = Field(
+        None,
+        exclude_if=lambda card: card is None,  # runs on anything else keep the bytes they had before there was this field
+        description="of frozen features from a file: which encoder made them of which images, as the card in the file says",
+    )
 
 
 class SplitCard(Part):

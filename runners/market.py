@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.canonical import array_digest
+from protocol.data import FeatureCard
 from protocol.errors import Fault, RecordError
 from protocol.events import DataCard, LabelsEvent, ResumeEvent, RunEvent, SplitCard
 from protocol.folders import StudyFolder, write_arrays
@@ -81,7 +82,13 @@ def run_event(order: Order, market: Market | Stock, environment: dict[str, Any])
         replicate=order.seed,
         seeds=stream_seeds(order.protocol.root_seed, order.seed),
         data=DataCard(
-            name=images.name, digest=images.digest, images=len(images.pixels), classes=len(images.classes), twins=twins, units=units
+            name=images.name,
+            digest=images.digest,
+            images=len(images.pixels),
+            classes=len(images.classes),
+            twins=twins,
+            units=units,
+            encoded=images.encoded,
         ),
         split=SplitCard(digest=split.digest, targets=market.targets, **sizes),
         environment=environment,
@@ -184,7 +191,8 @@ def _delivered(order: Order, pipe: Connection, ledger: WriteAhead, tell: Disclos
         pixels = np.frombuffer(pipe.recv_bytes(), np.dtype(card["dtype"])).reshape(card["shape"])
     except (EOFError, OSError) as error:
         raise OracleGone(Fault("the oracle's process", "the images", str(error) or "it ended", "run again to continue")) from None
-    images = Images(card["name"], pixels, card["train_size"], card["test_size"], tuple(card["classes"]), card["digest"])
+    encoded = FeatureCard.model_validate_json(card["encoded"]) if card["encoded"] else None
+    images = Images(card["name"], pixels, card["train_size"], card["test_size"], tuple(card["classes"]), card["digest"], encoded=encoded)
     split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
     division = divided(order.protocol, images, StudyFolder(Path(order.study)))
     seller = RemoteOracle(order.protocol, pipe, split, ledger, tell, division.units)
@@ -205,6 +213,7 @@ def keep_shop(order: Order, pipe: Connection) -> None:
         )
         card = {"name": images.name, "train_size": images.train_size, "test_size": images.test_size, "shape": images.pixels.shape}
         card["files"] = sorted(stock.files)
+        card["encoded"] = images.encoded.model_dump_json() if images.encoded else None
         send(pipe, {**card, "dtype": images.pixels.dtype.str, "classes": images.classes, "digest": images.digest, "targets": stock.targets})
         pipe.send_bytes(np.ascontiguousarray(images.pixels).data.cast("B"))
         counter.serve(pipe)
@@ -222,7 +231,12 @@ def _open_ledger(start: RunEvent, writer: Writer, before: Record | None) -> None
 def refuse_another_run(before: Record, start: RunEvent) -> None:
     """Raises RecordError if `before` is not of the run that `start` begins."""
     same = ("fingerprint", "study", "strategy", "replicate", "seeds", "data", "split")
-    differ = [key for key in same if before.run is None or getattr(before.run, key) != getattr(start, key)]
+    differ = [key for key in same if before.run is None or _of_content(getattr(before.run, key)) != _of_content(getattr(start, key))]
     if differ:
         fix = "use another --out; nothing was overwritten"
         raise RecordError(Fault(str(before.path), "a record of this very run", f"other {', '.join(differ)}", fix))
+
+
+def _of_content(part: Any) -> Any:
+    """Without the card of features, whose digest is there already: a run that began before there were cards goes on."""
+    return part.model_copy(update={"encoded": None}) if isinstance(part, DataCard) else part

@@ -129,7 +129,7 @@ def protocol(subject: Subject) -> str:
     rows = [
         {
             "protocol": p.name,
-            "data": p.data.described,
+            "data": kept.data_of(p),
             "budgets": ", ".join(map(str, p.budgets)),
             "validation": f"{p.splits.validation_size} ({'counted' if p.splits.validation_counted else 'not counted'})",
             "model": p.model.name,

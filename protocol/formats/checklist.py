@@ -44,7 +44,11 @@ def _items(result: Compliance) -> list[Item]:
     others = ", ".join(s.id for s in result.plan.strategies if s.id != BASELINE)
     tuned = ", ".join(f"{s.id}: {'not declared' if s.tuning is None else s.tuning}" for s in result.plan.strategies if s.id != BASELINE)
     return [
-        Item("Which data, divided how?", each(_data), ("SPL-01", "SPL-02", "SPL-03", "SPL-04", "SPL-05", "SPL-06")),
+        Item(
+            "Which data, divided how?",
+            each(lambda p: _data(p, result.data_of(p))),
+            ("SPL-01", "SPL-02", "SPL-03", "SPL-04", "SPL-05", "SPL-06"),
+        ),
         Item("Are copies and near-duplicates across the split excluded?", "compared by pixels", ("SPL-07", "SPL-08")),
         Item("Is the validation set paid for?", each(_validation), ("BUD-05",)),
         Item("Which budgets, the same for all?", each(lambda p: ", ".join(map(str, p.budgets))), ("BUD-01", "BUD-02", "BUD-03", "BUD-04")),
@@ -77,9 +81,9 @@ def _items(result: Compliance) -> list[Item]:
     ]
 
 
-def _data(p: Protocol) -> str:
+def _data(p: Protocol, described: str) -> str:
     test = "official test set" if p.splits.test_size is None else f"{p.splits.test_size} test images per seed"
-    return f"{p.data.described}, {test}"
+    return f"{described}, {test}"
 
 
 def _validation(p: Protocol) -> str:

@@ -146,6 +146,7 @@ def evaluate(body: Body, progress: Progress | None = None) -> Compliance:
         sealed=sum(f.sealed for f in facts),
         unplanned=len(body.extra),
         results=tuple(t.result(body.planned) for t in tallies.values()),
+        cards={f.key.protocol: f.encoded for f in facts if f.encoded is not None},
     )
 
 

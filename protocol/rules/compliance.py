@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
+from protocol.data import FeatureCard
 from protocol.rules.base import Answer, AnyRule, Finding
-from protocol.spec import Study
+from protocol.spec import Protocol, Study
 
 SCHEMA: Final = "beatrandom/compliance/1"
 COMPLIANT, VIOLATIONS, UNDECIDABLE = 0, 1, 3
@@ -49,6 +51,13 @@ class Compliance:
     sealed: int
     unplanned: int
     results: tuple[Result, ...]
+    cards: Mapping[str, FeatureCard] = field(default_factory=dict)
+    """Of protocols on frozen features from a file: its card, as the records hold it."""
+
+    def data_of(self, protocol: Protocol) -> str:
+        """For people: the protocol's images, and what embedded them, if something did and the plan or a record says so."""
+        card = self.cards.get(protocol.name)
+        return protocol.data.described if card is None else card.described
 
     @property
     def exit_code(self) -> int:

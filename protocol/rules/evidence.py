@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from protocol.amendments import Amendment
 from protocol.canonical import canonical_json, sha256
+from protocol.data import FeatureCard
 from protocol.errors import Fault, RecordError
 from protocol.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.folders import RunFolder, StudyFolder
@@ -203,6 +204,8 @@ class Facts:
     """Digest of the images and labels."""
     data: Noted | None
     """That, and the digest of what can be bought of them where it is not whole images."""
+    encoded: FeatureCard | None
+    """Of frozen features from a file: the card that was in it."""
     initial: Noted | None
     chosen: bool
     """Whether the record says that the strategy chose its own starting set."""
@@ -251,6 +254,7 @@ def facts_of(run: RunEvidence) -> Facts:
         split=Noted(head[0], head[1].split.digest) if head else None,
         content=Noted(head[0], head[1].data.digest) if head else None,
         data=Noted(head[0], head[1].data.digest + head[1].data.units) if head else None,
+        encoded=head[1].data.encoded if head else None,
         initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)]))) if initial else None,
         chosen=initial is not None and initial[1].chosen,
         seeds=Noted(head[0], sha256(repr(sorted(head[1].seeds.items())).encode())) if head else None,

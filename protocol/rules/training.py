@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocol.data import NOT_DECLARED
 from protocol.events import RoundEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
 from protocol.rules.evidence import Facts, Noted, RunEvidence, StudyEvidence
@@ -96,7 +97,14 @@ def _encoders_say_what_they_learned_from(study: StudyEvidence) -> Observations:
         encoder = protocol.data.encoder
         if encoder is not None and not (encoder.trained_on or "").strip():
             expected = f"what {encoder.name} of protocol {protocol.name} learned from (data.encoder.trained_on)"
-            yield Observation(study.source, expected, "not declared")
+            yield Observation(study.source, expected, NOT_DECLARED)
+    told: set[tuple[str, str]] = set()
+    for facts in study.facts:
+        silent = facts.encoded.encoder if facts.encoded and facts.encoded.encoder.learned_from == NOT_DECLARED else None
+        if silent is not None and facts.data is not None and (of := (facts.key.protocol, silent.name)) not in told:
+            told.add(of)
+            expected = f"what {silent.name} of protocol {facts.key.protocol} learned from (encode --trained-on)"
+            yield Observation(facts.data.where, expected, NOT_DECLARED)
 
 
 RULES: tuple[AnyRule, ...] = (
@@ -153,9 +161,10 @@ RULES: tuple[AnyRule, ...] = (
         title="it is declared what an encoder learned from",
         severity="note",
         why="an encoder that saw labels of the pool or the test set makes every curve, random's too, better than it is",
-        evidence="data.encoder.trained_on of the plan, which the authors declare: weights do not tell what they were learned from; of the "
-        "data set 'features', whose file no record holds, nothing is known",
-        fix="say in data.encoder.trained_on which data, and whether with labels; pretrain on other data than pool and test set",
+        evidence="data.encoder.trained_on of the plan, of the data set 'features' the card in its file, which the record holds; the authors "
+        "declare it: weights do not tell what they were learned from, and of features without a card nothing is known",
+        fix="say in data.encoder.trained_on (of features from a file: encode --trained-on) which data, and whether with labels; pretrain "
+        "on other data than pool and test set",
         reads=frozenset({"plan"}),
         needs="plan",
         function=_encoders_say_what_they_learned_from,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.canonical import array_digest
+from protocol.data import FeatureCard
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
 
@@ -27,6 +28,7 @@ class Images:
         classes: names of the classes, in the order of their numbers.
         digest: SHA-256 of pixels, labels and `train_size` (see `content_digest`).
         source: the images that frozen features were made of, where they are known: nothing is trained on them.
+        encoded: the card of frozen features that came from a file with one.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Images:
     classes: tuple[str, ...]
     digest: str
     source: NDArray[Any] | None = field(default=None, repr=False)
+    encoded: FeatureCard | None = field(default=None, repr=False)
 
     @property
     def n(self) -> int:

@@ -5,11 +5,14 @@ To all else they are images of one pixel and d channels, so scaling a channel to
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from protocol.data import FeatureCard
 from protocol.errors import Fault, InputError
 from runners.datasets.base import Images, Labels, finished, label_faults
 from runners.datasets.cards import Card
@@ -33,7 +36,22 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     values = np.concatenate([arrays[f"{part}features"].astype(np.float32) for part in there])
     labels = np.concatenate([arrays[f"{part}labels"].reshape(-1).astype(np.int64) for part in there])
     classes = [str(name) for name in arrays["classes"].reshape(-1)] if "classes" in arrays else None
-    return finished(card, str(path), values[:, None, None, :], labels, len(arrays["features"]), classes)
+    images, hidden = finished(card, str(path), values[:, None, None, :], labels, len(arrays["features"]), classes)
+    return replace(images, encoded=_card(str(path), arrays["card"], images.digest) if "card" in arrays else None), hidden
+
+
+def _card(where: str, told: NDArray[Any], digest: str) -> FeatureCard:
+    """The card that `encode` wrote. Raises InputError if it is none, or is of other features: a record would name the wrong encoder."""
+    fix = "encode again, or take the array 'card' out of the file"
+    try:
+        card = FeatureCard.model_validate_json(str(told))
+    except ValidationError as error:
+        first = error.errors()[0]
+        found = f"{'.'.join(map(str, first['loc'])) or 'its text'}: {first['msg']}"
+        raise InputError(Fault(f"{where}: card", "the card that `beatrandom encode` writes", found, fix)) from None
+    if card.digest != digest:
+        raise InputError(Fault(f"{where}: card", f"a card of these features and labels, digest {digest[:16]}", card.digest[:16], fix))
+    return card
 
 
 def _faults(where: str, features: NDArray[Any], labels: NDArray[Any]) -> list[Fault]:

@@ -10,13 +10,14 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from protocol.data import NOT_DECLARED, EncodedImages, FeatureCard, Making
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import Data, Encoder
 from runners.datasets import CARDS, OWN, Images, load
@@ -25,8 +26,6 @@ from runners.encoding import encoded, resolved
 from runners.encoding.features import inputs
 from runners.verbs.console import console, duration, print_json, table
 from runners.verbs.inputs import device_of
-
-NOT_DECLARED: Final = "not declared"
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,10 @@ def encode(asked: Asked, data_root: Path | None, json: bool) -> None:
     features = _watched(images, encoder, data_root, device, asked.batch)
     labels = np.asarray(hidden.for_oracle(), np.int64)
     card = _card(images, encoder, features, labels, device)
-    _write(out, _parts(features, labels, images) | {"card": np.asarray(text.dumps(card, sort_keys=True))})
+    told = card.model_dump(mode="json")
+    _write(out, _parts(features, labels, images) | {"card": np.asarray(text.dumps(told, sort_keys=True))})
     if json:
-        print_json({"file": str(out), "card": card})
+        print_json({"file": str(out), "card": told})
         return
     _say(out, card, time.perf_counter() - began)
 
@@ -127,22 +127,18 @@ def _watched(images: Images, encoder: Encoder, root: Path | None, device: str, b
         return encoded(images, encoder, root, lambda done, _: bar.update(task, completed=done), device, batch)
 
 
-def _card(images: Images, encoder: Encoder, features: NDArray[np.float32], labels: NDArray[np.int64], device: str) -> dict[str, Any]:
-    """What the features are, for whoever reads them without us."""
-    pixels = features[:, None, None, :]
-    return {
-        "encoder": encoder.model_dump(mode="json") | {"trained_on": encoder.trained_on or NOT_DECLARED},
-        "source": {
-            "name": images.name,
-            "digest": images.digest,
-            "training": images.train_size,
-            "test": images.test_size,
-            "shape": list(images.pixels.shape[1:]),
-        },
-        "features": features.shape[1],
-        "digest": content_digest(pixels, labels, images.train_size),
-        "made": {"device": device, "versions": inputs(images, encoder)["versions"]},
-    }
+def _card(images: Images, encoder: Encoder, features: NDArray[np.float32], labels: NDArray[np.int64], device: str) -> FeatureCard:
+    """What the features are, for whoever reads them without us, and for the records of runs on them."""
+    height, width, channels = images.pixels.shape[1:]
+    return FeatureCard(
+        encoder=encoder.model_copy(update={"trained_on": encoder.learned_from}),
+        source=EncodedImages(
+            name=images.name, digest=images.digest, training=images.train_size, test=images.test_size, shape=(height, width, channels)
+        ),
+        features=features.shape[1],
+        digest=content_digest(features[:, None, None, :], labels, images.train_size),
+        made=Making(device=device, versions=inputs(images, encoder)["versions"]),
+    )
 
 
 def _parts(features: NDArray[np.float32], labels: NDArray[np.int64], images: Images) -> dict[str, NDArray[Any]]:
@@ -173,23 +169,23 @@ def _write(out: Path, arrays: dict[str, NDArray[Any]]) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _say(out: Path, card: dict[str, Any], seconds: float) -> None:
-    encoder, source = card["encoder"], card["source"]
+def _say(out: Path, card: FeatureCard, seconds: float) -> None:
+    encoder, source = card.encoder, card.source
     rows = [
-        ("images", f"{source['name']}, {source['training']:,} to train on, {source['test']:,} to test on; digest {source['digest'][:16]}"),
-        ("encoder", encoder["name"]),
-        ("weights", f"{encoder['weights'] or 'its own'}{_short(encoder['weights_digest'])}"),
-        ("learned from", encoder["trained_on"]),
-        ("features", f"{card['features']} an image; digest {card['digest'][:16]}"),
-        ("made", f"on {card['made']['device']} in {duration(seconds)}"),
+        ("images", f"{source.name}, {source.training:,} to train on, {source.test:,} to test on; digest {source.digest[:16]}"),
+        ("encoder", encoder.name),
+        ("weights", f"{encoder.weights or 'its own'}{_short(encoder.weights_digest)}"),
+        ("learned from", encoder.learned_from),
+        ("features", f"{card.features} an image; digest {card.digest[:16]}"),
+        ("made", f"on {card.made.device} in {duration(seconds)}"),
     ]
     console.print(table(f"{out}", ["what", "which"], rows))
-    if encoder["trained_on"] == NOT_DECLARED:
+    if encoder.learned_from == NOT_DECLARED:
         console.print(
             "If the encoder saw labels of these images, results on them show nothing. Say what it learned from with --trained-on."
         )
-    use = f'data = {{ name = "features", path = "{out}" }} and model = {{ name = "linear" }} (or "mlp") in a study; relative to --data-root'
-    console.print(f"Use it: {use}", markup=False)
+    use = f'data = {{ name = "features", path = "{out}" }} and model = {{ name = "linear" }} (or "mlp") in a study'
+    console.print(f"Use it: {use}; the path starts at --data-root, or here without one", markup=False)
 
 
 def _short(digest: str | None) -> str:

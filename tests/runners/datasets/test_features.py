@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,15 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
+from study_builder import rewrite
 
+from protocol.canonical import sha256
 from protocol.errors import InputError
 from protocol.folders import StudyFolder
+from protocol.formats.checklist import to_markdown
 from protocol.reading import parse
 from protocol.record import read
+from protocol.rules import check_study
 from protocol.spec import Data, Model, Study
 from runners.datasets import load
 from runners.datasets.twins import groups
@@ -21,6 +26,7 @@ from runners.jobs import perform
 from runners.models import build
 from runners.regimes import Resident
 from runners.study import adopt, jobs, planned
+from runners.verbs.encode import Asked, encode
 
 
 def arrays(**changes: Any) -> dict[str, Any]:
@@ -79,7 +85,8 @@ def study(**regime: Any) -> Study:
 
 def made(tmp_path: Path, planned_study: Study, isolate: bool = False) -> Any:
     digits = load_digits()
-    np.savez(tmp_path / "mine.npz", features=digits.data, labels=digits.target)
+    if not (tmp_path / "mine.npz").exists():
+        np.savez(tmp_path / "mine.npz", features=digits.data, labels=digits.target)
     folder = StudyFolder(tmp_path / f"study-{isolate}")
     adopt(folder, planned_study, folder.path)
     job = jobs(folder, planned_study, tmp_path, "cpu", 1, planned(planned_study)[:1], isolate)[0]
@@ -108,3 +115,51 @@ def test_probes_have_the_layers_they_say(tmp_path: Path) -> None:
     assert sum(p.numel() for p in build(Model(name="mlp", width=7), images, 1).parameters()) == 5 * 7 + 7 + 7 * 3 + 3
     with pytest.raises(InputError, match="no hidden layer"):
         build(Model(name="linear", width=3), images, 1)
+
+
+def encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """digits as features in mine.npz, made by `encode`; returns the card in the file."""
+    monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "enc.py").write_text("def rows(images): return images.reshape(len(images), -1) / 255")
+    encode(Asked("digits", "enc.py:rows", out=Path("mine.npz")), None, json=False)
+    with np.load("mine.npz") as file:
+        card: dict[str, Any] = json.loads(str(file["card"]))
+    return card
+
+
+@pytest.mark.parametrize("isolate", [False, True])
+def test_a_record_says_which_encoder_made_its_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolate: bool) -> None:
+    card = encoded(tmp_path, monkeypatch)
+    result, events = made(tmp_path, study(), isolate)
+    assert result.state == "done", result.message
+    head = json.loads(events.read_bytes().splitlines()[0])
+    assert head["data"]["encoded"] == card
+    assert card["encoder"]["source_digest"] == sha256((tmp_path / "enc.py").read_bytes())
+    found = check_study(events.parents[4])
+    said = next(f for r in found.results for f in r.findings if r.rule.id == "TRN-10")
+    assert (said.answer, said.found) == ("broken", "not declared")
+    assert "enc.py:rows of protocol p" in said.expected
+    assert "digits, as features by enc.py:rows (which learned from: not declared)" in to_markdown(found)
+
+
+def test_a_run_begun_before_there_were_cards_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded(tmp_path, monkeypatch)
+    result, events = made(tmp_path, study())
+    whole = [r.query for r in read(events).rounds]
+    rewrite(events, lambda e: (e[0]["data"].pop("encoded"), e.__delitem__(slice(3, None))))
+    result, events = made(tmp_path, study())
+    assert result.state == "done", result.message
+    assert [r.query for r in read(events).rounds] == whole
+
+
+def test_features_without_a_card_leave_no_trace_of_one(tmp_path: Path) -> None:
+    _, events = made(tmp_path, study())
+    assert "encoded" not in json.loads(events.read_bytes().splitlines()[0])["data"]
+
+
+def test_a_card_of_other_features_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = encoded(tmp_path, monkeypatch)
+    for told, says in ((json.dumps(card), "a card of these features and labels"), ("a note", "the card that `beatrandom encode` writes")):
+        with pytest.raises(InputError, match=f"{says}[\\s\\S]*take the array 'card' out"):
+            load(written(tmp_path, card=np.asarray(told)), tmp_path)
