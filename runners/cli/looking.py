@@ -56,7 +56,7 @@ def regimes(json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def datasets(data_root: DataRoot = None, json: AsJson = False) -> None:
-    """List the data sets, whether they are found, and where they are looked for."""
+    """List the data sets: what is known of each, whether it is found (files are looked for, not read), and where it is looked for."""
     from runners.verbs import catalogue as verb
 
     verb.datasets(data_root, json)

@@ -27,10 +27,10 @@ from runners.datasets import (
 from runners.datasets.base import Images, Labels, content_digest
 from runners.datasets.cards import CARDS, Card
 from runners.datasets.constructed import constructed
-from runners.datasets.places import Place
+from runners.datasets.places import Looking, Place, Seen
 from runners.datasets.smaller import averaged
 
-__all__ = ["CARDS", "OWN", "Card", "Images", "Labels", "load", "refuse_other_task"]
+__all__ = ["CARDS", "OWN", "Card", "Images", "Labels", "load", "located", "refuse_other_task"]
 
 _LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
     "digits": digits.load,
@@ -92,6 +92,22 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     if data.construction is not None:
         images, labels = constructed(images, labels, data)
     return (images, labels) if data.encoder is None else (_encoded(images, labels, data.encoder, root), labels)
+
+
+def located(name: str, root: Path | None) -> Path | None:
+    """Where the files of a data set lie, which are not read; None: it comes with the project and needs none.
+
+    Raises:
+        InputError: they are not there; it says what was looked for.
+    """
+    card = CARDS[name]
+    if not card.files:
+        return None
+    try:
+        _LOADERS[name](card, Looking.of(root, None))
+    except Seen as seen:
+        return seen.path
+    raise RuntimeError(f"the loader of {name} does not look for its files by Place.first or Place.folder")
 
 
 def _encoded(images: Images, labels: Labels, encoder: Encoder, root: Path | None) -> Images:

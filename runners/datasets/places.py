@@ -15,6 +15,8 @@ from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
 
 DATA_VARIABLE = "BEATRANDOM_DATA"
+NOTHING = "none of them"
+"""How a fault ends that found nothing of what it looked for."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +66,13 @@ class Place:
                     return paths
         raise InputError(self._missing(card, tried))
 
-    def folder(self, card: Card, candidates: Iterable[str], inside: str) -> Path:
-        """The first of the folders under the root that holds `inside`. Raises InputError if none does."""
+    def folder(self, card: Card, candidates: Iterable[str], *inside: str) -> Path:
+        """The first of the folders under the root that holds all of `inside`. Raises InputError if none does."""
         candidates = list(candidates)
         for name in candidates if self.root is not None else ():
-            if self.root is not None and (self.root / name / inside).is_dir():
+            if self.root is not None and all((self.root / name / entry).exists() for entry in inside):
                 return self.root / name
-        raise InputError(self._missing(card, [(name, (inside,)) for name in candidates]))
+        raise InputError(self._missing(card, [(name, inside) for name in candidates]))
 
     def _missing(self, card: Card, tried: list[tuple[str, tuple[str, ...]]]) -> Fault:
         fix = f"get it from {card.origin}; then give its place with --data-root or {DATA_VARIABLE}"
@@ -80,8 +82,28 @@ class Place:
         if not self.root.is_dir():
             return Fault(f"data set {card.name}", f"a data root with\n            {looked}", f"no folder {self.root}", fix)
         there = sorted({str(Path(f) / n) for f, names in tried for n in names if (self.root / f / n).is_file()})
-        found = f"under {self.root}: " + (f"only {', '.join(there)}" if there else "none of them")
+        found = f"under {self.root}: " + (f"only {', '.join(there)}" if there else NOTHING)
         return Fault(f"data set {card.name}", looked, found, fix)
+
+
+class Seen(Exception):  # no error: it ends the loader where it would begin to read
+    """Raised by `Looking` with what a loader would have read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(str(path))
+
+
+class Looking(Place):
+    """A place where a loader finds its files and is stopped before it reads them."""
+
+    def first(self, card: Card, candidates: Iterable[tuple[str, ...]], folders: Iterable[str]) -> list[Path]:
+        """Raises Seen with the folder of the files, or InputError as `Place.first` does."""
+        raise Seen(super().first(card, candidates, folders)[0].parent)
+
+    def folder(self, card: Card, candidates: Iterable[str], *inside: str) -> Path:
+        """Raises Seen with the folder, or InputError as `Place.folder` does."""
+        raise Seen(super().folder(card, candidates, *inside))
 
 
 def readable(path: Path, read: Callable[[], Any], what: str) -> Any:

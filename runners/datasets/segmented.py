@@ -28,7 +28,7 @@ CITYSCAPES: Final = {
 
 def load_camvid(card: Card, place: Place) -> tuple[Images, Labels]:
     """367 training and 233 test frames in the order of the lists, which is that of the videos; class 11 is void. Raises InputError."""
-    folder = _folder(card, place, ("camvid_128x96", "camvid", "CamVid", ""), ("train.txt", "test.txt", "images", "labels"))
+    folder = place.folder(card, ("camvid_128x96", "camvid", "CamVid", ""), "train.txt", "test.txt", "images", "labels")
     names = [_lines(folder / f"{part}.txt") for part in ("train", "test")]
     pairs = [(_one(folder / "images", name, _PICTURES), _one(folder / "labels", name, _MASKS)) for part in names for name in part]
     pixels, maps = read_pairs(pairs, str(folder))
@@ -51,7 +51,7 @@ def load_voc_aug(card: Card, place: Place) -> tuple[Images, Labels]:
 
 def _voc(card: Card, place: Place, train: str, masks: str) -> tuple[Images, Labels]:
     tried = ("VOCdevkit/VOC2012", "VOC2012", "voc2012", "")
-    folder = _folder(card, place, tried, ("JPEGImages", masks, f"ImageSets/Segmentation/{train}.txt"))
+    folder = place.folder(card, tried, "JPEGImages", masks, f"ImageSets/Segmentation/{train}.txt")
     names = [_lines(folder / "ImageSets" / "Segmentation" / f"{part}.txt") for part in (train, "val")]
     pairs = [(folder / "JPEGImages" / f"{n}.jpg", folder / masks / f"{n}.png") for part in names for n in part]
     cell = cell_for(card.name, _VOC_SIDE, _VOC_SIDE, place.resolution)
@@ -65,7 +65,7 @@ def _voc(card: Card, place: Place, train: str, masks: str) -> tuple[Images, Labe
 
 def load_cityscapes(card: Card, place: Place) -> tuple[Images, Labels]:
     """Cityscapes as it is unpacked: leftImg8bit and gtFine; `val` is the test set, as labels of `test` are not public. Raises InputError."""
-    folder = _folder(card, place, ("cityscapes", "Cityscapes", ""), ("leftImg8bit/train", "gtFine/train", "leftImg8bit/val", "gtFine/val"))
+    folder = place.folder(card, ("cityscapes", "Cityscapes", ""), "leftImg8bit/train", "gtFine/train", "leftImg8bit/val", "gtFine/val")
     parts = [sorted((folder / "leftImg8bit" / part).glob("*/*_leftImg8bit.png")) for part in ("train", "val")]
     if not all(parts):
         raise InputError(Fault(str(folder), "<city>/*_leftImg8bit.png in train and val", "none in one of them", "unpack it again"))
@@ -133,18 +133,6 @@ def _padded(picture: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.ui
 
     both: tuple[NDArray[np.uint8], NDArray[np.uint8]] = readable(picture, read, "an image and its mask")
     return both
-
-
-def _folder(card: Card, place: Place, folders: tuple[str, ...], inside: tuple[str, ...]) -> Path:
-    """The first folder under the data root that holds all of `inside`. Raises InputError."""
-    fix = f"get it from {card.origin}; then give its place with --data-root"
-    looked = "\n            ".join(card.files)
-    if place.root is None:
-        raise InputError(Fault(f"data set {card.name}", f"a data root with\n            {looked}", "no --data-root", fix))
-    for name in folders:
-        if all((place.root / name / entry).exists() for entry in inside):
-            return place.root / name
-    raise InputError(Fault(f"data set {card.name}", looked, f"nothing of it under {place.root}", fix))
 
 
 def _one(folder: Path, name: str, endings: tuple[str, ...]) -> Path:

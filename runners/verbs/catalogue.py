@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.reading import preset, preset_names
 from protocol.spec import Protocol, Regime, StrategySpec
+from runners.datasets.cards import Card
+from runners.datasets.places import DATA_VARIABLE, NOTHING
 from runners.verbs.console import console, print_json, table
 
 
@@ -206,43 +209,44 @@ def _tuned(regime: Regime) -> str:
 
 def datasets(data_root: Path | None, json: bool) -> None:
     """See `beatrandom datasets --help`."""
-    from protocol.spec import Data
-    from runners.datasets import CARDS, OWN, load
+    from runners.datasets import CARDS
 
-    facts = []
-    with console.status("looking for data sets") as shown:
-        for name, card in CARDS.items():
-            shown.update(f"reading {name}")
-            state = "found"
-            if name in OWN:
-                state = "yours: data = { name = …, path = … }"
-            else:
-                try:
-                    load(Data(name=name), data_root)
-                except InputError as error:
-                    absent = any(word in str(error) for word in ("no such", "nothing", "none of them"))
-                    state = "not found" if absent else error.faults[0].found
-            facts.append(
-                {
-                    "name": name,
-                    "what": card.what,
-                    "train": card.n_train,
-                    "test": card.n_test,
-                    "classes": len(card.classes) if card.classes else None,
-                    "state": state,
-                    "from": card.origin,
-                }
-            )
+    facts = [_dataset_facts(card, data_root) for card in CARDS.values()]
     if json:
         print_json(facts)
         return
-    console.print(
-        table(
-            f"Data sets (--data-root {data_root or 'not given'})",
-            ["name", "what it is, whether it is here, where to get it"],
-            _about(facts),
-        )
-    )
+    title = f"Data sets (--data-root {data_root or os.environ.get(DATA_VARIABLE) or 'not given'})"
+    console.print(table(title, ["name", "what it is, whether it is here, where to get it"], _about(facts)))
+    console.print("Files were looked for, not read: what is in them is checked against the card by the run that reads them.")
+
+
+def _dataset_facts(card: Card, data_root: Path | None) -> dict[str, Any]:
+    """What the card says, and whether the files are there; nothing of them is read."""
+    from runners.datasets import OWN, located
+
+    state, place = "found", None
+    if card.name in OWN:
+        state = "yours: data = { name = …, path = … }"
+    else:
+        try:
+            place = located(card.name, data_root)
+        except InputError as error:
+            found = error.faults[0].found
+            state = "not found" if found.endswith(NOTHING) else found
+    return {
+        "name": card.name,
+        "what": card.what,
+        "task": card.task,
+        "train": card.n_train,
+        "test": card.n_test,
+        "classes": len(card.classes) if card.classes else None,
+        "shape": card.shape,
+        "licence": card.licence,
+        "state": state,
+        "place": str(place) if place else None,
+        "looked_for": list(card.files),
+        "from": card.origin,
+    }
 
 
 def _about(facts: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str]]:
@@ -250,8 +254,11 @@ def _about(facts: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str]]:
         counts = [
             f"{f[key]:,} {what}" for key, what in (("train", "to train on"), ("test", "to test on"), ("classes", "classes")) if f[key]
         ]
-        here = f["state"] if f["state"] == "found" else f"{f['state']}; {f['from']}"
-        said = [f["what"], ", ".join(counts), here]
+        size = [f"{f['shape'][0]}×{f['shape'][1]}"] if f["shape"] else []
+        where = [f"here: {f['place'] or f['from']}"] if f["state"] == "found" else [f"{f['state']}; {f['from']}"]
+        if f["state"] != "found":
+            where += ["what is looked for:", *(f"  {line}" for line in f["looked_for"])]
+        said = [f["what"], ", ".join([*counts, *size]), *where]
         yield f["name"], "\n".join(line for line in said if line) + "\n"
 
 
