@@ -18,6 +18,8 @@ from protocol.spec import Protocol, StrategySpec
 Progress = Callable[[int], None]
 """Called with the number of whole rounds; may raise `Stopped`."""
 
+Cause = Literal["own", "machine", "disk"]
+
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Errors of a disk that will refuse the next run as well."""
 
@@ -61,7 +63,7 @@ class Result:
     id: str
     state: Literal["done", "failed", "stopped", "busy"]
     message: str = ""
-    cause: Literal["own", "machine", "disk"] = "own"
+    cause: Cause = "own"
 
 
 def keep_death(job: Job, kind: str, message: str, details: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import traceback
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 import torch
@@ -18,7 +18,7 @@ from protocol.oracle import Seller
 from protocol.record import Record, Writer, writing
 from protocol.spec import Protocol
 from protocol.splits import Indices
-from runners.job import FULL, Job, Progress, Result, Stopped
+from runners.job import FULL, Cause, Job, Progress, Result, Stopped
 from runners.loop import Outcome, rounds
 from runners.market import Order, here, isolated, refuse_another_run, run_event
 from runners.regimes import Resident, prepared
@@ -56,7 +56,7 @@ def perform(job: Job, progress: Progress = lambda _: None) -> Result:
     except BeatRandomError as error:
         return Result(job.id, "failed", str(error))
     except OSError as error:
-        cause: Literal["machine", "disk"] = "disk" if error.errno in FULL else "machine"
+        cause: Cause = "disk" if error.errno in FULL else "machine"
         return Result(job.id, "failed", f"{folder.path}\n  expected: to read the data and write the record\n  found:    {error}", cause)
     except (MemoryError, torch.OutOfMemoryError) as error:
         return Result(job.id, "failed", f"out of memory: {error} (traceback in {folder.events})", "machine")

@@ -22,13 +22,16 @@ import psutil
 from protocol.folders import StudyFolder
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.memory import available_mib, resident_mib
-from runners.executors.server import STOP_SIGNAL, begin, context, no_main, thread_caps
-from runners.job import Job, Result, keep_death
+from runners.executors.server import STOP_SIGNAL, begin, context, no_main, server, thread_caps
+from runners.job import Cause, Job, Result, keep_death
 
 GRACE_SECONDS = 5.0
 TICK_SECONDS = 0.5
 OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGBUS})
 """Deaths that come from the machine (its memory killer, its administrator, a failing disk) rather than from the run's code."""
+
+STARTS = 3
+"""How often a process is asked for at once; each time a fork server that died meanwhile is replaced by a new one."""
 
 UNKNOWN = 255
 """What multiprocessing reports where the fork server was killed as well, as schedulers do that preempt a job."""
@@ -52,9 +55,8 @@ class _Running:
     ended: Result | None = None
     """Why we ended it, if we did."""
 
-    def fail(self, expected: str, found: str, fix: str, cause: str = "own") -> Result:
-        text = f"{self.job.id}\n  expected: {expected}\n  found:    {found}\n  to do:    {fix}"
-        return Result(self.job.id, "failed", text, "machine" if cause == "machine" else "own")
+    def fail(self, expected: str, found: str, fix: str, cause: Cause = "own") -> Result:
+        return _failed(self.job, expected, found, fix, cause)
 
 
 class Local:
@@ -81,7 +83,7 @@ class Local:
         tries: Counter[str] = Counter()
         try:
             while running or (waiting and not self._stop.asked):
-                self._fill(waiting, running)
+                ended = self._fill(waiting, running)
                 wait([handle for r in running for handle in _handles(r)], TICK_SECONDS)
                 for item in list(running):
                     yield from _drain(item)
@@ -90,10 +92,11 @@ class Local:
                         continue
                     yield from _drain(item)
                     running.remove(item)
-                    result = _finished(item)
+                    ended.append((item.job, _finished(item)))
+                for job, result in ended:
                     tries[result.id] += 1
                     if result.cause == "machine" and tries[result.id] <= self._limits.retries and not self._stop.asked:
-                        waiting.append(item.job)
+                        waiting.append(job)
                     else:
                         yield result
                 if self._stop.overdue:
@@ -101,9 +104,18 @@ class Local:
         finally:
             _end(running)
 
-    def _fill(self, waiting: deque[Job], running: list[_Running]) -> None:
+    def _fill(self, waiting: deque[Job], running: list[_Running]) -> list[tuple[Job, Result]]:
+        """Start what there is room for; the answers for those that could not be started."""
+        refused: list[tuple[Job, Result]] = []
         while waiting and not self._stop.asked and len(running) < self._slots and self._room(running):
-            running.append(self._start(waiting.popleft(), self._free_gpu(running)))
+            job = waiting.popleft()
+            try:
+                running.append(self._start(job, self._free_gpu(running)))
+            except (EOFError, OSError) as error:
+                found = f"{type(error).__name__}: {error}" if str(error) else "the fork server died as often as it was asked"
+                fix = "look at the machine (its memory, its limits of processes and open files); the same command continues"
+                refused.append((job, _failed(job, "a process for the run", found, fix, "machine")))
+        return refused
 
     def _room(self, running: Sequence[_Running]) -> bool:
         """Whether memory is left for a run as large as the largest so far, once those under way have grown as large."""
@@ -117,12 +129,28 @@ class Local:
         return min(self._gpus, key=lambda gpu: busy[gpu], default=None)
 
     def _start(self, job: Job, gpu: str | None) -> _Running:
+        """Raises EOFError or OSError where no process can be had."""
         receive, send = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=begin, args=(job, send, gpu), name=job.id)
-        with thread_caps(job.threads), no_main():
-            process.start()
-        send.close()
-        return _Running(job, process, receive, gpu, _parent(process.pid))
+        with send:
+            try:
+                return _Running(job, self._process(job, send, gpu), receive, gpu, server())
+            except (EOFError, OSError):
+                receive.close()
+                raise
+
+    def _process(self, job: Job, send: Connection, gpu: str | None) -> ForkServerProcess:
+        attempt = 1
+        while True:
+            process = self._context.Process(target=begin, args=(job, send, gpu), name=job.id)
+            try:
+                with thread_caps(job.threads), no_main():
+                    process.start()
+            except (EOFError, OSError):  # the server ended while it was asked: the next attempt starts another
+                if attempt == STARTS:
+                    raise
+            else:
+                return process
+            attempt += 1
 
     def _enforce(self, item: _Running) -> None:
         """Ask it to stop if all must, and end it if it is over a limit."""
@@ -144,6 +172,10 @@ class Local:
             item.ended = item.fail("a heartbeat", found, "look at the machine; the same command continues", "machine")
         if item.ended is not None:
             _kill(item)
+
+
+def _failed(job: Job, expected: str, found: str, fix: str, cause: Cause) -> Result:
+    return Result(job.id, "failed", f"{job.id}\n  expected: {expected}\n  found:    {found}\n  to do:    {fix}", cause)
 
 
 def _handles(item: _Running) -> list[Connection | int]:
@@ -173,20 +205,13 @@ def _finished(item: _Running) -> Result:
         return item.result
     log = StudyFolder(item.job.study).run(item.job.protocol.name, item.job.strategy.id, item.job.seed).log
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    cause = "machine" if code < 0 and -code in OUTSIDE else "own"
+    cause: Cause = "machine" if code < 0 and -code in OUTSIDE else "own"
     if code == UNKNOWN and _gone(item.server):
         how, cause = "with the fork server; this machine ends all processes of this job", "machine"
     died = item.fail("a worker that reports", f"it died ({how})", f"see {log}; the same command continues", cause)
     result = item.ended or died
     keep_death(item.job, "Ended" if item.ended else "Died", result.message, _end_of(log))
     return result
-
-
-def _parent(pid: int | None) -> int:
-    """Process id of the parent, 0 if the process is gone already."""
-    with contextlib.suppress(psutil.Error):
-        return int(psutil.Process(pid).ppid())
-    return 0
 
 
 def _gone(pid: int) -> bool:

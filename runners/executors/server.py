@@ -12,6 +12,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from types import ModuleType
+from typing import Any
 
 from runners.job import Job
 
@@ -40,6 +41,12 @@ def warm_up(threads: int = 1) -> None:
     context()
     with thread_caps(threads):
         forkserver.ensure_running()
+
+
+def server() -> int:
+    """Process id of the server that was asked last; 0 before the first one."""
+    state: Any = forkserver._forkserver  # no public name for it
+    return int(state._forkserver_pid or 0)
 
 
 @contextlib.contextmanager

@@ -29,6 +29,8 @@ from runners.jobs import perform
 # torch imports its compiler when the first optimizer is built: seconds. No operation is run here, so no thread starts before the fork.
 torch.optim.SGD([torch.nn.Parameter(torch.empty(1))], lr=1.0)
 
+_LOADER = os.getpid()
+"""The fork server, which loads this once for all its processes."""
 BEAT_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
 """From Linux's prctl.h."""
@@ -79,7 +81,7 @@ def _end_with_the_server() -> None:
     """
     if sys.platform != "linux":
         return
-    server = os.getppid()
+    server = _LOADER if os.getpid() != _LOADER else os.getppid()  # which may have ended before this line
     state: Any = forkserver._forkserver  # no public name for it
     pipe = getattr(state, "_forkserver_alive_fd", None)
     if pipe is not None:
