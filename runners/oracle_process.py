@@ -7,6 +7,7 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
+import runners.executors.shield  # noqa: F401  # before what takes seconds to load
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.isolation import OracleGone, refusal, send
 from runners.market import Order, keep_shop

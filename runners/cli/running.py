@@ -70,11 +70,13 @@ def run(
 ) -> None:
     """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice.
 
-    Ctrl-C, SIGTERM (20 s) and SIGUSR1 (no limit) let the rounds under way finish; a second signal stops at once.
+    Ctrl-C, SIGTERM, a closed terminal (20 s) and SIGUSR1 (no limit) let the rounds under way finish; a second signal stops at once.
+    Under nohup a closed terminal changes nothing.
     """
+    from runners.config import read_config
     from runners.executors.server import warm_up
 
-    if executor in (None, "local") and not dry_run:
+    if not dry_run and (executor or read_config().executor) == "local":
         warm_up(threads)
     from runners.executors.base import Limits
     from runners.verbs import run as verb

@@ -46,6 +46,8 @@ def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
     stop = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(STOP_SIGNAL, lambda *_: stop.set())
     _log_to(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).log, job)
     if gpu is not None:

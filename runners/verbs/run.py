@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import math
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import typer
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protocol.errors import Fault, InputError, unknown_name
@@ -28,12 +25,7 @@ from runners.only import chosen
 from runners.study import QUARANTINE, RunStatus, adopt, counts, jobs, status
 from runners.verbs.console import console, cores, duration, table
 from runners.verbs.inputs import device_of, gpus_of, own_files_are_kept, read
-
-GRACE_SECONDS = 20.0
-"""After SIGINT or SIGTERM, for rounds under way; cluster managers kill after about 30 s."""
-
-INTERRUPTED = "interrupted; what was measured is kept, the same command continues"
-interrupted = Console(stderr=True, highlight=False)
+from runners.verbs.stopping import GRACE_SECONDS, INTERRUPTED, interrupted, lasting, signals
 
 
 @dataclass(frozen=True)
@@ -68,6 +60,7 @@ def run(
     console.print(f"{what}. Next: beatrandom check {folder.path} ; beatrandom report {folder.path}")
 
 
+@lasting()
 def execute(
     study: Study,
     folder: StudyFolder,
@@ -92,12 +85,11 @@ def execute(
         own_files_are_kept(folder, study)
     else:
         adopt(folder, study, beside)
-    make = partial(_executor, options, slots, side_by_side, threads, stop, gpus, folder)
-    runner = Shared(make(), make, stop, _say_waiting)
+    make = partial(_executor, _executor_name(options), options, slots, side_by_side, threads, stop, gpus, folder)
     before, todo, left_out = _selected(study, folder, options)
     console.print(f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}")
     work = jobs(folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate, options.tables)
-    results = _watched(runner, stop, work, todo)
+    results = _watched(Shared(make(), make, stop, _say_waiting), stop, work, todo) if work else []  # else no cluster is started or asked
     missed = _summary(results, left_out)
     full = any(r.cause == "disk" for r in results)
     if stop.asked and not full and sum(r.state != "stopped" for r in results) < len(work):
@@ -134,15 +126,19 @@ def _show(study: Study, folder: StudyFolder, options: Options) -> None:
         console.print(f"Expected, one after the other: {duration(seconds_left(todo, seconds))} (from runs that are done).")
 
 
-def _executor(
-    options: Options, slots: int | None, side_by_side: int, threads: int, stop: Stop, gpus: Sequence[str], folder: StudyFolder
-) -> Executor:
-    config = read_config()
-    name = options.executor or config.executor
+def _executor_name(options: Options) -> str:
+    name = options.executor or read_config().executor
     if name not in EXECUTORS:
         raise InputError(unknown_name("--executor", name, EXECUTORS))
     if options.address is not None and name != "ray":
         raise InputError(Fault("--address", "with --executor ray", f"--executor {name}", "leave one of them out"))
+    return name
+
+
+def _executor(
+    name: str, options: Options, slots: int | None, side_by_side: int, threads: int, stop: Stop, gpus: Sequence[str], folder: StudyFolder
+) -> Executor:
+    config = read_config()
     if name == "inline":
         return Inline(stop)
     if name == "local":
@@ -205,8 +201,6 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
 
 def _watched(executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence[RunStatus]) -> list[Result]:
     """Drive the executor under a progress bar counted in rounds; a signal, the clock or a full disk ask it to stop."""
-    if not work:
-        return []
     total = {job.id: len(job.protocol.budgets) for job in work}
     done = {job.id: s.rounds for job, s in zip(work, todo, strict=True)}
     results: list[Result] = []
@@ -219,7 +213,7 @@ def _watched(executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with _signals(stop), Progress(*columns, console=console) as bar, contextlib.closing(executor.execute(work)) as stream:
+    with signals(stop), Progress(*columns, console=console) as bar, contextlib.closing(executor.execute(work)) as stream:
         task = bar.add_task("running", total=sum(total.values()), completed=sum(done.values()))
         for message in stream:  # leaving it stops the workers that still run
             if isinstance(message, Update):
@@ -234,28 +228,6 @@ def _watched(executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence
                     stop.ask(GRACE_SECONDS)
             bar.update(task, completed=sum(done.values()), description=f"{len(results)}/{len(work)} runs")
     return results
-
-
-@contextlib.contextmanager
-def _signals(stop: Stop) -> Iterator[None]:
-    """The first signal asks to stop after the rounds under way, the next one stops at once.
-
-    SIGINT and SIGTERM give rounds a grace period; SIGUSR1, which cluster managers send ahead of the end, waits for them.
-    """
-
-    def asked(number: int, _: object) -> None:
-        if stop.asked and number != signal.SIGUSR1:
-            interrupted.print(INTERRUPTED)
-            raise KeyboardInterrupt
-        stop.ask(math.inf if number == signal.SIGUSR1 else GRACE_SECONDS)
-        interrupted.print("stopping after the rounds under way; once more stops at once")
-
-    before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _say_waiting(runs: int) -> None:

@@ -63,6 +63,16 @@ def test_run_again_changes_nothing(finished: Path) -> None:
     assert [r.read_bytes() for r in records] == before
 
 
+BACKENDS = {"local": "local.Local", "inline": "inline.Inline", "ray": "ray.RayBackend", "slurm": "slurm.SlurmBackend"}
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_where_nothing_is_left_no_executor_is_started(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"runners.executors.{BACKENDS[name]}.__init__", None)
+    assert "All runs are done" in beatrandom("run", "study", "--executor", name, cwd=finished).stdout
+    assert "did you mean" in beatrandom("run", "study", "--executor", f"{name}s", cwd=finished, check=2).stderr
+
+
 def test_check_status_compare_figures_report(finished: Path) -> None:
     assert json.loads(beatrandom("check", "study", "--json", cwd=finished).stdout)
     assert json.loads(beatrandom("status", "study", "--json", cwd=finished).stdout)["counts"] == {"done": 6}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 from study_builder import rewrite
 
 from protocol.events import LabelsEvent
@@ -49,6 +51,21 @@ def test_an_isolated_run_is_the_same_run_and_both_ledgers_agree(toy_study: Study
     again = perform(apart)
     assert again.state == "failed"
     assert "ISO-01" in again.message
+
+
+def test_signals_that_ask_a_whole_job_to_stop_are_not_for_the_oracles_process(toy_study: Study, tmp_path: Path) -> None:
+    told: list[int] = []
+
+    def tells(_: int) -> None:
+        for process in psutil.Process().children():
+            if "runners.oracle_process" in process.cmdline():
+                for how in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
+                    process.send_signal(how)
+                    told.append(how)
+
+    result = perform(job_of(toy_study, tmp_path / "study", isolate=True), tells)
+    assert result.state == "done", result
+    assert len(told) == 4 * 4
 
 
 def test_what_the_oracles_process_cannot_do_is_told(toy_study: Study, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -42,6 +44,10 @@ class Driver:
         """To this process alone, not to what it started."""
         self.process.send_signal(how)
 
+    def send_to_all(self, how: signal.Signals) -> None:
+        """To its process group, as shells, `timeout` and schedulers do."""
+        os.killpg(self.process.pid, how)
+
     def code(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Exit code, negative for a signal; a driver that does not end within `seconds` fails the test."""
         try:
@@ -67,26 +73,80 @@ def lives(process: psutil.Process) -> bool:
         return False
 
 
-def command(study: Path, executor: str, *more: str) -> list[str]:
-    return [sys.executable, "-c", "from runners.cli import main; main()", "run", str(study), "--executor", executor, "--jobs", "2", *more]
+NOHUP = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+OWN_TERMINAL = "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)"
+
+
+def command(study: Path, executor: str, *more: str, first: str = "pass") -> list[str]:
+    code = f"{first}; from runners.cli import main; main()"
+    return [sys.executable, "-c", code, "run", str(study), "--executor", executor, "--jobs", "2", *more]
+
+
+class Terminal:
+    """A window that keeps what it shows in a file, until it is closed."""
+
+    def __init__(self, log: Path) -> None:
+        self._window, self.inside = os.openpty()
+        self.log, self._closing = log, threading.Event()
+        self._shows = threading.Thread(target=self._show)
+        self._shows.start()
+
+    def _show(self) -> None:
+        with self.log.open("ab", buffering=0) as log:
+            while not self._closing.is_set():
+                if select.select([self._window], [], [], 0.05)[0]:
+                    log.write(os.read(self._window, 4096))
+        os.close(self._window)
+
+    def close(self) -> None:
+        """The system tells the driver, and refuses what it writes from now on."""
+        self._closing.set()
+        self._shows.join()
 
 
 @contextmanager
-def driving(study: Path, executor: str, *more: str, env: Mapping[str, str] | None = None) -> Iterator[Driver]:
-    """Start a driver on a study's folder; at the end it is gone, with everything it started."""
+def in_a_terminal(study: Path, executor: str, *more: str) -> Iterator[tuple[Driver, Terminal]]:
+    """A driver that was started from a terminal."""
+    terminal = Terminal(study.parent / f"terminal-{time.monotonic_ns()}.log")
+    try:
+        with driving(study, executor, *more, first=OWN_TERMINAL, terminal=terminal) as driver:
+            yield driver, terminal
+    finally:
+        terminal.close()
+
+
+@contextmanager
+def driving(
+    study: Path,
+    executor: str,
+    *more: str,
+    env: Mapping[str, str] | None = None,
+    first: str = "pass",
+    terminal: Terminal | None = None,
+) -> Iterator[Driver]:
+    """Start a driver on a study's folder; at the end it is gone, with everything it started.
+
+    Args:
+        first: a statement that is run before all else.
+        terminal: its standard streams, instead of a file.
+    """
     place = study.parent
     config = place / "config.toml"
     config.write_text(CONFIG)
     log = place / f"driver-{time.monotonic_ns()}.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            command(study, executor, *more),
+            command(study, executor, *more, first=first),
             cwd=place,
             env=os.environ | {"BEATRANDOM_CONFIG": str(config)} | dict(env or {}),
-            stdout=out,
+            stdin=terminal and terminal.inside,
+            stdout=terminal.inside if terminal else out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+    if terminal:
+        os.close(terminal.inside)
+        log = terminal.log
     driver = Driver(process, log)
     try:
         yield driver

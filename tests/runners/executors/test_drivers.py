@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 from conformance import DYING, QUIETLY, end_ray, equal_undisturbed, jobs_in, record_of, start_ray_once, with_mine
-from drivers import CONFIG, WallClock, driving, wait_until
+from drivers import CONFIG, NOHUP, WallClock, driving, in_a_terminal, wait_until
 from front_door import beatrandom
 
 from protocol.claims import claimed
 from protocol.errors import RunLocked
-from protocol.events import ResumeEvent
+from protocol.events import FailureEvent, ResumeEvent
 from protocol.folders import RunFolder, StudyFolder
 from protocol.spec import Study
 from runners.job import Job
@@ -144,6 +144,38 @@ def test_a_driver_that_is_asked_to_stop(name: str, how: signal.Signals, here: He
         assert len(record_of(here.work[0]).rounds) == 2  # the round under way was finished, the last one not begun
         assert not driver.survivors()
         here.again(name)
+
+
+@pytest.mark.parametrize("name", SLOWLY)
+def test_a_driver_whose_terminal_is_closed(name: str, here: Here) -> None:
+    here.hold()
+    with in_a_terminal(here.folder, *over(name)) as (driver, terminal):
+        wait_until(here.inside, driver)
+        driver.remember(*([] if name == "inline" else [here.process()]))
+        terminal.close()
+        driver.send_to_all(signal.SIGHUP)  # as the system does as well once the shell has ended
+        time.sleep(TOLD_SECONDS)
+        here.let_go()
+        assert driver.code() == 130, driver.said()
+        assert len(record_of(here.work[0]).rounds) == 2
+        assert not record_of(here.work[0]).of(FailureEvent)
+        assert not driver.survivors()
+        here.again(name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["inline", "local"])
+def test_a_driver_under_nohup(name: str, here: Here) -> None:
+    here.hold()
+    with driving(here.folder, name, first=NOHUP) as driver:
+        wait_until(here.inside, driver)
+        driver.send_to_all(signal.SIGHUP)
+        os.kill(here.process(), signal.SIGHUP)
+        time.sleep(TOLD_SECONDS)
+        here.let_go()
+        assert driver.code() == 0, driver.said()
+    here.is_as_undisturbed()
+    assert not record_of(here.work[0]).of(ResumeEvent)
 
 
 @pytest.mark.parametrize("name", SLOWLY)
