@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from protocol.errors import Fault, RunLocked
+from protocol.folders import clock
 
 BEAT_SECONDS: Final = 10.0
 EXPIRY_SECONDS: Final = 90.0
@@ -120,21 +121,17 @@ def _expired(path: Path) -> bool:
 
 def _age(path: Path) -> float:
     """Seconds since the claim was renewed, by the file system's own clock; negative if that clock was set back since."""
-    probe = path.parent / f"probe-{uuid.uuid4().hex}"
+    now = clock(path.parent)
     try:
-        probe.touch()
-        return (_stamp(probe) - _stamp(path)) / 1e9
-    except OSError:  # a reader that may not write has only its own clock
-        return (time.time_ns() - _stamp(path)) / 1e9
-    finally:
-        with contextlib.suppress(OSError):
-            probe.unlink(missing_ok=True)
+        return now - path.stat().st_mtime
+    except FileNotFoundError:  # taken by another contender meanwhile: for us it is as if it were renewed now
+        return 0.0
 
 
 def _stamp(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:  # taken by another contender meanwhile: for us it is as if it were renewed now
+    except FileNotFoundError:
         return time.time_ns()
 
 

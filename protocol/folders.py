@@ -7,6 +7,7 @@ import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,23 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 def abandoned(folder: Path) -> list[Path]:
     """What `write_atomically` had not renamed yet when it was killed, or is writing now: `.<name>.<eight letters>`, sorted."""
     return sorted(p for p in folder.glob(".*") if _DRAFT.fullmatch(p.name) and p.is_file() and not p.is_symlink())
+
+
+def clock(folder: Path) -> float:
+    """Seconds since the epoch, by the clock that stamps the folder's files: that of a file server may be hours from this machine's.
+
+    Read off a file made there for the purpose; where none can be made, this machine's.
+    """
+    try:
+        handle, probe = tempfile.mkstemp(dir=folder, prefix=".clock.")
+        try:
+            os.close(handle)
+            os.utime(probe)
+            return Path(probe).stat().st_mtime
+        finally:
+            Path(probe).unlink(missing_ok=True)
+    except OSError:
+        return time.time()
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from protocol.canonical import fingerprint
-from protocol.folders import abandoned
+from protocol.folders import abandoned, clock
 from runners.caching.turns import turn
 
 CACHE_VARIABLE: Final = "BEATRANDOM_CACHE"
@@ -56,8 +55,8 @@ class Kept:
 
 
 def entries(cache: Path) -> Iterator[Kept]:
-    """Everything in the cache, in the order of kinds and names."""
-    now = time.time()
+    """Everything in the cache, in the order of kinds and names; idle by the disk's own clock, as machines may share it."""
+    now = clock(cache) if cache.is_dir() else 0.0
     for folder in sorted(p for p in cache.glob("*/*") if p.is_dir() and not p.is_symlink()):
         files = [p for p in folder.iterdir() if p.is_file() and p.name != ".lock"]
         used = max((p.stat().st_mtime for p in files), default=folder.stat().st_mtime)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import BeatRandomError, RunLocked
-from protocol.folders import RunFolder, StudyFolder, abandoned
+from protocol.folders import RunFolder, StudyFolder, abandoned, clock
 from protocol.record import alone, read
 from runners.caching.places import CACHE_VARIABLE, Kept, cache_folder, entries
 from runners.verbs.console import console, print_json, table
@@ -16,7 +15,7 @@ from runners.verbs.console import console, print_json, table
 DRAFT: Final = "half-written files of killed processes"
 CHECKPOINT: Final = "weights kept for warm starts that are over"
 OLD_SECONDS: Final = 3600.0
-"""Drafts beside no run have no lock: only those that nobody can be writing any more are taken."""
+"""Drafts beside no run have no lock: only those that nobody can be writing any more, by the disk's own clock, are taken."""
 
 
 def gc(folder: StudyFolder, dry: bool, json: bool) -> None:
@@ -109,7 +108,17 @@ def _shared(folder: StudyFolder) -> Iterator[tuple[str, Path]]:
     places = [folder.path, *(p for p in folder.path.glob("*") if p != folder.records)]
     places += [*folder.path.glob("pretrained/*"), *folder.path.glob("regions/*")]
     for place in filter(Path.is_dir, places):
-        yield from ((DRAFT, path) for path in abandoned(place) if time.time() - path.stat().st_mtime > OLD_SECONDS)
+        if drafts := abandoned(place):
+            now = clock(place)
+            yield from ((DRAFT, path) for path in drafts if now - _written(path, now) > OLD_SECONDS)
+
+
+def _written(path: Path, now: float) -> float:
+    """When it was last written to; one that was renamed meanwhile, just now."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return now
 
 
 def _remove(path: Path, dry: bool) -> tuple[Path, int]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 from study_builder import build_study
 
-from protocol.folders import StudyFolder
+from protocol.folders import StudyFolder, clock
 from protocol.record import alone
 from protocol.rules import check_study
+from runners.caching.places import entries
 from runners.verbs.gc import gc
 
 
@@ -78,3 +80,44 @@ def test_a_run_that_is_being_written_and_the_weights_of_one_that_goes_on_stay(
         assert run.checkpoint(0).exists()
     assert said(folder, capsys)["weights"]["files"] == 1
     assert [p.name for p in run.checkpoints()] == [".checkpoint-001.npz"]
+
+
+@pytest.mark.parametrize("days", [3, -3])
+def test_a_file_servers_clock_that_is_off_removes_no_fresh_draft_and_keeps_no_old_one(
+    days: int, folder: StudyFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)  # this machine's, while the disk stamps by another
+    hours = real() - 2 * 3600
+    os.utime(folder.path / "splits" / ".x.npz.abcdefgh", (hours, hours))
+    before = everything(folder)
+    assert said(folder, capsys)["half-written"]["files"] == 4
+    kept = everything(folder)
+    assert ".study.json.abcdefgh" in kept
+    assert set(before) - set(kept) >= {"splits/.x.npz.abcdefgh", "pretrained/0123/.weights.npz.abcdefgh"}
+    assert not list(folder.path.rglob(".clock.*"))
+
+
+def test_a_draft_that_is_renamed_while_it_is_looked_at_is_left_alone(
+    folder: StudyFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def renames(place: Path) -> float:
+        if place == folder.path / "splits":
+            (place / ".x.npz.abcdefgh").rename(place / "x.npz")
+        return clock(place)
+
+    monkeypatch.setattr("runners.verbs.gc.clock", renames)
+    assert said(folder, capsys)["half-written"]["files"] == 3
+    assert (folder.path / "splits" / "x.npz").exists()
+
+
+@pytest.mark.parametrize("days", [3, -3])
+def test_what_of_the_cache_is_old_is_told_by_its_own_clock(days: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, age in (("old", 2 * 86_400), ("new", 0)):
+        entry = tmp_path / "decoded" / name / "images.npy"
+        entry.parent.mkdir(parents=True)
+        entry.write_bytes(b"12345")
+        os.utime(entry, (time.time() - age,) * 2)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)
+    assert {entry.path.name: round(entry.idle / 86_400) for entry in entries(tmp_path)} == {"new": 0, "old": 2}
