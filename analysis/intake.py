@@ -1,26 +1,41 @@
 """Anyone's table of curves, tidy or wide, becomes `Curves`. Gaps are reported in full and met as asked, never silently.
 
-Columns: strategy and value (higher is better); seed, or else dataset (then data sets are the pairs); budget, unless
+Columns: strategy and value (higher is better, unless the metric's name says otherwise: see `analysis.direction`); seed, or else dataset (then data sets are the pairs); budget, unless
 there is one value a run; optional study, protocol (else made of dataset and regime), regime, metric.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from analysis.cells import LINE
+from analysis.direction import raised
 from analysis.gaps import met
-from analysis.reading import LINE, read_table
+from analysis.reading import read_table
 from analysis.runs import COLUMNS, Curves, Group, Mismatch
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec import BASELINE, Plan
 
 LARGEST = 1e100
 """Beyond it squares overflow."""
+WHOLE = 2.0**63
+"""Whole numbers have 64 bits."""
+SHOWN = 5
+"""Wrong cells of a column that are told one by one."""
+FIXES = {
+    "strategy": "fill it in; a strategy must not be called like a missing value (None, NA, nan, null)",
+    "dataset": "fill it in, or add a column seed",
+    "seed": "number the runs, or give all of them labels",
+    "budget": "labels paid for as a plain number: no thousands separators, no shares of the pool, no %",
+    "value": "a plain number with a decimal point, no % or ±; an empty cell where there is none",
+}
+"""What to do about a wrong cell."""
 BEYOND_A_SHARE = 1.5
 """Values above this are no shares in [0, 1]: the margin's unit is then pointed out."""
 
@@ -60,7 +75,7 @@ def load_table(
     text, notes = read_table(Path(path), columns or {}, wide, baseline)
     text, more = _numbered_seeds(text)
     notes = (*notes, *more)
-    frame, units = _typed(text, where)
+    frame, units = _typed(text, where, (columns or {}).get("value", "value"))
     frame, metrics = _one_metric(frame, metric, where)
     if baseline not in set(frame["strategy"]):
         raise InputError(unknown_name(f"{where}: baseline", baseline, sorted(set(frame["strategy"]))))
@@ -76,7 +91,7 @@ def load_table(
             *notes,
             f"values reach {largest:g}, so they are no shares in [0, 1]; the margin of equivalence, {plan.delta:g}, is in their units",
         )
-    return Curves(
+    curves = Curves(
         frame=frame[list(COLUMNS)].reset_index(drop=True),
         study=str(frame["study"].iloc[0]) if len(frame) else Path(path).stem,
         plan=plan,
@@ -92,6 +107,7 @@ def load_table(
         mismatch=mismatch,
         group=group,
     )
+    return raised(curves)
 
 
 def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -110,10 +126,10 @@ def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return text.assign(seed=cells.map(number)), (note + (", …" if len(labels) > 5 else ""),)
 
 
-def _typed(text: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[int, str]]:
+def _typed(text: pd.DataFrame, where: str, measured: str) -> tuple[pd.DataFrame, dict[int, str]]:
     """Text cells become numbers; every cell that cannot is a fault with its line. Without seeds, data sets are numbered and named."""
     by_dataset = "seed" not in text
-    filled = {"study": Path(where).stem, "dataset": "", "regime": "", "metric": "value"}
+    filled = {"study": Path(where).stem, "dataset": "", "regime": "", "metric": measured}
     columns: dict[str, Any] = {c: text.get(c, pd.Series("", index=text.index)).fillna(filled[c]).replace("", filled[c]) for c in filled}
     made = (columns["regime"] if by_dataset else columns["dataset"].str.cat(columns["regime"], sep="/").str.strip("/")).replace("", "all")
     columns["protocol"] = text["protocol"].fillna(made) if "protocol" in text else made
@@ -128,17 +144,20 @@ def _typed(text: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[int, str]
     wrong = {
         "strategy": (frame["strategy"] == "", "a name"),
         "dataset": ((frame["dataset"] == "") & by_dataset, "a name, as there are no seeds"),
-        "seed": (~finite["seed"] | (frame["seed"] % 1 != 0), "an integer"),
-        "budget": (~finite["budget"] | (frame["budget"] % 1 != 0) | (frame["budget"] <= 0), "a positive integer"),
+        "seed": (~finite["seed"] | (frame["seed"] % 1 != 0) | (frame["seed"].abs() >= WHOLE), "an integer"),
+        "budget": (
+            ~finite["budget"] | (frame["budget"] % 1 != 0) | (frame["budget"] <= 0) | (frame["budget"] >= WHOLE),
+            "a positive integer",
+        ),
         "value": (
             ~(finite["value"] & (frame["value"].abs() <= LARGEST)) & text["value"].notna(),
             f"a finite number, at most {LARGEST:g} in size",
         ),
     }
     faults = [
-        Fault(f"{where}:{text[LINE].iloc[row]}: {column}", expected, repr(text[column].iloc[row]))
+        fault
         for column, (bad, expected) in wrong.items()
-        for row in np.flatnonzero(np.asarray(bad))[:5]
+        for fault in _wrong(text, where, column, np.flatnonzero(np.asarray(bad)), expected)
     ]
     if len(set(frame["study"])) > 1:
         faults.append(Fault(f"{where}: study", "one study", ", ".join(sorted(set(frame["study"]))), "give each study a table of its own"))
@@ -157,6 +176,16 @@ def _typed(text: pd.DataFrame, where: str) -> tuple[pd.DataFrame, dict[int, str]
             Fault(where, once, f"repeated in lines {lines}", "keep one of them, or say what tells them apart (seed, regime, …)")
         )
     return frame, units
+
+
+def _wrong(text: pd.DataFrame, where: str, column: str, rows: NDArray[np.intp], expected: str) -> Iterator[Fault]:
+    """The first cells that are wrong, and how many more there are."""
+    for place, row in enumerate(rows[:SHOWN]):
+        cell = text[column].iloc[row]
+        more = f", and {len(rows) - SHOWN} more cells like it" if place == SHOWN - 1 < len(rows) - 1 else ""
+        yield Fault(
+            f"{where}:{text[LINE].iloc[row]}: {column}", expected, ("an empty cell" if pd.isna(cell) else repr(cell)) + more, FIXES[column]
+        )
 
 
 def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd.DataFrame, dict[str, str]]:

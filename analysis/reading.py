@@ -1,4 +1,4 @@
-"""A file becomes a table of text cells under our column names: CSV or Parquet, tidy or wide."""
+"""A table of text cells, tidy or wide, comes under our column names."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Final
 
 import pandas as pd
 
+from analysis.cells import LINE, cells_of
 from analysis.runs import COLUMNS
 from protocol.errors import Fault, InputError, unknown_name
 
-LINE: Final = "line of the file"
-"""Column that keeps where a row came from."""
+NAMES: Final = ("study", "protocol", "dataset", "regime", "strategy", "metric")
+"""Columns of text."""
 WIDE: Final = ("budget", "strategy", "seed", "dataset", "metric")
 
 
@@ -26,14 +27,12 @@ def read_table(path: Path, columns: Mapping[str, str], wide: str | None, baselin
     Raises:
         InputError: the file cannot be read, a mapped column is not there, or a needed column is absent.
     """
-    frame = _cells(path)
-    frame.columns = frame.columns.map(str)
+    frame = cells_of(path)
     taken = set(frame.columns) | set(columns)
     small = {c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in taken}
     once = {c: name for c, name in small.items() if name in COLUMNS and list(small.values()).count(name) == 1}
     frame = frame.rename(columns=once)  # "Seed" is meant to be seed
     frame = _renamed(frame, columns, str(path))
-    frame[LINE] = range(2, len(frame) + 2)
     notes: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
     if wide is None and baseline in frame.columns and not {"strategy", "value"} & set(frame.columns):
@@ -45,15 +44,26 @@ def read_table(path: Path, columns: Mapping[str, str], wide: str | None, baselin
     if wide is not None:
         frame, notes = _melted(frame, wide, str(path))
     notes = (*guessed, *notes)
-    absent = [c for c in ("strategy", "value") if c not in frame.columns]
-    absent += ["seed (or dataset, if data sets are the pairs)"] if not {"seed", "dataset"} & set(frame.columns) else []
-    if absent:
-        there = ", ".join(c for c in frame.columns if c != LINE)
-        fix = "name them with --column OURS=THEIRS; is the table wide, say --wide budget or --wide strategy"
-        raise InputError(Fault(str(path), "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {there}", fix))
-    if frame.empty:
-        raise InputError(Fault(str(path), "at least one row", "only a header"))
+    _complete(frame, str(path))
+    for column in (c for c in NAMES if c in frame.columns):  # "margin " is meant to be margin
+        frame[column] = frame[column].map({cell: cell.strip() for cell in frame[column].dropna().unique()})
     return frame.reset_index(drop=True), notes
+
+
+def _complete(frame: pd.DataFrame, where: str) -> None:
+    """Raises InputError if a column that is needed, or every row, is absent."""
+    absent = [c for c in ("strategy", "value") if c not in frame.columns]
+    unpaired = not {"seed", "dataset"} & set(frame.columns)
+    there = ", ".join(c for c in frame.columns if c != LINE)
+    fix = "name them with --column OURS=THEIRS; is the table wide, say --wide budget or --wide strategy"
+    if absent:
+        absent += ["seed (or dataset, if data sets are the pairs)"] if unpaired else []
+        raise InputError(Fault(where, "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {there}", fix))
+    if unpaired:
+        fix = "name it with --column seed=THEIRS. Means alone cannot be tested: their spread is unknown; ask the authors for the value of every seed"
+        raise InputError(Fault(where, "a column seed (or dataset, if data sets are the pairs)", f"neither among {there}", fix))
+    if frame.empty:
+        raise InputError(Fault(where, "at least one row", "only a header"))
 
 
 def _with_datasets(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -65,37 +75,15 @@ def _with_datasets(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple
         raise InputError(Fault(where, "one column that names the data sets", ", ".join(text), fix))
     if text:
         return frame.rename(columns={text[0]: "dataset"}), (f"column {text[0]} names the data sets",)
+    if "budget" in frame.columns:
+        return frame, ()  # a mean curve each: `_complete` says what is absent
     numbered = frame.assign(dataset=[f"row {line}" for line in frame[LINE]])
     return numbered, ("no column names seeds or data sets: each row, called after its line in the file, is taken for a data set",)
 
 
-def _cells(path: Path) -> pd.DataFrame:
-    parquet = path.suffix.lower() in {".parquet", ".pq"}
-    try:
-        if parquet:
-            raw = pd.read_parquet(path)
-            return raw.astype(object).where(raw.notna(), None).map(lambda cell: None if cell is None else str(cell)).astype("str")
-        return pd.read_csv(path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, sep=_separator(path))
-    except ImportError:
-        raise InputError(
-            Fault(str(path), "pyarrow, which reads Parquet", "not installed", "uv sync --extra parquet, or save the table as CSV")
-        ) from None
-    except (OSError, ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:  # pyarrow's errors are of these kinds
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        kind = "Parquet table" if parquet else "CSV table in UTF-8"
-        raise InputError(Fault(str(path), f"a readable {kind}", reason, "check the path and the file")) from None
-
-
-def _separator(path: Path) -> str:
-    """A comma, unless the header has none but semicolons or tabs."""
-    with open(path, encoding="utf-8-sig") as file:
-        header = file.readline()
-    return next((mark for mark in (",", ";", "\t") if mark in header), ",")
-
-
 def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.DataFrame:
     faults = [unknown_name(f"{where}: --column {ours}={theirs}", ours, COLUMNS) for ours, theirs in columns.items() if ours not in COLUMNS]
-    there = list(frame.columns)
+    there = [c for c in frame.columns if c != LINE]
     faults += [unknown_name(f"{where}: --column {ours}={theirs}", theirs, there) for ours, theirs in columns.items() if theirs not in there]
     if faults:
         raise InputError(faults)

@@ -63,7 +63,7 @@ def compare(
 ) -> None:
     """Who is better than random, worse, equivalent, undecided; with intervals and corrected tests.
 
-    A table has a row per measurement: **strategy, value** (higher is better), **seed**, **budget**; optional **dataset, regime, metric, protocol**.
+    A table has a row per measurement: **strategy, value** (higher is better; of nll, errors and losses, by the name of the metric, lower), **seed**, **budget**; optional **dataset, regime, metric, protocol**.
     Pairs are seeds; without a seed column, data sets. Without a budget column, the value itself is compared.
 
     Examples: `compare curves.csv --baseline Random` · `compare wide.csv --wide budget --column strategy=method` ·

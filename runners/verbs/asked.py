@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from analysis.direction import raised
 from analysis.load import load_study, load_table
 from analysis.runs import Curves, Group, Mismatch
 from analysis.significance import Correction, Test
@@ -105,4 +106,4 @@ class Asked:
         if not changed:
             return asked
         note = f"exploratory: another {', '.join(changed)} than planned was asked for"
-        return replace(asked, exploratory=True, notes=(*curves.notes, note))
+        return raised(replace(asked, exploratory=True, notes=(*curves.notes, note)))

@@ -132,7 +132,17 @@ def test_unpaired_uses_every_seed_of_either_side(table) -> None:  # type: ignore
         ("strategy,seed,value,10\nr,0,1,1\n", {"wide": "budget"}, "no columns budget and value"),
         ("strategy,seed,a\nr,0,1\n", {"wide": "budget"}, "columns that are budgets"),
         ("strategy,seed,b10,c10\nr,0,1,1\n", {"wide": "budget"}, "each budget in one column"),
-        ("strategy,value\nrandom,1\n", {}, "seed \\(or dataset"),
+        ("strategy,value\nrandom,1\n", {}, r"seed \(or dataset(.|\n)*Means alone cannot be tested"),
+        ("budget,random,x\n10,.1,.2\n20,.2,.4\n", {}, r"seed \(or dataset(.|\n)*Means alone cannot be tested"),
+        ("method,10,20\nrandom,.1,.2\nx,.2,.4\n", {"columns": {"strategy": "method"}, "wide": "budget"}, "Means alone cannot be tested"),
+        ("strategy,seed,value,value\nrandom,0,1,2\n", {}, r"each column once(.|\n)*value more than once"),
+        ("# made by hand\nstrategy,seed,value\nrandom,0,1\n", {}, "take out what stands above the header"),
+        ("strategy,seed,budget,value\nrandom,0,100000000000000000000,1\n", {}, "csv:2: budget"),
+        ("strategy,seed,budget,value\nrandom,1e300,10,1\n", {}, "csv:2: seed"),
+        ("strategy,seed,budget,value\nrandom,,10,1\n", {}, "found: +an empty cell"),
+        ("strategy,seed,value\n" + "random,0,81%\n" * 9, {}, r"csv:6: value(.|\n)*'81%', and 4 more cells like it"),
+        ("strategy,seed,value\n" + "random,0,81%\n" * 5, {}, r"found: +'81%'\n"),
+        ("\n\nstrategy,seed,value\nrandom,0,1\n\n,,\nx,0,bad\n", {}, "csv:7: value"),
         ("strategy,dataset,value\nrandom,,1\n", {}, "a name, as there are no seeds"),
         ("strategy,dataset,value\nrandom,a,1\nrandom,a,2\n", {}, "repeated in lines 2, 3"),
         ("strategy,dataset,10\nrandom,a,1\nrandom,b,bad\n", {"wide": "budget"}, "csv:3: value"),
@@ -167,3 +177,23 @@ def test_families_by_group(file) -> None:  # type: ignore[no-untyped-def]
 def test_values_that_are_no_shares_point_at_the_margins_unit(table) -> None:  # type: ignore[no-untyped-def]
     curves = table("random,0,10,81.5\nx,0,10,83\n", plan=Plan(delta=1.5))
     assert "margin of equivalence, 1.5" in curves.notes[0]
+
+
+TABLE = "strategy,seed,budget,value\nrandom,0,10,.1\nrandom,1,10,.3\nx,0,10,.3\nx,1,10,.4\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        TABLE.replace("\nrandom", "\nrandom ").replace("x,0", "x  ,0"),
+        TABLE.replace(",.", " , ."),
+        "strategy,seed,budget,value\n" + "".join(f"{row},\n" for row in TABLE.split("\n")[1:-1]),
+        "strategy,seed,budget,value\n" + "".join(f"{i},{row}\n" for i, row in enumerate(TABLE.split("\n")[1:-1])),
+        "\n" + TABLE.replace("\n", "\r\n"),
+        TABLE.replace(",", "\t"),
+        TABLE.replace("\n", "\n\n"),
+    ],
+    ids=["spaces after names", "spaces around commas", "commas at the end", "names of rows, as R writes", "CRLF", "tabs", "blank lines"],
+)
+def test_what_editors_and_spreadsheets_leave_behind_changes_nothing(file, text: str) -> None:  # type: ignore[no-untyped-def]
+    pd.testing.assert_frame_equal(load_table(file(text)).frame, load_table(file(TABLE)).frame)

@@ -1,0 +1,88 @@
+"""A file, CSV or Parquet, becomes a frame of text cells that knows each row's line. Nothing is guessed about columns yet."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from protocol.errors import Fault, InputError
+
+LINE: Final = "line of the file"
+"""Column that keeps where a row came from."""
+
+
+def cells_of(path: Path) -> pd.DataFrame:
+    """Text cells (missing: NaN) under the file's own column names, and `LINE`; rows without any cell are left out.
+
+    A separator at the end of every row is no column, and what stands before the first named column names rows, as R writes it.
+
+    Raises:
+        InputError: the file cannot be read, or two columns have the same name.
+    """
+    parquet = path.suffix.lower() in {".parquet", ".pq"}
+    try:
+        return _parquet(path) if parquet else _csv(path)
+    except ImportError:
+        raise InputError(
+            Fault(str(path), "pyarrow, which reads Parquet", "not installed", "uv sync --extra parquet, or save the table as CSV")
+        ) from None
+    except (OSError, ValueError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:  # pyarrow's are of these kinds
+        if isinstance(error, InputError):
+            raise
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        kind = "Parquet table" if parquet else "CSV table in UTF-8"
+        raise InputError(Fault(str(path), f"a readable {kind}", reason, "check the path and the file")) from None
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    raw = pd.read_parquet(path)
+    frame = raw.astype(object).where(raw.notna(), None).map(lambda cell: None if cell is None else str(cell)).astype("str")
+    frame.columns = frame.columns.map(str)
+    return frame.assign(**{LINE: range(2, len(frame) + 2)})
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    above, mark, names = _header(path)
+    twice = sorted({n for n in names if n and names.count(n) > 1})
+    if twice:
+        raise InputError(Fault(str(path), "each column once", f"{', '.join(twice)} more than once", "rename or drop one of them"))
+    frame = pd.read_csv(
+        path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, sep=mark, skiprows=above, skip_blank_lines=False, index_col=None
+    )
+    frame.columns = frame.columns.map(str)
+    if not isinstance(frame.index, pd.RangeIndex):  # rows have more cells than the header: pandas took the first ones for names of rows
+        frame = _one_cell_more(frame, str(path))
+    cells = [c for c in frame.columns if c != LINE]
+    frame[LINE] = range(above + 2, above + 2 + len(frame))
+    return frame[frame[cells].notna().any(axis=1)].reset_index(drop=True)
+
+
+def _one_cell_more(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    if isinstance(frame.index, pd.MultiIndex):
+        expected, more = f"{len(frame.columns)} cells in a row, as in the header", frame.index.nlevels
+        raise InputError(
+            Fault(where, expected, f"{more} more", "name every column in the first line, and take out what stands above the header")
+        )
+    if frame.iloc[:, -1].notna().any():
+        return frame.reset_index(drop=True)
+    names = list(frame.columns)
+    moved = frame.iloc[:, :-1].reset_index()
+    moved.columns = pd.Index(names)
+    return moved.astype("str")
+
+
+def _header(path: Path) -> tuple[int, str, list[str]]:
+    """Blank lines above the header; its separator: a comma, unless it has none but semicolons or tabs; the names in it."""
+    above = 0
+    with open(path, encoding="utf-8-sig", newline="") as file:
+        for text in file:
+            if text.strip():
+                break
+            above += 1
+        else:
+            return 0, ",", []
+    mark = next((mark for mark in (",", ";", "\t") if mark in text), ",")
+    return above, mark, [name.strip() for name in next(csv.reader([text], delimiter=mark, skipinitialspace=True))]
