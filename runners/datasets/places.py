@@ -67,10 +67,14 @@ class Place:
         raise InputError(self._missing(card, tried))
 
     def folder(self, card: Card, candidates: Iterable[str], *inside: str) -> Path:
-        """The first of the folders under the root that holds all of `inside`. Raises InputError if none does."""
+        """The first of the folders under the root that holds all of `inside`: folders, or files if they have an ending.
+
+        Raises:
+            InputError: none does.
+        """
         candidates = list(candidates)
         for name in candidates if self.root is not None else ():
-            if self.root is not None and all((self.root / name / entry).exists() for entry in inside):
+            if self.root is not None and all(_is_there(self.root / name / entry) for entry in inside):
                 return self.root / name
         raise InputError(self._missing(card, [(name, inside) for name in candidates]))
 
@@ -81,9 +85,14 @@ class Place:
             return Fault(f"data set {card.name}", f"a data root with\n            {looked}", "no --data-root", fix)
         if not self.root.is_dir():
             return Fault(f"data set {card.name}", f"a data root with\n            {looked}", f"no folder {self.root}", fix)
-        there = sorted({str(Path(f) / n) for f, names in tried for n in names if (self.root / f / n).is_file()})
+        there = sorted({str(Path(f) / n) for f, names in tried for n in names if (self.root / f / n).exists()})
         found = f"under {self.root}: " + (f"only {', '.join(there)}" if there else NOTHING)
         return Fault(f"data set {card.name}", looked, found, fix)
+
+
+def _is_there(path: Path) -> bool:
+    """A file if the name has an ending, else a folder."""
+    return path.is_file() if path.suffix else path.is_dir()
 
 
 class Seen(Exception):  # no error: it ends the loader where it would begin to read

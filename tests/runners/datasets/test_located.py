@@ -49,6 +49,15 @@ def test_every_data_set_is_looked_for_and_not_read(root: Path, name: str) -> Non
             located(name, root)
 
 
+def test_a_file_of_that_name_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "train").write_bytes(b"a batch of CIFAR-100")
+    with pytest.raises(InputError, match="only train"):
+        located("mio-tcd", tmp_path)
+    (tmp_path / "train").unlink()
+    (tmp_path / "train").mkdir()
+    assert located("mio-tcd", tmp_path) == tmp_path
+
+
 def test_the_list_says_what_the_card_knows_and_where_files_lie(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     datasets(root, json=True)
     facts = {f["name"]: f for f in json.loads(capsys.readouterr().out)}

@@ -127,7 +127,7 @@ def test_cityscapes_as_it_is_unpacked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["voc2012", "voc2012-aug", "cityscapes", "camvid"])
 def test_what_is_looked_for_is_said_where_it_is_not(name: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing of it under"):
+    with pytest.raises(InputError, match="none of them"):
         load(Data(name=name), tmp_path)
     with pytest.raises(InputError, match="data root"):
         load(Data(name=name), None)
