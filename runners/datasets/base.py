@@ -128,6 +128,9 @@ def finished(
     """Check the joined arrays against the card and seal them. Raises InputError."""
     names = tuple(classes) if classes is not None else tuple(str(k) for k in range(int(labels[:train_size].max()) + 1))
     faults = _card_faults(card, where, pixels, train_size) + _class_faults(where, labels, names)
+    if classes is None and (unused := np.setdiff1d(np.arange(len(names)), labels).tolist()):
+        fix = "number the classes from 0 without gaps, or name them all in an array classes"
+        faults.append(Fault(f"{where}: labels", f"images of every class from 0 to {len(names) - 1}", f"none of class {unused[:5]}", fix))
     if faults:
         raise InputError(faults)
     labels = labels.astype(np.int64)
@@ -142,7 +145,8 @@ def _part_faults(where: str, pixels: NDArray[Any], labels: NDArray[Any]) -> list
     if pixels.dtype != np.uint8:
         faults.append(Fault(f"{where} images", "uint8, 0 to 255", str(pixels.dtype), "scale to 0..255 and store as uint8"))
     if pixels.ndim not in (3, 4) or 0 in pixels.shape or (pixels.ndim == 4 and pixels.shape[-1] not in (1, 3)):
-        fix = "put the channels last, as 1 (grey) or 3 (colour)"
+        alpha = pixels.ndim == 4 and pixels.shape[-1] == 4
+        fix = "leave out the fourth channel: images[..., :3]" if alpha else "put the channels last, as 1 (grey) or 3 (colour)"
         faults.append(Fault(f"{where} images", "shape (n, height, width) or (n, height, width, 1 or 3), n >= 1", str(pixels.shape), fix))
     return faults + label_faults(where, pixels, labels)
 

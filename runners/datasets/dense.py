@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from protocol.errors import Fault, InputError
 from protocol.metrics import VOID
@@ -39,8 +39,11 @@ def finished_maps(
         faults.append(Fault(f"{where}: classes", f"2 to {MOST_CLASSES}", str(len(classes))))
     if repeated := sorted({name for name in classes if list(classes).count(name) > 1}):
         faults.append(Fault(f"{where}: classes", "different names", f"repeated: {repeated[:5]}", "rename them"))
-    if not counts[: len(classes)].sum():
-        faults.append(Fault(f"{where}: masks", "pixels of some class", "void everywhere", "a mask holds class numbers"))
+    told = np.flatnonzero(counts[: len(classes)])
+    if len(told) < 2:
+        found = "".join(f"class {k}" for k in told) or "no class"
+        fix = f"a mask holds class numbers from 0, and {VOID} is void, no class: of masks of 0 and {VOID}, store {VOID} as 1"
+        faults.append(Fault(f"{where}: masks", "pixels of two classes or more", f"{found} and {counts[VOID]} pixels of void", fix))
     found_sizes = (train_size, len(pixels) - train_size)
     if card.n_train is not None and found_sizes != (card.n_train, card.n_test):
         fix = f"this is not {card.name}, or not all of it; get it again"
@@ -52,11 +55,14 @@ def finished_maps(
     return Images(card.name, pixels, train_size, len(pixels) - train_size, tuple(classes), digest), Labels(maps)
 
 
-def read_pairs(pairs: Sequence[tuple[Path, Path]], where: str, cell: int = 1) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def read_pairs(
+    pairs: Sequence[tuple[Path, Path]], where: str, cell: int = 1, *, upright: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Images (n, height, width, 3 or 1) and masks (n, height, width) from pairs of files, each averaged down as it is read.
 
     Args:
         cell: side of the square of pixels that becomes one: images by the mean, masks by the sample at its middle.
+        upright: images and masks are turned as a camera's EXIF says.
 
     Raises:
         InputError: files that cannot be read, sides that differ or that `cell` does not divide; the first eight.
@@ -66,8 +72,8 @@ def read_pairs(pairs: Sequence[tuple[Path, Path]], where: str, cell: int = 1) ->
     masks: list[NDArray[np.uint8]] = []
     for picture, mask in pairs:
         try:
-            image = readable(picture, lambda picture=picture: _decoded(picture, colour=True), "an image")  # type: ignore[misc]
-            labels = readable(mask, lambda mask=mask: _decoded(mask, colour=False), "a mask of class numbers")  # type: ignore[misc]
+            image = readable(picture, lambda picture=picture: _decoded(picture, upright, colour=True), "an image")  # type: ignore[misc]
+            labels = readable(mask, lambda mask=mask: _decoded(mask, upright, colour=False), "a mask of class numbers")  # type: ignore[misc]
         except InputError as error:
             faults += error.faults
             continue
@@ -128,8 +134,10 @@ def size_of(file: Path) -> tuple[int, int]:
     return size
 
 
-def _decoded(file: Path, *, colour: bool) -> NDArray[np.uint8]:
+def _decoded(file: Path, upright: bool, *, colour: bool) -> NDArray[np.uint8]:
     with Image.open(file) as picture:
+        if upright:
+            ImageOps.exif_transpose(picture, in_place=True)
         if colour:
             return np.asarray(picture.convert("RGB"))
         if picture.mode not in ("L", "P", "1"):

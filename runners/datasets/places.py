@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
 
 DATA_VARIABLE = "BEATRANDOM_DATA"
+MOST_FAULTS = 8
 NOTHING = "none of them"
 """How a fault ends that found nothing of what it looked for."""
 
@@ -45,7 +47,8 @@ class Place:
             raise InputError(Fault(where, card.files[0], "nothing", card.origin))
         path = (self.root or Path()) / self.path
         if not path.exists():
-            raise InputError(Fault(where, "a file or folder that exists", f"nothing at {path}", "relative paths start at --data-root"))
+            fix = "relative paths start at --data-root" if self.root else f"without --data-root, relative paths start here: {Path.cwd()}"
+            raise InputError(Fault(where, "a file or folder that exists", f"nothing at {path}", fix))
         return path
 
     def first(self, card: Card, candidates: Iterable[tuple[str, ...]], folders: Iterable[str]) -> list[Path]:
@@ -115,6 +118,12 @@ class Looking(Place):
         raise Seen(super().folder(card, candidates, *inside))
 
 
+def few(faults: Sequence[Fault], where: str) -> list[Fault]:
+    """The first few, and how many more there are: thousands of files can have the same fault."""
+    more = len(faults) - MOST_FAULTS
+    return [*faults[:MOST_FAULTS], *([Fault(where, "none of these faults", f"{more:,} more", "mend them all")] if more > 0 else [])]
+
+
 def readable(path: Path, read: Callable[[], Any], what: str) -> Any:
     """`read()`, or InputError that says the file is not `what`.
 
@@ -125,6 +134,13 @@ def readable(path: Path, read: Callable[[], Any], what: str) -> Any:
         return read()
     except InputError:
         raise
+    except IsADirectoryError:
+        raise InputError(Fault(str(path), what, "a folder", "name the file; a folder of images is data set 'folder'")) from None
+    except FileNotFoundError:
+        found = "a link to nothing" if path.is_symlink() else "no such file"
+        raise InputError(Fault(str(path), what, found, "restore what it names, or remove it")) from None
+    except PermissionError:
+        raise InputError(Fault(str(path), what, "it may not be read", "change its permissions")) from None
     except Exception as error:
         raise InputError(
             Fault(str(path), what, f"{type(error).__name__}: {error}", "the file is damaged or something else; get it again")
@@ -134,9 +150,26 @@ def readable(path: Path, read: Callable[[], Any], what: str) -> Any:
 def npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an .npz, without unpickling. Raises InputError."""
 
-    def read() -> dict[str, NDArray[Any]]:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:  # opened here, as NumPy leaves damaged files open
-            return {key: file[key] for key in file.files}
+    what = "an .npz of plain arrays"
 
-    arrays: dict[str, NDArray[Any]] = readable(path, read, "an .npz of plain arrays")
+    def read() -> dict[str, NDArray[Any]]:
+        with path.open("rb") as raw:  # opened here, as NumPy leaves damaged files open
+            if not zipfile.is_zipfile(raw):  # NumPy would call it a pickle
+                fix = "write it by numpy.savez, or get it again"
+                raise InputError(Fault(str(path), what, "no zip archive, which every .npz is", fix))
+            raw.seek(0)
+            with np.load(raw, allow_pickle=False) as file:
+                return {key: _plain(path, key, file) for key in file.files}
+
+    arrays: dict[str, NDArray[Any]] = readable(path, read, what)
     return arrays
+
+
+def _plain(path: Path, key: str, file: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    try:
+        return file[key]
+    except ValueError as error:
+        if "Object arrays" not in str(error):
+            raise
+        fix = "store numbers (numpy.asarray(values, int)); names of classes go, as text, into the array classes"
+        raise InputError(Fault(f"{path}: {key}", "numbers or text", "Python objects, which could run code", fix)) from None

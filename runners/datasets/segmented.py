@@ -88,7 +88,7 @@ def load_masks(card: Card, place: Place) -> tuple[Images, Labels]:
     if not (path / "classes.txt").is_file():
         raise InputError(Fault(str(path), "classes.txt, one name a line in the order of the numbers", "no such file", card.origin))
     pairs = [pair for part in listed for pair in part]
-    pixels, maps = read_pairs(pairs, str(path))
+    pixels, maps = read_pairs(pairs, str(path), upright=True)
     return finished_maps(card, str(path), pixels, maps, len(listed[0]), _lines(path / "classes.txt"))
 
 

@@ -7,6 +7,7 @@ import pickle
 import struct
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,7 +216,12 @@ def test_own_npz_with_and_without_a_test_set(tmp_path: Path) -> None:
         ({"images": TRAIN, "labels": TRAIN_LABELS, "test_images": TEST}, "together"),
         ({"images": TRAIN, "labels": TRAIN_LABELS, "test_images": TEST[:, :9], "test_labels": TEST_LABELS}, "training images' shape"),
         ({"images": TRAIN[:0], "labels": TRAIN_LABELS[:0]}, "n >= 1"),
-        ({"images": np.asarray([None] * 3), "labels": TRAIN_LABELS}, "plain arrays"),
+        ({"images": np.asarray([None] * 3), "labels": TRAIN_LABELS}, "Python objects"),
+        ({"images": TRAIN, "labels": TRAIN_LABELS + 1}, r"none of class \[0\]"),
+        ({"images": TRAIN, "labels": np.where(TRAIN_LABELS == 4, 5, TRAIN_LABELS)}, r"none of class \[4\]"),
+        ({"images": TRAIN[..., None].repeat(4, 3), "labels": TRAIN_LABELS}, r"images\[..., :3\]"),
+        ({"train_images": TRAIN, "train_labels": TRAIN_LABELS}, "medmnist"),
+        ({"features": TRAIN, "labels": TRAIN_LABELS}, 'name = "features"'),
     ],
 )
 def test_unusable_npz_files_are_explained(tmp_path: Path, arrays: dict[str, np.ndarray], says: str) -> None:
@@ -286,3 +292,81 @@ def test_unusable_folders_are_explained(tmp_path: Path) -> None:
         file.unlink()
     Image.fromarray(np.full((4, 6), 70_000, np.int32)).save(tmp_path / "b" / "0.tif")
     assert "8 bits" in fault()
+
+
+def said(path: Path, **asked: Any) -> str:
+    with pytest.raises(InputError) as error:
+        load(Data(name="folder", path=str(path), **asked), None)
+    return str(error.value)
+
+
+def test_all_that_is_wrong_with_a_folder_is_said_at_once(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a", 2)
+    write_pictures(tmp_path / "b", 1, size=(9, 9))
+    (tmp_path / "c").mkdir()
+    (tmp_path / "a" / "5.jpg").write_bytes(b"no picture")
+    (tmp_path / "a" / "6.png").symlink_to(tmp_path / "nowhere.png")
+    Image.fromarray(np.full((4, 6), 70_000, np.int32)).save(tmp_path / "b" / "9.tif")
+    told = said(tmp_path)
+    for part in ("none in c", "5.jpg", "a link to nothing", "3 of 6×4, 1 of 9×9", "1 of mode I: b/9.tif"):
+        assert part in told
+    for i in range(30):
+        (tmp_path / "a" / f"bad-{i}.png").write_bytes(b"")
+    assert "24 more" in said(tmp_path, size=(4, 4))
+
+
+def test_images_that_lie_deeper_and_a_third_part_are_pointed_at(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "photos" / "cats" / "tabby", 1)
+    write_pictures(tmp_path / "photos" / "dogs", 1)
+    assert f"there are some in {tmp_path / 'photos' / 'cats' / 'tabby'}" in said(tmp_path / "photos")
+    for part in ("train", "val", "test"):
+        write_pictures(tmp_path / "three" / part / "a", 1)
+    assert "test, train, val" in said(tmp_path / "three")
+    assert "put the images of the others into train" in said(tmp_path / "three")
+
+
+def test_every_truncated_image_is_named_though_its_header_is_whole(tmp_path: Path) -> None:
+    write_pictures(tmp_path / "a", 4, size=(60, 40))
+    write_pictures(tmp_path / "b", 1, size=(60, 40))
+    for name in ("1.png", "3.png"):
+        whole = (tmp_path / "a" / name).read_bytes()
+        (tmp_path / "a" / name).write_bytes(whole[: len(whole) - 40])
+    told = said(tmp_path)
+    assert "1.png" in told
+    assert "3.png" in told
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp", "png", "tif"])
+def test_own_photographs_are_upright_as_viewers_show_them(tmp_path: Path, ending: str) -> None:
+    upright = np.zeros((16, 32), np.uint8)
+    upright[:, :16] = 255  # bright on the left
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a camera held on its side: turn by 90° to the right
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        turned = Image.fromarray(np.rot90(upright))
+        turned.save(tmp_path / name / f"1.{ending}", exif=exif, **({"quality": 95} if ending != "tif" else {}))
+    images, _ = load(Data(name="folder", path=str(tmp_path)), None)
+    assert images.pixels.shape[1:3] == (16, 32)
+    assert images.pixels[0, 4:12, 2:14].min() > 200
+    assert images.pixels[0, 4:12, 18:30].max() < 55
+
+
+def test_a_palette_with_transparency_gives_its_colours_without_a_word(tmp_path: Path) -> None:
+    picture = Image.new("P", (6, 4), 1)
+    picture.putpalette([0, 0, 0, 90, 80, 70])
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        picture.save(tmp_path / name / "1.png", transparency=bytes([255, 40]))
+    images, _ = load(Data(name="folder", path=str(tmp_path)), None)  # warnings are errors here
+    assert images.pixels[0, 0, 0].tolist() == [90, 80, 70]
+
+
+def test_what_is_no_npz_is_said_so(tmp_path: Path) -> None:
+    (tmp_path / "text.npz").write_text("hello")
+    with pytest.raises(InputError, match="no zip archive"):
+        load(Data(name="npz", path="text.npz"), tmp_path)
+    with pytest.raises(InputError, match="a folder of images is data set 'folder'"):
+        load(Data(name="npz", path="."), tmp_path)
+    with pytest.raises(InputError, match="relative paths start here"):
+        load(Data(name="npz", path="not-there.npz"), None)

@@ -156,3 +156,24 @@ def test_voc_with_the_masks_that_others_added(tmp_path: Path) -> None:
     images, labels = load(Data(name="voc2012-aug"), tmp_path)
     assert (images.train_size, images.test_size, images.pixels.shape[1:]) == (2, 1, (500, 500, 3))
     np.testing.assert_array_equal(labels.for_oracle()[1][:100, :80], added)
+
+
+def test_masks_of_0_and_255_hold_one_class(tmp_path: Path) -> None:
+    own_folder(tmp_path)
+    for k in range(3):
+        mask(tmp_path / "masks" / f"{k}.png", np.where(np.arange(48).reshape(6, 8) % 5, 0, 255))
+    with pytest.raises(InputError, match="class 0 and 30 pixels of void") as error:
+        load(Data(name="masks", path=str(tmp_path)), None)
+    assert "store 255 as 1" in str(error.value)
+
+
+def test_own_photographs_are_turned_onto_their_masks(tmp_path: Path) -> None:
+    maps = own_folder(tmp_path)
+    upright = np.zeros((6, 8, 3), np.uint8)
+    upright[:, :4] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(np.rot90(upright, 2)).save(tmp_path / "images" / "1.png", exif=exif)
+    images, labels = load(Data(name="masks", path=str(tmp_path)), None)
+    np.testing.assert_array_equal(images.pixels[1], upright)
+    np.testing.assert_array_equal(labels.for_oracle()[1], maps[1])
