@@ -1,7 +1,7 @@
 """Augmented batches, a few steps' at a time.
 
-Augmenting a batch is many small operations, and on an accelerator an operation costs the same for one small batch as for several:
-those of the next steps are made together. What is drawn, and so what every image becomes, does not depend on how many.
+Augmenting a batch is many small operations, and to start one costs as much as its work on one small batch, on an accelerator more:
+the batches of the next steps are made together. What is drawn, and so what every image becomes, does not depend on how many.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 from protocol.spec import Augmentation
 from runners.regimes.augmentation import Draws
 
-PIXELS_AT_ONCE: Final = {"cuda": 2**20}
-"""Of the images augmented together: 12 MiB of float32 with three channels. On a CPU a batch at a time keeps to its caches."""
+PIXELS_AT_ONCE: Final = {"cpu": 2**18, "cuda": 2**20}
+"""Of the images augmented together: 3 and 12 MiB of float32 with three channels. A CPU likes its caches."""
 
 
 def ahead(

@@ -156,6 +156,16 @@ def test_a_mixed_batch_gets_what_each_image_would_get_alone() -> None:
     assert torch.equal(ra._one_layer(x, choice, strength), alone)
 
 
+@pytest.mark.parametrize("name", list(ra.COLOUR))
+@pytest.mark.parametrize("channels", [1, 3])
+def test_what_an_operation_makes_of_an_image_does_not_depend_on_how_many_there_are(name: str, channels: int) -> None:
+    tenths = torch.randint(0, 2551, (3000, channels, 8, 8), generator=gen())  # so that means of neighbours often lie at a half
+    x = (tenths / 10).contiguous(memory_format=torch.channels_last)
+    strength = (2 * torch.rand(3000, generator=gen(1)) - 1).view(-1, 1, 1, 1)
+    parts = zip(torch.split(x, 1), torch.split(strength, 1), strict=True)
+    assert torch.equal(ra.COLOUR[name](x, strength), torch.cat([ra.COLOUR[name](*part) for part in parts]))
+
+
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (28, 28), (7, 13), (48, 64)])
 def test_places_are_torchs_own_to_the_byte(height: int, width: int) -> None:
     strength = 2 * torch.rand(8, generator=gen()) - 1
