@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from protocol.folders import StudyFolder
-from protocol.spec import BASELINE
+from protocol.spec import BASELINE, Protocol
 from runners.study import Planned, RunStatus
 
 SAMPLES: Final = 3
@@ -64,6 +64,13 @@ def in_order(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunSta
 def seconds_left(statuses: Sequence[RunStatus], seconds: Sequence[float]) -> float:
     """Expected seconds of work in all runs that are not done, one after the other."""
     return sum(t * (1 - _share_done(s)) for s, t in zip(statuses, seconds, strict=True) if s.state != "done")
+
+
+def trainings(protocol: Protocol, rounds: int, trials: int = 0) -> int:
+    """How often a run has trained that has made so many rounds, and tried so many settings for the next one."""
+    tuning = protocol.regime.tuning
+    tried = sum(tuning.trials for k in range(rounds) if tuning.round_of(k) == k) if tuning else 0
+    return rounds + tried + trials
 
 
 def _share_done(s: RunStatus) -> float:

@@ -15,8 +15,8 @@ from protocol.folders import StudyFolder
 from protocol.record import writing
 from protocol.spec import Protocol, StrategySpec
 
-Progress = Callable[[int], None]
-"""Called with the number of whole rounds; may raise `Stopped`."""
+Progress = Callable[[int, int], None]
+"""Called with the number of whole rounds, and of settings tried for the next one, of a protocol that is tuned; may raise `Stopped`."""
 
 Cause = Literal["own", "machine", "disk"]
 
@@ -49,7 +49,7 @@ class Job:
 
 
 class Stopped(BaseException):
-    """Raised by `Progress` at the end of a round: the run ends here, whole, and goes on another time."""
+    """Raised by `Progress` at the end of a round or a trial: the run ends here, whole, and goes on another time."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ _TRAINING: Final = threading.Lock()
 the same time would draw from one another's."""
 
 
-def perform(job: Job, progress: Progress = lambda _: None) -> Result:
+def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
     """Make the run, or what is missing of it. Never raises for what belongs to this run alone.
 
     Threads of one process take turns, so that each run gives the bytes it gives alone; processes train side by side.
@@ -77,6 +77,10 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
     torch.set_num_threads(job.threads)
     protocol = job.protocol
 
+    def kept(trial: TrialEvent) -> None:
+        writer.append(trial)
+        progress(trial.round, trial.trial + 1)
+
     def told(indices: Indices) -> None:
         with between():
             writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
@@ -91,7 +95,8 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
             first = _restore(job, start, before, writer, market.seller)
         if protocol.splits.initial != "strategy":
             market.seller.start()
-        progress(first)
+        trials = before.of(TrialEvent) if before else []
+        progress(first, sum(trial.round == first for trial in trials))
         raw = Resident.of(market.images, torch.device(job.device))
         images, resident = prepared(protocol, market.images, raw, market.split.pool, StudyFolder(job.study), data_root=job.data_root)
         with asked(f"strategy {job.strategy.id}, as it is imported"):
@@ -99,13 +104,13 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         name, split, seller = job.strategy.id, market.split, market.seller
         if protocol.splits.initial == "strategy":
             seller.start(own_start(protocol, job.strategy, strategy, job.seed, images, seller, resident))
-        tuner = Tuner(job.seed, before.of(TrialEvent) if before else (), writer.append)
+        tuner = Tuner(job.seed, trials, kept)
         ended = resumed(writer.folder, before.rounds if before else (), Training(protocol, job.seed, images, seller, resident, tuner))
         for outcome in rounds(
             protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables, ended, market.division, tuner
         ):
             _put_down(writer, protocol, outcome, seller)
-            progress(outcome.round + 1)
+            progress(outcome.round + 1, 0)
         forget(writer.folder)
         writer.append(EndEvent(rounds=len(protocol.budgets)))
 

@@ -21,6 +21,7 @@ from protocol.spec import BASELINE, Protocol, StrategySpec, Study
 from runners.encoding.sources import resolved as known
 from runners.environment import describe
 from runners.job import Job
+from runners.lines import END, FAILURE, ROUND, TRIAL, how_far, places, whole_lines
 from runners.regimes.pretrained import with_weights
 from runners.strategies.own import make, own_file, resolved
 
@@ -28,9 +29,8 @@ State = Literal["missing", "partial", "running", "failed", "done", "unreadable"]
 QUARANTINE = 3
 """Failed attempts without a whole round between them, after which `run` leaves a run alone unless told otherwise."""
 
-# Records are canonical JSON: these bytes cannot occur inside a string, where quotes are escaped.
 _PREV: Final = re.compile(rb'"prev":"([0-9a-f]*)"')
-_ROUND, _TRIAL, _FAILURE, _END = b'"event":"round"', b'"event":"trial"', b'"event":"failure"', b'"event":"end"'
+"""Cannot occur inside a string either; see `runners.lines`."""
 
 
 @dataclass(frozen=True)
@@ -76,22 +76,20 @@ def state(folder: RunFolder, run: Planned) -> RunStatus:
         return RunStatus(run, "running" if locked(folder) else "missing", 0, 0)
     except OSError as error:
         return RunStatus(run, "unreadable", 0, 0, f"{folder.events}: {error.strerror}")
-    whole = raw.rfind(b"\n") + 1
-    rows = raw[:whole].split(b"\n")[:-1]
-    rounds = [place for place, row in enumerate(rows) if _ROUND in row]
-    failures = [place for place, row in enumerate(rows) if _FAILURE in row]
-    tried = [place for place, row in enumerate(rows) if _TRIAL in row and place > max(rounds, default=-1)]
+    rows = whole_lines(raw)
+    (rounds, trials), failures = how_far(rows), places(rows, FAILURE)
     if broken := _broken_at(rows):
         found = f"{folder.events}:{broken}: not the line that was written here"
-        return RunStatus(run, "unreadable", len(rounds), len(failures), found)
-    if rows and _END in rows[-1] and whole == len(raw):
-        return RunStatus(run, "done", len(rounds), len(failures))
+        return RunStatus(run, "unreadable", rounds, len(failures), found)
+    if rows and END in rows[-1] and raw.endswith(b"\n"):
+        return RunStatus(run, "done", rounds, len(failures))
     if locked(folder):
-        return RunStatus(run, "running", len(rounds), len(failures), trials=len(tried))
+        return RunStatus(run, "running", rounds, len(failures), trials=trials)
     if not failures or failures[-1] != len(rows) - 1:
-        return RunStatus(run, "partial", len(rounds), len(failures), trials=len(tried))
-    in_a_row = sum(place > max([*rounds, *tried], default=-1) for place in failures)
-    return RunStatus(run, "failed", len(rounds), len(failures), json.loads(rows[-1])["message"], in_a_row, len(tried))
+        return RunStatus(run, "partial", rounds, len(failures), trials=trials)
+    last = max([*places(rows, ROUND), *places(rows, TRIAL)], default=-1)
+    in_a_row = sum(place > last for place in failures)
+    return RunStatus(run, "failed", rounds, len(failures), json.loads(rows[-1])["message"], in_a_row, trials)
 
 
 def _broken_at(rows: Sequence[bytes]) -> int:

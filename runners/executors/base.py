@@ -13,10 +13,11 @@ from runners.job import Job, Result
 
 @dataclass(frozen=True)
 class Update:
-    """Rounds a running job has finished."""
+    """Rounds a running job has finished, and settings it has tried for the next one, of a protocol that is tuned."""
 
     id: str
     rounds: int
+    trials: int = 0
 
 
 @dataclass(frozen=True)

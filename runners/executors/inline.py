@@ -21,11 +21,11 @@ class Inline:
             if self._stop.asked:
                 return
             updates: list[Update] = []
-            result = perform(job, lambda done, job=job, updates=updates: self._round(job, done, updates))  # type: ignore[misc]
+            result = perform(job, lambda *far, job=job, updates=updates: self._tell(Update(job.id, *far), job, updates))
             yield from updates
             yield result
 
-    def _round(self, job: Job, done: int, updates: list[Update]) -> None:
-        updates.append(Update(job.id, done))
-        if self._stop.asked and done < len(job.protocol.budgets):
+    def _tell(self, update: Update, job: Job, updates: list[Update]) -> None:
+        updates.append(update)
+        if self._stop.asked and update.rounds < len(job.protocol.budgets):
             raise Stopped

@@ -190,7 +190,7 @@ def _drain(item: _Running) -> Iterator[Update]:
             if isinstance(message, Result):
                 item.result = message
             elif message is not None:
-                yield Update(item.job.id, message)
+                yield Update(item.job.id, *message)
     except (EOFError, OSError):
         item.open = False
 

@@ -22,9 +22,11 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from protocol.folders import StudyFolder
+from protocol.handed_in import content
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.local import Local
 from runners.job import FULL, Job, Result
+from runners.lines import how_far, whole_lines
 
 TICK_SECONDS: Final = 0.5
 LAST_SECONDS: Final = 60.0
@@ -139,7 +141,9 @@ class Backend(Protocol):
 class _Running:
     task: Task
     handle: Any
-    rounds: int = 0
+    size: int = 0
+    """Of the record, when it was read last."""
+    told: Update | None = None
 
 
 @dataclass
@@ -248,10 +252,17 @@ def _absolute(job: Job) -> Job:
 
 
 def _progress(item: _Running) -> Generator[Update, None, None]:
-    """Whole rounds, counted on the disk: no message has to cross the network."""
+    """How far it is by its record: no message has to cross the network."""
     job = item.task.job
-    folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
-    rounds = sum(1 for _ in (folder.path / "predictions").glob("round-*.npz"))
-    if rounds != item.rounds:
-        item.rounds = rounds
-        yield Update(job.id, rounds)
+    events = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events
+    try:
+        size = events.stat().st_size
+        if size == item.size:
+            return
+        update = Update(job.id, *how_far(whole_lines(content(events))))
+    except OSError:  # not begun, or a disk that is away for the moment
+        return
+    item.size = size
+    if update != item.told:
+        item.told = update
+        yield update

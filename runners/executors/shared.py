@@ -55,15 +55,16 @@ class Shared:
 
     def _wait(self, busy: list[Job], unfinished: list[Job]) -> Generator[Update | Result, None, None]:
         """Until nobody else makes one of them any more, or all must stop; fills in those that are left to be made."""
-        rounds: dict[str, int] = {}
+        last: dict[str, Update] = {}
         while busy and not self.stop.asked:
             time.sleep(LOOK_SECONDS)
             for job in list(busy):
                 found = _look(job)
                 if found.state == "running":
-                    if found.rounds != rounds.get(job.id):
-                        rounds[job.id] = found.rounds
-                        yield Update(job.id, found.rounds)
+                    update = Update(job.id, found.rounds, found.trials)
+                    if update != last.get(job.id):
+                        last[job.id] = update
+                        yield update
                     continue
                 busy.remove(job)
                 if found.state == "done":

@@ -37,7 +37,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
-    """Make the run and send heartbeats (None), rounds done, then the Result, to the parent.
+    """Make the run and send heartbeats (None), how far it is, then the Result, to the parent.
 
     The process leads a session of its own, so that whatever a strategy starts ends with it.
     """
@@ -58,8 +58,8 @@ def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
         with sending, contextlib.suppress(OSError):  # the parent may have gone; the record is what counts
             pipe.send(message)
 
-    def tell(rounds: int) -> None:
-        send(rounds)
+    def tell(rounds: int, trials: int) -> None:
+        send((rounds, trials))
         if stop.is_set() and rounds < len(job.protocol.budgets):
             raise Stopped
 

@@ -16,7 +16,7 @@ from protocol.record import read
 from protocol.spec import Protocol, Study
 from runners.study import RunStatus, counts, status
 from runners.verbs.sparks import spark
-from runners.verbs.status import STATES, outlook
+from runners.verbs.status import STATES, outlook, trying
 
 REFRESH_SECONDS = 5
 ERROR_LINES = 5
@@ -47,6 +47,7 @@ def study_page(folder: StudyFolder) -> str:
         paragraph(f"{done} of {len(statuses)} runs done; {outlook(folder, statuses)}"),
         '<p><a href="report.html">Report</a>, as it was last written</p>' if folder.report.is_file() else "",
         _progress(statuses),
+        items(trying(statuses)),
         _failures(statuses),
         "<h2>Curves so far: interim</h2>",
         paragraph(

@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.folders import StudyFolder
 from protocol.spec import Study
 from runners.config import EXECUTORS, read_config
 from runners.estimate import expected_seconds, in_order, seconds_left, seconds_of
-from runners.executors.base import Executor, Limits, Stop, Update
+from runners.executors.base import Executor, Limits, Stop
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.shared import Shared
-from runners.job import Job, Result
+from runners.job import Result
 from runners.only import chosen
 from runners.study import QUARANTINE, RunStatus, adopt, counts, jobs, status
 from runners.verbs.console import console, cores, duration, table
 from runners.verbs.inputs import device_of, gpus_of, own_files_are_kept, read
-from runners.verbs.stopping import GRACE_SECONDS, INTERRUPTED, interrupted, lasting, signals
+from runners.verbs.progress import first_lines, watched
+from runners.verbs.stopping import INTERRUPTED, interrupted, lasting
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,10 @@ def execute(
     before, todo, left_out = _selected(study, folder, options)
     console.print(f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}")
     work = jobs(folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate, options.tables)
-    results = _watched(Shared(make(), make, stop, _say_waiting), stop, work, todo) if work else []  # else no cluster is started or asked
+    results: list[Result] = []
+    if work:  # else no cluster is started or asked
+        seconds = seconds_of([s.planned for s in todo], expected_seconds(folder, before))
+        results = watched(Shared(make(), make, stop, _say_waiting), stop, work, todo, seconds)
     missed = _summary(results, left_out)
     full = any(r.cause == "disk" for r in results)
     if stop.asked and not full and sum(r.state != "stopped" for r in results) < len(work):
@@ -199,43 +201,8 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
         raise InputError(faults)
 
 
-def _watched(executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence[RunStatus]) -> list[Result]:
-    """Drive the executor under a progress bar counted in rounds; a signal, the clock or a full disk ask it to stop."""
-    total = {job.id: len(job.protocol.budgets) for job in work}
-    done = {job.id: s.rounds for job, s in zip(work, todo, strict=True)}
-    results: list[Result] = []
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("rounds"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with signals(stop), Progress(*columns, console=console) as bar, contextlib.closing(executor.execute(work)) as stream:
-        task = bar.add_task("running", total=sum(total.values()), completed=sum(done.values()))
-        for message in stream:  # leaving it stops the workers that still run
-            if isinstance(message, Update):
-                done[message.id] = message.rounds
-            else:
-                results.append(message)
-                if message.state == "failed":
-                    console.print(f"failed: {message.id}\n{_first_lines(message.message)}", markup=False)
-                if message.state in ("done", "failed"):
-                    done[message.id] = total[message.id]
-                if message.cause == "disk":
-                    stop.ask(GRACE_SECONDS)
-            bar.update(task, completed=sum(done.values()), description=f"{len(results)}/{len(work)} runs")
-    return results
-
-
 def _say_waiting(runs: int) -> None:
     console.print(f"{runs} more are being made by another process; waiting for them (Ctrl-C leaves them to it)")
-
-
-def _first_lines(text: str, lines: int = 6) -> str:
-    return "\n".join("  " + line for line in text.splitlines()[:lines])
 
 
 def _summary(results: Sequence[Result], left_out: Sequence[RunStatus]) -> int:
@@ -247,7 +214,7 @@ def _summary(results: Sequence[Result], left_out: Sequence[RunStatus]) -> int:
             else f"failed {s.failures_in_a_row} times without a whole round between (--retry-failed tries again)"
         )
         run = s.planned
-        console.print(f"left alone: {run.protocol.name}/{run.strategy.id}/seed-{run.seed}: {why}\n{_first_lines(s.message)}", markup=False)
+        console.print(f"left alone: {run.protocol.name}/{run.strategy.id}/seed-{run.seed}: {why}\n{first_lines(s.message)}", markup=False)
     if failed or left_out:
         console.print(
             f"{len(failed)} failed, {len(left_out)} left alone; the others are kept. The same command tries the missing ones again."

@@ -56,7 +56,7 @@ def test_an_isolated_run_is_the_same_run_and_both_ledgers_agree(toy_study: Study
 def test_signals_that_ask_a_whole_job_to_stop_are_not_for_the_oracles_process(toy_study: Study, tmp_path: Path) -> None:
     told: list[int] = []
 
-    def tells(_: int) -> None:
+    def tells(*_: int) -> None:
         for process in psutil.Process().children():
             if "runners.oracle_process" in process.cmdline():
                 for how in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):

@@ -223,9 +223,9 @@ def test_a_full_disk_is_said_and_the_record_stays_sound(toy_study: Study, tmp_pa
 
 
 def test_progress_is_told_a_round_at_a_time(toy_study: Study, tmp_path: Path) -> None:
-    seen: list[int] = []
-    perform(job_of(toy_study, tmp_path / "progress"), seen.append)
-    assert seen == [0, 1, 2, 3]
+    seen: list[tuple[int, ...]] = []
+    perform(job_of(toy_study, tmp_path / "progress"), lambda *far: seen.append(far))
+    assert seen == [(0, 0), (1, 0), (2, 0), (3, 0)]
 
 
 def test_unexpected_errors_do_not_escape(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

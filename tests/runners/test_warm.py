@@ -109,7 +109,7 @@ def test_stopped_after_any_round_it_goes_on_from_the_weights_that_were_kept(
 ) -> None:
     job = job_of(tmp_path / "stopped")
 
-    def stop(rounds: int) -> None:
+    def stop(rounds: int, _: int) -> None:
         if rounds == whole:
             raise Stopped
 
@@ -149,7 +149,7 @@ def test_killed_before_any_line_is_written_it_needs_no_training_again(
 def test_weights_that_are_not_those_of_the_record_are_not_taken(undisturbed: Job, tmp_path: Path, kind: str) -> None:
     job, first = job_of(tmp_path / "damaged"), []
 
-    def stop(rounds: int) -> None:
+    def stop(rounds: int, _: int) -> None:
         if rounds == 1:
             first.append(folder_of(job).checkpoint(0).read_bytes())
         if rounds == 2:

@@ -118,7 +118,7 @@ def test_interrupted_or_with_the_oracle_apart_the_record_is_the_same(finished: P
     jobs_ = made(tmp_path / "again", StudyFolder(finished).read_plan(), isolate=isolate)
     job = next(j for j in jobs_ if (j.strategy.id, j.protocol.name, j.seed) == ("entropy", protocol, 0))
 
-    def stop(done: int) -> None:
+    def stop(done: int, _: int) -> None:
         if done == 1:
             raise Stopped
 

@@ -189,7 +189,7 @@ def test_a_metric_that_the_counts_do_not_give_is_seen(copied: StudyFolder) -> No
 def test_an_interrupted_run_gives_the_same_record(finished: Path, tmp_path: Path) -> None:
     job = next(j for j in made(tmp_path / "again", StudyFolder(finished).read_plan()) if j.strategy.id == "entropy")
 
-    def stop(done: int) -> None:
+    def stop(done: int, _: int) -> None:
         if done == 1:
             raise Stopped
 
