@@ -16,10 +16,10 @@ from protocol.reading import parse
 from protocol.record import Record, essence, read
 from protocol.spec import Study
 from runners.executors import remote
-from runners.executors.base import Executor, Limits, Stop, Update
+from runners.executors.base import Executor, Limits, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
-from runners.job import Job, Result
+from runners.job import Job, Result, Stopped
 from runners.jobs import perform
 from runners.study import RunStatus, adopt, planned
 from runners.study import jobs as jobs_of
@@ -90,16 +90,13 @@ def test_drivers_of_other_machines_read_them_off_the_record(tuned: Study, tmp_pa
 
 def test_asked_to_stop_between_trials_it_goes_on_from_there(tuned: Study, tmp_path: Path) -> None:
     job, alone = (work_in(tmp_path / name, tuned)[1] for name in ("a", "b"))
-    stop = Stop()
-    results: list[Result] = []
-    for message in Local(1, stop=stop).execute([job]):
-        if isinstance(message, Result):
-            results.append(message)
-        elif (message.rounds, message.trials) >= (1, 1):
-            stop.ask()
-    assert [r.state for r in results] == ["stopped"]
-    record = record_of(job)
-    assert (1, 1) <= (len(record.rounds), len(record.of(TrialEvent)) - 3) < (3, 0)
+
+    def stop(*far: int) -> None:
+        if far == (1, 2):
+            raise Stopped
+
+    assert perform(job, stop).state == "stopped"
+    assert (len(record_of(job).rounds), len(record_of(job).of(TrialEvent))) == (1, 3 + 2)
     assert [r.state for r in Inline().execute([job, alone]) if isinstance(r, Result)] == ["done", "done"]
     assert essence(record_of(job)) == essence(record_of(alone))
 
