@@ -64,7 +64,8 @@ def _penalty(p: PenaltyMatrix) -> str:
     order = sorted(zip(p.column_means, p.strategies, strict=True))
     return (
         f"- penalty matrix ({p.definition}, {p.settings} settings), column means, smaller is better:"
-        f" {', '.join(f'{s} {m:.2f}' for m, s in order)}; a cell expects {p.null_expectation:.2f} if all are alike."
+        f" {', '.join(f'{s} {m:.2f}' for m, s in order)}; a cell expects {p.null_expectation:.2f} if all are alike"
+        f"{'; ' * bool(p.absent())}{p.absent()}."
     )
 
 

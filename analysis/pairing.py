@@ -86,7 +86,7 @@ def sided(protocol: str, strategy: str, ours: pd.Series, random: pd.Series, *, p
     """Two series indexed by seed as one `Paired`: shared seeds only, or all values of both sides."""
     if paired:
         return _paired(protocol, strategy, ours, random)
-    x, y = (side.sort_index().to_numpy(dtype=np.float64) for side in (ours, random))
+    x, y = (np.round(side.sort_index().to_numpy(dtype=np.float64), DECIMALS) for side in (ours, random))
     return Paired(protocol, strategy, tuple(int(s) for s in sorted({*ours.index, *random.index})), x, y)
 
 

@@ -37,6 +37,8 @@ class PenaltyMatrix:
     wins: k rows of k: row beats column, in [0, settings].
     column_means: k: mean penalty of each strategy over all k rows, its own empty one included, smaller is better.
     settings: settings with at least one checkpoint.
+    compared: k: of these, in how many a strategy shares two seeds with any other. In the others it neither wins nor loses, so that
+        its column is too small beside those of strategies that were there.
     null_expectation: of every off-diagonal cell if all strategies were alike.
     """
 
@@ -46,12 +48,18 @@ class PenaltyMatrix:
     column_means: tuple[float, ...]
     settings: int
     null_expectation: float
+    compared: tuple[int, ...] = ()
+
+    def absent(self) -> str:
+        """Whose columns are too small, in words; empty if everybody was everywhere."""
+        few = [f"{s} in {n}" for s, n in zip(self.strategies, self.compared, strict=False) if n < self.settings]
+        return f"compared only {', '.join(few)} of {self.settings} settings, which makes the column smaller" if few else ""
 
 
 def penalty_matrix(settings: Sequence[Setting], strategies: Sequence[str], baseline: str, definition: Definition) -> PenaltyMatrix:
     """The matrix over all settings. A pair is compared over the seeds both have; with fewer than two it has no winner."""
     k = len(strategies)
-    wins, used = np.zeros((k, k)), 0
+    wins, used, there = np.zeros((k, k)), 0, np.zeros(k, dtype=np.int64)
     for setting in settings:
         at = np.arange(len(setting.budgets))
         if definition == "ash-2020":
@@ -59,14 +67,25 @@ def penalty_matrix(settings: Sequence[Setting], strategies: Sequence[str], basel
         if not len(at):
             continue
         used += 1
+        met = np.zeros(k, dtype=np.bool_)
         for i in range(k):
             for j in range(i + 1, k):
                 ours, theirs = setting.paired(strategies[i], strategies[j])
+                met[[i, j]] |= len(ours) > 1
                 won = paired_winner(ours[:, at] - theirs[:, at])
                 wins[i, j] += (won > 0).mean()
                 wins[j, i] += (won < 0).mean()
+        there += met
     rows = tuple(tuple(float(x) for x in row) for row in wins)
-    return PenaltyMatrix(definition, tuple(strategies), rows, tuple(float(x) for x in wins.mean(axis=0)), used, ALPHA / 2 * used)
+    return PenaltyMatrix(
+        definition,
+        tuple(strategies),
+        rows,
+        tuple(float(x) for x in wins.mean(axis=0)),
+        used,
+        ALPHA / 2 * used,
+        tuple(int(n) for n in there),
+    )
 
 
 def ash_checkpoints(budgets: ArrayLike, baseline: ArrayLike) -> NDArray[np.intp]:

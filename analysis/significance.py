@@ -158,6 +158,8 @@ def welch(strategy: ArrayLike, baseline: ArrayLike) -> TestResult:
 
 def welch_freedom(u: float, v: float, n: int, m: int) -> float:
     """Degrees of freedom of squared standard errors u and v of means of n and m values (Welch 1947; Satterthwaite 1946)."""
+    _, power = math.frexp(max(u, v))  # squares must neither overflow nor vanish; a power of two changes no digit
+    u, v = math.ldexp(u, -power), math.ldexp(v, -power)
     return (u + v) ** 2 / (u**2 / (n - 1) + v**2 / (m - 1))
 
 

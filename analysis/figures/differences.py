@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.layout import CROWDED, dodge, finish, legend, own, panels, seeds_in_words, shade, zone
+from analysis.figures.layout import CROWDED, MANY, dodge, finish, legend, own, panels, seeds_in_words, shade, zone
 from analysis.figures.plate import Material, Plate
 from analysis.figures.style import Look, applied
 
 
 def difference_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta: float, currency: str = "labels") -> Axes:
-    """Mean difference with its simultaneous band (bars beyond four strategies), a zero line and the zone of ±delta.
+    """Mean difference with its simultaneous band (bars beyond four strategies, none beyond twelve), a zero line and the zone of ±delta.
 
     Args:
         frame: rows of `analysis.detail.Details.band` of one protocol.
@@ -28,6 +28,8 @@ def difference_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], d
         if len(names) <= CROWDED:
             ax.plot(budgets, mean, label=strategy, **look[strategy].line())
             shade(ax, budgets, low, high, look[strategy])
+        elif len(names) > MANY:
+            ax.plot(budgets, mean, label=strategy, **(look[strategy].line() | {"linewidth": 0.8, "markersize": 2.6}))
         else:
             bars = np.nan_to_num(np.stack([mean - low, high - mean]))
             thin = look[strategy].line() | {"linewidth": 0.8, "markersize": 2.6}
@@ -46,7 +48,9 @@ def differences(material: Material) -> Plate | str:
     if frame.empty:
         return f"no strategy has a complete run with the same {curves.unit} as {curves.baseline}"
     n = seeds_in_words(frame["n"], curves.unit)
-    band = "Shaded" if len(material.others) <= CROWDED else "Bars"
+    drawn = frame.groupby("protocol")["strategy"].nunique().max()
+    band = "No bars with so many strategies, in the CSV" if drawn > MANY else "Shaded" if drawn <= CROWDED else "Bars"
+    band = f"{band}: 95 % simultaneous band" if frame["low"].notna().any() else f"No band for fewer than two {curves.unit}s"
 
     def draw(ax: Axes, protocol: str) -> None:
         difference_curves(ax, own(frame, protocol=protocol), material.look, delta, curves.currency(protocol))
@@ -54,12 +58,12 @@ def differences(material: Material) -> Plate | str:
 
     with applied(material.venue):
         figure = panels(curves.protocols, draw, 1.9, material.venue)
-        note = f"Mean paired difference over {n}. {band}: 95 % simultaneous band. Grey: within ±{delta:g}"
+        note = f"Mean paired difference over {n}. {band}. Grey: within ±{delta:g}"
         legend(figure, material.others, material.look, note)
     methods = " and ".join(sorted(set(frame["method"])))
     caption = (
-        f"Difference to {curves.baseline} in {material.metric} against {curves.currency()} paid for, paired by {curves.unit}, n = {n}. {band}: 95 % simultaneous "
-        f"band ({methods}) of each strategy: its whole true curve lies inside with that confidence; what leaves zero out somewhere shows a "
+        f"Difference to {curves.baseline} in {material.metric} against {curves.currency()} paid for, paired by {curves.unit}, n = {n}. {band} "
+        f"({methods}) of each strategy: its whole true curve lies inside with that confidence; what leaves zero out somewhere shows a "
         f"difference somewhere, though it is no verdict. Grey zone: equivalent within ±{delta:g}."
     )
     alt = f"Differences to {curves.baseline} against {curves.currency()}, one panel per protocol, with zero line and the zone of equivalence. {_outside(frame)}"

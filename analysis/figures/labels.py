@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.across import LEAST_RUNS
 from analysis.figures.layout import each, footnote, interval, own, panels, rows, rows_height, seeds_in_words
 from analysis.figures.plate import Material, Plate
 from analysis.figures.style import Look, applied
@@ -82,13 +83,12 @@ def labels(material: Material) -> Plate | str:
         figure = panels(
             protocols, draw, rows_height(names) * 1.15, material.venue, columns=2, labelled_rows=True, wide=max(map(len, names)) > 16
         )
-        footnote(
-            figure,
-            f"Labels saved at {curves.baseline}'s best {material.metric} (hollow: at 4/5 of its rise), {n}\nBars: 95 % bootstrap interval; arrows: beyond the budgets",
-        )
+        bars = "Bars: 95 % bootstrap interval" if last["low"].notna().any() else f"No bars for fewer than {LEAST_RUNS} {curves.unit}s"
+        what = f"Labels saved at {curves.baseline}'s best {material.metric} (hollow: at 4/5 of its rise), {n}"
+        footnote(figure, f"{what}\n{bars}; arrows: beyond the budgets")
     caption = (
         f"Labels saved: how many fewer labels a strategy needs than {curves.baseline} for the best mean {material.metric} that {curves.baseline} reaches, on "
-        f"monotone mean curves, n = {n}; to the right is better. Bars: 95 % bootstrap interval over seeds, none for fewer than 6. Arrows: censored, the answer lies "
+        f"monotone mean curves, n = {n}; to the right is better. Bars: 95 % bootstrap interval over seeds, none for fewer than {LEAST_RUNS}. Arrows: censored, the answer lies "
         "beyond the budgets; nothing is extrapolated. Other targets are in the CSV. Secondary: it changes no verdict."
     )
     never = int((last["censored"] == "right").sum())

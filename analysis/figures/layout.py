@@ -18,6 +18,10 @@ from analysis.figures.style import PLAIN, SMALL, Look, Venue
 
 CROWDED: Final = 4
 """Beyond this many strategies, shaded bands hide each other: fewer are shaded, or bars are drawn."""
+MANY: Final = 12
+"""Beyond this many, bars hide the very lines: the lines alone are drawn, and what the bars would show is in the CSV."""
+NUMBERED: Final = 0.27
+"""Inches a cell of a heat map must be wide to hold its number."""
 NAME: Final = 24
 """Characters of a name on one line."""
 Draw = Callable[[Axes, str], Any]
@@ -166,12 +170,19 @@ def heat(
     ax.tick_params(length=0, labelsize=SMALL)
     ax.grid(False)
     ax.spines[:].set_visible(False)
-    if cell >= 0.27:
+    if cell >= NUMBERED:
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
                 light = np.dot(np.asarray(image.cmap(image.norm(np.array([value]))))[0, :3], (0.3, 0.59, 0.11)) > 0.55
                 ax.text(j, i, format(value, form), ha="center", va="center", fontsize=SMALL, color="black" if light else "white")
     return ax
+
+
+def scale(figure: Figure, axes: Sequence[Axes]) -> None:
+    """What the colours of heat maps of one scale mean, beside them."""
+    bar = figure.colorbar(axes[0].images[0], ax=list(axes), fraction=0.02, pad=0.01, aspect=30)
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.outline.set_visible(False)
 
 
 def column_width(names: Sequence[str], cell: float) -> int:

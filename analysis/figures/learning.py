@@ -82,9 +82,12 @@ def learning(material: Material) -> Plate | str:
     with applied(material.venue):
         figure = panels(curves.protocols, draw, HEIGHT + 0.3 * direct, material.venue)
         band = "shaded" if few else f"shaded, {curves.baseline} only"
-        legend(figure, () if direct else curves.strategies, look, f"Mean over {n}; {band}: 95 % t interval")
+        known = frame["low"].notna().any()
+        said = f"{band}: 95 % t interval" if known else f"no band for fewer than two {curves.unit}s"
+        legend(figure, () if direct else curves.strategies, look, f"Mean over {n}; {said}")
+    which = f"Band ({band}): pointwise 95 % t interval of one curve" if known else f"No band for fewer than two {curves.unit}s"
     caption = (
-        f"Learning curves: mean {material.metric} over {n} against {curves.currency()} paid for. Band ({band}): pointwise 95 % t interval of one curve; "
+        f"Learning curves: mean {material.metric} over {n} against {curves.currency()} paid for. {which}; "
         f"it does not show paired differences, and nothing is tested here.{material.upper}"
     )
     best = frame.sort_values("mean").groupby("protocol", sort=False).last() if len(frame) else frame

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.figures.layout import NAME, footnote, heat, lines_of, names_height, own, panels
+from analysis.figures.layout import NAME, NUMBERED, footnote, heat, lines_of, names_height, own, panels, scale
 from analysis.figures.plate import Material, Plate
 from analysis.figures.style import applied
 from analysis.penalty import PenaltyMatrix
@@ -51,20 +51,23 @@ def penalties(material: Material) -> Plate | str:
     longest = min(NAME, max(map(len, [*names, MEAN])))
     cell = (material.venue.page / side - 0.25 - 0.055 * longest) / len(names)
     height = max(0.13 * lines_of(names), min(0.2, cell)) * (len(names) + 1) + 0.55 + names_height(names, cell)
+    used = {m.definition: m for m in material.across.penalties}
+    few = "".join(f". {d}: {used[d].absent()}" for d in definitions if used[d].absent())
     with applied(material.venue):
 
         def draw(ax: Axes, definition: str) -> None:
             penalty_map(ax, own(frame, definition=definition), names, cell)
 
         figure = panels(definitions, draw, height, material.venue, columns=side, wide=True)
-        footnote(figure, "Row beats column in so many settings (paired t, .05, uncorrected). Last row: smaller is better")
-    used = {m.definition: m for m in material.across.penalties}
+        for ax in [ax for ax in figure.axes if ax.axison] if cell < NUMBERED else ():
+            scale(figure, [ax])
+        footnote(figure, "Row beats column in so many settings (paired t, .05, uncorrected). Last row: smaller is better" + few)
     counts = "; ".join(
         f"{d}: n = {used[d].settings} settings, a cell expects {used[d].null_expectation:.2f} if all are alike" for d in definitions
     )
     caption = (
         f"Pairwise penalty matrices. A cell is the number of settings, in shares of their checkpoints, in which row beats column by a paired t test at "
-        f".05 without correction; the last row is each strategy's mean penalty. {counts}. No band. Secondary: it changes no verdict."
+        f".05 without correction; the last row is each strategy's mean penalty. {counts}{few}. No band. Secondary: it changes no verdict."
     )
     alt = f"Heat maps, strategies by strategies. Mean penalty from best to worst: {', '.join(f'{n} {v:.2f}' for n, v in order.items())}."
     return Plate("penalty-matrix", "Pairwise penalty matrix", figure, frame, caption, alt)

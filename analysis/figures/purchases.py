@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.layout import NAME, footnote, heat, highest, lines_of, names_height, own, panels, seeds_in_words, spread_of
+from analysis.figures.layout import NAME, footnote, heat, highest, lines_of, names_height, own, panels, scale, seeds_in_words, spread_of
 from analysis.figures.plate import Material, Plate
-from analysis.figures.style import SMALL, applied
+from analysis.figures.style import applied
 from analysis.purchases import balance, overlap
 
 NAMED = 24
@@ -114,9 +114,6 @@ def _maps(
     height = row * len(names) + 0.55 + names_height(below, cell)
     with applied(material.venue):
         figure = panels(protocols, lambda ax, p: draw(ax, p, cell), height, material.venue, columns=side, wide=True, beside=0.5 + named)
-        drawn = [ax for ax in figure.axes if ax.axison]
-        bar = figure.colorbar(drawn[0].images[0], ax=drawn, fraction=0.02, pad=0.01, aspect=30)
-        bar.ax.tick_params(labelsize=SMALL)
-        bar.outline.set_visible(False)
+        scale(figure, [ax for ax in figure.axes if ax.axison])
         footnote(figure, what)
     return figure

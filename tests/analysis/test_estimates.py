@@ -34,6 +34,13 @@ def test_degenerate_samples_have_defined_answers() -> None:
         welch(X, [np.nan, 1.0])
 
 
+@pytest.mark.parametrize("scale", [1e99, 1e-99])
+def test_welch_does_not_depend_on_the_unit(scale: float) -> None:
+    one, other = independent(X, Y, 0.1), independent(np.array(X) * scale, np.array(Y) * scale, 0.1 * scale)
+    assert other.high / scale == pytest.approx(one.high)
+    assert (other.test.p, other.equivalence) == (pytest.approx(one.test.p), pytest.approx(one.equivalence))
+
+
 def test_corrections_by_hand() -> None:
     p = [0.01, 0.04, 0.03, 0.005]
     found = {c: adjust(p, c).round(6).tolist() for c in ("holm", "hochberg", "hommel", "bh", "by")}  # type: ignore[arg-type]

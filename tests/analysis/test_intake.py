@@ -179,6 +179,15 @@ def test_values_that_are_no_shares_point_at_the_margins_unit(table) -> None:  # 
     assert "margin of equivalence, 1.5" in curves.notes[0]
 
 
+def test_unpaired_areas_that_differ_by_rounding_alone_have_no_spread(table) -> None:  # type: ignore[no-untyped-def]
+    made = {"random": [(0.1, 0.1, 0.9), (0.2, 0.4, 0.2), (0.1, 0.1, 0.9)], "x": [(0.2, 0.4, 0.2), (0.1, 0.1, 0.9), (0.2, 0.4, 0.2)]}
+    rows = "".join(
+        f"{s},{k},{b},{v}\n" for s, curves in made.items() for k, c in enumerate(curves) for b, v in zip((10, 20, 30), c, strict=True)
+    )
+    (verdict,) = compare(table(rows, mismatch="unpaired")).verdicts
+    assert (verdict.difference, verdict.sd, verdict.p, verdict.p_equivalence) == (0, 0, 1, 1 / 20)  # 1 of 6 choose 3 ways
+
+
 TABLE = "strategy,seed,budget,value\nrandom,0,10,.1\nrandom,1,10,.3\nx,0,10,.3\nx,1,10,.4\n"
 
 

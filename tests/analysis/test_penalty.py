@@ -35,6 +35,18 @@ def test_matrix_by_hand() -> None:
     assert lueth.wins == ((0, 0), (0.75, 0))
 
 
+def test_who_was_not_everywhere_is_named() -> None:
+    everywhere = simulated({"random": 0.0, "weak": -0.05, "gone": -0.05})
+    elsewhere = simulated({"random": 0.0, "weak": -0.05}, dataset="two")
+    alone = setting({"random": [[0.1, 0.2, 0.3, 0.4]] * 5, "weak": [[0.1, 0.2, 0.3, 0.4]] * 5, "gone": [[0.1] * 4] * 5},
+                    dataset="three", seeds={"gone": [4, 5, 6, 7, 8]})  # fmt: skip
+    found = penalty_matrix([everywhere, elsewhere, alone], ["random", "weak", "gone"], "random", "lueth-2023")
+    assert found.column_means[2] < found.column_means[1]  # as bad as the other, and penalised half as much
+    assert found.compared == (3, 3, 1)  # one shared seed makes no comparison
+    assert found.absent() == "compared only gone in 1 of 3 settings, which makes the column smaller"
+    assert penalty_matrix([everywhere], ["random", "weak", "gone"], "random", "ash-2020").absent() == ""
+
+
 def test_null_expectation_is_met() -> None:
     rng = np.random.default_rng(0)
     made = [setting({s: rng.normal(size=(5, 4)) for s in ("random", "a", "b")}, dataset=str(i)) for i in range(400)]

@@ -166,3 +166,36 @@ def test_long_names_are_whole_and_places_are_least_squares() -> None:
     assert spread([0.0, 0.1, 5.0], 1.0) == pytest.approx([-0.45, 0.55, 5.0])
     texts = [t.get_text() for t in FIGURES["learning-curves"](material(2)).figure.findobj(Text)]
     assert {"random", "own-strategy-0", "own-strategy-1"} <= set(texts)  # beside their lines, no legend
+
+
+def test_no_band_is_claimed_that_is_not_drawn() -> None:
+    one, four, six = (dict(drawn(material(2, seeds=n), ("learning-curves", "difference-to-random", "labels-saved"))) for n in (1, 4, 6))
+    for name, band, absent in (
+        ("learning-curves", "95 % t interval", "fewer than two seeds"),
+        ("difference-to-random", "95 % simultaneous band", "fewer than two seeds"),
+        ("labels-saved", "Bars: 95 % bootstrap interval", "No bars for fewer than 6 seeds"),
+    ):
+        for plates, has in ((one, False), (four, name != "labels-saved"), (six, True)):
+            words = " ".join(" ".join(t.get_text() for t in plates[name].figure.findobj(Text)).split())  # type: ignore[union-attr]
+            assert ((band in words), (absent in words)) == (has, not has), (name, words)
+
+
+def test_of_very_many_strategies_the_lines_are_drawn_without_bars() -> None:
+    few, many = (dict(drawn(material(k, seeds=4), ["difference-to-random"]))["difference-to-random"] for k in (12, 13))
+    assert isinstance(few, Plate)
+    assert isinstance(many, Plate)
+    bars = [sum(isinstance(c, ErrorbarContainer) for c in p.figure.axes[0].containers) for p in (few, many)]
+    assert bars == [12, 0]
+    assert "Bars: 95" in few.caption
+    assert "No bars with so many strategies, in the CSV: 95 % simultaneous band (bonferroni-t)" in many.caption
+    assert many.frame["low"].notna().all()
+    assert len([line for line in many.figure.axes[0].get_lines() if str(line.get_label()).startswith("own-")]) == 13
+
+
+def test_cells_without_numbers_have_a_scale_beside_them() -> None:
+    for k, scales in ((3, 0), (24, 2)):  # one a definition: their largest cells differ
+        plate = dict(drawn(material(k, seeds=4), ["penalty-matrix"]))["penalty-matrix"]
+        assert isinstance(plate, Plate)
+        numbers = [t for ax in plate.figure.axes for t in ax.texts]
+        assert len(plate.figure.axes) == 2 + scales
+        assert bool(numbers) is (scales == 0)
