@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import time
 from collections.abc import Sequence
 from typing import Any, Final
@@ -15,6 +16,15 @@ from runners.job import Result
 PENDING_SECONDS: Final = 900.0
 """A task that has waited so long, while no machine of the cluster has room for a run, waits for one that is gone: Ray itself would
 wait for ever, and say nothing. Where there is room, it only queues behind others."""
+
+
+def as_the_driver() -> None:
+    """Before Ray is imported: its workers shall run in the driver's environment, or in the one that a cluster was started in.
+
+    Under `uv run`, Ray otherwise packs up the working folder and has each worker resolve an environment of its own from it: extras
+    that were installed before are missing there, so no worker ever starts and Ray waits without a word; others may differ in versions.
+    """
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
 
 
 class RayBackend:
@@ -31,6 +41,7 @@ class RayBackend:
     """
 
     def __init__(self, threads: int, slots: int | None = None, address: str | None = None, gpus: float = 0.0) -> None:
+        as_the_driver()
         try:
             self._ray: Any = importlib.import_module("ray")
         except ImportError:

@@ -26,6 +26,7 @@ from protocol.spec import StrategySpec, Study
 from runners.executors.base import Executor
 from runners.executors.inline import Inline
 from runners.executors.local import Local
+from runners.executors.ray import RayBackend, as_the_driver
 from runners.executors.remote import Remote
 from runners.executors.server import warm_up
 from runners.study import adopt, counts, jobs, planned, status
@@ -65,6 +66,7 @@ def spent(executor: Executor, study: Study, path: Path) -> Spent:
 @contextlib.contextmanager
 def two_nodes() -> Iterator[str]:
     """Address of a Ray whose head takes no runs and whose two nodes have a processor each."""
+    as_the_driver()
     import ray
     from ray.cluster_utils import Cluster
 
@@ -109,8 +111,6 @@ def main() -> None:
         if importlib.util.find_spec("ray") is None:
             print("ray: not installed (uv sync --extra ray)")
             return
-        from runners.executors.ray import RayBackend
-
         with two_nodes() as address:
             first = spent(Remote(RayBackend(1, None, address)), two, here / "warm-ray")
             say("ray, first 2 runs", first, 2)

@@ -30,6 +30,7 @@ from conformance import (
 from protocol.events import FailureEvent, ResumeEvent
 from protocol.spec import Study
 from runners.executors.base import Limits, Update
+from runners.executors.ray import as_the_driver
 
 NOT_HERE = {
     **{("inline", name): "takes the driver with it: test_drivers.py" for name in DYING},
@@ -82,6 +83,7 @@ def test_after_the_schedulers_own_process_was_killed_under_a_run(name: str, toy_
 @QUIETLY
 def test_after_nodes_were_removed(toy_study: Study, tmp_path: Path) -> None:
     """Only Ray has nodes here; those of SLURM: tests/cluster/."""
+    as_the_driver()
     ray = pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
     from ray.cluster_utils import Cluster
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from protocol.spec import StrategySpec, Study
 from runners.config import read_config
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.inline import Inline
+from runners.executors.ray import RayBackend, as_the_driver
 from runners.executors.remote import Backend, FlagStop, Lost, Remote, Task, flag
 from runners.executors.slurm import SlurmBackend
 from runners.job import Job, Result
@@ -191,9 +193,8 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         pytest.importorskip("submitit", reason="the extra slurm is not installed: uv sync --extra slurm")
         yield SlurmBackend(tmp_path / "submitit", 1, 2, cluster="local", parameters={"timeout_min": 5})
         return
+    as_the_driver()
     pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
-    from runners.executors.ray import RayBackend
-
     yield RayBackend(1, 2)
 
 
@@ -205,3 +206,21 @@ def test_a_real_scheduler_makes_the_same_records(
     results = results_of(Remote(backend), jobs_in(toy_study, tmp_path / "s"))
     assert {r.state for r in results.values()} == {"done"}
     assert essences(toy_study, tmp_path / "s") == undisturbed
+
+
+@pytest.mark.parametrize("given", [None, "1"])
+def test_workers_of_ray_run_in_the_environment_of_their_driver(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray reads it while it is imported; who wants an environment a worker may say so."""
+    name, seen = "RAY_ENABLE_UV_RUN_RUNTIME_ENV", list[str | None]()
+
+    def imports(_: str) -> None:
+        seen.append(os.environ.get(name))
+        raise ImportError
+
+    monkeypatch.setenv(name, "1")
+    if given is None:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr("runners.executors.ray.importlib.import_module", imports)
+    with pytest.raises(InputError, match="not installed"):
+        RayBackend(1)
+    assert seen == [given or "0"]
