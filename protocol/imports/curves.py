@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,15 @@ from pathlib import Path
 from protocol.errors import Fault, InputError
 from protocol.events import EndEvent
 from protocol.folders import StudyFolder
+from protocol.handed_in import content
 from protocol.imports.partial import Partial, Runs, evidence, known_round, study_of
+from protocol.part import EXACT
 from protocol.rules.check import Body, evaluate
 from protocol.rules.compliance import Compliance
 from protocol.spec import Protocol
 
 _NEEDED = ("strategy", "seed", "budget", "value")
+_OPTIONAL = ("protocol", "dataset", "regime", "metric")
 _MOST_FAULTS = 20
 
 
@@ -54,15 +58,9 @@ def check_table(path: Path, protocol: Protocol) -> Compliance:
 
 def _rows(path: Path) -> list[_Row]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            absent = [c for c in _NEEDED if c not in (reader.fieldnames or ())]
-            if absent:
-                names = ", ".join(reader.fieldnames or ()) or "nothing"
-                raise InputError(
-                    Fault(str(path), f"columns {', '.join(_NEEDED)}", f"no {', '.join(absent)} among {names}", "rename the columns")
-                )
-            read = list(_parsed(reader, str(path)))
+        reader = csv.DictReader(io.StringIO(content(path).decode("utf-8-sig"), newline=""), skipinitialspace=True)
+        _refuse_other_columns(list(reader.fieldnames or ()), str(path))
+        read = list(_parsed(reader, str(path)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(Fault(str(path), "a readable CSV table in UTF-8", str(error))) from None
     faults = [r for r in read if isinstance(r, Fault)]
@@ -71,12 +69,24 @@ def _rows(path: Path) -> list[_Row]:
     return [r for r in read if isinstance(r, _Row)]
 
 
+def _refuse_other_columns(names: list[str], where: str) -> None:
+    absent = [c for c in _NEEDED if c not in names]
+    if absent:
+        found = f"no {', '.join(absent)} among {', '.join(names) or 'nothing'}"
+        raise InputError(Fault(where, f"columns {', '.join(_NEEDED)}", found, "rename the columns"))
+    if twice := sorted({c for c in (*_NEEDED, *_OPTIONAL) if names.count(c) > 1}):
+        raise InputError(Fault(where, "every column once", f"{', '.join(twice)} more than once", "leave one of them"))
+
+
 def _parsed(reader: csv.DictReader[str], where: str) -> Iterator[_Row | Fault]:
     for cells in reader:
         place, line = f"{where}:{reader.line_num}", reader.line_num
-        text = {c: (cells.get(c) or "").strip() for c in (*_NEEDED, "protocol", "dataset", "regime", "metric")}
-        wrong = [c for c in ("seed", "budget") if not text[c].isdecimal()]
-        yield from (Fault(f"{place}: {c}", "a whole number", repr(text[c])) for c in wrong)
+        if None in cells:  # a decimal comma, say, in a table that commas divide
+            yield Fault(place, f"{len(reader.fieldnames or ())} cells", f"{len(cells[None])} more", "quote what holds a comma")
+            continue
+        text = {c: (cells.get(c) or "").strip() for c in (*_NEEDED, *_OPTIONAL)}
+        wrong = [c for c in ("seed", "budget") if not text[c].isdecimal() or len(text[c]) > len(str(EXACT)) or int(text[c]) > EXACT]
+        yield from (Fault(f"{place}: {c}", "a whole number up to 2**53 - 1", repr(text[c][:40])) for c in wrong)
         if not text["strategy"]:
             yield Fault(f"{place}: strategy", "a name", "nothing")
         try:

@@ -13,6 +13,7 @@ import json
 import re
 from collections import Counter
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from protocol.events import AnyEvent, EndEvent, LabelsEvent
 from protocol.folders import StudyFolder
 from protocol.handed_in import content
 from protocol.imports.partial import Partial, Runs, evidence, known_round, study_of
+from protocol.part import EXACT
 from protocol.rules.base import Kind
 from protocol.rules.check import Body, evaluate
 from protocol.rules.compliance import Compliance
@@ -81,15 +83,25 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
 
 def _lists(folder: Path, faults: list[Fault]) -> dict[tuple[str, int], Batches]:
     found: dict[tuple[str, int], Batches] = {}
+    places: dict[tuple[str, int], Path] = {}
     for place in sorted(folder.glob("*/seed-*")):
         number = place.name.removeprefix("seed-").removesuffix(".json")
         if not number.isdecimal():
             continue
+        if len(number) > len(str(EXACT)) or int(number) > EXACT:
+            faults.append(Fault(str(place), "seed-<n> with n up to 2**53 - 1", number[:40], "rename it"))
+            continue
         key = (place.parent.name, int(number))
+        if not (place.is_dir() or place.suffix == ".json"):
+            continue
+        if other := places.get(key):
+            faults.append(Fault(str(place), f"one place of lists for {key[0]}, seed {key[1]}", f"{other.name}, too", "keep one of them"))
+            continue
+        places[key] = place
         if place.is_dir():
             files = sorted((int(m[1]), p) for p in place.iterdir() if (m := _ROUND.fullmatch(p.name)))
             found[key] = [(str(p), _read(p, faults)) for _, p in files]
-        elif place.suffix == ".json":
+        else:
             found[key] = [(str(place), batch) for batch in _nested(place, faults)]
     return {key: _new_ones(batches) for key, batches in found.items() if batches}
 
@@ -123,19 +135,21 @@ def _read(path: Path, faults: list[Fault]) -> list[int]:
     try:
         if path.suffix == ".npy":
             array = np.load(io.BytesIO(content(path)), allow_pickle=False)
-            if array.ndim == 1 and array.dtype.kind in "iu":
-                return [int(i) for i in array]
             found = f"{array.dtype} of shape {array.shape}"
+            value: object = [int(i) for i in array] if array.ndim == 1 and array.dtype.kind in "iu" else None
         elif path.suffix == ".json":
             value = json.loads(content(path))
-            if _whole(value):
-                return list(value)
             found = f"{type(value).__name__} with other things in it"
         else:
-            return [int(cell) for cell in re.split(r"[,;\s]+", content(path).decode("utf-8-sig").strip()) if cell]
+            value = [int(cell) for cell in re.split(r"[,;\s]+", content(path).decode("utf-8-sig").strip()) if cell]
+            found = "numbers beyond them"
+        if _whole(value):
+            return value
     except (OSError, ValueError, EOFError, RecursionError) as error:
         found = str(error)[:200]
-    faults.append(Fault(str(path), "a list of whole numbers, one an image", found, "write integers only, without a header"))
+    faults.append(
+        Fault(str(path), "a list of whole numbers, one an image, within ±(2**53 - 1)", found, "write integers only, without a header")
+    )
     return []
 
 
@@ -151,8 +165,8 @@ def _nested(path: Path, faults: list[Fault]) -> list[list[int]]:
     return []
 
 
-def _whole(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(i, int) and not isinstance(i, bool) for i in value)
+def _whole(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(isinstance(i, int) and not isinstance(i, bool) and abs(i) <= EXACT for i in value)
 
 
 def _split(parts: dict[str, list[int] | None], found: dict[tuple[str, int], Batches]) -> SplitEvidence | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -163,11 +164,21 @@ def test_the_rows_of_the_protocol_are_chosen(tmp_path: Path) -> None:
         ("strategy,seed,budget,value\n", "only a header"),
         ("strategy,seed,budget,value\n,x,1.5,high\n", r"(?s)seed.*budget.*strategy.*value"),
         ("strategy,seed,budget,value\nrandom,0,16,0.5\nrandom,-1,16,0.5\n", "c.csv:3: seed"),
+        (f"strategy,seed,budget,value\nrandom,{'1' * 5000},16,0.5\n", "c.csv:2: seed"),
+        (f"strategy,seed,budget,value\nrandom,0,{2**53},0.5\n", "c.csv:2: budget"),
+        ("strategy,seed,budget,value\nrandom,0,16,0,5\n", "(?s)c.csv:2.*4 cells.*1 more"),
+        ("strategy,seed,budget,value,value\nrandom,0,16,0.5,0.9\n", "value more than once"),
     ],
 )
 def test_bad_tables_are_said_all_at_once(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "c.csv").write_text(text)
     with pytest.raises(InputError, match=said):
+        check_table(tmp_path / "c.csv", PROTOCOL)
+
+
+def test_a_pipe_in_place_of_a_table_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c.csv")
+    with pytest.raises(InputError, match="not a regular file"):
         check_table(tmp_path / "c.csv", PROTOCOL)
 
 
@@ -268,6 +279,26 @@ def test_bad_lists_are_said_all_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         check_indices(folder, counted)
     assert len(caught.value.faults) == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: (f / "mine/seed-0/round-1.json").write_text(f"[{10**300}]"), "round-1.json"),
+        (lambda f: (f / "mine/seed-0/round-1.txt").write_text(str(2**53)), "round-1.txt"),
+        (lambda f: np.save(f / "mine/seed-0/round-1.npy", np.asarray([2**63], np.uint64)), "round-1.npy"),
+        (lambda f: (f / "test.json").write_text(f"[{10**300}]"), "test.json"),
+        (lambda f: (f / "mine/seed-0.json").write_text(f"[[{2**53}]]"), "(?s)seed-0.json.*seed-0, too"),
+        (lambda f: shutil.copytree(f / "mine/seed-0", f / "mine/seed-00"), "(?s)seed-00.*seed-0, too"),
+        (lambda f: shutil.copytree(f / "mine/seed-0", f / f"mine/seed-{2**53}"), "seed-<n>"),
+    ],
+    ids=["json", "txt", "npy", "test", "a file beside a folder", "one seed by two names", "a seed beyond all"],
+)
+def test_lists_with_numbers_beyond_all_or_a_run_twice_are_refused(tmp_path: Path, change: Callable[[Path], object], said: str) -> None:
+    folder = write_lists(tmp_path / "runs", lists(), "json")
+    change(folder)
+    with pytest.raises(InputError, match=said):
+        check_indices(folder, PROTOCOL)
 
 
 # Other people's tests
