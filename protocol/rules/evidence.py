@@ -215,9 +215,10 @@ class Facts:
     """All rounds' budgets and metrics, as one digest at the first round's place; None with fewer than two rounds."""
     reached: tuple[tuple[int, float], ...]
     """(budget, metric of the protocol) of random where the protocol has a reference for it; else empty."""
-    recipes: tuple[Noted, ...]
-    """One per round, in order; so are `steps`."""
-    steps: tuple[Noted, ...]
+    begun: Noted | None
+    """Predictions digest of the first round, where equal beginnings give equal bytes: float32 on a processor; else None."""
+    began: str
+    """What decides about `begun` besides protocol and seed, as one short digest."""
     environments: tuple[tuple[str, Environment], ...]
     """(file:line, environment) at the start and at every resumption."""
     tuned: Noted | None
@@ -242,7 +243,7 @@ def facts_of(run: RunEvidence) -> Facts:
     head = next(iter(run.of(RunEvent)), None)
     rounds = run.of(RoundEvent)
     initial = next(((where, e) for where, e in run.of(LabelsEvent) if e.purpose == "initial"), None)
-
+    began = _beginning(run)
     return Facts(
         key=run.key,
         path=run.path,
@@ -260,12 +261,38 @@ def facts_of(run: RunEvidence) -> Facts:
         seeds=Noted(head[0], sha256(repr(sorted(head[1].seeds.items())).encode())) if head else None,
         curve=Noted(rounds[0][0], _curve_digest([e for _, e in rounds])) if len(rounds) > 1 else None,
         reached=_reached(run, [e for _, e in rounds]),
-        weights=Noted(rounds[0][0], rounds[0][1].initial_weights) if rounds else None,
-        recipes=tuple(Noted(where, e.recipe) for where, e in rounds),
-        steps=tuple(Noted(where, str(e.steps)) for where, e in rounds),
+        weights=Noted(rounds[0][0], _weights(rounds[0][1])) if rounds else None,
+        begun=Noted(rounds[0][0], rounds[0][1].predictions) if rounds and began else None,
+        began=began,
         environments=environments_of(run),
         tuned=_tuned(run),
     )
+
+
+def _weights(first: RoundEvent) -> str:
+    """One digest of what a run's first round started from; empty if its weights were not recorded."""
+    body = first.pretrained if first.initial_weights else ""
+    return sha256(f"{body} {first.initial_weights}".encode()) if body else first.initial_weights
+
+
+_MACHINE: Final = frozenset({"python", "commit", "platform", "device", "device_name", "threads"})
+
+
+def _beginning(run: RunEvidence) -> str:
+    """What a first round's predictions come from: labels in their order, weights, recipe, and where it was trained; empty if that is not known
+    or does not give equal bytes."""
+    bought: list[tuple[int, ...]] = []
+    machine: dict[str, str] = {}
+    for _, event in run.of(Event):
+        if isinstance(event, LabelsEvent):
+            bought.append(event.indices)
+        elif isinstance(event, RunEvent | ResumeEvent):
+            machine = {k: v for k, v in flat_environment(event.environment) if k in _MACHINE or k.startswith("packages.")}
+        elif isinstance(event, RoundEvent):
+            exact = machine.get("device") == "cpu" and run.protocol.regime.precision == "float32"
+            told = [bought, sorted(machine.items()), _weights(event), event.recipe, sorted(event.setting.items()), event.steps]
+            return sha256(repr(told).encode())[:12] if exact and machine.keys() >= _MACHINE else ""
+    return ""
 
 
 def _tuned(run: RunEvidence) -> Noted | None:

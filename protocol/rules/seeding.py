@@ -78,6 +78,13 @@ def _replicates_differ(study: StudyEvidence) -> Observations:
                 yield Observation(noted.where, f"{what} of its own", f"the {what} of {first.key}", str(fact.key))
 
 
+def _seeds_count_from_zero(study: StudyEvidence) -> Observations:
+    seeds = sorted(study.study.seeds)
+    if seeds != list(range(len(seeds))):
+        told = ", ".join(map(str, seeds[:10])) + (", …" if len(seeds) > 10 else "")  # what fits in a line
+        yield Observation(study.source, f"the first {len(seeds)} seeds, from 0", told)
+
+
 RULES: tuple[AnyRule, ...] = (
     RunRule(
         id="SED-01",
@@ -115,5 +122,16 @@ RULES: tuple[AnyRule, ...] = (
         fix="run the study again in a new folder",
         reads=frozenset({"ledger", "peers"}),
         function=_replicates_differ,
+    ),
+    StudyRule(
+        id="SED-05",
+        title="the seeds are the first ones",
+        severity="note",
+        why="whoever runs many seeds and plans a few of them afterwards can take those that suit a strategy",
+        evidence="seeds of the plan, which count from 0 unless somebody chose them",
+        fix="nothing, if it is said why these; else plan seeds = n",
+        reads=frozenset({"plan"}),
+        needs="plan",
+        function=_seeds_count_from_zero,
     ),
 )

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from protocol.data import NOT_DECLARED
 from protocol.events import RoundEvent
-from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
-from protocol.rules.evidence import Facts, Noted, RunEvidence, StudyEvidence
-from protocol.spec import BASELINE
+from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, by_protocol_and_seed, shared, unverifiable
+from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.spec import BASELINE, Protocol
 
 
-def _recipes_are_equal(study: StudyEvidence) -> Observations:
-    """Where rounds are tuned, recipes may differ as trials did, and each is judged by its own (TRN-07)."""
-    for fact in study.facts:
-        if fact.has_run and not fact.recipes:
-            yield unverifiable(fact.path, "a round with its recipe", "no round", str(fact.key))
-    facts = _untuned(study)
-    for number in range(max((len(f.recipes) for f in facts), default=0)):
+def _recipe_is_the_protocols(run: RunEvidence) -> Observations:
+    """Where rounds are tuned, recipes are what trials made of them, and judged by TRN-07."""
+    key, rounds = str(run.key), run.of(RoundEvent)
+    if not rounds:
+        yield unverifiable(run.path, "a round with its recipe", "no round", key)
+    if run.protocol.regime.tuning or not rounds:
+        return
+    recipe = run.protocol.recipe
+    for where, event in rounds:
+        if not event.recipe:
+            yield unverifiable(where, "the recipe as executed", "nothing recorded", key)
+        elif event.recipe != recipe:
+            yield Observation(where, f"the recipe of the protocol, {recipe[:16]}", event.recipe[:16], key)
 
-        def recipe(fact: Facts, number: int = number) -> Noted:
-            return fact.recipes[number]
 
-        reached = [f for f in facts if len(f.recipes) > number]
-        yield from shared(reached, recipe, f"recipe of round {number}")
+def _as_long_as_the_recipe_says(run: RunEvidence) -> Observations:
+    if not run.protocol.regime.tuning:
+        for where, event in run.of(RoundEvent):
+            yield from as_long_as(run.protocol, where, event, str(run.key))
 
 
-def _untuned(study: StudyEvidence) -> list[Facts]:
-    tuned = {p.name for p in study.study.protocols if p.regime.tuning}
-    return [f for f in study.facts if f.key.protocol not in tuned]
+def as_long_as(protocol: Protocol, where: str, event: RoundEvent, key: str) -> Observations:
+    """Steps of a round by the recipe that it was trained by: exactly as many, or at most where training accuracy ends a round."""
+    if 0 <= event.round < len(protocol.training_labels):  # else BUD-02's
+        most, exactly = protocol.regime.most_steps(protocol.training_labels[event.round]), protocol.regime.stop_at is None
+        if event.steps > most or (exactly and event.steps != most):
+            yield Observation(where, f"{'' if exactly else 'at most '}{most} steps, as its recipe has it", str(event.steps), key)
 
 
 def _weights_start_as_declared(run: RunEvidence) -> Observations:
@@ -64,21 +73,10 @@ def _strategies_share_initial_weights(study: StudyEvidence) -> Observations:
     yield from shared(study.facts, lambda f: f.weights, "initial weights")
 
 
-def _strategies_train_equally_long(study: StudyEvidence) -> Observations:
-    """Where the recipe ends a round by training accuracy, what was bought decides how long it takes; of tuned rounds see TRN-07."""
-    own_length = {p.name: p for p in study.study.protocols if p.regime.stop_at is not None and not p.regime.tuning}
-    for fact in [f for f in study.facts if f.key.protocol in own_length]:
-        protocol = own_length[fact.key.protocol]
-        for labels, found in zip(protocol.training_labels, fact.steps, strict=False):
-            if int(found.value) > protocol.regime.most_steps(labels):
-                yield Observation(found.where, f"at most {protocol.regime.most_steps(labels)} steps", found.value, str(fact.key))
-    facts = [f for f in _untuned(study) if f.key.protocol not in own_length]
-    for number in range(max((len(f.steps) for f in facts), default=0)):
-
-        def steps(fact: Facts, number: int = number) -> Noted:
-            return fact.steps[number]
-
-        yield from shared([f for f in facts if len(f.steps) > number], steps, f"number of steps in round {number}")
+def _equal_beginnings_predict_equally(study: StudyEvidence) -> Observations:
+    """Weights, recipe and labels of the first round are the same for all, so what it predicts is, too, to the last bit on a processor."""
+    begun = [fact for fact in study.facts if fact.begun is not None]
+    yield from shared(begun, lambda f: f.begun, "predictions of the first round", within=lambda f: f"{by_protocol_and_seed(f)}, {f.began}")
 
 
 def _tuning_is_equal(study: StudyEvidence) -> Observations:
@@ -108,14 +106,14 @@ def _encoders_say_what_they_learned_from(study: StudyEvidence) -> Observations:
 
 
 RULES: tuple[AnyRule, ...] = (
-    StudyRule(
+    RunRule(
         id="TRN-01",
-        title="all strategies train by the same recipe",
-        why="a better recipe is worth more than any strategy",
+        title="every round is trained by the protocol's recipe",
+        why="a better recipe is worth more than any strategy, and a worse one makes a random that is easily beaten",
         evidence="recipe digest of every round; of tuned rounds see TRN-07",
         fix="run the study again in a new folder with one recipe",
-        reads=frozenset({"training", "peers"}),
-        function=_recipes_are_equal,
+        reads=frozenset({"training"}),
+        function=_recipe_is_the_protocols,
     ),
     RunRule(
         id="TRN-02",
@@ -130,19 +128,19 @@ RULES: tuple[AnyRule, ...] = (
         id="TRN-03",
         title="strategies with one seed start from the same weights",
         why="lucky weights are not a better strategy",
-        evidence="initial-weights digest of the first round",
+        evidence="digests of initial weights and pretrained body of the first round",
         fix="build the network from the seed's model stream, on one kind of device and one version of torch",
         reads=frozenset({"training", "peers"}),
         function=_strategies_share_initial_weights,
     ),
-    StudyRule(
+    RunRule(
         id="TRN-04",
-        title="strategies with one seed train equally long",
-        why="more steps are worth accuracy, whatever was bought",
-        evidence="steps of every round",
+        title="every round is trained as long as the recipe says",
+        why="more steps are worth accuracy, whatever was bought, and fewer make a random that is easily beaten",
+        evidence="steps of every round; of tuned rounds see TRN-07",
         fix="run the study again in a new folder with one recipe",
-        reads=frozenset({"training", "peers"}),
-        function=_strategies_train_equally_long,
+        reads=frozenset({"training"}),
+        function=_as_long_as_the_recipe_says,
     ),
     StudyRule(
         id="TRN-05",
@@ -168,5 +166,15 @@ RULES: tuple[AnyRule, ...] = (
         reads=frozenset({"plan"}),
         needs="plan",
         function=_encoders_say_what_they_learned_from,
+    ),
+    StudyRule(
+        id="TRN-11",
+        title="strategies with one seed begin with the same predictions",
+        why="whoever begins better, or lets random begin worse, with the same labels, weights and recipe was trained otherwise",
+        evidence="predictions digest of the first round, where starting set, weights, recipe and environment are the same and it was trained on "
+        "a processor in float32, which gives equal bytes; between other devices nothing can be said",
+        fix="find out what trained differently, and run the study again in a new folder",
+        reads=frozenset({"training", "peers"}),
+        function=_equal_beginnings_predict_equally,
     ),
 )

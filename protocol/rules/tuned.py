@@ -14,6 +14,7 @@ from protocol.errors import Fault
 from protocol.events import Event, LabelsEvent, RoundEvent, TrialEvent
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
 from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.rules.training import as_long_as
 from protocol.spec import Protocol
 from protocol.tuning import Setting, Tuning, best, drawn_settings, held_out
 
@@ -115,15 +116,7 @@ def _the_best_is_trained_with(run: RunEvidence) -> Observations:
         tuned = protocol.tuned(event.setting)
         if event.recipe != tuned.recipe:
             yield Observation(where, f"the recipe that its setting makes, {tuned.recipe[:16]}", event.recipe[:16] or "none", key)
-        yield from _as_long_as(tuned, where, event, key)
-
-
-def _as_long_as(tuned: Protocol, where: str, event: RoundEvent, key: str) -> Observations:
-    """Steps of a round by the setting that it was trained with; TRN-04 cannot compare them where settings differ."""
-    if 0 <= event.round < len(tuned.training_labels):  # else BUD-02's
-        most, exactly = tuned.regime.most_steps(tuned.training_labels[event.round]), tuned.regime.stop_at is None
-        if event.steps > most or (exactly and event.steps != most):
-            yield Observation(where, f"{'' if exactly else 'at most '}{most} steps, as its setting has it", str(event.steps), key)
+        yield from as_long_as(tuned, where, event, key)
 
 
 def _scored_on_what_was_granted(run: RunEvidence) -> Observations:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from protocol.canonical import array_digest, sha256
 from protocol.events import DataCard, EndEvent, RoundEvent, RunEvent, SplitCard, TrialEvent
 from protocol.folders import RunFolder, StudyFolder, write_arrays
+from protocol.metrics import classification_metrics
 from protocol.oracle import Oracle
 from protocol.reading import parse
 from protocol.record import Writer, writing
@@ -25,7 +26,10 @@ IMAGES = 160
 CLASSES = 3
 TWINS = array_digest(np.arange(IMAGES), np.arange(IMAGES))
 """Digest of a sidecar in which no two images look alike."""
-ENVIRONMENT = {"python": "3.12.1", "packages": {"numpy": "2.1"}, "commit": "abc", "dirty": False, "device": "cpu", "threads": 1}
+ENVIRONMENT = {"python": "3.12.1", "packages": {"numpy": "2.1"}, "commit": "abc", "dirty": False, "device": "cpu", "threads": 1} | {
+    "platform": "Linux x86_64",
+    "device_name": "a processor",
+}
 
 
 def protocol_table(**changes: Any) -> dict[str, Any]:
@@ -139,7 +143,7 @@ def _rounds(
                 metrics=oracle.examine(predicted, table),
                 steps=steps,
                 **_weights(protocol, strategy, seed, number),
-                recipe=tuned.recipe if tuned else sha256(b"recipe"),
+                recipe=(tuned or protocol).recipe,
                 setting=setting,
                 predictions=run.write_predictions(number, predicted, table),
                 probabilities="" if table is None else array_digest(table),
@@ -207,6 +211,19 @@ def _select(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Gen
 def lines(path: Path) -> list[dict[str, Any]]:
     """A record's events as plain data."""
     return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def predict_otherwise(run: RunFolder, change: Callable[[NDArray[np.int64], NDArray[np.int64]], Any]) -> None:
+    """Alter the predictions of all rounds in place by `change(predicted, targets)`, with digests and metrics to match."""
+    events = lines(run.events)
+    targets = make_labels()[make_split(parse(Protocol, events[0]["protocol"], "p"), events[0]["replicate"], IMAGES, 0).test]
+    told = []
+    for number, _ in enumerate(e for e in events if e["event"] == "round"):
+        with np.load(run.predictions(number)) as arrays:
+            predicted = arrays["prediction"].astype(np.int64)
+        change(predicted, targets)
+        told.append({"predictions": run.write_predictions(number, predicted), "metrics": classification_metrics(predicted, targets)})
+    rewrite(run.events, lambda e: [x.update(told[x["round"]]) for x in e if x["event"] == "round"])
 
 
 def rewrite(path: Path, edit: Callable[[list[dict[str, Any]]], Any], *, rechain: bool = True) -> None:

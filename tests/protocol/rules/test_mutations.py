@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import ENVIRONMENT, IMAGES, build_study, lines, make_labels, obedient_study, protocol_table, rewrite
+from study_builder import ENVIRONMENT, IMAGES, build_study, lines, make_labels, obedient_study, predict_otherwise, protocol_table, rewrite
 
 from protocol.amendments import amend
 from protocol.canonical import array_digest
@@ -197,6 +197,22 @@ def tune(victim: Any, settings: int | None) -> None:
                 events[0]["strategy"]["tuning"] = settings
 
         rewrite(path, forge)
+
+
+def everywhere(victim: Any, change: Callable[[dict[str, Any]], object]) -> None:
+    """The same edit of every round of every run."""
+    for path in victim.folder.records.rglob("events.jsonl"):
+        rewrite(path, lambda e: [change(x) for x in e if x["event"] == "round"])
+
+
+def begin_worse(victim: Any, strategy: str, seed: int) -> None:
+    """Wrong in the first test image that was right, in every round."""
+
+    def worse(predicted: Any, targets: Any) -> None:
+        at = np.flatnonzero(predicted == targets)[0]
+        predicted[at] = (targets[at] + 1) % 3
+
+    predict_otherwise(victim.folder.run("small", strategy, seed), worse)
 
 
 def resumed(next_round: int, dropped: int = 0, **environment: Any) -> dict[str, Any]:
@@ -419,6 +435,18 @@ CASES = [
     edit("weights kept from the round before", lambda e: flip_at(e[5], "initial_weights"), "TRN-02"),
     edit("own lucky weights", lambda e: [flip_at(e[k], "initial_weights") for k in (3, 5, 7)], "TRN-03"),
     edit("no weights", lambda e: e[5].update(initial_weights=""), "", "TRN-02"),
+    Case("another recipe for everybody", lambda v: everywhere(v, lambda e: flip_at(e, "recipe")), "TRN-01"),
+    Case("fewer steps for everybody", lambda v: everywhere(v, lambda e: (e.update(steps=4), e["extra"].update(selected_step=4))), "TRN-04"),
+    edit("another pretrained body", lambda e: [e[k].update(pretrained="1" * 64) for k in (3, 5, 7)], "TRN-03"),
+    Case("random begins worse", lambda v: begin_worse(v, "random", 1), "TRN-11"),
+    Case(
+        "random begins worse on another processor",
+        lambda v: (
+            begin_worse(v, "random", 1),
+            rewrite(v.folder.run("small", "random", 1).events, lambda e: e[0]["environment"].update(device_name="another")),
+        ),
+        "ENV-03",
+    ),
     edit("more steps in one round", lambda e: (e[5].update(steps=6), e[5]["extra"].update(selected_step=6)), "TRN-04"),
     Case("one strategy was tuned more", lambda v: tune(v, 30), "TRN-05"),
     Case("the tuning of one strategy is not declared", lambda v: tune(v, None), "", "TRN-05"),
@@ -440,8 +468,9 @@ CASES = [
     edit("a line older than the one before", lambda e: e[5].update(time="2025-12-31T23:59:59.000+00:00"), "QRY-05"),
     edit("a failure, an interruption, and on", lambda e: (failure(e), e.insert(6, resumed(1))), "CMP-05 CMP-06"),
     # replicates
+    Case("seeds that were picked", lambda v: replan(v, seeds=[1]), "CMP-02 PRO-03 SED-05 STA-01"),
     Case("the start of another seed", start_of_another_seed, "SED-03 SED-04 BUD-03 BUD-04"),
-    Case("the curve of another seed", curve_of_another_seed, "STA-02"),
+    Case("the curve of another seed", curve_of_another_seed, "STA-02 TRN-11"),
     # content of images
     Case("a copy of a test image is in the pool", lambda v: alike(v, "content", digest=True), "SPL-07"),
     Case("a near-duplicate of a test image is in the pool", lambda v: alike(v, "look", digest=True), "SPL-08"),
@@ -454,7 +483,7 @@ CASES = [
     edit("another commit", lambda e: e[0]["environment"].update(commit="abd"), "ENV-02"),
     edit("another numpy", lambda e: e[0]["environment"]["packages"].update(numpy="2.2"), "ENV-02"),
     edit("another Python after an interruption", lambda e: e.insert(5, resumed(1, python="3.13.0")), "CMP-06 ENV-02"),
-    edit("no versions", lambda e: e[0].update(environment={"dirty": False, "device": "cpu", "threads": 1}), "", "ENV-02"),
+    edit("no versions", lambda e: [e[0]["environment"].pop(key) for key in ("python", "packages", "commit")], "", "ENV-02"),
     edit("another device", lambda e: e[0]["environment"].update(device="cuda:0"), "ENV-03"),
     edit("more threads", lambda e: e[0]["environment"].update(threads=8), "ENV-03"),
     edit("an empty environment", lambda e: e[0].update(environment={}), "", "ENV-01 ENV-02 ENV-03"),

@@ -105,7 +105,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
                     metrics=segmentation_metrics(counts),
                     steps=5,
                     initial_weights=sha256(f"weights {seed}".encode()),
-                    recipe=sha256(b"recipe"),
+                    recipe=protocol.recipe,
                     predictions=predictions_digest(counts),
                     examined=oracle.examinations,
                     extra={"selected_step": 5.0},
