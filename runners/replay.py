@@ -1,8 +1,8 @@
-"""Choose again: recompute the queries of a recorded run from its seeds, and compare.
+"""Choose again: make the rounds of a recorded run again from its seeds, and compare predictions, metric and query.
 
-Random needs the record alone. Every other strategy is given what it was given then: the round is
-trained again on the labels that the record says were owned, of a warm start after all rounds before
-it. The study's folder is only read.
+Every strategy is given what it was given then: the round is trained again on the labels that the record says were owned, of a warm
+start after all rounds before it. Random's queries need the record alone: without the data they are all that is compared. The study's
+folder is only read.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from protocol.folders import RunFolder, StudyFolder
 from protocol.labelling import Units
 from protocol.oracle import Holdings, Oracle
 from protocol.record import Record, read
-from protocol.replays import Answer, Replayed
+from protocol.replays import Replayed
 from protocol.seeds import generator
+from protocol.spec import BASELINE
 from protocol.splits import Indices, drawn_again
 from runners.datasets import Images
 from runners.environment import describe
 from runners.loop import Outcome, ask, inputs_of, rounds, wanted
+from runners.made_again import compared, judged, with_trials
 from runners.market import Order, Stock
 from runners.regimes import Ended, Resident, prepared
 from runners.regions import read_units
@@ -53,13 +55,12 @@ class Trail:
 def choose_again(
     run: RunFolder, wanted: Sequence[int] | None, data_root: Path | None, device: str | None, *, trials: bool = False
 ) -> Iterator[Replayed]:
-    """Replay the rounds `wanted` (None: all that queried, and a starting set that was left to the strategy, as round -1) of one run, in order.
+    """Replay the rounds `wanted` (None: all, and a starting set that was left to the strategy, as round -1) of one run, in order.
 
     Args:
-        data_root: where data sets lie; not needed for random.
+        data_root: where data sets lie; not needed for random's queries.
         device: where to train again; None: the device that the record names.
         trials: make the trials of a tuned protocol again, too, and compare their scores; else the recorded ones are taken for granted.
-            Rounds are then all that queried or tried settings.
 
     Raises:
         InputError: no sound record, no such round, or a strategy whose kept source is not the recorded one.
@@ -67,16 +68,11 @@ def choose_again(
     record = sound(run)
     head = next(e for e in record.events if isinstance(e, RunEvent))
     tried = {e.round for e in record.of(TrialEvent)} if trials else set()
-    asked = {e.round: e for e in record.rounds if e.query or e.round in tried}
+    asked = {e.round: e for e in record.rounds}
     if strangers := [k for k in wanted or () if k not in asked]:
         known = ", ".join(map(str, sorted(asked))) or "none"
-        raise InputError(
-            Fault(f"{run.events}: --round", f"a round that queried{' or tried settings' if trials else ''}: {known}", str(strangers[0]))
-        )
+        raise InputError(Fault(f"{run.events}: --round", f"a round of the record: {known}", str(strangers[0])))
     chosen = sorted(asked if wanted is None else set(wanted))
-    if head.strategy.name == "random" and not tried:
-        yield from (_compare(asked[k], _random_query(StudyFolder(run.path.parents[3]), record, head, k)) for k in chosen)
-        return
     device = device or str(head.environment.get("device", "cpu"))
     if device.startswith("cuda") and not torch.cuda.is_available():
         device = "cpu"
@@ -93,11 +89,15 @@ def choose_again(
             outcome, made = _again(study, record, head, k, data_root, torch.device(device), trail, k in tried)
         except BeatRandomError as error:
             fault = error.faults[0]
-            yield Replayed(round=k, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}")
+            missing = f"{fault.where}: expected {fault.expected}, found {fault.found}"
+            if head.strategy.name != BASELINE or tried:
+                yield Replayed(round=k, answer="undecided", said=missing)
+            elif asked[k].query:
+                found = compared(k, asked[k].query, _random_query(study, record, head, k))
+                yield found.model_copy(update={"said": f"{found.said}, by the record alone; not trained again ({missing})"})
         else:
-            same = _as_recorded(outcome, asked[k])
-            found = _compare(asked[k], outcome.query, other if not same else [], trained_equally=same)
-            yield found if k not in tried else _with_trials(found, [e for e in record.of(TrialEvent) if e.round == k], made, other)
+            found = judged(asked[k], outcome, head.protocol.metric, other, exact=device == "cpu")
+            yield found if k not in tried else with_trials(found, [e for e in record.of(TrialEvent) if e.round == k], made, other)
 
 
 def _start_answered(
@@ -112,12 +112,6 @@ def _start_answered(
     if found.answer == "differs" and other:
         return found.model_copy(update={"answer": "undecided", "said": f"{found.said}; in another environment ({', '.join(other)})"})
     return found
-
-
-def _as_recorded(outcome: Outcome, event: RoundEvent) -> bool:
-    """Whether what was trained again predicts what the record says, as far as it kept it."""
-    examined = outcome.examined
-    return examined.predictions == event.predictions and event.maps in ("", examined.maps)
 
 
 def sound(run: RunFolder) -> Record:
@@ -191,7 +185,7 @@ def _start_again(study: StudyFolder, record: Record, head: RunEvent, data_root: 
         return Replayed(round=START, answer="differs", said=f"recorded as {told}, but the strategy has {is_}")
     if start is None:
         return Replayed(round=START, answer="equal", said="drawn by the seed, as this strategy cannot choose it")
-    return _compared(START, event.indices, start)
+    return compared(START, event.indices, start)
 
 
 def _again(
@@ -228,37 +222,5 @@ def _again(
     return outcome, again
 
 
-def _with_trials(found: Replayed, recorded: Sequence[TrialEvent], made: Sequence[TrialEvent], other: Sequence[str]) -> Replayed:
-    """The answer on the query, and whether the trials came to the same scores."""
-    differ = [a for n, a in enumerate(recorded) if n >= len(made) or (a.setting, a.validation) != (made[n].setting, made[n].validation)]
-    if not differ:  # a record with too few of them is TRN-06's
-        return found.model_copy(update={"said": f"{found.said}; {len(made)} trials made again with the same scores"})
-    said = f"{found.said}; {len(differ)} of {len(recorded)} trials came to other scores, the first of them number {differ[0].trial}"
-    if other:
-        said += f", in another environment ({', '.join(other)})"
-    answer: Answer = "undecided" if other and found.answer != "differs" else "differs"
-    return found.model_copy(update={"said": said, "answer": answer})
-
-
 def _nothing_is_sold(sale: LabelsEvent) -> None:
     raise InputError(Fault("replay", "no purchase", f"{len(sale.indices)} labels ({sale.purpose}), cost {sale.before} to {sale.after}"))
-
-
-def _compare(event: RoundEvent, query: Indices, other: Sequence[str] = (), *, trained_equally: bool = True) -> Replayed:
-    return _compared(event.round, event.query, query, other, trained_equally=trained_equally)
-
-
-def _compared(number: int, recorded: Sequence[int], query: Indices, other: Sequence[str] = (), *, trained_equally: bool = True) -> Replayed:
-    again = tuple(query.tolist())
-    if again == recorded:
-        said = f"{len(again)} labels chosen again" + ("" if trained_equally else ", though training gave other predictions")
-        return Replayed(round=number, answer="equal", said=said)
-    common = len(set(again) & set(recorded))
-    first = next((i for i, (a, b) in enumerate(zip(again, recorded, strict=False)) if a != b), min(len(again), len(recorded)))
-    said = f"{common} of {len(recorded)} labels chosen again, the first other one at place {first}"
-    answer: Answer = "undecided" if other else "differs"
-    if other:
-        said += f"; trained to other predictions in another environment ({', '.join(other)})"
-    elif not trained_equally:
-        said += "; trained to other predictions"
-    return Replayed(round=number, answer=answer, said=said)

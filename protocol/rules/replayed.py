@@ -22,14 +22,14 @@ def _no_replay_differs(run: RunEvidence) -> Observations:
             yield Observation(name, f"a replay of the record as it is, {run.record.head[:16]}", f"of {attempt.head[:16]}", key)
         for outcome in attempt.rounds:
             if outcome.answer == "differs":
-                yield Observation(f"{name}, round {outcome.round}", "the recorded query", outcome.said, key)
+                yield Observation(f"{name}, round {outcome.round}", "what is recorded", outcome.said, key)
 
 
 RULES: tuple[AnyRule, ...] = (
     RunRule(
         id="QRY-06",
         title="no replay that was kept contradicts the record",
-        why="a query that the strategy does not choose again under the same seeds may have been chosen by somebody else",
+        why="a query or predictions that the same seeds do not give again may have been made by somebody else",
         evidence="replays/<run>.json, written by `beatrandom replay --keep`; without one there is nothing to contradict",
         fix="run it again in a new folder; a strategy must draw from the generator it is given and from nothing else",
         reads=frozenset({"replays"}),

@@ -61,7 +61,7 @@ def amend(
 @app.command(rich_help_panel=PANEL)
 def replay(
     path: Annotated[Path, typer.Argument(help="A run's folder (or its events.jsonl), or a study folder.", show_default=False)],
-    round_: Annotated[int | None, typer.Option("--round", min=0, help="Only this round.", show_default="all that queried")] = None,
+    round_: Annotated[int | None, typer.Option("--round", min=0, help="Only this round.", show_default="all")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run of the study.")] = False,
     sample: Annotated[int | None, typer.Option("--sample", min=1, help="So many runs of the study, drawn by --seed.")] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the sample.")] = 0,
@@ -73,7 +73,7 @@ def replay(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the outcome in the study for `check` (rule QRY-06).")] = False,
     json: AsJson = False,
 ) -> None:
-    """Choose again: retrain from the recorded seeds and compare the queries. Exit 1: another query; 3: not decidable."""
+    """Choose again: retrain from the recorded seeds; compare predictions, metric and queries. Exit 1: others; 3: not decidable."""
     from runners.verbs import replay as verb
 
     verb.replay(path, round_, every, sample, seed, data_root, device, trials, keep, json)

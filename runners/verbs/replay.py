@@ -1,4 +1,4 @@
-"""`replay`: does the strategy choose again what the record says it chose?"""
+"""`replay`: does training give again what the record says it gave, and does the strategy choose again what it chose?"""
 
 from __future__ import annotations
 
@@ -86,4 +86,4 @@ def _show(found: list[tuple[RunFolder, list[Replayed]]], json: bool) -> None:
         print_json({"schema": "beatrandom/replay/1", "rounds": [{"run": name, **o.model_dump(mode="json")} for name, o in named]})
         return
     rows = [[name, "start" if o.round < 0 else o.round, f"[{COLOURS[o.answer]}]{o.answer}[/]", o.said] for name, o in named]
-    console.print(table("Replay", ["run", "round", "query", "detail"], rows, ["round"]))
+    console.print(table("Replay", ["run", "round", "again", "detail"], rows, ["round"]))

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
-from study_builder import IMAGES, build_study, lines, make_labels, make_study, rewrite
+from study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
+from protocol.canonical import array_digest
+from protocol.errors import Fault, InputError
 from protocol.events import FailureEvent
 from protocol.folders import StudyFolder, predictions_digest, write_arrays
 from protocol.metrics import classification_metrics
@@ -202,7 +204,96 @@ def test_draws_from_elsewhere_than_its_generator(toy_study: Study, tmp_path: Pat
     job = job_of(tmp_path / "run", toy_study, "import numpy, os; return numpy.random.default_rng().choice(view.unlabelled, n, False)")
     assert perform(job).state == "done"
     run = StudyFolder(job.study).run("toy", job.strategy.id, 0)
-    assert [r.answer for r in choose_again(run, None, None, None)] == ["differs", "differs"]
+    assert [r.answer for r in choose_again(run, None, None, None)] == ["differs", "differs", "equal"]
+
+
+def forged(path: Path, study: Study, forge: Callable[[StudyFolder], object]) -> StudyFolder:
+    """Random and margin, run for real; then the same, as a forger wishes, with every digest and the chain to match."""
+    folder = StudyFolder(path / "study")
+    whole = resolve(study.model_copy(update={"seeds": (0,)}), path)
+    adopt(folder, whole, path)
+    assert {perform(job).state for job in jobs(folder, whole, None, "cpu", 1, planned(whole))} == {"done"}
+    forge(folder)
+    assert {r.rule.id for r in check_study(folder.path).results if r.answer == "broken"} <= {"STA-01", "ENV-01"}
+    return folder
+
+
+def weaken_random_later(study: StudyFolder) -> None:
+    """All but its first round."""
+    run = study.run("toy", "random", 0)
+    split = next(e for e in lines(run.events) if e["event"] == "run")["split"]
+    with np.load(study.split(split["digest"])) as arrays:
+        targets = arrays["targets"]
+    told = {}
+    for number in (1, 2):
+        predicted = (targets + (np.arange(len(targets)) % 2)) % 10  # half of them right
+        told[number] = {"predictions": run.write_predictions(number, predicted), "metrics": classification_metrics(predicted, targets)}
+    rewrite(run.events, lambda e: [x.update(told[x["round"]], probabilities="") for x in e if x.get("round") in told])
+
+
+def let_the_test_labels_be_what_margin_predicts(study: StudyFolder) -> None:
+    """In the end; metrics of all runs follow."""
+    path = study.split(next(e for e in lines(study.run("toy", "margin", 0).events) if e["event"] == "run")["split"]["digest"])
+    with np.load(path) as arrays, np.load(study.run("toy", "margin", 0).predictions(2)) as last:
+        split = dict(arrays) | {"targets": last["prediction"].astype(np.int64)}
+    write_arrays(path, split)
+    for strategy in ("random", "margin"):
+        run = study.run("toy", strategy, 0)
+        told = {}
+        for number in range(3):
+            with np.load(run.predictions(number)) as arrays:
+                metrics = classification_metrics(arrays["prediction"], split["targets"])
+            told[number] = {"metrics": metrics, "probabilities": ""}
+        rewrite(
+            run.events,
+            lambda e, told=told: (
+                e[0]["split"].update(targets=array_digest(split["targets"])),
+                [x.update(told[x["round"]]) for x in e if x["event"] == "round"],
+            ),
+        )
+
+
+REPLAYED: dict[str, tuple[Callable[[StudyFolder], object], str, list[str], str]] = {
+    "weakens random after its first round": (weaken_random_later, "random", ["equal", "differs", "differs"], "gave other predictions"),
+    "exchanges test labels for its predictions": (
+        let_the_test_labels_be_what_margin_predicts,
+        "margin",
+        ["differs", "differs", "differs"],
+        "accuracy of the same predictions is",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REPLAYED)
+def test_a_forgery_that_obeys_every_rule_is_found_by_making_it_again(name: str, toy_study: Study, tmp_path: Path) -> None:
+    forge, strategy, answers, said = REPLAYED[name]
+    folder = forged(tmp_path, toy_study, forge)
+    outcomes = list(choose_again(folder.run("toy", strategy, 0), None, None, None))
+    assert [o.answer for o in outcomes] == answers
+    assert said in outcomes[-1].said
+
+
+def test_a_forgery_of_random_is_not_found_where_the_data_are_not(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(*_: object) -> None:
+        raise InputError(Fault("data set", "the files", "nothing"))
+
+    folder = forged(tmp_path, toy_study, weaken_random_later)
+    monkeypatch.setattr("runners.market.load", absent)
+    outcomes = list(choose_again(folder.run("toy", "random", 0), None, None, None))
+    assert [(o.round, o.answer, "not trained again" in o.said) for o in outcomes] == [(0, "equal", True), (1, "equal", True)]
+
+
+def test_alters_the_images_that_later_rounds_train_on(toy_study: Study, tmp_path: Path) -> None:
+    source = """import sys
+    frame = sys._getframe()
+    while 'resident' not in frame.f_locals:
+        frame = frame.f_back
+    frame.f_locals['resident'].pixels.clamp_(0, 100)
+    return view.unlabelled[:n]"""
+    job = job_of(tmp_path / "run", toy_study, source)
+    assert perform(job).state == "done"
+    answers = [r.answer for r in choose_again(StudyFolder(job.study).run("toy", job.strategy.id, 0), None, None, None)]
+    assert answers == ["equal", "differs", "differs"]
 
 
 def test_tries_again_until_it_likes_the_result(toy_study: Study, tmp_path: Path) -> None:
@@ -299,6 +390,13 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
     "keeps weights from round to round": (of_first(lambda e: e[5].update(initial_weights="1" * 64)), "TRN-02"),
     "starts from lucky weights": (of_first(lambda e: [e[k].update(initial_weights="1" * 64) for k in (3, 5, 7)]), "TRN-03"),
     "tunes only itself": (of_first(lambda e: [e[k].update(recipe="1" * 64) for k in (3, 5, 7)]), "TRN-01"),
+    "trains everybody, random too, by fewer steps": (
+        lambda s: [rewrite(p, lambda e: [e[k].update(steps=1) for k in (3, 5, 7)]) for p in s.records.rglob("events.jsonl")],
+        "TRN-04",
+    ),
+    "weakens random from the start": (lambda s: predict_otherwise(s.run("small", "random", 0), lambda p, _: p.fill(0)), "TRN-11"),
+    "starts from another pretrained body": (of_first(lambda e: [e[k].update(pretrained="1" * 64) for k in (3, 5, 7)]), "TRN-03"),
+    "plans some of the seeds that it ran": (lambda s: edit_plan(s, lambda p: p.update(seeds=[1])), "SED-05"),
     "picks its own seeds": (of_first(lambda e: e[0]["seeds"].update(batches=7)), "SED-01"),
     "picks its own starting set": (of_first(lambda e: e[2]["indices"].__setitem__(0, image_of_test(e))), "SED-02 SED-03"),
     "drops a bad seed": (lambda s: shutil.rmtree(s.run("small", "first", 1).path), "CMP-01"),
@@ -366,6 +464,7 @@ def test_a_perfect_forgery_is_seen_against_the_seal_alone(name: str, study: Stud
 def test_the_page_names_every_cheat_of_the_gallery() -> None:
     page = PAGE.read_text(encoding="utf-8")
     further = ["peeks at hidden labels through the garbage collector", "draws from elsewhere than its generator"]
-    names = [*PREVENTED, *READS, *CHANGES, *DETECTED, *ONLY_SEALED, *further, "tries again until it likes the result"]
+    further += ["tries again until it likes the result", "alters the images that later rounds train on"]
+    names = [*PREVENTED, *READS, *CHANGES, *DETECTED, *REPLAYED, *ONLY_SEALED, *further]
     assert len(names) >= 20
     assert [name for name in names if f"| {name} |" not in page] == []

@@ -185,7 +185,12 @@ def test_it_works_with_the_labels_in_another_process(made: Path, tmp_path: Path)
 
 def test_replay_chooses_the_start_again(study: StudyFolder) -> None:
     run = study.run("toy", "max-herding", 0)
-    assert [(o.round, o.answer) for o in choose_again(run, None, None, None)] == [(START, "equal"), (0, "equal"), (1, "equal")]
+    assert [(o.round, o.answer) for o in choose_again(run, None, None, None)] == [
+        (START, "equal"),
+        (0, "equal"),
+        (1, "equal"),
+        (2, "equal"),
+    ]
     assert [o.round for o in choose_again(run, [1], None, None)] == [1]
     margin = list(choose_again(study.run("toy", "margin", 0), None, None, None))
     assert (margin[0].answer, "cannot choose" in margin[0].said) == ("equal", True)

@@ -182,7 +182,7 @@ def test_where_training_again_gives_others_the_run_is_not_continued(
     assert essence(record_of(job)) == essence(record_of(undisturbed))
 
 
-@pytest.mark.parametrize(("wanted", "trained"), [(None, [0, 1]), ([1], [0, 1]), ([0], [0])])
+@pytest.mark.parametrize(("wanted", "trained"), [(None, [0, 1, 2]), ([1], [0, 1]), ([0], [0])])
 def test_it_is_replayed_each_round_trained_once(
     undisturbed: Job, monkeypatch: pytest.MonkeyPatch, wanted: list[int] | None, trained: list[int]
 ) -> None:
@@ -196,7 +196,7 @@ def test_it_is_replayed_each_round_trained_once(
     monkeypatch.setattr(loop, "fit", counted)
     replayed = list(choose_again(folder_of(undisturbed), wanted, None, "cpu"))
     assert rounds == trained
-    assert [r.round for r in replayed] == (wanted or [0, 1])
+    assert [r.round for r in replayed] == (wanted or [0, 1, 2])
     assert {r.answer for r in replayed} == {"equal"}
     assert not [r for r in replayed if "other predictions" in r.said]
 
