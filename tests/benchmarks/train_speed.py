@@ -1,6 +1,6 @@
 """Our training step beside the usual pipeline of active-learning code: a DataLoader over PIL images and torchvision transforms.
 
-    uv run python tests/benchmarks/train_speed.py [--steps 150] [--threads 2]
+    uv run python tests/benchmarks/train_speed.py [--steps 150] [--threads 2] [--device cuda]
 
 Same images, network, initial weights, optimizer, batch size and number of steps, one after the other in one process, in turns.
 Prints milliseconds a step, the ratio to the peer's best number of workers, and the share of our step that is not the network's own
@@ -10,6 +10,7 @@ forward, backward and update (a loop over one ready batch). Images are noise: wh
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -89,8 +90,10 @@ def peer_transforms(spec: dict[str, Any], side: int, masks: bool) -> Callable[..
     return transforms.Compose(parts)
 
 
-def batches(data: Pictures, steps: int, batch: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
-    yield from DataLoader(data, batch, sampler=RandomSampler(data, True, steps * batch), num_workers=workers)
+def batches(data: Pictures, steps: int, batch: int, workers: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    fast = device.type == "cuda"
+    for x, y in DataLoader(data, batch, sampler=RandomSampler(data, True, steps * batch), num_workers=workers, pin_memory=fast):
+        yield x.to(device, non_blocking=fast), y.to(device, non_blocking=fast)
 
 
 def loop(net: nn.Module, given: Iterator[tuple[Tensor, Tensor]]) -> None:
@@ -104,16 +107,18 @@ def loop(net: nn.Module, given: Iterator[tuple[Tensor, Tensor]]) -> None:
         made.step()
 
 
-def timed(what: Callable[[], object]) -> float:
+def timed(what: Callable[[], object], device: torch.device) -> float:
     start = time.perf_counter()
     what()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter() - start
 
 
-def measure(name: str, steps: int) -> None:
+def measure(name: str, steps: int, device: torch.device) -> None:
     """One case, thrice in turns; the least of each."""
     model, spec, side, batch = CASES[name]
-    steps = max(1, steps // 10) if model["name"] in LARGE else steps
+    steps = max(1, steps // 10) if model["name"] in LARGE and device.type == "cpu" else steps
     masks, rng = name.startswith("masks"), np.random.default_rng(0)
     pixels = rng.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, (IMAGES, side, side) if masks else IMAGES).astype(np.uint8 if masks else np.int64)
@@ -122,23 +127,23 @@ def measure(name: str, steps: int) -> None:
     table = {"name": "speed", "data": {"name": "noise"}, "budgets": [IMAGES], "model": model, "regime": regime | {"augmentation": spec}}
     protocol = parse(Protocol, table | ({"task": "segmentation", "metric": "mean_iou"} if masks else {}), "benchmark")
     inputs = FitInputs(images, np.arange(IMAGES), labels, NONE, NONE, NONE)
-    resident, data = Resident.of(images, torch.device("cpu")), Pictures(pixels, labels, peer_transforms(spec, side, masks))
-    ready, layout = next(batches(data, 1, batch, 0)), memory_format(side, side, protocol.regime.precision)
+    resident, data = Resident.of(images, device), Pictures(pixels, labels, peer_transforms(spec, side, masks))
+    ready, layout = next(batches(data, 1, batch, 0, device)), memory_format(side, side, protocol.regime.precision)
     runs: dict[str, Callable[[], object]] = {
         "ours": lambda: fit(protocol, inputs, 0, 0, resident),
         "network": lambda: loop(
-            TASKS[protocol.task].build(protocol.model, images, 0).to(memory_format=layout),  # type: ignore[call-overload]
+            TASKS[protocol.task].build(protocol.model, images, 0).to(device).to(memory_format=layout),  # type: ignore[call-overload]
             ((ready[0].contiguous(memory_format=layout), ready[1]) for _ in range(steps)),
         ),
     }
-    for workers in (0, 1, 2):
+    for workers in (0, 1, 2) if device.type == "cpu" else (0, 4, os.cpu_count() or 8):
         runs[f"peer, {workers} workers"] = lambda w=workers: loop(
-            TASKS[protocol.task].build(protocol.model, images, 0), batches(data, steps, batch, w)
+            TASKS[protocol.task].build(protocol.model, images, 0).to(device), batches(data, steps, batch, w, device)
         )  # type: ignore[misc]
     took: dict[str, list[float]] = {key: [] for key in runs}
     for _ in range(3):
         for key, run in runs.items():
-            took[key].append(timed(run))
+            took[key].append(timed(run, device))
     least = {key: 1000 * min(values) / steps for key, values in took.items()}
     peer = min(value for key, value in least.items() if key.startswith("peer"))
     said = ", ".join(f"{key} {value:.2f}" for key, value in least.items())
@@ -152,10 +157,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     for name in CASES:
-        measure(name, given.steps)
+        measure(name, given.steps, given.device)
 
 
 if __name__ == "__main__":
