@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import platform
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 PACKAGES = ("beatrandom", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pydantic")
 
@@ -52,15 +53,22 @@ def describe(device: str, threads: int) -> dict[str, Any]:
     }
 
 
+_INSTRUCTIONS: Final = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "sve", "bf16", "i8mm")
+"""A virtual machine's processors of several kinds often have one name."""
+
+
 @cache
 def device_name(device: str) -> str:
-    """Name of the processor or accelerator."""
+    """Name of the processor, with the instructions by which libraries choose their kernels and so the rounding, or of the accelerator."""
     if device.startswith("cuda"):
         import torch
 
         return torch.cuda.get_device_name(device)
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or "unknown"
+        told = dict(re.findall(r"^(model name|flags|Features)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+    except OSError:
+        told = {}
+    flags = set(" ".join(told.get(key, "") for key in ("flags", "Features")).split())
+    able = ", ".join(name for name in _INSTRUCTIONS if name in flags)
+    name = told.get("model name") or platform.processor() or "unknown"
+    return f"{name} ({able})" if able else name
