@@ -7,6 +7,7 @@ marker and dash tell lines apart in grey, and beyond nine strategies.
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ _SETTINGS: Final[Any] = {
     "svg.hashsalt": "beatrandom",
     "svg.fonttype": "path",
     "axes.unicode_minus": True,
+    "text.parse_math": False,  # names are shown as they are: a strategy may be called $x_1$
 }
 
 
@@ -132,7 +134,8 @@ def rendered(figure: Figure, kind: str, venue: Venue = PLAIN) -> bytes:
         "png": {"Software": None},
     }
     drawn = io.BytesIO()
-    with applied(venue):
+    with applied(venue), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # the box that is drawn instead says it where it matters
         figure.savefig(drawn, format=kind, dpi=300, metadata=facts[kind])
         if figure.get_layout_engine() is not None:  # laid out once: alike in every format, and the slowest part of it
             figure.set_layout_engine("none")

@@ -18,7 +18,7 @@ from analysis.figures.labels import labels_saved
 from analysis.figures.layout import spread, wrapped
 from analysis.figures.learning import learning_curves
 from analysis.figures.power import power_frame
-from analysis.figures.style import looks
+from analysis.figures.style import looks, rendered
 from analysis.load import load_study, load_table
 from analysis.power import seeds_to_detect
 from analysis.verdict import compare
@@ -199,3 +199,33 @@ def test_cells_without_numbers_have_a_scale_beside_them() -> None:
         numbers = [t for ax in plate.figure.axes for t in ax.texts]
         assert len(plate.figure.axes) == 2 + scales
         assert bool(numbers) is (scales == 0)
+
+
+def test_names_are_shown_as_they_are_whatever_they_mean_elsewhere(tmp_path: Path) -> None:
+    names = ("random", r"$\frac{x$", "_hidden", "日本")
+    rows = "".join(
+        f'"{d}",{r},"{s}",{k},{b},{0.5 + b / 100 + k / 50 + i * k / 90}\n'
+        for d in ("$one", "two")
+        for r in ("r_1",)
+        for i, s in enumerate(names)
+        for k in range(3)
+        for b in (10, 20)
+    )
+    (tmp_path / "t.csv").write_text(f"dataset,regime,strategy,seed,budget,value\n{rows}", encoding="utf-8")
+    curves = load_table(tmp_path / "t.csv")
+    for _, plate in drawn(Material(curves, compare(curves)), ("verdicts", "learning-curves", "mean-ranks", "penalty-matrix")):
+        assert isinstance(plate, Plate)
+        assert rendered(plate.figure, "svg")
+        words = [t.get_text() for t in plate.figure.findobj(Text)]
+        assert all(any(name in text for text in words) for name in (r"$\frac{x$", "_hidden", "日本"))
+
+
+def test_seconds_are_powers_of_ten() -> None:
+    plate = dict(drawn(material(3), ["query-cost"]))["query-cost"]
+    assert isinstance(plate, Plate)
+    plate.figure.draw_without_rendering()
+    labels = [t.get_text() for t in plate.figure.axes[0].get_xticklabels()]
+    places = plate.figure.axes[0].get_xticks()
+    said = [float(f"1e{t[2:].translate(str.maketrans('⁻⁰¹²³⁴⁵⁶⁷⁸⁹', '-0123456789'))}") for t in labels]
+    assert len(said) > 1
+    np.testing.assert_allclose(said, places)
