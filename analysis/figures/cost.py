@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import pandas as pd
@@ -15,11 +14,6 @@ from analysis.figures.style import Look, applied
 
 FLOOR = 1e-4
 """Seconds below which a query is drawn as this fast: a logarithmic axis has no zero."""
-
-
-def power_of_ten(value: float) -> str:
-    """10⁻², say."""
-    return "10" + str(round(math.log10(value))).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def query_cost(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look]) -> Axes:
@@ -36,7 +30,7 @@ def query_cost(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look]) -> Axes:
         ax.set_xlim(low / 3, high * 3)
     ax.xaxis.set_major_locator(LogLocator(numticks=5))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: power_of_ten(x)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
     ax.set_xlabel("seconds a query")
     ax.set_ylabel("AUBC")
     return ax

@@ -220,12 +220,11 @@ def test_names_are_shown_as_they_are_whatever_they_mean_elsewhere(tmp_path: Path
         assert all(any(name in text for text in words) for name in (r"$\frac{x$", "_hidden", "日本"))
 
 
-def test_seconds_are_powers_of_ten() -> None:
+def test_seconds_are_plain_numbers() -> None:
     plate = dict(drawn(material(3), ["query-cost"]))["query-cost"]
     assert isinstance(plate, Plate)
     plate.figure.draw_without_rendering()
-    labels = [t.get_text() for t in plate.figure.axes[0].get_xticklabels()]
-    places = plate.figure.axes[0].get_xticks()
-    said = [float(f"1e{t[2:].translate(str.maketrans('⁻⁰¹²³⁴⁵⁶⁷⁸⁹', '-0123456789'))}") for t in labels]
+    ax = plate.figure.axes[0]
+    said = [float(t.get_text()) for t in ax.get_xticklabels()]
     assert len(said) > 1
-    np.testing.assert_allclose(said, places)
+    np.testing.assert_allclose(said, ax.get_xticks())
