@@ -236,7 +236,17 @@ def _rank_table(curves: Curves, regime: str, found: Sequence[Setting], notes: li
         }
         for dataset, parts in own.items()
     }
+    if uneven := [place for parts in own.values() for part in parts if (place := _uneven(part, curves.competitors))]:
+        notes.append(f"ranks, {regime}: means are over different seeds: {'; '.join(uneven)}")
     return _ranked(curves, regime, means, notes)
+
+
+def _uneven(setting: Setting, strategies: Sequence[str]) -> str:
+    """Who has other seeds than most in a setting, in words: what seeds share does not drop out of a mean over others."""
+    seeds = {s: setting.seeds[s] for s in strategies if s in setting.seeds}
+    every = sorted({seed for own in seeds.values() for seed in own})
+    few = [f"{s} {len(own)} of {len(every)}" for s, own in seeds.items() if len(own) < len(every)]
+    return f"{setting.protocol}: {', '.join(few)}" if few else ""
 
 
 def _ranked(curves: Curves, regime: str, means: Mapping[str, Mapping[str, float]], notes: list[str]) -> RankTable | None:

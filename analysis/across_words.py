@@ -105,6 +105,7 @@ def _labels(found: Across) -> list[str]:
 
 def _levers(found: Across) -> list[str]:
     lines = []
+    base = next(iter(found.regimes), "")  # as `analysis.levers.levers` has it, unless told otherwise
     for kind, name, regime in dict.fromkeys((r.lever, r.name, r.regime) for r in found.levers):
         own = [r for r in found.levers if (r.lever, r.name, r.regime) == (kind, name, regime)]
         per = [[r for r in own if r.dataset == d] for d in dict.fromkeys(r.dataset for r in own)]
@@ -112,7 +113,7 @@ def _levers(found: Across) -> list[str]:
         worth = [rows[0].labels_worth for rows in per]
         known = [w for w in worth if not math.isnan(w)]
         labels = f", worth {_labels_word(_middle(known))} labels at the first" if known else ""
-        what = f"regime {name}" if kind == "regime" else f"{name} within {regime}"
+        what = f"regime {name} (over {base})" if kind == "regime" else f"{name} within {regime}"
         lines.append(
             f"- lever {what}: {tables.signed(float(np.mean(first)))} at the first budget, {tables.signed(float(np.mean(last)))} at the last{labels}."
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from analysis.runs import Mismatch, Missing, RunKey
 from protocol.errors import Fault, InputError
 
 RUN = ["protocol", "strategy", "seed"]
+SHOWN: Final = 12
+"""Runs with other budgets that are named."""
 Met = tuple[pd.DataFrame, tuple[RunKey, ...], tuple[Missing, ...], tuple[str, ...]]
 
 
@@ -53,7 +56,7 @@ def met(frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, unit
         raise InputError(faults)
     left = {m.run for m in missing}
     frame = frame[_mask(k not in left for k in _keys(frame))]
-    frame, notes = _on_shared_budgets(frame, where, crop=mismatch in ("crop", "unpaired"))
+    frame, notes = _on_shared_budgets(frame, where, units, crop=mismatch in ("crop", "unpaired"))
     if mismatch == "crop" and len(empty):
         notes = (f"{len(empty)} empty cells were treated as budgets that are not there", *notes)
     if mismatch == "unpaired":
@@ -82,7 +85,7 @@ def _cells(empty: pd.DataFrame) -> Iterator[tuple[RunKey, int]]:
         yield RunKey(*key), budget
 
 
-def _on_shared_budgets(frame: pd.DataFrame, where: str, *, crop: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _on_shared_budgets(frame: pd.DataFrame, where: str, units: Mapping[int, str], *, crop: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
     faults: list[Fault] = []
     notes: list[str] = []
     kept = []
@@ -94,7 +97,8 @@ def _on_shared_budgets(frame: pd.DataFrame, where: str, *, crop: bool) -> tuple[
             kept.append(part)
             continue
         odd = sets[sets != frozenset(sets.mode().iloc[0])] if len(sets) > 1 else sets
-        names = ", ".join(f"{s} seed {seed}" for s, seed in odd.index)
+        runs = [f"{s} {units.get(seed, f'seed {seed}')}" for s, seed in odd.index]
+        names = ", ".join(runs[:SHOWN]) + (f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else "")
         if not crop or not shared:
             fix = (
                 "complete the table, or ask to crop to the shared budgets (--mismatch crop)"

@@ -25,8 +25,8 @@ class Score:
     Attributes:
         n: runs; mean, sd: of their endpoint (sd NaN for one run).
         answer: the verdict against the baseline; empty for the baseline and for upper lines.
-        top: best, or tied with it: not worse than the strategy with the highest mean by the plan's test, corrected over the
-            protocol. Which one is highest is seen first, so this is exploratory; with few seeds many are tied.
+        top: best, or tied with it: not worse than the strategy with the highest mean (of those with the most runs: a mean over fewer
+            seeds is of other seeds) by the plan's test, corrected over the protocol. Which one is highest is seen first, so this is exploratory; with few seeds many are tied.
     """
 
     protocol: str
@@ -105,24 +105,26 @@ def scores(curves: Curves, comparison: Comparison) -> Scores:
     for protocol in curves.protocols:
         own = values[values["protocol"] == protocol].groupby("strategy")["aubc"]
         means = {s: float(own.get_group(s).mean()) for s in curves.strategies if s in own.groups}
-        top = _top(curves, protocol, {s: m for s, m in means.items() if s in curves.competitors})
+        runs = {s: len(own.get_group(s)) for s in means if s in curves.competitors}
+        top = _top(curves, protocol, {s: means[s] for s in runs}, runs)
         for strategy, mean in means.items():
-            runs = own.get_group(strategy)
-            sd = float(runs.std(ddof=1)) if len(runs) > 1 else float("nan")
-            rows.append(Score(protocol, strategy, len(runs), mean, sd, answers.get((protocol, strategy), ""), top.get(strategy, "")))
+            found = own.get_group(strategy)
+            sd = float(found.std(ddof=1)) if len(found) > 1 else float("nan")
+            rows.append(Score(protocol, strategy, len(found), mean, sd, answers.get((protocol, strategy), ""), top.get(strategy, "")))
+    uneven = any(len({row.n for row in rows if row.protocol == p}) > 1 for p in curves.protocols)
     what = "area under the budget curve" if curves.has_curves else "value"
     caption = (
         f"Mean ± standard deviation over runs of the {what}. Against {curves.baseline}, by the verdict: ↑ better, ↓ worse, ≈ equivalent, no mark undecided. "
-        f"*: highest mean, or not worse than it ({wording.test_name(comparison)}, {wording.CORRECTIONS[curves.plan.correction]} within the protocol; exploratory)."
+        f"*: highest mean{' of those with the most runs' * uneven}, or not worse than it ({wording.test_name(comparison)}, {wording.CORRECTIONS[curves.plan.correction]} within the protocol; exploratory)."
     )
     return Scores(tuple(rows), curves.protocols, curves.strategies, caption)
 
 
-def _top(curves: Curves, protocol: str, means: dict[str, float]) -> dict[str, Top]:
-    """The best by mean, and whoever the plan's test does not show to be worse."""
+def _top(curves: Curves, protocol: str, means: dict[str, float], runs: dict[str, int]) -> dict[str, Top]:
+    """The best by mean among those with the most runs, and whoever the plan's test does not show to be worse."""
     if not means:
         return {}
-    best = max(means, key=lambda s: means[s])
+    best = max(means, key=lambda s: (runs[s], means[s]))
     alone = replace(
         curves,
         planned=tuple(k for k in curves.planned if k.protocol == protocol and k.strategy in means),

@@ -112,7 +112,7 @@ def test_json_frames_and_words(tmp_path: Path) -> None:
         "penalty matrix (ash-2020",
         "Kendall",
         "labels",
-        "lever regime strong",
+        "lever regime strong (over plain)",
         "crossed effects",
         "descriptive",
     ):
@@ -197,3 +197,13 @@ def test_the_middle_of_unbounded_labels_is_one_of_them() -> None:
     assert _middle([3.0, 1.0]) == 2
     assert _middle([np.inf, -np.inf]) == -np.inf
     assert _middle([np.inf, 5.0]) == 5
+
+
+def test_means_over_different_seeds_are_told(tmp_path: Path) -> None:
+    made = rows(2, ("plain",))
+    few = made[~((made["strategy"] == "good") & (made["dataset"] == "d1") & (made["seed"] > 0))]
+    whole, uneven = run(made, tmp_path), run(few, tmp_path)
+    assert whole is not None
+    assert uneven is not None
+    assert not [n for n in whole.notes if "different seeds" in n]
+    assert "ranks, plain: means are over different seeds: d1/plain: good 1 of 4" in uneven.notes

@@ -143,6 +143,16 @@ def test_unpaired_uses_every_seed_of_either_side(table) -> None:  # type: ignore
         ("strategy,seed,value\n" + "random,0,81%\n" * 9, {}, r"csv:6: value(.|\n)*'81%', and 4 more cells like it"),
         ("strategy,seed,value\n" + "random,0,81%\n" * 5, {}, r"found: +'81%'\n"),
         ("\n\nstrategy,seed,value\nrandom,0,1\n\n,,\nx,0,bad\n", {}, "csv:7: value"),
+        (
+            "strategy,dataset,budget,value\nrandom,a,1,1\nx,a,1,2\nrandom,b,2,1\nx,b,2,1\n",
+            {},
+            "others in (random|x) (a|b), (random|x) (a|b)",
+        ),
+        (
+            "strategy,seed,budget,value\n" + "".join(f"{s},{k},{1 + (k > 19)},1\n" for s in ("random", "x") for k in range(39)),
+            {},
+            "and 26 more",
+        ),
         ("strategy,dataset,value\nrandom,,1\n", {}, "a name, as there are no seeds"),
         ("strategy,dataset,value\nrandom,a,1\nrandom,a,2\n", {}, "repeated in lines 2, 3"),
         ("strategy,dataset,10\nrandom,a,1\nrandom,b,bad\n", {"wide": "budget"}, "csv:3: value"),

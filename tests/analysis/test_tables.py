@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -47,6 +48,18 @@ def test_with_too_few_seeds_all_are_tied(folder: StudyFolder) -> None:
     curves = load_study(folder.path)  # six seeds: nothing can be rejected after Holm
     board = scores(curves, compare(curves))
     assert {r.top for r in board.rows} == {"best", "tied"}
+
+
+def test_a_mean_over_few_seeds_is_not_the_best(nine: StudyFolder) -> None:
+    curves = load_study(nine.path)
+    kept = (curves.frame["strategy"] != "fine") | (curves.frame["seed"] < 3)
+    lucky = curves.frame[kept].assign(value=lambda f: f["value"] + 0.02 * (f["strategy"] == "fine"))
+    few = replace(curves, frame=lucky.reset_index(drop=True))
+    board = scores(few, compare(few))
+    assert max(board.rows, key=lambda r: r.mean).strategy == "fine"
+    assert {r.strategy: r.top for r in board.rows} == {"random": "", "good": "best", "fine": "tied", "bad": ""}
+    assert "highest mean of those with the most runs" in board.caption
+    assert "most runs" not in scores(curves, compare(curves)).caption
 
 
 def test_numbers_stand_in_siunitx_columns() -> None:
