@@ -16,11 +16,13 @@ from typing import Final
 
 from protocol.errors import Fault, InputError
 from protocol.folders import StudyFolder, write_atomically
-from protocol.sealing import differences, evidence_files, manifest_of, read_manifest
+from protocol.sealing import differences, evidence_files, is_evidence, manifest_of, read_manifest
 
 SUFFIX: Final = ".tar.xz"
 _LARGEST: Final = 2**34
 """Bytes that an archive may unpack to."""
+_TOLD: Final = 20
+"""Faults, at most."""
 _MOST: Final = 2**20
 """Files in it."""
 
@@ -76,6 +78,7 @@ def unpack(source: Path, into: Path) -> StudyFolder:
                 members.append(member)
                 if size > _LARGEST or len(members) > _MOST:
                     raise InputError(Fault(str(source), f"at most {_MOST} files of {_LARGEST} bytes in all", "more"))
+            _refuse_what_no_seal_covers(members, source)
             archive.extractall(into, members, filter="data")
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         found = f"{type(error).__name__}: {error}"
@@ -84,6 +87,15 @@ def unpack(source: Path, into: Path) -> StudyFolder:
     if changes := differences(read_manifest(folder), manifest_of(folder)):
         raise InputError([*changes, Fault(str(source), "the study that its manifest describes", "another", "get the file again")])
     return folder
+
+
+def _refuse_what_no_seal_covers(members: list[tarfile.TarInfo], source: Path) -> None:
+    """A report or a replay beside the evidence would look as sealed as that, and be anybody's."""
+    seals = {StudyFolder(Path()).manifest.name, StudyFolder(Path()).signature.name}
+    others = [m.name for m in members if m.name not in seals and not is_evidence(m.name)]
+    if others:
+        expected = "a study as `beatrandom pack` writes it: evidence, manifest and signature"
+        raise InputError([Fault(str(source), expected, name[:200], "get the file again") for name in others[:_TOLD]])
 
 
 @contextmanager

@@ -213,6 +213,10 @@ class StudyFolder:
         """The ledger that a separate oracle keeps of one run (`run --isolate`)."""
         return RunFolder(self.path / "oracle" / protocol / strategy / f"seed-{seed}")
 
+    def source(self, strategy: str, digest: str) -> Path:
+        """The kept source of an own strategy, so that later edits cannot change what is run."""
+        return self.path / "strategies" / f"{strategy}-{digest[:16]}.py"
+
     def replays(self, protocol: str, strategy: str, seed: int) -> Path:
         """Outcomes of replaying one run (`replay --keep`)."""
         return self.path / "replays" / protocol / strategy / f"seed-{seed}.json"

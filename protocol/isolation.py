@@ -93,6 +93,8 @@ class Counter:
             return self._do(Request.model_validate_json(message))
         except ValidationError as error:
             return refusal(RecordError(Fault("request to the oracle", "a request it knows", str(error.errors()[0]["msg"]))))
+        except (OverflowError, ValueError, IndexError) as error:  # numbers beyond all, which a run never sends; the oracle goes on
+            return refusal(RecordError(Fault("request to the oracle", "numbers of images or classes", str(error)[:200])))
         except BeatRandomError as error:
             return refusal(error)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
 from pydantic import ValidationError
@@ -83,6 +83,12 @@ def manifest_of(folder: StudyFolder) -> Manifest:
     }
     finished = sum(heads[name].sealed for name in runs if name in heads)
     return Manifest(study=study.fingerprint, planned=len(runs), finished=finished, records=heads, files=files)
+
+
+def is_evidence(name: str) -> bool:
+    """Whether a relative path, were it in a study folder, would be evidence: neither derived nor hidden."""
+    parts = PurePosixPath(name).parts
+    return bool(parts) and parts[0] not in DERIVED and not any(part.startswith(".") for part in parts)
 
 
 def evidence_files(folder: StudyFolder) -> list[str]:

@@ -163,7 +163,7 @@ def kept_copy(folder: StudyFolder, spec: StrategySpec) -> Path | None:
     """Where the study keeps the source of an own strategy, so that later edits cannot change it."""
     if spec.source_digest is None:
         return None
-    return folder.path / "strategies" / f"{spec.id}-{spec.source_digest[:16]}.py"
+    return folder.source(spec.id, spec.source_digest)
 
 
 def jobs(

@@ -9,6 +9,7 @@ the error. A program that is another afterwards than before (`runners.program`) 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 import threading
@@ -28,6 +29,8 @@ _PATHS: Final = {
 _READS: Final = "open"
 _CODE: Final = (".py", ".pyc", ".so", ".pyd", ".dll", ".dylib")
 _SYSTEM: Final = ("/proc/", "/sys/", "/dev/", "/etc/")
+_MEMORY: Final = re.compile(r"/proc/[^/]+/(task/[^/]+/)?mem")
+"""Of a process, the oracle's own among them."""
 _MANY: Final = 1000
 """Files, beyond which the folders that hold them are kept instead."""
 
@@ -58,7 +61,7 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         if _seen is not None:
             if event == _READS:
                 _seen.add(path)
-        elif not path.endswith(_CODE) and (_inside(path) or _from_a_folders_descriptor(name)):
+        elif _MEMORY.fullmatch(path) or (not path.endswith(_CODE) and (_inside(path) or _from_a_folders_descriptor(name))):
             _watch.refused.append(path)
             raise PermissionError(f"a strategy may not touch {path} while it is asked")
 

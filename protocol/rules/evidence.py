@@ -344,7 +344,7 @@ def planned_run(
     """One planned run, whether it is there or not."""
     key, at = RunKey(protocol.name, strategy.id, seed), folder.run(protocol.name, strategy.id, seed)
     record, problem = _read_record(at)
-    if link := next((place for place in (at.events, at.path, *at.path.parents[:2]) if place.is_symlink()), None):
+    if link := next((place for place in (at.events, at.path, *at.path.parents[:3]) if place.is_symlink()), None):
         # evidence that lies elsewhere can be exchanged without a trace here, and no seal covers it
         record, problem = None, Fault(str(link), "a file or folder of its own", "a link", "put what it points at in its place")
     return RunEvidence(key, study, protocol, strategy, folder.path, at, record, problem, shelf, plans)

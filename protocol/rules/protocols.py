@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from protocol.canonical import sha256
 from protocol.events import RunEvent
+from protocol.handed_in import content
 from protocol.rules.base import AnyRule, Observation, Observations, RunRule, StudyRule, unverifiable
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.spec import Study
@@ -20,6 +22,12 @@ def _fingerprint_is_the_planned_one(run: RunEvidence) -> Observations:
     for where, event in run.of(RunEvent):
         if event.fingerprint != planned:
             yield Observation(where, f"the planned protocol {run.protocol.name}, {planned[:16]}", event.fingerprint[:16], str(run.key))
+        told, now = event.protocol.reference, run.protocol.reference
+        if told is not None and told != now:  # no fingerprint covers it, so that one can be added; what it asked for stays asked for
+            found = "none" if now is None else f"{now.source}: {now.values or now.aubc}, within {now.tolerance:g}"
+            yield Observation(
+                where, f"a plan with the reference of the run, {told.source}: {told.values or told.aubc}", found[:200], str(run.key)
+            )
 
 
 def _run_is_the_planned_one(run: RunEvidence) -> Observations:
@@ -43,6 +51,21 @@ def _plan_is_not_amended(study: StudyEvidence) -> Observations:
         yield Observation(where, "the plan that was fixed before the first run", found[:300])
         if amendment.after != follows:
             yield Observation(where, f"an amendment to the plan that followed, {follows[:16]}", amendment.after[:16])
+
+
+def _kept_sources_are_those_that_ran(study: StudyEvidence) -> Observations:
+    for spec in study.study.strategies:
+        if (digest := spec.source_digest) is None:
+            continue
+        path = study.folder.source(spec.id, digest)
+        where, expected = str(path.relative_to(study.folder.path)), f"the source of {spec.id} that the plan names, {digest[:16]}"
+        try:
+            found = sha256(content(path))
+        except OSError as error:
+            yield unverifiable(where, expected, error.strerror or str(error))
+            continue
+        if found != digest:
+            yield Observation(where, expected, found[:16])
 
 
 def _changes(before: Study, now: Study) -> str:
@@ -69,7 +92,7 @@ RULES: tuple[AnyRule, ...] = (
         id="PRO-02",
         title="the protocol is the planned one",
         why="curves made under different protocols cannot be compared",
-        evidence="fingerprint in the 'run' event and in study.json",
+        evidence="fingerprint in the 'run' event and in study.json; and the reference for random, if the run had one",
         fix="run the study again in a new folder",
         reads=frozenset({"head", "plan"}),
         function=_fingerprint_is_the_planned_one,
@@ -93,5 +116,15 @@ RULES: tuple[AnyRule, ...] = (
         reads=frozenset({"plan"}),
         needs="plan",
         function=_plan_is_not_amended,
+    ),
+    StudyRule(
+        id="PRO-05",
+        title="the kept sources of own strategies are those that were run",
+        why="whoever reads the source wants to know what was run, not what looks better",
+        evidence="strategies/<strategy>-<digest>.py and source_digest in the plan",
+        fix="restore the file from a copy",
+        reads=frozenset({"plan"}),
+        needs="plan",
+        function=_kept_sources_are_those_that_ran,
     ),
 )

@@ -78,6 +78,18 @@ def test_a_path_out_of_the_folder_and_a_damaged_file_are_refused(sealed: StudyFo
         unpack(tmp_path / "s.tar.xz", tmp_path / "b")
 
 
+@pytest.mark.parametrize("name", ["report.html", "./report.html", "replays/small/first/seed-0.json", "records/.hidden", "analysis/x.csv"])
+def test_what_no_seal_covers_does_not_come_with_a_study(sealed: StudyFolder, tmp_path: Path, name: str) -> None:
+    pack(sealed, tmp_path / "s.tar.xz")
+    with tarfile.open(tmp_path / "s.tar.xz") as before, tarfile.open(tmp_path / "t.tar.xz", "w:xz") as after:
+        for member in before.getmembers():
+            after.addfile(member, before.extractfile(member))
+        after.addfile(tarfile.TarInfo(name), io.BytesIO())
+    with pytest.raises(InputError, match=name):
+        unpack(tmp_path / "t.tar.xz", tmp_path / "again")
+    assert not list((tmp_path / "again").iterdir())
+
+
 def test_a_folder_with_something_in_it_is_left_alone(sealed: StudyFolder, tmp_path: Path) -> None:
     pack(sealed, tmp_path / "s.tar.xz")
     with pytest.raises(InputError, match="nothing was overwritten"):

@@ -159,6 +159,7 @@ def test_a_claim_to_have_paid_is_not_believed(tmp_path: Path) -> None:
         b'{"do":"all labels"}',
         b"[" * 100_000,
         b'{"do":"examine","indices":[99999999999]}',
+        b'{"do":"labels","indices":[99999999999999999999]}',
         b'{"do":"examine","table":"?"}',
     ],
 )

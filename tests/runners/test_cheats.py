@@ -95,6 +95,7 @@ READS = {
     "reads the test labels of its study": "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]",
     "reads what other runs bought": "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]",
     "lists its study's records": "import os; os.listdir(STUDY + '/records'); return view.unlabelled[:n]",
+    "reads the memory of a process": "open(f'/proc/{__import__(\"os\").getppid()}/mem', 'rb').read(1); return view.unlabelled[:n]",
     "moves another run's record": "import os; os.replace(STUDY + '/records/toy/random', STUDY + '/aside'); return view.unlabelled[:n]",
     "links the data set elsewhere, to read it there": "import os; os.link(DIGITS, STUDY + '/mine'); return view.unlabelled[:n]",
     "names the data set's file from a descriptor of its folder": """import os

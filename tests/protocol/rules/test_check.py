@@ -222,11 +222,11 @@ def test_a_run_that_is_slipped_in_as_a_link_is_unplanned(tmp_path: Path) -> None
     assert {f.rule for f in result.findings if f.answer == "broken"} == {"CMP-02"}
 
 
-@pytest.mark.parametrize("level", ["events.jsonl", "seed-0", "first"])
+@pytest.mark.parametrize("level", ["events.jsonl", "seed-0", "first", "records"])
 def test_planned_evidence_behind_a_link_is_no_evidence(tmp_path: Path, level: str) -> None:
     build_study(tmp_path / "study", obedient_study())
     run = StudyFolder(tmp_path / "study").run("small", "first", 0)
-    place = {"events.jsonl": run.events, "seed-0": run.path, "first": run.path.parent}[level]
+    place = {"events.jsonl": run.events, "seed-0": run.path, "first": run.path.parent, "records": run.path.parents[2]}[level]
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
     result = check_study(tmp_path / "study")

@@ -18,9 +18,9 @@ import pytest
 from study_builder import ENVIRONMENT, IMAGES, build_study, lines, make_labels, obedient_study, predict_otherwise, protocol_table, rewrite
 
 from protocol.amendments import amend
-from protocol.canonical import array_digest
+from protocol.canonical import array_digest, sha256
 from protocol.events import FailureEvent, ResumeEvent
-from protocol.folders import predictions_digest, write_arrays
+from protocol.folders import predictions_digest, write_arrays, write_atomically
 from protocol.metrics import classification_metrics
 from protocol.reading import parse
 from protocol.rules import RULES, check_study
@@ -182,6 +182,30 @@ def refer(victim: Any, reference: dict[str, Any]) -> None:
     replan(victim, protocols=[obedient_study().protocols[0].model_dump(mode="json") | {"reference": {"source": "Nobody 2026"} | reference}])
 
 
+def forget_reference(victim: Any) -> None:
+    """The runs say what random should reach, the plan does not any more."""
+    for path in victim.folder.records.rglob("events.jsonl"):
+        rewrite(path, lambda e: e[0]["protocol"].update(reference={"source": "Nobody 2026", "values": {"22": 0.99}}))
+
+
+def own_source(victim: Any, kept: bytes | None) -> None:
+    """`first` is an own strategy with source b"one", of which `kept` lies in the study."""
+    told = [s.model_dump(mode="json") for s in victim.study.strategies]
+    told[1] |= {"name": "mine.py:first", "label": "first", "source_digest": sha256(b"one")}
+    replan(victim, strategies=told)
+    study = victim.folder.read_plan()
+    for path in victim.folder.records.rglob("events.jsonl"):
+
+        def forge(events: Lines) -> None:
+            events[0]["study"] = study.fingerprint
+            if events[0]["strategy"]["name"] == "first":
+                events[0]["strategy"] = told[1]
+
+        rewrite(path, forge)
+    if kept is not None:
+        write_atomically(victim.folder.source("first", sha256(b"one")), kept)
+
+
 DATA = array_digest(make_labels())
 
 
@@ -316,6 +340,10 @@ CASES = [
     edit("another study planned it", lambda e: flip_at(e[0], "study"), "PRO-03"),
     edit("no study planned it", lambda e: e[0].update(study=""), "", "PRO-03"),
     Case("the plan was changed after the runs", lambda v: replan(v, plan={"delta": 0.2, "test": "t"}), "PRO-03"),
+    Case("the reference of the runs is gone from the plan", forget_reference, "PRO-02"),
+    Case("the source of an own strategy is exchanged", lambda v: own_source(v, b"another"), "PRO-05"),
+    Case("the source of an own strategy is there", lambda v: own_source(v, b"one"), ""),
+    Case("the source of an own strategy is missing", lambda v: own_source(v, None), "", "PRO-05"),
     Case("seeds were dropped from the plan", lambda v: replan(v, seeds=[0]), "CMP-02 PRO-03 STA-01"),
     Case(
         "a run was copied from another seed",
