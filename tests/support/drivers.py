@@ -95,7 +95,10 @@ class Terminal:
         with self.log.open("ab", buffering=0) as log:
             while not self._closing.is_set():
                 if select.select([self._window], [], [], 0.05)[0]:
-                    log.write(os.read(self._window, 4096))
+                    try:
+                        log.write(os.read(self._window, 4096))
+                    except OSError:  # nobody holds the other side any more
+                        break
         os.close(self._window)
 
     def close(self) -> None:
