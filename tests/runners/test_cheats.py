@@ -446,6 +446,10 @@ def test_a_cheat_with_the_files_is_detected(name: str, built: Path, study: Study
 
 ONLY_SEALED: dict[str, Callable[[StudyFolder], object]] = {
     "writes predictions, metric and chain anew": lambda s: forge_predictions(s, metric=True),
+    "changes the plan after the results, and all records along": lambda s: (
+        edit_plan(s, lambda plan: plan["plan"].update(delta=0.2)),
+        [rewrite(path, lambda e: e[0].update(study=s.read_plan().fingerprint)) for path in s.records.rglob("events.jsonl")],
+    ),
     "removes a failed attempt and mends the chain": lambda s: rewrite(
         s.run("small", "last", 1).events, lambda e: [e.remove(x) for x in list(e) if x["event"] == "failure"]
     ),
