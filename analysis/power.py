@@ -163,7 +163,7 @@ class PlanSummary:
             return "The plan has no strategy besides random: nothing is tested."
         per = "one family" if self.families == 1 else f"each of {self.families} families"
         lines = [
-            f"{self.tests} tests in {per} ({self.family}), {self.correction}, alpha {self.alpha:g}, n = {self.seeds} seeds, {self.test} test."
+            f"{self.tests} test{'s' * (self.tests != 1)} in {per} ({self.family}), {self.correction}, alpha {self.alpha:g}, n = {self.seeds} seeds, {self.test} test."
         ]
         if self.test != "t":
             lines.append(

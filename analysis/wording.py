@@ -25,6 +25,13 @@ ASSUMES: Final = {
     "bh": "false discovery rate at most {alpha:g} if the tests are positively dependent (not the family-wise error)",
     "by": "false discovery rate at most {alpha:g} (not the family-wise error)",
 }
+_ALONE: Final = {
+    "better": "{strategy} beats {baseline}.",
+    "worse": "{strategy} loses to {baseline}.",
+    "equivalent": "{strategy} is equivalent to {baseline}.",
+    "undecided": "Whether {strategy} beats {baseline} is undecided.",
+}
+"""The headline of a single comparison."""
 SHOWN: Final = 10
 """Missing runs that are listed one by one."""
 
@@ -43,7 +50,10 @@ def headline(comparison: Comparison) -> str:
         return f"Nothing was compared: {comparison.baseline} is the only strategy."
     count = Counter(v.answer for v in comparison.verdicts)
     total = len(comparison.verdicts)
-    beat = f"In {count['better'] or 'none'} of {total} comparison{'s' * (total > 1)} the strategy beats {comparison.baseline}"
+    if total == 1:
+        only = comparison.verdicts[0]
+        return _ALONE[only.answer].format(strategy=only.strategy, baseline=comparison.baseline)
+    beat = f"In {count['better'] or 'none'} of {total} comparisons the strategy beats {comparison.baseline}"
     return f"{beat}; in {count['worse']} it is worse, in {count['equivalent']} equivalent, in {count['undecided']} undecided."
 
 

@@ -31,6 +31,10 @@ class BeatRandomError(Exception):
         super().__init__("\n".join(str(fault) for fault in self.faults))
 
 
+class Notice(UserWarning):
+    """Something that its reader should know and that changes no result; the command shows it as a line of its own."""
+
+
 class InputError(BeatRandomError):
     """Something handed in (file, option, table, data) is not usable: exit code 2."""
 

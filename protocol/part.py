@@ -11,7 +11,12 @@ EXACT: Final = 2**53 - 1
 
 Count = Annotated[int, Field(ge=1, le=EXACT)]
 Size = Annotated[int, Field(ge=0, le=EXACT)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=100)]
+NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
+LABEL: Final = r"^([A-Za-z0-9][A-Za-z0-9._+-]*)?$"
+NETWORK: Final = r"^[A-Za-z0-9][A-Za-z0-9._+:-]*$"
+DIGEST: Final = "^[0-9a-f]{64}$"
+
+Name = Annotated[str, Field(pattern=NAME, max_length=100)]
 
 
 class Part(BaseModel):

@@ -13,9 +13,18 @@ from pydantic import BaseModel, ValidationError
 
 from protocol.errors import Fault, InputError, nearest, unknown_name
 from protocol.handed_in import content
-from protocol.spec import BASELINE, Part, Protocol, Study
+from protocol.part import DIGEST, LABEL, NAME, NETWORK
+from protocol.spec import BASELINE, Part, Protocol, StrategySpec, Study
 
 P = TypeVar("P", bound=Part)
+
+_PATTERNS = {
+    NAME: "letters a to z, digits and . _ + -, the first a letter or a digit (it names files and folders)",
+    LABEL: "letters a to z, digits and . _ + -, the first a letter or a digit (it names files and folders)",
+    NETWORK: "letters a to z, digits and . _ + - :, the first a letter or a digit",
+    DIGEST: "a SHA-256: 64 hexadecimal digits",
+}
+"""What regular expressions of the models ask for, in words."""
 
 
 def preset_names() -> list[str]:
@@ -62,6 +71,20 @@ def study_from(table: dict[str, Any], where: str, folder: Path) -> Study:
     return parse(Study, table, where)
 
 
+def with_added(study: Study, names: Sequence[str]) -> Study:
+    """The study and the strategies of these names that it does not have.
+
+    Raises:
+        InputError: a name that is none, or two strategies that would share a folder.
+    """
+    known = {s.id: s.name for s in study.strategies}
+    specs = [parse(StrategySpec, {"name": name}, f"--strategy {name}") for name in names]
+    try:
+        return study.with_strategies((*study.strategies, *(s for s in specs if known.get(s.id) != s.name)))
+    except ValidationError as error:
+        raise InputError([_fault(Study, item, "--strategy") for item in error.errors()]) from None
+
+
 def parse(model: type[P], table: Mapping[str, Any], where: str) -> P:
     """Validate strictly; every fault at once, each with its path in the file."""
     try:
@@ -93,7 +116,8 @@ def _fault(model: type[BaseModel], item: Any, where: str) -> Fault:
     if item["type"] == "value_error":
         return Fault(spot, "a consistent specification", str(item["ctx"]["error"]))
     found = repr(item["input"])
-    return Fault(spot, item["msg"], found if len(found) < 120 else found[:117] + "…")
+    expected = _PATTERNS.get(item["ctx"]["pattern"], item["msg"]) if item["type"] == "string_pattern_mismatch" else item["msg"]
+    return Fault(spot, expected, found if len(found) < 120 else found[:117] + "…")
 
 
 def _fields_at(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:

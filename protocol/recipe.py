@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from protocol.part import Count, Name, Part, Size
+from protocol.part import DIGEST, Count, Name, Part, Size
 from protocol.tuning import Tuning, faults_of
 
 Positive = Annotated[float, Field(gt=0)]
@@ -154,7 +154,7 @@ class Pretraining(Part):
         description="or a file of weights of the body (.pth, .pt, .safetensors; of segmentation: of the encoder), relative to --data-root "
         "unless absolute; its place is not part of the fingerprint",
     )
-    weights_digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+    weights_digest: Annotated[str, Field(pattern=DIGEST)] | None = Field(
         None, description="SHA-256 of that file, filled in when the study is resolved"
     )
 

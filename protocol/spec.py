@@ -20,7 +20,7 @@ from protocol.data import Encoder as Encoder
 from protocol.data import Frames as Frames
 from protocol.labelling import Labelling as Labelling
 from protocol.part import EXACT as EXACT
-from protocol.part import Count, Name, Size
+from protocol.part import LABEL, NETWORK, Count, Name, Size
 from protocol.part import Part as Part
 from protocol.recipe import Augmentation as Augmentation
 from protocol.recipe import Discriminator as Discriminator
@@ -66,7 +66,7 @@ class Splits(Part):
 class Model(Part):
     """The network, built from the seed's model stream every round; `regime.start` says whose weights it then has."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+:-]*$", max_length=100)] = Field(
+    name: Annotated[str, Field(pattern=NETWORK, max_length=100)] = Field(
         description="network as known to the runner, e.g. small-cnn, resnet18; for segmentation e.g. unet-small, smp:Unet:resnet18"
     )
     width: Count | None = Field(None, description="channels of the first stage; null: the network's own")
@@ -288,9 +288,7 @@ class StrategySpec(Part):
     """One query strategy with its arguments."""
 
     name: str = Field(min_length=1, description="registered name, 'file.py:Name' or 'package.module:Name'")
-    label: str = Field(
-        "", pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]*)?$", max_length=100, description="name in paths and tables; empty: derived from name"
-    )
+    label: str = Field("", pattern=LABEL, max_length=100, description="name in paths and tables; empty: derived from name")
     args: dict[str, Argument] = Field(default_factory=dict, description="keyword arguments of the strategy")
     source_digest: str | None = Field(None, description="SHA-256 of an own strategy's file, filled in when the study is resolved")
     tuning: Size | None = Field(
@@ -376,7 +374,8 @@ class Study(Part):
         ):
             repeated = sorted({v for v in values if values.count(v) > 1})
             if repeated:
-                problems.append(f"expected each {what} once, found {', '.join(repeated)} more than once")
+                fix = " (upper and lower case are one; label = '…' sets another)" if what == "strategy label" else ""
+                problems.append(f"expected each {what} once, found {', '.join(repeated)} more than once{fix}")
         if not any(s.id == BASELINE and s.name == BASELINE for s in self.strategies):
             problems.append("expected the baseline 'random' among the strategies, found it missing")
         problems += self._plan_does_not_fit()

@@ -22,6 +22,7 @@ from protocol.splits import Indices, Split
 from protocol.tuning import Setting
 from runners.datasets import Images
 from runners.features import Round, ensemble, look, prepare
+from runners.own_code import line_of
 from runners.regimes import Ended, Fit, FitInputs, Resident, fit
 from runners.region_features import Regions
 from runners.strategies import Strategy, StrategyError, View, checked
@@ -150,7 +151,8 @@ def _blamed(name: str, view: View, expected: str) -> Iterator[None]:
     except (StrategyError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        raise StrategyError(Fault(where, expected, f"{type(error).__name__}: {error}", "mend the strategy")) from error
+        found = f"{type(error).__name__}: {error}{line_of(error)}"
+        raise StrategyError(Fault(where, expected, found, "mend the strategy; the whole traceback is in the record")) from error
 
 
 class Clock:

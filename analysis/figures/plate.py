@@ -97,4 +97,4 @@ class Material:
     def tested(self) -> str:
         """Test and correction of the verdicts in words."""
         plan = self.curves.plan
-        return f"{wording.test_name(self.comparison)}, {wording.CORRECTIONS[plan.correction]} over {self.comparison.tests} tests"
+        return f"{wording.test_name(self.comparison)}, {wording.CORRECTIONS[plan.correction]} over {self.comparison.tests} test{'s' * (self.comparison.tests != 1)}"

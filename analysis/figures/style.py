@@ -7,16 +7,20 @@ marker and dash tell lines apart in grey, and beyond nine strategies.
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import matplotlib as mpl
+from matplotlib import font_manager
 from matplotlib.figure import Figure
 
+from protocol.errors import Notice
 from protocol.folders import write_atomically
 
 
@@ -52,6 +56,13 @@ SMALL: Final = 6.5
 _COLOURS: Final = ("#332288", "#CC6677", "#117733", "#88CCEE", "#AA4499", "#999933", "#882255", "#44AA99", "#DDAA33")
 _MARKERS: Final = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
 _DASHES: Final[tuple[Any, ...]] = ((0, ()), (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
+
+WIDE: Final = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
+    "Droid Sans Fallback", "Microsoft YaHei", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Arial Unicode MS", "Noto Sans Arabic",
+    "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Noto Sans Symbols2", "FreeSans",
+)  # fmt: skip
+"""Fonts of other scripts, as systems bring them, for names of classes."""
 
 _SETTINGS: Final[Any] = {
     "font.size": 7.5,
@@ -112,8 +123,34 @@ def looks(strategies: Sequence[str], baseline: str) -> dict[str, Look]:
 @contextmanager
 def applied(venue: Venue = PLAIN) -> Iterator[None]:
     """The project's settings for the figures drawn and saved inside."""
-    with mpl.rc_context(_SETTINGS | {"font.family": venue.font}):
+    with mpl.rc_context(_SETTINGS | {"font.family": [venue.font, *_others()]}):
         yield
+
+
+@cache
+def _others() -> tuple[str, ...]:
+    """Of the fonts that know more scripts, those that are installed: they give the letters that the venue's font lacks, and no others."""
+    there = {font.name for font in font_manager.fontManager.ttflist}
+    return tuple(name for name in WIDE if name in there)
+
+
+@contextmanager
+def _missing_letters_told() -> Iterator[None]:
+    """One line instead of one a letter and format."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    lacking = [found.group(1) for each in caught if (found := re.match(r"Glyph (\d+) ", str(each.message)))]
+    for each in caught:
+        if not str(each.message).startswith("Glyph "):
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    if lacking:
+        letter = chr(int(lacking[0]))
+        warnings.warn(
+            f"figures show boxes in place of letters that no installed font has, such as {letter}; install one, e.g. {WIDE[0]}",
+            Notice,
+            stacklevel=2,
+        )
 
 
 def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS, venue: Venue = PLAIN) -> list[Path]:
@@ -134,8 +171,7 @@ def rendered(figure: Figure, kind: str, venue: Venue = PLAIN) -> bytes:
         "png": {"Software": None},
     }
     drawn = io.BytesIO()
-    with applied(venue), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the box that is drawn instead says it where it matters
+    with applied(venue), _missing_letters_told():
         figure.savefig(drawn, format=kind, dpi=300, metadata=facts[kind])
         if figure.get_layout_engine() is not None:  # laid out once: alike in every format, and the slowest part of it
             figure.set_layout_engine("none")

@@ -131,7 +131,9 @@ def _alike_across_parts(run: RunEvidence, kind: str, alike: str) -> Observations
     where, split = found
     groups = twins[kind]
     if not len(groups):
-        yield unverifiable(where, f"which images have {alike}", "the data set was too large to compare", str(run.key))
+        features = run.protocol.data.name == "features"
+        why = "features, whose images are not here to be compared" if features else "the data set was too large to compare"
+        yield unverifiable(where, f"which images have {alike}", why, str(run.key))
         return
     parts = {"pool": split.pool, "validation": split.validation, "test": split.test}
     if any(part.size and (part.min() < 0 or part.max() >= len(groups)) for part in parts.values()):

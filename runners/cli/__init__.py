@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import warnings
 
 import typer
 
@@ -29,6 +31,10 @@ for _verbs in (looking, encoding, running, proving, reading):
 
 def main() -> None:
     """Run the command line; every expected error becomes a message and an exit code, never a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal or a pipe cannot spell (→ in ASCII) is a ?, no traceback
+    warnings.formatwarning = _formatted
     try:
         app()
     except KeyboardInterrupt:
@@ -49,6 +55,13 @@ def main() -> None:
             raise
         _say(str(error))
         sys.exit(2)
+
+
+def _formatted(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+    """Ours in a line; others as Python writes them."""
+    if category.__name__ == "Notice":  # its module is not loaded for --help
+        return f"beatrandom: {message}\n"
+    return f"{filename}:{lineno}: {category.__name__}: {message}\n{f'  {line}' if line else ''}"
 
 
 def _say(text: str) -> None:

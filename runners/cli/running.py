@@ -48,11 +48,11 @@ def run(
             "--executor",
             envvar="BEATRANDOM_EXECUTOR",
             help="local (a process a run), inline (this process), ray or slurm.",
-            show_default="(the configuration's, or local)",
+            show_default="the configuration's, or local",
         ),
     ] = None,
     address: Annotated[
-        str | None, typer.Option("--address", help="Ray cluster, e.g. auto.", show_default="(RAY_ADDRESS, or one started here)")
+        str | None, typer.Option("--address", help="Ray cluster, e.g. auto.", show_default="RAY_ADDRESS, or one started here")
     ] = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")] = False,
     predictions_only: Annotated[

@@ -129,9 +129,12 @@ def checked(selection: object, view: View, n: int, name: str) -> Indices:
     where = f"selection of {name}, round {view.round}"
     array = np.asarray(selection.detach().cpu().numpy() if isinstance(selection, Tensor) else selection)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
-        raise StrategyError(
-            Fault(where, f"{n} integers in one dimension", f"{array.dtype} of shape {array.shape}", "return members of view.unlabelled")
-        )
+        found, fix = f"{array.dtype} of shape {array.shape}", "return members of view.unlabelled"
+        if array.dtype == bool:
+            fix = "return view.unlabelled[mask]"
+        elif array.ndim == 0:
+            found, fix = "None" if selection is None else f"a {type(selection).__name__}", f"{fix}, as an array or a list"
+        raise StrategyError(Fault(where, f"{n} integers in one dimension", found, fix))
     indices = array.astype(np.int64)
     faults = []
     if len(indices) != n:

@@ -24,7 +24,7 @@ from runners.own_code import attribute, imported
 from runners.strategies import STRATEGIES
 from runners.strategies.aggregation import Aggregation
 from runners.strategies.base import Context, Estimation, Strategy
-from runners.strategies.view import CHEAP, View
+from runners.strategies.view import CHEAP, NEEDS, View
 
 GROUP: Final = "beatrandom.strategies"
 """Entry points of installed packages: name -> class or function of the contract."""
@@ -70,6 +70,9 @@ def resolved(spec: StrategySpec, folder: Path) -> StrategySpec:
     """The specification with the digest of an own file filled in; unknown names are refused."""
     if file := own_file(spec, folder):
         return spec.model_copy(update={"source_digest": sha256(file.read_bytes())})
+    if spec.name.endswith(".py"):
+        fix = f"say which function or class of it: {spec.name}:Name"
+        raise InputError(Fault(f"strategy {spec.name}", "file.py:Name", "a file without a name in it", fix))
     if ":" not in spec.name and spec.name not in known():
         raise InputError(unknown_name("strategy", spec.name, known()))
     return spec
@@ -148,11 +151,31 @@ def _built(factory: Any, spec: StrategySpec, where: str) -> Strategy:
             raise InputError(Fault(f"{where}: args", "none, since it is a function", str(sorted(spec.args))))
         if not (callable(factory) or hasattr(factory, "select")):
             raise InputError(Fault(where, "a class or function select(view, n, rng)", f"a {type(factory).__name__}"))
+        _needs_are_known(factory, where)
         return Wrapped(factory)
     try:
         made = factory(**spec.args)
     except TypeError as error:
-        raise InputError(Fault(f"{where}: args", f"arguments of {inspect.signature(factory)}", f"{sorted(spec.args)}: {error}")) from None
+        found = f"{', '.join(sorted(spec.args)) or 'none'}: {error}"
+        fix = f'in the study: strategies = [{{ name = "{spec.name}", args = {{ {_first_argument(factory)} = … }} }}]'
+        raise InputError(Fault(f"{where}: args", f"arguments of {inspect.signature(factory)}", found, fix)) from None
     if not callable(getattr(made, "select", None)):
         raise InputError(Fault(where, "a method select(self, view, n, rng)", f"{factory.__name__} has none"))
+    _needs_are_known(made, where)
     return made if isinstance(made, Strategy) else Wrapped(made)
+
+
+def _first_argument(factory: Any) -> str:
+    """Of those without a default, else of all."""
+    taken = list(inspect.signature(factory).parameters.values())
+    return next((p.name for p in taken if p.default is p.empty), taken[0].name if taken else "…")
+
+
+def _needs_are_known(inner: Any, where: str) -> None:
+    """Before anything is trained. Raises InputError with every need that is none."""
+    needs = getattr(inner, "needs", ())
+    if isinstance(needs, str):
+        fix = f"a comma makes it a tuple: needs = ({needs!r},)"
+        raise InputError(Fault(f"{where}: needs", "a tuple of names", f"text, {needs!r}", fix))
+    if strangers := [need for need in needs if need not in NEEDS]:
+        raise InputError([unknown_name(f"{where}: needs", str(need), NEEDS) for need in strangers])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from protocol.errors import Fault, InputError
 from protocol.folders import StudyFolder
-from protocol.reading import read_study
-from protocol.spec import StrategySpec, Study
+from protocol.reading import read_study, with_added
+from protocol.spec import Study
 from runners.study import kept_copy, resolve
 
 
@@ -29,12 +29,7 @@ def read(source: Path, extra: list[str], data_root: Path | None = None) -> tuple
                 )
             )
         return study, source, source
-    study = read_study(source)
-    if extra:
-        known = {s.id for s in study.strategies}
-        added = [s for s in (StrategySpec(name=name) for name in extra) if s.id not in known]
-        study = study.with_strategies((*study.strategies, *added))
-    return resolve(study, source.parent, data_root), source.parent, None
+    return resolve(with_added(read_study(source), extra), source.parent, data_root), source.parent, None
 
 
 def own_files_are_kept(folder: StudyFolder, study: Study) -> None:

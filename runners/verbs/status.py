@@ -7,7 +7,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Group, RenderableType
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -19,6 +19,8 @@ from runners.study import QUARANTINE, RunStatus, counts, status
 from runners.verbs.console import console, duration, print_json, table
 
 STATES = ("done", "running", "partial", "failed", "missing", "unreadable")
+RARE = frozenset({"unreadable"})
+"""States that are shown only where there are some."""
 WATCH_SECONDS = 2.0
 MESSAGES = 10
 
@@ -47,23 +49,24 @@ def show(path: Path, json: bool, watch: bool = False) -> None:
                 statuses = status(folder, study)
                 live.update(_page(folder, study, statuses), refresh=True)
     else:
-        console.print(_page(folder, study, statuses))
+        for part in _page(folder, study, statuses).renderables:
+            console.print(part)
 
 
-def _page(folder: StudyFolder, study: Study, statuses: list[RunStatus]) -> RenderableType:
+def _page(folder: StudyFolder, study: Study, statuses: list[RunStatus]) -> Group:
     cells: dict[tuple[str, str], list[RunStatus]] = {}
     for s in statuses:
         cells.setdefault((s.planned.protocol.name, s.planned.strategy.id), []).append(s)
+    seen = counts(statuses)
+    states = [state for state in STATES if state not in RARE or seen[state]]  # so that the others fit beside the names
+    failures = ["failed attempts"] if any(s.failures for s in statuses) else []
     rows = []
     for (protocol, strategy), group in sorted(cells.items()):
         by = counts(group)
-        rows.append([protocol, strategy, *(by[state] or "·" for state in STATES), sum(s.failures for s in group) or "·"])
-    grid = table(
-        f"{study.name}: {len(statuses)} runs planned",
-        ["protocol", "strategy", *STATES, "failed attempts"],
-        rows,
-        [*STATES, "failed attempts"],
-    )
+        tried = [sum(s.failures for s in group) or "·"] * len(failures)
+        rows.append([protocol, strategy, *(by[state] or "·" for state in states), *tried])
+    columns = [*states, *failures]
+    grid = table(f"{study.name}: {len(statuses)} runs planned", ["protocol", "strategy", *columns], rows, columns)
     said = [s for s in statuses if s.message]
     lines = [_message(s) for s in said[:MESSAGES]]
     if len(said) > MESSAGES:

@@ -111,6 +111,16 @@ def test_equal_differences_have_no_spread_and_say_how_many_seeds_it_takes(table,
     assert (verdict.answer, verdict.p, verdict.seeds_to_decide) == ("better" if n > 5 else "undecided", 2.0 ** (1 - n), 6)
 
 
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [(10, "mine beats random."), (-10, "mine loses to random."), (0, "mine is equivalent to random.")],
+)
+def test_a_single_comparison_is_a_sentence(table, scale: float, said: str) -> None:  # type: ignore[no-untyped-def]
+    small = np.array([1, -1] * 4) / 1000
+    assert compare(table(rows(mine=D * scale if scale else small))).headline() == said
+    assert compare(table(rows(mine=small * 50))).headline() == "Whether mine beats random is undecided."
+
+
 def test_undecided_is_never_called_no_difference(table) -> None:  # type: ignore[no-untyped-def]
     comparison = compare(table(rows(wild=np.array([5, -4, 3, -6, 5.0]) / 100)))
     text = comparison.summary()

@@ -8,7 +8,7 @@ import pytest
 from study_builder import make_study, protocol_table, study_table
 
 from protocol.errors import InputError
-from protocol.reading import parse, preset, preset_names, read_protocol, read_study
+from protocol.reading import parse, preset, preset_names, read_protocol, read_study, with_added
 from protocol.spec import Protocol, Study
 
 PROTOCOL = """
@@ -138,7 +138,7 @@ def test_an_empty_array_is_still_a_fault() -> None:
         ({"protocols": [protocol_table(), protocol_table(budgets=[20, 30])]}, "each protocol name once, found small"),
         ({"strategies": [{"name": "random"}, {"name": "first", "args": {"k": 2**53}}]}, "expected k within"),
         ({"strategies": [{"name": "random"}, {"name": "first", "args": {"k": float("nan")}}]}, "finite"),
-        ({"strategies": [{"name": "random"}, {"name": "first", "label": "../../up"}]}, "match pattern"),
+        ({"strategies": [{"name": "random"}, {"name": "first", "label": "../../up"}]}, "letters a to z"),
     ],
 )
 def test_a_study_that_cannot_be_paired_or_kept_apart_is_refused(changes: dict[str, object], text: str) -> None:
@@ -245,3 +245,14 @@ def test_another_data_set_does_not_inherit_the_digest_of_the_bases(tmp_path: Pat
     }
     assert "data.digest" in same.provenance
     assert "data.digest" not in other.provenance
+
+
+def test_strategies_are_added_by_name_and_those_that_clash_are_refused() -> None:
+    study = parse(Study, study_table(), "f.toml")
+    before = [s.id for s in study.strategies]
+    more = with_added(study, ["a/mine.py:F", "random", "margin"])
+    assert [s.id for s in more.strategies] == [*before, "mine-F", "margin"]
+    assert with_added(more, ["a/mine.py:F"]) == more  # known already
+    for name, said in (("b/mine.py:f", "mine-f more than once"), ("b/mine.py:F", "mine-f more than once"), ("", "--strategy")):
+        with pytest.raises(InputError, match=said):  # another file or name, the same folder of records
+            with_added(more, [name])

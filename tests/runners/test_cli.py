@@ -279,3 +279,37 @@ def test_a_run_that_keeps_failing_is_left_alone(tmp_path: Path) -> None:
     assert "failed 3 times without a whole round between" in said
     assert "left alone from now on" in beatrandom("status", "s", cwd=tmp_path).stdout
     assert "1 failed" in beatrandom(*words, "--retry-failed", cwd=tmp_path, check=1).stdout
+
+
+def test_what_a_terminal_cannot_spell_is_a_question_mark_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "from runners.cli import main; main()", "--help"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert b"protocols ? write a study" in done.stdout
+
+
+def test_a_log_keeps_lines_whole_and_a_narrow_window_every_column(capsys: pytest.CaptureFixture[str]) -> None:
+    from runners.verbs.console import _Console, table
+
+    sentence = "beatrandom check a-long-name ; beatrandom report a-long-name"
+    pipe = _Console(width=20, force_terminal=False)
+    pipe.print(sentence)
+    assert capsys.readouterr().out == sentence + "\n"
+    _Console(width=20, force_terminal=True).print(sentence)
+    assert capsys.readouterr().out.count("\n") > 1  # a terminal breaks between words
+    pipe.print(table("t", ["protocol", "failed attempts", "unreadable"], [("my-protocol", 12, 34)]))
+    shown = capsys.readouterr().out
+    assert "unreadable" in shown  # neither cut off nor folded
+    assert "34" in shown
+
+
+def test_status_shows_rare_columns_only_where_they_say_something(finished: Path, tmp_path: Path) -> None:
+    said = beatrandom("status", "study", cwd=finished).stdout
+    assert "missing" in said
+    assert "unreadable" not in said
+    assert "failed attempts" not in said
+    shutil.copytree(finished / "study", tmp_path / "study")
+    record = next((tmp_path / "study" / "records").rglob("events.jsonl"))
+    record.write_text("no record\n")
+    assert "unreadable" in beatrandom("status", "study", cwd=tmp_path).stdout

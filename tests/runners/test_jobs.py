@@ -155,7 +155,7 @@ def with_own(study: Study, file: Path, source: str) -> Study:
 
 HEAD = "import os, numpy as np\nclass Mine:\n    needs = ('probabilities',)\n    def select(self, view, n, rng):\n"
 BAD = {
-    "raises": ("        raise KeyError('oops')\n", "KeyError: 'oops'"),
+    "raises": ("        raise KeyError('oops')\n", "KeyError: 'oops' (line 5 of its file)"),
     "duplicates": ("        return np.repeat(view.unlabelled[0], n)\n", "distinct indices"),
     "too few": ("        return view.unlabelled[: n - 1]\n", "10 indices"),
     "labelled": ("        return np.concatenate([view.unlabelled[: n - 1], view.labelled[:1]])\n", "labelled already"),

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,15 +14,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.curves import matrix
-from analysis.figures import FIGURES, Material, Plate, drawn, write_figures
+from analysis.figures import FIGURES, Material, Plate, drawn, style, write_figures
 from analysis.figures.labels import labels_saved
 from analysis.figures.layout import spread, wrapped
 from analysis.figures.learning import learning_curves
 from analysis.figures.power import power_frame
-from analysis.figures.style import looks, rendered
+from analysis.figures.style import Venue, looks, rendered
 from analysis.load import load_study, load_table
 from analysis.power import seeds_to_detect
 from analysis.verdict import compare
+from protocol.errors import Notice
 from protocol.folders import StudyFolder
 from tests.analysis.simulated import make_study
 
@@ -201,6 +203,7 @@ def test_cells_without_numbers_have_a_scale_beside_them() -> None:
         assert bool(numbers) is (scales == 0)
 
 
+@pytest.mark.filterwarnings("ignore::protocol.errors.Notice")
 def test_names_are_shown_as_they_are_whatever_they_mean_elsewhere(tmp_path: Path) -> None:
     names = ("random", r"$\frac{x$", "_hidden", "日本")
     rows = "".join(
@@ -228,3 +231,25 @@ def test_seconds_are_plain_numbers() -> None:
     said = [float(t.get_text()) for t in ax.get_xticklabels()]
     assert len(said) > 1
     np.testing.assert_allclose(said, ax.get_xticks())
+
+
+def test_letters_that_no_font_has_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    style._others.cache_clear()
+    monkeypatch.setattr(style, "WIDE", ("No Such Font",))
+    figure = Figure()
+    figure.text(0.1, 0.5, "a \u65e5\u672c \U000e0041")
+    with pytest.warns(Notice, match="such as \u65e5; install one") as told:
+        style.rendered(figure, "png")
+    assert len(told) == 1
+    style._others.cache_clear()
+
+
+def test_other_fonts_that_are_installed_give_the_letters_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = Figure()
+    figure.text(0.1, 0.5, "\u2115")  # DejaVu Sans has it, the other face here does not
+    monkeypatch.setattr(style, "WIDE", ("No Such Font", "DejaVu Sans"))
+    style._others.cache_clear()
+    with style.applied(Venue(3, 6, "cmr10")):
+        assert mpl.rcParams["font.family"] == ["cmr10", "DejaVu Sans"]
+        figure.canvas.draw()  # warnings are errors here
+    style._others.cache_clear()

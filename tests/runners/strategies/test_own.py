@@ -11,7 +11,7 @@ import pytest
 
 from protocol.errors import InputError
 from protocol.spec import StrategySpec
-from runners.strategies import STRATEGIES, View
+from runners.strategies import STRATEGIES, StrategyError, View, checked
 from runners.strategies.own import GROUP, known, make, own_file, plugins, resolved
 from runners.verbs.catalogue import strategies
 
@@ -122,3 +122,51 @@ def test_the_page_joins_lines_but_those_of_a_list(capsys: pytest.CaptureFixture[
 def test_what_cannot_be_built_is_said(package: Path, name: str, args: dict[str, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make(StrategySpec(name=name, args=args), None)
+
+
+BODY = "def select(self, view, n, rng): return view.unlabelled[:n]"
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (f"class Mine:\n    needs = ('probabilites',)\n    {BODY}", "did you mean 'probabilities'"),
+        (f"class Mine:\n    needs = 'probabilities'\n    {BODY}", r"needs = \('probabilities',\)"),
+        (f"class Mine:\n    def __init__(self, easy=1, *, sharp): pass\n    {BODY}", r"args = \{ sharp = … \}"),
+        ("import my_helper\n", "install my_helper .*put it into the file"),
+        ("x = 1\n\n\ny = 1 / 0\n", r"ZeroDivisionError: division by zero \(line 4 of its file\)"),
+        ("def Mine(view, n, rng)\n    pass\n", r"SyntaxError: expected ':' \(mine.py, line 1\)\n"),
+    ],
+)
+def test_what_is_wrong_with_an_own_file_is_said_before_anything_is_trained(tmp_path: Path, source: str, says: str) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    with pytest.raises(InputError, match=says):
+        make(StrategySpec(name="mine.py:Mine"), tmp_path / "mine.py")
+
+
+def test_a_function_may_say_what_it_needs_and_must_know_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("def mine(view, n, rng): ...\nmine.needs = ('pictures',)\n")
+    with pytest.raises(InputError, match="'pictures'"):
+        make(StrategySpec(name="mine.py:mine"), tmp_path / "mine.py")
+
+
+def test_a_file_without_a_name_is_no_misspelt_margin(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"say which function or class of it: mine\.py:Name"):
+        resolved(StrategySpec(name="mine.py"), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("returned", "found", "fix"),
+    [
+        (None, "None", "as an array or a list"),
+        ((i for i in range(2)), "a generator", "as an array or a list"),
+        (np.arange(10) < 2, "bool of shape (10,)", "view.unlabelled[mask]"),
+        (np.arange(2.0), "float64 of shape (2,)", "members of view.unlabelled"),
+    ],
+)
+def test_what_is_no_selection_is_called_by_its_name(view: View, returned: object, found: str, fix: str) -> None:
+    with pytest.raises(StrategyError) as error:
+        checked(returned, view, 2, "mine")
+    [fault] = error.value.faults
+    assert fault.found == found
+    assert fix in fault.fix
