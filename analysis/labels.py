@@ -103,8 +103,8 @@ def labels_saved(
     n = len(ours)
     if not n:
         return ()
-    tau = target_grid(theirs.mean(axis=0)) if targets is None else np.sort(np.asarray(targets, dtype=np.float64))
-    tau = np.round(tau, DECIMALS)  # as the curves are below: the baseline reaches its own best
+    tau = target_grid(theirs.mean(axis=0)) if targets is None else np.asarray(targets, dtype=np.float64)
+    tau = np.unique(np.round(tau, DECIMALS))  # as the curves are below: the baseline reaches its own best; a rise of less is one target
     if not len(tau):
         return ()
 

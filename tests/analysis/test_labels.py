@@ -110,3 +110,12 @@ def test_the_baseline_reaches_its_own_best_whatever_the_order_of_sums() -> None:
         values = rng.random((n, 4)).cumsum(axis=1) / 3
         made = setting({"random": values, "a": values + 0.5})
         assert labels_saved(made, "a", "random", Resampler(rng, 20))[-1].baseline_censored == "no"
+
+
+def test_a_rise_within_rounding_is_one_target() -> None:
+    made = setting({"random": [[1e-14, 2e-14, 4e-14, 9e-14]] * 3, "x": [[2e-14, 3e-14, 5e-14, 8e-14]] * 3})
+    assert len(labels_saved(made, "x", "random", resampler(20))) == 1
+    assert [row.target for row in labels_saved(simulated({"random": 0, "x": 0.01}), "x", "random", resampler(20), [0.7, 0.6, 0.7])] == [
+        0.6,
+        0.7,
+    ]
