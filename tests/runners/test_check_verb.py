@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -87,3 +88,12 @@ def test_records_tables_and_lists_are_told_apart(study: Path, check: Check, tmp_
     (tmp_path / "lists" / "random" / "seed-0" / "round-0.json").write_text(json.dumps(list(range(20))))
     code, told = check("--indices", tmp_path / "lists", "--protocol", "digits-plain", "--json")
     assert (code, json.loads(told)["source"]) == (1, "indices")
+
+
+def test_the_hook_runs_for_whatever_a_study_is_made_of(study: Path) -> None:
+    hook = (Path(__file__).parents[2] / ".pre-commit-hooks.yaml").read_text()
+    [pattern] = re.findall(r"^  files: (.*)$", hook, re.M)
+    files = [str(path.relative_to(study.parent)) for path in study.rglob("*") if path.suffix in (".json", ".jsonl", ".npz")]
+    assert len(files) > 10
+    assert [name for name in [*files, "results/study.tar.xz"] if not re.search(pattern, name)] == []
+    assert not re.search(pattern, "results/notes.md")
