@@ -124,8 +124,12 @@ class select(Strategy):
 DIGITS = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
 
 
-@pytest.mark.parametrize("isolate", [False, True], ids=["together", "apart"])
-@pytest.mark.parametrize("name", READS)
+APART = {"loads the data set again", "reads the memory of a process", "returns an object that reads the labels when it is looked at"}
+"""Tried with the oracle apart by default, too; the others there are slow."""
+READERS = [pytest.param(name, apart, marks=[pytest.mark.slow] * (apart and name not in APART)) for name in READS for apart in (False, True)]
+
+
+@pytest.mark.parametrize(("name", "isolate"), READERS)
 def test_a_strategy_that_reads_what_is_not_its_own_is_refused(name: str, isolate: bool, toy_study: Study, tmp_path: Path) -> None:
     source = READS[name].replace("STUDY", repr(str(tmp_path / "run" / "study"))).replace("DIGITS", repr(str(DIGITS)))
     result = perform(job_of(tmp_path / "run", toy_study, source, isolate=isolate))

@@ -209,7 +209,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_killed_in_the_middle_the_same_command_gives_the_same_records(how: signal.Signals, undisturbed: Path, tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text(MANY)
     words = [sys.executable, "-c", "from runners.cli import main; main()", "run", "toy.toml", "--out", "study"]
