@@ -198,8 +198,7 @@ def names_height(names: Sequence[str], cell: float) -> float:
 def legend(figure: Figure, names: Sequence[str], look: Mapping[str, Look], note: str) -> None:
     """Below the panels, as many entries side by side as fit; the panels keep their height."""
     shown = [wrapped(n, 2 * NAME) for n in names]
-    longest = max((len(line) for n in shown for line in n.split("\n")), default=1)
-    across = max(1, min(len(names) or 1, int(figure.get_figwidth() / (0.45 + 0.062 * longest)), 6))
+    across = columns_that_fit([max(map(len, n.split("\n"))) for n in shown], figure.get_figwidth())
     handles = [Line2D([], [], label=s, **look[n].line()) for n, s in zip(names, shown, strict=True)]
     note = folded(note, figure.get_figwidth())
     made = figure.legend(handles=handles, loc="outside lower center", ncols=across, title=note)
@@ -207,6 +206,15 @@ def legend(figure: Figure, names: Sequence[str], look: Mapping[str, Look], note:
     down = -(-len(handles) // across)
     tall = down * lines_of(names, 2 * NAME) + note.count("\n") + 1
     figure.set_figheight(figure.get_figheight() + 0.15 * tall + 0.15)
+
+
+def columns_that_fit(lengths: Sequence[int], width: float) -> int:
+    """Columns of a legend with entries of so many characters: as few rows as `width` inches allow, and no more columns than these rows need."""
+    for across in range(min(len(lengths), 6), 1, -1):
+        columns = np.array_split(np.asarray(lengths), across)  # entries go down the columns, the first ones take one more
+        if sum(0.45 + 0.062 * int(column.max()) for column in columns) <= width:
+            return -(-len(lengths) // -(-len(lengths) // across))
+    return 1
 
 
 def footnote(figure: Figure, note: str) -> None:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.figures import FIGURES, Material, Plate, drawn
+from analysis.figures.layout import columns_that_fit
 
 NEVER_EMPTY = {
     "verdicts",
@@ -100,3 +101,19 @@ def hidden_ticks(figure: Figure) -> list[Text]:
                 if not low <= tick.get_loc() <= high or not ax.axison:
                     out += [tick.label1, tick.label2]
     return out
+
+
+@pytest.mark.parametrize(
+    ("lengths", "width", "columns"),
+    [
+        ([6, 16, 6, 7, 8], 7.0, 5),
+        ([16, 16, 16, 16, 16], 7.0, 3),
+        ([16] * 6, 7.0, 3),
+        ([10], 3.0, 1),
+        ([40, 40], 3.0, 1),
+        ([5] * 13, 9.0, 5),
+        ([], 3.0, 1),
+    ],
+)
+def test_a_legend_has_few_rows_that_are_equally_full(lengths: list[int], width: float, columns: int) -> None:
+    assert columns_that_fit(lengths, width) == columns
