@@ -127,7 +127,7 @@ class Objective(ABC):
 
     def accuracy(self) -> float:
         """Share of labelled images predicted right in the steps since it was last asked for; kept only where the regime stops by it."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} keeps no training accuracy: recipes with it have no stop_at")
 
     def extra(self) -> dict[str, float]:
         """What the record should say of the method's own workings."""

@@ -12,16 +12,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.reading import parse
-from protocol.spec import Protocol
+from protocol.spec import Model, Optimizer, Protocol
 from runners.datasets import Images
 from runners.models import build
 from runners.regimes import FitInputs, Resident, fit
 from runners.regimes.schedule import optimizer
-from tests.support.accelerator import CUDA, Machine, accelerator
+from tests.support.accelerator import CUDA, Machine, accelerator, launched_by_a_step
 
 FEW, MANY, LABELS, BATCH, SIDE = 4, 36, 64, 64, 32
 RICH = {"flip": True, "shift": 4, "rand_augment": {"ops": 2, "magnitude": 10}, "cutout": 16}
@@ -33,41 +31,25 @@ CASES: dict[str, dict[str, Any]] = {
     "RandAugment and Cutout, moving average": {"augmentation": RICH, "ema_decay": 0.999},
     "FixMatch, 64 pool images": {"method": "fixmatch", "augmentation": {"flip": True, "shift": 4}, "ema_decay": 0.999, "semi": POOL},
 }
+SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
 MODEL = {"name": "small-cnn", "width": 4}
 NETWORKS = {"small CNN": MODEL, "ResNet-18": {"name": "resnet18"}, "WRN-28-2": {"name": "wrn-28-2"}}
 
 
-def spoken(machine: Machine) -> tuple[int, int, int]:
-    return machine.launched.total(), machine.sent, machine.waits.total()
-
-
 def round_of(machine: Machine, regime: dict[str, Any], steps: int, images: Images) -> tuple[int, int, int]:
-    sgd = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
-    full = {"name": "r", "steps": steps, "batch_size": BATCH, "optimizer": sgd} | regime
+    """Operations launched, tensors sent, waits."""
+    full = {"name": "r", "steps": steps, "batch_size": BATCH, "optimizer": SGD} | regime
     protocol = parse(Protocol, {"name": "p", "data": {"name": "noise"}, "budgets": [LABELS], "model": MODEL, "regime": full}, "benchmark")
     none, owned = np.empty(0, np.int64), np.arange(LABELS)
     inputs = FitInputs(images, owned, owned % 10, none, none, np.arange(LABELS, images.n))
     machine.forget()
     fit(protocol, inputs, 0, 0, Resident.of(images, CUDA))
-    return spoken(machine)
+    return machine.launched.total(), machine.sent, machine.waits.total()
 
 
 def network_alone(machine: Machine, model: dict[str, Any], images: Images) -> int:
-    """Of two images: launches do not depend on how many there are."""
-    protocol = parse(Protocol, {"name": "p", "data": {"name": "noise"}, "budgets": [1], "model": model, "regime": _PLAIN}, "benchmark")
-    net = build(protocol.model, images, 0).to(CUDA).train()
-    update = optimizer(protocol.regime.optimizer, net.parameters(), CUDA)
-    for _ in range(2):
-        x, y = torch.ones(2, 3, SIDE, SIDE, device=CUDA), torch.zeros(2, dtype=torch.int64, device=CUDA)
-        machine.forget()
-        loss = F.cross_entropy(net(x), y)
-        update.zero_grad()
-        torch.autograd.backward(loss)
-        update.step()
-    return machine.launched.total()
-
-
-_PLAIN = {"name": "r", "steps": 1, "batch_size": BATCH, "optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9}}
+    net = build(parse(Model, model, "benchmark"), images, 0).to(CUDA)
+    return launched_by_a_step(machine, net, optimizer(parse(Optimizer, SGD, "benchmark"), net.parameters(), CUDA), (3, SIDE, SIDE))
 
 
 def main() -> None:

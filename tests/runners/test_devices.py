@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerator import CUDA, Machine, WrongDevice, accelerator
+from accelerator import CUDA, Machine, WrongDevice, accelerator, launched_by_a_step
 from made_jobs import made
 from toy_strategies import TOY
 
@@ -59,34 +59,33 @@ def record_of(job: Job) -> Record:
     return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
 
 
-def same_on_both(study: Study, tmp_path: Path, *strategies: str) -> None:
-    for here, there in zip(made(tmp_path / "here", study), made(tmp_path / "there", study), strict=True):
-        if here.strategy.name in strategies:
-            with accelerator() as machine:
-                far = record_of(replace(there, device=str(CUDA)))
-            assert machine.launched.total() > 50, here.id
-            assert essence(far) == essence(record_of(here)), here.id
+def both(study: Study, tmp_path: Path, strategy: str, **device: int) -> tuple[list[bytes], list[bytes]]:
+    """What must be repeated of a run here and of the same one there."""
+    here, there = (next(j for j in made(tmp_path / place, study) if j.strategy.name == strategy) for place in ("here", "there"))
+    with accelerator(**device) as machine:
+        far = record_of(replace(there, device=str(CUDA)))
+    assert machine.launched.total() > 50, "hardly anything was asked of the device"
+    return essence(record_of(here)), essence(far)
 
 
 @pytest.mark.parametrize("name", DIGITS)
 def test_a_regime_gives_the_same_record_there(name: str, tmp_path: Path) -> None:
     strategy = "entropy" if name.startswith("digit-scenes") else "margin"
-    same_on_both(study_of(name, {strategy: {}}), tmp_path, strategy)
+    here, there = both(study_of(name, {strategy: {}}), tmp_path, strategy)
+    assert there == here
 
 
 @pytest.mark.parametrize("case", MORE)
 def test_other_recipes_give_the_same_record_there(case: str, tmp_path: Path) -> None:
     base, regime = MORE[case]
-    same_on_both(study_of(base, {"margin": {}}, regime), tmp_path, "margin")
+    here, there = both(study_of(base, {"margin": {}}, regime), tmp_path, "margin")
+    assert there == here
 
 
 @pytest.mark.parametrize("base", ["digits-uda", "digit-scenes-augmented"])
 def test_images_too_many_for_the_device_give_the_same_record(base: str, tmp_path: Path) -> None:
-    study = study_of(base, {"margin": {}})
-    (here, there) = (next(j for j in made(tmp_path / name, study) if j.strategy.name == "margin") for name in ("here", "there"))
-    with accelerator(memory=1000):
-        far = record_of(replace(there, device=str(CUDA)))
-    assert essence(far) == essence(record_of(here))
+    here, there = both(study_of(base, {"margin": {}}), tmp_path, "margin", memory=1000)
+    assert there == here
 
 
 def test_a_record_is_replayed_there(tmp_path: Path) -> None:
@@ -97,11 +96,19 @@ def test_a_record_is_replayed_there(tmp_path: Path) -> None:
     assert [a.answer for a in answers] == ["equal", "equal"], answers
 
 
-@pytest.mark.parametrize("task", ["classification", pytest.param("segmentation", marks=pytest.mark.slow)])
-def test_every_strategy_asks_the_same_there(task: str, tmp_path: Path) -> None:
-    suited = {name: TOY.get(name, {}) for name, kind in STRATEGIES.items() if TASKS[task].suited(kind()) is not None}  # type: ignore[index]
+SUITED = [
+    pytest.param(task, name, marks=[pytest.mark.slow] * (task == "segmentation"), id=f"{task}-{name}")
+    for task, kind in TASKS.items()
+    for name, strategy in STRATEGIES.items()
+    if kind.suited(strategy()) is not None
+]
+
+
+@pytest.mark.parametrize(("task", "name"), SUITED)
+def test_every_strategy_asks_the_same_there(task: str, name: str, tmp_path: Path) -> None:
     base = "digits-plain" if task == "classification" else "digit-scenes-plain"
-    same_on_both(study_of(base, suited), tmp_path, *suited)
+    here, there = both(study_of(base, {name: TOY.get(name, {})}), tmp_path, name)
+    assert there == here
 
 
 def one_round(machine: Machine, protocol: Protocol, images: Images, labels: np.ndarray[Any, Any], steps: int) -> tuple[Counter[str], int]:
@@ -136,22 +143,11 @@ def test_augmentation_is_less_than_a_tenth_of_what_a_step_launches() -> None:
         )
         assert not machine.waits
         outside = machine.launched.total() / 64
+        images = Images("noise", np.zeros((4, 32, 32, 3), np.uint8), 4, 0, tuple(map(str, range(10))), "")
         for name in ("resnet18", "wrn-28-2"):
-            assert outside / (outside + launched_by_a_step(machine, name)) < 0.1, name
-
-
-def launched_by_a_step(machine: Machine, name: str) -> int:
-    """Forward, backward and the optimizer's step of the second batch, of two images: how many do not change it."""
-    images = Images("noise", np.zeros((4, 32, 32, 3), np.uint8), 4, 0, tuple(map(str, range(10))), "")
-    net = build(Model(name=name), images, 0).to(CUDA)
-    update = optimizer(Optimizer(name="sgd", lr=0.1), net.parameters(), CUDA)
-    for _ in range(2):
-        machine.forget()
-        loss = torch.nn.functional.cross_entropy(net(torch.ones(2, 3, 32, 32, device=CUDA)), torch.zeros(2, dtype=torch.int64, device=CUDA))
-        update.zero_grad()
-        torch.autograd.backward(loss)
-        update.step()
-    return machine.launched.total()
+            net = build(Model(name=name), images, 0).to(CUDA)
+            alone = launched_by_a_step(machine, net, optimizer(Optimizer(name="sgd", lr=0.1), net.parameters(), CUDA), (3, 32, 32))
+            assert outside / (outside + alone) < 0.1, name
 
 
 def test_what_a_device_would_refuse_is_refused() -> None:

@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
 from torch.utils._pytree import tree_iter, tree_map
 
@@ -211,3 +211,19 @@ def accelerator(memory: int = 80 * 2**30) -> Iterator[Machine]:
             yield machine
     finally:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
+
+
+def launched_by_a_step(machine: Machine, net: nn.Module, update: torch.optim.Optimizer, shape: tuple[int, int, int]) -> int:
+    """Launches of forward, cross-entropy, backward and update of a classifier on one ready batch, its second: by then nothing is made anew.
+
+    Args:
+        shape: channels, height, width; the batch is of two images, since launches do not depend on how many there are.
+    """
+    for _ in range(2):
+        x, y = torch.ones(2, *shape, device=CUDA), torch.zeros(2, dtype=torch.int64, device=CUDA)
+        machine.forget()
+        loss = nn.functional.cross_entropy(net.train()(x), y)
+        update.zero_grad()
+        torch.autograd.backward(loss)
+        update.step()
+    return machine.launched.total()
