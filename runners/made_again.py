@@ -14,13 +14,14 @@ _TOLERANCE = 1e-9
 """Of metrics, relative: libraries may sum in another order."""
 
 
-def judged(event: RoundEvent, outcome: Outcome, metric: str, other: Sequence[str], *, exact: bool) -> Replayed:
+def judged(event: RoundEvent, outcome: Outcome, metric: str, other: Sequence[str], *, exact: bool, commits: str = "") -> Replayed:
     """The answer on a round that was trained and queried again.
 
     Args:
         metric: the protocol's.
         other: what of the environment differs from the recorded one and can change the last bits.
         exact: whether training on this device gives equal bytes in an equal environment.
+        commits: which ones, where the record's is another than this program's: it decides nothing, but whoever judges should look there first.
     """
     same, number, again = _as_recorded(outcome, event), event.round, tuple(outcome.query.tolist())
     if again != event.query:
@@ -34,7 +35,9 @@ def judged(event: RoundEvent, outcome: Outcome, metric: str, other: Sequence[str
             )
         return Replayed(round=number, answer="equal", said=said if again else f"{said}, the same predictions")
     if exact and not other:
-        return Replayed(round=number, answer="differs", said=f"{said}, but training gave other predictions in the same environment")
+        return Replayed(
+            round=number, answer="differs", said=f"{said}, but training gave other predictions in the same environment{commits}"
+        )
     why = f" in another environment ({', '.join(other)})" if other else ""
     answer: Answer = "equal" if again else "undecided"  # predictions alone decide nothing here
     return Replayed(round=number, answer=answer, said=f"{said}, though training gave other predictions{why}")

@@ -80,6 +80,8 @@ def choose_again(
     torch.set_num_threads(threads if isinstance(threads, int) and threads > 0 else 1)
     there, here = head.environment, describe(device, torch.get_num_threads())
     other = [key for key in _DECIDES if there.get(key) != here.get(key)]
+    code = [str(told.get("commit", "unknown"))[:12] for told in (there, here)]
+    commits = f" (made by commit {code[0]}, again by {code[1]})" if code[0] != code[1] else ""
     study = StudyFolder(run.path.parents[3])
     trail = Trail()
     if head.protocol.splits.initial == "strategy" and wanted is None:
@@ -96,7 +98,7 @@ def choose_again(
                 found = compared(k, asked[k].query, _random_query(study, record, head, k))
                 yield found.model_copy(update={"said": f"{found.said}, by the record alone; not trained again ({missing})"})
         else:
-            found = judged(asked[k], outcome, head.protocol.metric, other, exact=device == "cpu")
+            found = judged(asked[k], outcome, head.protocol.metric, other, exact=device == "cpu", commits=commits)
             yield found if k not in tried else with_trials(found, [e for e in record.of(TrialEvent) if e.round == k], made, other)
 
 

@@ -113,6 +113,19 @@ def test_another_environment_that_trains_differently_decides_nothing(study: Stud
     assert "device_name" in outcome["said"]
 
 
+def test_other_predictions_differ_and_another_commit_is_named(study: StudyFolder) -> None:
+    record = study.run("toy", "margin", 2).events
+
+    def by_other_code(events: Lines) -> None:
+        events[0]["environment"]["commit"] = "0123456789abcdef"
+        next(e for e in events if e.get("round") == 1)["predictions"] = "0" * 64
+
+    rewrite(record, by_other_code)
+    [outcome] = replay(study, "--round", "1", path=record, code=1)
+    assert outcome["answer"] == "differs"
+    assert "in the same environment (made by commit 0123456789ab, again by " in outcome["said"]
+
+
 def test_a_record_that_changed_after_its_replay_is_told(study: StudyFolder) -> None:
     record = study.run("toy", "random", 2).events
     replay(study, "--keep", path=record)
