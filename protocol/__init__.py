@@ -1,0 +1,3 @@
+"""TODO protocol"""
+
+from __future__ import annotations

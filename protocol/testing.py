@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from protocol.imports import check_record
+from protocol.foreign import check_record
 from protocol.rules import Compliance, check_study
 
 _SHOWN = 20

@@ -1,0 +1,3 @@
+"""TODO runners"""
+
+from __future__ import annotations

@@ -12,23 +12,24 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
+from protocol.draws.seeds import generator
+from protocol.draws.shown_maps import panel
+from protocol.draws.splits import Indices, Split
 from protocol.errors import Fault
-from protocol.labelling import Division
-from protocol.oracle import Holdings, Seller
-from protocol.panel import panel
-from protocol.seeds import generator
-from protocol.spec import Protocol
-from protocol.splits import Indices, Split
-from protocol.tuning import Setting
+from protocol.oracle.oracle import Holdings, Seller
+from protocol.spec.protocol import Protocol
+from protocol.spec.tuning import Setting
+from protocol.spec.units import Division
 from runners.datasets import Images
-from runners.features import Round, ensemble, look, prepare
-from runners.own_code import line_of
+from runners.features.regions import Regions
+from runners.features.round import Round
+from runners.features.view_of_round import ensemble, look, prepare
+from runners.guard.audit_hook import asked
+from runners.guard.user_code import line_of
 from runners.regimes import Ended, Fit, FitInputs, Resident, fit
-from runners.region_features import Regions
+from runners.regimes.tuner import Tuner
 from runners.strategies import Strategy, StrategyError, View, checked
 from runners.tasks import TASKS, Examined
-from runners.tuning import Tuner
-from runners.watch import asked
 
 
 @dataclass(frozen=True)

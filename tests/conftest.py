@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from protocol.reading import parse
-from protocol.spec import Protocol, Study
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # a processor each: threads beyond that make them wait for one another
     for pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.intervals import t_interval
-from analysis.settings import Setting
+from analysis.across.setting import Setting
+from analysis.statistics.intervals import t_interval
 
 Floats = NDArray[np.float64]
 Says = Literal["holds", "does not hold", "undecided"]

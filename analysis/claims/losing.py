@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from analysis.across.setting import Setting
 from analysis.claims.base import Claim, Finding, Floats, Says, shared_areas
-from analysis.intervals import t_interval
-from analysis.settings import Setting
-from analysis.significance import holm
+from analysis.statistics.corrections import holm
+from analysis.statistics.intervals import t_interval
 
 
 def losing(settings: Sequence[Setting], baseline: str, margin: float, alpha: float = 0.05) -> Claim:

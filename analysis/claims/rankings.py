@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.across.ranking_stability import kendall
+from analysis.across.setting import Setting
 from analysis.claims.base import Claim, Finding, Floats, common, jackknife, judged, shared_areas
-from analysis.settings import Setting
-from analysis.stability import kendall
 
 MARGIN: Final = 0.2
 """Of Kendall's tau: a loss of agreement surely below this counts as carried over."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from analysis.across.setting import Setting
 from analysis.claims.base import Claim, Finding, Floats, Says, common, shared_areas
-from analysis.intervals import Interval, t_interval
-from analysis.settings import Setting
+from analysis.statistics.intervals import Interval, t_interval
 
 
 def semi_supervision(settings: Sequence[Setting], supervised: str, semi: str, baseline: str, margin: float) -> Claim:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.across.setting import Setting
 from analysis.claims.base import Claim, Finding, Floats, common, jackknife, judged, shared_areas
-from analysis.settings import Setting
 
 
 def variance_between(scores: Floats) -> float:

@@ -6,26 +6,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from analysis.figures.calibration import calibration
-from analysis.figures.changes import changed_predictions
-from analysis.figures.classes import class_iou
-from analysis.figures.cost import costs
-from analysis.figures.differences import differences
-from analysis.figures.forest import verdicts
-from analysis.figures.labels import labels
-from analysis.figures.learning import learning
-from analysis.figures.levers import interaction, levers
-from analysis.figures.penalty import penalties
+from analysis.figures.across.labels_saved import labels
+from analysis.figures.across.levers import interaction, levers
+from analysis.figures.across.mean_ranks import ranks
+from analysis.figures.across.penalty_matrix import penalties
+from analysis.figures.across.performance_profile import improvements, profiles
+from analysis.figures.across.ranking_stability import stability
 from analysis.figures.plate import Material, Plate
-from analysis.figures.power import power
-from analysis.figures.profiles import improvements, profiles
-from analysis.figures.purchases import class_balance, overlaps
-from analysis.figures.ranks import ranks
-from analysis.figures.reliability import reliability
-from analysis.figures.sheets import contact_sheet
-from analysis.figures.stability import stability
+from analysis.figures.secondary.calibration import calibration
+from analysis.figures.secondary.changed_predictions import changed_predictions
+from analysis.figures.secondary.class_balance import class_balance, overlaps
+from analysis.figures.secondary.class_iou import class_iou
+from analysis.figures.secondary.contact_sheet import contact_sheet
+from analysis.figures.secondary.query_cost import costs
+from analysis.figures.secondary.reliability import reliability
 from analysis.figures.style import FORMATS, save
-from protocol.folders import write_atomically
+from analysis.figures.verdict.difference_to_random import differences
+from analysis.figures.verdict.learning_curves import learning
+from analysis.figures.verdict.power import power
+from analysis.figures.verdict.verdicts import verdicts
+from protocol.record.layout import write_atomically
 
 FIGURES: Final[dict[str, Callable[[Material], Plate | str]]] = {
     "verdicts": verdicts,

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import wording
-from analysis.across import Across, across
-from analysis.detail import Details, details
+from analysis.across.collect import across
+from analysis.across.result import Across
 from analysis.figures.layout import seeds_in_words
 from analysis.figures.style import PLAIN, Look, Venue, looks, rendered
-from analysis.purchases import Purchases
-from analysis.runs import Curves
-from analysis.verdict import SIMULATION_SEED, Comparison
+from analysis.loading.curves import Curves
+from analysis.secondary.details import Details, details
+from analysis.secondary.purchases import Purchases
+from analysis.verdict import sentences
+from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 
 
 @dataclass(frozen=True)
@@ -97,4 +98,4 @@ class Material:
     def tested(self) -> str:
         """Test and correction of the verdicts in words."""
         plan = self.curves.plan
-        return f"{wording.test_name(self.comparison)}, {wording.CORRECTIONS[plan.correction]} over {self.comparison.tests} test{'s' * (self.comparison.tests != 1)}"
+        return f"{sentences.test_name(self.comparison)}, {sentences.CORRECTIONS[plan.correction]} over {self.comparison.tests} test{'s' * (self.comparison.tests != 1)}"

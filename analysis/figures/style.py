@@ -21,7 +21,7 @@ from matplotlib import font_manager
 from matplotlib.figure import Figure
 
 from protocol.errors import Notice
-from protocol.folders import write_atomically
+from protocol.record.layout import write_atomically
 
 
 @dataclass(frozen=True)

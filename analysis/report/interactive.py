@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import pandas as pd
 
-from analysis import tables
 from analysis.figures.layout import own
-from analysis.figures.learning import learning_frame
 from analysis.figures.plate import Material
+from analysis.figures.verdict.learning_curves import learning_frame
+from analysis.formatting import numbers
 
 LOOK_DASHES: Final = 2.0
 """Points of the print figures' dashes to pixels."""
@@ -56,7 +56,7 @@ def _panel(frame: pd.DataFrame, title: str, axis: str, band: str, *, signed: boo
     if frame.empty:
         return {}
     budgets = sorted(int(b) for b in frame["budget"].unique())
-    say = tables.signed if signed else tables.plain
+    say = numbers.signed if signed else numbers.plain
     lines: Mapping[str, Any] = {str(name): _line(rows.sort_values("budget"), say) for name, rows in frame.groupby("strategy", sort=False)}
     return {"title": title, "axis": axis, "band": band, "budgets": budgets, "lines": lines}
 
@@ -64,7 +64,7 @@ def _panel(frame: pd.DataFrame, title: str, axis: str, band: str, *, signed: boo
 def _line(rows: pd.DataFrame, say: Any) -> dict[str, Any]:
     """Numbers to draw, and the very text that tables show."""
     sides = {side: [_number(v) for v in rows[side]] for side in ("mean", "low", "high")}
-    spans = [tables.span(low, high, say) for low, high in zip(rows["low"], rows["high"], strict=True)]
+    spans = [numbers.span(low, high, say) for low, high in zip(rows["low"], rows["high"], strict=True)]
     return {"n": int(rows["n"].iloc[0]), **sides, "text": [say(float(v)) for v in rows["mean"]], "interval": spans}
 
 

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from analysis.figures import Material
 from analysis.report import sections
 from analysis.report.html import text
-from protocol.folders import write_atomically
-from protocol.rules import Compliance
-from protocol.spec import Study
+from analysis.report.subject import Subject
+from protocol.record.layout import write_atomically
 
 POLICY: Final = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 )
 """The browser itself refuses whatever would leave the page."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is reported.
-
-    Attributes:
-        material: curves and verdicts.
-        study, compliance: of a study folder; None for a table of curves, which says nothing of its protocol.
-        pictures: image files of what was bought, e.g. contact sheets, each with a caption in a .txt file beside it, if any.
-        toy: a rehearsal whose verdicts mean little.
-    """
-
-    material: Material
-    study: Study | None = None
-    compliance: Compliance | None = None
-    pictures: tuple[Path, ...] = field(default=())
-    toy: bool = False
 
 
 def page(subject: Subject) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from protocol.errors import BeatRandomError, Fault, InputError
-from protocol.folders import write_atomically
+from protocol.record.layout import write_atomically
 
 BROWSER_VARIABLE: Final = "BEATRANDOM_BROWSER"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "microsoft-edge")

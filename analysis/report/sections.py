@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from analysis import scores, tables, wording
+from analysis.across import sentences as across_sentences
+from analysis.across import tables as across_tables
 from analysis.figures import FIGURES
-from analysis.power import plan_summary
+from analysis.formatting import numbers
+from analysis.formatting.rows import Rows
 from analysis.report import interactive
 from analysis.report.html import figure, folded, items, paragraph, picture, table, text
-from analysis.rows import Rows
+from analysis.verdict import score_table, sentences, verdict_table
+from analysis.verdict.plan import plan_summary
 
 if TYPE_CHECKING:  # the page is made of these sections
-    from analysis.report.page import Subject
+    from analysis.report.subject import Subject
 
 SAYS: Final = {
     "better": "better than {0}",
@@ -44,7 +47,7 @@ def drawn(subject: Subject, *names: str) -> str:
 def answer(subject: Subject) -> str:
     """The first screen: who beats random, where, by how much, how sure, under what protocol, in words and one picture."""
     material, comparison = subject.material, subject.material.comparison
-    parts = [paragraph(comparison.headline(), "headline")]
+    parts = [paragraph(sentences.headline(comparison), "headline")]
     if subject.toy:
         parts.insert(0, '<p class="warning"><strong>Toy size:</strong> this study shows how the tool works; its verdicts mean little.</p>')
     if comparison.exploratory:
@@ -81,7 +84,7 @@ def _named(verdict: Any) -> str:
     """With its difference where there is one to speak of."""
     small = ", negligible" if verdict.negligible else ""
     return (
-        f"{verdict.strategy} ({tables.signed(verdict.difference)}{small})"
+        f"{verdict.strategy} ({numbers.signed(verdict.difference)}{small})"
         if verdict.answer in ("better", "worse")
         else str(verdict.strategy)
     )
@@ -89,7 +92,7 @@ def _named(verdict: Any) -> str:
 
 def _how_sure(subject: Subject) -> str:
     material, plan = subject.material, subject.material.comparison.plan
-    sure = f"Differences in {material.endpoint}, n = {material.pairs}; {material.tested}, {wording.ASSUMES[plan.correction].format(alpha=plan.alpha)}."
+    sure = f"Differences in {material.endpoint}, n = {material.pairs}; {material.tested}, {sentences.ASSUMES[plan.correction].format(alpha=plan.alpha)}."
     if subject.compliance is not None and subject.study is not None:
         return f"{sure} Protocol: {subject.compliance.summary()}; study {subject.study.fingerprint[:12]}."
     return f"{sure} A table of curves: nothing is known of the protocol that it was made under."
@@ -101,15 +104,15 @@ def verdicts(subject: Subject) -> str:
     caption = (
         f"Difference to {comparison.baseline} in {subject.material.endpoint}; {subject.material.tested}. Intervals: 95 %, each for itself."
     )
-    sentences = [f"{v.protocol}: {wording.sentence(v, comparison)}" for v in comparison.verdicts]
-    board = scores.scores(subject.material.curves, comparison)
+    each = [f"{v.protocol}: {sentences.sentence(v, comparison)}" for v in comparison.verdicts]
+    board = score_table.scores(subject.material.curves, comparison)
     return "".join(
         [
-            table(tables.formatted(comparison.verdicts)[SHORT], caption, data=("all-verdicts", comparison.to_frame())),
-            folded("Every number of every verdict", table(tables.formatted(comparison.verdicts), f"All columns. {caption}")),
+            table(verdict_table.formatted(comparison.verdicts)[SHORT], caption, data=("all-verdicts", comparison.to_frame())),
+            folded("Every number of every verdict", table(verdict_table.formatted(comparison.verdicts), f"All columns. {caption}")),
             f"<h3>Scores</h3>{table(board.formatted(), board.caption, data=('scores', board.to_frame()))}",
-            f"<h3>In words</h3>{items(sentences)}<h3>How this was decided</h3>",
-            paragraph(wording.method(comparison)),
+            f"<h3>In words</h3>{items(each)}<h3>How this was decided</h3>",
+            paragraph(sentences.method(comparison)),
         ]
     )
 
@@ -169,10 +172,16 @@ def over_all(subject: Subject) -> str:
     """What several settings say together."""
     across = subject.material.across
     said = (
-        "" if len(across.datasets) * len(across.regimes) < 2 else items([line.removeprefix("- ") for line in across.summary().splitlines()])
+        ""
+        if len(across.datasets) * len(across.regimes) < 2
+        else items([line.removeprefix("- ") for line in across_sentences.summary(across).splitlines()])
     )
     figures = drawn(subject, "mean-ranks", "penalty-matrix", "performance-profile", "probability-of-improvement", "ranking-stability")
-    return said + figures + "".join(_secondary(name, part) for name, part in across.parts().items() if part.rows and name not in DRAWN)
+    return (
+        said
+        + figures
+        + "".join(_secondary(name, part) for name, part in across_tables.parts(across).items() if part.rows and name not in DRAWN)
+    )
 
 
 DRAWN: Final = {"ranks", "nemenyi", "profiles", "penalties", "penalty-means", "seeds", "labels", "levers"}
@@ -225,7 +234,7 @@ def environment(subject: Subject) -> str:
         {**_flat(json.loads(kind)), "runs": str(runs)} for kind, runs in sorted(made.items(), key=lambda e: -e[1])
     ]
     names = list(dict.fromkeys(name for column in columns for name in column))
-    frame = pd.DataFrame({"": names} | {f"environment {i}": [c.get(n, tables.NOTHING) for n in names] for i, c in enumerate(columns, 1)})
+    frame = pd.DataFrame({"": names} | {f"environment {i}": [c.get(n, numbers.NOTHING) for n in names] for i, c in enumerate(columns, 1)})
     said = "All runs were made in one environment." if len(columns) == 1 else f"Runs were made in {len(columns)} environments."
     return paragraph(said) + table(frame.rename(columns={"": "what"}), "As recorded by the runs", prose=list(frame.columns[1:]))
 
@@ -240,7 +249,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
 def runs(subject: Subject) -> str:
     """How many runs are in, and which are not."""
     comparison = subject.material.comparison
-    first, *rest = wording.runs(comparison).splitlines()
+    first, *rest = sentences.runs(comparison).splitlines()
     reasons: Sequence[tuple[str, int]] = Counter(m.reason for m in comparison.missing).most_common()
-    counted = items([f"{count}: {reason}" for reason, count in reasons]) if len(comparison.missing) > wording.SHOWN else ""
+    counted = items([f"{count}: {reason}" for reason, count in reasons]) if len(comparison.missing) > sentences.SHOWN else ""
     return paragraph(first) + counted + items([line.removeprefix("- ") for line in rest])

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
-from protocol.folders import write_arrays
-from protocol.spec import Data, Model
-from runners.datasets import load
+from protocol.record.layout import write_arrays
+from protocol.spec.data import Data
+from protocol.spec.protocol import Model
+from runners.data import load
 from runners.models import build
 
 SIDES = {"fashion-mnist": 14, "cifar10-jpeg": 16}

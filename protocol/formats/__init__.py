@@ -8,7 +8,7 @@ from typing import Final
 from protocol.formats.checklist import to_latex, to_markdown
 from protocol.formats.ci import to_github, to_junit
 from protocol.formats.sarif import to_sarif
-from protocol.rules.compliance import Compliance
+from protocol.rules.result import Compliance
 
 FORMATS: Final[dict[str, Callable[[Compliance], str]]] = {
     "json": Compliance.to_json,

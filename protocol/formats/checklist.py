@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Final
 
-from protocol.rules.compliance import Compliance
-from protocol.spec import BASELINE, Protocol
+from protocol.rules.result import Compliance
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import BASELINE
 
 _MARKS: Final = {"obeyed": "yes", "broken": "NO", "unverifiable": "not verifiable"}
 

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from protocol.formats.places import place
-from protocol.rules.base import Finding
-from protocol.rules.compliance import Compliance, Result
+from protocol.formats.locations import place
+from protocol.rules.result import Compliance, Result
+from protocol.rules.rule import Finding
 
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 from urllib.parse import quote
 
-from protocol.canonical import sha256
-from protocol.formats.places import place
-from protocol.rules.base import AnyRule, Finding
-from protocol.rules.compliance import Compliance
+from protocol.digests import sha256
+from protocol.formats.locations import place
+from protocol.rules.result import Compliance
+from protocol.rules.rule import AnyRule, Finding
 
 SCHEMA_URI: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

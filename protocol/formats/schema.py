@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from protocol.rules.base import Answer, Severity
-from protocol.rules.compliance import SCHEMA, Source
+from protocol.rules.result import SCHEMA, Source
+from protocol.rules.rule import Answer, Severity
 
 
 class _Model(BaseModel):

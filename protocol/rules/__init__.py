@@ -1,8 +1,8 @@
 """Was the protocol obeyed? `check_study` answers rule by rule: obeyed, broken, or cannot be verified."""
 
-from protocol.rules.base import Finding
 from protocol.rules.check import check_study
-from protocol.rules.compliance import Compliance, Result
 from protocol.rules.registry import GROUPS, RULES, rule
+from protocol.rules.result import Compliance, Result
+from protocol.rules.rule import Finding
 
 __all__ = ["GROUPS", "RULES", "Compliance", "Finding", "Result", "check_study", "rule"]

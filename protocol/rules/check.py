@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from protocol.amendments import Amendment, read_amendments
-from protocol.folders import StudyFolder
-from protocol.rules.base import KINDS, Answer, AnyRule, Finding, Kind, Needs, Observation, Observations, RunRule, StudyRule, unverifiable
-from protocol.rules.compliance import Compliance, Result, Source
+from protocol.record.amendments import Amendment, read_amendments
+from protocol.record.layout import StudyFolder
 from protocol.rules.evidence import Facts, RunEvidence, StudyEvidence, facts_of, planned_runs, unplanned_runs
 from protocol.rules.registry import RULES
-from protocol.spec import Study
+from protocol.rules.result import Compliance, Result, Source
+from protocol.rules.rule import KINDS, Answer, AnyRule, Finding, Kind, Needs, Observation, Observations, RunRule, StudyRule, unverifiable
+from protocol.spec.study import Study
 
 _MOST_PER_RUN: Final = 20
 """Findings of one rule in one run; a garbled file would otherwise yield one per line."""

@@ -16,17 +16,18 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.amendments import Amendment
-from protocol.canonical import canonical_json, sha256
-from protocol.data import FeatureCard
+from protocol.digests import canonical_json, sha256
 from protocol.errors import Fault, RecordError
-from protocol.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent, TrialEvent
-from protocol.folders import RunFolder, StudyFolder
-from protocol.handed_in import content
-from protocol.labelling import Units
-from protocol.record import Record, read
+from protocol.record.amendments import Amendment
+from protocol.record.chain import Record, read
+from protocol.record.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent, TrialEvent
+from protocol.record.layout import RunFolder, StudyFolder
 from protocol.rules.sidecars import SplitEvidence, SplitShelf, read_arrays, read_integers
-from protocol.spec import BASELINE, Protocol, StrategySpec, Study
+from protocol.safe_read import content
+from protocol.spec.data import FeatureCard
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import BASELINE, StrategySpec, Study
+from protocol.spec.units import Units
 
 E = TypeVar("E", bound=Event)
 

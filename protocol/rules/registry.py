@@ -5,35 +5,34 @@ from __future__ import annotations
 from typing import Final
 
 from protocol.errors import InputError, unknown_name
-from protocol.rules import (
+from protocol.rules.groups import (
     budgets,
-    claims,
     completeness,
     environments,
     evaluation,
-    isolated,
-    protocols,
+    fingerprints,
+    isolation,
     queries,
-    replayed,
     seeding,
-    splitting,
+    splits,
+    statistics,
     training,
-    tuned,
+    tuning,
 )
-from protocol.rules.base import AnyRule
+from protocol.rules.rule import AnyRule
 
 GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "CMP": completeness.RULES,
-    "PRO": protocols.RULES,
-    "SPL": splitting.RULES,
+    "PRO": fingerprints.RULES,
+    "SPL": splits.RULES,
     "BUD": budgets.RULES,
-    "QRY": (*queries.RULES, *replayed.RULES),
+    "QRY": queries.RULES,
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
-    "TRN": tuple(sorted((*training.RULES, *tuned.RULES), key=lambda rule: rule.id)),  # those of tuning stand between the others
-    "ISO": isolated.RULES,
+    "TRN": tuple(sorted((*training.RULES, *tuning.RULES), key=lambda rule: rule.id)),  # those of tuning stand between the others
+    "ISO": isolation.RULES,
     "ENV": environments.RULES,
-    "STA": claims.RULES,
+    "STA": statistics.RULES,
 }
 RULES: Final[dict[str, AnyRule]] = {rule.id: rule for rules in GROUPS.values() for rule in rules}
 

@@ -15,13 +15,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.canonical import array_digest
+from protocol.digests import array_digest
+from protocol.draws.splits import Split
 from protocol.errors import Fault
-from protocol.folders import StudyFolder
-from protocol.handed_in import content
-from protocol.labelling import Units
-from protocol.spec import Protocol
-from protocol.splits import Split
+from protocol.record.layout import StudyFolder
+from protocol.safe_read import content
+from protocol.spec.protocol import Protocol
+from protocol.spec.units import Units
 
 _LARGEST_SIDECAR: Final = 2**31
 """Bytes unpacked; what claims more is refused rather than allocated."""

@@ -73,6 +73,6 @@ def encode(
 
     `encode images.npz my_encoder.py:embed` · `encode fashion-mnist embeddings.npy` · `encode digits torchvision:resnet18 --weights untrained`
     """
-    from runners.verbs import encode as verb
+    from runners.verbs.browse import encode as verb
 
     verb.encode(verb.Asked(data, encoder, weights, size, trained_on, out, device, batch), data_root, json)

@@ -24,7 +24,7 @@ def quickstart(
     from runners.executors.server import warm_up
 
     warm_up()
-    from runners.verbs import quickstart as verb
+    from runners.verbs.browse import quickstart as verb
 
     default = Path("beatrandom-quickstart" if task == "classification" else f"beatrandom-quickstart-{task}")
     verb.quickstart(out or default, fast, jobs, task)
@@ -33,7 +33,7 @@ def quickstart(
 @app.command(rich_help_panel=PANEL)
 def protocols(action: PresetName = None, name: ShowName = None, json: AsJson = False) -> None:
     """List the protocols that ship with the project, or `show NAME`: every value, published or our choice."""
-    from runners.verbs import catalogue as verb
+    from runners.verbs.browse import catalogue as verb
 
     verb.protocols(action, name, json)
 
@@ -41,7 +41,7 @@ def protocols(action: PresetName = None, name: ShowName = None, json: AsJson = F
 @app.command(rich_help_panel=PANEL)
 def strategies(action: PresetName = None, name: ShowName = None, json: AsJson = False) -> None:
     """List the query strategies, or `show NAME`: its page."""
-    from runners.verbs import catalogue as verb
+    from runners.verbs.browse import catalogue as verb
 
     verb.strategies(action, name, json)
 
@@ -49,7 +49,7 @@ def strategies(action: PresetName = None, name: ShowName = None, json: AsJson = 
 @app.command(rich_help_panel=PANEL)
 def regimes(json: AsJson = False) -> None:
     """List the training regimes used by the presets, with their recipes."""
-    from runners.verbs import catalogue as verb
+    from runners.verbs.browse import catalogue as verb
 
     verb.regimes(json)
 
@@ -57,6 +57,6 @@ def regimes(json: AsJson = False) -> None:
 @app.command(rich_help_panel=PANEL)
 def datasets(data_root: DataRoot = None, json: AsJson = False) -> None:
     """List the data sets: what is known of each, whether it is found (files are looked for, not read), and where it is looked for."""
-    from runners.verbs import catalogue as verb
+    from runners.verbs.browse import catalogue as verb
 
     verb.datasets(data_root, json)

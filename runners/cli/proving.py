@@ -35,7 +35,7 @@ def check(
     schema: Annotated[bool, typer.Option("--schema", help="JSON Schema of --format json.")] = False,
 ) -> None:
     """Was the protocol obeyed? Rule by rule: obeyed, broken, or cannot be verified. Exit code 0, 1, 3."""
-    from runners.verbs import check as verb
+    from runners.verbs.evidence import check as verb
 
     if explain is not None:
         verb.explain(explain)
@@ -53,7 +53,7 @@ def amend(
     data_root: DataRoot = None,
 ) -> None:
     """Change the plan of a started study, openly: more seeds, say. The earlier plan is kept and every check shows the change."""
-    from runners.verbs import amend as verb
+    from runners.verbs.running import amend as verb
 
     verb.amend(folder, study, reason, data_root)
 
@@ -74,7 +74,7 @@ def replay(
     json: AsJson = False,
 ) -> None:
     """Choose again: retrain from the recorded seeds; compare predictions, metric and queries. Exit 1: others; 3: not decidable."""
-    from runners.verbs import replay as verb
+    from runners.verbs.evidence import replay as verb
 
     verb.replay(path, round_, every, sample, seed, data_root, device, trials, keep, json)
 
@@ -88,7 +88,7 @@ def seal(
     json: AsJson = False,
 ) -> None:
     """Fix all evidence of a study by one number: a manifest of every record's head and every file's digest."""
-    from runners.verbs import seal as verb
+    from runners.verbs.evidence import seal as verb
 
     verb.seal(folder, sign, json)
 
@@ -103,7 +103,7 @@ def verify(
     json: AsJson = False,
 ) -> None:
     """Is a sealed study unchanged, and who signed it? Exit 1: changed or badly signed; 3: not signed."""
-    from runners.verbs import seal as verb
+    from runners.verbs.evidence import seal as verb
 
     verb.verify(folder, signers, identity, json)
 
@@ -113,7 +113,7 @@ def pack(
     folder: Folder, out: Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="FOLDER.tar.xz")] = None
 ) -> None:
     """Put a sealed study into one small file to publish; `check` reads it as it is, `unpack` restores the folder."""
-    from runners.verbs import pack as verb
+    from runners.verbs.evidence import pack as verb
 
     verb.pack(folder, out)
 
@@ -124,7 +124,7 @@ def unpack(
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="the archive's name, here")] = None,
 ) -> None:
     """Restore a packed study, and see that it is what its manifest says."""
-    from runners.verbs import pack as verb
+    from runners.verbs.evidence import pack as verb
 
     verb.unpack(archive, out)
 
@@ -143,6 +143,6 @@ def export(
     **curves**: complete runs. **runs**: every planned run with its state, attempts, labels, seconds, digest of its environment.
     **ledger**: a row per label bought: round, purpose, index, labels paid for before and after the lot. Labels themselves are not recorded.
     """
-    from runners.verbs import export as verb
+    from runners.verbs.results import export as verb
 
     verb.export(source, out, format, to)

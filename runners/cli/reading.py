@@ -70,7 +70,7 @@ def compare(
     `compare published.csv --wide strategy --baseline C4.5` · `compare mine theirs.tar.xz`, one after the other, each corrected by
     itself. Mean curves are drawn on one scale within a protocol, a block a budget. What a study did not plan is marked exploratory.
     """
-    from runners.verbs import compare as verb
+    from runners.verbs.results import compare as verb
 
     asked = verb.Asked(baseline, metric, test, delta, alpha, correction, group, tuple(at or ()), rho, mismatch, tuple(column or ()), wide)
     verb.compare(sources, asked, details, json, markdown, latex)
@@ -104,7 +104,7 @@ def figures(
 
     Examples: `figures my-study --style neurips --format pdf` · `figures curves.csv --baseline Random --only learning-curves`.
     """
-    from runners.verbs import figures as verb
+    from runners.verbs.results import figures as verb
 
     asked = verb.Asked(baseline=baseline, metric=metric, mismatch=mismatch, column=tuple(column or ()), wide=wide)
     formats = tuple(part.strip() for part in format.split(","))
@@ -119,7 +119,7 @@ def card(
     format: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
 ) -> None:
     """Write a result card a protocol: one page with curves, verdicts in words, what was fixed, and fingerprints to cite."""
-    from runners.verbs import card as verb
+    from runners.verbs.results import card as verb
 
     verb.cards(source, protocol, out, format)
 
@@ -145,7 +145,7 @@ def report(
     It needs no network, prints, and holds the data of every figure. Pictures under FOLDER/pictures/PROTOCOL/STRATEGY.png (with a
     caption in a .txt beside each) are shown with what was bought.
     """
-    from runners.verbs import report as verb
+    from runners.verbs.results import report as verb
 
     asked = verb.Asked(baseline=baseline, metric=metric, mismatch=mismatch, column=tuple(column or ()), wide=wide)
     verb.report(source, asked, out, pdf, data_root)
@@ -160,6 +160,6 @@ def serve(
 
     Nothing is written and nobody else can look: the page is bound to 127.0.0.1. Ctrl-C ends it; runs are not touched.
     """
-    from runners.verbs import serve as verb
+    from runners.verbs.running import serve as verb
 
     verb.serve(folders or [], port)

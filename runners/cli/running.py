@@ -28,7 +28,7 @@ def plan(
     json: AsJson = False,
 ) -> None:
     """Before anything is trained: runs, labels, expected time, smallest reachable p, detectable effect; with a pilot, seeds needed."""
-    from runners.verbs import plan as verb
+    from runners.verbs.running import plan as verb
 
     verb.plan(study, strategy or [], data_root, device, jobs, threads, json, pilot)
 
@@ -73,13 +73,13 @@ def run(
     Ctrl-C, SIGTERM, a closed terminal (20 s) and SIGUSR1 (no limit) let the rounds under way finish; a second signal stops at once.
     Under nohup a closed terminal changes nothing.
     """
-    from runners.config import read_config
+    from runners.executors.config import read_config
     from runners.executors.server import warm_up
 
     if not dry_run and (executor or read_config().executor) == "local":
         warm_up(threads)
     from runners.executors.base import Limits
-    from runners.verbs import run as verb
+    from runners.verbs.running import run as verb
 
     limits = Limits(timeout and timeout * 60, memory and memory * 1024, retries)
     options = verb.Options(executor, address, only, retry_failed, dry_run, isolate, not predictions_only, max_hours, limits)
@@ -93,7 +93,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 s until all runs are done.")] = False,
 ) -> None:
     """How far a study is: done, running, partial, failed, missing; its expected end and its size on disk."""
-    from runners.verbs import status as verb
+    from runners.verbs.running import status as verb
 
     verb.show(folder, json, watch)
 
@@ -104,7 +104,7 @@ def merge(
     sources: Annotated[list[Path], typer.Argument(help="Folders of the same study, made elsewhere.", show_default=False)],
 ) -> None:
     """Put together a study that was run in several places. Conflicting runs are told and left as they are (exit code 1)."""
-    from runners.verbs import storage as verb
+    from runners.verbs.running import storage as verb
 
     verb.merge(folder, sources)
 
@@ -127,8 +127,8 @@ def gc(
     Examples: `gc my-study --dry-run` · `gc --cache --dry-run`, how large the cache is and what of it is old · `gc --cache --unused 0`.
     """
     from protocol.errors import Fault, InputError
-    from protocol.folders import StudyFolder
-    from runners.verbs import gc as verb
+    from protocol.record.layout import StudyFolder
+    from runners.verbs.running import gc as verb
 
     if (folder is None) == (not cache):
         found = "neither" if folder is None else "both"

@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from protocol.errors import Fault, InputError
 from runners.caching import entry_folder, kept_array
-from runners.datasets.places import few, readable
+from runners.datasets.file_search import few, readable
 
 IN_MEMORY: Final = 2**24
 """Bytes up to which every process decodes for itself, which takes it less than a second."""

@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from protocol.data import PRETRAINED, UNTRAINED, Encoder
 from protocol.errors import Fault, InputError
-from runners.device import plain_kernels
+from protocol.spec.data import PRETRAINED, UNTRAINED, Encoder
+from runners.datasets.files import found
 from runners.encoding.scaling import fitted
-from runners.encoding.sources import found
-from runners.models.given import read_tensors
+from runners.machine.device import plain_kernels
 from runners.models.net import state_digest
+from runners.models.weights_file import read_tensors
 
 _IMAGENET: Final = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """Mean and deviation of ImageNet's channels, which torchvision's weights were learned with."""

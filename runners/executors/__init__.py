@@ -1,0 +1,3 @@
+"""TODO runners.executors"""
+
+from __future__ import annotations

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from runners.job import Job, Result
+from runners.progress.job import Job, Result
 
 
 @dataclass(frozen=True)
@@ -71,3 +72,7 @@ class Executor(Protocol):
         records stay whole and the same jobs can be executed again.
         """
         ...
+
+
+STOP_SIGNAL = signal.SIGUSR1
+"""Sent to a run's process: end after the round under way."""

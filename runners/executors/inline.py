@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from runners.executors.base import Stop, Update
-from runners.job import Job, Result, Stopped
-from runners.jobs import perform
+from runners.progress.job import Job, Result, Stopped
+from runners.run.perform import perform
 
 
 class Inline:

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import psutil
 
-from protocol.folders import StudyFolder
-from runners.executors.base import Limits, Stop, Update
-from runners.executors.memory import available_mib, resident_mib
-from runners.executors.server import STOP_SIGNAL, begin, context, no_main, server, thread_caps
-from runners.job import Cause, Job, Result, keep_death
+from protocol.record.layout import StudyFolder
+from runners.executors.base import STOP_SIGNAL, Limits, Stop, Update
+from runners.executors.server import begin, context, no_main, server, thread_caps
+from runners.machine.memory import available_mib, resident_mib
+from runners.progress.job import Cause, Job, Result, keep_death
 
 GRACE_SECONDS = 5.0
 TICK_SECONDS = 0.5

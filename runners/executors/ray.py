@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from protocol.errors import Fault, InputError
 from runners.executors.remote import Lost, Task
-from runners.job import Result
+from runners.progress.job import Result
 
 PENDING_SECONDS: Final = 900.0
 """A task that has waited so long, while no machine of the cluster has room for a run, waits for one that is gone: Ray itself would

@@ -21,12 +21,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Protocol
 
-from protocol.folders import StudyFolder
-from protocol.handed_in import content
+from protocol.record.layout import StudyFolder
+from protocol.safe_read import content
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.local import Local
-from runners.job import FULL, Job, Result
-from runners.lines import how_far, whole_lines
+from runners.progress.job import FULL, Job, Result
+from runners.progress.record_scan import how_far, whole_lines
 
 TICK_SECONDS: Final = 0.5
 LAST_SECONDS: Final = 60.0

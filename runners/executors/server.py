@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from multiprocessing import forkserver
@@ -14,12 +13,9 @@ from multiprocessing.context import ForkServerContext
 from types import ModuleType
 from typing import Any
 
-from runners.job import Job
+from runners.progress.job import Job
 
-PRELOAD = ["runners.executors.shield", "runners.executors.worker"]
-
-STOP_SIGNAL = signal.SIGUSR1
-"""Sent to a run's process: end after the round under way."""
+PRELOAD = ["runners.machine.stop_signals", "runners.executors.worker"]
 
 
 def begin(job: Job, pipe: Connection, gpu: str | None) -> None:

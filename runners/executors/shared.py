@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from protocol.folders import StudyFolder
+from protocol.record.layout import StudyFolder
 from runners.executors.base import Executor, Stop, Update
-from runners.job import Job, Result
-from runners.study import Planned, RunStatus, state
+from runners.progress.job import Job, Result
+from runners.progress.plan import Planned
+from runners.progress.status import RunStatus, state
 
 LOOK_SECONDS: Final = 2.0
 

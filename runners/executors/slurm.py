@@ -15,7 +15,7 @@ import psutil
 
 from protocol.errors import Fault, InputError
 from runners.executors.remote import Lost, Task
-from runners.job import FULL, Result
+from runners.progress.job import FULL, Result
 
 ARRAY: Final = 1000
 """Tasks in an array at most; SLURM's default limit is 1,001."""

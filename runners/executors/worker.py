@@ -21,10 +21,10 @@ from typing import Any
 import sklearn.datasets  # noqa: F401  # half a second
 import torch
 
-from protocol.folders import StudyFolder
-from runners.executors.server import STOP_SIGNAL
-from runners.job import Job, Stopped
-from runners.jobs import perform
+from protocol.record.layout import StudyFolder
+from runners.executors.base import STOP_SIGNAL
+from runners.progress.job import Job, Stopped
+from runners.run.perform import perform
 
 # torch imports its compiler when the first optimizer is built: seconds. No operation is run here, so no thread starts before the fork.
 torch.optim.SGD([torch.nn.Parameter(torch.empty(1))], lr=1.0)

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec import Model
-from runners.datasets.base import Images
+from protocol.spec.protocol import Model
+from runners.datasets.images import Images
 from runners.models import small_cnn, wide_resnet
 from runners.models.net import Net, weights_digest
 

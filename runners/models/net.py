@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from protocol.canonical import array_digest, canonical_json, sha256
+from protocol.digests import array_digest, canonical_json, sha256
 
 
 class Net(nn.Module):

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec import Model
-from runners.datasets.base import Images
+from protocol.spec.protocol import Model
+from runners.datasets.images import Images
 from runners.models.dense import DenseNet, MapBody, UNet
 
 SMP: Final = "smp:"

@@ -11,14 +11,15 @@ from collections.abc import Callable
 from typing import Final
 
 from protocol.errors import InputError, unknown_name
-from protocol.spec import Protocol, Semi
-from runners.regimes import semi, semi_maps
+from protocol.spec.protocol import Protocol
+from protocol.spec.recipe import Semi
+from runners.models.learner import Learner, Predictions
+from runners.models.resident import Resident
 from runners.regimes.base import Diverged, Ended, Fit, FitInputs
-from runners.regimes.learner import Learner, Predictions
-from runners.regimes.pretrained import prepared
-from runners.regimes.resident import Resident
-from runners.regimes.supervised import Supervised
-from runners.regimes.supervised_maps import SupervisedMaps
+from runners.regimes.methods import semi, semi_maps
+from runners.regimes.methods.supervised import Supervised
+from runners.regimes.methods.supervised_maps import SupervisedMaps
+from runners.regimes.pretraining.bodies import prepared
 from runners.regimes.training import Objective, Round, digest_of, train, untrained
 
 __all__ = [

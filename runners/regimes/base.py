@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from protocol.draws.splits import Indices
 from protocol.errors import BeatRandomError, Fault, InputError
-from protocol.splits import Indices
-from runners.datasets.base import Images
-from runners.regimes.learner import Trained
+from runners.datasets.images import Images
+from runners.models.learner import Trained
 
 Bought = tuple[Indices, NDArray[np.integer]]
 """Indices and their labels, in one order."""

@@ -9,7 +9,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
-from protocol.spec import Optimizer
+from protocol.spec.recipe import Optimizer
 
 POWER: Final = 0.9
 """Of the schedule `poly`, usual in segmentation (Chen et al. 2017, arXiv 1606.00915, section 4.1)."""

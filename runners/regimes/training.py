@@ -14,22 +14,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
-from protocol.canonical import fingerprint
+from protocol.digests import fingerprint
+from protocol.draws.seeds import Stream, derive
+from protocol.draws.splits import Indices
 from protocol.errors import Fault
-from protocol.seeds import Stream, derive
-from protocol.spec import Augmentation, Model, Protocol, Regime
-from protocol.splits import Indices
+from protocol.spec.protocol import Model, Protocol
+from protocol.spec.recipe import Augmentation, Regime
 from runners import tasks
-from runners.datasets.base import Images
-from runners.device import plain_kernels, sent
+from runners.datasets.images import Images
+from runners.machine.device import plain_kernels, sent
 from runners.models import build
+from runners.models.learner import Trained, arithmetic, laid_out, memory_format
 from runners.models.net import state_digest
-from runners.regimes.ahead import ahead
-from runners.regimes.augmentation import Draws, refuse_impossible, training_batch
+from runners.models.resident import Resident, Scaling, Start
+from runners.regimes.augment.images import Draws, refuse_impossible, training_batch
+from runners.regimes.augment.prefetch import ahead
 from runners.regimes.averaging import Ema, LateMean
 from runners.regimes.base import Diverged, Ended, Fit, FitInputs
-from runners.regimes.learner import Trained, arithmetic, laid_out, memory_format
-from runners.regimes.resident import Resident, Scaling, Start
 from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
 
 START_TAG = "beatrandom/start/1"

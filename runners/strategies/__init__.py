@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
+from runners.guard.errors import StrategyError
 from runners.strategies.alfa_mix import AlfaMix
 from runners.strategies.badge import Badge
 from runners.strategies.base import Context, Estimation, Strategy, checked, top
 from runners.strategies.baseline import BalancedRandom, Random
 from runners.strategies.batchbald import BatchBald
-from runners.strategies.bayesian import (
+from runners.strategies.cluster_margin import ClusterMargin
+from runners.strategies.contextual_diversity import ContextualDiversity
+from runners.strategies.core_set import CoreSet
+from runners.strategies.dropout_and_ensembles import (
     Bald,
     DropoutEntropy,
     DropoutVariationRatio,
@@ -17,20 +21,17 @@ from runners.strategies.bayesian import (
     EnsembleVariationRatio,
     PowerBald,
 )
-from runners.strategies.cluster_margin import ClusterMargin
-from runners.strategies.contextual import ContextualDiversity
-from runners.strategies.coreset import CoreSet
-from runners.strategies.dense import EquAL, ForegroundRandom
-from runners.strategies.facility import FacilityLocation, MaxHerding
-from runners.strategies.graph import CoreGCN, UncertainGCN
+from runners.strategies.facility_location import FacilityLocation, MaxHerding
+from runners.strategies.graph_network import CoreGCN, UncertainGCN
+from runners.strategies.greedy_oracle import GreedyOracle
 from runners.strategies.learning_loss import LearningLoss
 from runners.strategies.probcover import ProbCover
-from runners.strategies.robust import RobustCoreSet
+from runners.strategies.robust_core_set import RobustCoreSet
+from runners.strategies.segmentation_scores import EquAL, ForegroundRandom
 from runners.strategies.typiclust import TypiClust
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
-from runners.strategies.upper import GreedyOracle
 from runners.strategies.vaal import VAAL
-from runners.strategies.view import NEEDS, ClassifierHead, GradientFactors, Need, StrategyError, View
+from runners.strategies.view import NEEDS, ClassifierHead, GradientFactors, Need, View
 
 STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "random": Random,

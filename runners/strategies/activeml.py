@@ -24,8 +24,8 @@ from skactiveml.base import SingleAnnotatorPoolQueryStrategy, SkactivemlClassifi
 from skactiveml.classifier import MixtureModelClassifier, ParzenWindowClassifier, SklearnClassifier
 from sklearn.ensemble import RandomForestClassifier
 
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.splits import Indices
 from runners.strategies.base import Strategy
 from runners.strategies.view import ClassifierHead, Need, View
 

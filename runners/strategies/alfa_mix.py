@@ -12,8 +12,8 @@ from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.splits import Indices
 from runners.strategies.base import Strategy
 from runners.strategies.view import Need, View
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from protocol.splits import Indices
+from protocol.draws.splits import Indices
 from runners.strategies.base import Strategy
 from runners.strategies.view import GradientFactors, Need, View
 

@@ -15,10 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.splits import Indices
-from runners.strategies.aggregation import Aggregation
-from runners.strategies.view import Need, StrategyError, View
+from runners.guard.errors import StrategyError
+from runners.strategies.support.aggregation import Aggregation
+from runners.strategies.view import Need, View
 
 
 @dataclass(frozen=True)

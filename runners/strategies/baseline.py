@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from protocol.splits import Indices
+from protocol.draws.splits import Indices
 from runners.strategies.base import Strategy
 from runners.strategies.view import Need, View
 

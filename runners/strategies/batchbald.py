@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.splits import Indices
 from runners.strategies.base import Estimation, Strategy
 from runners.strategies.uncertainty import entropy
 from runners.strategies.view import Need, View

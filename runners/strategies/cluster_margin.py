@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import AgglomerativeClustering
 from torch import Tensor
 
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.splits import Indices
 from runners.strategies.base import Strategy, top
 from runners.strategies.uncertainty import Margin
 from runners.strategies.view import Need, View

@@ -14,10 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.splits import Indices
+from runners.guard.errors import StrategyError
 from runners.strategies.base import Context, Strategy, top
-from runners.strategies.view import Need, StrategyError, View
+from runners.strategies.view import Need, View
 
 CHUNK = 512
 STOPPED = 0.6

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
-from protocol.splits import Indices
+from protocol.draws.splits import Indices
 from runners.strategies.base import Strategy
-from runners.strategies.clusters import k_means
+from runners.strategies.support.k_means import k_means
 from runners.strategies.view import Need, View
 
 _MOST: Final = 500

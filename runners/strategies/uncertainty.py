@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from protocol.splits import Indices
-from runners.strategies.aggregation import Aggregation
+from protocol.draws.splits import Indices
 from runners.strategies.base import Strategy, top
+from runners.strategies.support.aggregation import Aggregation
 from runners.strategies.view import Need, View
 
 

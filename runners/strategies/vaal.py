@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.splits import Indices
 from runners.strategies.base import Context, Strategy, top
 from runners.strategies.view import Need, View
 

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from protocol.errors import BeatRandomError, Fault
-from protocol.labelling import Division
-from protocol.splits import Indices
+from protocol.draws.splits import Indices
+from protocol.errors import Fault
+from protocol.spec.units import Division
+from runners.guard.errors import StrategyError
 
 Need = Literal[
     "probabilities",
@@ -39,10 +40,6 @@ CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings",
 """What one pass over the pool gives anyway."""
 UNTRAINED: tuple[Need, ...] = ("embeddings", "labelled_embeddings", "images", "labelled_images")
 """What there is before any network is trained; embeddings are those of a pretrained body, or of the network with its initial weights."""
-
-
-class StrategyError(BeatRandomError):
-    """A strategy broke the contract: it raised, read what it did not declare, or returned a bad selection."""
 
 
 class GradientFactors(NamedTuple):

@@ -11,15 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.oracle import Seller
-from protocol.spec import Model
-from protocol.splits import Indices
+from protocol.oracle.oracle import Seller
+from protocol.spec.protocol import Model
 from runners.datasets import Images
 
 if TYPE_CHECKING:  # these import this package
-    from runners.regimes.learner import Precision, Trained
-    from runners.regimes.resident import Resident, Scaling
+    from runners.models.learner import Precision, Trained
+    from runners.models.resident import Resident, Scaling
     from runners.strategies import Need, Strategy
 
 

@@ -10,18 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from protocol.canonical import array_digest
+from protocol.digests import array_digest
+from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.folders import compact, predictions_digest
-from protocol.oracle import Seller
-from protocol.spec import Model
-from protocol.splits import Indices
+from protocol.oracle.oracle import Seller
+from protocol.record.layout import compact, predictions_digest
+from protocol.spec.protocol import Model
 from runners.datasets import Images
 from runners.models import MODELS, Net, build
-from runners.regimes.learner import Learner, Precision
-from runners.regimes.resident import Resident, Scaling
-from runners.strategies.aggregation import Aggregation
+from runners.models.learner import Learner, Precision
+from runners.models.resident import Resident, Scaling
 from runners.strategies.base import Strategy
+from runners.strategies.support.aggregation import Aggregation
 from runners.strategies.view import NEEDS, Need
 from runners.tasks.base import Examined, Task
 

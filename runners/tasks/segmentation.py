@@ -10,20 +10,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from protocol.folders import compact, predictions_digest
+from protocol.draws.shown_maps import maps_digest
+from protocol.draws.splits import Indices
 from protocol.metrics import segmentation_metrics
-from protocol.oracle import Seller
-from protocol.panel import maps_digest
-from protocol.spec import Model
-from protocol.splits import Indices
+from protocol.oracle.oracle import Seller
+from protocol.record.layout import compact, predictions_digest
+from protocol.spec.protocol import Model
 from runners.datasets import Images
 from runners.models import segmentation
 from runners.models.dense import DenseNet, Maps
-from runners.regimes.learner import Precision, Trained
-from runners.regimes.resident import Resident, Scaling
+from runners.models.learner import Precision, Trained
+from runners.models.resident import Resident, Scaling
 from runners.strategies.base import Strategy
-from runners.strategies.maps import MapStrategy, on_maps
-from runners.strategies.own import Wrapped
+from runners.strategies.on_maps import MapStrategy, on_maps
+from runners.strategies.resolve import Wrapped
 from runners.strategies.view import Need
 from runners.tasks.base import Examined, Task
 from runners.tasks.counting import counts

@@ -1,0 +1,3 @@
+"""TODO runners.verbs"""
+
+from __future__ import annotations

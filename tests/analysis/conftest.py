@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis.load import Curves, load_table
-from protocol.folders import StudyFolder
-from protocol.spec import Plan, Study
+from analysis.loading.curves import Curves
+from analysis.loading.table import load_table
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import Plan, Study
 from tests.analysis.simulated import make_study, write_study
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.settings import Setting
+from analysis.across.setting import Setting
 
 BUDGETS = (100.0, 200.0, 400.0, 800.0)
 

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from protocol.events import DataCard, EndEvent, FailureEvent, RoundEvent, RunEvent, SplitCard
-from protocol.folders import StudyFolder
-from protocol.record import writing
-from protocol.seeds import stream_seeds
-from protocol.spec import Data, Model, Optimizer, Plan, Protocol, Regime, StrategySpec, Study
+from protocol.draws.seeds import stream_seeds
+from protocol.record.chain import writing
+from protocol.record.events import DataCard, EndEvent, FailureEvent, RoundEvent, RunEvent
+from protocol.record.layout import StudyFolder
+from protocol.spec.cards import SplitCard
+from protocol.spec.data import Data
+from protocol.spec.protocol import Model, Protocol
+from protocol.spec.recipe import Optimizer, Regime
+from protocol.spec.study import Plan, StrategySpec, Study
 
 BUDGETS = (20, 40, 80, 160)
 

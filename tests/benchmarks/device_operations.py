@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from protocol.reading import parse
-from protocol.spec import Model, Optimizer, Protocol
+from protocol.spec.protocol import Model, Protocol
+from protocol.spec.recipe import Optimizer
+from protocol.spec.toml_files import parse
 from runners.datasets import Images
 from runners.models import build
 from runners.regimes import FitInputs, Resident, fit

@@ -23,12 +23,12 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 from torchvision import tv_tensors
 from torchvision.transforms import v2
 
-from protocol.reading import parse
-from protocol.spec import Protocol
+from protocol.spec.protocol import Protocol
+from protocol.spec.toml_files import parse
 from runners.datasets import Images
-from runners.map_features import scored
+from runners.features.segmentation import scored
+from runners.models.resident import Scaling
 from runners.regimes import FitInputs, Resident, fit
-from runners.regimes.resident import Scaling
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
 

@@ -25,10 +25,10 @@ from torch import Tensor
 from runners.strategies import GradientFactors
 from runners.strategies.badge import d2_sampling
 from runners.strategies.batchbald import batch_bald
-from runners.strategies.clusters import k_means
-from runners.strategies.coreset import k_center_greedy
+from runners.strategies.core_set import k_center_greedy
 from runners.strategies.probcover import ProbCover
-from runners.strategies.robust import RobustCoreSet
+from runners.strategies.robust_core_set import RobustCoreSet
+from runners.strategies.support.k_means import k_means
 from runners.strategies.typiclust import typical
 from runners.strategies.view import View
 

@@ -15,13 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from protocol.folders import RunFolder, StudyFolder
-from protocol.reading import preset
-from protocol.record import Writer
-from protocol.spec import StrategySpec, Study
-from runners import market
-from runners.jobs import perform
-from runners.study import adopt, jobs, planned
+from protocol.record.chain import Writer
+from protocol.record.layout import RunFolder, StudyFolder
+from protocol.spec.study import StrategySpec, Study
+from protocol.spec.toml_files import preset
+from runners.progress.plan import planned
+from runners.progress.status import adopt, jobs
+from runners.run import session
+from runners.run.perform import perform
 
 SPENT = [0.0]
 
@@ -45,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     Writer.append = timed(Writer.append)  # type: ignore[method-assign]
     RunFolder.write_predictions = timed(RunFolder.write_predictions)  # type: ignore[method-assign]
-    market.keep_split = timed(market.keep_split)
+    session.keep_split = timed(session.keep_split)
     study = Study(
         name="overhead",
         protocols=(preset(options.protocol),),

@@ -20,16 +20,17 @@ from pathlib import Path
 
 import psutil
 
-from protocol.folders import StudyFolder
-from protocol.reading import preset
-from protocol.spec import StrategySpec, Study
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import StrategySpec, Study
+from protocol.spec.toml_files import preset
 from runners.executors.base import Executor
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.ray import RayBackend, as_the_driver
 from runners.executors.remote import Remote
 from runners.executors.server import warm_up
-from runners.study import adopt, counts, jobs, planned, status
+from runners.progress.plan import planned
+from runners.progress.status import adopt, counts, jobs, status
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,9 @@ RUN = """
 import runners.executors.worker
 lap("import")
 from pathlib import Path
-from protocol.reading import preset
-from protocol.splits import make_split
-from runners.datasets import load
+from protocol.spec.toml_files import preset
+from protocol.draws.splits import make_split
+from runners.data import load
 from runners.models import build
 protocol = preset(sys.argv[1])
 images, _ = load(protocol.data, Path(sys.argv[2]) if len(sys.argv) > 2 else None)

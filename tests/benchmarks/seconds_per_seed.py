@@ -18,12 +18,14 @@ from pathlib import Path
 
 import torch
 
-from protocol.folders import StudyFolder
-from protocol.reading import preset
-from protocol.spec import Protocol, StrategySpec, Study
+from protocol.record.layout import StudyFolder
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import StrategySpec, Study
+from protocol.spec.toml_files import preset
 from runners.executors.local import Local
 from runners.executors.server import warm_up
-from runners.study import adopt, counts, jobs, planned, status
+from runners.progress.plan import planned
+from runners.progress.status import adopt, counts, jobs, status
 
 PRESETS = {"plain": "cifar10-low-plain", "augmented": "cifar10-low-augmented", "FixMatch": "lueth2023-cifar10-low-fixmatch"}
 

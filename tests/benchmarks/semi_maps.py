@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from scipy import stats
 
+from protocol.draws.splits import make_split, starting_set
 from protocol.metrics import confusion_matrices, segmentation_metrics
-from protocol.reading import preset
-from protocol.spec import Protocol
-from protocol.splits import make_split, starting_set
-from runners.datasets import load
+from protocol.spec.protocol import Protocol
+from protocol.spec.toml_files import preset
+from runners.data import load
 from runners.regimes import FitInputs, Resident, fit
 
 RECIPES = ("augmented", "plain", "cutmix", "s4gan", "unimatch")

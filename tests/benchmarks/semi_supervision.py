@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from scipy import stats
 
-from protocol.reading import preset
-from protocol.spec import Protocol
-from protocol.splits import make_split, starting_set
-from runners.datasets import load
+from protocol.draws.splits import make_split, starting_set
+from protocol.spec.protocol import Protocol
+from protocol.spec.toml_files import preset
+from runners.data import load
 from runners.regimes import FitInputs, Resident, fit
 
 SEMI = ("pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch")

@@ -14,13 +14,14 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-from protocol.folders import StudyFolder
-from protocol.reading import preset
-from protocol.record import read
-from protocol.spec import StrategySpec, Study
+from protocol.record.chain import read
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import StrategySpec, Study
+from protocol.spec.toml_files import preset
 from runners.executors.inline import Inline
-from runners.study import adopt, counts, jobs, planned, status
-from runners.verbs.status import disk_bytes
+from runners.progress.plan import planned
+from runners.progress.status import adopt, counts, jobs, status
+from runners.verbs.running.status import disk_bytes
 
 VALIDATED = 300
 

@@ -23,11 +23,11 @@ from torch.utils.data import DataLoader, Dataset, RandomSampler
 from torchvision import transforms, tv_tensors
 from torchvision.transforms import v2
 
-from protocol.reading import parse
-from protocol.spec import Protocol
+from protocol.spec.protocol import Protocol
+from protocol.spec.toml_files import parse
 from runners.datasets import Images
+from runners.models.learner import memory_format
 from runners.regimes import FitInputs, Resident, fit
-from runners.regimes.learner import memory_format
 from runners.tasks import TASKS
 
 IMAGES, BATCH = 512, 64

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from protocol.folders import write_atomically
+from protocol.record.layout import write_atomically
 from tests.calibration.measure import NS, Cell, measure
 from tests.calibration.procedures import COVERAGE, FAMILY, POWER, TYPE_I, Procedure
 from tests.calibration.several import BOOTSTRAP, SEVERAL

@@ -9,18 +9,16 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from analysis.bands import simultaneous_band
-from analysis.curves import aubc
-from analysis.detail import A12_LEAST
-from analysis.effects import paired_improvement, standardised, superiority
-from analysis.equivalence import tost
-from analysis.estimates import estimates, independent
-from analysis.intervals import t_band, t_interval
-from analysis.power import power_of_t, power_of_tost
-from analysis.significance import paired_t, sign_flip, welch, wilcoxon
-from analysis.verdict import decide
-from analysis.wholecurve import max_t
-from protocol.spec import Plan
+from analysis.secondary.details import A12_LEAST
+from analysis.statistics.area import aubc
+from analysis.statistics.effect_sizes import paired_improvement, standardised, superiority
+from analysis.statistics.hypothesis_tests import paired_t, sign_flip, tost, welch, wilcoxon
+from analysis.statistics.intervals import simultaneous_band, t_band, t_interval
+from analysis.statistics.max_t import max_t
+from analysis.statistics.power import power_of_t, power_of_tost
+from analysis.verdict.decide import decide
+from analysis.verdict.estimate import estimates, independent
+from protocol.spec.study import Plan
 from tests.calibration.worlds import BUDGETS, area_sd, curves, differences, family, noise
 
 Event = Callable[[int, np.random.Generator], bool]

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from analysis.across import LEAST_RUNS
-from analysis.aggregate import iqm, probability_of_improvement
-from analysis.bootstrap import Method, Resampler
-from analysis.curves import aubc
-from analysis.labels import labels_saved
-from analysis.levers import levers
-from analysis.ranks import against_control, friedman, nemenyi
-from analysis.settings import Setting
+from analysis.across.collect import LEAST_RUNS
+from analysis.across.labels_saved import labels_saved
+from analysis.across.levers import levers
+from analysis.across.setting import Setting
+from analysis.statistics.aggregates import iqm, probability_of_improvement
+from analysis.statistics.area import aubc
+from analysis.statistics.bootstrap import Method, Resampler
+from analysis.statistics.ranks import against_control, friedman, nemenyi
 from tests.calibration.procedures import ALPHA, Event, cover, error
 from tests.calibration.worlds import BUDGETS, area_sd, curves
 

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.curves import aubc
-from analysis.pairing import Paired
+from analysis.statistics.area import aubc
+from analysis.verdict.pairing import Paired
 
 Floats = NDArray[np.float64]
 BUDGETS: Final = np.array([100, 200, 300, 500, 800, 1200, 2000, 3000, 5000, 8000], dtype=np.float64)

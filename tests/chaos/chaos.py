@@ -23,17 +23,18 @@ from typing import Any
 
 import psutil
 
-from protocol.events import ResumeEvent
-from protocol.folders import StudyFolder
-from protocol.reading import parse
-from protocol.record import essence, purchases, read
-from protocol.spec import Study
+from protocol.record.chain import essence, purchases, read
+from protocol.record.events import ResumeEvent
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse
 from runners.executors.base import Limits
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.server import warm_up
-from runners.job import Job
-from runners.study import adopt, jobs, planned, status
+from runners.progress.job import Job
+from runners.progress.plan import planned
+from runners.progress.status import adopt, jobs, status
 
 DIGITS: dict[str, Any] = {
     "name": "digits",

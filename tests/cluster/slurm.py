@@ -24,11 +24,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from protocol.events import ResumeEvent
-from protocol.folders import StudyFolder
-from protocol.record import essence, purchases, read
-from runners.study import adopt, planned
-from runners.verbs.quickstart import study
+from protocol.record.chain import essence, purchases, read
+from protocol.record.events import ResumeEvent
+from protocol.record.layout import StudyFolder
+from runners.progress.plan import planned
+from runners.progress.status import adopt
+from runners.verbs.browse.quickstart import study
 
 SKIPPED = 77
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sinfo")

@@ -15,8 +15,8 @@ import pytest
 from front_door import beatrandom
 
 from analysis.figures import FIGURES
-from protocol.folders import StudyFolder
-from protocol.record import essence, read
+from protocol.record.chain import essence, read
+from protocol.record.layout import StudyFolder
 from runners.cli import reading
 
 TOY = """
@@ -290,7 +290,7 @@ def test_what_a_terminal_cannot_spell_is_a_question_mark_and_no_traceback(tmp_pa
 
 
 def test_a_log_keeps_lines_whole_and_a_narrow_window_every_column(capsys: pytest.CaptureFixture[str]) -> None:
-    from runners.verbs.console import _Console, table
+    from runners.verbs.shared.console import _Console, table
 
     sentence = "beatrandom check a-long-name ; beatrandom report a-long-name"
     pipe = _Console(width=20, force_terminal=False)

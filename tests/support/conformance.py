@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from protocol.folders import StudyFolder
-from protocol.record import Record, essence, purchases, read
-from protocol.spec import StrategySpec, Study
+from protocol.record.chain import Record, essence, purchases, read
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import StrategySpec, Study
 from runners.executors.base import Executor, Limits
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.ray import as_the_driver
 from runners.executors.remote import Remote
-from runners.job import Job, Result
-from runners.study import adopt, planned, resolve
-from runners.study import jobs as jobs_of
+from runners.progress.job import Job, Result
+from runners.progress.plan import planned
+from runners.progress.status import adopt, resolve
+from runners.progress.status import jobs as jobs_of
 
 MINE = '''
 import os, signal, time

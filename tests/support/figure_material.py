@@ -8,13 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.changes import ClassChange, MapChange, Turned
 from analysis.figures import VENUES, Material
-from analysis.purchases import Classes, Purchases, Query, Sheet
-from analysis.reliability import BIN_COLUMNS
-from analysis.runs import COLUMNS, COST_COLUMNS, Curves, RunKey
-from analysis.verdict import compare
-from protocol.spec import Plan
+from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, RunKey
+from analysis.loading.extract import BIN_COLUMNS
+from analysis.secondary.changed_predictions import ClassChange, MapChange, Turned
+from analysis.secondary.purchases import Classes, Purchases, Query, Sheet
+from analysis.verdict.decide import compare
+from protocol.spec.study import Plan
 
 BUDGETS = (100, 200, 400, 800)
 IMAGES, CLASSES = 400, 10

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from protocol.folders import StudyFolder
-from protocol.spec import Study
-from runners.job import Job
-from runners.study import adopt, jobs, planned
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import Study
+from runners.progress.job import Job
+from runners.progress.plan import planned
+from runners.progress.status import adopt, jobs
 
 
 def made(path: Path, study: Study, *, isolate: bool = False) -> list[Job]:

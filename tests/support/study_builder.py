@@ -10,17 +10,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.canonical import array_digest, sha256
-from protocol.events import DataCard, EndEvent, RoundEvent, RunEvent, SplitCard, TrialEvent
-from protocol.folders import RunFolder, StudyFolder, write_arrays
+from protocol.digests import array_digest, sha256
+from protocol.draws.seeds import generator, stream_seeds
+from protocol.draws.splits import Split, make_split
+from protocol.draws.trials import drawn_settings, held_out
 from protocol.metrics import classification_metrics
-from protocol.oracle import Oracle
-from protocol.reading import parse
-from protocol.record import Writer, writing
-from protocol.seeds import generator, stream_seeds
-from protocol.spec import Protocol, StrategySpec, Study
-from protocol.splits import Split, make_split
-from protocol.tuning import Setting, drawn_settings, held_out
+from protocol.oracle.oracle import Oracle
+from protocol.record.chain import Writer, writing
+from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent, TrialEvent
+from protocol.record.layout import RunFolder, StudyFolder, write_arrays
+from protocol.spec.cards import SplitCard
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import StrategySpec, Study
+from protocol.spec.toml_files import parse
+from protocol.spec.tuning import Setting
 
 IMAGES = 160
 CLASSES = 3

@@ -13,18 +13,19 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.curves import matrix
 from analysis.figures import FIGURES, Material, Plate, drawn, style, write_figures
-from analysis.figures.labels import labels_saved
+from analysis.figures.across.labels_saved import labels_saved
 from analysis.figures.layout import spread, wrapped
-from analysis.figures.learning import learning_curves
-from analysis.figures.power import power_frame
 from analysis.figures.style import Venue, looks, rendered
-from analysis.load import load_study, load_table
-from analysis.power import seeds_to_detect
-from analysis.verdict import compare
+from analysis.figures.verdict.learning_curves import learning_curves
+from analysis.figures.verdict.power import power_frame
+from analysis.loading.records import load_study
+from analysis.loading.table import load_table
+from analysis.statistics.power import seeds_to_detect
+from analysis.verdict.decide import compare
+from analysis.verdict.endpoint import matrix
 from protocol.errors import Notice
-from protocol.folders import StudyFolder
+from protocol.record.layout import StudyFolder
 from tests.analysis.simulated import make_study
 
 

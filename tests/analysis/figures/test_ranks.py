@@ -8,14 +8,14 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.across import RankTable
+from analysis.across.result import RankTable
 from analysis.figures import Material, write_figures
-from analysis.figures.ranks import rank_diagram, rank_figure
+from analysis.figures.across.mean_ranks import rank_diagram, rank_figure
 from analysis.figures.style import looks, save
-from analysis.load import load_table
-from analysis.ranks import against_control, critical_difference, friedman, nemenyi
-from analysis.verdict import compare
-from tests.analysis.test_across import rows
+from analysis.loading.table import load_table
+from analysis.statistics.ranks import against_control, critical_difference, friedman, nemenyi
+from analysis.verdict.decide import compare
+from tests.analysis.across.test_collect import rows
 
 
 def rank_table(names: list[str], scores: np.ndarray) -> RankTable:

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from study_builder import build_study, lines, obedient_study, rewrite
 
-from protocol.folders import RunFolder, StudyFolder
-from protocol.spec import Study
+from protocol.record.layout import RunFolder, StudyFolder
+from protocol.spec.study import Study
 
 Edit = Callable[[list[dict[str, Any]]], Any]
 

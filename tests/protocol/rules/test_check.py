@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from study_builder import build_study, obedient_study, protocol_table
 
 from protocol.errors import InputError
-from protocol.folders import StudyFolder
+from protocol.record.layout import StudyFolder
 from protocol.rules import GROUPS, RULES, check_study, rule
 from protocol.rules import check as check_module
-from protocol.rules.base import RunRule
+from protocol.rules.rule import RunRule
 
 
 def test_findings_point_at_file_and_line_and_say_what_to_do(victim: Any) -> None:

@@ -17,16 +17,17 @@ import numpy as np
 import pytest
 from study_builder import ENVIRONMENT, IMAGES, build_study, lines, make_labels, obedient_study, predict_otherwise, protocol_table, rewrite
 
-from protocol.amendments import amend
-from protocol.canonical import array_digest, sha256
-from protocol.events import FailureEvent, ResumeEvent
-from protocol.folders import predictions_digest, write_arrays, write_atomically
+from protocol.digests import array_digest, sha256
+from protocol.draws.seeds import stream_seeds
+from protocol.draws.splits import Split, make_split
 from protocol.metrics import classification_metrics
-from protocol.reading import parse
+from protocol.record.amendments import amend
+from protocol.record.events import FailureEvent, ResumeEvent
+from protocol.record.layout import predictions_digest, write_arrays, write_atomically
 from protocol.rules import RULES, check_study
-from protocol.seeds import stream_seeds
-from protocol.spec import Protocol, Study
-from protocol.splits import Split, make_split
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse
 
 Lines = list[dict[str, Any]]
 

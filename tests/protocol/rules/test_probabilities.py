@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from study_builder import build_study, lines, log_table, rewrite
 
-from protocol.canonical import array_digest
-from protocol.folders import RunFolder, write_arrays
+from protocol.digests import array_digest
+from protocol.record.layout import RunFolder, write_arrays
 from protocol.rules import check_study
 
 Table = np.ndarray[Any, Any]

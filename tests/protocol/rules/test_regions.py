@@ -13,17 +13,19 @@ import numpy as np
 import pytest
 from study_builder import ENVIRONMENT, make_study, protocol_table, rewrite
 
-from protocol.canonical import array_digest, sha256
-from protocol.events import DataCard, EndEvent, RoundEvent, RunEvent, SplitCard
-from protocol.folders import StudyFolder, predictions_digest, write_arrays
-from protocol.labelling import Goods, tiled
+from protocol.digests import array_digest, sha256
+from protocol.draws.seeds import generator, stream_seeds
+from protocol.draws.splits import make_split
 from protocol.metrics import segmentation_metrics, targets_of
-from protocol.oracle import Oracle
-from protocol.record import writing
+from protocol.oracle.oracle import Oracle
+from protocol.record.chain import writing
+from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent
+from protocol.record.layout import StudyFolder, predictions_digest, write_arrays
 from protocol.rules import check_study
-from protocol.seeds import generator, stream_seeds
-from protocol.spec import Protocol, StrategySpec, Study
-from protocol.splits import make_split
+from protocol.spec.cards import SplitCard
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import StrategySpec, Study
+from protocol.spec.units import Goods, tiled
 
 N, TEST, CLASSES = 12, 4, 3
 MASKS = np.random.default_rng(3).integers(0, CLASSES, (N + TEST, 5, 7)).astype(np.uint8)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
-from protocol.folders import StudyFolder
 from protocol.formats.checklist import to_markdown
+from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 
 Lines = list[dict[str, Any]]

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from protocol.errors import InputError
-from protocol.spec import Data
-from runners.caching import arrays
-from runners.datasets import decoding, load
+from protocol.spec.data import Data
+from runners.caching import cached_array
+from runners.data import load
+from runners.datasets import decoding
 from runners.datasets.decoding import decoded
 
 
@@ -66,7 +67,7 @@ def test_no_room_in_the_cache_is_memory_and_none_at_all_bad_input(
     monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "file"))
     np.testing.assert_array_equal(decoded(files, (6, 8), grey=False, in_memory=10), decoded(files, (6, 8), grey=False))
     assert "BEATRANDOM_CACHE" in capsys.readouterr().err
-    monkeypatch.setattr(arrays, "available_mib", lambda: 1e-4)
+    monkeypatch.setattr(cached_array, "available_mib", lambda: 1e-4)
     with pytest.raises(InputError, match="BEATRANDOM_CACHE"):
         decoded(files, (6, 8), grey=False, in_memory=10)
 

@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from protocol.errors import InputError
-from protocol.spec import Data
-from runners.datasets import CARDS, cifar, idx, load, own
-from runners.datasets.base import content_digest
-from runners.datasets.places import Place
+from protocol.spec.data import Data
+from runners.data import load
+from runners.datasets import CARDS
+from runners.datasets.file_search import Place
+from runners.datasets.images import content_digest
+from runners.datasets.loaders import cifar, idx, user_images
 
 RNG = np.random.default_rng(7)
 TRAIN = RNG.integers(0, 256, (12, 28, 28), dtype=np.uint8)
@@ -264,12 +266,12 @@ def test_a_folder_with_train_and_test_in_grey(tmp_path: Path) -> None:
     for part, count in (("train", 3), ("test", 1)):
         for name in ("a", "b"):
             write_pictures(tmp_path / part / name, count, mode="L")
-    images, labels = own.load_folder(CARDS["folder"], Place(None, str(tmp_path)))
+    images, labels = user_images.load_folder(CARDS["folder"], Place(None, str(tmp_path)))
     assert (images.train_size, images.test_size, images.channels) == (6, 2, 1)
     assert labels.for_oracle().tolist() == [0, 0, 0, 1, 1, 1, 0, 1]
     write_pictures(tmp_path / "test" / "c", 1, mode="L")
     with pytest.raises(InputError, match="'c'"):
-        own.load_folder(CARDS["folder"], Place(None, str(tmp_path)))
+        user_images.load_folder(CARDS["folder"], Place(None, str(tmp_path)))
 
 
 def test_unusable_folders_are_explained(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import InputError
-from runners.datasets import CARDS, OWN, located
-from runners.verbs.catalogue import datasets
+from runners.data import located
+from runners.datasets import CARDS
+from runners.datasets.registry import OWN
+from runners.verbs.browse.catalogue import datasets
 
 FILES = {
     "fashion-mnist": ("fashion_mnist", [f"{p}-{k}-ubyte" for p in ("train", "t10k") for k in ("images-idx3", "labels-idx1")]),

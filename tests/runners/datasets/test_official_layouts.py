@@ -13,15 +13,19 @@ from PIL import Image
 from scipy.io import savemat
 
 from protocol.errors import InputError
-from protocol.folders import StudyFolder
-from protocol.reading import parse, preset
-from protocol.record import read
-from protocol.spec import Data, Study
-from runners.datasets import CARDS, Images, Labels, load, medmnist, own, quartered, stl10, svhn, tiny_imagenet
+from protocol.record.chain import read
+from protocol.record.layout import StudyFolder
+from protocol.spec.data import Data
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse, preset
+from runners.data import load
+from runners.datasets import CARDS, Images, Labels
 from runners.datasets.cards import Card
-from runners.datasets.places import Place
-from runners.jobs import perform
-from runners.study import adopt, jobs, planned
+from runners.datasets.file_search import Place
+from runners.datasets.loaders import isic_miotcd, medmnist, stl10, svhn, tiny_imagenet, user_images
+from runners.progress.plan import planned
+from runners.progress.status import adopt, jobs
+from runners.run.perform import perform
 
 RNG = np.random.default_rng(3)
 
@@ -92,7 +96,7 @@ def test_eurosat(tmp_path: Path, folder: str) -> None:
     pictures = colour(len(names), 64)
     for name, pixels in zip(names, pictures, strict=True):
         save(tmp_path / folder / name / f"{name}_1.jpg", pixels)
-    images, labels = own.load_eurosat(card("eurosat", 10, 0), Place(tmp_path, None))
+    images, labels = user_images.load_eurosat(card("eurosat", 10, 0), Place(tmp_path, None))
     np.testing.assert_array_equal(images.pixels, pictures)
     assert labels.for_oracle().tolist() == list(range(10))
     assert images.classes == names
@@ -129,7 +133,7 @@ def test_imagenet_like_folders_have_their_validation_images_as_test_set(tmp_path
 
 @pytest.mark.parametrize(
     ("name", "loader"),
-    [("svhn", svhn.load), ("stl10", stl10.load), ("tiny-imagenet", tiny_imagenet.load), ("eurosat", own.load_eurosat)],
+    [("svhn", svhn.load), ("stl10", stl10.load), ("tiny-imagenet", tiny_imagenet.load), ("eurosat", user_images.load_eurosat)],
 )
 def test_what_is_not_there_is_said_with_where_to_get_it(
     tmp_path: Path, name: str, loader: Callable[[Card, Place], tuple[Images, Labels]]
@@ -168,14 +172,14 @@ def lesions(root: Path, folder: str, **changes: str) -> None:
 @pytest.mark.parametrize("folder", ["ISIC_2019_Training_Input", "ISIC_2019_Training_Input/ISIC_2019_Training_Input"])
 def test_isic_2019(tmp_path: Path, folder: str) -> None:
     lesions(tmp_path, folder)
-    images, labels = quartered.load_isic(card("isic2019", 5, 1), Place(tmp_path, None, (8, 6)))
+    images, labels = isic_miotcd.load_isic(card("isic2019", 5, 1), Place(tmp_path, None, (8, 6)))
     (test,) = np.random.default_rng(12345).choice(6, size=1, replace=False)
     order = [*np.delete(np.arange(6), test), test]  # as the authors of the protocol draw it
     assert images.pixels.shape == (6, 8, 6, 3)
     np.testing.assert_array_equal(images.pixels[:, 4, 3, 0], np.arange(6)[order] * 10)
     assert labels.for_oracle().tolist() == np.asarray(list(LESIONS.values()))[order].tolist()
     assert images.classes[1] == "NV"
-    default, _ = quartered.load_isic(card("isic2019", 5, 1), Place(tmp_path, None))
+    default, _ = isic_miotcd.load_isic(card("isic2019", 5, 1), Place(tmp_path, None))
     assert default.pixels.shape[1:] == (224, 224, 3)
 
 
@@ -196,7 +200,7 @@ def test_an_incomplete_isic_2019_is_explained(tmp_path: Path, damage: Callable[[
         load(Data(name="isic2019", size=(8, 8)), tmp_path)
     damage(tmp_path / "ISIC-2019")
     with pytest.raises(InputError, match=says):
-        quartered.load_isic(card("isic2019", 5, 1), Place(tmp_path, None, (8, 6)))
+        isic_miotcd.load_isic(card("isic2019", 5, 1), Place(tmp_path, None, (8, 6)))
 
 
 def _edit(root: Path, old: str, new: str) -> None:
@@ -211,7 +215,7 @@ def test_mio_tcd(tmp_path: Path) -> None:
         for j in range(2):
             save(tmp_path / "MIO-TCD-Classification" / "train" / name / f"{j}{k:04d}.jpg", np.full((9, 7 + j, 3), 11 * k + j, np.uint8))
     save(tmp_path / "MIO-TCD-Classification" / "test" / "00000000.jpg", np.zeros((4, 4, 3), np.uint8))
-    images, labels = quartered.load_miotcd(card("mio-tcd", 17, 5), Place(tmp_path, None, (5, 5)))
+    images, labels = isic_miotcd.load_miotcd(card("mio-tcd", 17, 5), Place(tmp_path, None, (5, 5)))
     assert (images.train_size, images.test_size, images.classes[6]) == (17, 5, "non-motorized_vehicle")
     test = np.sort(np.random.default_rng(12345).choice(22, size=5, replace=False))
     order = np.concatenate([np.delete(np.arange(22), test), test])
@@ -220,7 +224,7 @@ def test_mio_tcd(tmp_path: Path) -> None:
     for path in (tmp_path / "MIO-TCD-Classification" / "train" / "bus").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="none in bus"):
-        quartered.load_miotcd(card("mio-tcd", 17, 5), Place(tmp_path, None, (5, 5)))
+        isic_miotcd.load_miotcd(card("mio-tcd", 17, 5), Place(tmp_path, None, (5, 5)))
     with pytest.raises(InputError, match="MIO-TCD-Classification"):
         load(Data(name="mio-tcd"), tmp_path / "elsewhere")
 

@@ -11,9 +11,11 @@ import pytest
 from PIL import Image
 
 from protocol.errors import InputError
-from protocol.spec import Data
-from runners.datasets import CARDS, cifar_jpeg, load
-from runners.datasets.places import Place
+from protocol.spec.data import Data
+from runners.data import load
+from runners.datasets import CARDS
+from runners.datasets.file_search import Place
+from runners.datasets.loaders import cifar_jpeg
 
 
 def test_fashion_mnist_is_the_official_one(data_root: Path) -> None:

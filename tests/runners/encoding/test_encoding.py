@@ -12,16 +12,19 @@ import torch
 from pydantic import ValidationError
 
 from protocol.errors import InputError
-from protocol.folders import StudyFolder
-from protocol.reading import parse
-from protocol.record import read
-from protocol.spec import Data, Encoder, Study
-from runners.datasets import Images, load
-from runners.datasets.twins import keep
+from protocol.record.chain import read
+from protocol.record.layout import StudyFolder
+from protocol.spec.data import Data, Encoder
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse
+from runners.data import load
+from runners.datasets import Images
+from runners.datasets.duplicates import keep
 from runners.encoding import encoded, networks, resolved
 from runners.encoding.scaling import scaled
-from runners.jobs import perform
-from runners.study import adopt, jobs, planned, resolve
+from runners.progress.plan import planned
+from runners.progress.status import adopt, jobs, resolve
+from runners.run.perform import perform
 
 OWN = """
 import numpy as np, torch

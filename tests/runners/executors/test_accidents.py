@@ -27,8 +27,8 @@ from conformance import (
     with_mine,
 )
 
-from protocol.events import FailureEvent, ResumeEvent
-from protocol.spec import Study
+from protocol.record.events import FailureEvent, ResumeEvent
+from protocol.spec.study import Study
 from runners.executors.base import Limits, Update
 from runners.executors.ray import as_the_driver
 

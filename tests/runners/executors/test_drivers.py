@@ -19,12 +19,12 @@ from conformance import DYING, QUIETLY, end_ray, equal_undisturbed, jobs_in, rec
 from drivers import CONFIG, NOHUP, WallClock, driving, in_a_terminal, wait_until
 from front_door import beatrandom
 
-from protocol.claims import claimed
 from protocol.errors import RunLocked
-from protocol.events import FailureEvent, ResumeEvent
-from protocol.folders import RunFolder, StudyFolder
-from protocol.spec import Study
-from runners.job import Job
+from protocol.record.events import FailureEvent, ResumeEvent
+from protocol.record.layout import RunFolder, StudyFolder
+from protocol.record.machine_lock import claimed
+from protocol.spec.study import Study
+from runners.progress.job import Job
 
 SLOWLY = [pytest.param(name, marks=(pytest.mark.slow, QUIETLY)) for name in ("inline", "local", "ray", "slurm")]
 MOSTLY_SLOWLY = ["inline", *SLOWLY[1:]]

@@ -15,13 +15,13 @@ import psutil
 import pytest
 from conformance import ended, finishes_undisturbed, jobs_in, record_of, with_mine
 
-from protocol.events import FailureEvent
-from protocol.spec import Study
+from protocol.record.events import FailureEvent
+from protocol.spec.study import Study
 from runners.executors import local, worker
 from runners.executors.base import Limits
 from runners.executors.local import Local
 from runners.executors.server import server, warm_up
-from runners.job import Result
+from runners.progress.job import Result
 
 SERVER: Any = forkserver._forkserver
 

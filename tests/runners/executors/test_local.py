@@ -12,17 +12,18 @@ from types import ModuleType
 import psutil
 import pytest
 
-from protocol.events import FailureEvent
-from protocol.folders import StudyFolder
-from protocol.record import Record, essence, read
-from protocol.spec import StrategySpec, Study
+from protocol.record.chain import Record, essence, read
+from protocol.record.events import FailureEvent
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import StrategySpec, Study
 from runners.executors.base import Executor, Limits, Stop, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
-from runners.executors.memory import MIB, available_mib
-from runners.job import Job, Result
-from runners.study import adopt, counts, planned, resolve, status
-from runners.study import jobs as jobs_of
+from runners.machine.memory import MIB, available_mib
+from runners.progress.job import Job, Result
+from runners.progress.plan import planned
+from runners.progress.status import adopt, counts, resolve, status
+from runners.progress.status import jobs as jobs_of
 
 
 def jobs_in(study: Study, path: Path) -> list[Job]:

@@ -12,18 +12,19 @@ from typing import Any
 import pytest
 
 from protocol.errors import InputError
-from protocol.events import LabelsEvent
-from protocol.folders import StudyFolder
-from protocol.record import essence, read
-from protocol.spec import StrategySpec, Study
-from runners.config import read_config
+from protocol.record.chain import essence, read
+from protocol.record.events import LabelsEvent
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import StrategySpec, Study
 from runners.executors.base import Limits, Stop, Update
+from runners.executors.config import read_config
 from runners.executors.inline import Inline
 from runners.executors.ray import RayBackend, as_the_driver
 from runners.executors.remote import Backend, FlagStop, Lost, Remote, Task, flag
 from runners.executors.slurm import SlurmBackend
-from runners.job import Job, Result
-from runners.study import adopt, jobs, planned, resolve
+from runners.progress.job import Job, Result
+from runners.progress.plan import planned
+from runners.progress.status import adopt, jobs, resolve
 
 QUIETLY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 """Schedulers leave processes of their own to the system."""

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from conformance import ACCIDENTS, ended, equal_undisturbed, jobs_in, record_of, with_mine
 
-from protocol.events import FailureEvent, ResumeEvent
-from protocol.folders import StudyFolder
-from protocol.record import alone
-from protocol.spec import Study
+from protocol.record.chain import alone
+from protocol.record.events import FailureEvent, ResumeEvent
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import Study
 from runners.executors import shared
 from runners.executors.base import Stop
 from runners.executors.inline import Inline
 from runners.executors.shared import Shared
-from runners.job import Job, Result
+from runners.progress.job import Job, Result
 
 
 class Another:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from protocol.errors import InputError
-from protocol.spec import Model
+from protocol.spec.protocol import Model
 from runners.datasets import Images
 from runners.models import MODELS, build, weights_digest
 

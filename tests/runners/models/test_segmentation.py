@@ -10,12 +10,12 @@ import torch
 
 from protocol.errors import InputError
 from protocol.metrics import VOID
-from protocol.spec import Model
+from protocol.spec.protocol import Model
 from runners.datasets import Images
-from runners.map_features import _gradient
+from runners.features.segmentation import _gradient
 from runners.models import weights_digest
 from runners.models.segmentation import build
-from runners.regimes.supervised_maps import pixel_cross_entropy
+from runners.regimes.methods.supervised_maps import pixel_cross_entropy
 
 
 def images(channels: int = 3, side: int = 64) -> Images:

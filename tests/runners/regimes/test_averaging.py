@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from protocol.reading import parse
-from protocol.spec import Data, Model, Regime
-from runners.datasets import load
+from protocol.spec.data import Data
+from protocol.spec.protocol import Model
+from protocol.spec.recipe import Regime
+from protocol.spec.toml_files import parse
+from runners.data import load
 from runners.models import Net, build
 from runners.regimes.averaging import Ema, LateMean
 from runners.regimes.schedule import learning_rate

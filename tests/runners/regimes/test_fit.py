@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from protocol.errors import InputError
-from protocol.reading import parse
-from protocol.spec import Data, Protocol
-from runners.datasets import Images, load
+from protocol.spec.data import Data
+from protocol.spec.protocol import Protocol
+from protocol.spec.toml_files import parse
+from runners.data import load
+from runners.datasets import Images
 from runners.models import build, weights_digest
 from runners.regimes import Diverged, Fit, FitInputs, Learner, Resident, fit, training
-from runners.regimes.augmentation import training_batch
+from runners.regimes.augment.images import training_batch
 from runners.regimes.training import Best
 
 
@@ -105,7 +107,7 @@ def test_the_examined_table_is_what_predicting_gives(digits, resident, monkeypat
     assert table.dtype == np.float16
     np.testing.assert_allclose(np.exp(table.astype(np.float64)), learner.predict(asked).probabilities.numpy(), rtol=0.01)
     assert (table[np.arange(len(table)), predicted] == table.max(1)).all()
-    monkeypatch.setattr("runners.regimes.learner._LARGEST_TABLE", 2969)
+    monkeypatch.setattr("runners.models.learner._LARGEST_TABLE", 2969)
     assert learner.examined(asked)[1] is None  # 297 images, 10 classes
 
 
@@ -278,9 +280,9 @@ def test_streamed_images_train_and_predict_byte_for_byte_as_resident_ones(digits
 
 def test_images_are_streamed_where_they_would_fill_over_half_of_the_memory(digits, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     size = digits[0].pixels.nbytes
-    monkeypatch.setattr("runners.regimes.resident._room", lambda _: 2 * size - 2)
+    monkeypatch.setattr("runners.models.resident._room", lambda _: 2 * size - 2)
     assert np.shares_memory(Resident.of(digits[0], torch.device("cpu")).pixels.numpy(), digits[0].pixels)
-    monkeypatch.setattr("runners.regimes.resident._room", lambda _: 2 * size)
+    monkeypatch.setattr("runners.models.resident._room", lambda _: 2 * size)
     assert not np.shares_memory(Resident.of(digits[0], torch.device("cpu")).pixels.numpy(), digits[0].pixels)
 
 

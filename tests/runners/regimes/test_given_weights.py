@@ -12,21 +12,23 @@ import torch
 from made_jobs import made
 
 from protocol.errors import InputError
-from protocol.folders import StudyFolder
-from protocol.reading import parse
-from protocol.record import read
+from protocol.record.chain import read
+from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
-from protocol.spec import Data, Model, Protocol, Study
-from runners.datasets import load
-from runners.encoding.sources import file_digest
-from runners.jobs import perform
+from protocol.spec.data import Data
+from protocol.spec.protocol import Model, Protocol
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse
+from runners.data import load
+from runners.datasets.files import file_digest
 from runners.models.net import state_digest
+from runners.progress.status import resolve
 from runners.regimes import FitInputs, Resident, fit, prepared
-from runners.regimes.pretrained import given_body
-from runners.replay import choose_again
-from runners.study import resolve
+from runners.regimes.pretraining.bodies import given_body
+from runners.run.perform import perform
+from runners.run.replay import choose_again
 from runners.tasks import TASKS
-from runners.verbs.amend import amend
+from runners.verbs.running.amend import amend
 
 NONE = np.empty(0, np.int64)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from protocol.reading import preset, preset_names
-from protocol.spec import Model
-from protocol.splits import make_split
+from protocol.draws.splits import make_split
+from protocol.spec.protocol import Model
+from protocol.spec.toml_files import preset, preset_names
 from runners.datasets import CARDS, Images
 from runners.regimes import METHODS
 from runners.tasks import TASKS

@@ -14,18 +14,24 @@ import torch
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.errors import InputError
-from protocol.events import RoundEvent
-from protocol.folders import StudyFolder
-from protocol.reading import parse
-from protocol.record import essence, read
-from protocol.spec import Data, Protocol, Study, Views
-from runners.datasets import Images, load
-from runners.jobs import perform
+from protocol.record.chain import essence, read
+from protocol.record.events import RoundEvent
+from protocol.record.layout import StudyFolder
+from protocol.spec.data import Data
+from protocol.spec.protocol import Protocol
+from protocol.spec.recipe import Views
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse
+from runners.data import load
+from runners.datasets import Images
 from runners.models import weights_digest
-from runners.regimes import FitInputs, Resident, fit, prepared, pretrained
-from runners.regimes.self_supervised import negative_cosine, nt_xent
-from runners.regimes.views import random_view
-from runners.study import adopt, jobs, planned
+from runners.progress.plan import planned
+from runners.progress.status import adopt, jobs
+from runners.regimes import FitInputs, Resident, fit, prepared
+from runners.regimes.augment.two_views import random_view
+from runners.regimes.pretraining import bodies
+from runners.regimes.pretraining.self_supervised import negative_cosine, nt_xent
+from runners.run.perform import perform
 
 POOL = np.arange(0, 900, 3)
 NONE = np.empty(0, np.int64)
@@ -136,7 +142,7 @@ def test_what_a_body_depends_on_has_its_own_name(digits) -> None:  # type: ignor
     images, _ = digits
     p = protocol()
     keys = [
-        pretrained.key_of(q, i, pool)
+        bodies.key_of(q, i, pool)
         for q, i, pool in (
             (p, images, POOL),
             (protocol(epochs=3), images, POOL),
@@ -148,14 +154,14 @@ def test_what_a_body_depends_on_has_its_own_name(digits) -> None:  # type: ignor
         )
     ]
     assert len(set(keys)) == len(keys)
-    assert pretrained.key_of(protocol("fine-tune"), images, POOL[::-1]) == keys[0]
+    assert bodies.key_of(protocol("fine-tune"), images, POOL[::-1]) == keys[0]
 
 
 def test_it_is_done_once_and_found_again(digits, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     images, _ = digits
     study, p, calls = StudyFolder(tmp_path), protocol(), []
-    learn = pretrained.learn_body
-    monkeypatch.setattr(pretrained, "learn_body", lambda *a: calls.append(1) or learn(*a))
+    learn = bodies.learn_body
+    monkeypatch.setattr(bodies, "learn_body", lambda *a: calls.append(1) or learn(*a))
     with ThreadPoolExecutor(3) as together:
         results = list(together.map(lambda _: made(p, images, study)[1], range(3)))
     assert len(calls) == 1
@@ -212,7 +218,7 @@ def test_embeddings_of_a_probe_are_those_of_the_body(digits) -> None:  # type: i
     images, _ = digits
     p = protocol()
     seen, resident = made(p, images)
-    net = pretrained.with_body(pretrained.build(p.model, images, 5), resident.start.state).eval()  # type: ignore[union-attr]
+    net = bodies.with_body(bodies.build(p.model, images, 5), resident.start.state).eval()  # type: ignore[union-attr]
     scaling = Resident.of(images, torch.device("cpu")).scaling(POOL)
     x = torch.from_numpy(images.pixels[7:20].copy()).permute(0, 3, 1, 2).float()
     torch.testing.assert_close(torch.from_numpy(seen.pixels[7:20, 0, 0]), net.features(scaling(x)).detach(), atol=1e-4, rtol=1e-4)
@@ -225,7 +231,7 @@ def test_pretraining_brings_views_together(digits) -> None:  # type: ignore[no-u
     def alignment(p: Protocol) -> float:
         """How much more two views of one image look alike than views of two images."""
         resident = made(p, images)[1]
-        net = pretrained.with_body(pretrained.build(p.model, images, 0), resident.start.state).eval()  # type: ignore[union-attr]
+        net = bodies.with_body(bodies.build(p.model, images, 0), resident.start.state).eval()  # type: ignore[union-attr]
         raw = Resident.of(images, torch.device("cpu"))
         x = raw.pixels[1000:1200].permute(0, 3, 1, 2).float()
         draws = torch.Generator().manual_seed(0)

@@ -10,12 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from protocol.draws.splits import make_split
 from protocol.errors import InputError
-from protocol.oracle import Oracle
-from protocol.reading import parse, preset, preset_names
-from protocol.spec import Protocol
-from protocol.splits import make_split
-from runners.datasets import load
+from protocol.oracle.oracle import Oracle
+from protocol.spec.protocol import Protocol
+from protocol.spec.toml_files import parse, preset, preset_names
+from runners.data import load
 from runners.loop import rounds
 from runners.regimes import Resident
 from runners.strategies import STRATEGIES

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from protocol.spec import Optimizer, Regime
+from protocol.spec.recipe import Optimizer, Regime
 from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
 
 SGD = Optimizer(name="sgd", lr=0.2, momentum=0.9, schedule="cosine", warmup_steps=3)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from protocol.errors import InputError
-from protocol.spec import StrategySpec
+from protocol.spec.study import StrategySpec
 from runners.strategies import ClassifierHead, View, checked
-from runners.strategies.coreset import k_center_greedy
-from runners.strategies.own import make
+from runners.strategies.core_set import k_center_greedy
+from runners.strategies.resolve import make
 from runners.strategies.uncertainty import Margin
 
 pytest.importorskip("skactiveml", reason="the extra skactiveml is not installed: uv sync --extra skactiveml")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 from toy_strategies import TOY
 
-from protocol.folders import StudyFolder
-from protocol.reading import parse
-from protocol.record import Record, read
-from protocol.spec import Study
+from protocol.record.chain import Record, read
+from protocol.record.layout import StudyFolder
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse
 from runners.executors.inline import Inline
+from runners.progress.plan import planned
+from runners.progress.status import adopt, jobs
 from runners.strategies import STRATEGIES
-from runners.study import adopt, jobs, planned
 from runners.tasks import TASKS
 
 SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].suited(kind()) is not None]

@@ -8,8 +8,8 @@ import torch
 
 from protocol.errors import InputError
 from runners.strategies import View, probcover
-from runners.strategies.clusters import k_means
 from runners.strategies.probcover import ProbCover, max_cover, radius
+from runners.strategies.support.k_means import k_means
 from runners.strategies.typiclust import TypiClust, spread, typical
 
 

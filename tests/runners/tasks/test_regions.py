@@ -15,35 +15,36 @@ from made_jobs import made
 from toy_strategies import TOY
 
 from analysis.figures import FIGURES, Material, Plate
-from analysis.load import load_study
-from analysis.verdict import compare
+from analysis.loading.records import load_study
+from analysis.verdict.decide import compare
+from protocol.draws.splits import make_split
 from protocol.errors import InputError
-from protocol.events import LabelsEvent
-from protocol.folders import StudyFolder
-from protocol.labelling import Division, tiled
 from protocol.metrics import VOID
-from protocol.oracle import Oracle
-from protocol.reading import parse
-from protocol.record import essence, read
+from protocol.oracle.oracle import Oracle
+from protocol.record.chain import essence, read
+from protocol.record.events import LabelsEvent
+from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
-from protocol.spec import Protocol, Study
-from protocol.splits import make_split
-from runners.datasets import load
-from runners.job import Stopped
-from runners.jobs import perform
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import Study
+from protocol.spec.toml_files import parse
+from protocol.spec.units import Division, tiled
+from runners.data import load
+from runners.datasets.regions import clicks, divided, priced
+from runners.features.regions import Places, Regions, averaged
+from runners.features.segmentation import gradients, image_mixtures
 from runners.loop import inputs_of, rounds
-from runners.map_features import gradients, image_mixtures
 from runners.models.dense import Maps
+from runners.progress.job import Stopped
 from runners.regimes import Resident, fit
-from runners.region_features import Places, Regions, averaged
-from runners.regions import clicks, divided, priced
-from runners.replay import choose_again
+from runners.run.perform import perform
+from runners.run.replay import choose_again
 from runners.strategies import STRATEGIES
-from runners.strategies.aggregation import Aggregation, boundaries
-from runners.strategies.mixtures import mixed
+from runners.strategies.support.aggregation import Aggregation, boundaries
+from runners.strategies.support.mixtures import mixed
 from runners.tasks import TASKS
-from runners.verbs.classes import purchases_of
-from runners.verbs.plan import cost_of
+from runners.verbs.results.classes import purchases_of
+from runners.verbs.running.plan import cost_of
 
 TILES = {"unit": "tile", "tile": [8, 10]}  # of 24x24 scenes: rows of 80, 80 and 32 pixels
 KINDS: dict[str, dict[str, Any]] = {

@@ -16,32 +16,33 @@ from made_jobs import made
 from study_builder import rewrite
 from toy_strategies import TOY
 
-from analysis.changes import MapChange
 from analysis.figures import FIGURES, Material, Plate
-from analysis.load import load_study
-from analysis.verdict import compare
-from protocol.canonical import array_digest
+from analysis.loading.records import load_study
+from analysis.secondary.changed_predictions import MapChange
+from analysis.verdict.decide import compare
+from protocol.digests import array_digest
+from protocol.draws.shown_maps import maps_digest, panel
+from protocol.draws.splits import make_split
 from protocol.errors import InputError, RuleBroken
-from protocol.events import LabelsEvent
-from protocol.folders import RunFolder, StudyFolder, predictions_digest, write_arrays
 from protocol.metrics import VOID, confusion_matrices, segmentation_metrics
-from protocol.oracle import Oracle
-from protocol.panel import maps_digest, panel
-from protocol.reading import parse
-from protocol.record import essence, read
+from protocol.oracle.oracle import Oracle
+from protocol.record.chain import essence, read
+from protocol.record.events import LabelsEvent
+from protocol.record.layout import RunFolder, StudyFolder, predictions_digest, write_arrays
 from protocol.rules import check_study
-from protocol.spec import Protocol, StrategySpec, Study
-from protocol.splits import make_split
-from runners.datasets import load
-from runners.job import Stopped
-from runners.jobs import perform
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import StrategySpec, Study
+from protocol.spec.toml_files import parse
+from runners.data import load
 from runners.loop import rounds
+from runners.progress.job import Stopped
 from runners.regimes import Resident
-from runners.replay import choose_again
+from runners.run.perform import perform
+from runners.run.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
-from runners.verbs.classes import purchases_of
-from runners.verbs.plan import cost_of
+from runners.verbs.results.classes import purchases_of
+from runners.verbs.running.plan import cost_of
 
 
 @pytest.fixture(scope="module")
@@ -279,7 +280,7 @@ def test_the_oracle_sells_whole_masks_and_reveals_no_other(finished: Path) -> No
 
 
 def test_a_protocol_of_another_task_is_refused() -> None:
-    from runners.datasets import refuse_other_task
+    from runners.datasets.registry import refuse_other_task
 
     base = {"name": "x", "data": {"name": "digits"}, "budgets": [4], "model": {"name": "unet-small"}}
     regime = {"name": "plain", "steps": 1, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.01}}
@@ -293,7 +294,7 @@ def test_a_protocol_of_another_task_is_refused() -> None:
 
 
 def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) -> None:
-    from runners.market import Order, Stock, keep_split
+    from runners.run.session import Order, Stock, keep_split
 
     study = StudyFolder(tmp_path)
     order = {"study": str(tmp_path), "plan": "", "strategy": StrategySpec(name="random"), "seed": 0, "data_root": None}

@@ -1,0 +1,1 @@
+"""Compare results across data sets, regimes and strategies."""

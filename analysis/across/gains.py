@@ -1,0 +1,45 @@
+"""Estimate gains of one setting over another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.across.result import Gain
+from analysis.across.setting import Floats, Setting
+from analysis.statistics.aggregates import iqm, performance_profile, probability_of_improvement
+from analysis.statistics.bootstrap import Resampler
+
+
+def all_gains(others: Sequence[str], baseline: str, found: Sequence[Setting], resampler: Resampler) -> tuple[Gain, ...]:
+    """Strategies that have the same numbers of paired runs share one pass over the resamples."""
+    sides = {s: [pair for setting in found if len((pair := setting.paired_areas(s, baseline))[0])] for s in others}
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for strategy, pairs in sides.items():
+        alike.setdefault(tuple(len(ours) for ours, _ in pairs), []).append(strategy)
+    made: dict[str, Gain] = {}
+    for sizes, names in alike.items():
+        if sizes:
+            ours, theirs = ([np.stack([sides[s][d][side] for s in names], axis=1) for d in range(len(sizes))] for side in (0, 1))
+            made |= dict(zip(names, _gain(names, ours, theirs, resampler), strict=True))
+    return tuple(made[s] for s in others if s in made)
+
+
+def _gain(names: Sequence[str], ours: Sequence[Floats], theirs: Sequence[Floats], resampler: Resampler) -> list[Gain]:
+    """Areas per setting, (n_d, C), a column per name."""
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    middle = iqm(differences, resampler)
+    plain, paired = (probability_of_improvement(ours, theirs, resampler, paired=p) for p in (False, True))
+    rows = []
+    for c, name in enumerate(names):
+        reach = float(max(np.abs(d[:, c]).max() for d in differences))
+        thresholds = np.linspace(-reach, reach, 11)
+        profile = performance_profile([d[:, c] for d in differences], thresholds, resampler)
+        shares = (_row(part) for part in (thresholds, profile.value, profile.low, profile.high))
+        rows.append(Gain(name, len(ours), sum(map(len, ours)), *middle.at(c), *plain.at(c), *paired.at(c), *shares))
+    return rows
+
+
+def _row(values: Floats) -> tuple[float, ...]:
+    return tuple(float(v) for v in values)

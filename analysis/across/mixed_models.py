@@ -1,0 +1,260 @@
+"""Mixed model with crossed random effects over all strategies at once: secondary and descriptive, never a verdict.
+
+Every curve becomes two numbers: its level halfway and its slope, by least squares on x = log2(budget) from -1/2 at the
+first to 1/2 at the last budget. Each is modelled as
+
+    y ~ strategy + (1 | setting) + (1 | seed) + (1 | setting:seed),
+
+a setting being a data set under a regime. Points of one curve are never taken for independent (they are not: an
+autocorrelated null made such a Wald test reject 12.7 % at .05). Wald standard errors are asymptotic all the same, and
+strategies are assumed to differ by the same amount in every setting.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
+
+from analysis.across.setting import Setting
+
+Floats = NDArray[np.float64]
+Outcome = Literal["level", "slope"]
+
+
+@dataclass(frozen=True)
+class CrossedFit:
+    """Restricted maximum likelihood fit of y ~ fixed effects + one random intercept a factor.
+
+    Attributes:
+        effects, errors: fixed effects in the order of the design's columns, with asymptotic standard errors.
+        sds: factor -> standard deviation of its random effects; `sd_residual` is what is left.
+        reml: -2 log restricted likelihood, smaller fits better.
+        converged: the optimiser said so.
+    """
+
+    points: int
+    effects: tuple[float, ...]
+    errors: tuple[float, ...]
+    sds: dict[str, float]
+    sd_residual: float
+    reml: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class CrossedEffect:
+    """One strategy against the baseline over all settings, in the metric's units; positive is better.
+
+    Attributes:
+        outcome: level halfway, or slope (change over the whole range of budgets).
+        value, standard_error: of the difference to the baseline.
+        sd_setting, sd_seed, sd_pair, sd_residual: of the fit that all strategies share.
+    """
+
+    strategy: str
+    outcome: Outcome
+    runs: int
+    value: float
+    standard_error: float
+    sd_setting: float
+    sd_seed: float
+    sd_pair: float
+    sd_residual: float
+    converged: bool
+    label: str = "secondary, descriptive"
+
+
+def crossed_model(y: ArrayLike, design: ArrayLike, factors: Mapping[str, ArrayLike]) -> CrossedFit:
+    """Fit through statsmodels' MixedLM: one group, a variance component for every factor, which may cross or nest.
+
+    Args:
+        y: shape (N,), finite.
+        design: fixed effects, shape (N, p), of full rank.
+        factors: name -> label of every point, each shape (N,); at least two levels each.
+
+    Raises:
+        ValueError: too few points, a factor of one level, values without spread, or no solution.
+    """
+    value, x = np.asarray(y, dtype=np.float64), np.asarray(design, dtype=np.float64)
+    levels = {name: np.unique(np.asarray(labels), return_inverse=True)[1] for name, labels in factors.items()}
+    few = [name for name, inverse in levels.items() if inverse.max(initial=0) < 1]
+    if few or len(value) <= x.shape[1] + len(levels):
+        raise ValueError(
+            f"expected two levels of each factor and more points than parameters, found {len(value)} points, one level of {few}"
+        )
+    residual = value - x @ np.linalg.lstsq(x, value, rcond=None)[0]
+    scale = float(residual.std())
+    if scale <= 1e-10 * max(1.0, float(np.abs(value).max())):
+        raise ValueError("expected values with some spread about the fixed effects, found none")
+    mats = [[np.eye(int(inverse.max()) + 1)[inverse]] for inverse in levels.values()]
+    names = [[[f"{name}[{i}]" for i in range(m[0].shape[1])]] for name, m in zip(levels, mats, strict=True)]
+    components = VCSpec(list(levels), names, mats)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are reported as `converged`
+            # in units of the residual spread: the optimiser's steps suit variances near 1
+            model = MixedLM(value / scale, x, groups=np.zeros(len(value)), exog_vc=components)
+            # at variances of 0 gradients mislead one optimiser or the other: keep the better end
+            fit = max((model.fit(reml=True, method=method) for method in ("powell", "lbfgs")), key=lambda end: float(end.llf))
+            errors = scale * np.asarray(fit.bse_fe)
+    except np.linalg.LinAlgError:
+        raise ValueError("expected a fit with finite standard errors, found a singular one") from None
+    if not np.isfinite(errors).all():
+        raise ValueError("expected a fit with finite standard errors, found none")
+    freedom = len(value) - x.shape[1]
+    return CrossedFit(
+        points=len(value),
+        effects=tuple(float(scale * b) for b in fit.fe_params),
+        errors=tuple(float(e) for e in errors),
+        sds={name: float(scale * np.sqrt(max(v, 0.0))) for name, v in zip(levels, fit.vcomp, strict=True)},
+        sd_residual=float(scale * np.sqrt(fit.scale)),
+        reml=float(-2 * fit.llf + 2 * freedom * np.log(scale)),
+        converged=bool(fit.converged),
+    )
+
+
+def crossed(settings: Sequence[Setting], strategies: Sequence[str], baseline: str) -> tuple[CrossedEffect, ...]:
+    """Both models over all settings; slopes over those with more than one budget.
+
+    Raises:
+        ValueError: as `crossed_model`, or the baseline has no curve.
+    """
+    rows = [(i, setting, s) for i, setting in enumerate(settings) for s in strategies if s in setting.curves]
+    names = [baseline, *(s for s in strategies if s != baseline and any(s == name for _, _, name in rows))]
+    if not any(s == baseline for _, _, s in rows) or len(names) < 2:
+        raise ValueError("expected curves of the baseline and of another strategy, found none")
+    made: list[CrossedEffect] = []
+    for outcome in ("level", "slope"):
+        used = [row for row in rows if outcome == "level" or len(row[1].budgets) > 1]
+        if not used:
+            continue
+        y = np.concatenate([_outcome(setting, s, outcome) for _, setting, s in used])
+        place = np.concatenate([np.full(len(setting.seeds[s]), i) for i, setting, s in used])
+        who = np.concatenate([np.full(len(setting.seeds[s]), names.index(s)) for _, setting, s in used])
+        seed = np.concatenate([np.asarray(setting.seeds[s], dtype=np.int64) for _, setting, s in used])
+        pair = np.unique(np.stack([place, seed]), axis=1, return_inverse=True)[1].ravel()
+        design = np.column_stack([np.ones(len(y)), *(who == j for j in range(1, len(names)))])
+        fit = crossed_model(y, design, {"setting": place, "seed": seed, "pair": pair})
+        sds = (fit.sds["setting"], fit.sds["seed"], fit.sds["pair"], fit.sd_residual)
+        made += [
+            CrossedEffect(name, outcome, fit.points, fit.effects[j], fit.errors[j], *sds, fit.converged)
+            for j, name in enumerate(names)
+            if j
+        ]
+    return tuple(made)
+
+
+def _outcome(setting: Setting, strategy: str, outcome: str) -> Floats:
+    """Level halfway or slope of every curve, shape (n,), by least squares over its budgets."""
+    curves = setting.curves[strategy]
+    if len(setting.budgets) < 2:
+        return curves[:, 0]
+    x = np.log2(setting.budgets)
+    x = (x - x[0]) / (x[-1] - x[0]) - 0.5
+    level, slope = np.linalg.lstsq(np.column_stack([np.ones_like(x), x]), curves.T, rcond=None)[0]
+    return np.asarray(level if outcome == "level" else slope)
+
+
+@dataclass(frozen=True)
+class MixedModel:
+    """Restricted maximum likelihood fit of y ~ x + (x | curve).
+
+    Attributes:
+        intercept, slope: fixed effects, with asymptotic standard errors.
+        sd_intercept, sd_slope, sd_residual: of the random effects and the noise.
+        reml: REML criterion, -2 log restricted likelihood, smaller fits better.
+        converged: the optimiser said so and no variance lies on its boundary.
+    """
+
+    curves: int
+    points: int
+    intercept: float
+    intercept_se: float
+    slope: float
+    slope_se: float
+    sd_intercept: float
+    sd_slope: float
+    sd_residual: float
+    reml: float
+    converged: bool
+
+
+@dataclass(frozen=True)
+class Growth:
+    """The model for one strategy: x = log2(budget), from -1/2 at the first to 1/2 at the last budget of its setting.
+
+    The fit's intercept is the mean difference halfway, its slope the change of the difference over the whole range.
+    """
+
+    strategy: str
+    fit: MixedModel
+    label: str = "secondary, descriptive"
+
+
+def mixed_model(y: ArrayLike, x: ArrayLike, curve: ArrayLike) -> MixedModel:
+    """Fit through statsmodels' MixedLM.
+
+    Args:
+        y, x, curve: value, position and label of the curve of every point, each shape (N,).
+
+    Raises:
+        ValueError: fewer than three curves, positions without spread, values that lie on one line, or no solution.
+    """
+    value, place, groups = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64), np.asarray(curve)
+    design = np.column_stack([np.ones_like(place), place])
+    if len(np.unique(groups)) < 3 or np.ptp(place) == 0:
+        raise ValueError(f"expected three curves over more than one position, found {len(np.unique(groups))} over {len(np.unique(place))}")
+    if np.linalg.lstsq(design, value, rcond=None)[1].sum() <= 1e-20 * max(1.0, float(value @ value)):
+        raise ValueError("expected values with some spread, found points on one line")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they are reported as `converged`
+            fit = MixedLM(value, design, groups=groups, exog_re=design).fit(reml=True)
+            errors = np.sqrt(np.diag(np.asarray(fit.cov_params()))[:2])
+    except np.linalg.LinAlgError:
+        raise ValueError("expected a fit with finite standard errors, found a singular one") from None
+    spread = np.diag(np.asarray(fit.cov_re))
+    return MixedModel(
+        curves=len(np.unique(groups)),
+        points=len(value),
+        intercept=float(fit.fe_params[0]),
+        intercept_se=float(errors[0]),
+        slope=float(fit.fe_params[1]),
+        slope_se=float(errors[1]),
+        sd_intercept=float(np.sqrt(spread[0])),
+        sd_slope=float(np.sqrt(spread[1])),
+        sd_residual=float(np.sqrt(fit.scale)),
+        reml=float(-2 * fit.llf),
+        converged=bool(fit.converged) and bool(np.linalg.eigvalsh(np.asarray(fit.cov_re)).min() > 1e-8 * max(float(spread.max()), 1e-300)),
+    )
+
+
+def growth(settings: Sequence[Setting], strategy: str, baseline: str) -> Growth:
+    """The model over all settings with more than one budget in which the two share seeds.
+
+    Raises:
+        ValueError: as `mixed_model`.
+    """
+    values: list[Floats] = []
+    places: list[Floats] = []
+    curves: list[NDArray[np.int64]] = []
+    seen = 0
+    for setting in settings:
+        ours, theirs = setting.paired(strategy, baseline)
+        if not len(ours) or len(setting.budgets) < 2:
+            continue
+        x = np.log2(setting.budgets)
+        x = (x - x[0]) / (x[-1] - x[0]) - 0.5
+        values.append((ours - theirs).ravel())
+        places.append(np.tile(x, len(ours)))
+        curves.append(np.repeat(np.arange(seen, seen + len(ours)), len(x)))
+        seen += len(ours)
+    if not values:
+        raise ValueError("expected settings with paired curves of more than one budget, found none")
+    return Growth(strategy, mixed_model(np.concatenate(values), np.concatenate(places), np.concatenate(curves)))

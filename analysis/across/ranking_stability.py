@@ -1,0 +1,99 @@
+"""How stable a ranking of strategies is: between data sets, between regimes, and between draws of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.statistics.area import DECIMALS
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Kendall's tau-b between the rankings of two data sets (under one regime) or two regimes (on one data set).
+
+    tau is in [-1, 1], 1 for the same order, NaN if one side ranks nothing. `within` is what both have in common.
+    """
+
+    between: Literal["data sets", "regimes"]
+    within: str
+    left: str
+    right: str
+    tau: float
+
+
+@dataclass(frozen=True)
+class SeedAgreement:
+    """Two studies of n seeds each, drawn without overlap from the seeds of one setting.
+
+    Attributes:
+        tau: mean Kendall's tau-b between their rankings, NaN if no draw ranks anything.
+        winner_changes: share of draws in which they name different winners, in [0, 1].
+        draws: random splits.
+    """
+
+    protocol: str
+    n: int
+    tau: float
+    winner_changes: float
+    draws: int
+
+
+def kendall(left: ArrayLike, right: ArrayLike) -> Floats:
+    """Kendall's tau-b of scores (..., k) against (..., k), shape (...): scipy's kendalltau for many rankings at once; NaN if one side ties throughout."""
+    a, b = _signs(left), _signs(right)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((a * b).sum(axis=-1) / np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)))
+
+
+def agreement(
+    between: Literal["data sets", "regimes"], within: str, names: Sequence[str], scores: Sequence[Floats]
+) -> tuple[Agreement, ...]:
+    """Every pair of the named rankings, scores (k,) each."""
+    pairs = combinations(range(len(names)), 2)
+    return tuple(Agreement(between, within, names[i], names[j], float(kendall(scores[i], scores[j]))) for i, j in pairs)
+
+
+def seed_agreement(protocol: str, scores: ArrayLike, rng: np.random.Generator, draws: int = 500) -> tuple[SeedAgreement, ...]:
+    """How well disjoint draws of n seeds agree, for n = 1 to half of the seeds.
+
+    Args:
+        scores: a row per seed, a column per strategy, shape (seeds, k).
+
+    Returns:
+        Nothing for fewer than two seeds.
+    """
+    x = np.asarray(scores, dtype=np.float64)
+    rows = []
+    for n in range(1, len(x) // 2 + 1):
+        order = rng.permuted(np.tile(np.arange(len(x)), (draws, 1)), axis=1)
+        first, second = (_membership(order[:, part], len(x)) @ x / n for part in (slice(n), slice(n, 2 * n)))
+        tau = kendall(first, second)
+        known = tau[np.isfinite(tau)]
+        changed = (_winners(first) != _winners(second)).any(axis=1)
+        rows.append(SeedAgreement(protocol, n, float(known.mean()) if len(known) else float("nan"), float(changed.mean()), draws))
+    return tuple(rows)
+
+
+def _membership(drawn: NDArray[np.int64], seeds: int) -> Floats:
+    member = np.zeros((len(drawn), seeds))
+    np.put_along_axis(member, drawn, 1.0, axis=1)
+    return member
+
+
+def _winners(scores: Floats) -> NDArray[np.bool_]:
+    rounded = np.round(scores, DECIMALS)
+    return np.asarray(rounded == rounded.max(axis=-1, keepdims=True))
+
+
+def _signs(scores: ArrayLike) -> Floats:
+    x = np.round(np.asarray(scores, dtype=np.float64), DECIMALS)
+    i, j = np.triu_indices(x.shape[-1], 1)
+    return np.asarray(np.sign(x[..., i] - x[..., j]))

@@ -1,0 +1,115 @@
+"""Hold the results of a comparison across settings, as data."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from analysis.across.labels_saved import LabelsSaved
+from analysis.across.levers import Lever
+from analysis.across.mixed_models import CrossedEffect, Growth
+from analysis.across.penalty_matrix import PenaltyMatrix
+from analysis.across.ranking_stability import Agreement, SeedAgreement
+from analysis.statistics.ranks import AgainstControl, Friedman
+
+
+@dataclass(frozen=True)
+class RankTable:
+    """Strategies ranked over the data sets of one regime, by mean AUBC over seeds.
+
+    Attributes:
+        left_out: data sets in which a strategy has no complete run.
+        critical_difference: Nemenyi's, at alpha.
+        nemenyi: p of every pair, k rows of k.
+    """
+
+    regime: str
+    datasets: tuple[str, ...]
+    left_out: tuple[str, ...]
+    strategies: tuple[str, ...]
+    friedman: Friedman
+    alpha: float
+    critical_difference: float
+    nemenyi: tuple[tuple[float, ...], ...]
+    against_control: tuple[AgainstControl, ...]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One strategy against the baseline over all settings, with 95 % stratified bootstrap intervals, expanded for few seeds.
+
+    Attributes:
+        iqm: interquartile mean of the paired AUBC differences, in the metric's units.
+        plain, paired: probability of improvement between unrelated seeds, and at the same seed.
+        thresholds, profile: share of runs whose paired difference exceeds each threshold, averaged over settings.
+    """
+
+    strategy: str
+    settings: int
+    runs: int
+    iqm: float
+    iqm_low: float
+    iqm_high: float
+    plain: float
+    plain_low: float
+    plain_high: float
+    paired: float
+    paired_low: float
+    paired_high: float
+    thresholds: tuple[float, ...]
+    profile: tuple[float, ...]
+    profile_low: tuple[float, ...]
+    profile_high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Saved:
+    """Labels saved by one strategy under one protocol, target by target."""
+
+    protocol: str
+    dataset: str
+    regime: str
+    strategy: str
+    targets: tuple[LabelsSaved, ...]
+
+
+@dataclass(frozen=True)
+class Across:
+    """See the modules named like the attributes. Parts that do not apply are empty, and `notes` say why."""
+
+    baseline: str
+    datasets: tuple[str, ...]
+    regimes: tuple[str, ...]
+    resamples: int
+    ranks: tuple[RankTable, ...] = ()
+    gains: tuple[Gain, ...] = ()
+    penalties: tuple[PenaltyMatrix, ...] = ()
+    agreement: tuple[Agreement, ...] = ()
+    seeds: tuple[SeedAgreement, ...] = ()
+    labels: tuple[Saved, ...] = ()
+    levers: tuple[Lever, ...] = ()
+    growth: tuple[Growth, ...] = ()
+    crossed: tuple[CrossedEffect, ...] = ()
+    notes: tuple[str, ...] = ()
+    label: str = "secondary"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, unrounded; NaN and infinities become null and "inf", "-inf"."""
+        return {key: _plain(value) for key, value in asdict(self).items()}
+
+    def to_json(self) -> str:
+        """Everything, unrounded, as strict JSON."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else ("inf" if value > 0 else "-inf")
+    return value

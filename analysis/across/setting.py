@@ -1,0 +1,93 @@
+"""Curves by setting: one (data set, regime) under one protocol, with every strategy's curves as an array.
+
+Statistics over several data sets and regimes start here; nothing is averaged or dropped on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.loading.curves import Curves
+from analysis.statistics.area import DECIMALS, aubc
+from analysis.verdict.endpoint import matrix
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Complete curves of one protocol.
+
+    Attributes:
+        budgets: labels, shape (T,), increasing.
+        seeds: strategy -> its seeds, increasing, length n.
+        curves: strategy -> metric, shape (n, T), a row per seed in that order.
+    """
+
+    protocol: str
+    dataset: str
+    regime: str
+    budgets: Floats
+    seeds: Mapping[str, tuple[int, ...]]
+    curves: Mapping[str, Floats]
+
+    def area(self, strategy: str) -> Floats:
+        """AUBC of each of its seeds, shape (n,)."""
+        return aubc(self.budgets, self.curves[strategy])
+
+    def paired(self, strategy: str, other: str) -> tuple[Floats, Floats]:
+        """Curves of two strategies over the seeds both have, each (n, T), row by row the same seed."""
+        return paired_rows(self, strategy, self, other)
+
+    def paired_areas(self, strategy: str, other: str) -> tuple[Floats, Floats]:
+        """AUBC of two strategies over the seeds both have, each (n,), rounded so that equal areas tie."""
+        ours, theirs = self.paired(strategy, other)
+        return np.round(aubc(self.budgets, ours), DECIMALS), np.round(aubc(self.budgets, theirs), DECIMALS)
+
+
+def paired_rows(left: Setting, strategy: str, right: Setting, other: str) -> tuple[Floats, Floats]:
+    """As `Setting.paired`, of strategies in two settings; each keeps the budgets of its own setting."""
+    shared = sorted(set(left.seeds.get(strategy, ())) & set(right.seeds.get(other, ())))
+    return _rows(left, strategy, shared), _rows(right, other, shared)
+
+
+def _rows(setting: Setting, strategy: str, seeds: list[int]) -> Floats:
+    if not seeds:
+        return np.empty((0, len(setting.budgets)))
+    return setting.curves[strategy][np.searchsorted(setting.seeds[strategy], seeds)]
+
+
+def settings(curves: Curves) -> tuple[Setting, ...]:
+    """A setting per protocol that has a complete run, in the study's order.
+
+    A data set without a name is named after its protocol, a regime without a name "all".
+    """
+    made = []
+    for protocol in curves.protocols:
+        wide = matrix(curves, protocol)
+        if not len(wide):
+            continue
+        values, seeds = {}, {}
+        for name, own in wide.groupby(level="strategy", sort=False):
+            one = own.droplevel("strategy").sort_index()
+            seeds[str(name)] = tuple(int(s) for s in one.index)
+            values[str(name)] = one.to_numpy(dtype=np.float64)
+        dataset, regime = curves.places.get(protocol, ("", ""))
+        made.append(Setting(protocol, dataset or protocol, regime or "all", wide.columns.to_numpy(dtype=np.float64), seeds, values))
+    return tuple(made)
+
+
+def competing_settings(curves: Curves) -> tuple[Setting, ...]:
+    """Settings without the upper lines, which are compared nowhere."""
+    return tuple(
+        replace(
+            s,
+            seeds={n: v for n, v in s.seeds.items() if n not in curves.upper},
+            curves={n: v for n, v in s.curves.items() if n not in curves.upper},
+        )
+        for s in settings(curves)
+    )

@@ -1,0 +1,1 @@
+"""Figures that compare data sets, regimes and strategies."""

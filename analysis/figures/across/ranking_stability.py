@@ -1,0 +1,48 @@
+"""How stable the ranking is as seeds are added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.across.tables import frames
+from analysis.figures.layout import each, finish, legend, own
+from analysis.figures.plate import Material, Plate
+from analysis.figures.style import Look, applied, looks
+
+
+def stability_lines(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], column: str) -> Axes:
+    """`tau` or `winner_changes` against n, a line per protocol; `frame` is `frames(across)["seeds"]`."""
+    for protocol in dict.fromkeys(frame["protocol"]):
+        line = own(frame, protocol=protocol)
+        ax.plot(line["n"], line[column], label=protocol, **look[protocol].line())
+    ax.set_ylim(min(-0.03, float(frame[column].min()) - 0.05), 1.03)
+    return finish(ax, "seeds in each of two studies", {"tau": "Kendall's tau between them", "winner_changes": "another winner"}[column])
+
+
+def stability(material: Material) -> Plate | str:
+    """Agreement of the rankings beside how often the winner changes."""
+    frame = frames(material.across)["seeds"]
+    if frame.empty:
+        return "needs two strategies that share two seeds or more, paired"
+    protocols = list(dict.fromkeys(frame["protocol"]))
+    look = looks(protocols, "")
+    draws = int(frame["draws"].max())
+    with applied(material.venue):
+        figure = Figure(figsize=(material.venue.page, 1.9), layout="constrained")
+        for ax, column in zip(figure.subplots(1, 2), ("tau", "winner_changes"), strict=True):
+            stability_lines(ax, frame, look, column)
+        legend(figure, protocols, look, f"Means over {draws} splits of the seeds into two studies; no band")
+    seeds = 2 * int(frame["n"].max())
+    caption = (
+        f"Ranking stability: two studies of n seeds each, drawn without overlap from this study's seeds (up to {seeds} used), {draws} draws. Left: Kendall's tau-b "
+        "between their rankings by AUBC, 1 for the same order. Right: share of draws in which they name different winners. Means over draws, no band, no test."
+    )
+    most = frame[frame["n"] == frame.groupby("protocol")["n"].transform("max")]
+    alt = "Lines over the number of seeds, one per protocol. With most seeds: " + "; ".join(
+        f"{r.protocol} tau {r.tau:.2f}, another winner in {r.winner_changes:.0%} with n = {r.n}" for r in each(most)
+    )
+    return Plate("ranking-stability", "Ranking stability with seeds", figure, frame, caption, f"{alt}.")

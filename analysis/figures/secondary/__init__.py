@@ -1,0 +1,1 @@
+"""Figures of secondary details: costs, calibration, purchases."""

@@ -1,0 +1,1 @@
+"""Figures of verdicts and of the curves behind them."""

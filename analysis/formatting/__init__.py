@@ -1,0 +1,1 @@
+"""Format numbers and tables as text, Markdown and LaTeX."""

@@ -1,0 +1,82 @@
+"""Verdict tables as CSV, Markdown, LaTeX (booktabs) and JSON. Every number shown anywhere is formatted here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import pandas as pd
+
+from analysis.formatting.numbers import NOTHING
+
+if TYPE_CHECKING:  # verdict renders itself through this module
+    pass
+
+
+def markdown_of(frame: pd.DataFrame, text: int) -> str:
+    """A pipe table of text cells; the first `text` columns to the left, the others to the right."""
+    rows = [list(frame.columns), *frame.to_numpy().tolist()]
+    cells = [[str(c).replace("|", "\\|") for c in row] for row in rows]
+    widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(frame.columns))]
+    lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
+    rule = "|" + "|".join("-" * (w + 2) if i < text else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
+    return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+
+
+_LATEX: Final = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": "$<$",
+        ">": "$>$",
+        "±": r"$\pm$",
+        NOTHING: "--",
+    }
+)
+
+
+def tex(cell: object) -> str:
+    """A text cell: characters with a meaning in LaTeX escaped, signs before numbers in mathematics."""
+    text = str(cell).translate(_LATEX)
+    return f"${text}$" if text.lstrip("[")[:1] in ("+", "-") and text.lstrip("[")[1:2].isdigit() else text
+
+
+def latex_of(frame: pd.DataFrame, text: int) -> str:
+    r"""A tabular for \usepackage{booktabs,siunitx} of text cells, a rule wherever the first column changes.
+
+    Columns of numbers become S columns, aligned at the decimal point; what is no number in them stands in braces.
+    """
+    rows = [[str(cell) for cell in row] for row in frame.to_numpy().tolist()]
+    numeric = [i >= text and any(_NUMBER.fullmatch(row[i]) for row in rows) for i in range(len(frame.columns))]
+    kinds = [s_column([row[i] for row in rows]) if numeric[i] else "l" if i < text else "r" for i in range(len(frame.columns))]
+    head = " & ".join(f"{{{tex(c)}}}" if numeric[i] else tex(c) for i, c in enumerate(frame.columns))
+    lines = [rf"\begin{{tabular}}{{{''.join(kinds)}}}", r"\toprule", rf"{head} \\", r"\midrule"]
+    before = None
+    for row in rows:
+        if before not in (None, row[0]):
+            lines.append(r"\midrule")
+        before = row[0]
+        cells = [c if n and _NUMBER.fullmatch(c) else f"{{{tex(c)}}}" if n else tex(c) for c, n in zip(row, numeric, strict=True)]
+        lines.append(" & ".join(cells) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+_NUMBER: Final = re.compile(r"[+-]?(\d+)(?:\.(\d+))?(?:\((\d+)\))?")
+
+
+def s_column(cells: Sequence[str]) -> str:
+    """siunitx's column for these numbers, as wide as the widest; plus signs are kept where there are any."""
+    found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
+    whole, places, doubt = (max((len(m.group(i) or "") for m in found), default=1) for i in (1, 2, 3))
+    sign = "+" if any("+" in m.group() for m in found) else "-" if any("-" in m.group() for m in found) else ""
+    plus = "retain-explicit-plus, " if sign == "+" else ""
+    return f"S[{plus}table-format={sign}{whole}.{places}{f'({doubt})' if doubt else ''}]"

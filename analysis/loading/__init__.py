@@ -1,0 +1,1 @@
+"""Read study folders and tables of curves into `Curves`."""

@@ -1,0 +1,53 @@
+"""Several studies looked at together, where a question needs more than one: descriptive, since each has a plan of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pandas as pd
+
+from analysis.loading.curves import Curves
+
+
+def pooled(parts: Sequence[Curves], name: str) -> Curves:
+    """One table of curves, marked exploratory: no plan was made for all of them together.
+
+    Args:
+        parts: at least one; plan and baseline are the first one's.
+        name: of the whole.
+
+    Raises:
+        ValueError: two studies share a protocol's name, or have different baselines.
+    """
+    protocols = [p for part in parts for p in part.protocols]
+    if twice := sorted({p for p in protocols if protocols.count(p) > 1}):
+        raise ValueError(f"expected each protocol in one study, found {', '.join(twice)} in several")
+    if len({part.baseline for part in parts}) > 1:
+        raise ValueError(f"expected one baseline, found {', '.join(sorted({part.baseline for part in parts}))}")
+    first = parts[0]
+    return replace(
+        first,
+        frame=pd.concat([part.frame for part in parts], ignore_index=True),
+        study=name,
+        exploratory=True,
+        planned=tuple(key for part in parts for key in part.planned),
+        missing=tuple(gap for part in parts for gap in part.missing),
+        metrics={k: v for part in parts for k, v in part.metrics.items()},
+        notes=tuple(note for part in parts for note in part.notes),
+        amended=sum(part.amended for part in parts),
+        places={k: v for part in parts for k, v in part.places.items()},
+        upper=frozenset().union(*(part.upper for part in parts)),
+        costs=pd.concat([part.costs for part in parts], ignore_index=True),
+        reliability=pd.concat([part.reliability for part in parts], ignore_index=True),
+        bought={k: v for part in parts for k, v in part.bought.items()},
+    )
+
+
+def placed(curves: Curves, places: Mapping[str, tuple[str, str]]) -> Curves:
+    """The same curves with protocols named after another (data set, regime): frozen features after the images they were made of, say."""
+    frame = curves.frame.copy()
+    for protocol, (dataset, regime) in places.items():
+        own = frame["protocol"] == protocol
+        frame.loc[own, ["dataset", "regime"]] = [dataset, regime]
+    return replace(curves, frame=frame, places={**curves.places, **places})

@@ -1,0 +1,143 @@
+"""Records of a study become `Curves`: one tidy table and what is missing from it (`analysis.loading.table` does it for tables).
+
+Analysis sees complete runs only. What was planned and is not complete is listed with its reason, never
+silently dropped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
+from analysis.loading.extract import BIN_COLUMNS, bins_of, bought_by, of_record
+from analysis.loading.table import load_table
+from protocol.errors import RecordError
+from protocol.record.amendments import read_amendments
+from protocol.record.chain import Record, read
+from protocol.record.events import LabelsEvent
+from protocol.record.layout import StudyFolder
+from protocol.seal.archive import opened
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import StrategySpec, Study
+
+__all__ = ["COLUMNS", "Curves", "Missing", "RunKey", "load_study", "load_table"]
+
+
+def load_study(path: Path) -> Curves:
+    """Complete runs of a study folder as `beatrandom run` wrote it, or of a packed one.
+
+    A run is complete if its record is sealed, its hash chain is intact, its protocol's fingerprint is the
+    planned one and its rounds are the protocol's budgets.
+
+    Raises:
+        InputError: the folder is not a study folder.
+    """
+    with opened(Path(path)) as folder:
+        return _load(StudyFolder(folder))
+
+
+def _load(folder: StudyFolder) -> Curves:
+    study = folder.read_plan()
+    amendments = read_amendments(folder)
+    rows: list[tuple[object, ...]] = []
+    costs: list[tuple[object, ...]] = []
+    missing: list[Missing] = []
+    bins: list[tuple[object, ...]] = []
+    bought: dict[RunKey, NDArray[np.int64]] = {}
+    starters: dict[str, set[str]] = {}
+    environments: Counter[str] = Counter()
+    planned = tuple(RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds)
+    for protocol in study.protocols:
+        for strategy in study.strategies:
+            for seed in study.seeds:
+                events = folder.run(protocol.name, strategy.id, seed).events
+                found = _run(events, protocol, strategy, seed)
+                if isinstance(found, str):
+                    missing.append(Missing(RunKey(protocol.name, strategy.id, seed), found))
+                else:
+                    environments[json.dumps(found.run.environment, sort_keys=True) if found.run else ""] += 1
+                    bought[RunKey(protocol.name, strategy.id, seed)] = bought_by(found)
+                    if any(e.chosen for e in found.of(LabelsEvent)):
+                        starters.setdefault(protocol.name, set()).add(strategy.id)
+                    bins += bins_of(folder, found, (protocol.name, strategy.id, seed))
+                    costs += of_record(found, protocol.name, strategy.id, seed)
+                    rows += [(study.name, *row) for row in _rows(found, protocol, strategy, seed)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "int64", "budget": "int64", "value": "float64"})
+    return Curves(
+        frame=frame,
+        study=study.name,
+        plan=study.plan,
+        exploratory=bool(amendments),
+        amended=len(amendments),
+        notes=(*(f"the plan was amended on {a.time}: {a.reason}" for a in amendments), *_starts(study, starters)),
+        planned=planned,
+        missing=(*missing, *_unplanned(folder, study)),
+        upper=frozenset(s.id for s in study.strategies if s.upper_line),
+        metrics={p.name: p.metric for p in study.protocols},
+        currencies={p.name: p.currency for p in study.protocols},
+        places={p.name: (p.data.name, p.regime.name) for p in study.protocols},
+        costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),
+        bought=bought,
+        reliability=pd.DataFrame(bins, columns=list(BIN_COLUMNS)),
+        environments={kind: runs for kind, runs in environments.items() if kind not in ("", "{}")},
+    )
+
+
+def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
+    """What pairs have in common where starting sets were left to strategies, for the reader of a difference."""
+    for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
+        own = [s.id for s in study.strategies if s.id in starters.get(protocol.name, ())]
+        who = f"{', '.join(own)} chose their own starting sets" if own else "no strategy could choose its own starting set"
+        yield (
+            f"{protocol.name}: {who}; all others share random's. Pairs share split, weights and streams by seed; of those with a start of "
+            "their own, the difference is that of the start and the queries together"
+        )
+
+
+def _run(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) -> Record | str:
+    """The complete record, or why there is none."""
+    if not events.exists():
+        return "not run"
+    try:
+        record = read(events)
+    except RecordError as error:
+        return f"unreadable record: expected {error.faults[0].expected}, found {error.faults[0].found}"
+    if record.breaks:
+        return f"broken record at line {record.breaks[0].where.rsplit(':', 1)[-1]}: expected {record.breaks[0].expected}"
+    if record.failed:
+        return "failed"
+    if not record.sealed or record.run is None:
+        return "not finished"
+    run = record.run
+    if {run.fingerprint, run.protocol.fingerprint} != {protocol.fingerprint}:
+        return f"made under another protocol ({run.fingerprint[:12]}, planned {protocol.fingerprint[:12]})"
+    if (run.strategy, run.replicate) != (strategy, seed):
+        return f"record of another run ({run.strategy.id}, seed {run.replicate})"
+    if tuple(r.budget for r in record.rounds) != protocol.budgets:
+        return f"{len(record.rounds)} rounds that are not the protocol's {len(protocol.budgets)} budgets"
+    if any(protocol.metric not in r.metrics for r in record.rounds):
+        return f"a round without {protocol.metric}"
+    return record
+
+
+def _rows(record: Record, protocol: Protocol, strategy: StrategySpec, seed: int) -> Iterator[tuple[object, ...]]:
+    for event in record.rounds:
+        for metric, value in event.metrics.items():
+            yield protocol.name, protocol.data.name, protocol.regime.name, strategy.id, seed, event.budget, metric, value
+
+
+def _unplanned(folder: StudyFolder, study: Study) -> Iterator[Missing]:
+    """Records that the plan does not know: left out, and said so."""
+    known = {folder.run(p.name, s.id, seed).events for p in study.protocols for s in study.strategies for seed in study.seeds}
+    for events in sorted(folder.records.glob("*/*/seed-*/events.jsonl")):
+        if events not in known:
+            protocol, strategy, seed = events.parts[-4:-1]
+            number = seed.removeprefix("seed-")
+            yield Missing(RunKey(protocol, strategy, int(number) if number.isdecimal() else -1), "not in the plan; left out", planned=False)

@@ -1,0 +1,1 @@
+"""Details that never change a verdict: costs, purchases, calibration."""

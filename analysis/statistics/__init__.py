@@ -1,0 +1,1 @@
+"""Statistics of paired comparisons: tests, intervals, corrections, power."""

@@ -1,0 +1,1 @@
+"""Decide who beats random, and say it in words and tables."""

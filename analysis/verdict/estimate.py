@@ -1,0 +1,98 @@
+"""One difference to the baseline with its interval, test and equivalence test: paired, or of independent samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from analysis.loading.curves import Curves
+from analysis.statistics.alpha_spending import sequential_p
+from analysis.statistics.hypothesis_tests import Test, TestResult, run_tests, t_tail, tost, welch, welch_freedom
+from analysis.statistics.intervals import t_interval
+from analysis.verdict.pairing import Paired
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Strategy minus baseline in the metric's units.
+
+    Attributes:
+        n: pairs; unpaired, the values of the smaller side.
+        difference, low, high: mean and t interval (Welch's, unpaired). NaN where n is too small.
+        sd: of the paired difference; unpaired, sqrt(s1^2 + s2^2), which is what it would be without correlation.
+        test: two-sided, of no difference.
+        equivalence: p of TOST within the margin.
+    """
+
+    n: int
+    difference: float
+    low: float
+    high: float
+    sd: float
+    test: TestResult
+    equivalence: float
+
+
+def estimates(
+    pairs: Sequence[Paired], test: Test, delta: float, rng: np.random.Generator, *, paired: bool = True, level: float = 0.95
+) -> list[Estimate]:
+    """Of each strategy; `rng` is drawn from only by sign-flip tests of more than 16 pairs."""
+    if not paired:
+        return [independent(p.strategy_values, p.baseline_values, delta, level) for p in pairs]
+    found = []
+    for pair, result in zip(pairs, run_tests(test, [p.differences for p in pairs], rng), strict=True):
+        spread = t_interval(pair.differences, level)
+        equal = tost(pair.differences, delta).p
+        found.append(Estimate(spread.n, spread.mean, spread.low, spread.high, spread.sd, result, equal))
+    return found
+
+
+def independent(strategy: ArrayLike, baseline: ArrayLike, delta: float, level: float = 0.95) -> Estimate:
+    """Welch's t interval, test and TOST (Welch 1947; Schuirmann 1987 with Welch's standard error and degrees of freedom)."""
+    x, y = np.asarray(strategy, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
+    test, n = welch(x, y), min(len(x), len(y))
+    mean = float(x.mean() - y.mean()) if n else math.nan
+    if n < 2:
+        return Estimate(n, mean, math.nan, math.nan, math.nan, test, 1.0)
+    if np.ptp(x) == np.ptp(y) == 0:
+        inside = 1 / math.comb(len(x) + len(y), len(x))
+        return Estimate(n, mean, mean, mean, 0.0, test, inside if abs(mean) < delta else 1.0)
+    u, v = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
+    se, df = math.sqrt(u + v), welch_freedom(float(u), float(v), len(x), len(y))
+    half = float(stats.t.ppf((1 + level) / 2, df)) * se
+    equal = max(t_tail((mean + delta) / se, df), t_tail((delta - mean) / se, df))
+    sd = math.sqrt(x.var(ddof=1) + y.var(ddof=1))
+    return Estimate(n, mean, mean - half, mean + half, sd, test, equal)
+
+
+def at_looks(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Estimate]:
+    """Each comparison at the last look it has reached, with sequential p-values of the test and of equivalence (one-sided).
+
+    Before the first look: what there is, with p = 1.
+    """
+    plan = curves.plan
+    order: dict[tuple[str, str], list[int]] = {}
+    for key in curves.planned:
+        order.setdefault((key.protocol, key.strategy), []).append(key.seed)
+    found = []
+    for pair in family:
+        planned, there = order[pair.protocol, pair.strategy], set(pair.seeds)
+        reached = [n for n in plan.looks if there.issuperset(planned[:n])]
+        subsets = [_only(pair, set(planned[:n])) for n in reached] or [pair]
+        seen = estimates(subsets, plan.test, plan.delta, rng)
+        tests = [e.test.p for e in seen] if reached else []
+        equal = [min(1.0, 2 * e.equivalence) for e in seen] if reached else []
+        p, q = (sequential_p(values, plan.looks, plan.spending) for values in (tests, equal))
+        found.append(replace(seen[-1], test=replace(seen[-1].test, p=p), equivalence=q / 2 if q < 1 else 1.0))
+    return found
+
+
+def _only(pair: Paired, seeds: set[int]) -> Paired:
+    keep = [place for place, seed in enumerate(pair.seeds) if seed in seeds]
+    values = {name: getattr(pair, name)[keep] for name in ("strategy_values", "baseline_values")}
+    return replace(pair, seeds=tuple(pair.seeds[place] for place in keep), **values)

@@ -1,0 +1,109 @@
+"""Differences to the baseline, paired by seed: the same seed has the same split, initial set and initial weights.
+
+Where the protocol lets strategies choose their starting sets, pairs share split and weights alone; a difference is then that of
+start and queries together, and the paired test is as valid as before, with less of chance in common.
+
+Order of rows or files never matters; a seed that only one side has is listed, not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.loading.curves import Curves
+from analysis.statistics.area import DECIMALS, Scale
+from analysis.verdict.endpoint import endpoints, matrix
+
+
+@dataclass(frozen=True)
+class Paired:
+    """One strategy against the baseline under one protocol.
+
+    Attributes:
+        seeds: shared seeds, increasing, length n.
+        strategy_values, baseline_values: endpoint per seed, shape (n,). Of an unpaired analysis: all values of each
+            side, of any two lengths, and `differences` mean nothing.
+        unmatched: seeds that only one of the two has.
+    """
+
+    protocol: str
+    strategy: str
+    seeds: tuple[int, ...]
+    strategy_values: NDArray[np.float64]
+    baseline_values: NDArray[np.float64]
+    unmatched: tuple[int, ...] = ()
+
+    @property
+    def differences(self) -> NDArray[np.float64]:
+        """Strategy minus baseline per seed, shape (n,); positive: the strategy is better."""
+        return np.round(self.strategy_values - self.baseline_values, DECIMALS)
+
+
+def pair(strategy: pd.Series, baseline: pd.Series) -> tuple[pd.DataFrame, tuple[int, ...]]:
+    """Two series of values indexed by seed -> (columns strategy and baseline by shared seed, seeds without partner).
+
+    Raises:
+        ValueError: a seed occurs twice on one side.
+    """
+    for name, side in (("strategy", strategy), ("baseline", baseline)):
+        if side.index.has_duplicates:
+            repeated = sorted(set(side.index[side.index.duplicated()]))
+            raise ValueError(f"expected every seed once, found {repeated} more than once in the {name}")
+    both = pd.concat({"strategy": strategy, "baseline": baseline}, axis=1, join="inner").sort_index()
+    alone = tuple(int(s) for s in sorted(set(strategy.index) ^ set(baseline.index)))
+    return both, alone
+
+
+def paired_endpoints(curves: Curves, scale: Scale = "linear") -> list[Paired]:
+    """Every planned strategy but the baseline, under every protocol (n = 0 where nothing can be paired)."""
+    return paired_values(curves, endpoints(curves, scale).rename(columns={"aubc": "value"}))
+
+
+def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
+    """The same for any one number a run: columns protocol, strategy, seed, value."""
+
+    own = {
+        (str(protocol), str(strategy)): part.set_index("seed")["value"]
+        for (protocol, strategy), part in by_run.groupby(["protocol", "strategy"], sort=False)
+    }
+
+    def of(protocol: str, strategy: str) -> pd.Series:
+        return own.get((protocol, strategy), pd.Series(dtype=np.float64))
+
+    return [
+        sided(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired)
+        for protocol, strategy in curves.comparisons
+    ]
+
+
+def sided(protocol: str, strategy: str, ours: pd.Series, random: pd.Series, *, paired: bool) -> Paired:
+    """Two series indexed by seed as one `Paired`: shared seeds only, or all values of both sides."""
+    if paired:
+        return _paired(protocol, strategy, ours, random)
+    x, y = (np.round(side.sort_index().to_numpy(dtype=np.float64), DECIMALS) for side in (ours, random))
+    return Paired(protocol, strategy, tuple(int(s) for s in sorted({*ours.index, *random.index})), x, y)
+
+
+def _paired(protocol: str, strategy: str, ours: pd.Series, random: pd.Series) -> Paired:
+    both, alone = pair(ours, random)
+    return Paired(
+        protocol,
+        strategy,
+        tuple(int(s) for s in both.index),
+        both["strategy"].to_numpy(dtype=np.float64),
+        both["baseline"].to_numpy(dtype=np.float64),
+        alone,
+    )
+
+
+def paired_curves(curves: Curves, protocol: str, strategy: str) -> pd.DataFrame:
+    """Strategy minus baseline at every budget: a row per shared seed (n), a column per budget (T)."""
+    wide = matrix(curves, protocol)
+    names = wide.index.get_level_values("strategy")
+    ours, random = (wide[names == name].droplevel("strategy") for name in (strategy, curves.baseline))
+    shared = ours.index.intersection(random.index).sort_values()
+    return (ours.loc[shared] - random.loc[shared]).round(DECIMALS)

@@ -1,0 +1,180 @@
+"""How many seeds a study needs, simulated from a pilot's paired differences, for tests that have no formula.
+
+New studies are drawn from a normal with the pilot's spread (for whole curves: its covariance along the
+budget) around a true difference that is assumed, never the pilot's own mean: that would be "observed power".
+A pilot of few seeds knows its spread badly; with 3 seeds the true sd may be half or several times as large.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from analysis.loading.curves import Curves
+from analysis.statistics.hypothesis_tests import ENUMERATED, half_of_all_signs, random_bits
+from analysis.statistics.power import WANTED, seeds_to_detect, seeds_to_reject
+from analysis.verdict.pairing import paired_curves, paired_endpoints
+from analysis.verdict.plan import PlanSummary
+
+Floats = NDArray[np.float64]
+Simulated = Literal["sign-flip", "max-t", "tost"]
+RESAMPLES = 1_000
+PATTERNS = 2_000
+"""Sign patterns that all simulated studies share once there are more than these."""
+MOST = 64
+"""No answer is given beyond this many seeds."""
+BLOCK = 100
+LEAST = 3
+"""Pairs without which a spread is no guess at all."""
+
+
+SEED = 1935
+"""Of the simulation, unless a generator is given."""
+
+
+@dataclass(frozen=True)
+class Power:
+    """Share of simulated studies that decide, with its Monte Carlo standard error."""
+
+    n: int
+    power: float
+    standard_error: float
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Fewest seeds for 80 % power; None beyond `MOST`.
+
+    Attributes:
+        sd: of the pilot's paired difference in area under the budget curve, n its seeds.
+        t: paired t, by formula. sign_flip, max_t, tost: simulated; tost if the true difference is 0, the others if it is delta
+            (max_t: at every budget at which the pilot's differences vary; at the first all strategies are equal by design).
+    """
+
+    protocol: str
+    strategy: str
+    n: int
+    sd: float
+    t: int | None
+    sign_flip: int | None
+    max_t: int | None
+    tost: int | None
+
+
+def simulated_power(
+    test: Simulated, pilot: ArrayLike, delta: float, n: int, alpha: float, rng: np.random.Generator, resamples: int = RESAMPLES
+) -> Power:
+    """Power of a study of n seeds.
+
+    Args:
+        test: sign-flip and tost take area differences, max-t whole difference curves.
+        pilot: paired differences, shape (seeds,) or (seeds, budgets), seeds >= 2, finite.
+        delta: true difference that is to be found (sign-flip; max-t: at every budget), or the margin with a true difference of 0 (tost).
+        alpha: level of the one test, in (0, 1); under Holm over m tests, alpha / m is the strictest step.
+
+    Raises:
+        ValueError: the pilot's shape or values are not as said.
+    """
+    d = np.asarray(pilot, float)
+    d = d[:, None] if d.ndim == 1 else d
+    if d.ndim != 2 or len(d) < 2 or not np.isfinite(d).all() or (test != "max-t" and d.shape[1] != 1):
+        raise ValueError(f"expected at least 2 finite differences (curves for max-t only), found shape {np.shape(pilot)}")
+    if (varies := d.std(axis=0) > 0).any():  # at the first budget all strategies are equal by design: there is nothing to find
+        d = d[:, varies]
+    root = np.linalg.svd(d - d.mean(axis=0), full_matrices=False)
+    spread = root.S[:, None] * root.Vh / np.sqrt(len(d) - 1)  # rows whose Gram matrix is the pilot's covariance
+    centre = 0.0 if test == "tost" else delta
+    decided = 0
+    for start in range(0, resamples, BLOCK):
+        size = min(BLOCK, resamples - start)
+        drawn = centre + rng.standard_normal((size, n, len(spread))) @ spread
+        decided += int(_tost(drawn, delta, alpha).sum() if test == "tost" else _flips(drawn, alpha, rng).sum())
+    share = decided / resamples
+    return Power(n, share, float(np.sqrt(max(share * (1 - share), 1 / resamples) / resamples)))
+
+
+def _tost(drawn: Floats, delta: float, alpha: float) -> NDArray[np.bool_]:
+    n = drawn.shape[1]
+    mean, sd = drawn[..., 0].mean(axis=1), drawn[..., 0].std(axis=1, ddof=1)
+    shown: NDArray[np.bool_] = np.abs(mean) + stats.t.ppf(1 - alpha, n - 1) * sd / np.sqrt(n) < delta
+    return shown
+
+
+def _flips(drawn: Floats, alpha: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Whether the sign-flip test of each study, by its largest |studentised sum| over the budgets, rejects."""
+    n = drawn.shape[1]
+    enumerated = n <= ENUMERATED and 2 ** (n - 1) <= PATTERNS
+    signs = half_of_all_signs(n) if enumerated else 2 * random_bits(PATTERNS, n, rng) - 1
+    norm = np.sqrt((drawn**2).sum(axis=1, keepdims=True))
+    scaled = np.divide(drawn, norm, out=np.zeros_like(drawn), where=norm > 0)
+    seen = np.abs(scaled.sum(axis=1)).max(axis=1)
+    flipped = np.abs(np.einsum("fn,rnt->frt", signs, scaled, optimize=True)).max(axis=2)
+    hits = (flipped >= seen - 1e-9).sum(axis=0)
+    p = hits / len(signs) if enumerated else (1 + hits) / (1 + len(signs))
+    rejected: NDArray[np.bool_] = p <= alpha
+    return rejected
+
+
+def seeds_by_simulation(
+    test: Simulated,
+    pilot: ArrayLike,
+    delta: float,
+    alpha: float,
+    rng: np.random.Generator,
+    power: float = WANTED,
+    resamples: int = RESAMPLES,
+) -> int | None:
+    """Fewest seeds with this power, by bisection over simulated studies; None beyond `MOST`. See `simulated_power`."""
+    low = 1 if test == "tost" else seeds_to_reject(1, alpha) - 1  # fewer can never reject
+    high = MOST
+    if low >= high or simulated_power(test, pilot, delta, high, alpha, rng, resamples).power < power:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        enough = middle > 1 and simulated_power(test, pilot, delta, middle, alpha, rng, resamples).power >= power
+        low, high = (low, middle) if enough else (middle, high)
+    return high
+
+
+def seeds_from_pilot(
+    protocol: str, strategy: str, areas: ArrayLike, curves: ArrayLike, delta: float, alpha: float, rng: np.random.Generator
+) -> Seeds:
+    """All four numbers for one comparison.
+
+    Args:
+        areas: (seeds,) paired differences in area under the budget curve; curves: (seeds, budgets) differences along it.
+        alpha: of the strictest step, alpha / tests of the planned study.
+    """
+    sd = float(np.std(np.asarray(areas, float), ddof=1))
+    return Seeds(
+        protocol,
+        strategy,
+        len(np.asarray(areas)),
+        sd,
+        seeds_to_detect(sd, delta, alpha),
+        seeds_by_simulation("sign-flip", areas, delta, alpha, rng),
+        seeds_by_simulation("max-t", curves, delta, alpha, rng),
+        seeds_by_simulation("tost", areas, delta, alpha, rng),
+    )
+
+
+def seeds_of_study(pilot: Curves, summary: PlanSummary, rng: np.random.Generator | None = None) -> list[Seeds]:
+    """Seeds a planned study needs, for every comparison of a pilot with at least 3 complete pairs.
+
+    Args:
+        pilot: complete curves of an earlier, smaller study.
+        summary: of the planned study: its margin delta and the strictest level, alpha / tests.
+        rng: by default a fixed seed, so that the same pilot gives the same numbers.
+    """
+    generator = np.random.default_rng(SEED) if rng is None else rng
+    alpha = summary.alpha / max(summary.tests, 1)
+    found = []
+    for pair in paired_endpoints(pilot):
+        if len(pair.differences) >= LEAST:
+            along = paired_curves(pilot, pair.protocol, pair.strategy).to_numpy()
+            found.append(seeds_from_pilot(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator))
+    return found

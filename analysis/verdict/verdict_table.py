@@ -1,0 +1,59 @@
+"""Format verdicts as Markdown and LaTeX tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.formatting.numbers import NOTHING, p_value, plain, signed, span
+from analysis.formatting.tables import latex_of, markdown_of
+from analysis.verdict.comparison import Comparison, Verdict
+
+
+def interval(verdict: Verdict) -> str:
+    """[low, high] of the difference; a dash where one seed gives none."""
+    return span(verdict.low, verdict.high)
+
+
+def answer(verdict: Verdict) -> str:
+    """The answer in at most two words."""
+    return f"{verdict.answer} (negligible)" if verdict.negligible else verdict.answer
+
+
+def seeds(verdict: Verdict) -> str:
+    """n, or n of how many if some are missing."""
+    return str(verdict.n) if verdict.n == verdict.n_planned else f"{verdict.n} of {verdict.n_planned}"
+
+
+def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
+    """The table people read: text cells, one row a verdict."""
+    return pd.DataFrame(
+        [
+            {
+                "protocol": v.protocol,
+                "strategy": v.strategy,
+                "answer": answer(v),
+                "difference": signed(v.difference),
+                "95 % interval": interval(v),
+                "p": p_value(v.p),
+                "adjusted p": p_value(v.p_adjusted),
+                "adjusted p equivalence": p_value(v.p_equivalence_adjusted),
+                "seeds": seeds(v),
+                "seeds to decide": str(v.seeds_to_decide) if v.answer == "undecided" and v.seeds_to_decide else NOTHING,
+                "AUBC": plain(v.value),
+                "AUBC baseline": plain(v.baseline_value),
+            }
+            for v in verdicts
+        ]
+    )
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """A pipe table, text to the left and numbers to the right."""
+    return markdown_of(formatted(comparison.verdicts), 3)
+
+
+def to_latex(comparison: Comparison) -> str:
+    r"""A tabular for \usepackage{booktabs,siunitx}, a rule between protocols."""
+    return latex_of(formatted(comparison.verdicts), 3)

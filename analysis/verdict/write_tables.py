@@ -1,0 +1,27 @@
+"""Write the tables of a comparison to a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis.verdict.comparison import Comparison
+from analysis.verdict.score_table import Scores
+from analysis.verdict.sentences import summary
+from analysis.verdict.verdict_table import to_latex, to_markdown
+from protocol.record.layout import write_atomically
+
+
+def write_tables(comparison: Comparison, folder: Path, board: Scores | None = None) -> list[Path]:
+    """Write verdicts.csv (unrounded), .md, .tex, .json and summary.txt, and scores in the first three forms; returns their paths."""
+    contents = {
+        "verdicts.csv": comparison.to_frame().to_csv(index=False),
+        "verdicts.md": to_markdown(comparison),
+        "verdicts.tex": to_latex(comparison),
+        "verdicts.json": comparison.to_json() + "\n",
+        "summary.txt": summary(comparison) + "\n",
+    }
+    if board is not None:
+        contents |= {"scores.csv": board.to_frame().to_csv(index=False), "scores.md": board.to_markdown(), "scores.tex": board.to_latex()}
+    for name, text in contents.items():
+        write_atomically(Path(folder) / name, text.encode())
+    return [Path(folder) / name for name in contents]

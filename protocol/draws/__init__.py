@@ -1,0 +1,1 @@
+"""Everything that the root seed decides: seed streams, splits, trials, shown maps."""

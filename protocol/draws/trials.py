@@ -1,0 +1,73 @@
+"""Draw the settings of the tuning trials and the labels that score them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.draws.seeds import generator
+from protocol.spec.recipe import Regime
+from protocol.spec.tuning import DIGITS, Dimension, Keyed, Setting, Value, at_path, held_out_size, tuning_of
+
+
+def drawn_settings(regime: Regime, root: int, replicate: int, round_: int) -> tuple[Setting, ...]:
+    """The settings tried in a round, in order; no two alike.
+
+    Args:
+        regime: has the table tuning.
+        root: the protocol's root seed.
+        replicate: the run's seed.
+        round_: the round that tries them, see `Tuning.round_of`.
+    """
+    return tuple(dict(setting) for setting in _drawn(Keyed.of(regime), root, replicate, round_))
+
+
+@lru_cache(maxsize=128)
+def _drawn(keyed: Keyed, root: int, replicate: int, round_: int) -> tuple[Setting, ...]:
+    regime: Regime = keyed.regime
+    tuning = tuning_of(regime)
+    rng, table = generator(root, "estimator", replicate, "tuning", round_), regime.model_dump(mode="json")
+    found: list[Setting] = []
+    while len(found) < tuning.trials:
+        setting = {path: _draw(tuning.space[path], at_path(table, path), rng) for path in sorted(tuning.space)}
+        if setting not in found:
+            found.append(setting)
+    return tuple(found)
+
+
+def held_out(regime: Regime, root: int, replicate: int, round_: int, labelled: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of the labelled images a round's trials are scored on, sorted; none if they are scored on the validation images.
+
+    Args:
+        labelled: (l,) labelled images, in any order.
+    """
+    share = tuning_of(regime).held_out
+    if share is None:
+        return np.empty(0, np.int64)
+    rng = generator(root, "estimator", replicate, "tuning-held-out", round_)
+    return np.sort(rng.choice(np.sort(labelled), held_out_size(share, len(labelled)), replace=False))
+
+
+def best(scores: Sequence[float | None]) -> int | None:
+    """Place of the highest score, the first of equals; None where no trial has one."""
+    known = [(score, -place) for place, score in enumerate(scores) if score is not None]
+    return -max(known)[1] if known else None
+
+
+def _draw(dimension: Dimension, declared: Value, rng: np.random.Generator) -> Value:
+    if dimension.choices is not None:
+        chosen = dimension.choices[int(rng.integers(len(dimension.choices)))]
+        return type(declared)(chosen) if isinstance(declared, int | float) else chosen
+    low, high = (float(end) for end in dimension.ends())
+    half = 0.5 if isinstance(declared, int) else 0.0  # so that the bounds are drawn as often as what lies between
+    if dimension.scale == "log":
+        x = math.exp(rng.uniform(math.log(low - half), math.log(high + half)))
+    else:
+        x = rng.uniform(low - half, high + half)
+    if isinstance(declared, int):
+        return int(min(max(math.floor(x + 0.5), low), high))
+    return min(max(float(f"{x:.{DIGITS}g}"), low), high)

@@ -1,0 +1,7 @@
+"""What can be checked besides a study folder: one record, anybody's table of curves, anybody's lists of labelled indices."""
+
+from protocol.foreign.curve_table import check_table
+from protocol.foreign.index_lists import check_indices
+from protocol.foreign.one_record import check_record
+
+__all__ = ["check_indices", "check_record", "check_table"]

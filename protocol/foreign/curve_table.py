@@ -1,0 +1,110 @@
+"""A table of curves from any source, checked against a protocol: budgets, seeds, the baseline, the numbers themselves."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from protocol.errors import Fault, InputError
+from protocol.foreign.partial_record import Partial, Runs, evidence, known_round, study_of
+from protocol.record.events import EndEvent
+from protocol.record.layout import StudyFolder
+from protocol.rules.check import Body, evaluate
+from protocol.rules.result import Compliance
+from protocol.safe_read import content
+from protocol.spec.base import EXACT
+from protocol.spec.protocol import Protocol
+
+_NEEDED = ("strategy", "seed", "budget", "value")
+_OPTIONAL = ("protocol", "dataset", "regime", "metric")
+_MOST_FAULTS = 20
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    group: str
+    metric: str
+    strategy: str
+    seed: int
+    budget: int
+    value: float
+
+
+def check_table(path: Path, protocol: Protocol) -> Compliance:
+    """Columns strategy, seed, budget (labels) and value; optional protocol, dataset, regime and metric.
+
+    Every strategy is expected with every seed that occurs. Rules about labels, training and files cannot be verified.
+
+    Raises:
+        InputError: the table cannot be read, or says more than one protocol or metric and none of them is the given one.
+    """
+    rows = _of_protocol(_rows(path), protocol, str(path))
+    runs: Runs = {}
+    for key in dict.fromkeys((r.strategy, r.seed) for r in rows):
+        own = sorted((r for r in rows if (r.strategy, r.seed) == key), key=lambda r: r.budget)
+        rounds = [known_round(n, r.budget, r.budget - protocol.charged_validation, {protocol.metric: r.value}) for n, r in enumerate(own)]
+        places = tuple(f"{path}:{r.line}" for r in own)
+        runs[key] = Partial(str(path), (*rounds, EndEvent(rounds=len(rounds))), (*places, places[-1]))
+    study, folder = study_of(path.stem, protocol, runs, str(path)), StudyFolder(path.parent)
+    found = evidence(study, folder, runs, str(path))
+    lacks = "a table of curves, which holds budgets and metrics only"
+    planned = len(study.strategies) * len(study.seeds)
+    return evaluate(Body("table", str(path), study, folder, found, planned, frozenset({"presence", "peers", "curve", "budgets"}), lacks))
+
+
+def _rows(path: Path) -> list[_Row]:
+    try:
+        reader = csv.DictReader(io.StringIO(content(path).decode("utf-8-sig"), newline=""), skipinitialspace=True)
+        _refuse_other_columns(list(reader.fieldnames or ()), str(path))
+        read = list(_parsed(reader, str(path)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(Fault(str(path), "a readable CSV table in UTF-8", str(error))) from None
+    faults = [r for r in read if isinstance(r, Fault)]
+    if faults or not read:
+        raise InputError(faults[:_MOST_FAULTS] or Fault(str(path), "at least one row", "only a header"))
+    return [r for r in read if isinstance(r, _Row)]
+
+
+def _refuse_other_columns(names: list[str], where: str) -> None:
+    absent = [c for c in _NEEDED if c not in names]
+    if absent:
+        found = f"no {', '.join(absent)} among {', '.join(names) or 'nothing'}"
+        raise InputError(Fault(where, f"columns {', '.join(_NEEDED)}", found, "rename the columns"))
+    if twice := sorted({c for c in (*_NEEDED, *_OPTIONAL) if names.count(c) > 1}):
+        raise InputError(Fault(where, "every column once", f"{', '.join(twice)} more than once", "leave one of them"))
+
+
+def _parsed(reader: csv.DictReader[str], where: str) -> Iterator[_Row | Fault]:
+    for cells in reader:
+        place, line = f"{where}:{reader.line_num}", reader.line_num
+        if None in cells:  # a decimal comma, say, in a table that commas divide
+            yield Fault(place, f"{len(reader.fieldnames or ())} cells", f"{len(cells[None])} more", "quote what holds a comma")
+            continue
+        text = {c: (cells.get(c) or "").strip() for c in (*_NEEDED, *_OPTIONAL)}
+        wrong = [c for c in ("seed", "budget") if not text[c].isdecimal() or len(text[c]) > len(str(EXACT)) or int(text[c]) > EXACT]
+        yield from (Fault(f"{place}: {c}", "a whole number up to 2**53 - 1", repr(text[c][:40])) for c in wrong)
+        if not text["strategy"]:
+            yield Fault(f"{place}: strategy", "a name", "nothing")
+        try:
+            value = float(text["value"])
+        except ValueError:
+            yield Fault(f"{place}: value", "a number", repr(text["value"]))
+            continue
+        if text["strategy"] and not wrong:
+            group = text["protocol"] or "/".join(filter(None, (text["dataset"], text["regime"])))
+            yield _Row(line, group, text["metric"], text["strategy"], int(text["seed"]), int(text["budget"]), value)
+
+
+def _of_protocol(rows: list[_Row], protocol: Protocol, where: str) -> list[_Row]:
+    """The rows of this protocol and its metric; a table that names only one of either is believed."""
+    for what, wanted, said in (("protocol", protocol.name, "group"), ("metric", protocol.metric, "metric")):
+        names = dict.fromkeys(getattr(r, said) for r in rows)
+        if len(names) > 1 and wanted not in names:
+            fix = f"give a protocol of that name, or leave only the rows of one {what}"
+            raise InputError(Fault(f"{where}: {what}", f"{wanted}, or a single {what}", ", ".join(sorted(names)), fix))
+        rows = [r for r in rows if len(names) == 1 or getattr(r, said) == wanted]
+    return rows

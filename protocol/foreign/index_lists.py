@@ -1,0 +1,204 @@
+"""Lists of labelled indices that another project wrote, checked against a protocol: budgets, purchases, overlap, starting sets.
+
+FOLDER/<strategy>/seed-<n>/round-<k>.npy    or .json, .csv, .txt: the indices labelled in round k, or all so far
+FOLDER/<strategy>/seed-<n>.json             the same as a list of lists
+FOLDER/test.npy, validation.npy, pool.npy   optional; shared by all runs
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import TypeGuard
+
+import numpy as np
+
+from protocol.draws.splits import Split
+from protocol.errors import Fault, InputError
+from protocol.foreign.partial_record import Partial, Runs, evidence, known_round, study_of
+from protocol.record.events import AnyEvent, EndEvent, LabelsEvent
+from protocol.record.layout import StudyFolder
+from protocol.rules.check import Body, evaluate
+from protocol.rules.result import Compliance
+from protocol.rules.rule import Kind
+from protocol.rules.sidecars import SplitEvidence
+from protocol.safe_read import content
+from protocol.spec.base import EXACT
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import BASELINE
+
+_ROUND = re.compile(r"\D*(\d{1,9})\.(npy|json|csv|txt)")
+_KINDS = (".npy", ".json", ".csv", ".txt")
+
+Batches = list[tuple[str, list[int]]]
+"""(file, indices) of every round, in order."""
+
+
+def check_indices(folder: Path, protocol: Protocol) -> Compliance:
+    """Rules about labels only; what was trained and measured cannot be verified.
+
+    Raises:
+        InputError: no lists, files that are none, or a validation set that is charged but not listed; all faults at once.
+    """
+    faults: list[Fault] = []
+    if protocol.labelling is not None:
+        fix = "use a protocol without labelling; regions and their prices are checked in records of our own"
+        faults.append(Fault(f"protocol {protocol.name}", "whole images, one label each", f"budgets in {protocol.currency}", fix))
+    found = _lists(folder, faults)
+    parts = {part: _part(folder, part, faults) for part in ("pool", "validation", "test")}
+    if protocol.charged_validation and parts["validation"] is None:
+        expected = f"the {protocol.charged_validation} validation labels that the budget pays for"
+        faults.append(
+            Fault(f"{folder}/validation.npy", expected, "no such list", "add it, or use a protocol without counted validation labels")
+        )
+    if not found and not faults:
+        faults.append(
+            Fault(
+                str(folder),
+                "<strategy>/seed-<n>/round-<k>.npy, or .json, .csv, .txt",
+                "no such file",
+                "a file a round, or seed-<n>.json with a list a round; of whole numbers, one an image",
+            )
+        )
+    if faults:
+        raise InputError(faults)
+    split = _split(parts, found)
+    chosen = {key: protocol.splits.initial == "strategy" and key[0] != BASELINE for key in found}
+    runs: Runs = {key: _partial(batches, protocol, parts["validation"], folder, split, chosen[key]) for key, batches in found.items()}
+    study = study_of(folder.resolve().name, protocol, runs, str(folder))
+    kinds: set[Kind] = {"presence", "peers", "ledger", "budgets"}
+    if parts["validation"] is not None:
+        kinds.add("validation")
+    if split is not None and (parts["validation"] is not None or not protocol.splits.validation_size):
+        kinds.add("split")
+    body = evidence(study, StudyFolder(folder), runs, str(folder))
+    lacks = "lists of labelled indices, which say nothing of this"
+    return evaluate(
+        Body("indices", str(folder), study, StudyFolder(folder), body, len(study.strategies) * len(study.seeds), frozenset(kinds), lacks)
+    )
+
+
+def _lists(folder: Path, faults: list[Fault]) -> dict[tuple[str, int], Batches]:
+    found: dict[tuple[str, int], Batches] = {}
+    places: dict[tuple[str, int], Path] = {}
+    for place in sorted(folder.glob("*/seed-*")):
+        number = place.name.removeprefix("seed-").removesuffix(".json")
+        if not number.isdecimal():
+            continue
+        if len(number) > len(str(EXACT)) or int(number) > EXACT:
+            faults.append(Fault(str(place), "seed-<n> with n up to 2**53 - 1", number[:40], "rename it"))
+            continue
+        key = (place.parent.name, int(number))
+        if not (place.is_dir() or place.suffix == ".json"):
+            continue
+        if other := places.get(key):
+            faults.append(Fault(str(place), f"one place of lists for {key[0]}, seed {key[1]}", f"{other.name}, too", "keep one of them"))
+            continue
+        places[key] = place
+        if place.is_dir():
+            files = sorted((int(m[1]), p) for p in place.iterdir() if (m := _ROUND.fullmatch(p.name)))
+            found[key] = [(str(p), _read(p, faults)) for _, p in files]
+        else:
+            found[key] = [(str(place), batch) for batch in _nested(place, faults)]
+    return {key: _new_ones(batches) for key, batches in found.items() if batches}
+
+
+def _new_ones(batches: Batches) -> Batches:
+    """What each round added, if every list holds the one before it; else the lists themselves."""
+    lists = [indices for _, indices in batches]
+    if len(lists) < 2 or any(Counter(a) - Counter(b) for a, b in itertools.pairwise(lists)):
+        return batches
+    fresh = [lists[0]]
+    for before, now in itertools.pairwise(lists):
+        left = Counter(before)
+        new = []
+        for index in now:
+            if left[index]:
+                left[index] -= 1
+            else:
+                new.append(index)
+        fresh.append(new)
+    return [(file, new) for (file, _), new in zip(batches, fresh, strict=True)]
+
+
+def _part(folder: Path, part: str, faults: list[Fault]) -> list[int] | None:
+    paths = [p for kind in _KINDS if (p := folder / f"{part}{kind}").exists()]
+    if len(paths) > 1:
+        faults.append(Fault(str(folder), f"one list of {part} images", ", ".join(p.name for p in paths), "keep one of them"))
+    return _read(paths[0], faults) if paths else None
+
+
+def _read(path: Path, faults: list[Fault]) -> list[int]:
+    try:
+        if path.suffix == ".npy":
+            array = np.load(io.BytesIO(content(path)), allow_pickle=False)
+            found = f"{array.dtype} of shape {array.shape}"
+            value: object = [int(i) for i in array] if array.ndim == 1 and array.dtype.kind in "iu" else None
+        elif path.suffix == ".json":
+            value = json.loads(content(path))
+            found = f"{type(value).__name__} with other things in it"
+        else:
+            value = [int(cell) for cell in re.split(r"[,;\s]+", content(path).decode("utf-8-sig").strip()) if cell]
+            found = "numbers beyond them"
+        if _whole(value):
+            return value
+    except (OSError, ValueError, EOFError, RecursionError) as error:
+        found = str(error)[:200]
+    faults.append(
+        Fault(str(path), "a list of whole numbers, one an image, within ±(2**53 - 1)", found, "write integers only, without a header")
+    )
+    return []
+
+
+def _nested(path: Path, faults: list[Fault]) -> list[list[int]]:
+    try:
+        value = json.loads(content(path))
+    except (OSError, ValueError, RecursionError) as error:
+        faults.append(Fault(str(path), "a JSON list of lists", str(error)[:200]))
+        return []
+    if isinstance(value, list) and all(_whole(batch) for batch in value):
+        return value
+    faults.append(Fault(str(path), "a list of lists of whole numbers, one list a round", type(value).__name__))
+    return []
+
+
+def _whole(value: object) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(isinstance(i, int) and not isinstance(i, bool) and abs(i) <= EXACT for i in value)
+
+
+def _split(parts: dict[str, list[int] | None], found: dict[tuple[str, int], Batches]) -> SplitEvidence | None:
+    """The lists as a split; without a list of the pool, whatever was bought and is of no other part is taken to be of it."""
+    if parts["test"] is None:
+        return None
+    elsewhere = {*parts["test"], *(parts["validation"] or ())}
+    bought = {i for batches in found.values() for _, batch in batches for i in batch}
+    pool = parts["pool"] if parts["pool"] is not None else bought - elsewhere
+    arrays = [np.asarray(sorted(part), np.int64) for part in (pool, parts["validation"] or (), parts["test"])]
+    return SplitEvidence(Split(*arrays))
+
+
+def _partial(
+    batches: Batches, protocol: Protocol, validation: list[int] | None, folder: Path, split: SplitEvidence | None, own_start: bool
+) -> Partial:
+    placed: list[tuple[str, AnyEvent]] = []
+    spent = owned = 0
+    if validation is not None:
+        spent = len(validation) if protocol.splits.validation_counted else 0
+        placed.append((f"{folder}/validation", LabelsEvent(purpose="validation", indices=tuple(validation), before=0, after=spent)))
+    for number, (file, batch) in enumerate(batches):
+        purchase = LabelsEvent(
+            purpose="query" if number else "initial",
+            indices=tuple(batch),
+            before=spent,
+            after=spent + len(batch),
+            chosen=own_start and not number,
+        )
+        spent, owned = spent + len(batch), owned + len(batch)
+        query = tuple(batches[number + 1][1]) if number + 1 < len(batches) else ()
+        placed += [(file, purchase), (file, known_round(number, spent, owned, {}, query))]
+    placed.append((batches[-1][0], EndEvent(rounds=len(batches))))
+    return Partial(batches[0][0], tuple(e for _, e in placed), tuple(p for p, _ in placed), split)

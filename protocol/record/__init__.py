@@ -1,0 +1,1 @@
+"""The append-only record of a run: events, hash chain, file layout, machine lock."""

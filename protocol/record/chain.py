@@ -1,0 +1,282 @@
+"""A record is evidence: append-only JSONL, each line carrying its number and the hash of the line before.
+
+A hash chain locates an inner edit or deletion. It cannot show that the whole file was rewritten
+by whoever holds it, nor, without the seal and the plan, that its tail was cut.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from protocol.digests import canonical_json, sha256
+from protocol.errors import Fault, RecordError, RunLocked
+from protocol.record.events import (
+    EVENTS,
+    SCHEMA,
+    VOLATILE,
+    AnyEvent,
+    EndEvent,
+    Event,
+    FailureEvent,
+    LabelsEvent,
+    ResumeEvent,
+    RoundEvent,
+    RunEvent,
+)
+from protocol.record.layout import RunFolder
+from protocol.record.machine_lock import claimed
+from protocol.safe_read import content
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a record's whole lines say, and where its chain breaks if it does."""
+
+    path: Path
+    events: tuple[AnyEvent, ...]
+    head: str
+    whole_bytes: int
+    torn_bytes: int
+    breaks: tuple[Fault, ...] = ()
+    lines: tuple[int, ...] = ()
+    """Line number of each event in the file, from 1 (lines that are no event are skipped)."""
+
+    def of(self, kind: type[E]) -> list[E]:
+        """All events of one kind, in order."""
+        return [e for e in self.events if isinstance(e, kind)]
+
+    @property
+    def run(self) -> RunEvent | None:
+        """The first line, if it is there."""
+        return self.events[0] if self.events and isinstance(self.events[0], RunEvent) else None
+
+    @property
+    def rounds(self) -> list[RoundEvent]:
+        return self.of(RoundEvent)
+
+    @property
+    def sealed(self) -> bool:
+        return bool(self.events) and isinstance(self.events[-1], EndEvent) and not self.torn_bytes
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last thing that happened is a failure."""
+        return bool(self.events) and isinstance(self.events[-1], FailureEvent)
+
+
+def read(path: Path) -> Record:
+    """Read every whole line; faults of chain or content are listed in `breaks`, never raised.
+
+    Raises:
+        RecordError: the file cannot be opened, is no regular file or too large, or was written by a newer schema.
+    """
+    try:
+        raw = content(path)
+    except OSError as error:
+        raise RecordError(Fault(str(path), "a readable record", error.strerror or str(error))) from None
+    whole = raw.rfind(b"\n") + 1
+    events: list[AnyEvent] = []
+    breaks: list[Fault] = []
+    lines: list[int] = []
+    prev = ""
+    for number, line in enumerate(raw[:whole].split(b"\n")[:-1]):
+        where = f"{path}:{number + 1}"
+        event, fault = _parse(line, where)
+        if event is None:
+            breaks.append(fault or Fault(where, "an event", "nothing"))
+        else:
+            if not _canonical(line):
+                breaks.append(Fault(where, "the bytes that were written", "the same event spelled otherwise", "the line was edited"))
+            if event.seq != number:
+                breaks.append(Fault(where, f"line number {number}", str(event.seq), "a line was removed, added or moved"))
+            if event.prev != prev:
+                breaks.append(
+                    Fault(
+                        where,
+                        f"hash of the line before: {prev[:16] or '(empty)'}",
+                        event.prev[:16] or "(empty)",
+                        "the line before was altered",
+                    )
+                )
+            if not events and not isinstance(event, RunEvent):
+                breaks.append(Fault(where, "a 'run' event first", repr(event.event)))
+            if events and isinstance(event, RunEvent):
+                breaks.append(Fault(where, "a single 'run' event", "another one", "the lines of two runs were put together"))
+            if events and isinstance(events[-1], EndEvent):
+                breaks.append(Fault(where, "nothing after the seal", repr(event.event)))
+            events.append(event)
+            lines.append(number + 1)
+        prev = sha256(line)
+    return Record(path, tuple(events), prev, whole, len(raw) - whole, tuple(breaks), tuple(lines))
+
+
+def _canonical(line: bytes) -> bool:
+    """Whether a line is spelled as `Writer` spells it: no key twice, no space.
+
+    Another spelling is read as the same event here and perhaps as a different one elsewhere (of a key told twice, JSON readers take
+    the first or the last), which a chain mended afterwards does not show.
+    """
+    try:
+        told = json.loads(line)
+        plain = json.dumps(told, separators=(",", ":"), sort_keys=True, ensure_ascii=False)  # the same for nearly all lines, and fast
+        return plain.encode() == line or canonical_json(told) == line
+    except (ValueError, RecursionError):
+        return False
+
+
+def _parse(line: bytes, where: str) -> tuple[AnyEvent | None, Fault | None]:
+    try:
+        return EVENTS.validate_json(line), None
+    except ValidationError as error:
+        version = _schema_of(line)
+        if version is not None and version > SCHEMA:
+            raise RecordError(
+                Fault(where, f"schema version up to {SCHEMA}", f"{version}", "read it with the newer version that wrote it")
+            ) from None
+        first = error.errors()[0]
+        spot = ".".join(str(p) for p in first["loc"])
+        return None, Fault(where, "a valid event", f"{spot}: {first['msg']}" if spot else first["msg"])
+
+
+def _schema_of(line: bytes) -> int | None:
+    try:
+        version = json.loads(line).get("schema_version")
+    except (ValueError, AttributeError, RecursionError):
+        return None
+    return version if isinstance(version, int) else None
+
+
+def essence(record: Record) -> list[bytes]:
+    """What a repetition must reproduce byte for byte: all but times, costs, environment and interruptions."""
+    kept = [e for e in record.events if not isinstance(e, ResumeEvent | FailureEvent)]
+    return [canonical_json(e.model_dump(mode="json", exclude=set(VOLATILE))) for e in kept]
+
+
+class Writer:
+    """Appends to one record. Made by `writing`, which holds the run's exclusive lock."""
+
+    def __init__(self, folder: RunFolder, record: Record | None, still_ours: Callable[[], None] = lambda: None) -> None:
+        self.folder = folder
+        self._still_ours = still_ours
+        self._seq = len(record.events) if record else 0
+        self._prev = record.head if record else ""
+        self._file = os.open(folder.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+
+    @property
+    def started(self) -> bool:
+        """Whether the record has its first line."""
+        return self._seq > 0
+
+    def append(self, event: Event, *, sync: bool = True) -> None:
+        """Write one line with a single write(); with `sync` it is on the disk when this returns."""
+        stamped = event.model_copy(
+            update={"seq": self._seq, "prev": self._prev, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        )
+        line = canonical_json(stamped.model_dump(mode="json"))
+        data = line + b"\n"
+        self._still_ours()
+        start = os.fstat(self._file).st_size
+        try:
+            if os.write(self._file, data) != len(data):  # a full disk may take part of a line
+                raise OSError(errno.ENOSPC, "No space left on device: the line was not written whole")
+            if sync:
+                os.fsync(self._file)
+        except OSError:  # what is not safely there must not be the beginning of the next line
+            os.ftruncate(self._file, start)
+            raise
+        self._seq, self._prev = self._seq + 1, sha256(line)
+
+    def close(self) -> None:
+        os.close(self._file)
+
+
+@contextmanager
+def writing(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
+    """Lock the run, set a torn tail aside, and yield (writer, what was there before).
+
+    Raises:
+        RunLocked: another process is writing this run.
+        RecordError: what is there is not a sound record; it is left untouched.
+    """
+    with alone(folder) as still_ours:
+        record = _sound(folder)
+        writer = Writer(folder, record, still_ours)
+        try:
+            yield writer, record
+        finally:
+            writer.close()
+
+
+@contextmanager
+def alone(folder: RunFolder) -> Iterator[Callable[[], None]]:
+    """Lock and claim the run, whatever its record is; yields a check that the claim still holds. Raises RunLocked."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        if not _locked(lock):
+            raise RunLocked(Fault(str(folder.path), "no other process on this run", "a process that holds its lock")) from None
+        with claimed(folder.claims) as still_ours:
+            yield still_ours
+    finally:
+        os.close(lock)
+
+
+def _locked(lock: int, patience_s: float = 0.5) -> bool:
+    """Take the exclusive lock. A moment of patience, since `status` holds a shared lock for microseconds."""
+    until = time.monotonic() + patience_s
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.02)
+        else:
+            return True
+
+
+def _sound(folder: RunFolder) -> Record | None:
+    if not folder.events.exists():
+        return None
+    record = read(folder.events)
+    if record.breaks:
+        raise RecordError(
+            [
+                *record.breaks,
+                Fault(
+                    str(folder.events),
+                    "a sound record to continue",
+                    "the faults above",
+                    "move the run's folder away to start it anew; nothing was changed",
+                ),
+            ]
+        )
+    if record.torn_bytes:
+        _set_tail_aside(folder, record)
+    return record if record.events else None
+
+
+def _set_tail_aside(folder: RunFolder, record: Record) -> None:
+    raw = folder.events.read_bytes()
+    aside: Sequence[Path] = sorted(folder.path.glob("events.torn-*"))
+    (folder.path / f"events.torn-{len(aside)}").write_bytes(raw[record.whole_bytes :])
+    os.truncate(folder.events, record.whole_bytes)
+
+
+def purchases(record: Record) -> list[LabelsEvent]:
+    """The ledger: every purchase, in order."""
+    return record.of(LabelsEvent)

@@ -1,0 +1,166 @@
+"""The events of a record, one model each. `time`, `cost` and `environment` say when, how fast and
+where; everything else is what must be equal when a run is repeated."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, TypeAdapter
+
+from protocol.spec.base import Part
+from protocol.spec.cards import SplitCard
+from protocol.spec.data import FeatureCard
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import StrategySpec
+from protocol.spec.tuning import Setting
+
+SCHEMA: Final = 1
+VOLATILE: Final = frozenset({"seq", "prev", "time", "cost", "environment"})
+"""Keys that may differ between a run and its repetition."""
+
+
+class Event(Part):
+    """Common to every line: position in the chain and wall-clock time (ISO 8601, UTC)."""
+
+    seq: int = 0
+    prev: str = ""
+    time: str = ""
+
+
+class DataCard(Part):
+    """Which images were really there."""
+
+    name: str
+    digest: str
+    images: int
+    classes: int
+    twins: str = Field("", description="digest of the sidecar that says which images look alike; empty: none kept")
+    units: str = Field("", description="digest of the sidecar that says what can be bought, where it is not one label an image; else empty")
+    encoded: FeatureCard | None = Field(
+        None,
+        exclude_if=lambda card: card is None,  # runs on anything else keep the bytes they had before there was this field
+        description="of frozen features from a file: which encoder made them of which images, as the card in the file says",
+    )
+
+
+class RunEvent(Event):
+    """First line: what is run, on what, in what environment."""
+
+    event: Literal["run"] = "run"
+    schema_version: int = SCHEMA
+    protocol: Protocol
+    fingerprint: str
+    study: str = Field("", description="fingerprint of the study that planned the run")
+    strategy: StrategySpec
+    replicate: int
+    seeds: dict[str, int]
+    data: DataCard
+    split: SplitCard
+    environment: dict[str, Any]
+
+
+class LabelsEvent(Event):
+    """A purchase, written before the labels are revealed."""
+
+    event: Literal["labels"] = "labels"
+    purpose: Literal["initial", "validation", "query"]
+    indices: tuple[int, ...] = Field(description="images, or regions as the sidecar of units numbers them")
+    before: int
+    after: int
+    costs: tuple[int, ...] = Field((), description="cost of each, where units differ in cost; else empty")
+    chosen: bool = Field(False, description="of the starting set: whether the strategy chose it, in this order; else the seed drew it")
+
+
+class TrialEvent(Event):
+    """A setting was tried in a round, before the round was trained; see `regime.tuning`."""
+
+    event: Literal["trial"] = "trial"
+    round: int
+    trial: int = Field(description="number among the round's trials, from 0")
+    setting: Setting
+    validation: dict[str, float] = Field(description="metrics on the images that it was scored on; empty where it failed")
+    failed: str = Field("", description="why there are none; else empty")
+    scored_on: str = Field(description="digest of the indices, ascending, of the images that it was scored on")
+    initial_weights: str = Field("", description="digest of the weights before its first step; empty where it failed")
+    recipe: str = Field(description="digest of the recipe that the setting makes")
+    steps: int
+    examined: int = Field(description="how often the oracle had compared test predictions with labels by then")
+    cost: dict[str, float] = Field(default_factory=dict)
+
+
+class RoundEvent(Event):
+    """Trained, evaluated once, queried; `query` is what the next purchase must be."""
+
+    event: Literal["round"] = "round"
+    round: int
+    budget: int
+    training_labels: int
+    metrics: dict[str, float]
+    validation: dict[str, float] = Field(default_factory=dict)
+    steps: int
+    initial_weights: str = Field(description="digest of weights and buffers before the first step")
+    final_weights: str = Field(
+        "", description="digest of the weights that were evaluated, where the next round starts from them; else empty"
+    )
+    pretrained: str = Field("", description="digest of the pretrained body that the round started from; empty: none")
+    recipe: str = Field("", description="digest of the recipe as executed: regime and model")
+    setting: Setting = Field(default_factory=dict, description="what of the recipe trials have chosen; empty: the recipe as declared")
+    predictions: str = Field(description="digest of the test predictions in the sidecar")
+    probabilities: str = Field("", description="digest of the test log-probabilities in the sidecar; empty: none kept")
+    maps: str = Field("", description="digest of the predicted maps of a few test images in the sidecar; empty: none kept")
+    examined: int | None = Field(
+        None, description="how often the oracle has compared test predictions with labels so far; null: not counted"
+    )
+    query: tuple[int, ...] = ()
+    extra: dict[str, float] = Field(default_factory=dict)
+    cost: dict[str, float] = Field(default_factory=dict)
+
+
+class ExaminedEvent(Event):
+    """Only in the ledger of a separate oracle: test predictions of one round were marked against the test labels."""
+
+    event: Literal["examined"] = "examined"
+    round: int
+    predictions: str
+    metrics: dict[str, float]
+
+
+class DisclosureEvent(Event):
+    """Labels were told that nobody paid for: to the upper line, and to no competitor."""
+
+    event: Literal["disclosure"] = "disclosure"
+    count: int = Field(description="labels told")
+    images: str = Field(description="digest of their indices, ascending")
+
+
+class ResumeEvent(Event):
+    """The run went on after an interruption."""
+
+    event: Literal["resume"] = "resume"
+    next_round: int
+    dropped_bytes: int = 0
+    environment: dict[str, Any]
+
+
+class FailureEvent(Event):
+    """An attempt failed; kept and counted."""
+
+    event: Literal["failure"] = "failure"
+    round: int
+    kind: str
+    message: str
+    details: str = ""
+
+
+class EndEvent(Event):
+    """The seal: number of rounds; its `prev` fixes everything before it."""
+
+    event: Literal["end"] = "end"
+    rounds: int
+
+
+AnyEvent = Annotated[
+    RunEvent | LabelsEvent | TrialEvent | RoundEvent | ExaminedEvent | DisclosureEvent | ResumeEvent | FailureEvent | EndEvent,
+    Field(discriminator="event"),
+]
+EVENTS: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)

@@ -1,0 +1,1 @@
+"""The compliance rules, one file per prefix of the rule ids."""

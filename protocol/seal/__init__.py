@@ -1,0 +1,1 @@
+"""Fix the evidence of a study: manifest, signature, archive."""

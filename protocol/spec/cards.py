@@ -1,0 +1,18 @@
+"""Describe the split of a run in numbers: sizes and digests."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from protocol.spec.base import Part
+
+
+class SplitCard(Part):
+    """Sizes and digests of the split; the indices are in the study's splits folder under `digest`."""
+
+    digest: str
+    pool: int
+    validation: int
+    test: int
+    training: int = Field(0, description="training images they were drawn from, where splits.pool_size leaves some out; 0: pool and all")
+    targets: str = Field(description="digest of the test labels")

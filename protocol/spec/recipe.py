@@ -1,0 +1,314 @@
+"""The training recipe: `Regime` and its parts. Lengths are in pixels, shares in [0, 1]."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from protocol.spec.base import DIGEST, Count, Name, Part, Size
+from protocol.spec.tuning import Tuning, faults_of
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class RandAugment(Part):
+    """RandAugment (Cubuk 2020, arXiv 1909.13719)."""
+
+    ops: Count = Field(2, description="operations applied one after the other to each image")
+    magnitude: Annotated[float, Field(ge=0, le=10)] = Field(10.0, description="strength of each operation, 0 to 10")
+
+
+class Augmentation(Part):
+    """Random changes of the training images; never applied when predicting or scoring the pool."""
+
+    flip: bool = Field(False, description="mirror left-right with probability 1/2")
+    shift: Size = Field(0, description="reflect-pad by this many pixels and crop back at a random place")
+    rand_augment: RandAugment | None = Field(None, description="RandAugment; null: none")
+    cutout: Size = Field(0, description="side in pixels of a square blanked at a random place; 0: none")
+    zoom: tuple[Positive, Positive] | None = Field(
+        None, description="least and largest factor by which image and mask are enlarged together, drawn log-uniformly (segmentation only)"
+    )
+    crop: Count | None = Field(None, description="side in pixels of a square cut out at a random place, mask alike (segmentation only)")
+    colour: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="brightness, contrast and saturation are each scaled by a factor in 1 ± this (segmentation only)"
+    )
+
+    @field_validator("zoom")
+    @classmethod
+    def _zoom_is_a_range(cls, zoom: tuple[float, float] | None) -> tuple[float, float] | None:
+        if zoom and zoom[0] > zoom[1]:
+            raise ValueError(f"expected zoom = [least, largest], found {list(zoom)}")
+        return zoom
+
+    def unused(self) -> set[str]:
+        """Fields that came later and are not used."""
+        return {name for name in ("zoom", "crop", "colour") if not getattr(self, name)}
+
+
+class Optimizer(Part):
+    """How weights are updated."""
+
+    name: Literal["sgd", "adam", "adamw", "nadam"] = Field(description="torch.optim class")
+    lr: Annotated[float, Field(gt=0)] = Field(description="peak learning rate")
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="momentum (sgd only)")
+    nesterov: bool = Field(False, description="Nesterov momentum (sgd only)")
+    weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="weight decay")
+    schedule: Literal["constant", "cosine", "poly"] = Field(
+        "constant", description="learning rate over the steps of a round; cosine and poly, which is lr (1 - t/T)^0.9, end at 0"
+    )
+    warmup_steps: Size = Field(0, description="steps of linear warm-up from 0")
+
+    @model_validator(mode="after")
+    def _momentum_is_for_sgd(self) -> Optimizer:
+        if self.name != "sgd" and (self.momentum or self.nesterov):
+            raise ValueError(f"momentum and nesterov belong to sgd, found them with {self.name}; remove them")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs momentum > 0")
+        return self
+
+
+class Swa(Part):
+    """Stochastic weight averaging (Izmailov 2018, arXiv 1803.05407): the mean of late weights is evaluated."""
+
+    start: Annotated[float, Field(ge=0, lt=1)] = Field(description="share of the steps after which weights are averaged")
+    lr: Annotated[float, Field(gt=0)] = Field(description="constant learning rate from then on")
+    every: Count = Field(description="steps between averaged weights; the last step counts in any case")
+
+
+class Discriminator(Part):
+    """The image-wise critic of s4gan: tells masks of labelled images from predicted maps of the pool's (arXiv 1908.05724)."""
+
+    lr: Annotated[float, Field(gt=0)] = Field(1e-4, description="peak learning rate of its own Adam; the schedule is that of optimizer")
+    width: Count = Field(64, description="channels of its first layer; they double three times")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="share of channels dropped after each of its layers but the last")
+    feature_weight: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the feature-matching loss, growing over ramp_steps")
+
+
+class Semi(Part):
+    """What the semi-supervised methods do with the pool's images; those already labelled are among them."""
+
+    unlabelled_batch: Count = Field(description="pool images a step; a smaller pool is one batch")
+    weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight of the loss on them")
+    ramp_steps: Size = Field(0, description="steps over which that weight grows from 0: linearly, mean-teacher by exp(-5 (1 - t)^2)")
+    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="least probability of a predicted class, or s4gan's least score of a whole map, that is learned from"
+    )
+    temperature: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="divides the logits of the target (uda only)")
+    tsa: Literal["none", "linear", "exp", "log"] = Field("none", description="training signal annealing (uda only)")
+    strong: Augmentation | None = Field(
+        None,
+        description="second view (uda, fixmatch and flexmatch, which need it; unimatch, for which it changes colours alone and is mixed); the "
+        "first is augmentation",
+    )
+    discriminator: Discriminator | None = Field(None, description="s4gan's, which needs it, and nobody else's")
+
+    def unused(self) -> set[str]:
+        """Fields that came later and are not used."""
+        return {"discriminator"} if self.discriminator is None else set()
+
+
+class Views(Part):
+    """Two random views of an image, which self-supervised learning holds to be the same (arXiv 2002.05709, section 3)."""
+
+    flip: bool = Field(False, description="mirror left-right with probability 1/2")
+    least_area: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.2, description="a random crop keeps at least this share of the image and is scaled back; 1: no crop"
+    )
+    jitter: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5,
+        description="strength of the colour jitter, which 4 of 5 views get: brightness, contrast and saturation 1 ± 0.8, hue ± 0.2 at 1",
+    )
+    grey: Annotated[float, Field(ge=0, le=1)] = Field(0.2, description="probability that colours are taken away")
+
+
+class SelfSupervised(Part):
+    """Pretraining on the pool's images without any label; once for all runs that have the pool, strategies and seeds alike."""
+
+    method: Literal["simclr", "simsiam"] = Field(description="SimCLR (arXiv 2002.05709) or SimSiam (arXiv 2011.10566)")
+    epochs: Count = Field(description="passes over the pool")
+    batch_size: Count = Field(description="images a step, each in two views; a smaller pool is one batch")
+    optimizer: Optimizer
+    views: Views = Field(default_factory=Views)
+    temperature: Annotated[float, Field(gt=0)] | None = Field(None, description="of the contrastive loss (simclr only, which needs it)")
+    hidden: Count = Field(512, description="width of the projection head, which is thrown away afterwards")
+    projection: Count = Field(128, description="size of what the head gives")
+
+    @model_validator(mode="after")
+    def _temperature_is_for_simclr(self) -> SelfSupervised:
+        if (self.method == "simclr") != (self.temperature is not None):
+            raise ValueError(f"temperature is {'needed by simclr' if self.method == 'simclr' else 'not used by simsiam; remove it'}")
+        return self
+
+
+class Pretraining(Part):
+    """Where the network's body starts from, and what becomes of it in every round."""
+
+    then: Literal["linear-probe", "fine-tune"] = Field(
+        description="train a linear layer on the frozen, standardised embeddings, or the whole network from the pretrained body"
+    )
+    self_supervised: SelfSupervised | None = Field(None, description="learn the body from the pool's images")
+    weights: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="or a file of weights of the body (.pth, .pt, .safetensors; of segmentation: of the encoder), relative to --data-root "
+        "unless absolute; its place is not part of the fingerprint",
+    )
+    weights_digest: Annotated[str, Field(pattern=DIGEST)] | None = Field(
+        None, description="SHA-256 of that file, filled in when the study is resolved"
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Pretraining:
+        if self.self_supervised is None and self.weights is None:
+            raise ValueError("expected the table self_supervised or a file of weights, found nothing to start from")
+        if self.self_supervised is not None and self.weights is not None:
+            raise ValueError("expected one of self_supervised and weights, found both; remove one")
+        if self.weights is None and self.weights_digest is not None:
+            raise ValueError("weights_digest is of the file weights; add it, or remove the digest")
+        return self
+
+    def of_whole_images(self) -> list[str]:
+        """What of it segmentation cannot use, in words."""
+        found = []
+        if self.self_supervised:
+            found.append("regime.pretraining.self_supervised embeds whole images; use weights for segmentation")
+        if self.then != "fine-tune":
+            found.append("regime.pretraining.then = 'linear-probe' embeds whole images; use 'fine-tune' for segmentation")
+        return found
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """Its values where they are used; of a file what is in it, not where it lies."""
+        return self.model_dump(mode="json", exclude_none=True, exclude={"weights"})
+
+
+class Regime(Part):
+    """The training recipe; the same for every strategy of a comparison."""
+
+    name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
+    method: Literal["supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch", "cutmix", "s4gan", "unimatch"] = Field(
+        "supervised",
+        description="learning method; all but the first also learn from the pool's images, never from their labels; the last three are for "
+        "segmentation, those between for classification",
+    )
+    steps: Count | None = Field(None, description="optimisation steps a round, whatever the labelled set's size; or give epochs")
+    epochs: Count | None = Field(None, description="passes over the labelled set a round; or give steps")
+    batch_size: Count = Field(description="labelled images a step; a smaller labelled set is one batch")
+    optimizer: Optimizer
+    augmentation: Augmentation = Field(default_factory=Augmentation)
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the target spread over all classes")
+    selection: Literal["last", "best-validation"] = Field(
+        "last", description="which weights are evaluated: after the last step, or the best on the validation labels"
+    )
+    validate_every: Count | None = Field(None, description="steps between validation passes (best-validation only)")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of forward and backward (bfloat16: autocast)")
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None, description="evaluate a moving average of the weights that keeps this share a step (less at the start); null: the weights"
+    )
+    swa: Swa | None = Field(None, description="evaluate the mean of late weights; null: the weights")
+    semi: Semi | None = Field(None, description="the semi-supervised part; null for supervised")
+    pretraining: Pretraining | None = Field(None, description="where the network's body comes from; null: from the seed, untrained")
+    epoch_at_least: Count | None = Field(
+        None, description="images an epoch counts at least, so that small labelled sets are passed over more often; null: no such floor"
+    )
+    stop_at: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None,
+        description="accuracy on an epoch's own batches at which a round ends; steps or epochs are then the most (supervised only); null: never",
+    )
+    imbalance: Literal["none", "balanced-batches", "weighted-loss"] = Field(
+        "none",
+        description="labelled classes of unequal size: draw every class equally often, or weigh an image's loss by the inverse of its class's "
+        "number of labels",
+    )
+    start: Literal["reset", "warm"] = Field(
+        "reset",
+        description="weights that a round starts from: the seed's own in every round, or (warm) after the first those that the round before "
+        "was evaluated with; optimizer and schedule begin anew in either case",
+    )
+    tuning: Tuning | None = Field(
+        None, description="trials inside every run that choose some of these values, alike for all strategies; null: the values as they are"
+    )
+
+    @model_validator(mode="after")
+    def _one_length_and_a_way_to_select(self) -> Regime:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError(f"expected exactly one of steps and epochs, found steps={self.steps}, epochs={self.epochs}")
+        if (self.selection == "best-validation") != (self.validate_every is not None):
+            raise ValueError("selection = 'best-validation' and validate_every go together; give both or neither")
+        if self.swa and (self.ema_decay or self.selection != "last"):
+            raise ValueError("swa evaluates the mean of late weights, so it excludes ema_decay and selection = 'best-validation'")
+        return self
+
+    @model_validator(mode="after")
+    def _semi_fits_the_method(self) -> Regime:
+        if (self.method == "supervised") != (self.semi is None):
+            raise ValueError(f"method {self.method!r} and the table semi do not go together: supervised has none, all others need one")
+        if self.semi is None:
+            return self
+        two_views = self.method in ("uda", "fixmatch", "flexmatch", "unimatch")
+        if two_views != (self.semi.strong is not None):
+            raise ValueError(f"{self.method}: semi.strong is {'needed' if two_views else 'not used; remove it'}")
+        if self.method != "uda" and (self.semi.temperature != 1 or self.semi.tsa != "none"):
+            raise ValueError(f"semi.temperature and semi.tsa belong to uda, found them with {self.method}; remove them")
+        if self.method == "mean-teacher" and (self.ema_decay is None or self.semi.threshold):
+            raise ValueError("mean-teacher needs ema_decay, its teacher, and has no semi.threshold")
+        if self.method == "cutmix" and self.ema_decay is None:
+            raise ValueError("cutmix needs ema_decay, its teacher")
+        if (self.method == "s4gan") != (self.semi.discriminator is not None):
+            raise ValueError(f"{self.method}: semi.discriminator is {'needed' if self.method == 's4gan' else 'not used; remove it'}")
+        if self.method == "unimatch" and self.semi.strong and {name for name, value in self.semi.strong if value} - {"colour"}:
+            raise ValueError(
+                "unimatch mixes the strong views of one weak view, so semi.strong changes colours alone; move the rest to augmentation"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _length_options_fit(self) -> Regime:
+        if self.epoch_at_least is not None and self.epochs is None:
+            raise ValueError("epoch_at_least sets the least length of an epoch, so it needs epochs; found steps")
+        if self.stop_at is not None and (self.semi or self.swa):
+            raise ValueError("stop_at ends supervised rounds; semi-supervision and swa need to know their last step; remove one")
+        return self
+
+    @model_validator(mode="after")
+    def _frozen_embeddings_are_not_images(self) -> Regime:
+        if self.pretraining and self.pretraining.then == "linear-probe":
+            if self.augmentation != Augmentation():
+                raise ValueError("a linear-probe learns from embeddings, which have no augmentation; remove the table augmentation")
+            if self.semi and self.semi.strong:
+                raise ValueError(f"a linear-probe learns from embeddings, of which {self.method} cannot make two views; use fine-tune")
+        return self
+
+    @model_validator(mode="after")
+    def _tuning_fits(self) -> Regime:
+        if problems := faults_of(self):
+            raise ValueError("; ".join(problems))
+        return self
+
+    def epoch(self, labelled: int) -> int:
+        """Steps of an epoch: as many batches as cover the labelled images, or `epoch_at_least`, once."""
+        return math.ceil(max(labelled, self.epoch_at_least or 0) / self.batch_size)
+
+    def most_steps(self, labelled: int) -> int:
+        """Steps of a round with that many labelled images, if `stop_at` does not end it sooner."""
+        return self.steps if self.steps is not None else (self.epochs or 0) * self.epoch(labelled)
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """What fingerprints cover: fields that came later only where they are used, so that older recipes keep theirs."""
+        table = self.model_dump(
+            mode="json", exclude={name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+        )
+        strong = self.semi and self.semi.strong
+        semi: dict[str, Any] = table.get("semi") or {}
+        parts = ((self.augmentation, table["augmentation"]), (self.semi, semi), (strong, semi.get("strong", {}) or {}))
+        for spec, told in parts:
+            for name in spec.unused() if spec else ():
+                del told[name]
+        if self.pretraining:
+            table["pretraining"] = self.pretraining.fingerprinted()
+        if self.tuning:
+            table["tuning"] = self.tuning.fingerprinted()
+        return table
+
+
+_LATER: Final = ("ema_decay", "swa", "semi", "pretraining", "epoch_at_least", "stop_at", "imbalance", "start", "tuning")

@@ -1,0 +1,144 @@
+"""Define a study: protocols, strategies, seeds and the plan of the analysis."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from protocol.digests import fingerprint
+from protocol.spec.base import EXACT, LABEL, Count, Name, Part, Size
+from protocol.spec.protocol import UPPER_LINE, Argument, Protocol
+
+STUDY_TAG: Final = "beatrandom/study/1"
+
+
+BASELINE: Final = "random"
+
+
+class StrategySpec(Part):
+    """One query strategy with its arguments."""
+
+    name: str = Field(min_length=1, description="registered name, 'file.py:Name' or 'package.module:Name'")
+    label: str = Field("", pattern=LABEL, max_length=100, description="name in paths and tables; empty: derived from name")
+    args: dict[str, Argument] = Field(default_factory=dict, description="keyword arguments of the strategy")
+    source_digest: str | None = Field(None, description="SHA-256 of an own strategy's file, filled in when the study is resolved")
+    tuning: Size | None = Field(
+        None, description="how many settings were tried, on any data, before these arguments were chosen; null: not declared"
+    )
+
+    @field_validator("args")
+    @classmethod
+    def _integers_are_exact(cls, args: dict[str, Argument]) -> dict[str, Argument]:
+        for key, value in args.items():
+            if isinstance(value, int | float) and value == int(value) and abs(value) > EXACT:
+                raise ValueError(f"expected {key} within ±(2**53 - 1), found {value}")
+        return args
+
+    @property
+    def upper_line(self) -> bool:
+        """Whether it may see labels that were not bought, and is therefore no competitor."""
+        return self.name == UPPER_LINE
+
+    @property
+    def id(self) -> str:
+        """Label that is safe in paths and unique in a study."""
+        if self.label:
+            return self.label
+        stem = self.name.rsplit("/", 1)[-1].replace(".py:", "-").replace(":", "-")
+        return re.sub(r"[^A-Za-z0-9._+-]", "-", stem).lstrip("._+-") or "strategy"
+
+
+class Plan(Part):
+    """The analysis, fixed before the first run; anything else is exploratory."""
+
+    endpoint: Literal["aubc"] = Field("aubc", description="primary endpoint: paired difference to random in area under the budget curve")
+    test: Literal["sign-flip", "t", "wilcoxon"] = Field("sign-flip", description="two-sided paired test of the endpoint")
+    alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.05, description="family-wise error rate")
+    delta: Annotated[float, Field(gt=0)] = Field(0.01, description="equivalence margin in units of the metric; below 1 in a study")
+    correction: Literal["holm", "hochberg", "hommel", "bh", "by"] = Field(
+        "holm",
+        description="multiplicity correction over the family; hochberg and hommel assume positive dependence, bh and by hold the false "
+        "discovery rate, not the family-wise error",
+    )
+    family: Literal["strategies x protocols", "strategies"] = Field(
+        "strategies x protocols", description="tests corrected together: all of the study, or within each protocol"
+    )
+    secondary: tuple[Literal["aubc-log2", "final"], ...] = Field((), description="planned secondary endpoints; others are exploratory")
+    at_budgets: tuple[Count, ...] = Field((), description="budgets at which the metric itself is a planned secondary endpoint")
+    looks: tuple[Annotated[int, Field(ge=2, le=EXACT)], ...] = Field(
+        (), description="numbers of seeds at which the endpoint is tested, the last one all of them; empty: once, at the end"
+    )
+    spending: Literal["obrien-fleming", "pocock"] = Field(
+        "obrien-fleming", description="how alpha is spent over the looks (Lan & DeMets 1983)"
+    )
+
+    @field_validator("looks")
+    @classmethod
+    def _looks_increase(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(b <= a for a, b in itertools.pairwise(looks)):
+            raise ValueError(f"expected strictly increasing looks, found {list(looks)}")
+        return looks
+
+    def fingerprinted(self) -> dict[str, Any]:
+        """What a study's fingerprint covers: fields that came later only where they are used, so that older plans keep theirs."""
+        later = {name for name in ("secondary", "at_budgets", "looks") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=later | (set() if self.looks else {"spending"}))
+
+
+class Study(Part):
+    """Protocols x strategies (random always among them) x seeds, and the plan of analysis."""
+
+    name: Name
+    protocols: tuple[Protocol, ...] = Field(min_length=1)
+    strategies: tuple[StrategySpec, ...] = Field(min_length=1)
+    seeds: tuple[Size, ...] = Field(min_length=1, description="replicates; curves are paired by them")
+    plan: Plan = Field(default_factory=Plan)
+
+    @model_validator(mode="after")
+    def _names_are_unique_and_random_is_in(self) -> Study:
+        problems = []
+        for what, values in (
+            ("protocol name", [p.name for p in self.protocols]),
+            ("protocol fingerprint", [p.fingerprint for p in self.protocols]),
+            ("strategy label", [s.id.casefold() for s in self.strategies]),
+            ("seed", [str(s) for s in self.seeds]),
+        ):
+            repeated = sorted({v for v in values if values.count(v) > 1})
+            if repeated:
+                fix = " (upper and lower case are one; label = '…' sets another)" if what == "strategy label" else ""
+                problems.append(f"expected each {what} once, found {', '.join(repeated)} more than once{fix}")
+        if not any(s.id == BASELINE and s.name == BASELINE for s in self.strategies):
+            problems.append("expected the baseline 'random' among the strategies, found it missing")
+        problems += self._plan_does_not_fit()
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _plan_does_not_fit(self) -> list[str]:
+        plan, problems = self.plan, []
+        if plan.delta >= 1:
+            problems.append(f"expected plan.delta below 1, as metrics lie in [0, 1], found {plan.delta:g}")
+        if plan.looks and plan.looks[-1] != len(self.seeds):
+            problems.append(f"expected the last of plan.looks to be all {len(self.seeds)} seeds, found {plan.looks[-1]}")
+        for p in self.protocols:
+            absent = sorted(set(plan.at_budgets) - set(p.budgets))
+            if absent:
+                problems.append(f"expected plan.at_budgets among the budgets of {p.name}, found {absent}")
+        return problems
+
+    def with_strategies(self, strategies: tuple[StrategySpec, ...]) -> Study:
+        """The same study with other strategies, checked as if read anew."""
+        return Study(name=self.name, protocols=self.protocols, strategies=strategies, seeds=self.seeds, plan=self.plan)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over protocols' fingerprints, strategies, seeds and plan."""
+        body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols", "plan"}) | {"plan": self.plan.fingerprinted()}
+        body["protocols"] = {p.name: p.fingerprint for p in self.protocols}
+        for strategy in body["strategies"]:  # what is not declared leaves the fingerprint as it was before one could declare it
+            if strategy["tuning"] is None:
+                del strategy["tuning"]
+        return fingerprint(STUDY_TAG, body)

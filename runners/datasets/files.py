@@ -1,0 +1,28 @@
+"""Find files and digest them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from protocol.errors import Fault, InputError
+from runners.datasets.file_search import DATA_VARIABLE
+
+
+def found(path: str, root: Path | None, where: str, beside: Path | None = None) -> Path:
+    """The file, under the data root, here, or beside the study's file. Raises InputError that says where it was looked for."""
+    given = os.environ.get(DATA_VARIABLE)
+    root = root if root is not None else Path(given) if given else None
+    places = [*([root / path] if root is not None else []), Path(path), *([beside / path] if beside is not None else [])]
+    for place in places:
+        if place.is_file():
+            return place
+    fix = "check the path; relative ones start at --data-root, here, or beside the study's file"
+    raise InputError(Fault(where, "a file", f"nothing at {' or '.join(map(str, dict.fromkeys(places)))}", fix))
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""One loader per data set, named as on the command line."""

@@ -1,0 +1,18 @@
+"""scikit-learn's embedded digits."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runners.datasets.cards import Card
+from runners.datasets.file_search import Place
+from runners.datasets.images import Images, Labels, joined
+
+
+def load(card: Card, place: Place) -> tuple[Images, Labels]:  # noqa: ARG001  # one signature for all loaders
+    """1,797 grey images of 8×8; grey values 0..16 become 0..255 (rounded)."""
+    from sklearn.datasets import load_digits  # seconds to import, so only where it is used
+
+    raw = load_digits()
+    pixels = np.rint(np.asarray(raw.images) * (255 / 16)).astype(np.uint8)
+    return joined(card, "scikit-learn's digits", (pixels, np.asarray(raw.target)), None, card.classes)

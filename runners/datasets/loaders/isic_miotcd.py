@@ -1,0 +1,91 @@
+"""ISIC-2019 and MIO-TCD as distributed. The challenges kept their test labels, so a quarter of the training images is the test set,
+drawn once for all as the public code of Lüth et al. (arXiv 2301.10625) does it: NumPy's default generator with seed 12345."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol.errors import Fault, InputError
+from runners.datasets.cards import Card
+from runners.datasets.decoding import decoded
+from runners.datasets.file_search import Place, readable
+from runners.datasets.images import Images, Labels, finished
+from runners.datasets.loaders.user_images import pictures
+
+SIDE: Final = 224
+"""Pixels a side, where the protocol's data.size says nothing else."""
+_SEED: Final = 12345
+_MOST: Final = 8
+_TABLE: Final = "ISIC_2019_Training_GroundTruth.csv"
+_PICTURES: Final = "ISIC_2019_Training_Input"
+
+
+def load_isic(card: Card, place: Place) -> tuple[Images, Labels]:
+    """Skin lesions, in the order of the ground truth's table. Raises InputError."""
+    folders = ("ISIC-2019", "ISIC_2019", "isic-2019", "isic2019", _PICTURES, "")
+    tried = [(_TABLE,), (f"{_TABLE.removesuffix('.csv')}/{_TABLE}",)]
+    (table,) = place.first(card, tried, folders)
+    names, classes = _ground_truth(table, card.classes or ())
+    root = table.parent if table.parent.name != table.stem else table.parent.parent
+    nested = root / _PICTURES / _PICTURES  # as some archives are unpacked
+    folder = next((f for f in (nested, root / _PICTURES) if f.is_dir()), root)
+    files = [folder / f"{name}.jpg" for name in names]
+    if missing := [file.name for file in files if not file.is_file()]:
+        found = f"{len(missing)} are not there: {', '.join(missing[:_MOST])}"
+        raise InputError(Fault(str(folder), f"the {len(files):,} images of {_TABLE}", found, "unpack all of it"))
+    return _quartered(card, place, str(root), files, np.asarray(classes, np.int64))
+
+
+def load_miotcd(card: Card, place: Place) -> tuple[Images, Labels]:
+    """Vehicles seen by traffic cameras, in the order of classes and names. Raises InputError."""
+    root = place.folder(card, ("MIO-TCD-Classification", "MIO-TCD/MIO-TCD-Classification", "MIO-TCD", "mio-tcd", ""), "train")
+    classes = card.classes or ()
+    listed = [pictures(root / "train" / name) for name in classes]
+    if empty := [name for name, files in zip(classes, listed, strict=True) if not files]:
+        found = f"none in {', '.join(empty)}"
+        raise InputError(Fault(str(root / "train"), f"a folder of images for each of {', '.join(classes)}", found, "unpack all of it"))
+    labels = np.repeat(np.arange(len(classes)), [len(files) for files in listed])
+    return _quartered(card, place, str(root), [file for files in listed for file in files], labels)
+
+
+def quarter(images: int) -> NDArray[np.bool_]:
+    """(images,) which of them are the test set."""
+    test = np.zeros(images, bool)
+    test[np.random.default_rng(_SEED).choice(images, size=images // 4, replace=False)] = True
+    return test
+
+
+def _quartered(card: Card, place: Place, where: str, files: Sequence[Path], labels: NDArray[np.int64]) -> tuple[Images, Labels]:
+    test = quarter(len(files))
+    order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
+    pixels = decoded([files[i] for i in order], place.size or (SIDE, SIDE), grey=False)
+    return finished(card, where, pixels, labels[order], int((~test).sum()), card.classes)
+
+
+def _ground_truth(table: Path, classes: Sequence[str]) -> tuple[list[str], list[int]]:
+    """Names of the images and numbers of their classes. Raises InputError with the first lines that are not understood."""
+    text = readable(table, lambda: table.read_text(encoding="utf-8-sig"), "a table (CSV)")
+    rows = list(csv.reader(io.StringIO(text)))
+    head = [cell.strip() for cell in rows[0]] if rows else []
+    if head[: len(classes) + 1] != ["image", *classes]:
+        raise InputError(Fault(f"{table}: 1", f"columns image, {', '.join(classes)}", ", ".join(head) or "nothing", "get the file again"))
+    names, numbers, faults = [], [], []
+    for line, row in enumerate(rows[1:], 2):
+        ones = [k for k, cell in enumerate(row[1 : len(head)]) if cell.strip() in ("1", "1.0")]
+        if not row:
+            continue
+        if len(row) < len(head) or len(ones) != 1 or ones[0] >= len(classes):
+            faults.append(Fault(f"{table}: {line}", "a name, and 1.0 in one column of a class", ",".join(row)[:80], "get the file again"))
+            continue
+        names.append(row[0].strip())
+        numbers.append(ones[0])
+    if faults or not names:
+        raise InputError(faults[:_MOST] or [Fault(str(table), "a line an image", "none", "get the file again")])
+    return names, numbers

@@ -1,0 +1,150 @@
+"""Images with a class for every pixel: checks, and the files they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from protocol.errors import Fault, InputError
+from protocol.metrics import VOID
+from runners.datasets.cards import Card
+from runners.datasets.file_search import readable
+from runners.datasets.images import Images, Labels, content_digest
+
+MOST_CLASSES: Final = 255
+"""Class numbers 0 to 254; 255 is void."""
+_MOST: Final = 8
+
+
+def finished_maps(
+    card: Card, where: str, pixels: NDArray[np.uint8], maps: NDArray[np.uint8], train_size: int, classes: Sequence[str]
+) -> tuple[Images, Labels]:
+    """Check images (n, height, width, channels) and maps (n, height, width) of classes and void; seal them. Raises InputError."""
+    faults = []
+    if pixels.shape[:3] != maps.shape:
+        faults.append(
+            Fault(where, f"masks of shape {pixels.shape[:3]}, like the images", str(maps.shape), "one mask an image, of its size")
+        )
+    counts = np.bincount(maps.reshape(-1), minlength=VOID + 1)
+    if (strangers := np.flatnonzero(counts[len(classes) : VOID])).size:
+        found = ", ".join(f"{int(k) + len(classes)} ({counts[k + len(classes)]} pixels)" for k in strangers[:_MOST])
+        expected = f"0 to {len(classes) - 1} ({len(classes)} classes), or {VOID} (void)"
+        faults.append(Fault(f"{where}: masks", expected, found, "name all classes, or set other pixels to 255"))
+    if not 2 <= len(classes) <= MOST_CLASSES:
+        faults.append(Fault(f"{where}: classes", f"2 to {MOST_CLASSES}", str(len(classes))))
+    if repeated := sorted({name for name in classes if list(classes).count(name) > 1}):
+        faults.append(Fault(f"{where}: classes", "different names", f"repeated: {repeated[:5]}", "rename them"))
+    told = np.flatnonzero(counts[: len(classes)])
+    if len(told) < 2:
+        found = "".join(f"class {k}" for k in told) or "no class"
+        fix = f"a mask holds class numbers from 0, and {VOID} is void, no class: of masks of 0 and {VOID}, store {VOID} as 1"
+        faults.append(Fault(f"{where}: masks", "pixels of two classes or more", f"{found} and {counts[VOID]} pixels of void", fix))
+    found_sizes = (train_size, len(pixels) - train_size)
+    if card.n_train is not None and found_sizes != (card.n_train, card.n_test):
+        fix = f"this is not {card.name}, or not all of it; get it again"
+        faults.append(Fault(where, f"{card.n_train} training and {card.n_test} test images", f"{found_sizes[0]} and {found_sizes[1]}", fix))
+    if faults:
+        raise InputError(faults)
+    pixels.flags.writeable = maps.flags.writeable = False
+    digest = content_digest(pixels, maps, train_size)
+    return Images(card.name, pixels, train_size, len(pixels) - train_size, tuple(classes), digest), Labels(maps)
+
+
+def read_pairs(
+    pairs: Sequence[tuple[Path, Path]], where: str, cell: int = 1, *, upright: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images (n, height, width, 3 or 1) and masks (n, height, width) from pairs of files, each averaged down as it is read.
+
+    Args:
+        cell: side of the square of pixels that becomes one: images by the mean, masks by the sample at its middle.
+        upright: images and masks are turned as a camera's EXIF says.
+
+    Raises:
+        InputError: files that cannot be read, sides that differ or that `cell` does not divide; the first eight.
+    """
+    faults: list[Fault] = []
+    images: list[NDArray[np.uint8]] = []
+    masks: list[NDArray[np.uint8]] = []
+    for picture, mask in pairs:
+        try:
+            image = readable(picture, lambda picture=picture: _decoded(picture, upright, colour=True), "an image")  # type: ignore[misc]
+            labels = readable(mask, lambda mask=mask: _decoded(mask, upright, colour=False), "a mask of class numbers")  # type: ignore[misc]
+        except InputError as error:
+            faults += error.faults
+            continue
+        expected = images[0].shape[0] * cell if images else image.shape[0], images[0].shape[1] * cell if images else image.shape[1]
+        if image.shape[:2] != labels.shape:
+            faults.append(Fault(str(mask), f"the image's size, {_size(image)}", _size(labels), "a mask has one class a pixel"))
+        elif image.shape[:2] != expected:
+            faults.append(
+                Fault(
+                    str(picture), f"{expected[1]}×{expected[0]} (width×height), as the first image", _size(image), "resize them to one size"
+                )
+            )
+        elif expected[0] % cell or expected[1] % cell:
+            raise InputError(Fault(where, f"sides that {cell} divides", _size(image), "change data.resolution"))
+        else:
+            images.append(averaged_down(image, cell))
+            masks.append(sampled(labels, cell))
+    if faults:
+        raise InputError(faults[:_MOST])
+    pixels = np.stack(images)
+    if (pixels == pixels[..., :1]).all():
+        pixels = np.ascontiguousarray(pixels[..., :1])
+    return pixels, np.stack(masks)
+
+
+def averaged_down(image: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
+    """(height, width, channels) to its means over squares of `cell` pixels, rounded."""
+    if cell == 1:
+        return image
+    height, width, channels = image.shape
+    squares = image.reshape(height // cell, cell, width // cell, cell, channels)
+    means: NDArray[np.uint8] = ((squares.sum((1, 3), dtype=np.uint32) + cell * cell // 2) // (cell * cell)).astype(np.uint8)
+    return means
+
+
+def sampled(maps: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
+    """Maps (…, height, width) at the middle of every square of `cell` pixels: classes have no mean."""
+    return np.ascontiguousarray(maps[..., cell // 2 :: cell, cell // 2 :: cell])
+
+
+def cell_for(where: str, height: int, width: int, side: int | None) -> int:
+    """Pixels that become one, along a side, so that the shorter side becomes `side`. Raises InputError if that does not fit."""
+    shorter = min(height, width)
+    fits = [shorter // c for c in range(1, shorter + 1) if shorter % c == height % c == width % c == 0]
+    if side is not None and side not in fits:
+        raise InputError(Fault("data.resolution", f"one of {fits}", f"{side}, for {where} of {height}×{width} (height×width)", "change it"))
+    return shorter // side if side else 1
+
+
+def size_of(file: Path) -> tuple[int, int]:
+    """Height and width of an image file. Raises InputError."""
+
+    def header() -> tuple[int, int]:
+        with Image.open(file) as picture:
+            return picture.size[1], picture.size[0]
+
+    size: tuple[int, int] = readable(file, header, "an image")
+    return size
+
+
+def _decoded(file: Path, upright: bool, *, colour: bool) -> NDArray[np.uint8]:
+    with Image.open(file) as picture:
+        if upright:
+            ImageOps.exif_transpose(picture, in_place=True)
+        if colour:
+            return np.asarray(picture.convert("RGB"))
+        if picture.mode not in ("L", "P", "1"):
+            found = f"mode {picture.mode}"
+            raise InputError(Fault(str(file), "one number a pixel (mode L or P)", found, "store class numbers, not colours"))
+        return np.asarray(picture, np.uint8)  # of a palette image the numbers, not the colours
+
+
+def _size(array: NDArray[Any]) -> str:
+    return f"{array.shape[1]}×{array.shape[0]} (width×height)"

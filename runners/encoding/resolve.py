@@ -1,0 +1,49 @@
+"""Which files an encoder is made of, and their digests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from protocol.errors import Fault, InputError
+from protocol.spec.data import PRETRAINED, Encoder
+from runners.datasets.files import file_digest, found
+
+
+def resolved(encoder: Encoder, root: Path | None, beside: Path | None = None) -> Encoder:
+    """The encoder with the digests of its files filled in.
+
+    Args:
+        beside: folder of the study's file. A file that is only there is named from here afterwards, so that runs find it.
+
+    Raises:
+        InputError: a file that is not there, or is not the one whose digest is given; all of them at once.
+    """
+    faults: list[Fault] = []
+    digests: dict[str, str] = {}
+    name, weights = encoder.name, encoder.weights
+    for field, path in (("source_digest", encoder.own), ("weights_digest", encoder.weights_file)):
+        where = f"encoder {encoder.name}: {field.removesuffix('_digest')}"
+        if path is None:
+            continue
+        try:
+            file = found(path, root, where, beside)
+            digest = file_digest(file)
+        except InputError as error:
+            faults += error.faults
+            continue
+        if beside is not None and file == beside / path and file != Path(path):
+            named = os.path.relpath(file)
+            name, weights = (named + name[len(path) :], weights) if field == "source_digest" else (name, named)
+        expected = getattr(encoder, field)
+        if expected not in (None, digest):
+            fix = f"restore the file, or leave {field} out; other files are another comparison"
+            faults.append(Fault(where, f"a file with digest {expected[:16]}", f"{path} with {digest[:16]}", fix))
+        digests[field] = digest
+    if faults:
+        raise InputError(faults)
+    if encoder.weights == PRETRAINED and encoder.weights_digest is None:
+        from runners.encoding.networks import build  # brings torch
+
+        digests["weights_digest"] = build(encoder, root).digest
+    return encoder.model_copy(update=digests | {"name": name, "weights": weights})

@@ -1,0 +1,1 @@
+"""Compute what a strategy's view offers."""

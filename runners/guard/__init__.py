@@ -1,0 +1,1 @@
+"""Keep a strategy's code away from labels and from the program."""

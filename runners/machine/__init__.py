@@ -1,0 +1,1 @@
+"""Device, memory, signals and terminal of this machine."""

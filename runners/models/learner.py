@@ -1,0 +1,141 @@
+"""What a round has learned: predictions in evaluation mode, never augmented."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Generic, Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from protocol.draws.splits import Indices
+from protocol.metrics import classification_metrics
+from runners.machine.device import plain_kernels
+from runners.models.net import Net
+from runners.models.resident import Resident, Scaling, as_float
+
+_PIXELS_AT_ONCE = {"cpu": 2**18, "cuda": 2**21}
+"""Bounds the activations of one batch of predictions (at 64 channels 64 MiB a layer on a CPU, which likes its caches)."""
+
+_TINY = 16
+_LARGEST_TABLE = 2**24
+"""Log-probabilities that a round's sidecar may hold: 32 MiB before compression."""
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """For m images, in the order asked: probabilities (m, classes) and embeddings (m, d), float32, on the run's device."""
+
+    probabilities: Tensor
+    embeddings: Tensor
+
+
+N = TypeVar("N", bound=nn.Module)
+
+
+class Trained(ABC, Generic[N]):
+    """A trained network on resident images, whatever it predicts. Equal calls give equal bytes (float32 on one device)."""
+
+    def __init__(self, net: N, resident: Resident, scaling: Scaling, precision: Precision) -> None:
+        self.net = net
+        self._resident = resident
+        self.scaling = scaling
+        self._precision: Precision = precision
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are."""
+        return self._resident.device
+
+    @abstractmethod
+    def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
+        """Metrics on labels that are owned, at least one."""
+
+    def _batches(self, indices: Indices, least: int = 64) -> Iterator[tuple[int, Tensor]]:
+        """(position of the first, images ready for the network), in evaluation mode; `least` images at once, more of small ones."""
+        self.net.eval()
+        device, (_, height, width, channels) = self._resident.device, self._resident.pixels.shape
+        size = max(least, _PIXELS_AT_ONCE.get(device.type, 2**19) // (height * width * max(1, channels // 3)))
+        rows = torch.from_numpy(np.asarray(indices, np.int64).copy())
+        for start in range(0, len(rows), size):
+            pixels, places = self._resident.at(rows[start : start + size])
+            yield start, laid_out(self.scaling(as_float(pixels[places])), self._precision)
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        device = self._resident.device
+        with plain_kernels(device), arithmetic(self._precision, device):
+            yield
+
+
+class Learner(Trained[Net]):
+    """A trained classifier of whole images."""
+
+    def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
+        """Accuracy, balanced accuracy, macro-F1."""
+        return classification_metrics(self.labels(indices), labels)
+
+    @torch.no_grad()
+    def predict(self, indices: Indices) -> Predictions:
+        """Class probabilities and penultimate embeddings.
+
+        Args:
+            indices: (m,) int64 into the data set, in any order.
+        """
+        probabilities = torch.empty(len(indices), self.net.head.out_features, device=self._resident.device)
+        embeddings = torch.empty(len(indices), self.net.embedding_size, device=self._resident.device)
+        for start, logits, embedded in self._passes(indices):
+            probabilities[start : start + len(logits)] = logits.float().softmax(1)
+            embeddings[start : start + len(embedded)] = embedded.float()
+        return Predictions(probabilities, embeddings)
+
+    @torch.no_grad()
+    def labels(self, indices: Indices) -> NDArray[np.int64]:
+        """(m,) most probable classes; the first of equals."""
+        parts = [logits.float().argmax(1).cpu() for _, logits, _ in self._passes(indices)]
+        return torch.cat(parts).numpy() if parts else np.empty(0, np.int64)
+
+    @torch.no_grad()
+    def examined(self, indices: Indices, tables: bool = True) -> tuple[NDArray[np.int64], NDArray[np.float16] | None]:
+        """(m,) most probable classes, the first of equals, and (m, classes) log-probabilities rounded to half precision.
+
+        Rounding keeps their order and is what the record's sidecar holds, so that metrics can be computed again
+        exactly. Tables of more than 2**24 entries, or that are not asked for, are not made: no log-probabilities then.
+        """
+        kept = tables and len(indices) * self.net.head.out_features <= _LARGEST_TABLE
+        classes, parts = [], []
+        for _, logits, _ in self._passes(indices):
+            classes.append(logits.float().argmax(1).cpu())
+            if kept:
+                parts.append(logits.float().log_softmax(1).half().cpu())
+        predicted: NDArray[np.int64] = torch.cat(classes).numpy() if classes else np.empty(0, np.int64)
+        return predicted, torch.cat(parts).numpy() if parts else None
+
+    def _passes(self, indices: Indices) -> Iterator[tuple[int, Tensor, Tensor]]:
+        for start, x in self._batches(indices):
+            with self._computing():
+                logits, embedded = self.net.both(x)
+            yield start, logits, embedded
+
+
+def arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16: autocast where it is safe; float32: just that."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def memory_format(height: int, width: int, precision: Precision) -> torch.memory_format:
+    """Channels-last, up to three times faster on a CPU and needed by bfloat16; contiguous for tiny float32 images, where it costs a third."""
+    tiny = max(height, width) < _TINY and precision == "float32"
+    return torch.contiguous_format if tiny else torch.channels_last
+
+
+def laid_out(x: Tensor, precision: Precision) -> Tensor:
+    """Images (b, channels, height, width) in the memory format that suits them."""
+    return x.contiguous(memory_format=memory_format(x.shape[2], x.shape[3], precision))

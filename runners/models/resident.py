@@ -1,0 +1,129 @@
+"""All images of a run, once, on its device; and what they are scaled by."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocol.draws.splits import Indices
+from runners.datasets.images import Images
+from runners.machine.device import sent
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Mean and standard deviation a channel, in grey values 0..255 or a feature's own unit: (1, channels, 1, 1) float32."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Float images (b, channels, height, width) in 0..255 to mean 0 and deviation 1 over the pool."""
+        return (x - self.mean) / self.deviation
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A pretrained body: its tensors by name, on the CPU, their digest, and that of its embeddings where these are what is trained on."""
+
+    state: dict[str, Tensor]
+    digest: str
+    features: str = ""
+
+
+class Resident:
+    """Images as one uint8 tensor (n, height, width, channels) on the device, made once a run.
+
+    Too many for the device's memory stay where they are, in memory or in a mapped file, and each batch is
+    brought over: slower, with the same result.
+
+    Attributes:
+        device: where training happens.
+        start: the body that networks start from, or that made these embeddings; None: networks start untrained.
+    """
+
+    def __init__(self, pixels: Tensor, device: torch.device | None = None) -> None:
+        self.pixels = pixels
+        self.device = pixels.device if device is None else device
+        self._streamed = device is not None
+        self.start: Start | None = None
+        self._scaling: tuple[Indices, Scaling] | None = None
+
+    @classmethod
+    def of(cls, images: Images, device: torch.device, streamed: bool | None = None) -> Resident:
+        """A copy of the images on the device, or the images themselves, streamed (None: if a copy would fill over half of its memory)."""
+        if images.pixels.nbytes > _room(device) // 2 if streamed is None else streamed:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)  # nothing writes to it
+                return cls(torch.from_numpy(images.pixels), device)
+        return cls(torch.from_numpy(np.array(images.pixels)).to(device))
+
+    def starting_from(self, start: Start) -> Resident:
+        """The same images, wherever they are, for networks that start from a pretrained body."""
+        same = Resident(self.pixels, self.device if self._streamed else None)
+        same.start = start
+        return same
+
+    def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Pixels on the device, and where in them the images `rows` (b,) are."""
+        if not self._streamed:
+            return self.pixels, sent(rows, self.device)
+        return sent(self.pixels[rows.cpu()], self.device), torch.arange(len(rows), device=self.device)
+
+    def images(self, indices: Indices) -> Tensor:
+        """(m, height, width, channels) images, on the device."""
+        pixels, places = self.at(torch.from_numpy(indices))
+        return pixels[places]
+
+    def scaling(self, pool: Indices) -> Scaling:
+        """Statistics of the pool's images, labelled or not; never of validation or test images.
+
+        Args:
+            pool: (p,) indices. The pool is the same in all rounds of a run, so the last answer is kept.
+        """
+        pool = np.sort(pool)
+        if self._scaling is None or not np.array_equal(self._scaling[0], pool):
+            self._scaling = pool, self._statistics(pool)
+        return self._scaling[1]
+
+    def _statistics(self, pool: Indices) -> Scaling:
+        """Exact, through integer histograms, so that chunks and devices cannot change the result; of features in float64."""
+        if self.pixels.is_floating_point():
+            return self._of_features(pool)
+        channels = self.pixels.shape[3]
+        counts = torch.zeros(channels, 256, dtype=torch.int64)
+        offset = 256 * torch.arange(channels, device=self.device)
+        for part in torch.split(torch.from_numpy(pool), _CHUNK):
+            pixels, rows = self.at(part)
+            values = pixels[rows].long() + offset
+            counts += torch.bincount(values.flatten(), minlength=256 * channels).view(channels, 256).cpu()
+        share = counts.double() / counts.sum(1, keepdim=True)
+        grey = torch.arange(256, dtype=torch.float64)
+        mean = (share * grey).sum(1)
+        deviation = (share * (grey - mean[:, None]) ** 2).sum(1).sqrt().clamp(min=1.0)  # a blank channel stays finite
+        return Scaling(*(value.float().view(1, channels, 1, 1).to(self.device) for value in (mean, deviation)))
+
+    def _of_features(self, pool: Indices) -> Scaling:
+        values = self.pixels.cpu()[torch.from_numpy(pool)].double().flatten(0, 2)
+        deviation, mean = torch.std_mean(values, 0, correction=0)
+        deviation = torch.where(deviation > 0, deviation, 1.0)  # a feature that never changes stays 0
+        return Scaling(*(value.float().view(1, -1, 1, 1).to(self.device) for value in (mean, deviation)))
+
+
+def _room(device: torch.device) -> int:
+    """Bytes of memory: free ones of an accelerator, all of the machine's."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def as_float(pixels: Tensor) -> Tensor:
+    """uint8 (b, height, width, channels) to float32 (b, channels, height, width), still 0..255, channels-last in memory."""
+    return pixels.permute(0, 3, 1, 2).float()

@@ -1,0 +1,1 @@
+"""What of a study is planned, done, running or missing."""

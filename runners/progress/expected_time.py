@@ -1,0 +1,86 @@
+"""How long runs take: measured where runs are done, otherwise in proportion to the images they train on."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from protocol.record.layout import StudyFolder
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import BASELINE
+from runners.progress.plan import Planned
+from runners.progress.status import RunStatus
+
+SAMPLES: Final = 3
+
+
+def expected_seconds(folder: StudyFolder, statuses: Sequence[RunStatus]) -> dict[tuple[str, str], float]:
+    """Seconds a whole run of (protocol, strategy) takes, from up to three of its done runs; nothing where none is done."""
+    done: dict[tuple[str, str], list[Path]] = defaultdict(list)
+    for s in statuses:
+        key = (s.planned.protocol.name, s.planned.strategy.id)
+        if s.state == "done" and len(done[key]) < SAMPLES:
+            done[key].append(folder.run(*key, s.planned.seed).events)
+    return {key: sum(map(_seconds, paths)) / len(paths) for key, paths in done.items() if paths}
+
+
+def _seconds(events: Path) -> float:
+    rounds = [row for row in map(json.loads, events.read_bytes().splitlines()) if row["event"] == "round"]
+    return float(sum(value for row in rounds for name, value in row["cost"].items() if name.endswith("_s")))
+
+
+def work_of(run: Planned) -> float:
+    """Images seen in training, all rounds and trials together: what stands in for a run's time before one was measured."""
+    regime = run.protocol.regime
+    steps = [regime.most_steps(labels) for labels in run.protocol.training_labels]
+    trials = regime.tuning.steps_of(steps) if regime.tuning else 0
+    return float((sum(steps) + trials) * regime.batch_size)
+
+
+def seconds_of(runs: Sequence[Planned], measured: dict[tuple[str, str], float]) -> list[float]:
+    """Expected seconds of each run: measured for its protocol and strategy, else for its protocol, else by its work.
+
+    Without any measurement the unit is arbitrary; the order is what counts then.
+    """
+    by_protocol: dict[str, list[float]] = defaultdict(list)
+    for (protocol, _), seconds in measured.items():
+        by_protocol[protocol].append(seconds)
+    mean = {protocol: sum(values) / len(values) for protocol, values in by_protocol.items()}
+    works = {run.protocol.name: work_of(run) for run in runs}
+    known = [mean[name] / work for name, work in works.items() if name in mean]
+    pace = sum(known) / len(known) if known else 1.0
+    return [
+        measured.get((run.protocol.name, run.strategy.id), mean.get(run.protocol.name, pace * works[run.protocol.name])) for run in runs
+    ]
+
+
+def in_order(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunStatus]:
+    """The baseline first, so that whatever else fails can be compared; then the longest first, so that none is left for the end."""
+    ranked = sorted(zip(todo, seconds, strict=True), key=lambda pair: (pair[0].planned.strategy.id != BASELINE, -pair[1]))
+    return [s for s, _ in ranked]
+
+
+def seconds_left(statuses: Sequence[RunStatus], seconds: Sequence[float]) -> float:
+    """Expected seconds of work in all runs that are not done, one after the other."""
+    return sum(t * (1 - _share_done(s)) for s, t in zip(statuses, seconds, strict=True) if s.state != "done")
+
+
+def trainings(protocol: Protocol, rounds: int, trials: int = 0) -> int:
+    """How often a run has trained that has made so many rounds, and tried so many settings for the next one."""
+    tuning = protocol.regime.tuning
+    tried = sum(tuning.trials for k in range(rounds) if tuning.round_of(k) == k) if tuning else 0
+    return rounds + tried + trials
+
+
+def _share_done(s: RunStatus) -> float:
+    """Of a run's rounds; of a tuned one's work, by the steps of rounds and trials."""
+    protocol, tuning = s.planned.protocol, s.planned.protocol.regime.tuning
+    if tuning is None:
+        return s.rounds / len(protocol.budgets)
+    steps = [protocol.regime.most_steps(labels) for labels in protocol.training_labels]
+    trials = [tuning.trials * n if tuning.round_of(k) == k else 0 for k, n in enumerate(steps)]
+    under_way = s.trials * steps[s.rounds] if s.rounds < len(steps) else 0
+    return (sum(steps[: s.rounds]) + sum(trials[: s.rounds]) + under_way) / (sum(steps) + sum(trials))

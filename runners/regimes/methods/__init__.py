@@ -1,0 +1,1 @@
+"""Training methods: supervised, semi-supervised, on images and maps."""

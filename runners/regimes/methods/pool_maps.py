@@ -1,0 +1,93 @@
+"""What the semi-supervised methods of segmentation share: views of labelled and pool images, and the weight of what the pool teaches."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from protocol.metrics import VOID
+from protocol.spec.recipe import Semi
+from runners.machine.device import sent
+from runners.models.learner import laid_out
+from runners.regimes.augment.images_and_masks import joint_batch
+from runners.regimes.schedule import batches
+from runners.regimes.training import Objective, Round
+
+AREA: Final = 0.5
+"""Of the image, in a box."""
+
+
+def boxes(batch: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+    """(b, height, width) bool, true in a box of half the image's area: its height log-uniform in 1/2 … 1 of the image's, anywhere.
+
+    The way of French et al. 2020, arXiv 1906.01916, section 3.3; sides are rounded to pixels.
+    """
+    draws = torch.rand((3, batch), generator=generator, dtype=torch.float64)
+    tall = AREA ** draws[0]
+    high, wide = ((share * side).round() for share, side in ((tall, height), (AREA / tall, width)))
+    top, left = ((u * (side - size + 1)).floor() for u, side, size in ((draws[1], height, high), (draws[2], width, wide)))
+    rows, columns = torch.arange(height)[None], torch.arange(width)[None]
+    down = (rows >= top[:, None]) & (rows < (top + high)[:, None])
+    across = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
+    return down[:, :, None] & across[:, None, :]
+
+
+def mixed(x: Tensor, maps: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+    """Each image with the next one's pixels inside its box, the last with the first's; maps alike.
+
+    Args:
+        x: (b, channels, height, width); maps: (b, height, width); inside: (b, height, width) bool, on the same device.
+    """
+    return torch.where(inside[:, None], x.roll(-1, 0), x), torch.where(inside, maps.roll(-1, 0), maps)
+
+
+def pseudo_labels(logits: Tensor, threshold: float, known: Tensor) -> Tensor:
+    """(b, height, width) uint8 most probable classes of (b, k, height, width) logits, void where less probable than the threshold.
+
+    Args:
+        known: (b, height, width) false where the view shows nothing of the image; void, too.
+    """
+    confidence, predicted = logits.float().softmax(1).max(1)
+    return torch.where(known & (confidence >= threshold), predicted, VOID).to(torch.uint8)
+
+
+class FromThePoolMaps(Objective):
+    """Batches and views of labelled images with their masks, and of pool images without."""
+
+    def __init__(self, now: Round, semi: Semi) -> None:
+        self._now, self._semi = now, semi
+        self._pool = torch.from_numpy(np.sort(now.inputs.pool)).to(now.resident.device)
+        self._order = batches(len(self._pool), semi.unlabelled_batch, now.steps, now.draws("batches", "unlabelled"))
+        self._labelled, self._unlabelled = now.draws("augmentation"), now.draws("augmentation", "weak")
+
+    def _ours(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Labelled images (b, channels, h, w) and their masks (b, h, w)."""
+        return self._view(self._now.rows[chosen], self._now.targets[chosen], self._labelled)
+
+    def _theirs(self) -> tuple[Tensor, Tensor]:
+        """The next pool images (u, channels, h, w), and (u, h, w) bool where the view shows something of them."""
+        rows, (height, width) = self._pool[sent(next(self._order), self._pool.device)], self._now.resident.pixels.shape[1:3]
+        blank = torch.zeros((len(rows), height, width), dtype=torch.uint8, device=rows.device)
+        u, seen = self._view(rows, blank, self._unlabelled)
+        return u, seen != VOID
+
+    def _view(self, rows: Tensor, maps: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
+        now = self._now
+        pixels, places = now.resident.at(rows)
+        with torch.autocast(now.resident.device.type, enabled=False):
+            x, moved = joint_batch(pixels, places, maps, now.regime.augmentation, now.scaling, draws)
+            return laid_out(x, now.regime.precision), moved
+
+    def _grey_values(self, x: Tensor) -> Tensor:
+        """Scaled images in 0 … 255 again."""
+        scaling = self._now.scaling
+        return x * scaling.deviation + scaling.mean
+
+    def _ramp(self, step: int) -> float:
+        return min(1.0, step / self._semi.ramp_steps) if self._semi.ramp_steps else 1.0
+
+    def _weight(self, step: int) -> float:
+        return self._semi.weight * self._ramp(step)

@@ -1,0 +1,1 @@
+"""Pretrained and self-supervised starting weights."""

@@ -1,0 +1,180 @@
+"""Pretrained bodies: made once for a pool and a recipe, kept in the study's folder, shared by every strategy and seed.
+
+What is kept is what is used: a run that made the body reads it back from the file as all others do, so who came
+first cannot be seen in any record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from protocol.digests import array_digest, fingerprint
+from protocol.draws.splits import Indices
+from protocol.errors import Fault, InputError
+from protocol.record.layout import StudyFolder, write_arrays
+from protocol.spec.protocol import Protocol
+from protocol.spec.recipe import Pretraining
+from runners import tasks
+from runners.caching import Allocate, kept_array, once, there
+from runners.datasets.files import file_digest, found
+from runners.datasets.images import Images
+from runners.models import Net, build
+from runners.models.learner import Learner, memory_format
+from runners.models.net import state_digest
+from runners.models.resident import Resident, Start
+from runners.models.state_file import arrays_of, read_state
+from runners.models.weights_file import fitted, read_tensors
+from runners.regimes.pretraining.self_supervised import learn_body
+
+PRETRAINED_TAG = "beatrandom/pretrained/1"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One body's files. `weights`: its tensors by name; `features`: (n, d) float32 embeddings of all images of the data set."""
+
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / "weights.npz"
+
+    @property
+    def features(self) -> Path:
+        return self.folder / "features.npy"
+
+
+def key_of(protocol: Protocol, images: Images, pool: Indices) -> str:
+    """Names everything that a pretrained body depends on: images, pool, recipe, network, arithmetic, root seed.
+
+    What becomes of the body afterwards, frozen or fine-tuned, is not part of it.
+    """
+    recipe = _pretraining(protocol).fingerprinted()
+    del recipe["then"]
+    model = protocol.model.model_dump(mode="json", exclude={"dropout"})
+    body = {"recipe": recipe, "model": model, "precision": protocol.regime.precision, "root_seed": protocol.root_seed}
+    return fingerprint(PRETRAINED_TAG, body | {"data": images.digest, "pool": array_digest(np.sort(pool).astype(np.int64))})
+
+
+def prepared(
+    protocol: Protocol,
+    images: Images,
+    resident: Resident,
+    pool: Indices,
+    study: StudyFolder | None,
+    *,
+    keep: bool = True,
+    data_root: Path | None = None,
+) -> tuple[Images, Resident]:
+    """What a run trains on: its images as they are, or with a pretrained body, or that body's embeddings instead of images.
+
+    Args:
+        pool: (p,) indices of the images that pretraining may see.
+        study: where bodies are kept; None: nowhere.
+        keep: whether what is missing there is written.
+        data_root: where a file of weights is looked for.
+
+    Returns:
+        (images, resident): for a linear probe the images are (n, 1, 1, d) float32 embeddings.
+
+    Raises:
+        InputError: as `learn_body` and `given_body`. What is kept and damaged is made again; the records' digests show whether it is the same.
+    """
+    if protocol.regime.pretraining is None:
+        return images, resident
+    kept = Kept(study.pretrained(key_of(protocol, images, pool))) if study else None
+    given = _pretraining(protocol).weights is not None  # they lie in a file already
+    state = given_body(protocol, images, data_root) if given else _body(protocol, images, resident, pool, kept, keep)
+    if _pretraining(protocol).then == "fine-tune":
+        return images, resident.starting_from(Start(state, state_digest(state)))
+    features = _embeddings(protocol, images, resident, pool, state, kept, keep)
+    start = Start(state, state_digest(state), array_digest(features))
+    pixels = features[:, None, None, :]
+    return replace(images, pixels=pixels), Resident(torch.from_numpy(pixels).to(resident.device)).starting_from(start)
+
+
+def given_body(protocol: Protocol, images: Images, data_root: Path | None) -> dict[str, Tensor]:
+    """Tensors of the network's body (of segmentation: of its encoder) from the protocol's file.
+
+    Raises:
+        InputError: no such file, another digest, no tensors, or those of another architecture.
+    """
+    spec, task = _pretraining(protocol), tasks.TASKS[protocol.task]
+    path = found(spec.weights or "", data_root, f"protocol {protocol.name}: regime.pretraining.weights")
+    part = task.pretrained_part(task.build(protocol.model, images, 0))
+    what = f"{protocol.model.name}'s {'encoder' if protocol.task == 'segmentation' else 'body'} for {images.channels}-channel images"
+    return fitted(part, read_tensors(path, spec.weights_digest), f"weights {path}", what)
+
+
+def with_weights(protocol: Protocol, data_root: Path | None) -> Protocol:
+    """The protocol with the digest of its file of weights filled in. Raises InputError if there is no such file, or another."""
+    spec = protocol.regime.pretraining
+    if spec is None or spec.weights is None:
+        return protocol
+    where = f"protocol {protocol.name}: regime.pretraining.weights"
+    digest = file_digest(path := found(spec.weights, data_root, where))
+    if spec.weights_digest not in (None, digest):
+        fix = "restore the file, or leave weights_digest out; other weights are another comparison"
+        raise InputError(Fault(where, f"a file with SHA-256 {str(spec.weights_digest)[:16]}", f"{path} with {digest[:16]}", fix))
+    regime = protocol.regime.model_copy(update={"pretraining": spec.model_copy(update={"weights_digest": digest})})
+    return protocol.model_copy(update={"regime": regime})
+
+
+def _body(protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: Kept | None, keep: bool) -> dict[str, Tensor]:
+    def learned() -> dict[str, Tensor]:
+        spec = _pretraining(protocol).self_supervised
+        if spec is None:
+            raise InputError(Fault("regime.pretraining", "the table self_supervised", "none"))
+        net = learn_body(protocol, spec, images, resident, pool)
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in net.body.state_dict().items()}
+
+    def read(file: Path) -> dict[str, Tensor]:
+        return read_state(file, "pretrained weights as this study kept them")
+
+    if kept is None or not keep:
+        found = there(kept.weights, read) if kept else None
+        return learned() if found is None else found
+    return once(kept.weights, lambda draft: write_arrays(draft, arrays_of(learned())), read)
+
+
+def _embeddings(
+    protocol: Protocol, images: Images, resident: Resident, pool: Indices, state: dict[str, Tensor], kept: Kept | None, keep: bool
+) -> NDArray[np.float32]:
+    def embedded() -> NDArray[np.float32]:
+        precision = protocol.regime.precision
+        net = with_body(build(protocol.model, images, 0), state).to(resident.device)
+        net = net.to(memory_format=memory_format(images.height, images.width, precision))
+        learner = Learner(net, resident, resident.scaling(pool), precision)
+        features: NDArray[np.float32] = learner.predict(np.arange(images.n)).embeddings.cpu().numpy()
+        return features
+
+    def make(allocate: Allocate) -> None:
+        features = embedded()
+        allocate(features.shape)[:] = features
+
+    if kept is None:
+        return embedded()
+    return np.array(kept_array(kept.features, "embeddings by a pretrained body", (images.n, None), np.float32, make, keep=keep))
+
+
+def with_body(net: Net, state: dict[str, Tensor]) -> Net:
+    """The network with its body's tensors replaced. Raises InputError if they are another network's."""
+    try:
+        net.body.load_state_dict(state)
+    except RuntimeError as error:
+        raise InputError(
+            Fault("pretrained weights", "tensors of the protocol's network", str(error)[:500], "use its own weights")
+        ) from None
+    return net
+
+
+def _pretraining(protocol: Protocol) -> Pretraining:
+    if protocol.regime.pretraining is None:
+        raise InputError(Fault(f"protocol {protocol.name}", "the table regime.pretraining", "none"))
+    return protocol.regime.pretraining

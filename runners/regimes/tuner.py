@@ -1,0 +1,176 @@
+"""Tuning inside a run: settings are tried before the round is trained, and the best of them makes the round's recipe.
+
+Every trial is a training of its own: it starts from the weights that the round starts from, on the round's own streams, and
+nothing of it is left but its line in the record. Trials are scored on the validation images, or on labelled images that they
+were not trained on; the test images have no part in it. A trial that is on the record is never made again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from protocol.digests import array_digest
+from protocol.draws.splits import Indices
+from protocol.draws.trials import best, drawn_settings, held_out
+from protocol.errors import Fault, InputError, RecordError
+from protocol.oracle.oracle import Seller
+from protocol.record.events import TrialEvent
+from protocol.spec.protocol import Protocol
+from protocol.spec.tuning import Setting
+from runners.regimes import Diverged, Ended, FitInputs, Resident, fit
+from runners.regimes.augment.images import refuse_impossible
+
+
+@dataclass(frozen=True, eq=False)
+class Tuner:
+    """Finds the setting of every round of one run.
+
+    Attributes:
+        replicate: the run's seed.
+        made: trials that are on the record.
+        write: puts a trial on the record; must have reached the disk when it returns.
+    """
+
+    replicate: int
+    made: Sequence[TrialEvent] = ()
+    write: Callable[[TrialEvent], None] = lambda _: None
+    _chosen: dict[int, Setting] = field(default_factory=dict)
+
+    def chosen(
+        self, protocol: Protocol, round_: int, inputs: FitInputs, oracle: Seller, resident: Resident, before: Ended | None
+    ) -> Setting:
+        """The setting that the round trains with; makes what is missing of the trials that decide it. Empty without tuning.
+
+        Args:
+            before: what the round starts from, of a warm start.
+
+        Raises:
+            InputError: the images are too small for a setting, or no trial came to an end.
+            RecordError: the trials on the record are not those that the seed draws.
+        """
+        tuning = protocol.regime.tuning
+        if tuning is None:
+            return {}
+        deciding = tuning.round_of(round_)
+        if deciding not in self._chosen:
+            trials = [e for e in self.made if e.round == deciding]
+            settings = drawn_settings(protocol.regime, protocol.root_seed, self.replicate, deciding)
+            _refuse_others(protocol, deciding, trials, settings)
+            if len(trials) < len(settings):
+                if deciding != round_:
+                    where = f"protocol {protocol.name}, round {round_}"
+                    raise RecordError(Fault(where, f"the {len(settings)} trials of round {deciding} on the record", str(len(trials))))
+                search = _Search.of(protocol, self.replicate, round_, settings, inputs, oracle, resident, before)
+                for trial in range(len(trials), len(settings)):
+                    trials.append(search.trial(trial))
+                    self.write(trials[-1])
+            self._chosen[deciding] = _best(protocol, deciding, trials)
+        return self._chosen[deciding]
+
+
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """The trials of one round: what they try, train on and start from; `scored_on` is the digest of what they are scored on."""
+
+    protocol: Protocol
+    replicate: int
+    round: int
+    settings: tuple[Setting, ...]
+    inputs: FitInputs
+    scored_on: str
+    examined: int
+    resident: Resident
+    before: Ended | None
+
+    @classmethod
+    def of(
+        cls,
+        protocol: Protocol,
+        replicate: int,
+        round_: int,
+        settings: tuple[Setting, ...],
+        inputs: FitInputs,
+        oracle: Seller,
+        resident: Resident,
+        before: Ended | None,
+    ) -> _Search:
+        """Raises InputError where a setting asks too much of the images, or nothing is left to train on or to score on."""
+        for setting in settings:
+            _refuse_impossible(protocol, setting, inputs)
+        apart = held_out(protocol.regime, protocol.root_seed, replicate, round_, np.concatenate([inputs.labelled, inputs.useless]))
+        scored_on = array_digest(apart if len(apart) else np.sort(oracle.validation()[0]))
+        trained = _without(inputs, apart, f"protocol {protocol.name}, round {round_}: regime.tuning.held_out") if len(apart) else inputs
+        return cls(protocol, replicate, round_, settings, trained, scored_on, oracle.examinations, resident, before)
+
+    def trial(self, number: int) -> TrialEvent:
+        """Train with one setting."""
+        setting, start = self.settings[number], time.perf_counter()
+        tried = self.protocol.tuned(setting)
+        try:
+            made = fit(tried, self.inputs, self.replicate, self.round, self.resident, self.before)
+            validation, weights, steps, failed = made.validation, made.initial_weights, made.steps, ""
+        except Diverged:
+            validation, weights, steps, failed = {}, "", 0, "the weights were not finite"
+        return TrialEvent(
+            round=self.round,
+            trial=number,
+            setting=setting,
+            validation=validation,
+            failed=failed,
+            scored_on=self.scored_on,
+            initial_weights=weights,
+            recipe=tried.recipe,
+            steps=steps,
+            examined=self.examined,
+            cost={"train_s": round(time.perf_counter() - start, 4)},
+        )
+
+
+def _without(inputs: FitInputs, apart: Indices, where: str) -> FitInputs:
+    """Labelled images apart, to be scored on. They stay images of the pool, as bought images of unknown classes do, but without a label."""
+    left = ~np.isin(inputs.labelled, apart)
+    if left.all() or not left.any():
+        expected = f"labelled images of the task's classes both among the {len(apart)} held out and among the others"
+        raise InputError(
+            Fault(where, expected, f"none {'held out' if left.all() else 'left'}", "change the share, or start with more labels")
+        )
+    return replace(
+        inputs,
+        labelled=inputs.labelled[left],
+        labels=inputs.labels[left],
+        validation=inputs.labelled[~left],
+        validation_labels=inputs.labels[~left],
+        useless=np.concatenate([inputs.useless, inputs.labelled[~left]]),
+    )
+
+
+def _refuse_impossible(protocol: Protocol, setting: Setting, inputs: FitInputs) -> None:
+    regime = protocol.tuned(setting).regime
+    for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
+        try:
+            refuse_impossible(spec, inputs.images.height, inputs.images.width)
+        except InputError as error:
+            fault = error.faults[0]
+            where = f"protocol {protocol.name}: regime.tuning.space, a setting with {fault.where}"
+            raise InputError(Fault(where, fault.expected, fault.found, fault.fix)) from None
+
+
+def _refuse_others(protocol: Protocol, round_: int, trials: Sequence[TrialEvent], settings: Sequence[Setting]) -> None:
+    for made, (number, setting) in zip(trials, enumerate(settings), strict=False):
+        if (made.trial, made.setting) != (number, setting):
+            where, fix = f"protocol {protocol.name}, round {round_}: trials on the record", "move the run's folder away to start it anew"
+            raise RecordError(Fault(where, f"trial {number} with {setting}, drawn from the seed", f"{made.trial} with {made.setting}", fix))
+    if len(trials) > len(settings):
+        raise RecordError(Fault(f"protocol {protocol.name}, round {round_}", f"{len(settings)} trials on the record", str(len(trials))))
+
+
+def _best(protocol: Protocol, round_: int, trials: Sequence[TrialEvent]) -> Setting:
+    place = best([e.validation.get(protocol.metric) for e in trials])
+    if place is None:
+        where, found = f"protocol {protocol.name}, round {round_}: regime.tuning", f"{len(trials)}, and all failed: {trials[0].failed}"
+        raise InputError(Fault(where, "at least one trial that can be scored", found, "narrow regime.tuning.space, or try more settings"))
+    return trials[place].setting

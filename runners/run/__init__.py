@@ -1,0 +1,1 @@
+"""Perform one run and replay it."""

@@ -1,0 +1,193 @@
+"""`encode`: frozen features of a data set, computed once, in a file that says what made them."""
+
+from __future__ import annotations
+
+import contextlib
+import json as text
+import os
+import re
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.spec.data import NOT_DECLARED, Data, EncodedImages, Encoder, FeatureCard, Making
+from runners.data import load
+from runners.datasets import CARDS, Images
+from runners.datasets.images import content_digest
+from runners.datasets.registry import OWN
+from runners.encoding import encoded, resolved
+from runners.encoding.encode import inputs
+from runners.verbs.shared.console import console, duration, print_json, table
+from runners.verbs.shared.inputs import device_of
+
+
+@dataclass(frozen=True)
+class Asked:
+    """See `beatrandom encode --help`."""
+
+    data: str
+    encoder: str
+    weights: str | None = None
+    size: int | None = None
+    trained_on: str | None = None
+    out: Path | None = None
+    device: str = "auto"
+    batch: int = 256
+
+
+def encode(asked: Asked, data_root: Path | None, json: bool) -> None:
+    """See `beatrandom encode --help`."""
+    encoder = _encoder(asked)
+    out = asked.out or Path(f"{_stem(asked.data)}-{_stem(asked.encoder)}.npz")
+    if out.suffix != ".npz":
+        raise InputError(Fault("--out", "a file that ends in .npz", str(out)))
+    if out.exists():
+        raise InputError(Fault("--out", "a new file", f"{out} exists", "choose another --out, or remove it; nothing was changed"))
+    data = data_of(asked.data, asked.size)
+    encoder = resolved(encoder, data_root)
+    with console.status(f"reading {asked.data}"):
+        images, hidden = load(data, data_root)
+    if (task := CARDS[images.name].task) != "classification":
+        raise InputError(Fault(f"data set {images.name}", "one class an image", f"data for {task}", "features are of whole images"))
+    began = time.perf_counter()
+    device = device_of(asked.device)
+    features = _watched(images, encoder, data_root, device, asked.batch)
+    labels = np.asarray(hidden.for_oracle(), np.int64)
+    card = _card(images, encoder, features, labels, device)
+    told = card.model_dump(mode="json")
+    _write(out, _parts(features, labels, images) | {"card": np.asarray(text.dumps(told, sort_keys=True))})
+    if json:
+        print_json({"file": str(out), "card": told})
+        return
+    _say(out, card, time.perf_counter() - began)
+
+
+def data_of(given: str, size: int | None = None) -> Data:
+    """The data set that was meant: a name, `name:path` of the user's own, a folder of images, or an .npz.
+
+    Raises:
+        InputError: nothing of these.
+    """
+    name, _, path = given.partition(":")
+    if path and name in OWN:
+        return Data(name=name, path=path, size=(size, size) if size and name == "folder" else None)
+    if given in CARDS and given not in OWN:
+        return Data(name=given)
+    here = str(Path(given).resolve())
+    if Path(given).is_dir():
+        return Data(name="folder", path=here, size=(size, size) if size else None)
+    if given.endswith(".npz") and Path(given).is_file():
+        return Data(name="npz", path=here)
+    known = [each for each in CARDS if each not in OWN and CARDS[each].task == "classification"]
+    if given in CARDS:
+        raise InputError(Fault("DATA", f"{given}:PATH", given, "say where it lies, relative to --data-root"))
+    raise InputError(unknown_name("DATA", given, [*known, "medmnist:FILE.npz", "a folder of images", "an .npz of images"]))
+
+
+def _encoder(asked: Asked) -> Encoder:
+    try:
+        return Encoder(name=asked.encoder, weights=asked.weights, size=asked.size, trained_on=asked.trained_on)
+    except ValidationError as error:
+        faults = [
+            Fault(
+                f"ENCODER {asked.encoder}",
+                "an encoder that can be used (beatrandom encode --help)",
+                str(item["ctx"]["error"]) if item["type"] == "value_error" else f"{item['loc'][-1]}: {item['msg']}",
+            )
+            for item in error.errors()
+        ]
+        raise InputError(faults) from None
+
+
+def _stem(given: str) -> str:
+    """A name for a file, from whatever was typed."""
+    last = Path(given).name
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", last.replace(".npz", "").replace(".npy", "").replace(".py", "")).strip("-.")
+
+
+def _watched(images: Images, encoder: Encoder, root: Path | None, device: str, batch: int) -> NDArray[np.float32]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("images"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(f"encoding on {device}", total=images.n)
+        return encoded(images, encoder, root, lambda done, _: bar.update(task, completed=done), device, batch)
+
+
+def _card(images: Images, encoder: Encoder, features: NDArray[np.float32], labels: NDArray[np.int64], device: str) -> FeatureCard:
+    """What the features are, for whoever reads them without us, and for the records of runs on them."""
+    height, width, channels = images.pixels.shape[1:]
+    return FeatureCard(
+        encoder=encoder.model_copy(update={"trained_on": encoder.learned_from}),
+        source=EncodedImages(
+            name=images.name, digest=images.digest, training=images.train_size, test=images.test_size, shape=(height, width, channels)
+        ),
+        features=features.shape[1],
+        digest=content_digest(features[:, None, None, :], labels, images.train_size),
+        made=Making(device=device, versions=inputs(images, encoder)["versions"]),
+    )
+
+
+def _parts(features: NDArray[np.float32], labels: NDArray[np.int64], images: Images) -> dict[str, NDArray[Any]]:
+    n = images.train_size
+    parts: dict[str, NDArray[Any]] = {"features": features[:n], "labels": labels[:n]}
+    if images.test_size:
+        parts |= {"test_features": features[n:], "test_labels": labels[n:]}
+    return parts | {"classes": np.asarray(images.classes)}
+
+
+def _write(out: Path, arrays: dict[str, NDArray[Any]]) -> None:
+    """Under another name first; array by array, so that mapped ones are never in memory whole."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).chmod(0o644)
+        with contextlib.suppress(PermissionError):  # of a file system without links
+            os.link(name, out)  # never over a file that somebody made meanwhile
+            return
+        Path(name).rename(out)
+    except FileExistsError:
+        raise InputError(Fault("--out", "a new file", f"{out} exists", "choose another --out; nothing was changed")) from None
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def _say(out: Path, card: FeatureCard, seconds: float) -> None:
+    encoder, source = card.encoder, card.source
+    rows = [
+        ("images", f"{source.name}, {source.training:,} to train on, {source.test:,} to test on; digest {source.digest[:16]}"),
+        ("encoder", encoder.name),
+        ("weights", f"{encoder.weights or 'its own'}{_short(encoder.weights_digest)}"),
+        ("learned from", encoder.learned_from),
+        ("features", f"{card.features} an image; digest {card.digest[:16]}"),
+        ("made", f"on {card.made.device} in {duration(seconds)}"),
+    ]
+    console.print(table(f"{out}", ["what", "which"], rows))
+    if encoder.learned_from == NOT_DECLARED:
+        console.print(
+            "If the encoder saw labels of these images, results on them show nothing. Say what it learned from with --trained-on."
+        )
+    use = f'data = {{ name = "features", path = "{out}" }} and model = {{ name = "linear" }} (or "mlp") in a study'
+    console.print(f"Use it: {use}; the path starts at --data-root, or here without one", markup=False)
+
+
+def _short(digest: str | None) -> str:
+    return f"; digest {digest[:16]}" if digest else ""

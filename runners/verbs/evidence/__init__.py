@@ -1,0 +1,1 @@
+"""Verbs that show that a study is honest."""

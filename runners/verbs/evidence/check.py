@@ -1,0 +1,102 @@
+"""`check`: compliance of a study, rule by rule, in the form that was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import typer
+
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.foreign.curve_table import check_table
+from protocol.foreign.index_lists import check_indices
+from protocol.foreign.one_record import check_record
+from protocol.formats import CHECKLISTS, FORMATS
+from protocol.formats.checklist import badge
+from protocol.formats.schema import json_schema
+from protocol.rules import Compliance, check_study, rule
+from protocol.rules.check import Progress
+from protocol.seal.archive import is_archive, opened
+from protocol.spec.toml_files import preset, read_protocol
+from runners.verbs.shared.console import console, table
+
+SHOWN = 5
+COLOURS = {"obeyed": "green", "broken": "bold red", "unverifiable": "yellow"}
+
+
+def explain(name: str) -> None:
+    """Print one rule's page."""
+    console.print(rule(name).page(), markup=False, soft_wrap=True)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the result."""
+    print(json_schema())
+
+
+def check(path: Path | None, indices: Path | None, protocol: str | None, form: str, line: bool, checklist: str | None) -> None:
+    """See `beatrandom check --help`."""
+    asked = _asked(form, line, checklist)
+    what = path or indices
+    if what is None or (path and indices):
+        fix = "give a study folder, a record, a table or --indices FOLDER; or --explain RULE, or --schema"
+        raise InputError(Fault("check", "one thing to check", "two" if path else "nothing", fix))
+    with console.status("checking") as shown:
+        result = _result(path, indices, protocol, lambda done, planned: shown.update(f"checking {done} of {planned} runs"))
+    if asked is None:
+        _show(what, result)
+    else:
+        print(asked(result))
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+def _result(path: Path | None, indices: Path | None, protocol: str | None, progress: Progress) -> Compliance:
+    """Check what was given, by what it is."""
+    if path is not None and is_archive(path) and protocol is None:
+        with opened(path) as folder:
+            return check_study(folder, progress)
+    if path is not None and (path / "events.jsonl").is_file() and not (path / "study.json").exists():
+        path = path / "events.jsonl"  # the folder of one run
+    foreign = indices or (path if path is not None and path.is_file() and path.suffix != ".jsonl" else None)
+    if (foreign is None) != (protocol is None):
+        expected = "--protocol with a table or --indices, and only with them"
+        raise InputError(
+            Fault("check", expected, "it is missing" if protocol is None else f"--protocol {protocol}", "a TOML file or a preset")
+        )
+    if foreign is not None and protocol is not None:
+        against = read_protocol(Path(protocol)) if protocol.endswith(".toml") else preset(protocol)
+        return check_indices(foreign, against) if indices else check_table(foreign, against)
+    if path is not None and path.is_file():
+        return check_record(path)
+    return check_study(path or Path(), progress)
+
+
+def _asked(form: str, line: bool, checklist: str | None) -> Callable[[Compliance], str] | None:
+    """How the result is told; None for people. Raises InputError for forms that are unknown or too many."""
+    faults = []
+    if form not in ("table", *FORMATS):
+        faults.append(unknown_name("--format", form, ["table", *FORMATS]))
+    if checklist is not None and checklist not in CHECKLISTS:
+        faults.append(unknown_name("--checklist", checklist, list(CHECKLISTS)))
+    if (form != "table") + line + (checklist is not None) > 1:
+        faults.append(Fault("check", "one of --format (or --json), --badge and --checklist", "several", "ask one after the other"))
+    if faults:
+        raise InputError(faults)
+    if checklist is not None:
+        return CHECKLISTS[checklist]
+    return badge if line else FORMATS.get(form)
+
+
+def _show(path: Path, result: Compliance) -> None:
+    rows = [[f"[{COLOURS[v]}]{v}[/]" if v in COLOURS else v for v in row.values()] for row in result.table()]
+    console.print(table(f"Compliance of {path}", ["rule", "title", "severity", "answer", "runs", "findings"], rows, ["runs", "findings"]))
+    for r in result.results:
+        for finding in r.findings[:SHOWN]:
+            lines = (
+                f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n  found:    {finding.found}\n  to do:    {finding.fix}"
+            )
+            console.print(lines, markup=False, soft_wrap=True)
+        if len(r.findings) > SHOWN:
+            console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (all of them: --format json)")
+    console.print(result.summary(), markup=False)

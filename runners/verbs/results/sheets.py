@@ -1,0 +1,64 @@
+"""Pictures of what was bought, from the data set and the ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.secondary.purchases import QUERIES, SHOWN, Query, Sheet
+from protocol.errors import BeatRandomError
+from protocol.metrics import VOID
+from protocol.record.chain import read
+from protocol.record.events import LabelsEvent
+from protocol.record.layout import StudyFolder
+from protocol.spec.protocol import Protocol
+from protocol.spec.study import Study
+from protocol.spec.units import Division
+from runners.datasets import Images, Labels
+from runners.datasets.regions import divided
+
+PALE: Final = 192
+"""Grey added to a quarter of what was not bought."""
+
+
+def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels) -> list[Sheet]:
+    """One a strategy, all of the first seed that any run of the protocol bought with. Frozen features have no pictures: none."""
+    if images.pixels.dtype != np.uint8 or images.channels not in (1, 3):
+        return []
+    values = labels.for_oracle()
+    masks = values if values.shape == images.pixels.shape[:3] else None
+    division = divided(protocol, images, folder)
+    regions = division.maps is not None
+    for seed in study.seeds:
+        out = []
+        for strategy in study.strategies:
+            try:
+                record = read(folder.run(protocol.name, strategy.id, seed).events)
+            except BeatRandomError:
+                continue  # not started, or damaged: the check tells
+            bought = [e for e in record.of(LabelsEvent) if e.purpose == "query"]
+            if any(e.indices for e in bought):
+                queries = tuple(_query(e, images.pixels, masks, division) for e in _spread(bought) if e.indices)
+                out.append(Sheet(protocol.name, strategy.id, seed, queries, regions))
+        if out:
+            return out
+    return []
+
+
+def _spread(bought: Sequence[LabelsEvent]) -> list[LabelsEvent]:
+    places = np.unique(np.linspace(0, len(bought) - 1, QUERIES).round().astype(int))
+    return [bought[i] for i in places]
+
+
+def _query(event: LabelsEvent, pixels: NDArray[np.uint8], masks: NDArray[np.integer] | None, division: Division) -> Query:
+    bought = np.asarray(event.indices[:SHOWN], np.int64)
+    images = division.units.image_of(bought) if division.maps else bought
+    shown, told = np.asarray(pixels[images]), None if masks is None else masks[images].astype(np.uint8)
+    if division.maps:
+        inside = division.maps(images) == bought[:, None, None]
+        shown = np.where(inside[..., None], shown, PALE + shown // 4).astype(np.uint8)
+        told = None if told is None else np.where(inside, told, VOID).astype(np.uint8)
+    return Query(event.before, event.after, tuple(bought.tolist()), shown, told)

@@ -1,0 +1,112 @@
+"""`serve`: studies in a browser of this machine while they run; files are read, never written."""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from protocol.errors import BeatRandomError, Fault, InputError
+from protocol.record.layout import StudyFolder
+from runners.verbs.shared.console import console
+
+HERE = "127.0.0.1"
+
+
+class Server(ThreadingHTTPServer):
+    """Bound to this machine; knows the studies it shows."""
+
+    daemon_threads = True
+
+    def __init__(self, folders: Sequence[StudyFolder], port: int) -> None:
+        self.folders = tuple(folders)
+        try:
+            super().__init__((HERE, port), Handler)
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            found = "taken by another program" if taken else error.strerror or str(error)
+            raise InputError(Fault("--port", f"a free port of {HERE}", f"{port}: {found}", "choose another, or 0 for any")) from None
+
+    @property
+    def address(self) -> str:
+        return f"http://{HERE}:{self.server_port}/"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers GET alone, and only who asks for this machine by name."""
+
+    server: Server
+
+    def do_GET(self) -> None:
+        """A page, the report, or why not."""
+        port = self.server.server_port
+        if self.headers.get("Host") not in {f"{HERE}:{port}", f"localhost:{port}"}:  # a foreign name that was made to point here
+            self._answer(403, "only 127.0.0.1 and localhost are answered", "text/plain")
+            return
+        try:
+            self._route(self.path.partition("?")[0])
+        except (BeatRandomError, OSError) as error:
+            self._answer(500, f"{error}", "text/plain")
+
+    def _route(self, path: str) -> None:
+        from runners.verbs.running.live import index, study_page  # seconds of imports: the address is said first
+
+        found = re.fullmatch(r"/study/(\d{1,6})/(report\.html)?", path)
+        if path == "/":
+            self._answer(200, index(self.server.folders))
+        elif found and int(found[1]) < len(self.server.folders):
+            folder = self.server.folders[int(found[1])]
+            if not found[2]:
+                self._answer(200, study_page(folder))
+            elif folder.report.is_file():
+                self._answer(200, folder.report.read_text(encoding="utf-8"))
+            else:
+                self._answer(404, "no report was written yet", "text/plain")
+        else:
+            self._answer(404, "no such page", "text/plain")
+
+    def _answer(self, code: int, body: str, kind: str = "text/html") -> None:
+        data = body.encode()
+        self.send_response(code)
+        for name, value in {
+            "Content-Type": f"{kind}; charset=utf-8",
+            "Content-Length": str(len(data)),
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "X-Frame-Options": "DENY",
+            "Referrer-Policy": "no-referrer",
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Silent: a page that refreshes itself would fill the terminal."""
+
+
+def studies(folders: Sequence[Path]) -> list[StudyFolder]:
+    """The study folders given, or those in the current folder. Raises InputError for every one that is none."""
+    wanted = list(folders) or sorted(p.parent for p in (*Path().glob("study.json"), *Path().glob("*/study.json")))
+    if not wanted:
+        raise InputError(Fault("FOLDER", "study folders", "none given, and none in the current folder", "name them"))
+    faults: list[Fault] = []
+    for folder in wanted:
+        try:
+            StudyFolder(folder).read_plan()
+        except InputError as error:
+            faults += error.faults
+    if faults:
+        raise InputError(faults)
+    return [StudyFolder(folder) for folder in wanted]
+
+
+def serve(folders: Sequence[Path], port: int) -> None:
+    """See `beatrandom serve --help`."""
+    with Server(studies(folders), port) as server:
+        console.print(f"{server.address}: {len(server.folders)} studies; Ctrl-C ends it", markup=False)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            console.print("ended; runs go on")

@@ -1,0 +1,1 @@
+"""What several verbs use: console and inputs."""

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.statistics.intervals import simultaneous_band, t_band
+
+X = np.random.default_rng(7).normal(size=(8, 4))
+
+
+def test_bonferroni_is_the_t_interval_at_a_smaller_level() -> None:
+    found = simultaneous_band(X, method="bonferroni-t")
+    _, low, high = t_band(X, 1 - 0.05 / 4)
+    np.testing.assert_allclose([found.low, found.high], [low, high])
+    assert found.critical == pytest.approx(stats.t.ppf(1 - 0.025 / 4, 7))
+
+
+def test_few_seeds_take_bonferroni_and_more_take_sup_t() -> None:
+    assert simultaneous_band(X[:5]).method == "bonferroni-t"
+    assert simultaneous_band(X[:6]).method == "sup-t"
+
+
+def test_sup_t_lies_between_one_interval_and_bonferroni() -> None:
+    one, bonferroni = stats.t.ppf(0.975, 7), stats.t.ppf(1 - 0.025 / 4, 7)
+    assert one < simultaneous_band(X).critical <= bonferroni
+    same = X[:, [0]] * np.array([1.0, 2.0, 5.0])  # budgets that move as one need no correction
+    assert simultaneous_band(same).critical == pytest.approx(one, rel=0.05)
+
+
+def test_same_curves_same_band_and_shifts_move_it() -> None:
+    first, second, moved = simultaneous_band(X), simultaneous_band(X.copy()), simultaneous_band(X + 1)
+    np.testing.assert_array_equal(first.low, second.low)
+    np.testing.assert_allclose(moved.low, first.low + 1)
+    np.testing.assert_allclose(simultaneous_band(-X).high, -first.low)
+
+
+def test_degenerate_curves() -> None:
+    one = simultaneous_band(X[:1])
+    assert np.isnan(one.low).all()
+    flat = simultaneous_band(np.c_[X, np.full(8, 0.25)])
+    assert flat.low[-1] == flat.high[-1] == 0.25
+    assert np.isfinite(flat.low).all()
+    assert simultaneous_band(np.full((8, 2), 0.5)).high.tolist() == [0.5, 0.5]

@@ -1,0 +1,60 @@
+"""Files that somebody else handed in: what would never end or fill the memory is refused before it is read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from study_builder import build_study, lines
+
+from protocol.errors import InputError
+from protocol.rules import check_study
+from protocol.safe_read import content
+
+
+def test_a_file_is_read_whole_through_a_link_too(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"\x00all")
+    (tmp_path / "link").symlink_to("file")
+    assert content(tmp_path / "file") == content(tmp_path / "link") == b"\x00all"
+
+
+def test_a_pipe_a_device_a_folder_and_too_much_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").write_bytes(b"12345")
+    for path, said in {
+        tmp_path / "pipe": "pipe",
+        Path("/dev/zero"): "device",
+        tmp_path: "directory",
+        tmp_path / "large": "at most 4",
+        tmp_path / "none": "No such file",
+    }.items():
+        with pytest.raises(OSError, match=said):
+            content(path, 4)
+
+
+@pytest.mark.parametrize("what", ["record", "predictions", "split", "replays", "torn"])
+def test_a_check_ends_though_evidence_is_a_pipe(what: str, tmp_path: Path) -> None:
+    folder = build_study(tmp_path / "study")
+    run = folder.run("small", "first", 0)
+    path = {
+        "record": run.events,
+        "predictions": run.predictions(1),
+        "split": folder.split(lines(run.events)[0]["split"]["digest"]),
+        "replays": folder.replays("small", "first", 0),
+        "torn": run.path / "events.torn-0",
+    }[what]
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.mkfifo(path)
+    answers = {r.answer for r in check_study(folder.path).results}
+    assert "broken" in answers or "unverifiable" in answers
+
+
+@pytest.mark.parametrize("name", ["study.json", "amendments.jsonl"])
+def test_a_plan_that_is_a_pipe_is_an_error(name: str, tmp_path: Path) -> None:
+    folder = build_study(tmp_path / "study")
+    (folder.path / name).unlink(missing_ok=True)
+    os.mkfifo(folder.path / name)
+    with pytest.raises(InputError, match=name):
+        check_study(folder.path)

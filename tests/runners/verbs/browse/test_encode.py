@@ -1,0 +1,106 @@
+"""`encode` writes features with a card; what was meant by DATA; nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from protocol.errors import InputError
+from protocol.spec.data import Data
+from runners.data import load
+from runners.verbs.browse.encode import Asked, data_of, encode
+
+SOURCE = """
+import numpy as np
+def means(images): return np.stack([images.mean((1, 2, 3)), images[:, 0].mean((1, 2))], 1)
+"""
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "enc.py").write_text(SOURCE)
+    rng = np.random.default_rng(0)
+    arrays = {"images": rng.integers(0, 256, (12, 4, 4)).astype(np.uint8), "labels": np.arange(12) % 3}
+    np.savez(tmp_path / "mine.npz", test_images=arrays["images"][:5], test_labels=arrays["labels"][:5], classes=["a", "b", "c"], **arrays)
+    return tmp_path
+
+
+def told(capsys: pytest.CaptureFixture[str], asked: Asked, root: Path | None = None) -> dict[str, Any]:
+    capsys.readouterr()
+    encode(asked, root, json=True)
+    found: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return found
+
+
+def test_features_and_card_are_one_file_that_a_protocol_reads(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = told(capsys, Asked("mine.npz", "enc.py:means", trained_on="nothing"))
+    assert said["file"] == "mine-enc-means.npz"
+    images, labels = load(Data(name="features", path=said["file"]), here)
+    source, _ = load(Data(name="npz", path="mine.npz"), here)
+    pixels = source.pixels.astype(np.float64)
+    expected = np.stack([pixels.mean((1, 2, 3)), pixels[:, 0].mean((1, 2))], 1)
+    np.testing.assert_allclose(images.pixels[:, 0, 0], expected, rtol=1e-6)
+    assert (images.train_size, images.test_size, images.classes) == (12, 5, ("a", "b", "c"))
+    assert labels.for_oracle().tolist() == [*(np.arange(12) % 3), 0, 1, 2, 0, 1]
+    with np.load(here / said["file"]) as file:
+        assert json.loads(str(file["card"])) == said["card"]
+    card = said["card"]
+    assert card["digest"] == images.digest
+    assert card["source"] == {"name": "npz", "digest": source.digest, "training": 12, "test": 5, "shape": [4, 4, 1]}
+    assert card["encoder"]["trained_on"] == "nothing"
+    assert len(card["encoder"]["source_digest"]) == 64
+
+
+def test_nothing_is_overwritten_and_no_draft_stays(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "out.npz").write_bytes(b"somebody's")
+    with pytest.raises(InputError, match="nothing was changed"):
+        encode(Asked("mine.npz", "enc.py:means", out=Path("out.npz")), None, json=False)
+    assert not (here / "cache").exists()  # it says so before it computes anything
+    with pytest.raises(InputError, match=r"ends in \.npz"):
+        encode(Asked("mine.npz", "enc.py:means", out=Path("out.csv")), None, json=False)
+    with pytest.raises(InputError, match="one class an image"):
+        encode(Asked("digit-scenes", "enc.py:means"), None, json=False)
+    assert (here / "out.npz").read_bytes() == b"somebody's"
+    encode(Asked("mine.npz", "enc.py:means", out=Path("new.npz")), None, json=False)
+    shown = capsys.readouterr().out
+    assert "not declared" in shown
+    assert "--trained-on" in shown
+    assert sorted(p.name for p in here.iterdir()) == ["cache", "enc.py", "mine.npz", "new.npz", "out.npz"]
+
+
+def test_an_encoder_that_cannot_be_is_explained() -> None:
+    with pytest.raises(InputError, match="needs weights"):
+        encode(Asked("digits", "timm:resnet18"), None, json=False)
+    with pytest.raises(InputError, match=r"size.*greater"):
+        encode(Asked("digits", "enc.py:means", size=0), None, json=False)
+
+
+def test_data_is_a_name_a_folder_or_a_file(here: Path) -> None:
+    (here / "photos").mkdir()
+    assert data_of("digits") == Data(name="digits")
+    assert data_of("photos", 16) == Data(name="folder", path=str(here / "photos"), size=(16, 16))
+    assert data_of("mine.npz") == Data(name="npz", path=str(here / "mine.npz"))
+    assert data_of("medmnist:blood.npz") == Data(name="medmnist", path="blood.npz")
+    assert data_of("folder:photos", 8) == Data(name="folder", path="photos", size=(8, 8))
+    for given, says in (("digitz", "did you mean 'digits'"), ("medmnist", "medmnist:PATH"), ("none.npz", "an .npz of images")):
+        with pytest.raises(InputError, match=says):
+            data_of(given)
+
+
+def test_photographs_of_many_sizes_are_brought_to_one(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for i, shape in enumerate([(9, 12, 3), (20, 10, 3), (7, 7, 3), (8, 8, 3)]):
+        path = here / "photos" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full(shape, 20 * i, np.uint8)).save(path)
+    with pytest.raises(InputError, match="encode: --size"):
+        encode(Asked("photos", "enc.py:means"), None, json=False)
+    said = told(capsys, Asked("photos", "enc.py:means", size=6))
+    images, _ = load(Data(name="features", path=said["file"]), here)
+    np.testing.assert_allclose(images.pixels[:, 0, 0], [[0, 0], [40, 40], [20, 20], [60, 60]], atol=1)

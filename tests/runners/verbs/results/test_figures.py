@@ -1,0 +1,78 @@
+"""`beatrandom figures` and `report` on a table and a packed study: what is typed, what comes back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from study_builder import build_study
+
+from analysis.figures import FIGURES
+from protocol.errors import InputError
+from protocol.record.layout import StudyFolder
+from protocol.seal.archive import pack
+from protocol.seal.manifest import seal
+from runners.verbs.results import figures as figures_verb
+from runners.verbs.results import report as report_verb
+from runners.verbs.results.asked import Asked
+
+
+@pytest.fixture
+def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(
+        f"{s},{i},{b},{0.5 + i / 100 + b / 1000 + (s == 'mine') * (0.02 + i / 999)}\n"
+        for s in ("Rand", "mine")
+        for i in range(4)
+        for b in (10, 20)
+    )
+    Path("t.csv").write_text(f"method,seed,budget,value\n{rows}")
+    return Path("t.csv")
+
+
+def test_a_table_becomes_figures_with_data_captions_and_tables(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = Asked(baseline="Rand", column=("strategy=method",))
+    figures_verb.figures(table, asked, figures_verb.Look("icml", (), ("png",)), None, None)
+    made = {p.name for p in Path("beatrandom-t").iterdir()}
+    assert {"verdicts.png", "verdicts.csv", "verdicts.txt", "verdicts.tex", "scores.tex", "learning-curves.png", "labels-saved.csv"} <= made
+    assert not any(name.endswith((".pdf", ".svg")) for name in made)
+    said = capsys.readouterr().out
+    assert "levers: not drawn:" in said
+    assert "class-balance: not drawn:" in said
+    assert all(name in said for name in FIGURES)
+
+
+def test_unknown_names_are_answered_together(table: Path) -> None:
+    look = figures_verb.Look("neurip", ("verdict",), ("gif",))
+    with pytest.raises(InputError) as caught:
+        figures_verb.figures(table, Asked(), look, None, None)
+    assert [f.where for f in caught.value.faults] == ["--style", "--only", "--format"]
+    assert not Path("beatrandom-t").exists()
+
+
+def test_the_report_of_a_table(table: Path) -> None:
+    report_verb.report(table, Asked(baseline="Rand", column=("strategy=method",)), None, False, None)
+    made = Path("beatrandom-t.html").read_text(encoding="utf-8")
+    assert "A table of curves" in made
+    assert "Which strategies beat Rand?" in made
+
+
+def test_a_study_whose_data_set_is_not_here_still_shows_what_strategies_share(tmp_path: Path) -> None:
+    folder = build_study(tmp_path / "study", probabilities=True)
+    report_verb.report(folder.path, Asked(), None, False, None)
+    made = StudyFolder(folder.path).report.read_text(encoding="utf-8")
+    assert "Overlap of what was bought" in made
+    assert "No figure class-balance" in made
+    assert "made-up" in made
+    assert "Calibration on the test set" in made
+    assert "All runs were made in one environment" in made
+
+
+def test_a_packed_study_is_drawn_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = build_study(tmp_path / "study")
+    seal(folder)
+    packed = tmp_path / "packed.tar.xz"
+    pack(folder, packed)
+    figures_verb.figures(packed, Asked(), figures_verb.Look("plain", ("overlap",), ("svg",)), Path("out"), None)
+    assert {p.name for p in Path("out").iterdir()} == {"overlap.svg", "overlap.csv", "overlap.txt"}
