@@ -132,7 +132,9 @@ def main(root: Path) -> int:
             f" docstrings {len(docs)}: first line over {FIRST_LINE} columns {long / len(docs):.1%}, functions verb first {sum(verbs) / len(verbs):.0%}"
         )
     graph = {name: imports_of(tree, modules) - {name} for name, tree in trees.items()}
-    found = [("module", ring) for ring in rings(graph)] + [(f"in {place}", ring) for place, ring in folder_rings(graph, modules)]
+    found = [("module", ring) for ring in rings(graph)] + [
+        (f"in {place}", ring) for place, ring in folder_rings(graph, modules)
+    ]
     for place, ring in found:
         print(f"ring {place}: {', '.join(ring)}")
     print(f"{len(found)} rings")

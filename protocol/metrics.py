@@ -53,7 +53,13 @@ def calibration_metrics(
         Finite numbers: a true class of probability 0 counts as the smallest positive float64.
     """
     n = len(target)
-    if log_probabilities.ndim != 2 or len(log_probabilities) != n or predicted.shape != (n,) or target.shape != (n,) or not n:
+    if (
+        log_probabilities.ndim != 2
+        or len(log_probabilities) != n
+        or predicted.shape != (n,)
+        or target.shape != (n,)
+        or not n
+    ):
         found = f"{log_probabilities.shape}, {predicted.shape} and {target.shape}"
         raise ValueError(f"expected shapes (n, classes), (n,) and (n,), n >= 1, found {found}")
     p = np.exp(log_probabilities.astype(np.float64))

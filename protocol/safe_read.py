@@ -18,7 +18,9 @@ def content(path: Path, largest: int = LARGEST) -> bytes:
     Raises:
         OSError: it cannot be opened, is a folder, pipe or device, or has more than `largest` bytes.
     """
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:  # Path.open has no opener
+    with open(
+        path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
+    ) as file:  # Path.open has no opener
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file but a pipe or device")

@@ -30,7 +30,10 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     if data.path is not None and data.name not in OWN:
         raise InputError(
             Fault(
-                "data.path", f"none: {data.name} is looked for under --data-root", repr(data.path), f"use one of {', '.join(sorted(OWN))}"
+                "data.path",
+                f"none: {data.name} is looked for under --data-root",
+                repr(data.path),
+                f"use one of {', '.join(sorted(OWN))}",
             )
         )
     if data.size is not None and data.name not in OF_ANY_SIZE:
@@ -75,7 +78,9 @@ def _encoded(images: Images, labels: Labels, encoder: Encoder, root: Path | None
 def _check_digest(found: str, data: Data, card: Card) -> None:
     where = f"data set {data.name}: content digest"
     if twin := next((other for other in CARDS.values() if other.digest == found and other is not card), None):
-        raise InputError(Fault(where, card.what, f"the images of {twin.name}", f"use data set {twin.name!r} or another --data-root"))
+        raise InputError(
+            Fault(where, card.what, f"the images of {twin.name}", f"use data set {twin.name!r} or another --data-root")
+        )
     faults = [
         Fault(f"{where} ({source})", expected, found, "the files were changed or are another version; get the original")
         for source, expected in (("the data set's card", card.digest), ("the protocol's data.digest", data.digest))

@@ -76,7 +76,9 @@ def rounds(
     """
     if 0 < first < len(protocol.budgets) and (before is None) != (protocol.regime.start == "reset"):
         given = "no weights" if before is None else "weights"
-        raise ValueError(f"regime.start = {protocol.regime.start!r} and {given} of the round before round {first} do not go together")
+        raise ValueError(
+            f"regime.start = {protocol.regime.start!r} and {given} of the round before round {first} do not go together"
+        )
     task, declared, tuner = TASKS[protocol.task], protocol, tuner or Tuner(replicate)
     with asked(f"strategy {name}"):
         strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
@@ -137,9 +139,13 @@ def ask(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Genera
     """The strategy's selection, checked. Raises StrategyError, also where nothing is labelled and the strategy cannot do without."""
     if not len(view.labelled) and not strategy.cold_start:
         where = f"strategy {name}, round {view.round}"
-        raise StrategyError(Fault(where, "at least one label owned", "none", "start from a labelled set, or with a strategy that can"))
+        raise StrategyError(
+            Fault(where, "at least one label owned", "none", "start from a labelled set, or with a strategy that can")
+        )
     with _blamed(name, view, "a selection"):
-        return checked(strategy.select(view, n, rng), view, n, name)  # what it returned may be an object whose methods are its own
+        return checked(
+            strategy.select(view, n, rng), view, n, name
+        )  # what it returned may be an object whose methods are its own
 
 
 @contextmanager
@@ -153,7 +159,9 @@ def _blamed(name: str, view: View, expected: str) -> Iterator[None]:
         raise
     except BaseException as error:
         found = f"{type(error).__name__}: {error}{line_of(error)}"
-        raise StrategyError(Fault(where, expected, found, "mend the strategy; the whole traceback is in the record")) from error
+        raise StrategyError(
+            Fault(where, expected, found, "mend the strategy; the whole traceback is in the record")
+        ) from error
 
 
 class Clock:

@@ -40,7 +40,12 @@ def toy_protocol() -> Protocol:
 
 @pytest.fixture
 def toy_study() -> Study:
-    table = {"name": "toy", "protocols": [toy_table()], "strategies": [{"name": "random"}, {"name": "margin"}], "seeds": [0, 1]}
+    table = {
+        "name": "toy",
+        "protocols": [toy_table()],
+        "strategies": [{"name": "random"}, {"name": "margin"}],
+        "seeds": [0, 1],
+    }
     return parse(Study, table, "toy study")
 
 

@@ -32,7 +32,9 @@ GROWTH_RUNS: Final = 500
 """Runs up to which the mixed model is fitted here: statsmodels visits every curve in every step."""
 
 
-def across(curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES, *, alone: bool = False) -> Across | None:
+def across(
+    curves: Curves, rng: np.random.Generator, resamples: int = RESAMPLES, *, alone: bool = False
+) -> Across | None:
     """All statistics over data sets and regimes that the table allows; None with a single data set under a single regime.
 
     Args:
@@ -84,9 +86,9 @@ def _agreement(strategies: Sequence[str], found: Sequence[Setting]) -> tuple[Agr
 
     def compare(group: Sequence[Setting], name: Callable[[Setting], str]) -> tuple[list[str], list[Floats]]:
         shared = [s for s in strategies if all(s in part.curves for part in group)]
-        return [name(part) for part in group], [np.array([part.area(s).mean() for s in shared]) for part in group] if len(
-            shared
-        ) > 1 else []
+        return [name(part) for part in group], [
+            np.array([part.area(s).mean() for s in shared]) for part in group
+        ] if len(shared) > 1 else []
 
     for regime in dict.fromkeys(s.regime for s in found):
         names, scores = compare([s for s in found if s.regime == regime], lambda s: s.dataset)
@@ -114,9 +116,13 @@ def _labels(baseline: str, found: Sequence[Setting], resampler: Resampler, notes
             continue
         for strategy in setting.curves:
             if strategy != baseline and (targets := labels_saved(setting, strategy, baseline, resampler)):
-                rows.append(Saved(setting.protocol, setting.dataset, setting.regime, strategy, tuple(map(_known, targets))))
+                rows.append(
+                    Saved(setting.protocol, setting.dataset, setting.regime, strategy, tuple(map(_known, targets)))
+                )
     if any(t.n < LEAST_RUNS for row in rows for t in row.targets):
-        notes.append(f"labels: no interval for fewer than {LEAST_RUNS} seeds, where bootstrap intervals cover far less than 95 %")
+        notes.append(
+            f"labels: no interval for fewer than {LEAST_RUNS} seeds, where bootstrap intervals cover far less than 95 %"
+        )
     return tuple(rows)
 
 
@@ -143,7 +149,9 @@ def _levers(baseline: str, found: Sequence[Setting], resampler: Resampler, notes
 
 def _growth(others: Sequence[str], curves: Curves, found: Sequence[Setting], notes: list[str]) -> tuple[Growth, ...]:
     if curves.complete > GROWTH_RUNS:
-        notes.append(f"mixed model: not fitted to more than {GROWTH_RUNS} runs; analysis.mixed.growth fits it strategy by strategy")
+        notes.append(
+            f"mixed model: not fitted to more than {GROWTH_RUNS} runs; analysis.mixed.growth fits it strategy by strategy"
+        )
         return ()
     rows = []
     for strategy in others:
@@ -156,7 +164,9 @@ def _growth(others: Sequence[str], curves: Curves, found: Sequence[Setting], not
 
 def _crossed(curves: Curves, found: Sequence[Setting], notes: list[str]) -> tuple[CrossedEffect, ...]:
     if curves.complete > GROWTH_RUNS:
-        notes.append(f"crossed mixed model: not fitted to more than {GROWTH_RUNS} runs; analysis.crossed.crossed fits it")
+        notes.append(
+            f"crossed mixed model: not fitted to more than {GROWTH_RUNS} runs; analysis.crossed.crossed fits it"
+        )
         return ()
     try:
         return crossed(found, curves.competitors, curves.baseline)

@@ -21,7 +21,9 @@ def all_gains(others: Sequence[str], baseline: str, found: Sequence[Setting], re
     made: dict[str, Gain] = {}
     for sizes, names in alike.items():
         if sizes:
-            ours, theirs = ([np.stack([sides[s][d][side] for s in names], axis=1) for d in range(len(sizes))] for side in (0, 1))
+            ours, theirs = (
+                [np.stack([sides[s][d][side] for s in names], axis=1) for d in range(len(sizes))] for side in (0, 1)
+            )
             made |= dict(zip(names, _gain(names, ours, theirs, resampler), strict=True))
     return tuple(made[s] for s in others if s in made)
 

@@ -104,12 +104,16 @@ def labels_saved(
     if not n:
         return ()
     tau = target_grid(theirs.mean(axis=0)) if targets is None else np.asarray(targets, dtype=np.float64)
-    tau = np.unique(np.round(tau, DECIMALS))  # as the curves are below: the baseline reaches its own best; a rise of less is one target
+    tau = np.unique(
+        np.round(tau, DECIMALS)
+    )  # as the curves are below: the baseline reaches its own best; a rise of less is one target
     if not len(tau):
         return ()
 
     def both(counts: Counts) -> tuple[Floats, Floats, NDArray[np.int8], NDArray[np.int8]]:
-        (a, a_cut), (r, r_cut) = (labels_to_reach(setting.budgets, np.round(counts @ x / n, DECIMALS), tau) for x in (ours, theirs))
+        (a, a_cut), (r, r_cut) = (
+            labels_to_reach(setting.budgets, np.round(counts @ x / n, DECIMALS), tau) for x in (ours, theirs)
+        )
         return a, r, a_cut, r_cut
 
     a, r, a_cut, r_cut = (x[0] for x in both(np.ones((1, n))))

@@ -56,7 +56,9 @@ class Lever:
     n: int
 
 
-def levers(settings: Sequence[Setting], baseline: str, resampler: Resampler, base: str | None = None) -> tuple[Lever, ...]:
+def levers(
+    settings: Sequence[Setting], baseline: str, resampler: Resampler, base: str | None = None
+) -> tuple[Lever, ...]:
     """Every lever at every budget, data set by data set.
 
     Args:
@@ -70,7 +72,9 @@ def levers(settings: Sequence[Setting], baseline: str, resampler: Resampler, bas
     """
     cells = {(s.dataset, s.regime): s for s in settings}
     if len(cells) < len(settings):
-        raise ValueError("expected one protocol for each data set and regime, found several: levers would not be the only change")
+        raise ValueError(
+            "expected one protocol for each data set and regime, found several: levers would not be the only change"
+        )
     base = settings[0].regime if base is None and settings else base
     found: list[Lever] = []
     for (dataset, regime), cell in cells.items():
@@ -78,10 +82,14 @@ def levers(settings: Sequence[Setting], baseline: str, resampler: Resampler, bas
         if yardstick is None or baseline not in yardstick.curves or baseline not in cell.curves:
             continue
         if regime != base:
-            found += _pull("regime", regime, _Cells(cell, baseline, yardstick, baseline, yardstick, baseline), resampler)
+            found += _pull(
+                "regime", regime, _Cells(cell, baseline, yardstick, baseline, yardstick, baseline), resampler
+            )
         for strategy in cell.curves:
             if strategy != baseline:
-                found += _pull("strategy", strategy, _Cells(cell, strategy, cell, baseline, yardstick, baseline), resampler)
+                found += _pull(
+                    "strategy", strategy, _Cells(cell, strategy, cell, baseline, yardstick, baseline), resampler
+                )
     return tuple(found)
 
 
@@ -121,7 +129,9 @@ def _pull(kind: Literal["regime", "strategy"], name: str, cells: _Cells, resampl
         # rounded: sums of the same numbers may differ in the last bit, and the yardstick must reach its own last point
         curve, with_, other = (np.round(counts @ x / n, DECIMALS) for x in (yard, ours, theirs))
         reached, _ = labels_to_reach(scale, curve, with_)
-        without = np.broadcast_to(budgets, reached.shape) if kind == "regime" else labels_to_reach(scale, curve, other)[0]
+        without = (
+            np.broadcast_to(budgets, reached.shape) if kind == "regime" else labels_to_reach(scale, curve, other)[0]
+        )
         return minus(reached, without), minus(np.minimum(reached, scale[-1]), without)
 
     value, bound = (x[0] for x in worth(np.ones((1, n))))

@@ -101,7 +101,9 @@ def crossed_model(y: ArrayLike, design: ArrayLike, factors: Mapping[str, ArrayLi
             # in units of the residual spread: the optimiser's steps suit variances near 1
             model = MixedLM(value / scale, x, groups=np.zeros(len(value)), exog_vc=components)
             # at variances of 0 gradients mislead one optimiser or the other: keep the better end
-            fit = max((model.fit(reml=True, method=method) for method in ("powell", "lbfgs")), key=lambda end: float(end.llf))
+            fit = max(
+                (model.fit(reml=True, method=method) for method in ("powell", "lbfgs")), key=lambda end: float(end.llf)
+            )
             errors = scale * np.asarray(fit.bse_fe)
     except np.linalg.LinAlgError:
         raise ValueError("expected a fit with finite standard errors, found a singular one") from None
@@ -209,7 +211,9 @@ def mixed_model(y: ArrayLike, x: ArrayLike, curve: ArrayLike) -> MixedModel:
     value, place, groups = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64), np.asarray(curve)
     design = np.column_stack([np.ones_like(place), place])
     if len(np.unique(groups)) < 3 or np.ptp(place) == 0:
-        raise ValueError(f"expected three curves over more than one position, found {len(np.unique(groups))} over {len(np.unique(place))}")
+        raise ValueError(
+            f"expected three curves over more than one position, found {len(np.unique(groups))} over {len(np.unique(place))}"
+        )
     if np.linalg.lstsq(design, value, rcond=None)[1].sum() <= 1e-20 * max(1.0, float(value @ value)):
         raise ValueError("expected values with some spread, found points on one line")
     try:
@@ -231,7 +235,8 @@ def mixed_model(y: ArrayLike, x: ArrayLike, curve: ArrayLike) -> MixedModel:
         sd_slope=float(np.sqrt(spread[1])),
         sd_residual=float(np.sqrt(fit.scale)),
         reml=float(-2 * fit.llf),
-        converged=bool(fit.converged) and bool(np.linalg.eigvalsh(np.asarray(fit.cov_re)).min() > 1e-8 * max(float(spread.max()), 1e-300)),
+        converged=bool(fit.converged)
+        and bool(np.linalg.eigvalsh(np.asarray(fit.cov_re)).min() > 1e-8 * max(float(spread.max()), 1e-300)),
     )
 
 

@@ -53,17 +53,25 @@ class PenaltyMatrix:
     def absent(self) -> str:
         """Whose columns are too small, in words; empty if everybody was everywhere."""
         few = [f"{s} in {n}" for s, n in zip(self.strategies, self.compared, strict=False) if n < self.settings]
-        return f"compared only {', '.join(few)} of {self.settings} settings, which makes the column smaller" if few else ""
+        return (
+            f"compared only {', '.join(few)} of {self.settings} settings, which makes the column smaller" if few else ""
+        )
 
 
-def penalty_matrix(settings: Sequence[Setting], strategies: Sequence[str], baseline: str, definition: Definition) -> PenaltyMatrix:
+def penalty_matrix(
+    settings: Sequence[Setting], strategies: Sequence[str], baseline: str, definition: Definition
+) -> PenaltyMatrix:
     """The matrix over all settings. A pair is compared over the seeds both have; with fewer than two it has no winner."""
     k = len(strategies)
     wins, used, there = np.zeros((k, k)), 0, np.zeros(k, dtype=np.int64)
     for setting in settings:
         at = np.arange(len(setting.budgets))
         if definition == "ash-2020":
-            at = ash_checkpoints(setting.budgets, setting.curves[baseline].mean(axis=0)) if baseline in setting.curves else at[:0]
+            at = (
+                ash_checkpoints(setting.budgets, setting.curves[baseline].mean(axis=0))
+                if baseline in setting.curves
+                else at[:0]
+            )
         if not len(at):
             continue
         used += 1

@@ -19,7 +19,9 @@ def rank_tables(curves: Curves, notes: list[str]) -> tuple[RankTable, ...]:
     if curves.unit == "data set":
         return tuple(t for protocol in curves.protocols if (t := _one_value_each(curves, protocol, notes)))
     found = competing_settings(curves)
-    return tuple(t for regime in dict.fromkeys(s.regime for s in found) if (t := _rank_table(curves, regime, found, notes)))
+    return tuple(
+        t for regime in dict.fromkeys(s.regime for s in found) if (t := _rank_table(curves, regime, found, notes))
+    )
 
 
 def _one_value_each(curves: Curves, protocol: str, notes: list[str]) -> RankTable | None:
@@ -30,7 +32,10 @@ def _one_value_each(curves: Curves, protocol: str, notes: list[str]) -> RankTabl
     last = wide.iloc[:, -1].unstack("strategy")
     names = [curves.unit_name(int(i)) for i in last.index]
     regime = curves.places.get(protocol, ("", ""))[1] or protocol
-    means = {d: {str(s): float(v) for s, v in row.items() if math.isfinite(v)} for d, (_, row) in zip(names, last.iterrows(), strict=True)}
+    means = {
+        d: {str(s): float(v) for s, v in row.items() if math.isfinite(v)}
+        for d, (_, row) in zip(names, last.iterrows(), strict=True)
+    }
     return _ranked(curves, regime, means, notes)
 
 
@@ -61,7 +66,9 @@ def _uneven(setting: Setting, strategies: Sequence[str]) -> str:
     return f"{setting.protocol}: {', '.join(few)}" if few else ""
 
 
-def _ranked(curves: Curves, regime: str, means: Mapping[str, Mapping[str, float]], notes: list[str]) -> RankTable | None:
+def _ranked(
+    curves: Curves, regime: str, means: Mapping[str, Mapping[str, float]], notes: list[str]
+) -> RankTable | None:
     names = [s for s in curves.competitors if any(s in row for row in means.values())]
     whole = [d for d, row in means.items() if all(s in row for s in names)]
     left_out = tuple(d for d in means if d not in whole)

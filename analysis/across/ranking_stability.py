@@ -61,7 +61,9 @@ def agreement(
     return tuple(Agreement(between, within, names[i], names[j], float(kendall(scores[i], scores[j]))) for i, j in pairs)
 
 
-def seed_agreement(protocol: str, scores: ArrayLike, rng: np.random.Generator, draws: int = 500) -> tuple[SeedAgreement, ...]:
+def seed_agreement(
+    protocol: str, scores: ArrayLike, rng: np.random.Generator, draws: int = 500
+) -> tuple[SeedAgreement, ...]:
     """How well disjoint draws of n seeds agree, for n = 1 to half of the seeds.
 
     Args:
@@ -78,7 +80,11 @@ def seed_agreement(protocol: str, scores: ArrayLike, rng: np.random.Generator, d
         tau = kendall(first, second)
         known = tau[np.isfinite(tau)]
         changed = (_winners(first) != _winners(second)).any(axis=1)
-        rows.append(SeedAgreement(protocol, n, float(known.mean()) if len(known) else float("nan"), float(changed.mean()), draws))
+        rows.append(
+            SeedAgreement(
+                protocol, n, float(known.mean()) if len(known) else float("nan"), float(changed.mean()), draws
+            )
+        )
     return tuple(rows)
 
 

@@ -15,10 +15,16 @@ from analysis.formatting import numbers
 def summary(found: Across) -> str:
     """A line per part, strategies best first; numbers in full are in `to_dict` and `frames`."""
     places = f"{_count(found.datasets, 'data set')}, {_count(found.regimes, 'regime')}"
-    lines = [f"Over {places} (secondary: it changes no verdict; bootstrap intervals are 95 % percentile, expanded for few seeds):"]
+    lines = [
+        f"Over {places} (secondary: it changes no verdict; bootstrap intervals are 95 % percentile, expanded for few seeds):"
+    ]
     lines += [line for table in found.ranks for line in _ranks(table, found.baseline)]
     for g in sorted(found.gains, key=lambda g: -g.iqm):
-        interval = f"[{numbers.signed(g.iqm_low)}, {numbers.signed(g.iqm_high)}]" if math.isfinite(g.iqm_low) else numbers.NOTHING
+        interval = (
+            f"[{numbers.signed(g.iqm_low)}, {numbers.signed(g.iqm_high)}]"
+            if math.isfinite(g.iqm_low)
+            else numbers.NOTHING
+        )
         lines.append(
             f"- {g.strategy}: interquartile mean of the difference {numbers.signed(g.iqm)} {interval};"
             f" better than {found.baseline} at the same seed in {_share(g.paired)}, between unrelated seeds in {_share(g.plain)}."
@@ -76,7 +82,9 @@ def _stability(found: Across) -> list[str]:
             )
     by_n = {n: [s.winner_changes for s in found.seeds if s.n == n] for n in sorted({s.n for s in found.seeds})}
     if by_n:
-        shown = ", ".join(f"{np.mean(v):.0%} with n = {n}" for n, v in by_n.items() if n in (1, 3, 5, 10) or n == max(by_n))
+        shown = ", ".join(
+            f"{np.mean(v):.0%} with n = {n}" for n, v in by_n.items() if n in (1, 3, 5, 10) or n == max(by_n)
+        )
         lines.append(f"- two studies of n seeds each name different winners: {shown}.")
     return lines
 
@@ -126,7 +134,11 @@ def _middle(values: list[float]) -> float:
 def _labels_word(labels: float) -> str:
     if math.isfinite(labels):
         return f"{labels:+.0f}"
-    return "more than the base regime's last budget in" if labels > 0 else "minus more than can be read off the base regime's"
+    return (
+        "more than the base regime's last budget in"
+        if labels > 0
+        else "minus more than can be read off the base regime's"
+    )
 
 
 def _share(value: float) -> str:

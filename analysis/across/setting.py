@@ -77,7 +77,11 @@ def settings(curves: Curves) -> tuple[Setting, ...]:
             seeds[str(name)] = tuple(int(s) for s in one.index)
             values[str(name)] = one.to_numpy(dtype=np.float64)
         dataset, regime = curves.places.get(protocol, ("", ""))
-        made.append(Setting(protocol, dataset or protocol, regime or "all", wide.columns.to_numpy(dtype=np.float64), seeds, values))
+        made.append(
+            Setting(
+                protocol, dataset or protocol, regime or "all", wide.columns.to_numpy(dtype=np.float64), seeds, values
+            )
+        )
     return tuple(made)
 
 

@@ -162,12 +162,24 @@ def parts(found: Across) -> dict[str, Rows[Any]]:
         ]
         control += [ControlRow(t.regime, **asdict(row)) for row in t.against_control]
     return {
-        "omnibus": Rows(OmnibusRow, "Are all strategies alike over data sets? Friedman, Iman-Davenport, Nemenyi's CD", tuple(omnibus)),
+        "omnibus": Rows(
+            OmnibusRow,
+            "Are all strategies alike over data sets? Friedman, Iman-Davenport, Nemenyi's CD",
+            tuple(omnibus),
+        ),
         "ranks": Rows(RankRow, "Mean ranks over data sets", tuple(means)),
         "nemenyi": Rows(NemenyiRow, "Nemenyi, every pair", tuple(pairs)),
         "against-control": Rows(ControlRow, f"Wilcoxon over data sets against {found.baseline}, Holm", tuple(control)),
-        "gains": Rows(GainRow, "Aggregates over all settings, 95 % bootstrap intervals", tuple(r for g in found.gains for r in _gain(g))),
-        "profiles": Rows(ProfileRow, "Performance profiles of the paired difference", tuple(r for g in found.gains for r in _profile(g))),
+        "gains": Rows(
+            GainRow,
+            "Aggregates over all settings, 95 % bootstrap intervals",
+            tuple(r for g in found.gains for r in _gain(g)),
+        ),
+        "profiles": Rows(
+            ProfileRow,
+            "Performance profiles of the paired difference",
+            tuple(r for g in found.gains for r in _profile(g)),
+        ),
         "penalties": Rows(PenaltyRow, "Pairwise penalty matrices", tuple(_penalties(found))),
         "penalty-means": Rows(PenaltyMean, "Pairwise penalty matrices, column means", tuple(_penalty_means(found))),
         "agreement": Rows(Agreement, "Agreement of rankings, Kendall's tau", found.agreement),
@@ -176,7 +188,9 @@ def parts(found: Across) -> dict[str, Rows[Any]]:
         "levers": Rows(Lever, "What each lever is worth", found.levers),
         "growth": Rows(GrowthRow, "Mixed model of difference curves (secondary, descriptive)", tuple(_growth(found))),
         "crossed": Rows(
-            CrossedEffect, "Mixed model with crossed random effects of setting and seed (secondary, descriptive)", found.crossed
+            CrossedEffect,
+            "Mixed model with crossed random effects of setting and seed (secondary, descriptive)",
+            found.crossed,
         ),
     }
 
@@ -206,7 +220,9 @@ def _gain(g: Gain) -> list[GainRow]:
 
 
 def _profile(g: Gain) -> list[ProfileRow]:
-    return [ProfileRow(g.strategy, *row) for row in zip(g.thresholds, g.profile, g.profile_low, g.profile_high, strict=True)]
+    return [
+        ProfileRow(g.strategy, *row) for row in zip(g.thresholds, g.profile, g.profile_low, g.profile_high, strict=True)
+    ]
 
 
 def _penalties(found: Across) -> list[PenaltyRow]:

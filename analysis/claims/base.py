@@ -58,7 +58,9 @@ class Claim:
         if len(counts) == 1:
             return next(iter(counts))
         total = len(self.findings)
-        parts = [f"{says} in {counts[says]} of {total}" for says in ("holds", "does not hold", "undecided") if counts[says]]
+        parts = [
+            f"{says} in {counts[says]} of {total}" for says in ("holds", "does not hold", "undecided") if counts[says]
+        ]
         return ", ".join(parts)
 
     def to_markdown(self) -> str:
@@ -68,7 +70,17 @@ class Claim:
         rows = [head, ["---"] * len(head)]
         for f in self.findings:
             numbers = [f"{f.beside[name]:.3g}" if name in f.beside else "" for name in extra]
-            rows.append([f.where, f"**{f.says}**", str(f.n), f.what, f"{f.value:+.2f}", f"[{f.low:+.2f}, {f.high:+.2f}]", *numbers])
+            rows.append(
+                [
+                    f.where,
+                    f"**{f.says}**",
+                    str(f.n),
+                    f.what,
+                    f"{f.value:+.2f}",
+                    f"[{f.low:+.2f}, {f.high:+.2f}]",
+                    *numbers,
+                ]
+            )
         table = "\n".join("| " + " | ".join(row) + " |" for row in rows)
         return f"*{self.statement}*\n\n**Answer: {self.answer}.**\n\n{self.rule}\n\n{table}"
 
@@ -85,7 +97,9 @@ def judged(low: float, high: float, *, above: float, below: float) -> Says:
     return "does not hold" if high < below else "undecided"
 
 
-def jackknife(statistic: Callable[[NDArray[np.intp]], float], n: int, level: float = 0.95) -> tuple[float, float, float]:
+def jackknife(
+    statistic: Callable[[NDArray[np.intp]], float], n: int, level: float = 0.95
+) -> tuple[float, float, float]:
     """Estimate over all n seeds and a t interval from leaving out one seed at a time (Tukey 1958); NaN for n < 3.
 
     Args:

@@ -33,9 +33,15 @@ def losing(settings: Sequence[Setting], baseline: str, margin: float, alpha: flo
             safe = all(t_interval(differences[i]).low > -margin * 100 for i in own)
             says: Says = "holds" if losers else "does not hold" if safe else "undecided"
             where = f"{setting.dataset}, {setting.regime}"
-            beside = {"strategies": float(len(own)), "worse than random": float(len(losers)), "adjusted p": float(p[worst])}
+            beside = {
+                "strategies": float(len(own)),
+                "worse than random": float(len(losers)),
+                "adjusted p": float(p[worst]),
+            }
             what = f"{compared[worst][1]} minus {baseline} (points)"
-            findings.append(Finding(where, what, around.mean, around.low, around.high, says, len(differences[worst]), beside))
+            findings.append(
+                Finding(where, what, around.mean, around.low, around.high, says, len(differences[worst]), beside)
+            )
     rule = (
         f"Paired t test of the area under the budget curve, Holm over all {len(compared)} comparisons of all settings here. A setting says that it "
         f"holds if a strategy is worse with adjusted p <= {alpha:g}, that it does not if every strategy's 95 % interval lies above "

@@ -45,7 +45,9 @@ def _halves(n: int, half: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     if n > MOST_SEEDS:
         order = np.random.default_rng(n).permuted(np.tile(np.arange(n), (DRAWS, 1)), axis=1)
         return order[:, :half], order[:, half : 2 * half]
-    pairs = [(a, b) for a in combinations(range(n), half) for b in combinations(sorted({*range(n)} - {*a}), half) if a < b]
+    pairs = [
+        (a, b) for a in combinations(range(n), half) for b in combinations(sorted({*range(n)} - {*a}), half) if a < b
+    ]
     return np.asarray([a for a, _ in pairs]), np.asarray([b for _, b in pairs])
 
 
@@ -60,7 +62,9 @@ def carried_over(settings: Sequence[Setting]) -> Claim:
         "Kendall's tau between rankings by disjoint sets of nearly half the seeds: agreement of a data set with itself minus agreement with the other, "
         f"jackknife interval over seeds. Holds if the interval lies above 0, does not hold if it lies below {MARGIN:g}."
     )
-    return Claim("rankings", "Rankings of strategies do not carry over from one data set to another.", rule, tuple(findings))
+    return Claim(
+        "rankings", "Rankings of strategies do not carry over from one data set to another.", rule, tuple(findings)
+    )
 
 
 def _finding(regime: str, pair: list[Setting]) -> Finding:
@@ -68,7 +72,9 @@ def _finding(regime: str, pair: list[Setting]) -> Finding:
     areas = shared_areas([(setting, name) for setting in pair for name in names])
     left, right = areas[:, : len(names)], areas[:, len(names) :]
 
-    half = (len(areas) - 1) // 2  # what is left when one seed is left out, so that the jackknife compares like with like
+    half = (
+        len(areas) - 1
+    ) // 2  # what is left when one seed is left out, so that the jackknife compares like with like
 
     def lost(rows: NDArray[np.intp]) -> float:
         within, between = agreements(left[rows], right[rows], half)

@@ -53,6 +53,9 @@ def _finding(dataset: str, pair: list[Setting]) -> Finding:
         return variance_between(before[rows]) - variance_between(after[rows]) if len(rows) > 1 else float("nan")
 
     value, low, high = jackknife(fallen, len(areas))
-    beside = {f"spread, {s.regime}": float(np.sqrt(max(0.0, variance_between(x)))) for s, x in zip(pair, (before, after), strict=True)}
+    beside = {
+        f"spread, {s.regime}": float(np.sqrt(max(0.0, variance_between(x))))
+        for s, x in zip(pair, (before, after), strict=True)
+    }
     what = "fall of the variance between strategies (square points)"
     return Finding(dataset, what, value, low, high, judged(low, high, above=0, below=0), len(areas), beside)

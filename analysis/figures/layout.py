@@ -111,7 +111,9 @@ def dodge(x: NDArray[np.float64], place: int, of: int) -> NDArray[np.float64]:
     return np.asarray(0.6 * room * (place - (of - 1) / 2) / of)
 
 
-def interval(ax: Axes, row: float, value: float, low: float, high: float, look: Look, *, hollow: bool = False, thin: bool = False) -> None:
+def interval(
+    ax: Axes, row: float, value: float, low: float, high: float, look: Look, *, hollow: bool = False, thin: bool = False
+) -> None:
     """A mark with its horizontal interval; where a bound is not known there is no bar on that side."""
     bars = np.nan_to_num([[value - low], [high - value]], nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
     style = look.line() | {"linestyle": "none", "zorder": 3}
@@ -174,7 +176,15 @@ def heat(
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
                 light = np.dot(np.asarray(image.cmap(image.norm(np.array([value]))))[0, :3], (0.3, 0.59, 0.11)) > 0.55
-                ax.text(j, i, format(value, form), ha="center", va="center", fontsize=SMALL, color="black" if light else "white")
+                ax.text(
+                    j,
+                    i,
+                    format(value, form),
+                    ha="center",
+                    va="center",
+                    fontsize=SMALL,
+                    color="black" if light else "white",
+                )
     return ax
 
 
@@ -211,7 +221,9 @@ def legend(figure: Figure, names: Sequence[str], look: Mapping[str, Look], note:
 def columns_that_fit(lengths: Sequence[int], width: float) -> int:
     """Columns of a legend with entries of so many characters: as few rows as `width` inches allow, and no more columns than these rows need."""
     for across in range(min(len(lengths), 6), 1, -1):
-        columns = np.array_split(np.asarray(lengths), across)  # entries go down the columns, the first ones take one more
+        columns = np.array_split(
+            np.asarray(lengths), across
+        )  # entries go down the columns, the first ones take one more
         if sum(0.45 + 0.062 * int(column.max()) for column in columns) <= width:
             return -(-len(lengths) // -(-len(lengths) // across))
     return 1

@@ -102,7 +102,13 @@ class Look:
 
     def line(self) -> dict[str, Any]:
         """Keyword arguments of `Axes.plot` and `Axes.errorbar`."""
-        return {"color": self.colour, "marker": self.marker, "linestyle": self.dash, "zorder": self.order, "markeredgewidth": 0}
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "linestyle": self.dash,
+            "zorder": self.order,
+            "markeredgewidth": 0,
+        }
 
 
 def looks(strategies: Sequence[str], baseline: str) -> dict[str, Look]:

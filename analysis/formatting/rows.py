@@ -46,7 +46,9 @@ class Rows(Generic[Row]):
 
     def formatted(self) -> pd.DataFrame:
         """Text cells as people read them; low and high become one interval."""
-        frame = pd.DataFrame([_cells(row) for row in self.rows], columns=list(dict.fromkeys(_shown(f.name) for f in fields(self.kind))))
+        frame = pd.DataFrame(
+            [_cells(row) for row in self.rows], columns=list(dict.fromkeys(_shown(f.name) for f in fields(self.kind)))
+        )
         return frame.rename(columns=lambda name: name.replace("_", " "))
 
     def to_markdown(self) -> str:

@@ -57,7 +57,10 @@ def latex_of(frame: pd.DataFrame, text: int) -> str:
     """
     rows = [[str(cell) for cell in row] for row in frame.to_numpy().tolist()]
     numeric = [i >= text and any(_NUMBER.fullmatch(row[i]) for row in rows) for i in range(len(frame.columns))]
-    kinds = [s_column([row[i] for row in rows]) if numeric[i] else "l" if i < text else "r" for i in range(len(frame.columns))]
+    kinds = [
+        s_column([row[i] for row in rows]) if numeric[i] else "l" if i < text else "r"
+        for i in range(len(frame.columns))
+    ]
     head = " & ".join(f"{{{tex(c)}}}" if numeric[i] else tex(c) for i, c in enumerate(frame.columns))
     lines = [rf"\begin{{tabular}}{{{''.join(kinds)}}}", r"\toprule", rf"{head} \\", r"\midrule"]
     before = None
@@ -65,7 +68,10 @@ def latex_of(frame: pd.DataFrame, text: int) -> str:
         if before not in (None, row[0]):
             lines.append(r"\midrule")
         before = row[0]
-        cells = [c if n and _NUMBER.fullmatch(c) else f"{{{tex(c)}}}" if n else tex(c) for c, n in zip(row, numeric, strict=True)]
+        cells = [
+            c if n and _NUMBER.fullmatch(c) else f"{{{tex(c)}}}" if n else tex(c)
+            for c, n in zip(row, numeric, strict=True)
+        ]
         lines.append(" & ".join(cells) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
 

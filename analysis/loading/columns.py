@@ -18,7 +18,9 @@ NAMES: Final = ("study", "protocol", "dataset", "regime", "strategy", "metric")
 WIDE: Final = ("budget", "strategy", "seed", "dataset", "metric")
 
 
-def read_table(path: Path, columns: Mapping[str, str], wide: str | None, baseline: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def read_table(
+    path: Path, columns: Mapping[str, str], wide: str | None, baseline: str
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Text cells (missing: NaN) under our names with `LINE`, and notes.
 
     A table that has neither a strategy nor a value column, but a column called like the baseline, is read as one of
@@ -29,7 +31,9 @@ def read_table(path: Path, columns: Mapping[str, str], wide: str | None, baselin
     """
     frame = cells_of(path)
     taken = set(frame.columns) | set(columns)
-    small = {c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in taken}
+    small = {
+        c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in taken
+    }
     once = {c: name for c, name in small.items() if name in COLUMNS and list(small.values()).count(name) == 1}
     frame = frame.rename(columns=once)  # "Seed" is meant to be seed
     frame = _renamed(frame, columns, str(path))
@@ -37,7 +41,9 @@ def read_table(path: Path, columns: Mapping[str, str], wide: str | None, baselin
     guessed: tuple[str, ...] = ()
     if wide is None and baseline in frame.columns and not {"strategy", "value"} & set(frame.columns):
         wide = "strategy"
-        guessed = (f"read as a column per strategy (--wide strategy), as there is a column {baseline} and none called strategy or value",)
+        guessed = (
+            f"read as a column per strategy (--wide strategy), as there is a column {baseline} and none called strategy or value",
+        )
     if wide == "strategy" and not {"seed", "dataset", "strategy", "value"} & set(frame.columns):
         frame, more = _with_datasets(frame, str(path))
         guessed += more
@@ -58,10 +64,14 @@ def _complete(frame: pd.DataFrame, where: str) -> None:
     fix = "name them with --column OURS=THEIRS; is the table wide, say --wide budget or --wide strategy"
     if absent:
         absent += ["seed (or dataset, if data sets are the pairs)"] if unpaired else []
-        raise InputError(Fault(where, "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {there}", fix))
+        raise InputError(
+            Fault(where, "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {there}", fix)
+        )
     if unpaired:
         fix = "name it with --column seed=THEIRS. Means alone cannot be tested: their spread is unknown; ask the authors for the value of every seed"
-        raise InputError(Fault(where, "a column seed (or dataset, if data sets are the pairs)", f"neither among {there}", fix))
+        raise InputError(
+            Fault(where, "a column seed (or dataset, if data sets are the pairs)", f"neither among {there}", fix)
+        )
     if frame.empty:
         raise InputError(Fault(where, "at least one row", "only a header"))
 
@@ -78,16 +88,28 @@ def _with_datasets(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple
     if "budget" in frame.columns:
         return frame, ()  # a mean curve each: `_complete` says what is absent
     numbered = frame.assign(dataset=[f"row {line}" for line in frame[LINE]])
-    return numbered, ("no column names seeds or data sets: each row, called after its line in the file, is taken for a data set",)
+    return numbered, (
+        "no column names seeds or data sets: each row, called after its line in the file, is taken for a data set",
+    )
 
 
 def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.DataFrame:
-    faults = [unknown_name(f"{where}: --column {ours}={theirs}", ours, COLUMNS) for ours, theirs in columns.items() if ours not in COLUMNS]
+    faults = [
+        unknown_name(f"{where}: --column {ours}={theirs}", ours, COLUMNS)
+        for ours, theirs in columns.items()
+        if ours not in COLUMNS
+    ]
     there = [c for c in frame.columns if c != LINE]
-    faults += [unknown_name(f"{where}: --column {ours}={theirs}", theirs, there) for ours, theirs in columns.items() if theirs not in there]
+    faults += [
+        unknown_name(f"{where}: --column {ours}={theirs}", theirs, there)
+        for ours, theirs in columns.items()
+        if theirs not in there
+    ]
     if faults:
         raise InputError(faults)
-    shadowed = [c for c in columns if c in there and c not in columns.values()]  # what is mapped wins over what happens to be called so
+    shadowed = [
+        c for c in columns if c in there and c not in columns.values()
+    ]  # what is mapped wins over what happens to be called so
     return frame.drop(columns=shadowed).rename(columns={theirs: ours for ours, theirs in columns.items()})
 
 
@@ -98,7 +120,12 @@ def _melted(frame: pd.DataFrame, wide: str, where: str) -> tuple[pd.DataFrame, t
     taken = [c for c in (wide, "value") if c in frame.columns]
     if taken:
         raise InputError(
-            Fault(f"{where}: --wide {wide}", f"no columns {wide} and value", f"both or one: {', '.join(taken)}", "leave out --wide")
+            Fault(
+                f"{where}: --wide {wide}",
+                f"no columns {wide} and value",
+                f"both or one: {', '.join(taken)}",
+                "leave out --wide",
+            )
         )
     own = [c for c in frame.columns if c in COLUMNS or c == LINE]
     spread = {c: c for c in frame.columns if c not in own}
@@ -106,10 +133,18 @@ def _melted(frame: pd.DataFrame, wide: str, where: str) -> tuple[pd.DataFrame, t
         found = {c: re.fullmatch(r"\D*?(\d+)(?:\.0+)?", c.strip()) for c in spread}
         spread = {c: match.group(1) for c, match in found.items() if match}
     if not spread:
-        raise InputError(Fault(f"{where}: --wide {wide}", f"columns that are {wide}s", f"only {', '.join(c for c in own if c != LINE)}"))
+        raise InputError(
+            Fault(
+                f"{where}: --wide {wide}", f"columns that are {wide}s", f"only {', '.join(c for c in own if c != LINE)}"
+            )
+        )
     twice = sorted({c for c in spread if list(spread.values()).count(spread[c]) > 1})
     if twice:
-        raise InputError(Fault(f"{where}: --wide {wide}", f"each {wide} in one column", ", ".join(twice), "rename or drop one of them"))
+        raise InputError(
+            Fault(
+                f"{where}: --wide {wide}", f"each {wide} in one column", ", ".join(twice), "rename or drop one of them"
+            )
+        )
     ignored = [c for c in frame.columns if c not in own and c not in spread]
     long = frame[[*own, *spread]].melt(id_vars=own, var_name=wide, value_name="value")
     long[wide] = long[wide].map(spread)

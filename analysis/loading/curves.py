@@ -113,7 +113,11 @@ class Curves:
     @cached_property
     def comparisons(self) -> tuple[tuple[str, str], ...]:
         """Planned (protocol, strategy) pairs; the baseline and upper lines are left out."""
-        return tuple(dict.fromkeys((k.protocol, k.strategy) for k in self.planned if k.strategy not in {self.baseline, *self.upper}))
+        return tuple(
+            dict.fromkeys(
+                (k.protocol, k.strategy) for k in self.planned if k.strategy not in {self.baseline, *self.upper}
+            )
+        )
 
     @property
     def paired(self) -> bool:
@@ -134,7 +138,10 @@ class Curves:
 
     def currency(self, *protocols: str) -> str:
         """What the budgets of some protocols count, of all by default, in the plural: "labels", or "labels or pixels" where they differ."""
-        return " or ".join(dict.fromkeys(self.currencies.get(p, "labels") for p in protocols or self.protocols)) or "labels"
+        return (
+            " or ".join(dict.fromkeys(self.currencies.get(p, "labels") for p in protocols or self.protocols))
+            or "labels"
+        )
 
     def unit_name(self, number: int) -> str:
         """A seed as its number, a data set by its name."""

@@ -30,7 +30,10 @@ PARTS: Final = ("members_s", "features_s", "prepare_s", "query_s")
 def of_record(record: Record, *run: object) -> list[tuple[object, ...]]:
     """Rows of `COST_COLUMNS` for every round that ended in a query, `run` first; rounds that recorded no cost are left out."""
     asked = [r for r in record.rounds if r.query and r.cost.keys() & set(PARTS)]
-    return [(*run, r.budget, sum(r.cost.get(part, 0.0) for part in PARTS), r.cost.get("peak_memory_mib", float("nan"))) for r in asked]
+    return [
+        (*run, r.budget, sum(r.cost.get(part, 0.0) for part in PARTS), r.cost.get("peak_memory_mib", float("nan")))
+        for r in asked
+    ]
 
 
 BIN_COLUMNS: Final = ("protocol", "strategy", "seed", "budget", "bin", "images", "confidence", "right")

@@ -34,14 +34,20 @@ def met(frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, unit
     else:
         holes = empty.groupby(RUN)["budget"].first()
     missing = tuple(
-        Missing(k, "no rows in the table" if k not in there else f"no value at budget {holes[k]}", unit=units.get(k.seed, ""))
+        Missing(
+            k,
+            "no rows in the table" if k not in there else f"no value at budget {holes[k]}",
+            unit=units.get(k.seed, ""),
+        )
         for k in expected
         if k not in there or k in holes
     )
     if mismatch == "refuse" and (len(empty) or missing):
         faults = [
             Fault(
-                f"{where}: {k.protocol}/{k.strategy}/{units.get(k.seed, f'seed-{k.seed}')}", "a value in every cell", f"none at budget {b}"
+                f"{where}: {k.protocol}/{k.strategy}/{units.get(k.seed, f'seed-{k.seed}')}",
+                "a value in every cell",
+                f"none at budget {b}",
             )
             for k, b in _cells(empty)
         ]
@@ -51,7 +57,10 @@ def met(frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, unit
             if m.run not in there
         ]
         faults[-1] = Fault(
-            faults[-1].where, faults[-1].expected, faults[-1].found, "complete the table, or choose --mismatch list, crop or unpaired"
+            faults[-1].where,
+            faults[-1].expected,
+            faults[-1].found,
+            "complete the table, or choose --mismatch list, crop or unpaired",
         )
         raise InputError(faults)
     left = {m.run for m in missing}
@@ -60,7 +69,10 @@ def met(frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, unit
     if mismatch == "crop" and len(empty):
         notes = (f"{len(empty)} empty cells were treated as budgets that are not there", *notes)
     if mismatch == "unpaired":
-        notes = (f"unpaired: every seed of either side is used, {baseline} and the others as independent samples", *notes)
+        notes = (
+            f"unpaired: every seed of either side is used, {baseline} and the others as independent samples",
+            *notes,
+        )
     return frame, expected, missing, notes
 
 
@@ -85,7 +97,9 @@ def _cells(empty: pd.DataFrame) -> Iterator[tuple[RunKey, int]]:
         yield RunKey(*key), budget
 
 
-def _on_shared_budgets(frame: pd.DataFrame, where: str, units: Mapping[int, str], *, crop: bool) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _on_shared_budgets(
+    frame: pd.DataFrame, where: str, units: Mapping[int, str], *, crop: bool
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     faults: list[Fault] = []
     notes: list[str] = []
     kept = []
@@ -106,7 +120,12 @@ def _on_shared_budgets(frame: pd.DataFrame, where: str, units: Mapping[int, str]
                 else "these curves share no budget: they cannot be compared"
             )
             faults.append(
-                Fault(f"{where}: protocol {protocol}", f"the same budgets in every run ({_short(every)})", f"others in {names}", fix)
+                Fault(
+                    f"{where}: protocol {protocol}",
+                    f"the same budgets in every run ({_short(every)})",
+                    f"others in {names}",
+                    fix,
+                )
             )
         else:
             notes.append(

@@ -63,5 +63,11 @@ def raised(curves: Curves) -> Curves:
             continue
         metrics |= {p: f"-{metric}" for p, m in low.items() if m == metric}
         parts.append(own.assign(metric=f"-{metric}", value=-own["value"]))
-        notes.append(f"{metric}: lower is better, so -{metric} is compared: a positive difference is an improvement everywhere")
-    return replace(curves, frame=pd.concat(parts, ignore_index=True), metrics=metrics, notes=(*curves.notes, *notes)) if notes else curves
+        notes.append(
+            f"{metric}: lower is better, so -{metric} is compared: a positive difference is an improvement everywhere"
+        )
+    return (
+        replace(curves, frame=pd.concat(parts, ignore_index=True), metrics=metrics, notes=(*curves.notes, *notes))
+        if notes
+        else curves
+    )

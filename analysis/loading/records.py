@@ -53,7 +53,9 @@ def _load(folder: StudyFolder) -> Curves:
     bought: dict[RunKey, NDArray[np.int64]] = {}
     starters: dict[str, set[str]] = {}
     environments: Counter[str] = Counter()
-    planned = tuple(RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds)
+    planned = tuple(
+        RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds
+    )
     for protocol in study.protocols:
         for strategy in study.strategies:
             for seed in study.seeds:
@@ -94,7 +96,11 @@ def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
     """What pairs have in common where starting sets were left to strategies, for the reader of a difference."""
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         own = [s.id for s in study.strategies if s.id in starters.get(protocol.name, ())]
-        who = f"{', '.join(own)} chose their own starting sets" if own else "no strategy could choose its own starting set"
+        who = (
+            f"{', '.join(own)} chose their own starting sets"
+            if own
+            else "no strategy could choose its own starting set"
+        )
         yield (
             f"{protocol.name}: {who}; all others share random's. Pairs share split, weights and streams by seed; of those with a start of "
             "their own, the difference is that of the start and the queries together"
@@ -110,7 +116,9 @@ def _run(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) ->
     except RecordError as error:
         return f"unreadable record: expected {error.faults[0].expected}, found {error.faults[0].found}"
     if record.breaks:
-        return f"broken record at line {record.breaks[0].where.rsplit(':', 1)[-1]}: expected {record.breaks[0].expected}"
+        return (
+            f"broken record at line {record.breaks[0].where.rsplit(':', 1)[-1]}: expected {record.breaks[0].expected}"
+        )
     if record.failed:
         return "failed"
     if not record.sealed or record.run is None:
@@ -130,14 +138,29 @@ def _run(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) ->
 def _rows(record: Record, protocol: Protocol, strategy: StrategySpec, seed: int) -> Iterator[tuple[object, ...]]:
     for event in record.rounds:
         for metric, value in event.metrics.items():
-            yield protocol.name, protocol.data.name, protocol.regime.name, strategy.id, seed, event.budget, metric, value
+            yield (
+                protocol.name,
+                protocol.data.name,
+                protocol.regime.name,
+                strategy.id,
+                seed,
+                event.budget,
+                metric,
+                value,
+            )
 
 
 def _unplanned(folder: StudyFolder, study: Study) -> Iterator[Missing]:
     """Records that the plan does not know: left out, and said so."""
-    known = {folder.run(p.name, s.id, seed).events for p in study.protocols for s in study.strategies for seed in study.seeds}
+    known = {
+        folder.run(p.name, s.id, seed).events for p in study.protocols for s in study.strategies for seed in study.seeds
+    }
     for events in sorted(folder.records.glob("*/*/seed-*/events.jsonl")):
         if events not in known:
             protocol, strategy, seed = events.parts[-4:-1]
             number = seed.removeprefix("seed-")
-            yield Missing(RunKey(protocol, strategy, int(number) if number.isdecimal() else -1), "not in the plan; left out", planned=False)
+            yield Missing(
+                RunKey(protocol, strategy, int(number) if number.isdecimal() else -1),
+                "not in the plan; left out",
+                planned=False,
+            )

@@ -80,7 +80,14 @@ def load_table(
     if baseline not in set(frame["strategy"]):
         raise InputError(unknown_name(f"{where}: baseline", baseline, sorted(set(frame["strategy"]))))
     if set(frame["strategy"]) == {baseline}:
-        raise InputError(Fault(f"{where}: strategy", f"at least one beside {baseline}", "no other", "add rows of what is to be compared"))
+        raise InputError(
+            Fault(
+                f"{where}: strategy",
+                f"at least one beside {baseline}",
+                "no other",
+                "add rows of what is to be compared",
+            )
+        )
     if not units:
         _one_recipe_each(frame, where)
     frame, expected, missing, more = met(frame, where, baseline, mismatch, units)
@@ -122,7 +129,9 @@ def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return text, ()
     labels = sorted(cells.unique(), key=(lambda c: (int(c), c)) if large else (lambda c: (0, c)))
     number = {label: str(i) for i, label in enumerate(labels)}
-    note = f"seeds are labels, numbered in order: {', '.join(f'{label} is {i}' for label, i in list(number.items())[:5])}"
+    note = (
+        f"seeds are labels, numbered in order: {', '.join(f'{label} is {i}' for label, i in list(number.items())[:5])}"
+    )
     return text.assign(seed=cells.map(number)), (note + (", …" if len(labels) > 5 else ""),)
 
 
@@ -130,14 +139,22 @@ def _typed(text: pd.DataFrame, where: str, measured: str) -> tuple[pd.DataFrame,
     """Text cells become numbers; every cell that cannot is a fault with its line. Without seeds, data sets are numbered and named."""
     by_dataset = "seed" not in text
     filled = {"study": Path(where).stem, "dataset": "", "regime": "", "metric": measured}
-    columns: dict[str, Any] = {c: text.get(c, pd.Series("", index=text.index)).fillna(filled[c]).replace("", filled[c]) for c in filled}
-    made = (columns["regime"] if by_dataset else columns["dataset"].str.cat(columns["regime"], sep="/").str.strip("/")).replace("", "all")
+    columns: dict[str, Any] = {
+        c: text.get(c, pd.Series("", index=text.index)).fillna(filled[c]).replace("", filled[c]) for c in filled
+    }
+    made = (
+        columns["regime"] if by_dataset else columns["dataset"].str.cat(columns["regime"], sep="/").str.strip("/")
+    ).replace("", "all")
     columns["protocol"] = text["protocol"].fillna(made) if "protocol" in text else made
     columns["strategy"] = text["strategy"].fillna("")
     numbers, names = pd.factorize(columns["dataset"])
     units = {number: str(name) for number, name in enumerate(names)} if by_dataset else {}
-    columns["seed"] = pd.Series(numbers, index=text.index) if by_dataset else pd.to_numeric(text["seed"], errors="coerce")
-    columns["budget"] = pd.to_numeric(text["budget"], errors="coerce") if "budget" in text else pd.Series(1, index=text.index)
+    columns["seed"] = (
+        pd.Series(numbers, index=text.index) if by_dataset else pd.to_numeric(text["seed"], errors="coerce")
+    )
+    columns["budget"] = (
+        pd.to_numeric(text["budget"], errors="coerce") if "budget" in text else pd.Series(1, index=text.index)
+    )
     columns["value"] = pd.to_numeric(text["value"], errors="coerce")
     frame = pd.DataFrame(columns)[list(COLUMNS)]
     finite = {c: np.isfinite(frame[c].to_numpy(dtype=np.float64)) for c in ("seed", "budget", "value")}
@@ -160,7 +177,14 @@ def _typed(text: pd.DataFrame, where: str, measured: str) -> tuple[pd.DataFrame,
         for fault in _wrong(text, where, column, np.flatnonzero(np.asarray(bad)), expected)
     ]
     if len(set(frame["study"])) > 1:
-        faults.append(Fault(f"{where}: study", "one study", ", ".join(sorted(set(frame["study"]))), "give each study a table of its own"))
+        faults.append(
+            Fault(
+                f"{where}: study",
+                "one study",
+                ", ".join(sorted(set(frame["study"]))),
+                "give each study a table of its own",
+            )
+        )
     if faults:
         raise InputError(faults)
     frame = frame.astype({"seed": "int64", "budget": "int64", "value": "float64"})
@@ -173,7 +197,12 @@ def _typed(text: pd.DataFrame, where: str, measured: str) -> tuple[pd.DataFrame,
             else "each (protocol, strategy, seed, metric, budget) once"
         )
         raise InputError(
-            Fault(where, once, f"repeated in lines {lines}", "keep one of them, or say what tells them apart (seed, regime, …)")
+            Fault(
+                where,
+                once,
+                f"repeated in lines {lines}",
+                "keep one of them, or say what tells them apart (seed, regime, …)",
+            )
         )
     return frame, units
 
@@ -184,14 +213,19 @@ def _wrong(text: pd.DataFrame, where: str, column: str, rows: NDArray[np.intp], 
         cell = text[column].iloc[row]
         more = f", and {len(rows) - SHOWN} more cells like it" if place == SHOWN - 1 < len(rows) - 1 else ""
         yield Fault(
-            f"{where}:{text[LINE].iloc[row]}: {column}", expected, ("an empty cell" if pd.isna(cell) else repr(cell)) + more, FIXES[column]
+            f"{where}:{text[LINE].iloc[row]}: {column}",
+            expected,
+            ("an empty cell" if pd.isna(cell) else repr(cell)) + more,
+            FIXES[column],
         )
 
 
 def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
     known = sorted(set(frame["metric"]))
     if metric is None and len(known) > 1:
-        raise InputError(Fault(f"{where}: metric", "one metric, or a choice", ", ".join(known), "choose one of them (--metric)"))
+        raise InputError(
+            Fault(f"{where}: metric", "one metric, or a choice", ", ".join(known), "choose one of them (--metric)")
+        )
     chosen = metric or known[0]
     if chosen not in known:
         raise InputError(unknown_name(f"{where}: metric", chosen, known))
@@ -206,7 +240,9 @@ def _one_recipe_each(frame: pd.DataFrame, where: str) -> None:
         for column in ("dataset", "regime"):
             if len(set(part[column])) > 1:
                 names = ", ".join(sorted(set(part[column])))
-                faults.append(Fault(f"{where}: protocol {protocol}", f"one {column}", names, "give each its own protocol name"))
+                faults.append(
+                    Fault(f"{where}: protocol {protocol}", f"one {column}", names, "give each its own protocol name")
+                )
     if faults:
         raise InputError(faults)
 

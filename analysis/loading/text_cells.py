@@ -27,9 +27,20 @@ def cells_of(path: Path) -> pd.DataFrame:
         return _parquet(path) if parquet else _csv(path)
     except ImportError:
         raise InputError(
-            Fault(str(path), "pyarrow, which reads Parquet", "not installed", "uv sync --extra parquet, or save the table as CSV")
+            Fault(
+                str(path),
+                "pyarrow, which reads Parquet",
+                "not installed",
+                "uv sync --extra parquet, or save the table as CSV",
+            )
         ) from None
-    except (OSError, ValueError, csv.Error, pd.errors.ParserError, pd.errors.EmptyDataError) as error:  # pyarrow's are of these kinds
+    except (
+        OSError,
+        ValueError,
+        csv.Error,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+    ) as error:  # pyarrow's are of these kinds
         if isinstance(error, InputError):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -39,7 +50,9 @@ def cells_of(path: Path) -> pd.DataFrame:
 
 def _parquet(path: Path) -> pd.DataFrame:
     raw = pd.read_parquet(path)
-    frame = raw.astype(object).where(raw.notna(), None).map(lambda cell: None if cell is None else str(cell)).astype("str")
+    frame = (
+        raw.astype(object).where(raw.notna(), None).map(lambda cell: None if cell is None else str(cell)).astype("str")
+    )
     frame.columns = frame.columns.map(str)
     return frame.assign(**{LINE: range(2, len(frame) + 2)})
 
@@ -48,12 +61,23 @@ def _csv(path: Path) -> pd.DataFrame:
     above, mark, names = _header(path)
     twice = sorted({n for n in names if n and names.count(n) > 1})
     if twice:
-        raise InputError(Fault(str(path), "each column once", f"{', '.join(twice)} more than once", "rename or drop one of them"))
+        raise InputError(
+            Fault(str(path), "each column once", f"{', '.join(twice)} more than once", "rename or drop one of them")
+        )
     frame = pd.read_csv(
-        path, dtype=str, encoding="utf-8-sig", skipinitialspace=True, sep=mark, skiprows=above, skip_blank_lines=False, index_col=None
+        path,
+        dtype=str,
+        encoding="utf-8-sig",
+        skipinitialspace=True,
+        sep=mark,
+        skiprows=above,
+        skip_blank_lines=False,
+        index_col=None,
     )
     frame.columns = frame.columns.map(str)
-    if not isinstance(frame.index, pd.RangeIndex):  # rows have more cells than the header: pandas took the first ones for names of rows
+    if not isinstance(
+        frame.index, pd.RangeIndex
+    ):  # rows have more cells than the header: pandas took the first ones for names of rows
         frame = _one_cell_more(frame, str(path))
     cells = [c for c in frame.columns if c != LINE]
     frame[LINE] = range(above + 2, above + 2 + len(frame))
@@ -64,7 +88,12 @@ def _one_cell_more(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     if isinstance(frame.index, pd.MultiIndex):
         expected, more = f"{len(frame.columns)} cells in a row, as in the header", frame.index.nlevels
         raise InputError(
-            Fault(where, expected, f"{more} more", "name every column in the first line, and take out what stands above the header")
+            Fault(
+                where,
+                expected,
+                f"{more} more",
+                "name every column in the first line, and take out what stands above the header",
+            )
         )
     if frame.iloc[:, -1].notna().any():
         return frame.reset_index(drop=True)

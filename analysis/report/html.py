@@ -28,7 +28,9 @@ def items(lines: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>" if lines else ""
 
 
-def table(frame: pd.DataFrame, caption: str, prose: Collection[str] = (), data: tuple[str, pd.DataFrame] | None = None) -> str:
+def table(
+    frame: pd.DataFrame, caption: str, prose: Collection[str] = (), data: tuple[str, pd.DataFrame] | None = None
+) -> str:
     """Text cells as a table that scrolls by itself; the first column heads its rows, columns of `prose` may be broken.
 
     `data`: a file's name and the unrounded rows behind the table, offered as CSV.
@@ -57,9 +59,7 @@ def csv_link(name: str, frame: pd.DataFrame) -> str:
     content = frame.to_csv(index=False)
     data = quote(content, safe=" ,.-_+:/()")
     size = f"{max(1, round(len(content.encode()) / 1000))} kB"
-    return (
-        f'<a class="data-link" download="{text(name)}.csv" href="data:text/csv;charset=utf-8,{data}">Data of {text(name)} (CSV, {size})</a>'
-    )
+    return f'<a class="data-link" download="{text(name)}.csv" href="data:text/csv;charset=utf-8,{data}">Data of {text(name)} (CSV, {size})</a>'
 
 
 def figure(plate: Plate) -> str:

@@ -48,7 +48,11 @@ def _panels(material: Material) -> list[dict[str, Any]]:
             "95 % simultaneous band",
             signed=True,
         )
-        found += [p | {"zone": zone} for p, zone in ((level, None), (apart, material.curves.plan.delta)) if p and len(p["budgets"]) > 1]
+        found += [
+            p | {"zone": zone}
+            for p, zone in ((level, None), (apart, material.curves.plan.delta))
+            if p and len(p["budgets"]) > 1
+        ]
     return sorted(found, key=lambda p: p["zone"] is not None)
 
 
@@ -57,7 +61,9 @@ def _panel(frame: pd.DataFrame, title: str, axis: str, band: str, *, signed: boo
         return {}
     budgets = sorted(int(b) for b in frame["budget"].unique())
     say = numbers.signed if signed else numbers.plain
-    lines: Mapping[str, Any] = {str(name): _line(rows.sort_values("budget"), say) for name, rows in frame.groupby("strategy", sort=False)}
+    lines: Mapping[str, Any] = {
+        str(name): _line(rows.sort_values("budget"), say) for name, rows in frame.groupby("strategy", sort=False)
+    }
     return {"title": title, "axis": axis, "band": band, "budgets": budgets, "lines": lines}
 
 

@@ -12,9 +12,7 @@ from analysis.report.html import text
 from analysis.report.subject import Subject
 from protocol.record.layout import write_atomically
 
-POLICY: Final = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-)
+POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 """The browser itself refuses whatever would leave the page."""
 
 
@@ -22,7 +20,10 @@ def page(subject: Subject) -> str:
     """The whole HTML document; it needs no network and no script, though the script adds curves to hover over."""
     made = [(name, title, body) for name, title, part in SECTIONS if (body := part(subject))]
     links = "".join(f'<li><a href="#{name}">{text(title)}</a></li>' for name, title, _ in made)
-    body = "".join(f'<section aria-labelledby="{name}"><h2 id="{name}">{text(title)}</h2>{part}</section>' for name, title, part in made)
+    body = "".join(
+        f'<section aria-labelledby="{name}"><h2 id="{name}">{text(title)}</h2>{part}</section>'
+        for name, title, part in made
+    )
     baseline, study = subject.material.curves.baseline, subject.material.curves.study
     style = files("analysis.report").joinpath("page.css").read_text(encoding="utf-8")
     return f"""<!DOCTYPE html>

@@ -25,7 +25,13 @@ def browser() -> str | None:
 
 def command(program: str) -> list[str]:
     """How it is started without a window and without asking the network for anything."""
-    quiet = ["--headless", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+    quiet = [
+        "--headless",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--no-first-run",
+    ]
     alone = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # Chromium's sandbox refuses root
     return [program, *quiet, *alone]
 
@@ -40,16 +46,29 @@ def write_pdf(report: Path, out: Path) -> Path:
     program = browser()
     if program is None:
         named = os.environ.get(BROWSER_VARIABLE)
-        found = f"{BROWSER_VARIABLE}={named}, which is no program here" if named else f"none of {', '.join(BROWSERS)} on the path"
+        found = (
+            f"{BROWSER_VARIABLE}={named}, which is no program here"
+            if named
+            else f"none of {', '.join(BROWSERS)} on the path"
+        )
         fix = f"install Chromium or set {BROWSER_VARIABLE}, or open {report} in any browser and print it"
         raise InputError(Fault("--pdf", "an installed Chromium, Chrome or Edge, which prints the page", found, fix))
     with tempfile.TemporaryDirectory() as scratch:
         printed = Path(scratch) / "report.pdf"
-        words = [f"--user-data-dir={scratch}/profile", "--no-pdf-header-footer", f"--print-to-pdf={printed}", report.resolve().as_uri()]
+        words = [
+            f"--user-data-dir={scratch}/profile",
+            "--no-pdf-header-footer",
+            f"--print-to-pdf={printed}",
+            report.resolve().as_uri(),
+        ]
         try:
-            done = subprocess.run([*command(program), *words], capture_output=True, text=True, timeout=SECONDS, check=False)
+            done = subprocess.run(
+                [*command(program), *words], capture_output=True, text=True, timeout=SECONDS, check=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise BeatRandomError(Fault("--pdf", f"{program} to print the page within {SECONDS} s", str(error))) from None
+            raise BeatRandomError(
+                Fault("--pdf", f"{program} to print the page within {SECONDS} s", str(error))
+            ) from None
         if not printed.exists() or not printed.stat().st_size:
             said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise BeatRandomError(Fault("--pdf", f"a page printed by {program}", said[-1], f"print {report} by hand"))

@@ -49,12 +49,21 @@ def answer(subject: Subject) -> str:
     material, comparison = subject.material, subject.material.comparison
     parts = [paragraph(sentences.headline(comparison), "headline")]
     if subject.toy:
-        parts.insert(0, '<p class="warning"><strong>Toy size:</strong> this study shows how the tool works; its verdicts mean little.</p>')
+        parts.insert(
+            0,
+            '<p class="warning"><strong>Toy size:</strong> this study shows how the tool works; its verdicts mean little.</p>',
+        )
     if comparison.exploratory:
-        why = "the plan was amended after the study had started" if comparison.amended else "no plan was fixed before the first run"
+        why = (
+            "the plan was amended after the study had started"
+            if comparison.amended
+            else "no plan was fixed before the first run"
+        )
         parts.append(paragraph(f"Exploratory: {why}.", "warning"))
     for protocol in material.curves.protocols:
-        own = sorted((v for v in comparison.verdicts if v.protocol == protocol), key=lambda v: -abs(v.difference) if v.n else 0.0)
+        own = sorted(
+            (v for v in comparison.verdicts if v.protocol == protocol), key=lambda v: -abs(v.difference) if v.n else 0.0
+        )
         says = []
         for kind, words in SAYS.items():
             names = [_named(v) for v in own if v.answer == kind]
@@ -101,15 +110,20 @@ def _how_sure(subject: Subject) -> str:
 def verdicts(subject: Subject) -> str:
     """All numbers, one sentence each, and how they were reached."""
     comparison = subject.material.comparison
-    caption = (
-        f"Difference to {comparison.baseline} in {subject.material.endpoint}; {subject.material.tested}. Intervals: 95 %, each for itself."
-    )
+    caption = f"Difference to {comparison.baseline} in {subject.material.endpoint}; {subject.material.tested}. Intervals: 95 %, each for itself."
     each = [f"{v.protocol}: {sentences.sentence(v, comparison)}" for v in comparison.verdicts]
     board = score_table.scores(subject.material.curves, comparison)
     return "".join(
         [
-            table(verdict_table.formatted(comparison.verdicts)[SHORT], caption, data=("all-verdicts", comparison.to_frame())),
-            folded("Every number of every verdict", table(verdict_table.formatted(comparison.verdicts), f"All columns. {caption}")),
+            table(
+                verdict_table.formatted(comparison.verdicts)[SHORT],
+                caption,
+                data=("all-verdicts", comparison.to_frame()),
+            ),
+            folded(
+                "Every number of every verdict",
+                table(verdict_table.formatted(comparison.verdicts), f"All columns. {caption}"),
+            ),
             f"<h3>Scores</h3>{table(board.formatted(), board.caption, data=('scores', board.to_frame()))}",
             f"<h3>In words</h3>{items(each)}<h3>How this was decided</h3>",
             paragraph(sentences.method(comparison)),
@@ -143,7 +157,14 @@ def protocol(subject: Subject) -> str:
         for p in study.protocols
     ]
     found = [
-        {"rule": f.rule, "severity": f.severity, "answer": f.answer, "where": f.where, "expected": f.expected, "found": f.found}
+        {
+            "rule": f.rule,
+            "severity": f.severity,
+            "answer": f.answer,
+            "where": f.where,
+            "expected": f.expected,
+            "found": f.found,
+        }
         for f in sorted(kept.findings, key=lambda f: (f.answer != "broken", f.severity != "error"))
     ]
     parts = [
@@ -155,7 +176,9 @@ def protocol(subject: Subject) -> str:
     if found:
         shown = pd.DataFrame(found[:FINDINGS])
         more = f"; {len(found) - FINDINGS} more by `beatrandom check`" if len(found) > FINDINGS else ""
-        parts.append(folded("What was found", table(shown, f"Broken rules first{more}", prose=("where", "expected", "found"))))
+        parts.append(
+            folded("What was found", table(shown, f"Broken rules first{more}", prose=("where", "expected", "found")))
+        )
     parts += ["<h3>Known before the first run</h3>", items(plan_summary(study).summary().splitlines())]
     return "".join(parts)
 
@@ -176,11 +199,22 @@ def over_all(subject: Subject) -> str:
         if len(across.datasets) * len(across.regimes) < 2
         else items([line.removeprefix("- ") for line in across_sentences.summary(across).splitlines()])
     )
-    figures = drawn(subject, "mean-ranks", "penalty-matrix", "performance-profile", "probability-of-improvement", "ranking-stability")
+    figures = drawn(
+        subject,
+        "mean-ranks",
+        "penalty-matrix",
+        "performance-profile",
+        "probability-of-improvement",
+        "ranking-stability",
+    )
     return (
         said
         + figures
-        + "".join(_secondary(name, part) for name, part in across_tables.parts(across).items() if part.rows and name not in DRAWN)
+        + "".join(
+            _secondary(name, part)
+            for name, part in across_tables.parts(across).items()
+            if part.rows and name not in DRAWN
+        )
     )
 
 
@@ -211,7 +245,9 @@ def bought(subject: Subject) -> str:
         beside = path.with_suffix(".txt")
         name = f"{path.parent.name}, {path.stem}"
         caption = beside.read_text(encoding="utf-8").strip() if beside.is_file() else f"What was bought: {name}."
-        shown.append(picture(KINDS[path.suffix.lower()], path.read_bytes(), f"Images that were bought: {name}", caption))
+        shown.append(
+            picture(KINDS[path.suffix.lower()], path.read_bytes(), f"Images that were bought: {name}", caption)
+        )
     return drawn(subject, "contact-sheet", "class-balance", "overlap") + (
         f"<h3>Images that were bought</h3>{''.join(shown)}" if shown else ""
     )
@@ -221,7 +257,9 @@ def costs(subject: Subject) -> str:
     """Seconds and memory of queries."""
     part = subject.material.details.query_cost
     return (
-        drawn(subject, "query-cost") + table(part.formatted(), part.title, data=("query-cost-table", part.to_frame())) if part.rows else ""
+        drawn(subject, "query-cost") + table(part.formatted(), part.title, data=("query-cost-table", part.to_frame()))
+        if part.rows
+        else ""
     )
 
 
@@ -234,9 +272,17 @@ def environment(subject: Subject) -> str:
         {**_flat(json.loads(kind)), "runs": str(runs)} for kind, runs in sorted(made.items(), key=lambda e: -e[1])
     ]
     names = list(dict.fromkeys(name for column in columns for name in column))
-    frame = pd.DataFrame({"": names} | {f"environment {i}": [c.get(n, numbers.NOTHING) for n in names] for i, c in enumerate(columns, 1)})
-    said = "All runs were made in one environment." if len(columns) == 1 else f"Runs were made in {len(columns)} environments."
-    return paragraph(said) + table(frame.rename(columns={"": "what"}), "As recorded by the runs", prose=list(frame.columns[1:]))
+    frame = pd.DataFrame(
+        {"": names} | {f"environment {i}": [c.get(n, numbers.NOTHING) for n in names] for i, c in enumerate(columns, 1)}
+    )
+    said = (
+        "All runs were made in one environment."
+        if len(columns) == 1
+        else f"Runs were made in {len(columns)} environments."
+    )
+    return paragraph(said) + table(
+        frame.rename(columns={"": "what"}), "As recorded by the runs", prose=list(frame.columns[1:])
+    )
 
 
 def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
@@ -251,5 +297,7 @@ def runs(subject: Subject) -> str:
     comparison = subject.material.comparison
     first, *rest = sentences.runs(comparison).splitlines()
     reasons: Sequence[tuple[str, int]] = Counter(m.reason for m in comparison.missing).most_common()
-    counted = items([f"{count}: {reason}" for reason, count in reasons]) if len(comparison.missing) > sentences.SHOWN else ""
+    counted = (
+        items([f"{count}: {reason}" for reason, count in reasons]) if len(comparison.missing) > sentences.SHOWN else ""
+    )
     return paragraph(first) + counted + items([line.removeprefix("- ") for line in rest])

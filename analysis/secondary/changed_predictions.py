@@ -16,7 +16,9 @@ UNCHANGED, GAINED, LOST, OTHER = 0, 1, 2, 3
 """Kinds of change: none; wrong before and right now; right before and wrong now; wrong before and after, as another class."""
 
 
-def kinds(before: NDArray[np.integer], after: NDArray[np.integer], truth: NDArray[np.integer], classes: int) -> NDArray[np.uint8]:
+def kinds(
+    before: NDArray[np.integer], after: NDArray[np.integer], truth: NDArray[np.integer], classes: int
+) -> NDArray[np.uint8]:
     """What became of every prediction, in any shape; where the truth is none of `classes` (void) it counts as unchanged."""
     out = np.where(before == after, UNCHANGED, OTHER)
     out[(after == truth) & (before != truth)] = GAINED

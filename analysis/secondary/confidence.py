@@ -20,4 +20,6 @@ def pooled(bins: pd.DataFrame) -> pd.DataFrame:
     frame["share"] = frame["images"] / total
     frame["accuracy"] = frame["right"] / frame["images"]
     frame["confidence"] = frame["confidence"] / frame["images"]
-    return frame[[*keys, "n", "images", "share", "confidence", "accuracy"]].sort_values(["protocol", "strategy", "bin"], ignore_index=True)
+    return frame[[*keys, "n", "images", "share", "confidence", "accuracy"]].sort_values(
+        ["protocol", "strategy", "bin"], ignore_index=True
+    )

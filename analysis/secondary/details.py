@@ -127,14 +127,18 @@ class Details:
 
     def parts(self) -> dict[str, Rows[Any]]:
         """By name."""
-        return {name: getattr(self, name) for name in ("secondary", "whole_curve", "band", "effects", "bayes", "query_cost")}
+        return {
+            name: getattr(self, name) for name in ("secondary", "whole_curve", "band", "effects", "bayes", "query_cost")
+        }
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
         """For JSON."""
         return {name: part.to_list() for name, part in self.parts().items()}
 
 
-def details(curves: Curves, rng: np.random.Generator | None = None, *, at: Sequence[int] = (), rho: float = 0.0) -> Details:
+def details(
+    curves: Curves, rng: np.random.Generator | None = None, *, at: Sequence[int] = (), rho: float = 0.0
+) -> Details:
     """Everything beside the verdicts.
 
     Args:
@@ -166,7 +170,9 @@ def _measures(curves: Curves, at: Sequence[int]) -> Iterator[tuple[str, bool, pd
     absent = sorted({b for b in at if not any(b in matrix(curves, p).columns for p in curves.protocols)})
     if absent:
         there = sorted({int(b) for p in curves.protocols for b in matrix(curves, p).columns})
-        raise InputError(Fault("--at", f"budgets of the curves ({', '.join(map(str, there))})", ", ".join(map(str, absent))))
+        raise InputError(
+            Fault("--at", f"budgets of the curves ({', '.join(map(str, there))})", ", ".join(map(str, absent)))
+        )
     yield "aubc-log2", "aubc-log2" in plan.secondary, endpoints(curves, "log2").rename(columns={"aubc": "value"})
     yield "final", "final" in plan.secondary, _column(curves, lambda wide: wide.iloc[:, -1])
     for budget in dict.fromkeys((*plan.at_budgets, *at)):
@@ -179,7 +185,11 @@ def _at(budget: int) -> Callable[[pd.DataFrame], pd.Series]:
 
 def _column(curves: Curves, pick: Callable[[pd.DataFrame], pd.Series]) -> pd.DataFrame:
     wides = ((p, matrix(curves, p)) for p in curves.protocols)
-    parts = [pick(wide).rename("value").reset_index().assign(protocol=p) for p, wide in wides if len(wide) and len(pick(wide))]
+    parts = [
+        pick(wide).rename("value").reset_index().assign(protocol=p)
+        for p, wide in wides
+        if len(wide) and len(pick(wide))
+    ]
     columns = ["protocol", "strategy", "seed", "value"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
@@ -224,7 +234,9 @@ def _curve_rows(curves: Curves, tests: dict[tuple[str, str], tuple[pd.DataFrame,
             continue
         found = {b: t for b, t, p in zip(d.columns, test.t, test.p_adjusted, strict=True) if p <= curves.plan.alpha}
         better, worse = (tuple(int(b) for b, t in found.items() if t * side > 0) for side in (1, -1))
-        yield WholeCurve(protocol, strategy, True, test.n, d.shape[1], test.p, test.standard_error, q, test.smallest_p, better, worse)
+        yield WholeCurve(
+            protocol, strategy, True, test.n, d.shape[1], test.p, test.standard_error, q, test.smallest_p, better, worse
+        )
 
 
 def _band_rows(tests: dict[tuple[str, str], tuple[pd.DataFrame, MaxT | None]]) -> Iterator[BandPoint]:
@@ -233,7 +245,9 @@ def _band_rows(tests: dict[tuple[str, str], tuple[pd.DataFrame, MaxT | None]]) -
             band = simultaneous_band(d.to_numpy(dtype=np.float64))
             for i, budget in enumerate(d.columns):
                 mean, low, high = float(band.mean[i]), float(band.low[i]), float(band.high[i])
-                yield BandPoint(protocol, strategy, band.method, int(budget), band.n, mean, low, high, float(test.p_adjusted[i]))
+                yield BandPoint(
+                    protocol, strategy, band.method, int(budget), band.n, mean, low, high, float(test.p_adjusted[i])
+                )
 
 
 def _effects(pairs: Sequence[Paired], *, paired: bool) -> Iterator[EffectRow]:
@@ -242,12 +256,18 @@ def _effects(pairs: Sequence[Paired], *, paired: bool) -> Iterator[EffectRow]:
         a12 = superiority(pair.strategy_values, pair.baseline_values)
         found: dict[str, Effect] = {"A12": a12 if n >= A12_LEAST else Effect(a12.value, math.nan, math.nan)}
         if paired:
-            found = {"d_z": standardised(pair.differences), **found, "paired improvement": paired_improvement(pair.differences)}
+            found = {
+                "d_z": standardised(pair.differences),
+                **found,
+                "paired improvement": paired_improvement(pair.differences),
+            }
         for name, e in found.items():
             yield EffectRow(pair.protocol, pair.strategy, name, n, e.value, e.low, e.high)
 
 
-def _posteriors(curves: Curves, pairs: Sequence[Paired], rng: np.random.Generator, rho: float) -> Iterator[PosteriorRow]:
+def _posteriors(
+    curves: Curves, pairs: Sequence[Paired], rng: np.random.Generator, rho: float
+) -> Iterator[PosteriorRow]:
     rope = curves.plan.delta
     for pair in pairs if curves.paired else ():
         n = len(pair.differences)

@@ -70,9 +70,16 @@ def effort(path: Path) -> Effort:
                             if name.endswith("_s"):
                                 spent[kind_of(name)] = spent.get(kind_of(name), 0.0) + seconds
                     labels = sum(len(e.indices) for e in record.of(LabelsEvent))
-                    rows.append({"protocol": protocol.name, "strategy": strategy.id, "runs": 1, "labels": labels} | spent)
+                    rows.append(
+                        {"protocol": protocol.name, "strategy": strategy.id, "runs": 1, "labels": labels} | spent
+                    )
     columns = ["protocol", "strategy", "runs", "labels", "train_s", "choose_s", "evaluate_s"]
-    table = pd.DataFrame(rows, columns=columns).fillna(0.0).groupby(["protocol", "strategy"], sort=False, as_index=False).sum()
+    table = (
+        pd.DataFrame(rows, columns=columns)
+        .fillna(0.0)
+        .groupby(["protocol", "strategy"], sort=False, as_index=False)
+        .sum()
+    )
     return Effort(
         table,
         tuple(sorted({str(t.get("device", "")) for t in told})),

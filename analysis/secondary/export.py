@@ -138,7 +138,12 @@ def write_study_tables(tables: Mapping[str, pd.DataFrame], folder: Path, form: F
     contents = {folder / f"{name}.{form}": _encoded(frame, form) for name, frame in tables.items()}
     in_the_way = [path for path, data in contents.items() if path.exists() and path.read_bytes() != data]
     if in_the_way:
-        raise InputError([Fault(str(p), "no file, or this very table", "another file", "move it away or use --out") for p in in_the_way])
+        raise InputError(
+            [
+                Fault(str(p), "no file, or this very table", "another file", "move it away or use --out")
+                for p in in_the_way
+            ]
+        )
     for path, data in contents.items():
         write_atomically(path, data)
     return list(contents)

@@ -138,6 +138,7 @@ def balance(curves: Curves, purchases: Purchases) -> pd.DataFrame:
                 counts = np.stack([np.bincount(classes.of[v], minlength=len(classes.names)) for v in runs])
                 count, share = counts.mean(axis=0), (counts / counts.sum(axis=1, keepdims=True)).mean(axis=0)
                 rows += [
-                    (protocol, strategy, c, label, len(runs), float(count[c]), float(share[c])) for c, label in enumerate(classes.names)
+                    (protocol, strategy, c, label, len(runs), float(count[c]), float(share[c]))
+                    for c, label in enumerate(classes.names)
                 ]
     return pd.DataFrame(rows, columns=["protocol", "strategy", "number", "label", "n", "count", "share"])

@@ -59,7 +59,9 @@ def answers(curves: Curves, tried: Sequence[Variant]) -> pd.DataFrame:
     """Answer of every variant: a row a comparison (protocol, strategy), a column a variant."""
     columns = {}
     for variant in tried:
-        used = replace(curves if variant.seeds is None else restricted(curves, variant.seeds), plan=variant.plan, exploratory=True)
+        used = replace(
+            curves if variant.seeds is None else restricted(curves, variant.seeds), plan=variant.plan, exploratory=True
+        )
         columns[variant.name] = {(v.protocol, v.strategy): v.answer for v in compare(used).verdicts}
     frame = pd.DataFrame(columns)
     frame.index.names = ["protocol", "strategy"]

@@ -35,7 +35,12 @@ def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method | None
 
 
 def probability_of_improvement(
-    ours: Sequence[ArrayLike], theirs: Sequence[ArrayLike], resampler: Resampler, *, paired: bool, method: Method | None = None
+    ours: Sequence[ArrayLike],
+    theirs: Sequence[ArrayLike],
+    resampler: Resampler,
+    *,
+    paired: bool,
+    method: Method | None = None,
 ) -> Estimate:
     """Probability that a run of ours scores higher than one of theirs, ties counting half, averaged over data sets; in [0, 1].
 
@@ -54,7 +59,9 @@ def probability_of_improvement(
     """
     x, y = _finite(ours), _finite(theirs)
     if [s.shape for s in x] != [s.shape for s in y]:
-        raise ValueError(f"expected paired scores of one shape per data set, found {[s.shape for s in x]} and {[s.shape for s in y]}")
+        raise ValueError(
+            f"expected paired scores of one shape per data set, found {[s.shape for s in x]} and {[s.shape for s in y]}"
+        )
     statistic = paired_improvement_of(x, y) if paired else improvement_of(x, y)
     return _beyond_the_seen(resampler.estimate(statistic, [len(s) for s in x], method), len(x))
 

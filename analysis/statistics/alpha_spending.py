@@ -43,7 +43,9 @@ def nominal_levels(looks: tuple[int, ...], spending: Spending, alpha: float) -> 
         def beyond(b: float, x: np.ndarray = x, mass: np.ndarray = mass, step: float = step) -> float:
             return float(mass @ (stats.norm.sf((b - x) / step) + stats.norm.cdf((-b - x) / step)))
 
-        bound = float(optimize.brentq(lambda b, beyond=beyond, left=left: beyond(b) - left, 0.0, 12.0 * math.sqrt(share)))
+        bound = float(
+            optimize.brentq(lambda b, beyond=beyond, left=left: beyond(b) - left, 0.0, 12.0 * math.sqrt(share))
+        )
         levels.append(float(2 * stats.norm.sf(bound / math.sqrt(share))))
         y = nodes * bound
         mass = weights * bound * (stats.norm.pdf((y[:, None] - x) / step) / step @ mass)
@@ -72,6 +74,8 @@ def _inverted(p: float, place: int, looks: tuple[int, ...], spending: Spending) 
 
 def describe(looks: tuple[int, ...], spending: Spending, alpha: float) -> str:
     """The looks and their nominal levels in a sentence."""
-    levels = ", ".join(f"{level:.4f} at {n}" for n, level in zip(looks, nominal_levels(looks, spending, alpha), strict=True))
+    levels = ", ".join(
+        f"{level:.4f} at {n}" for n, level in zip(looks, nominal_levels(looks, spending, alpha), strict=True)
+    )
     name = {"obrien-fleming": "O'Brien-Fleming", "pocock": "Pocock"}[spending]
     return f"Looks with alpha {alpha:.3g} spent as {name} type (Lan & DeMets): a single test rejects at p up to {levels} seeds."

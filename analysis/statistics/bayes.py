@@ -41,11 +41,16 @@ def signed_rank(differences: ArrayLike, rope: float, rng: np.random.Generator, p
     """
     d = np.asarray(differences, dtype=np.float64)
     if rope < 0 or prior <= 0 or d.ndim != 1 or not len(d) or not np.isfinite(d).all():
-        raise ValueError(f"expected rope >= 0, prior > 0 and finite differences of shape (n,), found {rope}, {prior}, shape {d.shape}")
+        raise ValueError(
+            f"expected rope >= 0, prior > 0 and finite differences of shape (n,), found {rope}, {prior}, shape {d.shape}"
+        )
     z = np.concatenate([[0.0], d])
     sums = np.round(z[:, None] + z[None, :], 12)
     weights = rng.dirichlet([prior, *np.ones(len(d))], DRAWS)
-    below, above = (np.einsum("bi,bi->b", weights @ region, weights) for region in ((sums < -2 * rope) * 1.0, (sums > 2 * rope) * 1.0))
+    below, above = (
+        np.einsum("bi,bi->b", weights @ region, weights)
+        for region in ((sums < -2 * rope) * 1.0, (sums > 2 * rope) * 1.0)
+    )
     shares = np.stack([below, 1 - below - above, above], axis=1).round(12)
     largest = shares == shares.max(axis=1, keepdims=True)
     worse, equal, better = (largest / largest.sum(axis=1, keepdims=True)).mean(axis=0)

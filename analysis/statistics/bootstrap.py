@@ -61,7 +61,9 @@ class Resampler:
         method: of intervals for which nothing else is said.
     """
 
-    def __init__(self, rng: np.random.Generator, resamples: int = 10_000, level: float = 0.95, method: Method = "percentile") -> None:
+    def __init__(
+        self, rng: np.random.Generator, resamples: int = 10_000, level: float = 0.95, method: Method = "percentile"
+    ) -> None:
         if resamples < 1 or not 0 < level < 1:
             raise ValueError(f"expected at least one resample and a level in (0, 1), found {resamples} and {level}")
         self._rng, self.resamples, self.level, self.method = rng, resamples, level, method
@@ -75,7 +77,9 @@ class Resampler:
         if (place, n) not in self._drawn:
             drawn = self._rng.integers(0, n, (self.resamples, n), dtype=np.int64)
             drawn += n * np.arange(self.resamples)[:, None]
-            self._drawn[place, n] = np.bincount(drawn.ravel(), minlength=n * self.resamples).reshape(-1, n).astype(np.float64)
+            self._drawn[place, n] = (
+                np.bincount(drawn.ravel(), minlength=n * self.resamples).reshape(-1, n).astype(np.float64)
+            )
         return self._drawn[place, n]
 
     def estimate(self, statistic: Statistic, sizes: Sequence[int], method: Method | None = None) -> Estimate:
@@ -103,9 +107,18 @@ class Resampler:
     def percentile(self, value: Floats, drawn: Floats, sizes: Sequence[int], method: Method | None = None) -> Estimate:
         """The percentile interval of resamples (B, ...) at hand, expanded if that is the method, with so many runs in each stratum."""
         expanded = (method or self.method) == "expanded"
-        low, high = _bounds(drawn, self._tails(value, expanded_tail(sizes, self.level) if expanded else None), min(sizes))
+        low, high = _bounds(
+            drawn, self._tails(value, expanded_tail(sizes, self.level) if expanded else None), min(sizes)
+        )
         return Estimate(
-            value, low, high, _undefined(drawn), self.level, "expanded" if expanded else "percentile", self.resamples, min(sizes)
+            value,
+            low,
+            high,
+            _undefined(drawn),
+            self.level,
+            "expanded" if expanded else "percentile",
+            self.resamples,
+            min(sizes),
         )
 
     def _tails(self, value: Floats, tail: float | None = None) -> Floats:

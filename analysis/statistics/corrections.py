@@ -50,7 +50,9 @@ def _hommel(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
     for size in range(m, 1, -1):
         least = float((size * ordered[m - size + 1 :] / np.arange(2, size + 1)).min())
         adjusted[m - size + 1 :] = np.maximum(adjusted[m - size + 1 :], least)
-        adjusted[: m - size + 1] = np.maximum(adjusted[: m - size + 1], np.minimum(size * ordered[: m - size + 1], least))
+        adjusted[: m - size + 1] = np.maximum(
+            adjusted[: m - size + 1], np.minimum(size * ordered[: m - size + 1], least)
+        )
     return adjusted
 
 

@@ -41,7 +41,9 @@ def standardised(differences: ArrayLike, level: float = 0.95) -> Effect:
 
         def over(shift: float, q: float) -> float:
             below = float(stats.nct.cdf(t, df, shift))
-            return (below if math.isfinite(below) else float(shift < t)) - q  # scipy gives NaN far out, where it is 0 or 1
+            return (
+                below if math.isfinite(below) else float(shift < t)
+            ) - q  # scipy gives NaN far out, where it is 0 or 1
 
         least = -float(stats.norm.ppf(tails[1])) - 0.01  # the bound at t = 0, where noncentral t is normal
         far, near = (float(optimize.brentq(over, least, top, args=(q,))) for q in tails)

@@ -149,7 +149,11 @@ def sign_flips(samples: Sequence[ArrayLike], rng: np.random.Generator | None = N
         total = d.sum(axis=0)
         reached = np.abs(total) - 1e-9 * np.abs(d).sum(axis=0)
         if n <= ENUMERATED:
-            p, least, error = (np.abs(half_of_all_signs(n) @ d) >= reached).mean(axis=0), smallest_p(n), np.zeros(len(places))
+            p, least, error = (
+                (np.abs(half_of_all_signs(n) @ d) >= reached).mean(axis=0),
+                smallest_p(n),
+                np.zeros(len(places)),
+            )
         elif rng is None:
             raise ValueError(f"expected a generator for more than {ENUMERATED} differences, found none for {n}")
         else:
@@ -218,6 +222,8 @@ def _clean(differences: ArrayLike) -> NDArray[np.float64]:
     """Shape (n,), finite; rounded to 12 digits of the largest, so that equal differences are equal numbers."""
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 1 or not np.isfinite(d).all():
-        raise ValueError(f"expected finite differences of shape (n,), found shape {d.shape}, {int((~np.isfinite(d)).sum())} not finite")
+        raise ValueError(
+            f"expected finite differences of shape (n,), found shape {d.shape}, {int((~np.isfinite(d)).sum())} not finite"
+        )
     largest = float(np.abs(d).max(initial=0.0))
     return d if largest == 0 else np.round(d / largest, 12) * largest

@@ -90,7 +90,9 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, low, high, float(spread(x)) if len(x) > 1 else float("nan"), len(x))
 
 
-def t_band(values: ArrayLike, level: float = 0.95) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def t_band(
+    values: ArrayLike, level: float = 0.95
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Pointwise mean, low and high, each (T,), of `values` (n, T), n >= 1; not simultaneous over T. NaN bounds for n = 1."""
     x = np.asarray(values, dtype=np.float64)
     n, mean = len(x), x.mean(axis=0)

@@ -184,7 +184,11 @@ def against_control(scores: ArrayLike, names: Sequence[str], control: str) -> tu
     for (name, d), p, adjusted in zip(differences.items(), raw, holm(raw), strict=True):
         plus, minus = signed_rank_sums(d)
         counts = int((d > 0).sum()), int((d == 0).sum()), int((d < 0).sum())
-        rows.append(AgainstControl(name, len(d), *counts, float(np.median(d)), plus, minus, p, float(adjusted), smallest_p(len(d))))
+        rows.append(
+            AgainstControl(
+                name, len(d), *counts, float(np.median(d)), plus, minus, p, float(adjusted), smallest_p(len(d))
+            )
+        )
     return tuple(rows)
 
 
@@ -224,5 +228,7 @@ def _scores(scores: ArrayLike, least: int) -> Floats:
     """(N, k), finite, rounded so that equal means tie."""
     x = np.asarray(scores, dtype=np.float64)
     if x.ndim != 2 or x.shape[0] < least or x.shape[1] < 2 or not np.isfinite(x).all():
-        raise ValueError(f"expected finite scores (N, k) of at least {least} data sets and 2 strategies, found shape {x.shape}")
+        raise ValueError(
+            f"expected finite scores (N, k) of at least {least} data sets and 2 strategies, found shape {x.shape}"
+        )
     return np.round(x, DECIMALS)

@@ -151,7 +151,13 @@ class Comparison:
         rows = []
         for v in self.verdicts:
             effect = minimum_detectable_effect(v.n, self.plan.alpha / sizes[v.group]) if self.paired else math.nan
-            own = {"protocol": v.protocol, "strategy": v.strategy, "n": v.n, "tests": sizes[v.group], "smallest_p": v.smallest_p}
+            own = {
+                "protocol": v.protocol,
+                "strategy": v.strategy,
+                "n": v.n,
+                "tests": sizes[v.group],
+                "smallest_p": v.smallest_p,
+            }
             reach = {"seeds_to_decide": v.seeds_to_decide, "detectable_sd": effect, "detectable": effect * v.sd}
             rows.append({name: jsonable(value) for name, value in (own | reach).items()})
         return rows

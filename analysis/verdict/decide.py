@@ -110,7 +110,9 @@ def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -
                 p_equivalence=e.equivalence,
                 p_equivalence_adjusted=q,
                 smallest_p=result.smallest_p,
-                seeds_to_decide=seeds_to_decide(e.sd, plan.delta, plan.alpha, len(family), plan.test if curves.paired else "t")
+                seeds_to_decide=seeds_to_decide(
+                    e.sd, plan.delta, plan.alpha, len(family), plan.test if curves.paired else "t"
+                )
                 if e.n > 1
                 else None,
                 test=result.test,

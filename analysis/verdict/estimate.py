@@ -39,7 +39,13 @@ class Estimate:
 
 
 def estimates(
-    pairs: Sequence[Paired], test: Test, delta: float, rng: np.random.Generator, *, paired: bool = True, level: float = 0.95
+    pairs: Sequence[Paired],
+    test: Test,
+    delta: float,
+    rng: np.random.Generator,
+    *,
+    paired: bool = True,
+    level: float = 0.95,
 ) -> list[Estimate]:
     """Of each strategy; `rng` is drawn from only by sign-flip tests of more than 16 pairs."""
     if not paired:

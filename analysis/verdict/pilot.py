@@ -66,7 +66,13 @@ class Seeds:
 
 
 def simulated_power(
-    test: Simulated, pilot: ArrayLike, delta: float, n: int, alpha: float, rng: np.random.Generator, resamples: int = RESAMPLES
+    test: Simulated,
+    pilot: ArrayLike,
+    delta: float,
+    n: int,
+    alpha: float,
+    rng: np.random.Generator,
+    resamples: int = RESAMPLES,
 ) -> Power:
     """Power of a study of n seeds.
 
@@ -82,8 +88,12 @@ def simulated_power(
     d = np.asarray(pilot, float)
     d = d[:, None] if d.ndim == 1 else d
     if d.ndim != 2 or len(d) < 2 or not np.isfinite(d).all() or (test != "max-t" and d.shape[1] != 1):
-        raise ValueError(f"expected at least 2 finite differences (curves for max-t only), found shape {np.shape(pilot)}")
-    if (varies := d.std(axis=0) > 0).any():  # at the first budget all strategies are equal by design: there is nothing to find
+        raise ValueError(
+            f"expected at least 2 finite differences (curves for max-t only), found shape {np.shape(pilot)}"
+        )
+    if (
+        varies := d.std(axis=0) > 0
+    ).any():  # at the first budget all strategies are equal by design: there is nothing to find
         d = d[:, varies]
     root = np.linalg.svd(d - d.mean(axis=0), full_matrices=False)
     spread = root.S[:, None] * root.Vh / np.sqrt(len(d) - 1)  # rows whose Gram matrix is the pilot's covariance
@@ -141,7 +151,13 @@ def seeds_by_simulation(
 
 
 def seeds_from_pilot(
-    protocol: str, strategy: str, areas: ArrayLike, curves: ArrayLike, delta: float, alpha: float, rng: np.random.Generator
+    protocol: str,
+    strategy: str,
+    areas: ArrayLike,
+    curves: ArrayLike,
+    delta: float,
+    alpha: float,
+    rng: np.random.Generator,
 ) -> Seeds:
     """All four numbers for one comparison.
 
@@ -176,5 +192,7 @@ def seeds_of_study(pilot: Curves, summary: PlanSummary, rng: np.random.Generator
     for pair in paired_endpoints(pilot):
         if len(pair.differences) >= LEAST:
             along = paired_curves(pilot, pair.protocol, pair.strategy).to_numpy()
-            found.append(seeds_from_pilot(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator))
+            found.append(
+                seeds_from_pilot(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator)
+            )
     return found

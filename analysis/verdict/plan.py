@@ -58,7 +58,9 @@ class PlanSummary:
         if self.looks:
             lines.append(describe(self.looks, self.spending, self.alpha))
         if not self.can_decide:
-            lines.append(f"This plan can never call a strategy better or worse: it needs at least {self.minimum_seeds} seeds.")
+            lines.append(
+                f"This plan can never call a strategy better or worse: it needs at least {self.minimum_seeds} seeds."
+            )
         if math.isfinite(self.detectable):
             lines.append(
                 f"Detectable with 80 % power: a difference of {self.detectable:.2f} standard deviations of the paired difference "

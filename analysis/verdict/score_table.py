@@ -55,7 +55,9 @@ class Scores:
 
     def formatted(self, bold: bool = False) -> pd.DataFrame:
         """Text cells: mean ± sd, the verdict's mark, and * for best and tied (bold instead, if asked)."""
-        out = {"strategy": list(self.strategies)} | {p: [self._cell(p, s, bold) for s in self.strategies] for p in self.protocols}
+        out = {"strategy": list(self.strategies)} | {
+            p: [self._cell(p, s, bold) for s in self.strategies] for p in self.protocols
+        }
         return pd.DataFrame(out)
 
     def _at(self, protocol: str, strategy: str) -> Score | None:
@@ -65,7 +67,9 @@ class Scores:
         row = self._at(protocol, strategy)
         if row is None:
             return numbers.NOTHING
-        number = f"{numbers.plain(row.mean)} ± {numbers.plain(row.sd)}" if np.isfinite(row.sd) else numbers.plain(row.mean)
+        number = (
+            f"{numbers.plain(row.mean)} ± {numbers.plain(row.sd)}" if np.isfinite(row.sd) else numbers.plain(row.mean)
+        )
         if row.top:
             number = f"**{number}**" if bold else f"{number} *"
         return f"{number} {MARKS.get(row.answer, '')}".rstrip()
@@ -76,9 +80,14 @@ class Scores:
 
     def to_latex(self) -> str:
         r"""A tabular for \usepackage{booktabs,siunitx}: means with the sd in brackets, 0.8123(42), aligned; marks beside them."""
-        columns = "".join(f"{tables.s_column([self._tex(p, s)[0] for s in self.strategies])}@{{\\,}}l" for p in self.protocols)
+        columns = "".join(
+            f"{tables.s_column([self._tex(p, s)[0] for s in self.strategies])}@{{\\,}}l" for p in self.protocols
+        )
         head = " & ".join(rf"\multicolumn{{2}}{{c}}{{{tables.tex(p)}}}" for p in self.protocols)
-        body = [" & ".join([tables.tex(s), *(cell for p in self.protocols for cell in self._tex(p, s))]) + r" \\" for s in self.strategies]
+        body = [
+            " & ".join([tables.tex(s), *(cell for p in self.protocols for cell in self._tex(p, s))]) + r" \\"
+            for s in self.strategies
+        ]
         lines = [
             rf"\begin{{tabular}}{{l{columns}}}",
             r"\toprule",
@@ -112,7 +121,17 @@ def scores(curves: Curves, comparison: Comparison) -> Scores:
         for strategy, mean in means.items():
             found = own.get_group(strategy)
             sd = float(found.std(ddof=1)) if len(found) > 1 else float("nan")
-            rows.append(Score(protocol, strategy, len(found), mean, sd, answers.get((protocol, strategy), ""), top.get(strategy, "")))
+            rows.append(
+                Score(
+                    protocol,
+                    strategy,
+                    len(found),
+                    mean,
+                    sd,
+                    answers.get((protocol, strategy), ""),
+                    top.get(strategy, ""),
+                )
+            )
     uneven = any(len({row.n for row in rows if row.protocol == p}) > 1 for p in curves.protocols)
     what = "area under the budget curve" if curves.has_curves else "value"
     caption = (

@@ -15,7 +15,13 @@ TESTS: Final = {
     "t": "two-sided paired t test",
     "wilcoxon": "two-sided Wilcoxon signed-rank test",
 }
-CORRECTIONS: Final = {"holm": "Holm", "hochberg": "Hochberg", "hommel": "Hommel", "bh": "Benjamini-Hochberg", "by": "Benjamini-Yekutieli"}
+CORRECTIONS: Final = {
+    "holm": "Holm",
+    "hochberg": "Hochberg",
+    "hommel": "Hommel",
+    "bh": "Benjamini-Hochberg",
+    "by": "Benjamini-Yekutieli",
+}
 ASSUMES: Final = {
     "holm": "family-wise error at most {alpha:g}",
     "hochberg": "family-wise error at most {alpha:g} if the tests are positively dependent",
@@ -100,10 +106,16 @@ def method(comparison: Comparison) -> str:
         smallest = sorted({v.smallest_p for v in comparison.verdicts})
         reach = f" Smallest reachable p: {' to '.join(f'{p:.3g}' for p in (smallest[0], smallest[-1])[: len(smallest)])} a test, before correction."
     of = "area under the budget curve" if comparison.has_curves else "the value"
-    pairs = f"paired by {unit} (n = {_range(ns)})" if comparison.paired else f"unpaired (at least {_range(ns)} {unit}s a side)"
+    pairs = (
+        f"paired by {unit} (n = {_range(ns)})"
+        if comparison.paired
+        else f"unpaired (at least {_range(ns)} {unit}s a side)"
+    )
     sides = "two one-sided t tests" if comparison.paired else "two one-sided Welch tests"
     looks = (
-        f" {describe(plan.looks, plan.spending, plan.alpha)} p are sequential; intervals are not adjusted for looks." if plan.looks else ""
+        f" {describe(plan.looks, plan.spending, plan.alpha)} p are sequential; intervals are not adjusted for looks."
+        if plan.looks
+        else ""
     )
     return (
         f"{label}Endpoint: difference to {comparison.baseline} in {of}, {pairs}."
@@ -120,7 +132,9 @@ def _family(comparison: Comparison) -> str:
     if comparison.group is not None:
         return f"the tests of each {comparison.group}"
     return (
-        "all strategies and protocols together" if comparison.plan.family == "strategies x protocols" else "the strategies of each protocol"
+        "all strategies and protocols together"
+        if comparison.plan.family == "strategies x protocols"
+        else "the strategies of each protocol"
     )
 
 

@@ -21,7 +21,11 @@ def write_tables(comparison: Comparison, folder: Path, board: Scores | None = No
         "summary.txt": summary(comparison) + "\n",
     }
     if board is not None:
-        contents |= {"scores.csv": board.to_frame().to_csv(index=False), "scores.md": board.to_markdown(), "scores.tex": board.to_latex()}
+        contents |= {
+            "scores.csv": board.to_frame().to_csv(index=False),
+            "scores.md": board.to_markdown(),
+            "scores.tex": board.to_latex(),
+        }
     for name, text in contents.items():
         write_atomically(Path(folder) / name, text.encode())
     return [Path(folder) / name for name in contents]

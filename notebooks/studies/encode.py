@@ -40,7 +40,9 @@ def views(x: Tensor, draws: torch.Generator) -> Tensor:
     theta[:, 0, 0] = scale * (torch.rand(n, generator=draws) < 0.5).float().mul(2).sub(1)
     theta[:, 1, 1] = scale
     theta[:, :, 2] = (1 - scale)[:, None] * uniform(-1, 1, 2)
-    out = F.grid_sample(x, F.affine_grid(theta, list(x.shape), align_corners=False), padding_mode="reflection", align_corners=False)
+    out = F.grid_sample(
+        x, F.affine_grid(theta, list(x.shape), align_corners=False), padding_mode="reflection", align_corners=False
+    )
     out = (out - 0.5) * uniform(0.6, 1.4, channels, 1, 1) + 0.5 + uniform(-0.2, 0.2, channels, 1, 1)
     grey = (torch.rand(n, 1, 1, 1, generator=draws) < 0.2).float()
     return grey * out.mean(1, keepdim=True) + (1 - grey) * out

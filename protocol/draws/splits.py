@@ -74,7 +74,11 @@ def make_split(protocol: Protocol, replicate: int, train_size: int, official_tes
         )
     if rules.pool_size is not None and rules.pool_size < pool_size:
         last = f"{pool_size} training labels in the last round"
-        raise InputError(Fault(f"protocol {protocol.name}: splits.pool_size", f"at least the {last}", str(rules.pool_size), "raise it"))
+        raise InputError(
+            Fault(
+                f"protocol {protocol.name}: splits.pool_size", f"at least the {last}", str(rules.pool_size), "raise it"
+            )
+        )
     order = generator(protocol.root_seed, "split", replicate).permutation(train_size).astype(np.int64)
     own_test, validation, pool = np.split(order, [held_out, held_out + rules.validation_size])
     pool = pool[: rules.pool_size]
@@ -99,7 +103,9 @@ def drawn_again(protocol: Protocol, replicate: int, card: SplitCard) -> Split:
     return make_split(protocol, replicate, card.training or left, 0 if own_test else card.test)
 
 
-def starting_set(protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.integer], units: Units | None = None) -> Indices:
+def starting_set(
+    protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.integer], units: Units | None = None
+) -> Indices:
     """What the seed draws as starting set, sorted: training_labels[0] units of the pool. Where units differ in cost: all, in the order to buy in.
 
     Args:

@@ -46,14 +46,28 @@ def check_table(path: Path, protocol: Protocol) -> Compliance:
     runs: Runs = {}
     for key in dict.fromkeys((r.strategy, r.seed) for r in rows):
         own = sorted((r for r in rows if (r.strategy, r.seed) == key), key=lambda r: r.budget)
-        rounds = [known_round(n, r.budget, r.budget - protocol.charged_validation, {protocol.metric: r.value}) for n, r in enumerate(own)]
+        rounds = [
+            known_round(n, r.budget, r.budget - protocol.charged_validation, {protocol.metric: r.value})
+            for n, r in enumerate(own)
+        ]
         places = tuple(f"{path}:{r.line}" for r in own)
         runs[key] = Partial(str(path), (*rounds, EndEvent(rounds=len(rounds))), (*places, places[-1]))
     study, folder = study_of(path.stem, protocol, runs, str(path)), StudyFolder(path.parent)
     found = evidence(study, folder, runs, str(path))
     lacks = "a table of curves, which holds budgets and metrics only"
     planned = len(study.strategies) * len(study.seeds)
-    return evaluate(Body("table", str(path), study, folder, found, planned, frozenset({"presence", "peers", "curve", "budgets"}), lacks))
+    return evaluate(
+        Body(
+            "table",
+            str(path),
+            study,
+            folder,
+            found,
+            planned,
+            frozenset({"presence", "peers", "curve", "budgets"}),
+            lacks,
+        )
+    )
 
 
 def _rows(path: Path) -> list[_Row]:
@@ -82,10 +96,16 @@ def _parsed(reader: csv.DictReader[str], where: str) -> Iterator[_Row | Fault]:
     for cells in reader:
         place, line = f"{where}:{reader.line_num}", reader.line_num
         if None in cells:  # a decimal comma, say, in a table that commas divide
-            yield Fault(place, f"{len(reader.fieldnames or ())} cells", f"{len(cells[None])} more", "quote what holds a comma")
+            yield Fault(
+                place, f"{len(reader.fieldnames or ())} cells", f"{len(cells[None])} more", "quote what holds a comma"
+            )
             continue
         text = {c: (cells.get(c) or "").strip() for c in (*_NEEDED, *_OPTIONAL)}
-        wrong = [c for c in ("seed", "budget") if not text[c].isdecimal() or len(text[c]) > len(str(EXACT)) or int(text[c]) > EXACT]
+        wrong = [
+            c
+            for c in ("seed", "budget")
+            if not text[c].isdecimal() or len(text[c]) > len(str(EXACT)) or int(text[c]) > EXACT
+        ]
         yield from (Fault(f"{place}: {c}", "a whole number up to 2**53 - 1", repr(text[c][:40])) for c in wrong)
         if not text["strategy"]:
             yield Fault(f"{place}: strategy", "a name", "nothing")

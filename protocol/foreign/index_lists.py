@@ -47,13 +47,20 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
     faults: list[Fault] = []
     if protocol.labelling is not None:
         fix = "use a protocol without labelling; regions and their prices are checked in records of our own"
-        faults.append(Fault(f"protocol {protocol.name}", "whole images, one label each", f"budgets in {protocol.currency}", fix))
+        faults.append(
+            Fault(f"protocol {protocol.name}", "whole images, one label each", f"budgets in {protocol.currency}", fix)
+        )
     found = _lists(folder, faults)
     parts = {part: _part(folder, part, faults) for part in ("pool", "validation", "test")}
     if protocol.charged_validation and parts["validation"] is None:
         expected = f"the {protocol.charged_validation} validation labels that the budget pays for"
         faults.append(
-            Fault(f"{folder}/validation.npy", expected, "no such list", "add it, or use a protocol without counted validation labels")
+            Fault(
+                f"{folder}/validation.npy",
+                expected,
+                "no such list",
+                "add it, or use a protocol without counted validation labels",
+            )
         )
     if not found and not faults:
         faults.append(
@@ -68,7 +75,10 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
         raise InputError(faults)
     split = _split(parts, found)
     chosen = {key: protocol.splits.initial == "strategy" and key[0] != BASELINE for key in found}
-    runs: Runs = {key: _partial(batches, protocol, parts["validation"], folder, split, chosen[key]) for key, batches in found.items()}
+    runs: Runs = {
+        key: _partial(batches, protocol, parts["validation"], folder, split, chosen[key])
+        for key, batches in found.items()
+    }
     study = study_of(folder.resolve().name, protocol, runs, str(folder))
     kinds: set[Kind] = {"presence", "peers", "ledger", "budgets"}
     if parts["validation"] is not None:
@@ -78,7 +88,16 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
     body = evidence(study, StudyFolder(folder), runs, str(folder))
     lacks = "lists of labelled indices, which say nothing of this"
     return evaluate(
-        Body("indices", str(folder), study, StudyFolder(folder), body, len(study.strategies) * len(study.seeds), frozenset(kinds), lacks)
+        Body(
+            "indices",
+            str(folder),
+            study,
+            StudyFolder(folder),
+            body,
+            len(study.strategies) * len(study.seeds),
+            frozenset(kinds),
+            lacks,
+        )
     )
 
 
@@ -96,7 +115,14 @@ def _lists(folder: Path, faults: list[Fault]) -> dict[tuple[str, int], Batches]:
         if not (place.is_dir() or place.suffix == ".json"):
             continue
         if other := places.get(key):
-            faults.append(Fault(str(place), f"one place of lists for {key[0]}, seed {key[1]}", f"{other.name}, too", "keep one of them"))
+            faults.append(
+                Fault(
+                    str(place),
+                    f"one place of lists for {key[0]}, seed {key[1]}",
+                    f"{other.name}, too",
+                    "keep one of them",
+                )
+            )
             continue
         places[key] = place
         if place.is_dir():
@@ -128,7 +154,9 @@ def _new_ones(batches: Batches) -> Batches:
 def _part(folder: Path, part: str, faults: list[Fault]) -> list[int] | None:
     paths = [p for kind in _KINDS if (p := folder / f"{part}{kind}").exists()]
     if len(paths) > 1:
-        faults.append(Fault(str(folder), f"one list of {part} images", ", ".join(p.name for p in paths), "keep one of them"))
+        faults.append(
+            Fault(str(folder), f"one list of {part} images", ", ".join(p.name for p in paths), "keep one of them")
+        )
     return _read(paths[0], faults) if paths else None
 
 
@@ -149,7 +177,12 @@ def _read(path: Path, faults: list[Fault]) -> list[int]:
     except (OSError, ValueError, EOFError, RecursionError) as error:
         found = str(error)[:200]
     faults.append(
-        Fault(str(path), "a list of whole numbers, one an image, within ±(2**53 - 1)", found, "write integers only, without a header")
+        Fault(
+            str(path),
+            "a list of whole numbers, one an image, within ±(2**53 - 1)",
+            found,
+            "write integers only, without a header",
+        )
     )
     return []
 
@@ -167,7 +200,9 @@ def _nested(path: Path, faults: list[Fault]) -> list[list[int]]:
 
 
 def _whole(value: object) -> TypeGuard[list[int]]:
-    return isinstance(value, list) and all(isinstance(i, int) and not isinstance(i, bool) and abs(i) <= EXACT for i in value)
+    return isinstance(value, list) and all(
+        isinstance(i, int) and not isinstance(i, bool) and abs(i) <= EXACT for i in value
+    )
 
 
 def _split(parts: dict[str, list[int] | None], found: dict[tuple[str, int], Batches]) -> SplitEvidence | None:
@@ -182,13 +217,23 @@ def _split(parts: dict[str, list[int] | None], found: dict[tuple[str, int], Batc
 
 
 def _partial(
-    batches: Batches, protocol: Protocol, validation: list[int] | None, folder: Path, split: SplitEvidence | None, own_start: bool
+    batches: Batches,
+    protocol: Protocol,
+    validation: list[int] | None,
+    folder: Path,
+    split: SplitEvidence | None,
+    own_start: bool,
 ) -> Partial:
     placed: list[tuple[str, AnyEvent]] = []
     spent = owned = 0
     if validation is not None:
         spent = len(validation) if protocol.splits.validation_counted else 0
-        placed.append((f"{folder}/validation", LabelsEvent(purpose="validation", indices=tuple(validation), before=0, after=spent)))
+        placed.append(
+            (
+                f"{folder}/validation",
+                LabelsEvent(purpose="validation", indices=tuple(validation), before=0, after=spent),
+            )
+        )
     for number, (file, batch) in enumerate(batches):
         purchase = LabelsEvent(
             purpose="query" if number else "initial",

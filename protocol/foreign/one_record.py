@@ -42,8 +42,17 @@ def _within(path: Path, root: StudyFolder) -> Body:
                     run = planned_run(root, study, protocol, strategy, seed, plans, SplitShelf(root))
                     lacks = f"one record; check the whole study ({root.path.name}) for this"
                     kinds = KINDS - {"presence", "peers"}
-                    return Body("record", str(root.path), study, root, iter([run]), 1, kinds, lacks, amendments=amendments)
-    raise InputError(Fault(str(path), "a record that the study planned", "one that is in no plan", "check the study folder to see it told"))
+                    return Body(
+                        "record", str(root.path), study, root, iter([run]), 1, kinds, lacks, amendments=amendments
+                    )
+    raise InputError(
+        Fault(
+            str(path),
+            "a record that the study planned",
+            "one that is in no plan",
+            "check the study folder to see it told",
+        )
+    )
 
 
 def _alone(path: Path) -> Body:
@@ -52,15 +61,35 @@ def _alone(path: Path) -> Body:
     except RecordError as error:
         raise InputError(error.faults) from None
     if record.run is None:
-        raise InputError(Fault(str(path), "a record, which begins with a 'run' event", "none", "give an events.jsonl as `run` writes it"))
+        raise InputError(
+            Fault(
+                str(path),
+                "a record, which begins with a 'run' event",
+                "none",
+                "give an events.jsonl as `run` writes it",
+            )
+        )
     head = record.run
-    strategies = (StrategySpec(name=BASELINE),) if head.strategy.id == BASELINE else (StrategySpec(name=BASELINE), head.strategy)
+    strategies = (
+        (StrategySpec(name=BASELINE),) if head.strategy.id == BASELINE else (StrategySpec(name=BASELINE), head.strategy)
+    )
     study = Study(name=head.protocol.name, protocols=(head.protocol,), strategies=strategies, seeds=(head.replicate,))
     root = StudyFolder(path.parent)
     key = RunKey(head.protocol.name, head.strategy.id, head.replicate)
     run = RunEvidence(
-        key, study, head.protocol, head.strategy, path.parent, RunFolder(path.parent), record, None, SplitShelf(root), source=path.name
+        key,
+        study,
+        head.protocol,
+        head.strategy,
+        path.parent,
+        RunFolder(path.parent),
+        record,
+        None,
+        SplitShelf(root),
+        source=path.name,
     )
     run.places = tuple(f"{path.name}:{line}" for line in record.lines)
     kinds = KINDS - {"presence", "peers", "plan", "oracle"}
-    return Body("record", str(path.parent), study, root, iter([run]), 1, kinds, "one record alone, without its study folder")
+    return Body(
+        "record", str(path.parent), study, root, iter([run]), 1, kinds, "one record alone, without its study folder"
+    )

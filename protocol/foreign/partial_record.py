@@ -54,10 +54,14 @@ def evidence(study: Study, folder: StudyFolder, runs: Runs, otherwise: str) -> I
             key, at = RunKey(protocol.name, strategy.id, seed), folder.run(protocol.name, strategy.id, seed)
             source, places = (there.source, there.places) if there else (otherwise, ())
             given = there.split if there else None
-            yield RunEvidence(key, study, protocol, strategy, folder.path, at, record, None, shelf, frozenset(), source, places, given)
+            yield RunEvidence(
+                key, study, protocol, strategy, folder.path, at, record, None, shelf, frozenset(), source, places, given
+            )
 
 
-def known_round(number: int, budget: int, training_labels: int, metrics: dict[str, float], query: tuple[int, ...] = ()) -> RoundEvent:
+def known_round(
+    number: int, budget: int, training_labels: int, metrics: dict[str, float], query: tuple[int, ...] = ()
+) -> RoundEvent:
     """A round of which only this is known; metrics may be NaN or infinite, which is for the rules to say."""
     return RoundEvent.model_construct(
         round=number,

@@ -43,7 +43,11 @@ def _items(result: Compliance) -> list[Item]:
         return values.pop() if len(values) == 1 else "; ".join(told)
 
     others = ", ".join(s.id for s in result.plan.strategies if s.id != BASELINE)
-    tuned = ", ".join(f"{s.id}: {'not declared' if s.tuning is None else s.tuning}" for s in result.plan.strategies if s.id != BASELINE)
+    tuned = ", ".join(
+        f"{s.id}: {'not declared' if s.tuning is None else s.tuning}"
+        for s in result.plan.strategies
+        if s.id != BASELINE
+    )
     return [
         Item(
             "Which data, divided how?",
@@ -52,7 +56,11 @@ def _items(result: Compliance) -> list[Item]:
         ),
         Item("Are copies and near-duplicates across the split excluded?", "compared by pixels", ("SPL-07", "SPL-08")),
         Item("Is the validation set paid for?", each(_validation), ("BUD-05",)),
-        Item("Which budgets, the same for all?", each(lambda p: ", ".join(map(str, p.budgets))), ("BUD-01", "BUD-02", "BUD-03", "BUD-04")),
+        Item(
+            "Which budgets, the same for all?",
+            each(lambda p: ", ".join(map(str, p.budgets))),
+            ("BUD-01", "BUD-02", "BUD-03", "BUD-04"),
+        ),
         Item(
             "Is the starting set shared, and drawn by chance?",
             each(_starting_set),
@@ -62,7 +70,11 @@ def _items(result: Compliance) -> list[Item]:
         Item("Is the training recipe the same, and is it augmented?", each(_recipe), ("TRN-01", "TRN-04")),
         Item("Are the weights reset every round?", each(_start), ("TRN-02", "TRN-03")),
         Item("Were all strategies tuned alike?", f"settings tried: {tuned}", ("TRN-05",)),
-        Item("Are hyperparameters tuned inside the runs, alike for all?", each(_tuning), ("TRN-06", "TRN-07", "TRN-08", "TRN-09")),
+        Item(
+            "Are hyperparameters tuned inside the runs, alike for all?",
+            each(_tuning),
+            ("TRN-06", "TRN-07", "TRN-08", "TRN-09"),
+        ),
         Item("How many seeds, and do they suffice?", f"{len(result.plan.seeds)} seeds", ("STA-01", "SED-01", "SED-04")),
         Item(
             "Are all planned runs reported?",
@@ -70,7 +82,9 @@ def _items(result: Compliance) -> list[Item]:
             ("CMP-01", "CMP-02", "CMP-03"),
         ),
         Item(
-            "Was the test set left out of training and selection?", each(lambda p: f"weights: {p.regime.selection}"), ("EVL-04", "EVL-05")
+            "Was the test set left out of training and selection?",
+            each(lambda p: f"weights: {p.regime.selection}"),
+            ("EVL-04", "EVL-05"),
         ),
         Item("Can the metrics be recomputed?", each(lambda p: p.metric), ("EVL-01", "EVL-02", "EVL-03")),
         Item(
@@ -102,7 +116,9 @@ def _tuning(p: Protocol) -> str:
     if tuning is None:
         return "none"
     when = {"starting-set": "on the starting set", "every-round": "in every round"}[tuning.policy]
-    labels = "the validation labels" if tuning.held_out is None else f"{tuning.held_out:g} of the labelled images, held out"
+    labels = (
+        "the validation labels" if tuning.held_out is None else f"{tuning.held_out:g} of the labelled images, held out"
+    )
     return f"{tuning.trials} trials {when} over {', '.join(tuning.space)}, scored on {labels}"
 
 
@@ -112,9 +128,10 @@ def _starting_set(p: Protocol) -> str:
 
 
 def _start(p: Protocol) -> str:
-    return {"reset": "digest of the initial weights", "warm": "no: a declared warm start, by digests of initial and final weights"}[
-        p.regime.start
-    ]
+    return {
+        "reset": "digest of the initial weights",
+        "warm": "no: a declared warm start, by digests of initial and final weights",
+    }[p.regime.start]
 
 
 def _kept(result: Compliance, item: Item) -> str:
@@ -148,5 +165,7 @@ def _bar(text: str) -> str:
 
 
 def _tex(text: str) -> str:
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {c: f"\\{c}" for c in "&%$#_{}"}
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"} | {
+        c: f"\\{c}" for c in "&%$#_{}"
+    }
     return "".join(special.get(c, c) for c in text)

@@ -22,7 +22,11 @@ def to_junit(result: Compliance) -> str:
         suite = ET.SubElement(top, "testsuite", name=group)
         for member in members:
             _case(suite, member)
-        counts = {"tests": len(suite), "failures": len(suite.findall("*/failure")), "errors": len(suite.findall("*/error"))}
+        counts = {
+            "tests": len(suite),
+            "failures": len(suite.findall("*/failure")),
+            "errors": len(suite.findall("*/error")),
+        }
         for name, n in (counts | {"skipped": len(suite.findall("*/skipped"))}).items():
             suite.set(name, str(n))
     for name in ("tests", "failures", "errors", "skipped"):
@@ -33,10 +37,14 @@ def to_junit(result: Compliance) -> str:
 
 def _case(suite: ET.Element, result: Result) -> None:
     rule = result.rule
-    case = ET.SubElement(suite, "testcase", classname=f"beatrandom.{suite.get('name')}", name=f"{rule.id} {rule.title}", time="0")
+    case = ET.SubElement(
+        suite, "testcase", classname=f"beatrandom.{suite.get('name')}", name=f"{rule.id} {rule.title}", time="0"
+    )
     text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", "\n\n".join(_told(f) for f in result.findings))
     serious = rule.severity == "error"
-    tag = {"obeyed": "", "broken": "failure" if serious else "", "unverifiable": "error" if serious else "skipped"}[result.answer]
+    tag = {"obeyed": "", "broken": "failure" if serious else "", "unverifiable": "error" if serious else "skipped"}[
+        result.answer
+    ]
     message = f"{result.answer}: {result.evaluated} of {result.planned} runs evaluated, {len(result.findings)} findings"
     if tag:
         kind: dict[str, str] = {} if tag == "skipped" else {"type": result.answer}

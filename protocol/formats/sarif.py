@@ -20,7 +20,13 @@ def to_sarif(result: Compliance) -> str:
     """One run of the tool: all rules, a result for every finding; 'cannot be verified' is of kind `open`, with level `none`."""
     order = {r.rule.id: number for number, r in enumerate(result.results)}
     run = {
-        "tool": {"driver": {"name": "beatrandom", "version": version("beatrandom"), "rules": [_rule(r.rule) for r in result.results]}},
+        "tool": {
+            "driver": {
+                "name": "beatrandom",
+                "version": version("beatrandom"),
+                "rules": [_rule(r.rule) for r in result.results],
+            }
+        },
         "columnKind": "utf16CodeUnits",
         "invocations": [{"executionSuccessful": True, "exitCode": result.exit_code}],
         "results": [_result(result, f, order[f.rule]) for f in result.findings],
@@ -54,5 +60,7 @@ def _result(result: Compliance, finding: Finding, index: int) -> dict[str, Any]:
         "level": finding.severity if broken else "none",
         "message": {"text": f"{about}expected {finding.expected}; found {finding.found}. To do: {finding.fix}."},
         "locations": [{"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": line}}}],
-        "partialFingerprints": {"finding/v1": sha256(f"{finding.rule}|{finding.where}|{finding.expected}|{finding.found}".encode())[:32]},
+        "partialFingerprints": {
+            "finding/v1": sha256(f"{finding.rule}|{finding.where}|{finding.expected}|{finding.found}".encode())[:32]
+        },
     }

@@ -75,5 +75,6 @@ def json_schema() -> str:
     """JSON Schema (draft 2020-12) of the result."""
     schema: dict[str, Any] = ComplianceModel.model_json_schema(by_alias=True)
     return json.dumps(
-        {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:{SCHEMA.replace('/', ':')}"} | schema, indent=2
+        {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:{SCHEMA.replace('/', ':')}"} | schema,
+        indent=2,
     )

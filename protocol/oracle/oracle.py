@@ -72,7 +72,9 @@ class Seller(Interface):
         """Hand over again what was paid for."""
         ...
 
-    def examine(self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> dict[str, float]:
+    def examine(
+        self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None
+    ) -> dict[str, float]:
         """Metrics of test predictions and, if given, of their log-probabilities."""
         ...
 
@@ -200,7 +202,9 @@ class Oracle(Holdings):
         """
         if (strangers := np.setdiff1d(units, self.owned)).size:
             found = f"{strangers.size} others, e.g. {strangers[:5].tolist()}"
-            raise RuleBroken("BUD-06", Fault(f"labels of {len(units)} units", "units that are paid for", found, "buy them first"))
+            raise RuleBroken(
+                "BUD-06", Fault(f"labels of {len(units)} units", "units that are paid for", found, "buy them first")
+            )
         if (maps := self._goods.division.maps) is None:
             return units, self._told[units]
         images = self.units.image_of(units)
@@ -224,11 +228,18 @@ class Oracle(Holdings):
         """
         if chosen is not None and self._protocol.splits.initial != "strategy":
             fix = "declare splits.initial = 'strategy'"
-            raise RuleBroken("SED-03", Fault(_purchase("initial", chosen), "a start drawn from the seed", "one that a strategy chose", fix))
+            raise RuleBroken(
+                "SED-03",
+                Fault(_purchase("initial", chosen), "a start drawn from the seed", "one that a strategy chose", fix),
+            )
         if not len(self._validation) and len(self._split.validation):
             self._sell("validation", self.units.of(self._split.validation), record=True)
         if not self._bought:
-            drawn = starting_set(self._protocol, self._replicate, self._split, self._labels, self.units) if chosen is None else chosen
+            drawn = (
+                starting_set(self._protocol, self._replicate, self._split, self._labels, self.units)
+                if chosen is None
+                else chosen
+            )
             self._sell("initial", np.asarray(drawn, np.int64), record=True, chosen=chosen is not None)
 
     def buy(self, units: NDArray[np.integer]) -> None:
@@ -243,7 +254,9 @@ class Oracle(Holdings):
         """Hand over again what the ledger says was paid for; nothing is written."""
         self._sell(purpose, units, record=False)
 
-    def examine(self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> dict[str, float]:
+    def examine(
+        self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None
+    ) -> dict[str, float]:
         """Metrics of test predictions, shape (n_test,), in the order of the split's sorted test indices.
 
         With log-probabilities, shape (n_test, classes), those of calibration, too.
@@ -251,7 +264,11 @@ class Oracle(Holdings):
         self.examinations += 1
         targets = self._labels[self._split.test]
         metrics = classification_metrics(predicted, targets)
-        return metrics if log_probabilities is None else metrics | calibration_metrics(log_probabilities, predicted, targets)
+        return (
+            metrics
+            if log_probabilities is None
+            else metrics | calibration_metrics(log_probabilities, predicted, targets)
+        )
 
     def examine_maps(self, predicted: NDArray[np.integer]) -> NDArray[np.int64]:
         """Confusion matrices of predicted test maps, in the order of the split's sorted test indices; void is not counted.
@@ -294,7 +311,9 @@ class Oracle(Holdings):
             raise RuleBroken(
                 "BUD-01",
                 Fault(
-                    where, f"at most {limit - self._spent} {self._protocol.currency} up to the budget of {limit}", str(after - self._spent)
+                    where,
+                    f"at most {limit - self._spent} {self._protocol.currency} up to the budget of {limit}",
+                    str(after - self._spent),
                 ),
             )
         if record:
@@ -317,11 +336,14 @@ class Oracle(Holdings):
         if twice or np.isin(units, self.owned).any():
             again = units[np.isin(units, self.owned)][:5].tolist()
             raise RuleBroken(
-                "BUD-03", Fault(where, "every label bought once", f"{twice} repeated within the query, owned already: {again}")
+                "BUD-03",
+                Fault(where, "every label bought once", f"{twice} repeated within the query, owned already: {again}"),
             )
         allowed = self.units.of(self._split.validation if purpose == "validation" else self._split.pool)
         if (strangers := units[~np.isin(units, allowed)]).size:
-            raise RuleBroken("BUD-04", Fault(where, "indices of the pool", f"{strangers.size} others, e.g. {strangers[:5].tolist()}"))
+            raise RuleBroken(
+                "BUD-04", Fault(where, "indices of the pool", f"{strangers.size} others, e.g. {strangers[:5].tolist()}")
+            )
 
     def _limit(self, purpose: Purpose) -> int:
         budgets = self._protocol.budgets
@@ -339,4 +361,6 @@ def _purchase(purpose: Purpose, units: Indices) -> str:
 def undisclosed() -> RuleBroken:
     """The refusal of labels that were not bought."""
     fix = "buy them; an upper line that knows them is the strategy named 'oracle'"
-    return RuleBroken("BUD-06", Fault("labels of the pool", "only labels that were bought", "a wish for all others", fix))
+    return RuleBroken(
+        "BUD-06", Fault("labels of the pool", "only labels that were bought", "a wish for all others", fix)
+    )

@@ -42,7 +42,9 @@ class Request(Part):
     do: Literal["start", "buy", "restore", "labels", "validation", "examine", "maps", "disclose"]
     purpose: Purpose = "query"
     indices: tuple[int, ...] = ()
-    table: str = Field("", description="log-probabilities of the predictions: little-endian float16, rows of classes, base64")
+    table: str = Field(
+        "", description="log-probabilities of the predictions: little-endian float16, rows of classes, base64"
+    )
     maps: str = Field("", description="predicted test maps of segmentation: one byte a pixel, base64")
 
 
@@ -93,9 +95,17 @@ class Counter:
         try:
             return self._do(Request.model_validate_json(message))
         except ValidationError as error:
-            return refusal(RecordError(Fault("request to the oracle", "a request it knows", str(error.errors()[0]["msg"]))))
-        except (OverflowError, ValueError, IndexError) as error:  # numbers beyond all, which a run never sends; the oracle goes on
-            return refusal(RecordError(Fault("request to the oracle", "numbers of images or classes", str(error)[:200])))
+            return refusal(
+                RecordError(Fault("request to the oracle", "a request it knows", str(error.errors()[0]["msg"])))
+            )
+        except (
+            OverflowError,
+            ValueError,
+            IndexError,
+        ) as error:  # numbers beyond all, which a run never sends; the oracle goes on
+            return refusal(
+                RecordError(Fault("request to the oracle", "numbers of images or classes", str(error)[:200]))
+            )
         except BeatRandomError as error:
             return refusal(error)
 
@@ -146,7 +156,9 @@ class Counter:
         sold = f"{len(self._paid[0].indices)} labels ({self._paid[0].purpose})" if self._paid else "nothing more"
         found = f"{len(indices)} labels ({purpose}), other ones" if self._paid else f"{len(indices)} labels ({purpose})"
         fix = "a run is made once; to make it anew, start the study in a new folder"
-        return RuleBroken("ISO-01", Fault("purchase", f"what the oracle sold in an earlier session: {sold}", found, fix))
+        return RuleBroken(
+            "ISO-01", Fault("purchase", f"what the oracle sold in an earlier session: {sold}", found, fix)
+        )
 
     def _table(self, encoded: str) -> NDArray[np.float16] | None:
         if not encoded:
@@ -154,7 +166,9 @@ class Counter:
         try:
             table = np.frombuffer(base64.b64decode(encoded, validate=True), "<f2").reshape(self._test, -1)
         except ValueError as error:
-            raise RecordError(Fault("test predictions", f"log-probabilities of {self._test} images", str(error))) from None
+            raise RecordError(
+                Fault("test predictions", f"log-probabilities of {self._test} images", str(error))
+            ) from None
         return table.astype(np.float16)
 
     def _examine(self, predicted: NDArray[np.int64], table: NDArray[np.float16] | None) -> dict[str, float]:
@@ -201,7 +215,9 @@ class RemoteOracle(Holdings):
         units: Units | None = None,
     ) -> None:
         super().__init__(
-            protocol, split, units or Units.images(1 + max(int(part.max(initial=0)) for part in (split.pool, split.validation)))
+            protocol,
+            split,
+            units or Units.images(1 + max(int(part.max(initial=0)) for part in (split.pool, split.validation))),
         )
         self._pipe: Final = pipe
         self._write: Final = write
@@ -229,10 +245,14 @@ class RemoteOracle(Holdings):
         """Claim again what was paid for. Raises RuleBroken (ISO-01) if the oracle's ledger says otherwise."""
         self._take(self._ask(Request(do="restore", purpose=purpose, indices=tuple(units.tolist()))), write=False)
 
-    def examine(self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> dict[str, float]:
+    def examine(
+        self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None
+    ) -> dict[str, float]:
         """Metrics of test predictions; once a round (RuleBroken ISO-02)."""
         self.examinations += 1
-        table = "" if log_probabilities is None else base64.b64encode(log_probabilities.astype("<f2").tobytes()).decode()
+        table = (
+            "" if log_probabilities is None else base64.b64encode(log_probabilities.astype("<f2").tobytes()).decode()
+        )
         return dict(self._ask(Request(do="examine", indices=tuple(predicted.tolist()), table=table))["metrics"])
 
     def examine_maps(self, predicted: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -277,7 +297,9 @@ def send(pipe: Connection, value: dict[str, Any]) -> None:
     try:
         pipe.send_bytes(json.dumps(value).encode())
     except OSError as error:
-        raise OracleGone(Fault("the oracle's process", "that it listens", str(error), "run again to continue")) from None
+        raise OracleGone(
+            Fault("the oracle's process", "that it listens", str(error), "run again to continue")
+        ) from None
 
 
 def receive(pipe: Connection) -> dict[str, Any]:
@@ -285,7 +307,9 @@ def receive(pipe: Connection) -> dict[str, Any]:
     try:
         answer = json.loads(pipe.recv_bytes())
     except (EOFError, OSError) as error:
-        raise OracleGone(Fault("the oracle's process", "an answer", str(error) or "it ended", "run again to continue")) from None
+        raise OracleGone(
+            Fault("the oracle's process", "an answer", str(error) or "it ended", "run again to continue")
+        ) from None
     if "refused" not in answer:
         return dict(answer)
     raise _error(answer["refused"], answer["rule"], [Fault(**fault) for fault in answer["faults"]])

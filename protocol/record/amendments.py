@@ -47,7 +47,9 @@ def _amendment(line: bytes, where: str) -> Amendment:
         before = table["before"]
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         expected = "an amendment: time, reason, before (a plan), after (a fingerprint)"
-        raise InputError(Fault(where, expected, f"{type(error).__name__}: {error}"[:200], "restore the file from a copy")) from None
+        raise InputError(
+            Fault(where, expected, f"{type(error).__name__}: {error}"[:200], "restore the file from a copy")
+        ) from None
     return Amendment(time, reason, parse(Study, before, f"{where}: before"), after)
 
 
@@ -60,15 +62,29 @@ def amend(folder: StudyFolder, study: Study, reason: str) -> Amendment:
     before = folder.read_plan()
     faults = []
     if not reason.strip():
-        faults.append(Fault("--reason", "why the plan is changed", "nothing", "say it in a sentence; it is shown with the results"))
+        faults.append(
+            Fault(
+                "--reason", "why the plan is changed", "nothing", "say it in a sentence; it is shown with the results"
+            )
+        )
     if before.fingerprint == study.fingerprint:
-        faults.append(Fault(str(folder.path), "a plan that differs from the one in force", f"the same plan ({study.fingerprint[:12]})"))
+        faults.append(
+            Fault(
+                str(folder.path),
+                "a plan that differs from the one in force",
+                f"the same plan ({study.fingerprint[:12]})",
+            )
+        )
     if faults:
         raise InputError(faults)
     kept = read_amendments(folder)
     made = Amendment(datetime.now(UTC).isoformat(timespec="seconds"), reason.strip(), before, study.fingerprint)
-    line = canonical_json({"time": made.time, "reason": made.reason, "before": before.model_dump(mode="json"), "after": made.after})
+    line = canonical_json(
+        {"time": made.time, "reason": made.reason, "before": before.model_dump(mode="json"), "after": made.after}
+    )
     there = folder.amendments.read_bytes() if kept else b""
-    write_atomically(folder.amendments, there + line + b"\n")  # first: a plan without its history would look like a forgery
+    write_atomically(
+        folder.amendments, there + line + b"\n"
+    )  # first: a plan without its history would look like a forgery
     write_atomically(folder.plan, canonical_json(study.model_dump(mode="json")) + b"\n")
     return made

@@ -100,9 +100,15 @@ def read(path: Path) -> Record:
             breaks.append(fault or Fault(where, "an event", "nothing"))
         else:
             if not _canonical(line):
-                breaks.append(Fault(where, "the bytes that were written", "the same event spelled otherwise", "the line was edited"))
+                breaks.append(
+                    Fault(
+                        where, "the bytes that were written", "the same event spelled otherwise", "the line was edited"
+                    )
+                )
             if event.seq != number:
-                breaks.append(Fault(where, f"line number {number}", str(event.seq), "a line was removed, added or moved"))
+                breaks.append(
+                    Fault(where, f"line number {number}", str(event.seq), "a line was removed, added or moved")
+                )
             if event.prev != prev:
                 breaks.append(
                     Fault(
@@ -115,7 +121,9 @@ def read(path: Path) -> Record:
             if not events and not isinstance(event, RunEvent):
                 breaks.append(Fault(where, "a 'run' event first", repr(event.event)))
             if events and isinstance(event, RunEvent):
-                breaks.append(Fault(where, "a single 'run' event", "another one", "the lines of two runs were put together"))
+                breaks.append(
+                    Fault(where, "a single 'run' event", "another one", "the lines of two runs were put together")
+                )
             if events and isinstance(events[-1], EndEvent):
                 breaks.append(Fault(where, "nothing after the seal", repr(event.event)))
             events.append(event)
@@ -132,7 +140,9 @@ def _canonical(line: bytes) -> bool:
     """
     try:
         told = json.loads(line)
-        plain = json.dumps(told, separators=(",", ":"), sort_keys=True, ensure_ascii=False)  # the same for nearly all lines, and fast
+        plain = json.dumps(
+            told, separators=(",", ":"), sort_keys=True, ensure_ascii=False
+        )  # the same for nearly all lines, and fast
         return plain.encode() == line or canonical_json(told) == line
     except (ValueError, RecursionError):
         return False
@@ -145,7 +155,12 @@ def _parse(line: bytes, where: str) -> tuple[AnyEvent | None, Fault | None]:
         version = _schema_of(line)
         if version is not None and version > SCHEMA:
             raise RecordError(
-                Fault(where, f"schema version up to {SCHEMA}", f"{version}", "read it with the newer version that wrote it")
+                Fault(
+                    where,
+                    f"schema version up to {SCHEMA}",
+                    f"{version}",
+                    "read it with the newer version that wrote it",
+                )
             ) from None
         first = error.errors()[0]
         spot = ".".join(str(p) for p in first["loc"])
@@ -228,7 +243,9 @@ def alone(folder: RunFolder) -> Iterator[Callable[[], None]]:
     lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         if not _locked(lock):
-            raise RunLocked(Fault(str(folder.path), "no other process on this run", "a process that holds its lock")) from None
+            raise RunLocked(
+                Fault(str(folder.path), "no other process on this run", "a process that holds its lock")
+            ) from None
         with claimed(folder.claims) as still_ours:
             yield still_ours
     finally:

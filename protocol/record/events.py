@@ -35,10 +35,15 @@ class DataCard(Part):
     images: int
     classes: int
     twins: str = Field("", description="digest of the sidecar that says which images look alike; empty: none kept")
-    units: str = Field("", description="digest of the sidecar that says what can be bought, where it is not one label an image; else empty")
+    units: str = Field(
+        "",
+        description="digest of the sidecar that says what can be bought, where it is not one label an image; else empty",
+    )
     encoded: FeatureCard | None = Field(
         None,
-        exclude_if=lambda card: card is None,  # runs on anything else keep the bytes they had before there was this field
+        exclude_if=lambda card: (
+            card is None
+        ),  # runs on anything else keep the bytes they had before there was this field
         description="of frozen features from a file: which encoder made them of which images, as the card in the file says",
     )
 
@@ -68,7 +73,9 @@ class LabelsEvent(Event):
     before: int
     after: int
     costs: tuple[int, ...] = Field((), description="cost of each, where units differ in cost; else empty")
-    chosen: bool = Field(False, description="of the starting set: whether the strategy chose it, in this order; else the seed drew it")
+    chosen: bool = Field(
+        False, description="of the starting set: whether the strategy chose it, in this order; else the seed drew it"
+    )
 
 
 class TrialEvent(Event):
@@ -78,7 +85,9 @@ class TrialEvent(Event):
     round: int
     trial: int = Field(description="number among the round's trials, from 0")
     setting: Setting
-    validation: dict[str, float] = Field(description="metrics on the images that it was scored on; empty where it failed")
+    validation: dict[str, float] = Field(
+        description="metrics on the images that it was scored on; empty where it failed"
+    )
     failed: str = Field("", description="why there are none; else empty")
     scored_on: str = Field(description="digest of the indices, ascending, of the images that it was scored on")
     initial_weights: str = Field("", description="digest of the weights before its first step; empty where it failed")
@@ -104,10 +113,14 @@ class RoundEvent(Event):
     )
     pretrained: str = Field("", description="digest of the pretrained body that the round started from; empty: none")
     recipe: str = Field("", description="digest of the recipe as executed: regime and model")
-    setting: Setting = Field(default_factory=dict, description="what of the recipe trials have chosen; empty: the recipe as declared")
+    setting: Setting = Field(
+        default_factory=dict, description="what of the recipe trials have chosen; empty: the recipe as declared"
+    )
     predictions: str = Field(description="digest of the test predictions in the sidecar")
     probabilities: str = Field("", description="digest of the test log-probabilities in the sidecar; empty: none kept")
-    maps: str = Field("", description="digest of the predicted maps of a few test images in the sidecar; empty: none kept")
+    maps: str = Field(
+        "", description="digest of the predicted maps of a few test images in the sidecar; empty: none kept"
+    )
     examined: int | None = Field(
         None, description="how often the oracle has compared test predictions with labels so far; null: not counted"
     )
@@ -160,7 +173,15 @@ class EndEvent(Event):
 
 
 AnyEvent = Annotated[
-    RunEvent | LabelsEvent | TrialEvent | RoundEvent | ExaminedEvent | DisclosureEvent | ResumeEvent | FailureEvent | EndEvent,
+    RunEvent
+    | LabelsEvent
+    | TrialEvent
+    | RoundEvent
+    | ExaminedEvent
+    | DisclosureEvent
+    | ResumeEvent
+    | FailureEvent
+    | EndEvent,
     Field(discriminator="event"),
 ]
 EVENTS: Final[TypeAdapter[AnyEvent]] = TypeAdapter(AnyEvent)

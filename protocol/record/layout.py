@@ -115,7 +115,9 @@ class RunFolder:
         """Write what the metrics of one round can be computed from again."""
         write_arrays(self.predictions(round_), arrays)
 
-    def write_predictions(self, round_: int, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None) -> str:
+    def write_predictions(
+        self, round_: int, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None
+    ) -> str:
         """Write the sidecar compactly; returns the digest of the predictions."""
         arrays: dict[str, NDArray[Any]] = {"prediction": compact(predicted)}
         if log_probabilities is not None:
@@ -227,7 +229,12 @@ class StudyFolder:
             text = content(self.plan)
         except OSError:
             raise InputError(
-                Fault(str(self.path), "a study folder (with study.json)", "no study.json", "give the folder that `beatrandom run` wrote")
+                Fault(
+                    str(self.path),
+                    "a study folder (with study.json)",
+                    "no study.json",
+                    "give the folder that `beatrandom run` wrote",
+                )
             ) from None
         try:
             table = json.loads(text)
@@ -252,7 +259,10 @@ class StudyFolder:
         if self.path.exists() and any(self.path.iterdir()):
             raise InputError(
                 Fault(
-                    str(self.path), "an empty or new folder, or a study folder", "a folder with other files in it", "choose another --out"
+                    str(self.path),
+                    "an empty or new folder, or a study folder",
+                    "a folder with other files in it",
+                    "choose another --out",
                 )
             )
         write_atomically(self.plan, canonical_json(study.model_dump(mode="json")) + b"\n")

@@ -41,7 +41,9 @@ def machine() -> str:
 
 
 @contextmanager
-def claimed(folder: Path, me: str | None = None, sleep: Callable[[float], None] = time.sleep) -> Iterator[Callable[[], None]]:
+def claimed(
+    folder: Path, me: str | None = None, sleep: Callable[[float], None] = time.sleep
+) -> Iterator[Callable[[], None]]:
     """Claim what the folder holds and renew the claim until the end; call it while holding the folder's file lock.
 
     A claim of this very machine is taken at once, since its lock is free and its owner therefore dead.

@@ -47,7 +47,9 @@ def read_replays(path: Path) -> Replays:
     except OSError as error:
         raise InputError(Fault(str(path), "a readable file of replays", error.strerror or str(error))) from None
     except ValidationError as error:
-        raise InputError(Fault(str(path), "replays as `replay --keep` writes them", error.errors()[0]["msg"], "move it away")) from None
+        raise InputError(
+            Fault(str(path), "replays as `replay --keep` writes them", error.errors()[0]["msg"], "move it away")
+        ) from None
 
 
 def keep(path: Path, attempt: Attempt) -> None:

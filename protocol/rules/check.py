@@ -13,7 +13,19 @@ from protocol.record.layout import StudyFolder
 from protocol.rules.evidence import Facts, RunEvidence, StudyEvidence, facts_of, planned_runs, unplanned_runs
 from protocol.rules.registry import RULES
 from protocol.rules.result import Compliance, Result, Source
-from protocol.rules.rule import KINDS, Answer, AnyRule, Finding, Kind, Needs, Observation, Observations, RunRule, StudyRule, unverifiable
+from protocol.rules.rule import (
+    KINDS,
+    Answer,
+    AnyRule,
+    Finding,
+    Kind,
+    Needs,
+    Observation,
+    Observations,
+    RunRule,
+    StudyRule,
+    unverifiable,
+)
 from protocol.spec.study import Study
 
 _MOST_PER_RUN: Final = 20
@@ -70,7 +82,9 @@ class _Tally:
     def add(self, observations: Iterable[Observation]) -> None:
         for seen in observations:
             rule = self.rule
-            self.findings.append(Finding(rule.id, rule.severity, seen.answer, seen.run, seen.where, seen.expected, seen.found, rule.fix))
+            self.findings.append(
+                Finding(rule.id, rule.severity, seen.answer, seen.run, seen.where, seen.expected, seen.found, rule.fix)
+            )
             if seen.answer == "unverifiable":
                 self.blind = True
                 self.unseen.add(seen.run)
@@ -106,7 +120,9 @@ def check_study(path: Path, progress: Progress | None = None) -> Compliance:
     plans = frozenset({study.fingerprint, *(a.before.fingerprint for a in amendments)})
     planned = len(study.protocols) * len(study.seeds) * len(study.strategies)
     runs = planned_runs(folder, study, plans)
-    body = Body("study", str(path), study, folder, runs, planned, extra=unplanned_runs(folder, study), amendments=amendments)
+    body = Body(
+        "study", str(path), study, folder, runs, planned, extra=unplanned_runs(folder, study), amendments=amendments
+    )
     return evaluate(body, progress)
 
 
@@ -159,4 +175,6 @@ def _guarded(rule: AnyRule, observations: Observations, run: str) -> Observation
     try:
         yield from observations
     except Exception as error:  # records are hostile input; the checker must outlive them
-        yield unverifiable(run or "study", f"evidence that {rule.id} can read", f"{type(error).__name__}: {error}"[:200], run)
+        yield unverifiable(
+            run or "study", f"evidence that {rule.id} can read", f"{type(error).__name__}: {error}"[:200], run
+        )

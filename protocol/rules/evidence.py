@@ -20,7 +20,16 @@ from protocol.digests import canonical_json, sha256
 from protocol.errors import Fault, RecordError
 from protocol.record.amendments import Amendment
 from protocol.record.chain import Record, read
-from protocol.record.events import AnyEvent, Event, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent, TrialEvent
+from protocol.record.events import (
+    AnyEvent,
+    Event,
+    FailureEvent,
+    LabelsEvent,
+    ResumeEvent,
+    RoundEvent,
+    RunEvent,
+    TrialEvent,
+)
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.rules.sidecars import SplitEvidence, SplitShelf, read_arrays, read_integers
 from protocol.safe_read import content
@@ -97,7 +106,9 @@ class RunEvidence:
             return []
         if self.places:
             return list(zip(self.places, self.record.events, strict=True))
-        return [(f"{self.path}:{line}", event) for line, event in zip(self.record.lines, self.record.events, strict=True)]
+        return [
+            (f"{self.path}:{line}", event) for line, event in zip(self.record.lines, self.record.events, strict=True)
+        ]
 
     @cached_property
     def split(self) -> SplitEvidence:
@@ -124,7 +135,12 @@ class RunEvidence:
         if isinstance(arrays, Fault):
             return arrays
         counts = arrays["confusion"]
-        if not isinstance(counts, np.ndarray) or counts.ndim != 3 or counts.dtype.kind not in "iu" or counts.shape[1] != counts.shape[2]:
+        if (
+            not isinstance(counts, np.ndarray)
+            or counts.ndim != 3
+            or counts.dtype.kind not in "iu"
+            or counts.shape[1] != counts.shape[2]
+        ):
             return Fault(name, "confusion of shape (test images, classes, classes) in integers", "something else")
         if not counts.size or counts.max() > _MOST_PIXELS or counts.min() < 0:
             return Fault(name, f"counts from 0 to {_MOST_PIXELS}", "others, or none")
@@ -138,9 +154,17 @@ class RunEvidence:
         if isinstance(arrays, Fault):
             return arrays
         places, maps = arrays["place"], arrays["map"]
-        right = all(isinstance(a, np.ndarray) for a in (places, maps)) and places.dtype.kind in "iu" and maps.dtype == np.uint8
+        right = (
+            all(isinstance(a, np.ndarray) for a in (places, maps))
+            and places.dtype.kind in "iu"
+            and maps.dtype == np.uint8
+        )
         if not right or places.ndim != 1 or maps.ndim != 3 or not maps.size:
-            return Fault(name, "map of shape (images, height, width) in bytes, and place of shape (images,) in integers", "something else")
+            return Fault(
+                name,
+                "map of shape (images, height, width) in bytes, and place of shape (images,) in integers",
+                "something else",
+            )
         return places.astype(np.int64), maps
 
     def log_probabilities(self, round_: int) -> NDArray[np.float16] | Fault:
@@ -257,7 +281,9 @@ def facts_of(run: RunEvidence) -> Facts:
         content=Noted(head[0], head[1].data.digest) if head else None,
         data=Noted(head[0], head[1].data.digest + head[1].data.units) if head else None,
         encoded=head[1].data.encoded if head else None,
-        initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)]))) if initial else None,
+        initial=Noted(initial[0], sha256(canonical_json([str(i) for i in sorted(initial[1].indices)])))
+        if initial
+        else None,
         chosen=initial is not None and initial[1].chosen,
         seeds=Noted(head[0], sha256(repr(sorted(head[1].seeds.items())).encode())) if head else None,
         curve=Noted(rounds[0][0], _curve_digest([e for _, e in rounds])) if len(rounds) > 1 else None,
@@ -288,10 +314,19 @@ def _beginning(run: RunEvidence) -> str:
         if isinstance(event, LabelsEvent):
             bought.append(event.indices)
         elif isinstance(event, RunEvent | ResumeEvent):
-            machine = {k: v for k, v in flat_environment(event.environment) if k in _MACHINE or k.startswith("packages.")}
+            machine = {
+                k: v for k, v in flat_environment(event.environment) if k in _MACHINE or k.startswith("packages.")
+            }
         elif isinstance(event, RoundEvent):
             exact = machine.get("device") == "cpu" and run.protocol.regime.precision == "float32"
-            told = [bought, sorted(machine.items()), _weights(event), event.recipe, sorted(event.setting.items()), event.steps]
+            told = [
+                bought,
+                sorted(machine.items()),
+                _weights(event),
+                event.recipe,
+                sorted(event.setting.items()),
+                event.steps,
+            ]
             return sha256(repr(told).encode())[:12] if exact and machine.keys() >= _MACHINE else ""
     return ""
 
@@ -310,7 +345,9 @@ def _reached(run: RunEvidence, rounds: list[RoundEvent]) -> tuple[tuple[int, flo
 
 def environments_of(run: RunEvidence) -> tuple[tuple[str, Environment], ...]:
     """(file:line, environment) of the start and of every resumption."""
-    return tuple((where, flat_environment(e.environment)) for where, e in run.of(Event) if isinstance(e, RunEvent | ResumeEvent))
+    return tuple(
+        (where, flat_environment(e.environment)) for where, e in run.of(Event) if isinstance(e, RunEvent | ResumeEvent)
+    )
 
 
 def _curve_digest(rounds: list[RoundEvent]) -> str:
@@ -340,14 +377,23 @@ def planned_runs(folder: StudyFolder, study: Study, plans: frozenset[str]) -> It
 
 
 def planned_run(
-    folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, plans: frozenset[str], shelf: SplitShelf
+    folder: StudyFolder,
+    study: Study,
+    protocol: Protocol,
+    strategy: StrategySpec,
+    seed: int,
+    plans: frozenset[str],
+    shelf: SplitShelf,
 ) -> RunEvidence:
     """One planned run, whether it is there or not."""
     key, at = RunKey(protocol.name, strategy.id, seed), folder.run(protocol.name, strategy.id, seed)
     record, problem = _read_record(at)
     if link := next((place for place in (at.events, at.path, *at.path.parents[:3]) if place.is_symlink()), None):
         # evidence that lies elsewhere can be exchanged without a trace here, and no seal covers it
-        record, problem = None, Fault(str(link), "a file or folder of its own", "a link", "put what it points at in its place")
+        record, problem = (
+            None,
+            Fault(str(link), "a file or folder of its own", "a link", "put what it points at in its place"),
+        )
     return RunEvidence(key, study, protocol, strategy, folder.path, at, record, problem, shelf, plans)
 
 
@@ -372,9 +418,13 @@ def unplanned_runs(folder: StudyFolder, study: Study) -> tuple[str, ...]:
     found = []
     for place, inner, files in os.walk(folder.records):
         here = Path(place)
-        links = [here / name for name in inner if (here / name).is_symlink()]  # os.walk names them, but does not enter them
+        links = [
+            here / name for name in inner if (here / name).is_symlink()
+        ]  # os.walk names them, but does not enter them
         found += [
-            str(link.relative_to(folder.path)) for link in links if link not in planned and not any(link in p.parents for p in planned)
+            str(link.relative_to(folder.path))
+            for link in links
+            if link not in planned and not any(link in p.parents for p in planned)
         ]
         if here not in planned and ("events.jsonl" in files or len(here.parts) == depth):
             found.append(str(here.relative_to(folder.path)))

@@ -29,7 +29,9 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "QRY": queries.RULES,
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
-    "TRN": tuple(sorted((*training.RULES, *tuning.RULES), key=lambda rule: rule.id)),  # those of tuning stand between the others
+    "TRN": tuple(
+        sorted((*training.RULES, *tuning.RULES), key=lambda rule: rule.id)
+    ),  # those of tuning stand between the others
     "ISO": isolation.RULES,
     "ENV": environments.RULES,
     "STA": statistics.RULES,

@@ -82,7 +82,11 @@ class Compliance:
 
     def summary(self) -> str:
         """One line: the answer, and how much it rests on."""
-        said = {"obeyed": "compliant", "broken": "violations found", "unverifiable": "not decidable from what was recorded"}
+        said = {
+            "obeyed": "compliant",
+            "broken": "violations found",
+            "unverifiable": "not decidable from what was recorded",
+        }
         count = Counter(r.answer for r in self.results)
         return (
             f"{said[self.answer]}: {self.sealed} of {self.planned} planned runs finished, {self.unplanned} unplanned{self._attempts()}; "
@@ -91,13 +95,21 @@ class Compliance:
         )
 
     def _attempts(self) -> str:
-        counts = {"failed attempts": self.failures, "interruptions": self.interruptions, "amendments of the plan": self.amended}
+        counts = {
+            "failed attempts": self.failures,
+            "interruptions": self.interruptions,
+            "amendments of the plan": self.amended,
+        }
         return "".join(f", {n} {what}" for what, n in counts.items() if n)
 
     def _lesser(self) -> str:
         """How many of the broken rules are warnings or notes, which decide nothing: without it "compliant, 1 broken" puzzles."""
         kinds = [r.rule.severity for r in self.results if r.answer == "broken" and r.rule.severity != "error"]
-        said = [f"{kinds.count(kind)} {kind}{'s' * (kinds.count(kind) > 1)}" for kind in ("warning", "note") if kind in kinds]
+        said = [
+            f"{kinds.count(kind)} {kind}{'s' * (kinds.count(kind) > 1)}"
+            for kind in ("warning", "note")
+            if kind in kinds
+        ]
         return f" ({', '.join(said)})" if said else ""
 
     def table(self) -> list[dict[str, str]]:

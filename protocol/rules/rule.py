@@ -131,7 +131,11 @@ def by_protocol(facts: Facts) -> str:
 
 
 def shared(
-    facts: Iterable[Facts], value: Callable[[Facts], Noted | None], what: str, *, within: Callable[[Facts], str] = by_protocol_and_seed
+    facts: Iterable[Facts],
+    value: Callable[[Facts], Noted | None],
+    what: str,
+    *,
+    within: Callable[[Facts], str] = by_protocol_and_seed,
 ) -> Observations:
     """Runs whose `value` differs from the one most runs of their group have; on a tie the first run's is the reference."""
     groups: dict[str, list[tuple[Facts, Noted]]] = {}

@@ -95,7 +95,10 @@ def _read_split(folder: StudyFolder, digest: str, targets: str) -> SplitEvidence
     if isinstance(arrays, Fault):
         return SplitEvidence(problem=arrays)
     split = Split(arrays["pool"], arrays["validation"], arrays["test"])
-    for what, expected, found in (("indices", digest, split.digest), ("test labels", targets, array_digest(arrays["targets"]))):
+    for what, expected, found in (
+        ("indices", digest, split.digest),
+        ("test labels", targets, array_digest(arrays["targets"])),
+    ):
         if expected != found:
             return SplitEvidence(problem=Fault(name, f"{what} with digest {expected[:16]}", found[:16]), altered=True)
     return SplitEvidence(split, arrays["targets"])
@@ -142,7 +145,9 @@ def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDA
 def read_arrays(path: Path, keys: tuple[str, ...], name: str) -> dict[str, Any] | Fault:
     """Members of an .npz, or the fault that says why not; never raises."""
     try:
-        with zipfile.ZipFile(io.BytesIO(content(path, _LARGEST_SIDECAR))) as archive:  # at once: sidecars are small and many
+        with zipfile.ZipFile(
+            io.BytesIO(content(path, _LARGEST_SIDECAR))
+        ) as archive:  # at once: sidecars are small and many
             if sum(member.file_size for member in archive.infolist()) > _LARGEST_SIDECAR:
                 return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", "one that claims more")
             arrays: dict[str, Any] = {}

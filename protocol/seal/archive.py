@@ -40,7 +40,12 @@ def pack(folder: StudyFolder, target: Path) -> None:
     """
     manifest = read_manifest(folder)
     if changes := differences(manifest, manifest_of(folder)):
-        raise InputError([*changes, Fault(str(folder.path), "the study as it was sealed", "another", "seal it as it is now, then pack")])
+        raise InputError(
+            [
+                *changes,
+                Fault(str(folder.path), "the study as it was sealed", "another", "seal it as it is now, then pack"),
+            ]
+        )
     names = [*evidence_files(folder), folder.manifest.name]
     if folder.signature.exists():
         names.append(folder.signature.name)
@@ -52,7 +57,9 @@ def pack(folder: StudyFolder, target: Path) -> None:
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
     if target.exists() and target.read_bytes() != body.getvalue():
-        raise InputError(Fault(str(target), "no file, or this very archive", "another file", "move it away or use --out"))
+        raise InputError(
+            Fault(str(target), "no file, or this very archive", "another file", "move it away or use --out")
+        )
     write_atomically(target, body.getvalue())
 
 
@@ -68,7 +75,9 @@ def unpack(source: Path, into: Path) -> StudyFolder:
         InputError: not a packed study, damaged, not what its manifest says, or `into` holds something already.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
-        raise InputError(Fault(str(into), "a new or an empty folder", "something in it", "use --out; nothing was overwritten"))
+        raise InputError(
+            Fault(str(into), "a new or an empty folder", "something in it", "use --out; nothing was overwritten")
+        )
     into.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(source, "r:xz") as archive:
@@ -82,10 +91,14 @@ def unpack(source: Path, into: Path) -> StudyFolder:
             archive.extractall(into, members, filter="data")
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise InputError(Fault(str(source), "a study as `beatrandom pack` writes it", found, "get the file again")) from None
+        raise InputError(
+            Fault(str(source), "a study as `beatrandom pack` writes it", found, "get the file again")
+        ) from None
     folder = StudyFolder(into)
     if changes := differences(read_manifest(folder), manifest_of(folder)):
-        raise InputError([*changes, Fault(str(source), "the study that its manifest describes", "another", "get the file again")])
+        raise InputError(
+            [*changes, Fault(str(source), "the study that its manifest describes", "another", "get the file again")]
+        )
     return folder
 
 

@@ -22,7 +22,9 @@ from protocol.safe_read import content
 from protocol.spec.base import Part
 
 SCHEMA: Final = "beatrandom/manifest/1"
-DERIVED: Final = frozenset({"analysis", "pictures", "replays", "report.html", "report.pdf", "manifest.json", "manifest.json.sig"})
+DERIVED: Final = frozenset(
+    {"analysis", "pictures", "replays", "report.html", "report.pdf", "manifest.json", "manifest.json.sig"}
+)
 """At the top of a study folder: what can be rebuilt from the evidence, what others found out about it, and the seal itself."""
 
 
@@ -105,7 +107,10 @@ def evidence_files(folder: StudyFolder) -> list[str]:
         found += [path.relative_to(folder.path).as_posix() for path in shown if path.is_file()]
     if links:
         raise InputError(
-            [Fault(str(path), "a file or folder of its own", "a link", "put what it points at in its place") for path in links]
+            [
+                Fault(str(path), "a file or folder of its own", "a link", "put what it points at in its place")
+                for path in links
+            ]
         )
     return sorted(found)
 
@@ -125,7 +130,9 @@ def seal(folder: StudyFolder) -> Manifest:
     if folder.manifest.exists():
         if changes := differences(read_manifest(folder), manifest):
             fix = "move manifest.json and its signature away to seal the study as it is now; nothing was changed"
-            raise InputError([*changes, Fault(str(folder.manifest), "the manifest of the study as it is", "an older one", fix)])
+            raise InputError(
+                [*changes, Fault(str(folder.manifest), "the manifest of the study as it is", "an older one", fix)]
+            )
         return manifest
     write_atomically(folder.manifest, manifest.content)
     return manifest
@@ -137,11 +144,15 @@ def read_manifest(folder: StudyFolder) -> Manifest:
     try:
         found = content(folder.manifest)
     except OSError as error:
-        raise InputError(Fault(where, "a manifest", error.strerror or str(error), "`beatrandom seal` writes it")) from None
+        raise InputError(
+            Fault(where, "a manifest", error.strerror or str(error), "`beatrandom seal` writes it")
+        ) from None
     try:
         manifest = Manifest.model_validate_json(found)
     except ValidationError as error:
-        raise InputError(Fault(where, f"a manifest of schema {SCHEMA}", error.errors()[0]["msg"], "restore it from a copy")) from None
+        raise InputError(
+            Fault(where, f"a manifest of schema {SCHEMA}", error.errors()[0]["msg"], "restore it from a copy")
+        ) from None
     if manifest.content != found:
         raise InputError(Fault(where, "the very bytes that `seal` writes", "others", "restore it from a copy"))
     return manifest
@@ -164,5 +175,9 @@ def differences(sealed: Manifest, now: Manifest) -> list[Fault]:
         ("heads", sealed.records, now.records),
     )
     if not faults:  # the manifest itself was edited: its parts do not go together
-        faults = [Fault(f"manifest.json: {name}", str(after)[:100], str(before)[:100]) for name, before, after in rest if before != after]
+        faults = [
+            Fault(f"manifest.json: {name}", str(after)[:100], str(before)[:100])
+            for name, before, after in rest
+            if before != after
+        ]
     return faults

@@ -31,12 +31,19 @@ def sign(content: Path, key: Path, signature: Path) -> None:
         InputError: there is a signature already, no usable key, or no ssh-keygen.
     """
     if signature.exists():
-        raise InputError(Fault(str(signature), "no signature yet", "one", "move it away to sign anew; nothing was changed"))
+        raise InputError(
+            Fault(str(signature), "no signature yet", "one", "move it away to sign anew; nothing was changed")
+        )
     done = _ssh_keygen(["sign", "-n", NAMESPACE, "-f", str(key)], content)
     if done.returncode or not done.stdout.startswith(b"-----BEGIN SSH SIGNATURE-----"):
         said = done.stderr.decode(errors="replace").strip() or f"exit code {done.returncode}"
         raise InputError(
-            Fault(f"signing key {key}", "a key that ssh-keygen can sign with", said, "give a private key: ssh-keygen -t ed25519")
+            Fault(
+                f"signing key {key}",
+                "a key that ssh-keygen can sign with",
+                said,
+                "give a private key: ssh-keygen -t ed25519",
+            )
         )
     write_atomically(signature, done.stdout)
 
@@ -53,8 +60,12 @@ def verify(content: Path, signature: Path, signers: Path | None, identity: str) 
         done = _ssh_keygen(["check-novalidate", "-n", NAMESPACE, "-s", str(signature)], content)
     else:
         if not signers.is_file():
-            raise InputError(Fault(str(signers), "a file of allowed signers (man ssh-keygen)", "no such file", "check the path"))
-        done = _ssh_keygen(["verify", "-n", NAMESPACE, "-s", str(signature), "-f", str(signers), "-I", identity], content)
+            raise InputError(
+                Fault(str(signers), "a file of allowed signers (man ssh-keygen)", "no such file", "check the path")
+            )
+        done = _ssh_keygen(
+            ["verify", "-n", NAMESPACE, "-s", str(signature), "-f", str(signers), "-I", identity], content
+        )
     said = (done.stdout + b"\n" + done.stderr).decode(errors="replace")
     key = re.search(r"SHA256:[A-Za-z0-9+/=]+", said)
     good = done.returncode == 0 and key is not None
@@ -68,4 +79,6 @@ def _ssh_keygen(words: list[str], content: Path) -> subprocess.CompletedProcess[
     except FileNotFoundError as error:
         if error.filename != "ssh-keygen":
             raise
-        raise InputError(Fault("ssh-keygen", "OpenSSH 8.2 or later on the path", "no such command", "install OpenSSH's client")) from None
+        raise InputError(
+            Fault("ssh-keygen", "OpenSSH 8.2 or later on the path", "no such command", "install OpenSSH's client")
+        ) from None

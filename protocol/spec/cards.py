@@ -14,5 +14,7 @@ class SplitCard(Part):
     pool: int
     validation: int
     test: int
-    training: int = Field(0, description="training images they were drawn from, where splits.pool_size leaves some out; 0: pool and all")
+    training: int = Field(
+        0, description="training images they were drawn from, where splits.pool_size leaves some out; 0: pool and all"
+    )
     targets: str = Field(description="digest of the test labels")

@@ -45,13 +45,17 @@ class Construction(Part):
         None, description="share of the training images that are replaced by near-copies of those that stay; null: none"
     )
     copy_noise: Size = Field(3, description="grey levels by which a pixel of a near-copy differs at most")
-    sequence: Frames | None = Field(None, description="which images of a sequence there are; null: all, in whatever order they are")
+    sequence: Frames | None = Field(
+        None, description="which images of a sequence there are; null: all, in whatever order they are"
+    )
 
     @model_validator(mode="after")
     def _makes_something(self) -> Construction:
         other = bool(self.unknown_classes) or self.long_tail is not None or self.redundancy is not None
         if not other and self.sequence is None:
-            raise ValueError("expected unknown_classes, long_tail, redundancy or sequence, found none of them; remove the table")
+            raise ValueError(
+                "expected unknown_classes, long_tail, redundancy or sequence, found none of them; remove the table"
+            )
         if other and self.sequence is not None:
             raise ValueError("expected sequence alone, found others beside it; choose one kind of redundancy")
         return self
@@ -80,7 +84,8 @@ class Encoder(Part):
         "library fetches), or 'untrained' (from seed 0); an own class may take a file as `weights`",
     )
     size: Count | None = Field(
-        None, description="side in pixels that images are scaled to (bicubic, antialiased), the middle kept; null: the network's own"
+        None,
+        description="side in pixels that images are scaled to (bicubic, antialiased), the middle kept; null: the network's own",
     )
     trained_on: str | None = Field(
         None,
@@ -88,7 +93,8 @@ class Encoder(Part):
         "test set; null: not declared; not part of the fingerprint",
     )
     weights_digest: str | None = Field(
-        None, description="SHA-256 of the weights' file (of fetched ones: of all tensors), filled in when the study is resolved"
+        None,
+        description="SHA-256 of the weights' file (of fetched ones: of all tensors), filled in when the study is resolved",
     )
     source_digest: str | None = Field(None, description="SHA-256 of an own file, filled in when the study is resolved")
 
@@ -99,9 +105,13 @@ class Encoder(Part):
             if self.weights is None:
                 raise ValueError(f"{self.name} needs weights: a file, {PRETRAINED!r} or {UNTRAINED!r}")
         elif self.own is None:
-            raise ValueError(f"expected 'timm:NAME', 'torchvision:NAME', 'file.py:NAME' or 'file.npy', found {self.name!r}")
+            raise ValueError(
+                f"expected 'timm:NAME', 'torchvision:NAME', 'file.py:NAME' or 'file.npy', found {self.name!r}"
+            )
         elif self.weights in (UNTRAINED, PRETRAINED):
-            raise ValueError(f"{self.weights!r} is of timm and torchvision; an own encoder takes a file of weights, or none")
+            raise ValueError(
+                f"{self.weights!r} is of timm and torchvision; an own encoder takes a file of weights, or none"
+            )
         elif self.name.endswith(".npy") and (self.weights is not None or self.size is not None):
             raise ValueError("a file of embeddings has neither weights nor size; remove them")
         return self
@@ -177,9 +187,12 @@ class Data(Part):
 
     name: Name = Field(description="data set as listed by `beatrandom datasets`, or 'npz' / 'folder' for your own")
     path: str | None = Field(None, description="own data: file or folder, relative to --data-root unless absolute")
-    digest: str | None = Field(None, description="SHA-256 of the content that is expected; null: taken as found and recorded")
+    digest: str | None = Field(
+        None, description="SHA-256 of the content that is expected; null: taken as found and recorded"
+    )
     resolution: Count | None = Field(
-        None, description="shorter side in pixels to which images are averaged down; a divisor of both sides; null: as they are"
+        None,
+        description="shorter side in pixels to which images are averaged down; a divisor of both sides; null: as they are",
     )
     size: tuple[Count, Count] | None = Field(
         None,
@@ -190,7 +203,8 @@ class Data(Part):
         None, description="long tail, redundancy, unknown classes or a sequence made from it; null: as it is"
     )
     encoder: Encoder | None = Field(
-        None, description="frozen features of the images instead of the images, made on first use and kept in the cache; null: the images"
+        None,
+        description="frozen features of the images instead of the images, made on first use and kept in the cache; null: the images",
     )
 
     @property

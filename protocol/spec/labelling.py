@@ -16,11 +16,13 @@ class Labelling(Part):
         "image", description="what one purchase is: an image, a rectangle of it, or a patch of like pixels (SLIC)"
     )
     tile: tuple[Count, Count] | None = Field(
-        None, description="height and width of a tile in pixels; where they do not divide the image's, the last tiles are smaller"
+        None,
+        description="height and width of a tile in pixels; where they do not divide the image's, the last tiles are smaller",
     )
     superpixels: Count | None = Field(None, description="about how many superpixels an image is divided into")
     compactness: Annotated[float, Field(gt=0)] = Field(
-        10.0, description="of superpixels: how much being near counts beside being alike in colour (Achanta 2012, there m)"
+        10.0,
+        description="of superpixels: how much being near counts beside being alike in colour (Achanta 2012, there m)",
     )
     cost: Literal["label", "pixel", "click"] = Field(
         "label",

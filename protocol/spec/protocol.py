@@ -40,7 +40,13 @@ RECIPE_TAG: Final = "beatrandom/recipe/1"
 DENSE_METRICS: Final = ("mean_iou", "pixel_accuracy")
 """Metrics of segmentation."""
 
-LATER: Final = (("data", "resolution"), ("data", "size"), ("data", "construction"), ("data", "encoder"), ("splits", "pool_size"))
+LATER: Final = (
+    ("data", "resolution"),
+    ("data", "size"),
+    ("data", "construction"),
+    ("data", "encoder"),
+    ("splits", "pool_size"),
+)
 """Fields that fingerprints cover only where they are used, so that older protocols keep theirs."""
 
 Argument = bool | int | float | str
@@ -49,8 +55,12 @@ Argument = bool | int | float | str
 class Splits(Part):
     """How the images are divided, per seed."""
 
-    test_size: Count | None = Field(None, description="images held out as test set, per seed; null: the data set's official test set")
-    validation_size: Size = Field(0, description="labelled validation images, drawn from the training images before the pool is formed")
+    test_size: Count | None = Field(
+        None, description="images held out as test set, per seed; null: the data set's official test set"
+    )
+    validation_size: Size = Field(
+        0, description="labelled validation images, drawn from the training images before the pool is formed"
+    )
     validation_counted: bool = Field(True, description="whether validation labels are charged to the budget")
     pool_size: Count | None = Field(None, description="images of the pool, drawn per seed; null: all that are left")
     initial: Literal["random", "balanced", "strategy"] = Field(
@@ -67,7 +77,9 @@ class Model(Part):
         description="network as known to the runner, e.g. small-cnn, resnet18; for segmentation e.g. unet-small, smp:Unet:resnet18"
     )
     width: Count | None = Field(None, description="channels of the first stage; null: the network's own")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="dropout before the last layer, for every strategy alike")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="dropout before the last layer, for every strategy alike"
+    )
 
 
 class Reference(Part):
@@ -78,9 +90,12 @@ class Reference(Part):
         default_factory=dict, description="budget -> the protocol's metric on the test set, mean over seeds"
     )
     aubc: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        None, description="mean of the curve over all budgets: area by the trapezoid rule in labels / (last - first budget)"
+        None,
+        description="mean of the curve over all budgets: area by the trapezoid rule in labels / (last - first budget)",
     )
-    tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(0.03, description="difference in either direction that is no reason to wonder")
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.03, description="difference in either direction that is no reason to wonder"
+    )
 
 
 class Protocol(Part):
@@ -92,7 +107,9 @@ class Protocol(Part):
     provenance: dict[str, str] = Field(
         default_factory=dict, description="field path -> 'published: …' or 'our choice: …'; not part of the fingerprint"
     )
-    reference: Reference | None = Field(None, description="what random is known to reach, for rule STA-03; not part of the fingerprint")
+    reference: Reference | None = Field(
+        None, description="what random is known to reach, for rule STA-03; not part of the fingerprint"
+    )
     task: Literal["classification", "segmentation"] = Field(
         "classification", description="kind of prediction: one class an image, or one a pixel"
     )
@@ -104,10 +121,12 @@ class Protocol(Part):
     model: Model
     regime: Regime
     metric: Literal["accuracy", "balanced_accuracy", "macro_f1", "mean_iou", "pixel_accuracy"] = Field(
-        "accuracy", description="primary metric on the test set, in [0, 1], higher is better; the last two for segmentation"
+        "accuracy",
+        description="primary metric on the test set, in [0, 1], higher is better; the last two for segmentation",
     )
     labelling: Labelling | None = Field(
-        None, description="segmentation: regions instead of whole images, or budgets in pixels or clicks; null: one label an image"
+        None,
+        description="segmentation: regions instead of whole images, or budgets in pixels or clicks; null: one label an image",
     )
     root_seed: Size = Field(0, description="root of all random streams")
     label_noise: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -142,7 +161,9 @@ class Protocol(Part):
         if tuning is None:
             return self
         if (tuning.held_out is None) == (not self.splits.validation_size):
-            found = "neither" if tuning.held_out is None else f"both: {self.splits.validation_size} and {tuning.held_out:g}"
+            found = (
+                "neither" if tuning.held_out is None else f"both: {self.splits.validation_size} and {tuning.held_out:g}"
+            )
             raise ValueError(
                 "expected regime.tuning to score its trials on labels that the protocol grants: splits.validation_size, or else "
                 f"regime.tuning.held_out, a share of the labelled images; found {found}; give one of them"
@@ -162,14 +183,18 @@ class Protocol(Part):
         strange = sorted(set(self.reference.values) - {str(b) for b in self.budgets})
         if strange or (not self.reference.values and self.reference.aubc is None):
             found = f"values at {', '.join(strange)}" if strange else "neither values nor aubc"
-            raise ValueError(f"expected reference.values at budgets among {list(self.budgets)}, or reference.aubc; found {found}")
+            raise ValueError(
+                f"expected reference.values at budgets among {list(self.budgets)}, or reference.aubc; found {found}"
+            )
         return self
 
     @model_validator(mode="after")
     def _construction_fits_the_splits(self) -> Protocol:
         made = self.data.construction
         if made and made.unknown_classes and self.splits.test_size is not None:
-            raise ValueError("data.construction.unknown_classes needs the official test set, found splits.test_size; remove one")
+            raise ValueError(
+                "data.construction.unknown_classes needs the official test set, found splits.test_size; remove one"
+            )
         near = made and (made.redundancy is not None or (made.sequence is not None and made.sequence.length > 1))
         if near and (self.splits.test_size is not None or self.splits.validation_size):
             what = "redundancy" if made and made.sequence is None else "sequence"
@@ -188,7 +213,9 @@ class Protocol(Part):
         if dense and self.splits.initial == "balanced":
             problems.append("splits.initial = 'balanced' needs one class an image; use 'random' for segmentation")
         if dense and self.regime.imbalance != "none":
-            problems.append(f"regime.imbalance = {self.regime.imbalance!r} needs one class an image; use 'none' for segmentation")
+            problems.append(
+                f"regime.imbalance = {self.regime.imbalance!r} needs one class an image; use 'none' for segmentation"
+            )
         if dense and self.regime.pretraining:
             problems += self.regime.pretraining.of_whole_images()
         if dense and self.regime.stop_at is not None:
@@ -198,10 +225,14 @@ class Protocol(Part):
         if dense and self.data.encoder:
             problems.append("data.encoder embeds whole images; leave it out for segmentation")
         if dense and self.data.construction and self.data.construction.sequence is None:
-            problems.append("data.construction is made by the classes of whole images; use its sequence alone for segmentation")
+            problems.append(
+                "data.construction is made by the classes of whole images; use its sequence alone for segmentation"
+            )
         for spec in (augmentation, self.regime.semi and self.regime.semi.strong):
             used = {name for name, value in spec if value} if spec else set()
-            if strangers := sorted(used & ({"shift", "rand_augment", "cutout"} if dense else {"zoom", "crop", "colour"})):
+            if strangers := sorted(
+                used & ({"shift", "rand_augment", "cutout"} if dense else {"zoom", "crop", "colour"})
+            ):
                 problems.append(f"augmentation of {self.task} knows no {', '.join(strangers)}; remove it")
         if problems:
             raise ValueError("; ".join(problems))
@@ -215,13 +246,19 @@ class Protocol(Part):
         if self.task != "segmentation":
             problems.append("labelling is of masks; remove it, or use task = 'segmentation'")
         if self.charged_validation:
-            problems.append("labelling charges training labels alone: set splits.validation_counted = false or splits.validation_size = 0")
+            problems.append(
+                "labelling charges training labels alone: set splits.validation_counted = false or splits.validation_size = 0"
+            )
         if self.splits.initial == "strategy":
             problems.append("labelling starts with regions that the seed draws: set splits.initial = 'random'")
         if self.regime.epochs is not None:
-            problems.append("labelling needs regime.steps, not regime.epochs: images differ in how much of them is labelled")
+            problems.append(
+                "labelling needs regime.steps, not regime.epochs: images differ in how much of them is labelled"
+            )
         if self.regime.method == "s4gan" and self.labelling.unit != "image":
-            problems.append("s4gan's critic would know real masks by the pixels that nobody paid for; use another method with regions")
+            problems.append(
+                "s4gan's critic would know real masks by the pixels that nobody paid for; use another method with regions"
+            )
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -253,7 +290,9 @@ class Protocol(Part):
     @property
     def recipe(self) -> str:
         """SHA-256 of regime and model, as the record of every round has it; of a tuned round, of what `tuned` gives."""
-        return fingerprint(RECIPE_TAG, {"regime": self.regime.fingerprinted(), "model": self.model.model_dump(mode="json")})
+        return fingerprint(
+            RECIPE_TAG, {"regime": self.regime.fingerprinted(), "model": self.model.model_dump(mode="json")}
+        )
 
     @property
     def fingerprint(self) -> str:

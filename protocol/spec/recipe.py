@@ -28,11 +28,15 @@ class Augmentation(Part):
     rand_augment: RandAugment | None = Field(None, description="RandAugment; null: none")
     cutout: Size = Field(0, description="side in pixels of a square blanked at a random place; 0: none")
     zoom: tuple[Positive, Positive] | None = Field(
-        None, description="least and largest factor by which image and mask are enlarged together, drawn log-uniformly (segmentation only)"
+        None,
+        description="least and largest factor by which image and mask are enlarged together, drawn log-uniformly (segmentation only)",
     )
-    crop: Count | None = Field(None, description="side in pixels of a square cut out at a random place, mask alike (segmentation only)")
+    crop: Count | None = Field(
+        None, description="side in pixels of a square cut out at a random place, mask alike (segmentation only)"
+    )
     colour: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="brightness, contrast and saturation are each scaled by a factor in 1 ± this (segmentation only)"
+        0.0,
+        description="brightness, contrast and saturation are each scaled by a factor in 1 ± this (segmentation only)",
     )
 
     @field_validator("zoom")
@@ -56,7 +60,8 @@ class Optimizer(Part):
     nesterov: bool = Field(False, description="Nesterov momentum (sgd only)")
     weight_decay: Annotated[float, Field(ge=0)] = Field(0.0, description="weight decay")
     schedule: Literal["constant", "cosine", "poly"] = Field(
-        "constant", description="learning rate over the steps of a round; cosine and poly, which is lr (1 - t/T)^0.9, end at 0"
+        "constant",
+        description="learning rate over the steps of a round; cosine and poly, which is lr (1 - t/T)^0.9, end at 0",
     )
     warmup_steps: Size = Field(0, description="steps of linear warm-up from 0")
 
@@ -72,7 +77,9 @@ class Optimizer(Part):
 class Swa(Part):
     """Stochastic weight averaging (Izmailov 2018, arXiv 1803.05407): the mean of late weights is evaluated."""
 
-    start: Annotated[float, Field(ge=0, lt=1)] = Field(description="share of the steps after which weights are averaged")
+    start: Annotated[float, Field(ge=0, lt=1)] = Field(
+        description="share of the steps after which weights are averaged"
+    )
     lr: Annotated[float, Field(gt=0)] = Field(description="constant learning rate from then on")
     every: Count = Field(description="steps between averaged weights; the last step counts in any case")
 
@@ -80,10 +87,16 @@ class Swa(Part):
 class Discriminator(Part):
     """The image-wise critic of s4gan: tells masks of labelled images from predicted maps of the pool's (arXiv 1908.05724)."""
 
-    lr: Annotated[float, Field(gt=0)] = Field(1e-4, description="peak learning rate of its own Adam; the schedule is that of optimizer")
+    lr: Annotated[float, Field(gt=0)] = Field(
+        1e-4, description="peak learning rate of its own Adam; the schedule is that of optimizer"
+    )
     width: Count = Field(64, description="channels of its first layer; they double three times")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(0.5, description="share of channels dropped after each of its layers but the last")
-    feature_weight: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the feature-matching loss, growing over ramp_steps")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.5, description="share of channels dropped after each of its layers but the last"
+    )
+    feature_weight: Annotated[float, Field(ge=0)] = Field(
+        0.1, description="weight of the feature-matching loss, growing over ramp_steps"
+    )
 
 
 class Semi(Part):
@@ -91,11 +104,16 @@ class Semi(Part):
 
     unlabelled_batch: Count = Field(description="pool images a step; a smaller pool is one batch")
     weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight of the loss on them")
-    ramp_steps: Size = Field(0, description="steps over which that weight grows from 0: linearly, mean-teacher by exp(-5 (1 - t)^2)")
-    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="least probability of a predicted class, or s4gan's least score of a whole map, that is learned from"
+    ramp_steps: Size = Field(
+        0, description="steps over which that weight grows from 0: linearly, mean-teacher by exp(-5 (1 - t)^2)"
     )
-    temperature: Annotated[float, Field(gt=0, le=1)] = Field(1.0, description="divides the logits of the target (uda only)")
+    threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0,
+        description="least probability of a predicted class, or s4gan's least score of a whole map, that is learned from",
+    )
+    temperature: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.0, description="divides the logits of the target (uda only)"
+    )
     tsa: Literal["none", "linear", "exp", "log"] = Field("none", description="training signal annealing (uda only)")
     strong: Augmentation | None = Field(
         None,
@@ -131,14 +149,18 @@ class SelfSupervised(Part):
     batch_size: Count = Field(description="images a step, each in two views; a smaller pool is one batch")
     optimizer: Optimizer
     views: Views = Field(default_factory=Views)
-    temperature: Annotated[float, Field(gt=0)] | None = Field(None, description="of the contrastive loss (simclr only, which needs it)")
+    temperature: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="of the contrastive loss (simclr only, which needs it)"
+    )
     hidden: Count = Field(512, description="width of the projection head, which is thrown away afterwards")
     projection: Count = Field(128, description="size of what the head gives")
 
     @model_validator(mode="after")
     def _temperature_is_for_simclr(self) -> SelfSupervised:
         if (self.method == "simclr") != (self.temperature is not None):
-            raise ValueError(f"temperature is {'needed by simclr' if self.method == 'simclr' else 'not used by simsiam; remove it'}")
+            raise ValueError(
+                f"temperature is {'needed by simclr' if self.method == 'simclr' else 'not used by simsiam; remove it'}"
+            )
         return self
 
 
@@ -174,7 +196,9 @@ class Pretraining(Part):
         if self.self_supervised:
             found.append("regime.pretraining.self_supervised embeds whole images; use weights for segmentation")
         if self.then != "fine-tune":
-            found.append("regime.pretraining.then = 'linear-probe' embeds whole images; use 'fine-tune' for segmentation")
+            found.append(
+                "regime.pretraining.then = 'linear-probe' embeds whole images; use 'fine-tune' for segmentation"
+            )
         return found
 
     def fingerprinted(self) -> dict[str, Any]:
@@ -186,30 +210,42 @@ class Regime(Part):
     """The training recipe; the same for every strategy of a comparison."""
 
     name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
-    method: Literal["supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch", "cutmix", "s4gan", "unimatch"] = Field(
+    method: Literal[
+        "supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch", "cutmix", "s4gan", "unimatch"
+    ] = Field(
         "supervised",
         description="learning method; all but the first also learn from the pool's images, never from their labels; the last three are for "
         "segmentation, those between for classification",
     )
-    steps: Count | None = Field(None, description="optimisation steps a round, whatever the labelled set's size; or give epochs")
+    steps: Count | None = Field(
+        None, description="optimisation steps a round, whatever the labelled set's size; or give epochs"
+    )
     epochs: Count | None = Field(None, description="passes over the labelled set a round; or give steps")
     batch_size: Count = Field(description="labelled images a step; a smaller labelled set is one batch")
     optimizer: Optimizer
     augmentation: Augmentation = Field(default_factory=Augmentation)
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(0.0, description="share of the target spread over all classes")
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="share of the target spread over all classes"
+    )
     selection: Literal["last", "best-validation"] = Field(
         "last", description="which weights are evaluated: after the last step, or the best on the validation labels"
     )
     validate_every: Count | None = Field(None, description="steps between validation passes (best-validation only)")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="arithmetic of forward and backward (bfloat16: autocast)")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="arithmetic of forward and backward (bfloat16: autocast)"
+    )
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="evaluate a moving average of the weights that keeps this share a step (less at the start); null: the weights"
+        None,
+        description="evaluate a moving average of the weights that keeps this share a step (less at the start); null: the weights",
     )
     swa: Swa | None = Field(None, description="evaluate the mean of late weights; null: the weights")
     semi: Semi | None = Field(None, description="the semi-supervised part; null for supervised")
-    pretraining: Pretraining | None = Field(None, description="where the network's body comes from; null: from the seed, untrained")
+    pretraining: Pretraining | None = Field(
+        None, description="where the network's body comes from; null: from the seed, untrained"
+    )
     epoch_at_least: Count | None = Field(
-        None, description="images an epoch counts at least, so that small labelled sets are passed over more often; null: no such floor"
+        None,
+        description="images an epoch counts at least, so that small labelled sets are passed over more often; null: no such floor",
     )
     stop_at: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
@@ -226,23 +262,30 @@ class Regime(Part):
         "was evaluated with; optimizer and schedule begin anew in either case",
     )
     tuning: Tuning | None = Field(
-        None, description="trials inside every run that choose some of these values, alike for all strategies; null: the values as they are"
+        None,
+        description="trials inside every run that choose some of these values, alike for all strategies; null: the values as they are",
     )
 
     @model_validator(mode="after")
     def _one_length_and_a_way_to_select(self) -> Regime:
         if (self.steps is None) == (self.epochs is None):
-            raise ValueError(f"expected exactly one of steps and epochs, found steps={self.steps}, epochs={self.epochs}")
+            raise ValueError(
+                f"expected exactly one of steps and epochs, found steps={self.steps}, epochs={self.epochs}"
+            )
         if (self.selection == "best-validation") != (self.validate_every is not None):
             raise ValueError("selection = 'best-validation' and validate_every go together; give both or neither")
         if self.swa and (self.ema_decay or self.selection != "last"):
-            raise ValueError("swa evaluates the mean of late weights, so it excludes ema_decay and selection = 'best-validation'")
+            raise ValueError(
+                "swa evaluates the mean of late weights, so it excludes ema_decay and selection = 'best-validation'"
+            )
         return self
 
     @model_validator(mode="after")
     def _semi_fits_the_method(self) -> Regime:
         if (self.method == "supervised") != (self.semi is None):
-            raise ValueError(f"method {self.method!r} and the table semi do not go together: supervised has none, all others need one")
+            raise ValueError(
+                f"method {self.method!r} and the table semi do not go together: supervised has none, all others need one"
+            )
         if self.semi is None:
             return self
         two_views = self.method in ("uda", "fixmatch", "flexmatch", "unimatch")
@@ -255,8 +298,14 @@ class Regime(Part):
         if self.method == "cutmix" and self.ema_decay is None:
             raise ValueError("cutmix needs ema_decay, its teacher")
         if (self.method == "s4gan") != (self.semi.discriminator is not None):
-            raise ValueError(f"{self.method}: semi.discriminator is {'needed' if self.method == 's4gan' else 'not used; remove it'}")
-        if self.method == "unimatch" and self.semi.strong and {name for name, value in self.semi.strong if value} - {"colour"}:
+            raise ValueError(
+                f"{self.method}: semi.discriminator is {'needed' if self.method == 's4gan' else 'not used; remove it'}"
+            )
+        if (
+            self.method == "unimatch"
+            and self.semi.strong
+            and {name for name, value in self.semi.strong if value} - {"colour"}
+        ):
             raise ValueError(
                 "unimatch mixes the strong views of one weak view, so semi.strong changes colours alone; move the rest to augmentation"
             )
@@ -267,16 +316,22 @@ class Regime(Part):
         if self.epoch_at_least is not None and self.epochs is None:
             raise ValueError("epoch_at_least sets the least length of an epoch, so it needs epochs; found steps")
         if self.stop_at is not None and (self.semi or self.swa):
-            raise ValueError("stop_at ends supervised rounds; semi-supervision and swa need to know their last step; remove one")
+            raise ValueError(
+                "stop_at ends supervised rounds; semi-supervision and swa need to know their last step; remove one"
+            )
         return self
 
     @model_validator(mode="after")
     def _frozen_embeddings_are_not_images(self) -> Regime:
         if self.pretraining and self.pretraining.then == "linear-probe":
             if self.augmentation != Augmentation():
-                raise ValueError("a linear-probe learns from embeddings, which have no augmentation; remove the table augmentation")
+                raise ValueError(
+                    "a linear-probe learns from embeddings, which have no augmentation; remove the table augmentation"
+                )
             if self.semi and self.semi.strong:
-                raise ValueError(f"a linear-probe learns from embeddings, of which {self.method} cannot make two views; use fine-tune")
+                raise ValueError(
+                    f"a linear-probe learns from embeddings, of which {self.method} cannot make two views; use fine-tune"
+                )
         return self
 
     @model_validator(mode="after")
@@ -296,7 +351,8 @@ class Regime(Part):
     def fingerprinted(self) -> dict[str, Any]:
         """What fingerprints cover: fields that came later only where they are used, so that older recipes keep theirs."""
         table = self.model_dump(
-            mode="json", exclude={name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default}
+            mode="json",
+            exclude={name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default},
         )
         strong = self.semi and self.semi.strong
         semi: dict[str, Any] = table.get("semi") or {}

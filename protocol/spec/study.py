@@ -22,11 +22,16 @@ class StrategySpec(Part):
     """One query strategy with its arguments."""
 
     name: str = Field(min_length=1, description="registered name, 'file.py:Name' or 'package.module:Name'")
-    label: str = Field("", pattern=LABEL, max_length=100, description="name in paths and tables; empty: derived from name")
+    label: str = Field(
+        "", pattern=LABEL, max_length=100, description="name in paths and tables; empty: derived from name"
+    )
     args: dict[str, Argument] = Field(default_factory=dict, description="keyword arguments of the strategy")
-    source_digest: str | None = Field(None, description="SHA-256 of an own strategy's file, filled in when the study is resolved")
+    source_digest: str | None = Field(
+        None, description="SHA-256 of an own strategy's file, filled in when the study is resolved"
+    )
     tuning: Size | None = Field(
-        None, description="how many settings were tried, on any data, before these arguments were chosen; null: not declared"
+        None,
+        description="how many settings were tried, on any data, before these arguments were chosen; null: not declared",
     )
 
     @field_validator("args")
@@ -54,10 +59,16 @@ class StrategySpec(Part):
 class Plan(Part):
     """The analysis, fixed before the first run; anything else is exploratory."""
 
-    endpoint: Literal["aubc"] = Field("aubc", description="primary endpoint: paired difference to random in area under the budget curve")
-    test: Literal["sign-flip", "t", "wilcoxon"] = Field("sign-flip", description="two-sided paired test of the endpoint")
+    endpoint: Literal["aubc"] = Field(
+        "aubc", description="primary endpoint: paired difference to random in area under the budget curve"
+    )
+    test: Literal["sign-flip", "t", "wilcoxon"] = Field(
+        "sign-flip", description="two-sided paired test of the endpoint"
+    )
     alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.05, description="family-wise error rate")
-    delta: Annotated[float, Field(gt=0)] = Field(0.01, description="equivalence margin in units of the metric; below 1 in a study")
+    delta: Annotated[float, Field(gt=0)] = Field(
+        0.01, description="equivalence margin in units of the metric; below 1 in a study"
+    )
     correction: Literal["holm", "hochberg", "hommel", "bh", "by"] = Field(
         "holm",
         description="multiplicity correction over the family; hochberg and hommel assume positive dependence, bh and by hold the false "
@@ -66,10 +77,15 @@ class Plan(Part):
     family: Literal["strategies x protocols", "strategies"] = Field(
         "strategies x protocols", description="tests corrected together: all of the study, or within each protocol"
     )
-    secondary: tuple[Literal["aubc-log2", "final"], ...] = Field((), description="planned secondary endpoints; others are exploratory")
-    at_budgets: tuple[Count, ...] = Field((), description="budgets at which the metric itself is a planned secondary endpoint")
+    secondary: tuple[Literal["aubc-log2", "final"], ...] = Field(
+        (), description="planned secondary endpoints; others are exploratory"
+    )
+    at_budgets: tuple[Count, ...] = Field(
+        (), description="budgets at which the metric itself is a planned secondary endpoint"
+    )
     looks: tuple[Annotated[int, Field(ge=2, le=EXACT)], ...] = Field(
-        (), description="numbers of seeds at which the endpoint is tested, the last one all of them; empty: once, at the end"
+        (),
+        description="numbers of seeds at which the endpoint is tested, the last one all of them; empty: once, at the end",
     )
     spending: Literal["obrien-fleming", "pocock"] = Field(
         "obrien-fleming", description="how alpha is spent over the looks (Lan & DeMets 1983)"
@@ -122,7 +138,9 @@ class Study(Part):
         if plan.delta >= 1:
             problems.append(f"expected plan.delta below 1, as metrics lie in [0, 1], found {plan.delta:g}")
         if plan.looks and plan.looks[-1] != len(self.seeds):
-            problems.append(f"expected the last of plan.looks to be all {len(self.seeds)} seeds, found {plan.looks[-1]}")
+            problems.append(
+                f"expected the last of plan.looks to be all {len(self.seeds)} seeds, found {plan.looks[-1]}"
+            )
         for p in self.protocols:
             absent = sorted(set(plan.at_budgets) - set(p.budgets))
             if absent:
@@ -136,9 +154,13 @@ class Study(Part):
     @property
     def fingerprint(self) -> str:
         """SHA-256 over protocols' fingerprints, strategies, seeds and plan."""
-        body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols", "plan"}) | {"plan": self.plan.fingerprinted()}
+        body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols", "plan"}) | {
+            "plan": self.plan.fingerprinted()
+        }
         body["protocols"] = {p.name: p.fingerprint for p in self.protocols}
-        for strategy in body["strategies"]:  # what is not declared leaves the fingerprint as it was before one could declare it
+        for strategy in body[
+            "strategies"
+        ]:  # what is not declared leaves the fingerprint as it was before one could declare it
             if strategy["tuning"] is None:
                 del strategy["tuning"]
         return fingerprint(STUDY_TAG, body)

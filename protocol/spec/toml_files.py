@@ -102,7 +102,8 @@ def _not_derived(items: Sequence[Any]) -> list[Any]:
     return [
         item
         for item in items
-        if item["type"] != "too_short" or not any(len(p) > len(item["loc"]) and p[: len(item["loc"])] == item["loc"] for p in places)
+        if item["type"] != "too_short"
+        or not any(len(p) > len(item["loc"]) and p[: len(item["loc"])] == item["loc"] for p in places)
     ]
 
 
@@ -111,13 +112,17 @@ def _fault(model: type[BaseModel], item: Any, where: str) -> Fault:
     spot = f"{where}: {path}" if path else where
     if item["type"] == "extra_forbidden":
         known = nearest(str(item["loc"][-1]), _fields_at(model, item["loc"][:-1]))
-        return Fault(spot, f"a known key: {', '.join(known)}", f"unknown key {item['loc'][-1]!r}", "remove or rename it")
+        return Fault(
+            spot, f"a known key: {', '.join(known)}", f"unknown key {item['loc'][-1]!r}", "remove or rename it"
+        )
     if item["type"] == "missing":
         return Fault(spot, "a value", "nothing", "add the key")
     if item["type"] == "value_error":
         return Fault(spot, "a consistent specification", str(item["ctx"]["error"]))
     found = repr(item["input"])
-    expected = _PATTERNS.get(item["ctx"]["pattern"], item["msg"]) if item["type"] == "string_pattern_mismatch" else item["msg"]
+    expected = (
+        _PATTERNS.get(item["ctx"]["pattern"], item["msg"]) if item["type"] == "string_pattern_mismatch" else item["msg"]
+    )
     return Fault(spot, expected, found if len(found) < 120 else found[:117] + "…")
 
 
@@ -141,7 +146,10 @@ def _toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(content(path).decode("utf-8"))
     except FileNotFoundError:
         raise InputError(Fault(str(path), "a TOML file", "no such file", "check the path")) from None
-    except (ValueError, RecursionError) as error:  # TOMLDecodeError, bad UTF-8, an integer of thousands of digits, endless nesting
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # TOMLDecodeError, bad UTF-8, an integer of thousands of digits, endless nesting
         raise InputError(Fault(str(path), "valid TOML in UTF-8", str(error), "mend the file")) from None
     except OSError as error:
         raise InputError(Fault(str(path), "a readable file", error.strerror or str(error))) from None
@@ -172,7 +180,9 @@ def _with_base(table: dict[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(table["base"], str):
         raise InputError(Fault(f"{where}: base", "the name of a preset", repr(table["base"])))
     if "name" not in own:
-        raise InputError(Fault(where, f"a name of its own for what changes {table['base']}", "no name", "add name = '…'"))
+        raise InputError(
+            Fault(where, f"a name of its own for what changes {table['base']}", "no name", "add name = '…'")
+        )
     base = _preset_table(table["base"])
     dropped = _dropped(base, table.get("without", []), where)
     changed = [p for p in _leaves(own) if p != "name"] + dropped

@@ -23,7 +23,9 @@ Value = bool | int | float | str
 Setting = dict[str, Value]
 """Path in the recipe, such as `optimizer.lr` -> value."""
 
-FIXED: Final = frozenset({"name", "method", "selection", "validate_every", "precision", "imbalance", "start", "stop_at"})
+FIXED: Final = frozenset(
+    {"name", "method", "selection", "validate_every", "precision", "imbalance", "start", "stop_at"}
+)
 """Fields at the top of a recipe that say what the comparison is, and are not tuned; the tables pretraining and tuning neither."""
 DIGITS: Final = 6
 """Significant digits of a drawn real number: readable, and the same whatever last bits a machine's logarithm has."""
@@ -51,7 +53,9 @@ class Dimension(Part):
                 raise ValueError("scale is for low and high; remove it beside choices")
         elif self.low is not None and self.high is not None:
             if self.low >= self.high:
-                raise ValueError(f"expected low below high, found {self.low:g} and {self.high:g}; a fixed value belongs in the recipe")
+                raise ValueError(
+                    f"expected low below high, found {self.low:g} and {self.high:g}; a fixed value belongs in the recipe"
+                )
             if self.scale == "log" and self.low <= 0:
                 raise ValueError(f"expected low above 0, as its logarithm is drawn, found {self.low:g}")
         return self
@@ -67,7 +71,9 @@ class Tuning(Part):
     policy: Literal["starting-set", "every-round"] = Field(
         description="when settings are tried: once, on the starting set, for all rounds, or anew in every round; without the table: never"
     )
-    trials: Annotated[int, Field(ge=2, le=10_000)] = Field(description="settings tried each time, each by a training of its own")
+    trials: Annotated[int, Field(ge=2, le=10_000)] = Field(
+        description="settings tried each time, each by a training of its own"
+    )
     held_out: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
         description="share of the labelled images, drawn anew each time, that trials are scored on and not trained on; null: scored on the "

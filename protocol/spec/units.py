@@ -54,7 +54,11 @@ class Units:
     def of(self, images: Numbers) -> Numbers:
         """Units of these images, in their order."""
         counts = np.diff(self.first)[images]
-        starts = np.repeat(self.first[images] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts) if len(images) else counts
+        starts = (
+            np.repeat(self.first[images] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
+            if len(images)
+            else counts
+        )
         return (starts + np.arange(counts.sum())).astype(np.int64)
 
     def image_of(self, units: Numbers) -> Numbers:

@@ -60,7 +60,12 @@ def entries(cache: Path) -> Iterator[Kept]:
     for folder in sorted(p for p in cache.glob("*/*") if p.is_dir() and not p.is_symlink()):
         files = [p for p in folder.iterdir() if p.is_file() and p.name != ".lock"]
         used = max((p.stat().st_mtime for p in files), default=folder.stat().st_mtime)
-        yield Kept(folder.parent.name if files else "begun and not finished", folder, sum(p.stat().st_size for p in files), now - used)
+        yield Kept(
+            folder.parent.name if files else "begun and not finished",
+            folder,
+            sum(p.stat().st_size for p in files),
+            now - used,
+        )
     left = [*(p for pattern in _EARLIER for p in cache.glob(pattern)), *(abandoned(cache) if cache.is_dir() else ())]
     for path in sorted(p for p in left if p.is_file()):
         yield Kept("of earlier versions", path, path.stat().st_size, now - path.stat().st_mtime)

@@ -31,7 +31,9 @@ Make = Callable[[Allocate], object]
 """Asks once for an array of some shape and writes every element of it; may be called again from the start."""
 
 
-def kept_array(file: Path, what: str, shape: tuple[int | None, ...], dtype: DTypeLike, make: Make, *, keep: bool = True) -> NDArray[Any]:
+def kept_array(
+    file: Path, what: str, shape: tuple[int | None, ...], dtype: DTypeLike, make: Make, *, keep: bool = True
+) -> NDArray[Any]:
     """The array of that file, mapped read-only; made by `make` where it is missing or damaged, by one process for all.
 
     Where nothing can be written (no room, no right), it says so on standard error and the array is made in memory.
@@ -54,7 +56,9 @@ def kept_array(file: Path, what: str, shape: tuple[int | None, ...], dtype: DTyp
         return once(file, partial(_write, dtype=kind, make=make), read, partial(_put_card, what=what))
     except OSError as error:
         reason = f"{error.strerror or error} ({file.parent})"
-    _tell_once(f"{reason}: nothing is kept there, and every process makes its own; {CACHE_VARIABLE} names another folder")
+    _tell_once(
+        f"{reason}: nothing is kept there, and every process makes its own; {CACHE_VARIABLE} names another folder"
+    )
     return _in_memory(what, kind, make, reason)
 
 
@@ -92,7 +96,9 @@ def _write(draft: Path, dtype: np.dtype[Any], make: Make) -> None:
             np.lib.format.write_array_header_2_0(file, header)
             file.flush()
             size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            os.posix_fallocate(file.fileno(), 0, file.tell() + size)  # a full disk is an error here, and not a signal while it is filled
+            os.posix_fallocate(
+                file.fileno(), 0, file.tell() + size
+            )  # a full disk is an error here, and not a signal while it is filled
         made.append(np.load(draft, mmap_mode="r+", allow_pickle=False))
         array: NDArray[Any] = made[-1]
         return array
@@ -116,13 +122,19 @@ def _read(file: Path, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> ND
     card, state = _read_card(file), _state(file.stat())
     if card.get("bytes") != state["bytes"]:
         raise Damaged(f"expected {card.get('bytes')} bytes, found {state['bytes']}")
-    if (state["bytes"] <= WHOLE or card.get("times") != state["times"]) and card.get("sha256") != (found := _digest(file)):
+    if (state["bytes"] <= WHOLE or card.get("times") != state["times"]) and card.get("sha256") != (
+        found := _digest(file)
+    ):
         raise Damaged(f"expected digest {str(card.get('sha256'))[:16]}, found {found[:16]}")
     try:
         array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise Damaged(str(error)) from None
-    if len(array.shape) != len(shape) or any(b not in (None, a) for a, b in zip(array.shape, shape, strict=True)) or array.dtype != dtype:
+    if (
+        len(array.shape) != len(shape)
+        or any(b not in (None, a) for a, b in zip(array.shape, shape, strict=True))
+        or array.dtype != dtype
+    ):
         raise Damaged(f"expected {dtype} of shape {shape}, found {array.dtype} of shape {array.shape}")
     with contextlib.suppress(OSError):
         os.utime(_card(file))  # when it was last used

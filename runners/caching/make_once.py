@@ -24,7 +24,9 @@ class Damaged(Exception):
     """Raised by a reader: this file is not what was written."""
 
 
-def once(file: Path, make: Callable[[Path], None], read: Callable[[Path], T], finish: Callable[[Path], None] = lambda _: None) -> T:
+def once(
+    file: Path, make: Callable[[Path], None], read: Callable[[Path], T], finish: Callable[[Path], None] = lambda _: None
+) -> T:
     """What `read` finds in the file; where it is missing or damaged, it is made first.
 
     A maker that is killed leaves a draft and no file, and the next one takes over.
@@ -71,7 +73,9 @@ def there(file: Path, read: Callable[[Path], T]) -> T | None:
 
 
 def _made(file: Path, make: Callable[[Path], None], read: Callable[[Path], T], finish: Callable[[Path], None]) -> T:
-    handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # as `protocol.record.layout.abandoned` knows drafts
+    handle, name = tempfile.mkstemp(
+        dir=file.parent, prefix=f".{file.name}."
+    )  # as `protocol.record.layout.abandoned` knows drafts
     os.close(handle)
     draft = Path(name)
     try:

@@ -33,7 +33,9 @@ def main() -> None:
     """Run the command line; every expected error becomes a message and an exit code, never a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # what a terminal or a pipe cannot spell (→ in ASCII) is a ?, no traceback
+            stream.reconfigure(
+                errors="replace"
+            )  # what a terminal or a pipe cannot spell (→ in ASCII) is a ?, no traceback
     warnings.formatwarning = _formatted
     try:
         app()
@@ -57,7 +59,9 @@ def main() -> None:
         sys.exit(2)
 
 
-def _formatted(message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None) -> str:
+def _formatted(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
     """Ours in a line; others as Python writes them."""
     if category.__name__ == "Notice":  # its module is not loaded for --help
         return f"beatrandom: {message}\n"

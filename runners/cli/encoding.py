@@ -24,7 +24,10 @@ def encode(
     ],
     encoder: Annotated[
         str,
-        typer.Argument(help="`timm:NAME`, `torchvision:NAME`, your own `file.py:NAME`, or `file.npy` of embeddings.", show_default=False),
+        typer.Argument(
+            help="`timm:NAME`, `torchvision:NAME`, your own `file.py:NAME`, or `file.npy` of embeddings.",
+            show_default=False,
+        ),
     ],
     weights: Annotated[
         str | None,
@@ -38,13 +41,18 @@ def encode(
     size: Annotated[
         int | None,
         typer.Option(
-            "--size", min=1, help="Side in pixels that images are scaled to.", show_default="the network's own; yours: as they are"
+            "--size",
+            min=1,
+            help="Side in pixels that images are scaled to.",
+            show_default="the network's own; yours: as they are",
         ),
     ] = None,
     trained_on: Annotated[
         str | None,
         typer.Option(
-            "--trained-on", help="What the weights learned from, and with whose labels; kept with the features.", show_default=False
+            "--trained-on",
+            help="What the weights learned from, and with whose labels; kept with the features.",
+            show_default=False,
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="./DATA-ENCODER.npz")] = None,

@@ -15,8 +15,12 @@ PANEL = "Look around"
 
 @app.command(rich_help_panel=PANEL)
 def quickstart(
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="./beatrandom-quickstart")] = None,
-    task: Annotated[str, typer.Option("--task", help="classification (digits) or segmentation (scenes of digits).")] = "classification",
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to.", show_default="./beatrandom-quickstart")
+    ] = None,
+    task: Annotated[
+        str, typer.Option("--task", help="classification (digits) or segmentation (scenes of digits).")
+    ] = "classification",
     fast: Annotated[bool, typer.Option("--fast", help="Fewer strategies and seeds: under a minute.")] = False,
     jobs: Jobs = None,
 ) -> None:

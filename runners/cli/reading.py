@@ -17,16 +17,27 @@ PANEL = "Read what came out"
 def compare(
     sources: Annotated[
         list[Path],
-        typer.Argument(help="Study folders, packed studies or tables of curves (CSV, Parquet); one answer each.", show_default=False),
+        typer.Argument(
+            help="Study folders, packed studies or tables of curves (CSV, Parquet); one answer each.",
+            show_default=False,
+        ),
     ],
     baseline: Baseline = "random",
     metric: Metric = None,
-    test: Annotated[str | None, typer.Option("--test", help="sign-flip, t or wilcoxon.", show_default="the plan's, or sign-flip")] = None,
+    test: Annotated[
+        str | None, typer.Option("--test", help="sign-flip, t or wilcoxon.", show_default="the plan's, or sign-flip")
+    ] = None,
     delta: Annotated[
         float | None,
-        typer.Option("--delta", help="Differences below this are equivalent; in the metric's units.", show_default="the plan's, or 0.01"),
+        typer.Option(
+            "--delta",
+            help="Differences below this are equivalent; in the metric's units.",
+            show_default="the plan's, or 0.01",
+        ),
     ] = None,
-    alpha: Annotated[float | None, typer.Option("--alpha", help="Error rate of the family.", show_default="the plan's, or 0.05")] = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="Error rate of the family.", show_default="the plan's, or 0.05")
+    ] = None,
     correction: Annotated[
         str | None,
         typer.Option(
@@ -38,15 +49,21 @@ def compare(
     group: Annotated[
         str | None,
         typer.Option(
-            "--group", help="Correct the tests together within each protocol, dataset or regime.", show_default="the plan's family"
+            "--group",
+            help="Correct the tests together within each protocol, dataset or regime.",
+            show_default="the plan's family",
         ),
     ] = None,
     at: Annotated[
-        list[int] | None, typer.Option("--at", help="Also compare the metric at this budget. Repeatable.", show_default=False)
+        list[int] | None,
+        typer.Option("--at", help="Also compare the metric at this budget. Repeatable.", show_default=False),
     ] = None,
     rho: Annotated[
         float,
-        typer.Option("--rho", help="Correlation of differences in the correlated t posterior: 0 for independent seeds, 1/k for k folds."),
+        typer.Option(
+            "--rho",
+            help="Correlation of differences in the correlated t posterior: 0 for independent seeds, 1/k for k folds.",
+        ),
     ] = 0.0,
     mismatch: Mismatch = "list",
     column: Column = None,
@@ -54,7 +71,8 @@ def compare(
     details: Annotated[
         bool,
         typer.Option(
-            "--details", help="Also secondary endpoints, whole curves, effect sizes, posteriors, cost of queries (always in --json)."
+            "--details",
+            help="Also secondary endpoints, whole curves, effect sizes, posteriors, cost of queries (always in --json).",
         ),
     ] = False,
     json: AsJson = False,
@@ -72,7 +90,20 @@ def compare(
     """
     from runners.verbs.results import compare as verb
 
-    asked = verb.Asked(baseline, metric, test, delta, alpha, correction, group, tuple(at or ()), rho, mismatch, tuple(column or ()), wide)
+    asked = verb.Asked(
+        baseline,
+        metric,
+        test,
+        delta,
+        alpha,
+        correction,
+        group,
+        tuple(at or ()),
+        rho,
+        mismatch,
+        tuple(column or ()),
+        wide,
+    )
     verb.compare(sources, asked, details, json, markdown, latex)
 
 
@@ -80,13 +111,20 @@ def compare(
 def figures(
     source: Source,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write to.", show_default="FOLDER/analysis, or ./beatrandom-NAME for a table")
+        Path | None,
+        typer.Option(
+            "--out", help="Folder to write to.", show_default="FOLDER/analysis, or ./beatrandom-NAME for a table"
+        ),
     ] = None,
     style: Annotated[
-        str, typer.Option("--style", help="Widths and face of a venue: plain, neurips, icml, iclr, tmlr, jmlr, cvpr, ieee, acm.")
+        str,
+        typer.Option(
+            "--style", help="Widths and face of a venue: plain, neurips, icml, iclr, tmlr, jmlr, cvpr, ieee, acm."
+        ),
     ] = "plain",
     only: Annotated[
-        list[str] | None, typer.Option("--only", help="Only this figure, e.g. `learning-curves`. Repeatable.", show_default="all")
+        list[str] | None,
+        typer.Option("--only", help="Only this figure, e.g. `learning-curves`. Repeatable.", show_default="all"),
     ] = None,
     format: Annotated[str, typer.Option("--format", help="pdf, svg, png; several with commas.")] = "pdf,svg,png",
     baseline: Baseline = "random",
@@ -114,8 +152,12 @@ def figures(
 @app.command(rich_help_panel=PANEL)
 def card(
     source: Annotated[Path, typer.Argument(help="Study folder or packed study.", show_default=False)],
-    protocol: Annotated[str | None, typer.Option("--protocol", help="Only this one.", show_default="all, a page each")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="FOLDER/analysis")] = None,
+    protocol: Annotated[
+        str | None, typer.Option("--protocol", help="Only this one.", show_default="all, a page each")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write to.", show_default="FOLDER/analysis")
+    ] = None,
     format: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
 ) -> None:
     """Write a result card a protocol: one page with curves, verdicts in words, what was fixed, and fingerprints to cite."""
@@ -128,10 +170,14 @@ def card(
 def report(
     source: Source,
     out: Annotated[
-        Path | None, typer.Option("--out", help="HTML file.", show_default="FOLDER/report.html, or ./beatrandom-NAME.html for a table")
+        Path | None,
+        typer.Option(
+            "--out", help="HTML file.", show_default="FOLDER/report.html, or ./beatrandom-NAME.html for a table"
+        ),
     ] = None,
     pdf: Annotated[
-        bool, typer.Option("--pdf", help="Also print it as PDF beside the page, by an installed Chromium, Chrome or Edge.")
+        bool,
+        typer.Option("--pdf", help="Also print it as PDF beside the page, by an installed Chromium, Chrome or Edge."),
     ] = False,
     baseline: Baseline = "random",
     metric: Metric = None,
@@ -153,7 +199,9 @@ def report(
 
 @app.command(rich_help_panel=PANEL)
 def serve(
-    folders: Annotated[list[Path] | None, typer.Argument(help="Study folders.", show_default="those in the current folder")] = None,
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Study folders.", show_default="those in the current folder")
+    ] = None,
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of 127.0.0.1; 0: any free one.")] = 8765,
 ) -> None:
     """Browse studies while they run, in a browser on this machine only: progress, interim curves, failed runs and their errors.

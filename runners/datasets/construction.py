@@ -43,7 +43,14 @@ def constructed(images: Images, hidden: Labels, data: Data) -> tuple[Images, Lab
     pixels = _taken(images.pixels, np.concatenate([sources, test]), copied, made.copy_noise, _draws(images, "copies"))
     told = np.concatenate([labels[sources], labels[test]])
     told.flags.writeable = False
-    new = replace(images, pixels=pixels, train_size=len(sources), test_size=len(test), classes=classes, digest=data.recorded(images.digest))
+    new = replace(
+        images,
+        pixels=pixels,
+        train_size=len(sources),
+        test_size=len(test),
+        classes=classes,
+        digest=data.recorded(images.digest),
+    )
     return new, Labels(told)
 
 
@@ -51,7 +58,9 @@ def _stretches(images: Images, hidden: Labels, data: Data, asked: Frames) -> tup
     """The training images of evenly spread stretches, in their order; test images stay."""
     if asked.frames > images.train_size:
         where = "data.construction.sequence.frames"
-        raise InputError(Fault(where, f"at most the {images.train_size} training images", str(asked.frames), "lower it"))
+        raise InputError(
+            Fault(where, f"at most the {images.train_size} training images", str(asked.frames), "lower it")
+        )
     stretches = asked.frames // asked.length
     starts = np.arange(stretches, dtype=np.int64) * images.train_size // stretches
     kept = (starts[:, None] + np.arange(asked.length)).ravel()
@@ -66,7 +75,9 @@ def _draws(images: Images, what: str) -> np.random.Generator:
     return generator(0, "split", 0, "construction", what, images.digest)
 
 
-def _without(classes: tuple[str, ...], labels: NDArray[np.int64], unknown: tuple[str, ...]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _without(
+    classes: tuple[str, ...], labels: NDArray[np.int64], unknown: tuple[str, ...]
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Labels with the unknown classes as -1 and the others numbered anew, and the names of those."""
     where = "data.construction.unknown_classes"
     for name in unknown:
@@ -74,7 +85,9 @@ def _without(classes: tuple[str, ...], labels: NDArray[np.int64], unknown: tuple
             raise InputError(unknown_name(where, name, list(classes)))
     left = [k for k, name in enumerate(classes) if name not in unknown]
     if len(left) < 2:
-        raise InputError(Fault(where, "at least 2 classes that are left", f"{len(left)} of {len(classes)}", "name fewer"))
+        raise InputError(
+            Fault(where, "at least 2 classes that are left", f"{len(left)} of {len(classes)}", "name fewer")
+        )
     new = np.full(len(classes), UNKNOWN, np.int64)
     new[left] = np.arange(len(left))
     return new[labels], tuple(classes[k] for k in left)
@@ -100,13 +113,17 @@ def _redundant(images: Images, kept: Indices, made: Construction) -> tuple[Indic
     rng = _draws(images, "redundancy")
     copied[rng.permutation(len(kept))[: round(made.redundancy * len(kept))]] = True
     if copied.all():
-        raise InputError(Fault("data.construction.redundancy", "a share that leaves an image", f"{made.redundancy:g}", "lower it"))
+        raise InputError(
+            Fault("data.construction.redundancy", "a share that leaves an image", f"{made.redundancy:g}", "lower it")
+        )
     sources = kept.copy()
     sources[copied] = rng.choice(kept[~copied], int(copied.sum()))
     return sources, copied
 
 
-def _taken(pixels: NDArray[Any], chosen: Indices, copied: NDArray[np.bool_], noise: int, rng: np.random.Generator) -> NDArray[Any]:
+def _taken(
+    pixels: NDArray[Any], chosen: Indices, copied: NDArray[np.bool_], noise: int, rng: np.random.Generator
+) -> NDArray[Any]:
     """The chosen images, the copied ones (the first are training images) with noise of up to so many grey levels on every pixel."""
     out = np.empty((len(chosen), *pixels.shape[1:]), pixels.dtype)
     for start in range(0, len(chosen), _AT_ONCE):

@@ -45,9 +45,13 @@ def decoded(
         _fill(pixels, files, grey, upright)
         return pixels
     turned = {"upright": True} if upright else {}
-    folder = entry_folder("decoded", {"shape": list(shape), "pillow": PIL.__version__, "files": _facts(files), **turned})
+    folder = entry_folder(
+        "decoded", {"shape": list(shape), "pillow": PIL.__version__, "files": _facts(files), **turned}
+    )
     what = f"{len(files):,} decoded images, {size[1]}×{size[0]} (width×height)"
-    return kept_array(folder / "pixels.npy", what, shape, np.uint8, lambda room: _fill(room(shape), files, grey, upright))
+    return kept_array(
+        folder / "pixels.npy", what, shape, np.uint8, lambda room: _fill(room(shape), files, grey, upright)
+    )
 
 
 def _fill(pixels: NDArray[np.uint8], files: Sequence[Path], grey: bool, upright: bool) -> None:
@@ -81,7 +85,9 @@ def _read(file: Path, size: tuple[int, int], grey: bool, upright: bool) -> NDArr
         if upright:
             ImageOps.exif_transpose(picture, in_place=True)
         see_through = picture.mode == "P" and "transparency" in picture.info
-        colours = picture.convert("RGBA") if see_through else picture  # the same colours; Pillow warns of the direct way
+        colours = (
+            picture.convert("RGBA") if see_through else picture
+        )  # the same colours; Pillow warns of the direct way
         plain = colours.convert("L" if grey else "RGB")
     height, width = size
     if plain.size != (width, height):

@@ -33,7 +33,9 @@ def groups(pixels: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
         Two arrays (n,) int64; two images are alike if their numbers are equal.
     """
     seen: dict[bytes, int] = {}
-    content = np.asarray([seen.setdefault(hashlib.sha256(image.tobytes()).digest(), i) for i, image in enumerate(pixels)], np.int64)
+    content = np.asarray(
+        [seen.setdefault(hashlib.sha256(image.tobytes()).digest(), i) for i, image in enumerate(pixels)], np.int64
+    )
     return {
         "content": content,
         "look": _near(pixels) if pixels.dtype == np.uint8 and len(pixels) <= _MOST_IMAGES else np.empty(0, np.int64),

@@ -35,7 +35,9 @@ class Place:
     resolution: int | None = None
 
     @classmethod
-    def of(cls, root: Path | None, path: str | None, size: tuple[int, int] | None = None, resolution: int | None = None) -> Place:
+    def of(
+        cls, root: Path | None, path: str | None, size: tuple[int, int] | None = None, resolution: int | None = None
+    ) -> Place:
         """The root given, else the environment's."""
         given = os.environ.get(DATA_VARIABLE)
         return cls(root if root is not None else Path(given) if given else None, path, size, resolution)
@@ -47,7 +49,11 @@ class Place:
             raise InputError(Fault(where, card.files[0], "nothing", card.origin))
         path = (self.root or Path()) / self.path
         if not path.exists():
-            fix = "relative paths start at --data-root" if self.root else f"without --data-root, relative paths start here: {Path.cwd()}"
+            fix = (
+                "relative paths start at --data-root"
+                if self.root
+                else f"without --data-root, relative paths start here: {Path.cwd()}"
+            )
             raise InputError(Fault(where, "a file or folder that exists", f"nothing at {path}", fix))
         return path
 
@@ -87,7 +93,9 @@ class Place:
         if self.root is None:
             return Fault(f"data set {card.name}", f"a data root with\n            {looked}", "no --data-root", fix)
         if not self.root.is_dir():
-            return Fault(f"data set {card.name}", f"a data root with\n            {looked}", f"no folder {self.root}", fix)
+            return Fault(
+                f"data set {card.name}", f"a data root with\n            {looked}", f"no folder {self.root}", fix
+            )
         there = sorted({str(Path(f) / n) for f, names in tried for n in names if (self.root / f / n).exists()})
         found = f"under {self.root}: " + (f"only {', '.join(there)}" if there else NOTHING)
         return Fault(f"data set {card.name}", looked, found, fix)
@@ -121,7 +129,10 @@ class Looking(Place):
 def few(faults: Sequence[Fault], where: str) -> list[Fault]:
     """The first few, and how many more there are: thousands of files can have the same fault."""
     more = len(faults) - MOST_FAULTS
-    return [*faults[:MOST_FAULTS], *([Fault(where, "none of these faults", f"{more:,} more", "mend them all")] if more > 0 else [])]
+    return [
+        *faults[:MOST_FAULTS],
+        *([Fault(where, "none of these faults", f"{more:,} more", "mend them all")] if more > 0 else []),
+    ]
 
 
 def readable(path: Path, read: Callable[[], Any], what: str) -> Any:
@@ -135,7 +146,9 @@ def readable(path: Path, read: Callable[[], Any], what: str) -> Any:
     except InputError:
         raise
     except IsADirectoryError:
-        raise InputError(Fault(str(path), what, "a folder", "name the file; a folder of images is data set 'folder'")) from None
+        raise InputError(
+            Fault(str(path), what, "a folder", "name the file; a folder of images is data set 'folder'")
+        ) from None
     except FileNotFoundError:
         found = "a link to nothing" if path.is_symlink() else "no such file"
         raise InputError(Fault(str(path), what, found, "restore what it names, or remove it")) from None
@@ -143,7 +156,12 @@ def readable(path: Path, read: Callable[[], Any], what: str) -> Any:
         raise InputError(Fault(str(path), what, "it may not be read", "change its permissions")) from None
     except Exception as error:
         raise InputError(
-            Fault(str(path), what, f"{type(error).__name__}: {error}", "the file is damaged or something else; get it again")
+            Fault(
+                str(path),
+                what,
+                f"{type(error).__name__}: {error}",
+                "the file is damaged or something else; get it again",
+            )
         ) from None
 
 
@@ -172,4 +190,6 @@ def _plain(path: Path, key: str, file: Mapping[str, NDArray[Any]]) -> NDArray[An
         if "Object arrays" not in str(error):
             raise
         fix = "store numbers (numpy.asarray(values, int)); names of classes go, as text, into the array classes"
-        raise InputError(Fault(f"{path}: {key}", "numbers or text", "Python objects, which could run code", fix)) from None
+        raise InputError(
+            Fault(f"{path}: {key}", "numbers or text", "Python objects, which could run code", fix)
+        ) from None

@@ -14,7 +14,11 @@ def found(path: str, root: Path | None, where: str, beside: Path | None = None) 
     """The file, under the data root, here, or beside the study's file. Raises InputError that says where it was looked for."""
     given = os.environ.get(DATA_VARIABLE)
     root = root if root is not None else Path(given) if given else None
-    places = [*([root / path] if root is not None else []), Path(path), *([beside / path] if beside is not None else [])]
+    places = [
+        *([root / path] if root is not None else []),
+        Path(path),
+        *([beside / path] if beside is not None else []),
+    ]
     for place in places:
         if place.is_file():
             return place

@@ -108,11 +108,16 @@ def joined(
         InputError: all faults at once.
     """
     parts = {"training": train} if test is None else {"training": train, "test": test}
-    faults = [fault for part, (pixels, labels) in parts.items() for fault in _part_faults(f"{where}: {part}", pixels, labels)]
+    faults = [
+        fault for part, (pixels, labels) in parts.items() for fault in _part_faults(f"{where}: {part}", pixels, labels)
+    ]
     if not faults and test is not None and _channelled(train[0]).shape[1:] != _channelled(test[0]).shape[1:]:
         faults.append(
             Fault(
-                where, f"test images of the training images' shape {_channelled(train[0]).shape[1:]}", str(test[0].shape[1:]), "resize them"
+                where,
+                f"test images of the training images' shape {_channelled(train[0]).shape[1:]}",
+                str(test[0].shape[1:]),
+                "resize them",
             )
         )
     if faults:
@@ -123,14 +128,26 @@ def joined(
 
 
 def finished(
-    card: Card, where: str, pixels: NDArray[Any], labels: NDArray[np.int64], train_size: int, classes: Sequence[str] | None
+    card: Card,
+    where: str,
+    pixels: NDArray[Any],
+    labels: NDArray[np.int64],
+    train_size: int,
+    classes: Sequence[str] | None,
 ) -> tuple[Images, Labels]:
     """Check the joined arrays against the card and seal them. Raises InputError."""
     names = tuple(classes) if classes is not None else tuple(str(k) for k in range(int(labels[:train_size].max()) + 1))
     faults = _card_faults(card, where, pixels, train_size) + _class_faults(where, labels, names)
     if classes is None and (unused := np.setdiff1d(np.arange(len(names)), labels).tolist()):
         fix = "number the classes from 0 without gaps, or name them all in an array classes"
-        faults.append(Fault(f"{where}: labels", f"images of every class from 0 to {len(names) - 1}", f"none of class {unused[:5]}", fix))
+        faults.append(
+            Fault(
+                f"{where}: labels",
+                f"images of every class from 0 to {len(names) - 1}",
+                f"none of class {unused[:5]}",
+                fix,
+            )
+        )
     if faults:
         raise InputError(faults)
     labels = labels.astype(np.int64)
@@ -143,11 +160,24 @@ def finished(
 def _part_faults(where: str, pixels: NDArray[Any], labels: NDArray[Any]) -> list[Fault]:
     faults = []
     if pixels.dtype != np.uint8:
-        faults.append(Fault(f"{where} images", "uint8, 0 to 255", str(pixels.dtype), "scale to 0..255 and store as uint8"))
+        faults.append(
+            Fault(f"{where} images", "uint8, 0 to 255", str(pixels.dtype), "scale to 0..255 and store as uint8")
+        )
     if pixels.ndim not in (3, 4) or 0 in pixels.shape or (pixels.ndim == 4 and pixels.shape[-1] not in (1, 3)):
         alpha = pixels.ndim == 4 and pixels.shape[-1] == 4
-        fix = "leave out the fourth channel: images[..., :3]" if alpha else "put the channels last, as 1 (grey) or 3 (colour)"
-        faults.append(Fault(f"{where} images", "shape (n, height, width) or (n, height, width, 1 or 3), n >= 1", str(pixels.shape), fix))
+        fix = (
+            "leave out the fourth channel: images[..., :3]"
+            if alpha
+            else "put the channels last, as 1 (grey) or 3 (colour)"
+        )
+        faults.append(
+            Fault(
+                f"{where} images",
+                "shape (n, height, width) or (n, height, width, 1 or 3), n >= 1",
+                str(pixels.shape),
+                fix,
+            )
+        )
     return faults + label_faults(where, pixels, labels)
 
 
@@ -157,9 +187,18 @@ def label_faults(where: str, images: NDArray[Any], labels: NDArray[Any]) -> list
     if not np.issubdtype(labels.dtype, np.integer):
         faults.append(Fault(f"{where} labels", "integers from 0", str(labels.dtype), "store class numbers as integers"))
     if labels.ndim != 1 and labels.shape[1:] != (1,):
-        faults.append(Fault(f"{where} labels", "shape (n,), one class an image", str(labels.shape), "one number an image"))
+        faults.append(
+            Fault(f"{where} labels", "shape (n,), one class an image", str(labels.shape), "one number an image")
+        )
     elif images.ndim and len(images) != len(labels):
-        faults.append(Fault(where, "as many labels as images", f"{len(images)} images, {len(labels)} labels", "the file is incomplete"))
+        faults.append(
+            Fault(
+                where,
+                "as many labels as images",
+                f"{len(images)} images, {len(labels)} labels",
+                "the file is incomplete",
+            )
+        )
     return faults
 
 
@@ -170,7 +209,9 @@ def _card_faults(card: Card, where: str, pixels: NDArray[Any], train_size: int) 
         faults.append(Fault(where, f"images of shape {card.shape}", str(pixels.shape[1:]), fix))
     found = (train_size, len(pixels) - train_size)
     if card.n_train is not None and found != (card.n_train, card.n_test):
-        faults.append(Fault(where, f"{card.n_train} training and {card.n_test} test images", f"{found[0]} and {found[1]}", fix))
+        faults.append(
+            Fault(where, f"{card.n_train} training and {card.n_test} test images", f"{found[0]} and {found[1]}", fix)
+        )
     return faults
 
 
@@ -178,10 +219,17 @@ def _class_faults(where: str, labels: NDArray[np.int64], names: tuple[str, ...])
     faults = []
     if outside := sorted({int(k) for k in np.unique(labels) if not 0 <= k < len(names)}):
         faults.append(
-            Fault(f"{where}: labels", f"0 to {len(names) - 1} ({len(names)} classes)", f"{outside[:5]}", "number the classes from 0")
+            Fault(
+                f"{where}: labels",
+                f"0 to {len(names) - 1} ({len(names)} classes)",
+                f"{outside[:5]}",
+                "number the classes from 0",
+            )
         )
     if len(names) < 2:
-        faults.append(Fault(f"{where}: classes", "at least 2", str(len(names)), "a single class leaves nothing to learn"))
+        faults.append(
+            Fault(f"{where}: classes", "at least 2", str(len(names)), "a single class leaves nothing to learn")
+        )
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         faults.append(Fault(f"{where}: classes", "different names", f"repeated: {repeated[:5]}", "rename them"))
     return faults

@@ -53,7 +53,10 @@ def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) 
         return Goods(division, lambda units: division.units.pixels[units])
     if cost == "click":
         _skimage("measure")
-        return Goods(division, lambda units: np.asarray([_clicks_of(division, labels, unit) for unit in units.tolist()], np.int64))
+        return Goods(
+            division,
+            lambda units: np.asarray([_clicks_of(division, labels, unit) for unit in units.tolist()], np.int64),
+        )
     return Goods(division, one_each)
 
 
@@ -94,7 +97,9 @@ def _superpixels(labelling: Labelling, images: Images, study: StudyFolder | None
     if study is None:
         places = fill(np.empty(shape, np.uint32))
     else:
-        places = kept_array(study.regions(key), "superpixels of the training images", shape, np.uint32, lambda room: fill(room(shape)))
+        places = kept_array(
+            study.regions(key), "superpixels of the training images", shape, np.uint32, lambda room: fill(room(shape))
+        )
     sizes = [np.bincount(each.ravel()) for each in places]
     first = np.concatenate([[0], np.cumsum([len(each) for each in sizes])]).astype(np.int64)
     units = Units(first, np.concatenate(sizes).astype(np.int64), array_digest(np.asarray(places)))
@@ -114,7 +119,9 @@ def _places(segmentation: Any, image: NDArray[np.uint8], labelling: Labelling) -
     return np.asarray(np.unique(found, return_inverse=True)[1].reshape(found.shape), np.uint32)
 
 
-def expected_cost(labelling: Labelling | None, division: Division, units: NDArray[np.int64], predicted: Predicted) -> NDArray[np.int64]:
+def expected_cost(
+    labelling: Labelling | None, division: Division, units: NDArray[np.int64], predicted: Predicted
+) -> NDArray[np.int64]:
     """(m,) what some units are expected to cost: as the oracle prices them, but clicks by predicted maps in place of masks.
 
     After Colling et al. 2020, arXiv 2010.01884, who take the polygons of the predicted segments.
@@ -132,7 +139,11 @@ def expected_cost(labelling: Labelling | None, division: Division, units: NDArra
     starts = np.searchsorted(images, np.unique(images), side="left").tolist()
     parts = np.split(units, starts[1:]) if starts else []
     maps = predicted(np.unique(images))
-    costs = [_clicks_of(division, {image: found}, unit) for part, (image, found) in zip(parts, maps, strict=True) for unit in part.tolist()]
+    costs = [
+        _clicks_of(division, {image: found}, unit)
+        for part, (image, found) in zip(parts, maps, strict=True)
+        for unit in part.tolist()
+    ]
     return np.asarray(costs, np.int64)
 
 
@@ -181,4 +192,6 @@ def _skimage(part: str) -> Any:
         return import_module(f"skimage.{part}")
     except ImportError:
         fix = "uv sync --extra regions, or pip install scikit-image"
-        raise InputError(Fault("labelling", "scikit-image, for superpixels and clicks", "it is not installed", fix)) from None
+        raise InputError(
+            Fault("labelling", "scikit-image, for superpixels and clicks", "it is not installed", fix)
+        ) from None

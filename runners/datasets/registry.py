@@ -66,4 +66,11 @@ def refuse_other_task(protocol: Protocol) -> None:
     if card is not None and card.task != protocol.task:
         known = [name for name, other in CARDS.items() if other.task == protocol.task]
         where = f"protocol {protocol.name}: data.name"
-        raise InputError(Fault(where, f"a data set for {protocol.task}: {', '.join(known)}", f"{card.name}, for {card.task}", "change one"))
+        raise InputError(
+            Fault(
+                where,
+                f"a data set for {protocol.task}: {', '.join(known)}",
+                f"{card.name}, for {card.task}",
+                "change one",
+            )
+        )

@@ -26,7 +26,12 @@ BATCH: Final = 256
 
 
 def encoded(
-    images: Images, encoder: Encoder, root: Path | None, progress: Progress | None = None, device: str | None = None, batch: int = BATCH
+    images: Images,
+    encoder: Encoder,
+    root: Path | None,
+    progress: Progress | None = None,
+    device: str | None = None,
+    batch: int = BATCH,
 ) -> NDArray[np.float32]:
     """Features (n, d) of all images, read-only; computed if the cache does not have them, by one process for all.
 
@@ -43,7 +48,9 @@ def encoded(
         InputError: features instead of images; files that are missing, changed or unfit; an encoder that fails or gives no numbers.
     """
     if images.pixels.dtype != np.uint8:
-        raise InputError(Fault("data.encoder", "images, uint8", f"{images.name}, which are features already", "leave it out"))
+        raise InputError(
+            Fault("data.encoder", "images, uint8", f"{images.name}, which are features already", "leave it out")
+        )
     known = encoder if _is_known(encoder) else resolved(encoder, root)
     told = progress or _lines(f"encoding {images.name} by {encoder.name}")
 
@@ -60,7 +67,12 @@ def inputs(images: Images, encoder: Encoder) -> dict[str, Any]:
     """What decides the features, but for rounding."""
     library = encoder.name.partition(":")[0]
     versions = {name: metadata.version(name) for name in ("torch", library) if encoder.own is None}
-    return {"images": images.digest, "shape": list(images.pixels.shape), "encoder": encoder.fingerprinted(), "versions": versions}
+    return {
+        "images": images.digest,
+        "shape": list(images.pixels.shape),
+        "encoder": encoder.fingerprinted(),
+        "versions": versions,
+    }
 
 
 def _is_known(encoder: Encoder) -> bool:
@@ -71,7 +83,13 @@ def _is_known(encoder: Encoder) -> bool:
 
 
 def _compute(
-    images: Images, encoder: Encoder, root: Path | None, allocate: Allocate, progress: Progress, device: str | None, batch: int
+    images: Images,
+    encoder: Encoder,
+    root: Path | None,
+    allocate: Allocate,
+    progress: Progress,
+    device: str | None,
+    batch: int,
 ) -> None:
     from runners.encoding import user_encoder  # brings torch
 
@@ -89,7 +107,9 @@ def _compute(
         except InputError:
             raise
         except Exception as error:  # the user's own code, or images that a network cannot take
-            raise InputError(Fault(where, f"embeddings of {len(part)} images", f"{type(error).__name__}: {error}")) from error
+            raise InputError(
+                Fault(where, f"embeddings of {len(part)} images", f"{type(error).__name__}: {error}")
+            ) from error
         rows = user_encoder.checked(found, len(part), None if out is None else out.shape[1], where)
         if out is None:
             out = allocate((images.n, rows.shape[1]))

@@ -51,7 +51,9 @@ class Network:
         with torch.inference_mode(), plain_kernels(device):
             x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 255
             x = fitted(x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x, self.side)
-            mean, deviation = (torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (self.mean, self.deviation))
+            mean, deviation = (
+                torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (self.mean, self.deviation)
+            )
             out = self.body((x - mean) / deviation)
             embedded: NDArray[np.float32] = out.flatten(1).float().cpu().numpy()
             return embedded
@@ -82,7 +84,9 @@ def _timm(name: str, encoder: Encoder, root: Path | None) -> Network:
         raise InputError(Fault(f"encoder {encoder.name}", expected, name, fix))
     try:
         body = _created(timm, name, encoder)
-    except Exception as error:  # whatever the library raises without a network, for an unknown tag, or a size it cannot have
+    except (
+        Exception
+    ) as error:  # whatever the library raises without a network, for an unknown tag, or a size it cannot have
         raise InputError(_cannot(encoder, error)) from None
     facts: Any = body.pretrained_cfg
     _load(body, encoder, root, _names(facts.get("classifier")))
@@ -107,14 +111,20 @@ def _torchvision(name: str, encoder: Encoder, root: Path | None) -> Network:
     models = import_module("torchvision.models")
     known = [each for each in models.list_models() if models.get_model_builder(each).__module__.count(".") == 2]
     if name not in known:
-        raise InputError(Fault(f"encoder {encoder.name}", f"one of torchvision's classifiers: {', '.join(known)}", name))
+        raise InputError(
+            Fault(f"encoder {encoder.name}", f"one of torchvision's classifiers: {', '.join(known)}", name)
+        )
     try:
         body = models.get_model(name, weights="DEFAULT" if encoder.weights == PRETRAINED else None)
     except Exception as error:  # no network, mostly
         raise InputError(_cannot(encoder, error)) from None
     heads = [each for each, layer in body.named_modules() if isinstance(layer, nn.Linear)]
     if not heads:
-        raise InputError(Fault(f"encoder {encoder.name}", "a network that ends in a linear layer", "one that does not", "use another"))
+        raise InputError(
+            Fault(
+                f"encoder {encoder.name}", "a network that ends in a linear layer", "one that does not", "use another"
+            )
+        )
     parent, _, last = heads[-1].rpartition(".")
     setattr(body.get_submodule(parent), last, nn.Identity())
     if hasattr(body, "aux_logits"):
@@ -127,7 +137,9 @@ def _load(body: nn.Module, encoder: Encoder, root: Path | None, head: tuple[str,
     """Tensors from a file: every one of the network's must be there, and nothing else but the last layer's."""
     if encoder.weights_file is None:
         if encoder.weights not in (UNTRAINED, PRETRAINED):
-            raise InputError(Fault(f"encoder {encoder.name}", f"weights: a file, {PRETRAINED!r} or {UNTRAINED!r}", "none"))
+            raise InputError(
+                Fault(f"encoder {encoder.name}", f"weights: a file, {PRETRAINED!r} or {UNTRAINED!r}", "none")
+            )
         return
     path = found(encoder.weights_file, root, f"encoder {encoder.name}: weights")
     state = _bare(read_tensors(path), set(body.state_dict()))
@@ -137,12 +149,20 @@ def _load(body: nn.Module, encoder: Encoder, root: Path | None, head: tuple[str,
         try:
             state = dict(convert(state, body))
         except Exception as error:  # made for other checkpoints
-            raise InputError(Fault(str(path), f"tensors of {encoder.name}", f"{type(error).__name__}: {error}")) from None
+            raise InputError(
+                Fault(str(path), f"tensors of {encoder.name}", f"{type(error).__name__}: {error}")
+            ) from None
         missing, strange = _unfit(body, state, head)
     if missing or strange:
-        told = [f"{len(some)} {what} ({', '.join(some[:_SHOWN])} …)" for what, some in (("missing", missing), ("others", strange)) if some]
+        told = [
+            f"{len(some)} {what} ({', '.join(some[:_SHOWN])} …)"
+            for what, some in (("missing", missing), ("others", strange))
+            if some
+        ]
         fix = "use the network's own weights; a part of it that stays random would go unnoticed"
-        raise InputError(Fault(str(path), f"all tensors of {encoder.name}, the last layer's apart", "; ".join(told), fix))
+        raise InputError(
+            Fault(str(path), f"all tensors of {encoder.name}, the last layer's apart", "; ".join(told), fix)
+        )
     body.load_state_dict({name: state[name] for name in body.state_dict()})
 
 
@@ -150,7 +170,9 @@ def _unfit(body: nn.Module, state: Mapping[str, Tensor], head: tuple[str, ...]) 
     """Names of the network's tensors that are not there in their shape, and of tensors that it does not have."""
     wanted = body.state_dict()
     missing = [name for name, tensor in wanted.items() if name not in state or state[name].shape != tensor.shape]
-    strange = [name for name in state if name not in wanted and not any(name == h or name.startswith(f"{h}.") for h in head)]
+    strange = [
+        name for name in state if name not in wanted and not any(name == h or name.startswith(f"{h}.") for h in head)
+    ]
     return missing, [name for name in strange if not name.endswith("num_batches_tracked")]
 
 

@@ -39,9 +39,13 @@ def build(encoder: Encoder, root: Path | None) -> Embed:
                 made = made() if weights is None else made(weights=weights)
         except Exception as error:  # the user's own code
             expected = f"{made.__name__}({'' if weights is None else 'weights=…'})"
-            raise InputError(Fault(where, f"a class that can be built, {expected}", f"{type(error).__name__}: {error}")) from error
+            raise InputError(
+                Fault(where, f"a class that can be built, {expected}", f"{type(error).__name__}: {error}")
+            ) from error
     elif weights is not None:
-        raise InputError(Fault(where, "a class that takes weights", "a function", "load them in the file, or make it a class"))
+        raise InputError(
+            Fault(where, "a class that takes weights", "a function", "load them in the file, or make it a class")
+        )
     if not callable(made):
         fix = "def encode(images): …, or a class with __call__(self, images)"
         raise InputError(Fault(where, "a function of images", type(made).__name__, fix))
@@ -54,7 +58,9 @@ def embeddings(encoder: Encoder, root: Path | None, images: int) -> NDArray[np.f
     """Of all images, from a file of them. Raises InputError."""
     where = f"encoder {encoder.name}"
     path = found(str(encoder.own), root, where)
-    values: NDArray[Any] = readable(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False), "an array of numbers")
+    values: NDArray[Any] = readable(
+        path, lambda: np.load(path, mmap_mode="r", allow_pickle=False), "an array of numbers"
+    )
     if values.ndim != 2 or len(values) != images:
         expected = f"shape ({images}, d): training images first, then the official test images"
         raise InputError(Fault(where, expected, str(values.shape), "embed all images of the data set, in its order"))
@@ -72,11 +78,15 @@ def checked(values: Any, images: int, width: int | None, where: str) -> NDArray[
     array = np.asarray(values)
     expected = f"({images}, {'d' if width is None else width})"
     if array.ndim != 2 or len(array) != images or not array.shape[1] or (width is not None and array.shape[1] != width):
-        raise InputError(Fault(where, f"embeddings of shape {expected}", str(array.shape), "one row an image, as long for all"))
+        raise InputError(
+            Fault(where, f"embeddings of shape {expected}", str(array.shape), "one row an image, as long for all")
+        )
     if array.dtype.kind not in "fiu":
         raise InputError(Fault(where, "numbers", str(array.dtype), "return float32"))
     with np.errstate(over="ignore"):
         plain = array.astype(np.float32)
     if not np.isfinite(plain).all():
-        raise InputError(Fault(where, "finite numbers in float32", "NaN or infinity", "look for what it made of these images"))
+        raise InputError(
+            Fault(where, "finite numbers in float32", "NaN or infinity", "look for what it made of these images")
+        )
     return plain

@@ -30,23 +30,30 @@ EXECUTORS = ("local", "inline", "ray", "slurm")
 class RayConfig(Part):
     """Where Ray is."""
 
-    address: str | None = Field(None, description="of a running cluster, e.g. auto; null: RAY_ADDRESS, else one is started here")
+    address: str | None = Field(
+        None, description="of a running cluster, e.g. auto; null: RAY_ADDRESS, else one is started here"
+    )
     gpus: Annotated[float, Field(ge=0)] = Field(0.0, description="share of a GPU that a run takes")
 
 
 class SlurmConfig(Part):
     """How jobs are submitted."""
 
-    cluster: Literal["slurm", "local", "debug"] = Field("slurm", description="local and debug try the same way without SLURM")
+    cluster: Literal["slurm", "local", "debug"] = Field(
+        "slurm", description="local and debug try the same way without SLURM"
+    )
     parameters: dict[str, bool | int | float | str] = Field(
-        default_factory=dict, description="submitit's parameters, e.g. slurm_partition, timeout_min, mem_gb, gpus_per_node"
+        default_factory=dict,
+        description="submitit's parameters, e.g. slurm_partition, timeout_min, mem_gb, gpus_per_node",
     )
 
 
 class Config(Part):
     """All of a user's defaults."""
 
-    executor: Literal["local", "inline", "ray", "slurm"] = Field("local", description="used where --executor is not given")
+    executor: Literal["local", "inline", "ray", "slurm"] = Field(
+        "local", description="used where --executor is not given"
+    )
     ray: RayConfig = Field(default_factory=RayConfig)
     slurm: SlurmConfig = Field(default_factory=SlurmConfig)
 
@@ -65,5 +72,7 @@ def read_config() -> Config:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(Fault(str(path), "a configuration in TOML", str(error), "mend it, or unset BEATRANDOM_CONFIG")) from None
+        raise InputError(
+            Fault(str(path), "a configuration in TOML", str(error), "mend it, or unset BEATRANDOM_CONFIG")
+        ) from None
     return parse(Config, table, str(path))

@@ -69,7 +69,9 @@ class Local:
         gpus: values of CUDA_VISIBLE_DEVICES, each shared by slots / len(gpus) runs; empty: left as it is.
     """
 
-    def __init__(self, slots: int, limits: Limits | None = None, stop: Stop | None = None, gpus: Sequence[str] = ()) -> None:
+    def __init__(
+        self, slots: int, limits: Limits | None = None, stop: Stop | None = None, gpus: Sequence[str] = ()
+    ) -> None:
         self._slots = slots
         self._limits = limits or Limits()
         self._stop = stop or Stop()
@@ -112,7 +114,11 @@ class Local:
             try:
                 running.append(self._start(job, self._free_gpu(running)))
             except (EOFError, OSError) as error:
-                found = f"{type(error).__name__}: {error}" if str(error) else "the fork server died as often as it was asked"
+                found = (
+                    f"{type(error).__name__}: {error}"
+                    if str(error)
+                    else "the fork server died as often as it was asked"
+                )
                 fix = "look at the machine (its memory, its limits of processes and open files); the same command continues"
                 refused.append((job, _failed(job, "a process for the run", found, fix, "machine")))
         return refused
@@ -163,7 +169,9 @@ class Local:
         self._peak_mib = max(self._peak_mib, item.mib)
         now, limits = time.monotonic(), self._limits
         if limits.run_seconds is not None and now - item.started > limits.run_seconds:
-            item.ended = item.fail(f"an end within {limits.run_seconds:.0f} s", "it still ran", "raise --timeout, or mend what hangs")
+            item.ended = item.fail(
+                f"an end within {limits.run_seconds:.0f} s", "it still ran", "raise --timeout, or mend what hangs"
+            )
         elif limits.memory_mib is not None and item.mib > limits.memory_mib:
             found = f"{item.mib:.0f} MiB"
             item.ended = item.fail(f"at most {limits.memory_mib:.0f} MiB", found, "raise --memory, or mend what leaks")

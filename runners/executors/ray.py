@@ -52,7 +52,9 @@ class RayBackend:
                 self._ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
             except Exception as error:  # Ray has no class of its own for what keeps it from starting
                 where, fix = (
-                    (f"--address {address}", "see `ray status`") if address else ("Ray", "try again when this machine is less busy")
+                    (f"--address {address}", "see `ray status`")
+                    if address
+                    else ("Ray", "try again when this machine is less busy")
                 )
                 raise InputError(Fault(where, "a cluster that answers", str(error).split("\n")[0], fix)) from None
         self._resources = {"num_cpus": threads, "num_gpus": gpus}
@@ -97,12 +99,16 @@ class RayBackend:
             self._since.pop(handle, None)
             try:
                 result: Result = self._ray.get(handle)
-            except self._ray.exceptions.RayError as error:  # the worker or its machine is gone, or the task never could run
+            except (
+                self._ray.exceptions.RayError
+            ) as error:  # the worker or its machine is gone, or the task never could run
                 return Lost(f"{type(error).__name__}: {str(error).strip().splitlines()[0]}")
             return result
         if time.monotonic() - self._since[handle] > PENDING_SECONDS and not task.begun.exists() and not self._fits():
             self.cancel(handle)
-            return Lost(f"no machine took the run within {PENDING_SECONDS:.0f} s, and none of the cluster has room for one")
+            return Lost(
+                f"no machine took the run within {PENDING_SECONDS:.0f} s, and none of the cluster has room for one"
+            )
         return None
 
     def cancel(self, handle: Any) -> None:

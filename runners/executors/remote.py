@@ -71,7 +71,9 @@ class Task:
             results = [message for message in local.execute([self.job]) if isinstance(message, Result)]
             result = results[-1] if results else Result(self.job.id, "stopped")
             if ended and result.state == "failed":
-                time.sleep(LAST_SECONDS)  # this process ends next and the task begins anew; an answer now would be taken for its last
+                time.sleep(
+                    LAST_SECONDS
+                )  # this process ends next and the task begins anew; an answer now would be taken for its last
         return result
 
     def checkpoint(self) -> Any:
@@ -181,12 +183,16 @@ class Remote:
             self.backend.close()
             shutil.rmtree(desk, ignore_errors=True)
 
-    def _drive(self, desk: Path, waiting: deque[Task], running: list[_Running]) -> Generator[Update | Result, None, None]:
+    def _drive(
+        self, desk: Path, waiting: deque[Task], running: list[_Running]
+    ) -> Generator[Update | Result, None, None]:
         tries: Counter[str] = Counter()
         lost: dict[str, float] = {}
         while running or (waiting and not self.stop.asked):
             if self.stop.asked and not flag(desk).exists():
-                with contextlib.suppress(OSError):  # a full disk takes no flag: what runs is ended with the grace period
+                with contextlib.suppress(
+                    OSError
+                ):  # a full disk takes no flag: what runs is ended with the grace period
                     flag(desk).touch()
             if self.stop.overdue:
                 return

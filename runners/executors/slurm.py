@@ -40,21 +40,36 @@ class SlurmBackend:
     """
 
     def __init__(
-        self, desk: Path, threads: int, slots: int | None = None, cluster: str = "slurm", parameters: Mapping[str, Any] | None = None
+        self,
+        desk: Path,
+        threads: int,
+        slots: int | None = None,
+        cluster: str = "slurm",
+        parameters: Mapping[str, Any] | None = None,
     ) -> None:
         try:
             submitit = importlib.import_module("submitit")
         except ImportError:
-            raise InputError(Fault("--executor slurm", "submitit", "it is not installed", "uv sync --extra slurm")) from None
+            raise InputError(
+                Fault("--executor slurm", "submitit", "it is not installed", "uv sync --extra slurm")
+            ) from None
         if cluster == "slurm" and shutil.which("sbatch") is None:
             fix = "run on a machine that submits to SLURM, or set cluster = 'local'"
             raise InputError(Fault("--executor slurm", "the command sbatch", "it is not on PATH", fix))
-        settings = {"name": "beatrandom", "cpus_per_task": threads, "timeout_min": 24 * 60, "mem_gb": 4, **(parameters or {})}
+        settings = {
+            "name": "beatrandom",
+            "cpus_per_task": threads,
+            "timeout_min": 24 * 60,
+            "mem_gb": 4,
+            **(parameters or {}),
+        }
         try:
             self._executor: Any = submitit.AutoExecutor(folder=desk, cluster=cluster)
             self._executor.update_parameters(**settings)
         except (NameError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(Fault("the configuration's table slurm", "parameters that submitit takes", str(error))) from None
+            raise InputError(
+                Fault("the configuration's table slurm", "parameters that submitit takes", str(error))
+            ) from None
         self._slurm, self._here = cluster == "slurm", cluster == "local"
         # slots are kept by handing over no more: an array's own limit would not count the arrays beside it
         self.room = min(ARRAY, slots or ARRAY) if self._slurm else (slots or 1)
@@ -72,7 +87,9 @@ class SlurmBackend:
             if isinstance(error, OSError) and error.errno in FULL:
                 raise
             said = str(error).strip().splitlines()
-            raise InputError(Fault("sbatch", "a job that SLURM takes", said[-1] if said else type(error).__name__)) from None
+            raise InputError(
+                Fault("sbatch", "a job that SLURM takes", said[-1] if said else type(error).__name__)
+            ) from None
         now = time.monotonic()
         self._seen.update({handle.job_id: now for handle in handles})
         return handles

@@ -22,7 +22,9 @@ _LOGITS_AT_ONCE = 2**24
 """Bounds the logits of one chunk under all dropout masks (64 MiB)."""
 
 
-def makers(round_: Round, strategy: Strategy, members: list[Trained[Any]], disclose: Callable[[], NDArray[np.integer]]) -> Makers:
+def makers(
+    round_: Round, strategy: Strategy, members: list[Trained[Any]], disclose: Callable[[], NDArray[np.integer]]
+) -> Makers:
     """What classification offers strategies, made when asked for; see `View`."""
     unlabelled, owned = round_.inputs.unlabelled, round_.inputs.labelled
     learner = cast(Learner, round_.fitted.learner)
@@ -34,13 +36,16 @@ def makers(round_: Round, strategy: Strategy, members: list[Trained[Any]], discl
         "labelled_embeddings": lambda: of_owned().embeddings,
         "labelled_probabilities": lambda: of_owned().probabilities,
         "gradient_factors": lambda: gradient_factors(of_pool()),
-        "classifier_head": lambda: ClassifierHead(net.head.weight.detach().float().clone(), net.head.bias.detach().float().clone()),
+        "classifier_head": lambda: ClassifierHead(
+            net.head.weight.detach().float().clone(), net.head.bias.detach().float().clone()
+        ),
         "images": lambda: round_.resident.images(unlabelled),
         "labelled_images": lambda: round_.resident.images(owned),
         "mc_samples": lambda: mc_samples(learner, unlabelled, of_pool, strategy.estimation, round_.seed("mc-dropout")),
         "pool_labels": lambda: torch.from_numpy(disclose().copy()).to(round_.resident.device),
         "members": lambda: torch.stack(
-            [of_pool().probabilities, *(m.predict(unlabelled).probabilities for m in cast(list[Learner], members)[1:])], 1
+            [of_pool().probabilities, *(m.predict(unlabelled).probabilities for m in cast(list[Learner], members)[1:])],
+            1,
         ),
     }
 
@@ -52,7 +57,9 @@ def gradient_factors(predictions: Predictions) -> GradientFactors:
     return GradientFactors(p - predicted, predictions.embeddings)
 
 
-def mc_samples(learner: Learner, indices: Indices, predictions: Callable[[], Predictions], how: Estimation, seed: int) -> Tensor:
+def mc_samples(
+    learner: Learner, indices: Indices, predictions: Callable[[], Predictions], how: Estimation, seed: int
+) -> Tensor:
     """(u, s, k) probabilities under s dropout masks (Gal & Ghahramani 2016), each mask the same for all images.
 
     One mask is one draw of the classifier's weights; BatchBALD's joint entropies need that all images see the same draw.
@@ -63,7 +70,9 @@ def mc_samples(learner: Learner, indices: Indices, predictions: Callable[[], Pre
     generator = torch.Generator().manual_seed(seed)
     layers = [m for m in net.body.modules() if isinstance(m, _DropoutNd) and m.p > 0]
     if not layers:
-        return _samples_of_head(predictions().embeddings, net.head, net.dropout.p or how.dropout, how.samples, generator)
+        return _samples_of_head(
+            predictions().embeddings, net.head, net.dropout.p or how.dropout, how.samples, generator
+        )
     samples = []
     for _ in range(how.samples):
         with _dropping([*layers, net.dropout], generator):
@@ -71,7 +80,9 @@ def mc_samples(learner: Learner, indices: Indices, predictions: Callable[[], Pre
     return torch.stack(samples, 1)
 
 
-def _samples_of_head(embeddings: Tensor, head: nn.Linear, dropout: float, samples: int, generator: torch.Generator) -> Tensor:
+def _samples_of_head(
+    embeddings: Tensor, head: nn.Linear, dropout: float, samples: int, generator: torch.Generator
+) -> Tensor:
     """Dropping inputs of a linear layer is dropping columns of its weights: all masks in one product."""
     k, d = head.weight.shape
     masks = (torch.rand(samples, 1, d, generator=generator) >= dropout).float() / (1 - dropout)
@@ -80,7 +91,9 @@ def _samples_of_head(embeddings: Tensor, head: nn.Linear, dropout: float, sample
     rows = max(1, _LOGITS_AT_ONCE // (samples * k))
     for start in range(0, len(embeddings), rows):
         part = embeddings[start : start + rows]
-        out[start : start + rows] = ((part @ weights.T).view(len(part), samples, k) + head.bias.detach().float()).softmax(2)
+        out[start : start + rows] = (
+            (part @ weights.T).view(len(part), samples, k) + head.bias.detach().float()
+        ).softmax(2)
     return out
 
 

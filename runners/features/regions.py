@@ -71,7 +71,9 @@ class Regions:
             places, mask = self.places(chosen, torch.device("cpu")), masks[image]
             known = mask != VOID
             cells = places.of_pixels[0].numpy()[known] * classes + mask[known]
-            table[start : start + places.count] = np.bincount(cells, minlength=places.count * classes).reshape(-1, classes)
+            table[start : start + places.count] = np.bincount(cells, minlength=places.count * classes).reshape(
+                -1, classes
+            )
             start += places.count
         return table[np.searchsorted(there, self.owned)]
 
@@ -134,7 +136,8 @@ def _cells(places: Places, features: Tensor) -> Tensor:
     """(b * height * width,) the cell of the feature maps that each pixel lies in."""
     b, height, width = places.of_pixels.shape
     down, across = (
-        torch.arange(n, device=features.device) * cells // n for n, cells in ((height, features.shape[2]), (width, features.shape[3]))
+        torch.arange(n, device=features.device) * cells // n
+        for n, cells in ((height, features.shape[2]), (width, features.shape[3]))
     )
     inside = down[:, None] * features.shape[3] + across
     image = torch.arange(b, device=features.device)[:, None, None] * (features.shape[2] * features.shape[3])

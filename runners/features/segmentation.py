@@ -87,7 +87,9 @@ def _under_dropout(round_: Round, strategy: Strategy, indices: Indices) -> Itera
             drawn = []
             for mask in masks:  # dropping channels before the head: the body's work is done once
                 logits = learner.net.head(maps.features.float() * mask[:, None, None])
-                drawn.append(F.interpolate(logits, maps.logits.shape[2:], mode="bilinear", align_corners=False).softmax(1))
+                drawn.append(
+                    F.interpolate(logits, maps.logits.shape[2:], mode="bilinear", align_corners=False).softmax(1)
+                )
             yield torch.stack(drawn, 1)
 
 

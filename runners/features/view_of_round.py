@@ -32,12 +32,16 @@ def ensemble(round_: Round, strategy: Strategy) -> list[Trained[Any]]:
     number that the `estimator` stream gives; they share no generator with the compared classifier, which stays as it is.
     """
     others = strategy.estimation.members - 1 if {"members", "member_map_scores"} & set(strategy.needs) else 0
-    seeds = [derive(round_.protocol.root_seed, "estimator", round_.replicate, "member", m) for m in range(1, others + 1)]
+    seeds = [
+        derive(round_.protocol.root_seed, "estimator", round_.replicate, "member", m) for m in range(1, others + 1)
+    ]
     trained = [fit(round_.protocol, round_.inputs, seed, round_.number, round_.resident).learner for seed in seeds]
     return [round_.fitted.learner, *trained]
 
 
-def look(round_: Round, strategy: Strategy, members: list[Trained[Any]], disclose: Callable[[], NDArray[np.integer]]) -> View:
+def look(
+    round_: Round, strategy: Strategy, members: list[Trained[Any]], disclose: Callable[[], NDArray[np.integer]]
+) -> View:
     """The round as the strategy may see it.
 
     Args:
@@ -53,7 +57,14 @@ def look(round_: Round, strategy: Strategy, members: list[Trained[Any]], disclos
         counts = regions.counts(inputs.labelled, inputs.labels, len(inputs.images.classes))
         own = (regions.unlabelled.copy(), regions.owned.copy(), counts)
         return View(*own, len(inputs.images.classes), round_.number, offered, regions.division)
-    return View(inputs.unlabelled.copy(), inputs.labelled.copy(), inputs.labels.copy(), len(inputs.images.classes), round_.number, offered)
+    return View(
+        inputs.unlabelled.copy(),
+        inputs.labelled.copy(),
+        inputs.labels.copy(),
+        len(inputs.images.classes),
+        round_.number,
+        offered,
+    )
 
 
 LOOKS: Final = {"classification": makers, "segmentation": segmentation.makers}
@@ -91,11 +102,17 @@ def retrained(round_: Round, indices: Indices, labels: NDArray[np.int64]) -> Cal
         labels=np.concatenate([inputs.labels, labels]),
         unlabelled=np.setdiff1d(inputs.unlabelled, indices),
     )
-    learner = cast(Learner, fit(round_.protocol, more, round_.seed("retrained"), round_.number, round_.resident).learner)
+    learner = cast(
+        Learner, fit(round_.protocol, more, round_.seed("retrained"), round_.number, round_.resident).learner
+    )
 
     def predict(wanted: Indices) -> Tensor:
         if strangers := np.setdiff1d(wanted, inputs.pool).tolist():
-            raise StrategyError(Fault("prediction of a retrained classifier", "members of the pool", f"not in the pool: {strangers[:5]}"))
+            raise StrategyError(
+                Fault(
+                    "prediction of a retrained classifier", "members of the pool", f"not in the pool: {strangers[:5]}"
+                )
+            )
         return learner.predict(wanted).probabilities
 
     return predict

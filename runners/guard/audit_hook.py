@@ -22,7 +22,20 @@ from protocol.errors import Fault
 from runners.guard.program_state import Parts, changed, parts
 
 _PATHS: Final = {
-    **dict.fromkeys(("open", "os.listdir", "os.scandir", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.utime"), 1),
+    **dict.fromkeys(
+        (
+            "open",
+            "os.listdir",
+            "os.scandir",
+            "os.remove",
+            "os.rmdir",
+            "os.mkdir",
+            "os.truncate",
+            "os.chmod",
+            "os.utime",
+        ),
+        1,
+    ),
     **dict.fromkeys(("os.link", "os.rename", "os.symlink"), 2),
 }
 """Audit events of files and folders, and how many of their arguments are paths."""
@@ -61,7 +74,9 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         if _seen is not None:
             if event == _READS:
                 _seen.add(path)
-        elif _MEMORY.fullmatch(path) or (not path.endswith(_CODE) and (_inside(path) or _from_a_folders_descriptor(name))):
+        elif _MEMORY.fullmatch(path) or (
+            not path.endswith(_CODE) and (_inside(path) or _from_a_folders_descriptor(name))
+        ):
             _watch.refused.append(path)
             raise PermissionError(f"a strategy may not touch {path} while it is asked")
 

@@ -14,8 +14,24 @@ from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 _PROGRAM: Final = ("protocol", "runners")
-_LIBRARIES: Final = ("torch.nn.modules.", "torch.nn.functional", "torch.nn.init", "torch.optim.", "torch.autograd.", "torch._tensor")
-_WHOLE: Final = ("builtins", "torch", "torch.nn", "torch.optim", "torch.autograd", "torch.random", "numpy", "numpy.random")
+_LIBRARIES: Final = (
+    "torch.nn.modules.",
+    "torch.nn.functional",
+    "torch.nn.init",
+    "torch.optim.",
+    "torch.autograd.",
+    "torch._tensor",
+)
+_WHOLE: Final = (
+    "builtins",
+    "torch",
+    "torch.nn",
+    "torch.optim",
+    "torch.autograd",
+    "torch.random",
+    "numpy",
+    "numpy.random",
+)
 """Modules of which only functions and classes themselves are looked at, not what the classes have."""
 _SETTINGS: Final = (
     "get_default_dtype",
@@ -42,7 +58,9 @@ def parts() -> Parts:
         if name.partition(".")[0] in _PROGRAM:
             found.update(_of_program(name, module))
         elif name in _WHOLE:
-            found.update((f"{name}.{key}", _code(value, name)) for key, value in list(vars(module).items()) if callable(value))
+            found.update(
+                (f"{name}.{key}", _code(value, name)) for key, value in list(vars(module).items()) if callable(value)
+            )
         elif name.startswith(_LIBRARIES):
             found.update(_of_library(name, module))
     return found | _settings()
@@ -66,7 +84,11 @@ def _of_program(name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
             continue
         yield f"{name}.{key}", _code(value)
         if isinstance(value, type) and value.__module__ == name:
-            yield from ((f"{name}.{key}.{k}", _code(v)) for k, v in list(vars(value).items()) if callable(v) or isinstance(v, _WRAPPERS))
+            yield from (
+                (f"{name}.{key}.{k}", _code(v))
+                for k, v in list(vars(value).items())
+                if callable(v) or isinstance(v, _WRAPPERS)
+            )
         for place, one in _held(value):
             yield f"{name}.{key}{place}", one
             if type(one).__module__.partition(".")[0] in _PROGRAM and hasattr(one, "__dict__"):
@@ -91,7 +113,9 @@ def _of_library(name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
         yield f"{name}.{key}", _code(value, name)
         if isinstance(value, type) and value.__module__ == name:
             own = list(vars(value).items())
-            yield from ((f"{name}.{key}.{k}", _code(v, name)) for k, v in own if callable(v) or isinstance(v, _WRAPPERS))
+            yield from (
+                (f"{name}.{key}.{k}", _code(v, name)) for k, v in own if callable(v) or isinstance(v, _WRAPPERS)
+            )
 
 
 def _settings() -> Parts:
@@ -112,7 +136,12 @@ def _code(value: Any, library: str = "") -> Any:
     if isinstance(value, staticmethod | classmethod | MethodType):
         value = value.__func__
     home = _home(library) if library else ""
-    while home and isinstance(value, FunctionType) and value.__code__.co_filename.startswith(home) and hasattr(value, "__wrapped__"):
+    while (
+        home
+        and isinstance(value, FunctionType)
+        and value.__code__.co_filename.startswith(home)
+        and hasattr(value, "__wrapped__")
+    ):
         value = value.__wrapped__
     return value.__code__ if isinstance(value, FunctionType) else value
 

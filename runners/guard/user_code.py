@@ -51,7 +51,11 @@ def line_of(error: BaseException) -> str:
     """ " (line 7 of its file)", the innermost line of the user's own file on the way to the error; empty if there is none, or it is told."""
     if isinstance(error, SyntaxError):
         return ""
-    own = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_globals.get("__name__", "").startswith(_PREFIX)]
+    own = [
+        line
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if frame.f_globals.get("__name__", "").startswith(_PREFIX)
+    ]
     return f" (line {own[-1]} of its file)" if own else ""
 
 

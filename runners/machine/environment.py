@@ -53,7 +53,17 @@ def describe(device: str, threads: int) -> dict[str, Any]:
     }
 
 
-_INSTRUCTIONS: Final = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "sve", "bf16", "i8mm")
+_INSTRUCTIONS: Final = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_bf16",
+    "sve",
+    "bf16",
+    "i8mm",
+)
 """A virtual machine's processors of several kinds often have one name."""
 
 
@@ -65,7 +75,9 @@ def device_name(device: str) -> str:
 
         return torch.cuda.get_device_name(device)
     try:
-        told = dict(re.findall(r"^(model name|flags|Features)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+        told = dict(
+            re.findall(r"^(model name|flags|Features)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+        )
     except OSError:
         told = {}
     flags = set(" ".join(told.get(key, "") for key in ("flags", "Features")).split())

@@ -19,7 +19,9 @@ class GpuUse:
     total_mib: float
 
     def __str__(self) -> str:
-        return f"GPU {self.number} ({self.name}): {self.busy:.0%} busy, {self.used_mib:,.0f} of {self.total_mib:,.0f} MiB"
+        return (
+            f"GPU {self.number} ({self.name}): {self.busy:.0%} busy, {self.used_mib:,.0f} of {self.total_mib:,.0f} MiB"
+        )
 
 
 def gpus_in_use() -> list[GpuUse]:

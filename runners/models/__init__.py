@@ -47,7 +47,9 @@ def _resnet18(model: Model, images: Images) -> tuple[nn.Module, int]:
 
     _refuse_width(model, 64, "resnet18")
     net = resnet18(weights=None)
-    net.conv1 = nn.Conv2d(images.channels, 64, 3, padding=1, bias=False)  # the CIFAR stem: small images are not shrunk at once
+    net.conv1 = nn.Conv2d(
+        images.channels, 64, 3, padding=1, bias=False
+    )  # the CIFAR stem: small images are not shrunk at once
     nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision initialises its own
     net.maxpool = nn.Identity()
     net.fc = nn.Identity()
@@ -72,7 +74,10 @@ def _wrn28(model: Model, images: Images) -> tuple[nn.Module, int]:
 
 
 def _vgg16(model: Model, images: Images) -> tuple[nn.Module, int]:
-    from torchvision.models.vgg import cfgs, make_layers  # the whole network would draw 120 million weights of a head nobody uses
+    from torchvision.models.vgg import (
+        cfgs,
+        make_layers,
+    )  # the whole network would draw 120 million weights of a head nobody uses
 
     _refuse_width(model, 64, "vgg16-bn")
     features = make_layers(cfgs["D"], batch_norm=True)
@@ -82,7 +87,9 @@ def _vgg16(model: Model, images: Images) -> tuple[nn.Module, int]:
         if isinstance(layer, nn.MaxPool2d):
             layer.ceil_mode = True  # five halvings of images smaller than 32 pixels leave one place, not none
         elif isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")  # as torchvision initialises its own
+            nn.init.kaiming_normal_(
+                layer.weight, mode="fan_out", nonlinearity="relu"
+            )  # as torchvision initialises its own
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 512
@@ -90,18 +97,26 @@ def _vgg16(model: Model, images: Images) -> tuple[nn.Module, int]:
 
 def _refuse_width(model: Model, own: int, name: str) -> None:
     if model.width not in (None, own):
-        raise InputError(Fault("model.width", f"{own} or none: {name} has one width", str(model.width), "remove it, or use small-cnn"))
+        raise InputError(
+            Fault(
+                "model.width", f"{own} or none: {name} has one width", str(model.width), "remove it, or use small-cnn"
+            )
+        )
 
 
 def _linear(model: Model, images: Images) -> tuple[nn.Module, int]:
     if model.width is not None:
-        raise InputError(Fault("model.width", "none: linear has no hidden layer", str(model.width), "remove it, or use mlp"))
+        raise InputError(
+            Fault("model.width", "none: linear has no hidden layer", str(model.width), "remove it, or use mlp")
+        )
     return nn.Flatten(), images.channels * images.height * images.width
 
 
 def _mlp(model: Model, images: Images) -> tuple[nn.Module, int]:
     width = model.width or 256
-    return nn.Sequential(nn.Flatten(), nn.Linear(images.channels * images.height * images.width, width), nn.ReLU()), width
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(images.channels * images.height * images.width, width), nn.ReLU()
+    ), width
 
 
 MODELS: Final[dict[str, Body]] = {

@@ -72,7 +72,9 @@ class DenseNet(nn.Module):
             share: of the channels, each map and image its own; the others grow by 1 / (1 - share). Maps of the images themselves stay.
         """
         seen = self.body.encode(x)
-        dropped = [part if part.shape == x[first:].shape else F.dropout2d(part, share) for part in (m[first:] for m in seen)]
+        dropped = [
+            part if part.shape == x[first:].shape else F.dropout2d(part, share) for part in (m[first:] for m in seen)
+        ]
         features = self.body.decode([torch.cat(both) for both in zip(seen, dropped, strict=True)])
         logits = self._classified(features, x)
         return logits[: len(x)], logits[len(x) :]

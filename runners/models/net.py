@@ -47,5 +47,8 @@ def weights_digest(module: nn.Module) -> str:
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
     """SHA-256 over named tensors in order, wherever they lie."""
-    arrays = [tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype).numpy() for tensor in state.values()]
+    arrays = [
+        tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype).numpy()
+        for tensor in state.values()
+    ]
     return sha256(canonical_json([list(state), array_digest(*arrays)]))

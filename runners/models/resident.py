@@ -61,7 +61,9 @@ class Resident:
         """A copy of the images on the device, or the images themselves, streamed (None: if a copy would fill over half of its memory)."""
         if images.pixels.nbytes > _room(device) // 2 if streamed is None else streamed:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)  # nothing writes to it
+                warnings.filterwarnings(
+                    "ignore", "The given NumPy array is not writable", UserWarning
+                )  # nothing writes to it
                 return cls(torch.from_numpy(images.pixels), device)
         return cls(torch.from_numpy(np.array(images.pixels)).to(device))
 

@@ -90,7 +90,9 @@ class _LRASPP(nn.Module):
 
     def forward(self, maps: dict[str, Tensor]) -> Tensor:
         high: Tensor = self.cbr(maps["high"]) * self.scale(maps["high"])
-        return torch.cat([F.interpolate(high, maps["low"].shape[2:], mode="bilinear", align_corners=False), maps["low"]], 1)
+        return torch.cat(
+            [F.interpolate(high, maps["low"].shape[2:], mode="bilinear", align_corners=False), maps["low"]], 1
+        )
 
 
 def _deeplab(kind: str, deepest: int) -> Body:
@@ -111,15 +113,23 @@ def _lraspp(model: Model, images: Images) -> tuple[MapBody, int, int]:
     _refuse_what_is_fixed(model, images)
     net = segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2)
     low = net.classifier.low_classifier.in_channels
-    return _Torchvision(net.backbone, _LRASPP(net.classifier), ("low", "high")), low + net.classifier.high_classifier.in_channels, 960
+    return (
+        _Torchvision(net.backbone, _LRASPP(net.classifier), ("low", "high")),
+        low + net.classifier.high_classifier.in_channels,
+        960,
+    )
 
 
 def _refuse_what_is_fixed(model: Model, images: Images) -> None:
     faults = []
     if model.width is not None:
-        faults.append(Fault("model.width", f"none: {model.name} has one width", str(model.width), "remove it, or use unet-small"))
+        faults.append(
+            Fault("model.width", f"none: {model.name} has one width", str(model.width), "remove it, or use unet-small")
+        )
     if images.channels != 3:
-        faults.append(Fault("model.name", f"colour images for {model.name}", f"{images.channels} channels", "use unet-small"))
+        faults.append(
+            Fault("model.name", f"colour images for {model.name}", f"{images.channels} channels", "use unet-small")
+        )
     if faults:
         raise InputError(faults)
 
@@ -148,7 +158,9 @@ def _smp(model: Model, images: Images) -> tuple[MapBody, int, int]:
     name, _, encoder = model.name.removeprefix(SMP).partition(":")
     library = _library()
     try:
-        net = library.create_model(name, encoder_name=encoder or "resnet34", encoder_weights=None, in_channels=images.channels, classes=2)
+        net = library.create_model(
+            name, encoder_name=encoder or "resnet34", encoder_weights=None, in_channels=images.channels, classes=2
+        )
     except (KeyError, ValueError, RuntimeError) as error:
         raise InputError(
             Fault("model.name", "an architecture and encoder of segmentation_models_pytorch", f"{model.name}: {error}")

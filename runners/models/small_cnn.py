@@ -26,7 +26,11 @@ def body(channels: int, height: int, width: int, first: int) -> tuple[nn.Module,
     into, out = channels, first
     while True:
         strided = not layers and min(height, width) >= _LARGE
-        layers += [nn.Conv2d(into, out, 3, stride=2 if strided else 1, padding=1, bias=False), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+        layers += [
+            nn.Conv2d(into, out, 3, stride=2 if strided else 1, padding=1, bias=False),
+            nn.BatchNorm2d(out),
+            nn.ReLU(inplace=True),
+        ]
         if min(height, width) <= _SMALLEST:
             break
         if strided:

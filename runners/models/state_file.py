@@ -21,7 +21,9 @@ _DIGEST: Final = "digest of all others"
 
 def arrays_of(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     """Tensors of the CPU as arrays for an .npz, the last one their digest."""
-    return {name: tensor.numpy() for name, tensor in state.items()} | {_DIGEST: np.frombuffer(state_digest(state).encode(), np.uint8)}
+    return {name: tensor.numpy() for name, tensor in state.items()} | {
+        _DIGEST: np.frombuffer(state_digest(state).encode(), np.uint8)
+    }
 
 
 def read_state(path: Path, expected: str) -> dict[str, Tensor]:

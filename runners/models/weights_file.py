@@ -18,7 +18,17 @@ from torch import Tensor, nn
 from protocol.errors import Fault, InputError
 from runners.datasets.files import file_digest
 
-_TAKEN_OFF: Final = ("", "module.", "backbone.", "encoder.", "model.", "body.", "features.", "module.encoder.", "backbone.features.")
+_TAKEN_OFF: Final = (
+    "",
+    "module.",
+    "backbone.",
+    "encoder.",
+    "model.",
+    "body.",
+    "features.",
+    "module.encoder.",
+    "backbone.features.",
+)
 _PUT_ON: Final = ("", "model.", "0.")
 """What the tensors of a file carry before the names of torchvision's classifiers, and what this program's networks do."""
 _INSIDE: Final = ("state_dict", "model_state_dict", "model", "model_state", "teacher", "module")
@@ -36,14 +46,19 @@ def read_tensors(path: Path, digest: str | None = None) -> dict[str, Tensor]:
     Raises:
         InputError: no such file, another digest, or no tensors that can be read without running code.
     """
-    where, expected = f"weights {path}", "named tensors, as torch.save(network.state_dict(), FILE) writes them, or .safetensors"
+    where, expected = (
+        f"weights {path}",
+        "named tensors, as torch.save(network.state_dict(), FILE) writes them, or .safetensors",
+    )
     try:
         if digest is not None and (found := file_digest(path)) != digest:
             fix = "restore the file; other weights are another comparison"
             raise InputError(Fault(where, f"the file with SHA-256 {digest[:16]}", found[:16], fix))
         loaded = _loaded(path)
     except FileNotFoundError:
-        raise InputError(Fault(where, "a file of weights", "no such file", "see --data-root, where relative paths start")) from None
+        raise InputError(
+            Fault(where, "a file of weights", "no such file", "see --data-root, where relative paths start")
+        ) from None
     except InputError:
         raise
     except Exception as error:  # unpickling damaged or foreign files raises nearly anything
@@ -53,7 +68,9 @@ def read_tensors(path: Path, digest: str | None = None) -> dict[str, Tensor]:
             loaded = loaded[name]
     tensors = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, Mapping) else {}
     if not tensors:
-        raise InputError(Fault(where, expected, type(loaded).__name__ if not isinstance(loaded, Mapping) else "no tensors in it"))
+        raise InputError(
+            Fault(where, expected, type(loaded).__name__ if not isinstance(loaded, Mapping) else "no tensors in it")
+        )
     return tensors
 
 
@@ -108,7 +125,11 @@ def fitted(part: nn.Module, tensors: Mapping[str, Tensor], where: str, what: str
         return best.state
     said = [
         f"{len(names)} {kind}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
-        for kind, names in (("missing", best.missing), ("of another shape", best.unlike), ("of further layers", best.beyond))
+        for kind, names in (
+            ("missing", best.missing),
+            ("of another shape", best.unlike),
+            ("of further layers", best.beyond),
+        )
         if names
     ]
     fix = "use weights of this very architecture, or the architecture of these weights"

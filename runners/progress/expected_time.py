@@ -53,13 +53,16 @@ def seconds_of(runs: Sequence[Planned], measured: dict[tuple[str, str], float]) 
     known = [mean[name] / work for name, work in works.items() if name in mean]
     pace = sum(known) / len(known) if known else 1.0
     return [
-        measured.get((run.protocol.name, run.strategy.id), mean.get(run.protocol.name, pace * works[run.protocol.name])) for run in runs
+        measured.get((run.protocol.name, run.strategy.id), mean.get(run.protocol.name, pace * works[run.protocol.name]))
+        for run in runs
     ]
 
 
 def in_order(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunStatus]:
     """The baseline first, so that whatever else fails can be compared; then the longest first, so that none is left for the end."""
-    ranked = sorted(zip(todo, seconds, strict=True), key=lambda pair: (pair[0].planned.strategy.id != BASELINE, -pair[1]))
+    ranked = sorted(
+        zip(todo, seconds, strict=True), key=lambda pair: (pair[0].planned.strategy.id != BASELINE, -pair[1])
+    )
     return [s for s, _ in ranked]
 
 

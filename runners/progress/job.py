@@ -75,4 +75,6 @@ def keep_death(job: Job, kind: str, message: str, details: str) -> None:
     folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
     with contextlib.suppress(OSError, BeatRandomError), writing(folder) as (writer, before):
         if before is not None and not before.sealed:
-            writer.append(FailureEvent(round=len(before.rounds), kind=kind, message=message[:2000], details=details[-4000:]))
+            writer.append(
+                FailureEvent(round=len(before.rounds), kind=kind, message=message[:2000], details=details[-4000:])
+            )

@@ -42,7 +42,9 @@ def chosen(runs: Sequence[Planned], text: str) -> list[Planned]:
     met = [run for run in runs if all(test(run) for test in tests)]
     if not met:
         values = "; ".join(f"{key}: {', '.join(_values(runs, key))}" for key in ("strategy", "protocol", "seed"))
-        raise InputError(Fault("--only", f"conditions that some planned run meets ({values})", repr(text), "mend the condition"))
+        raise InputError(
+            Fault("--only", f"conditions that some planned run meets ({values})", repr(text), "mend the condition")
+        )
     return met
 
 
@@ -54,7 +56,9 @@ def _test(part: str, faults: list[Fault]) -> Callable[[Planned], bool]:
     match = _CONDITION.match(part)
     if match is None or match[1] not in KEYS or not match[3]:
         known = ", ".join(nearest(match[1], list(KEYS)) if match else KEYS)
-        faults.append(Fault("--only", f"KEY=VALUE with a key of {known}", repr(part), "e.g. --only 'strategy=entropy,seed<4'"))
+        faults.append(
+            Fault("--only", f"KEY=VALUE with a key of {known}", repr(part), "e.g. --only 'strategy=entropy,seed<4'")
+        )
         return lambda _: False
     key, sign, values = match[1], match[2], match[3].split("|")
     value_of = KEYS[key]

@@ -41,12 +41,20 @@ __all__ = [
 METHODS: Final = ("supervised", *semi.METHODS, *semi_maps.METHODS)
 """Learning methods by the name that `regime.method` gives."""
 
-SUPERVISED: Final[dict[str, Callable[[Round], Objective]]] = {"classification": Supervised, "segmentation": SupervisedMaps}
-SEMI: Final[dict[str, dict[str, Callable[[Round, Semi], Objective]]]] = {"classification": semi.METHODS, "segmentation": semi_maps.METHODS}
+SUPERVISED: Final[dict[str, Callable[[Round], Objective]]] = {
+    "classification": Supervised,
+    "segmentation": SupervisedMaps,
+}
+SEMI: Final[dict[str, dict[str, Callable[[Round, Semi], Objective]]]] = {
+    "classification": semi.METHODS,
+    "segmentation": semi_maps.METHODS,
+}
 """Semi-supervised methods by task and name."""
 
 
-def fit(protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resident: Resident, before: Ended | None = None) -> Fit:
+def fit(
+    protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resident: Resident, before: Ended | None = None
+) -> Fit:
     """Train once, from the seed's initial weights or from `before`, on the device where the images are.
 
     Weights, BatchNorm statistics, optimizer and schedule are built anew; nothing but `before` carries over from an
@@ -76,7 +84,9 @@ def refuse_unknown_method(protocol: Protocol) -> None:
     """Raise InputError if the task has no such method."""
     known = ["supervised", *SEMI[protocol.task]]
     if protocol.regime.method not in known:
-        raise InputError(unknown_name(f"protocol {protocol.name}: regime.method, for {protocol.task}", protocol.regime.method, known))
+        raise InputError(
+            unknown_name(f"protocol {protocol.name}: regime.method, for {protocol.task}", protocol.regime.method, known)
+        )
 
 
 def _objective(now: Round) -> Objective:

@@ -55,7 +55,9 @@ class FitInputs:
         known, judged = ((told >= 0).all(axis=tuple(range(1, told.ndim))) for told in (labels, validation_labels))
         if not known.any():
             fix = "start with more labels, or with splits.initial = 'balanced'"
-            raise InputError(Fault(where, "a labelled image of one of the task's classes", f"none among {len(labels)} bought", fix))
+            raise InputError(
+                Fault(where, "a labelled image of one of the task's classes", f"none among {len(labels)} bought", fix)
+            )
         own = (indices[known], labels[known], validation[judged], validation_labels[judged])
         return cls(images, *own, unlabelled, indices[~known])
 

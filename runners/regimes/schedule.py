@@ -45,7 +45,9 @@ def balanced_batches(targets: Tensor, batch_size: int, steps: int, generator: to
     for _ in range(steps):
         while len(rest) < size:
             passes = [_passes(group, longest, generator) for group in groups]
-            order = torch.rand(longest, len(groups), generator=generator).argsort(1)  # the classes' order, anew for each image of a class
+            order = torch.rand(longest, len(groups), generator=generator).argsort(
+                1
+            )  # the classes' order, anew for each image of a class
             rest = torch.cat([rest, torch.stack(passes, 1).gather(1, order).flatten()])
         yield rest[:size]
         rest = rest[size:]
@@ -83,7 +85,12 @@ def optimizer(spec: Optimizer, parameters: Iterable[nn.Parameter], device: torch
     fused = device.type in {"cpu", "cuda"}
     if spec.name == "sgd":
         return torch.optim.SGD(
-            parameters, lr=spec.lr, momentum=spec.momentum, nesterov=spec.nesterov, weight_decay=spec.weight_decay, fused=fused
+            parameters,
+            lr=spec.lr,
+            momentum=spec.momentum,
+            nesterov=spec.nesterov,
+            weight_decay=spec.weight_decay,
+            fused=fused,
         )
     if spec.name == "nadam":
         return torch.optim.NAdam(parameters, lr=spec.lr, weight_decay=spec.weight_decay)

@@ -67,7 +67,9 @@ class Round:
 
     def draws(self, stream: Stream, *keys: str) -> torch.Generator:
         """A CPU generator at the start of one of this round's streams."""
-        return torch.Generator().manual_seed(derive(self.protocol.root_seed, stream, self.replicate, self.number, *keys))
+        return torch.Generator().manual_seed(
+            derive(self.protocol.root_seed, stream, self.replicate, self.number, *keys)
+        )
 
     def views(self, rows: Iterator[Tensor], spec: Augmentation, draws: torch.Generator) -> Iterator[Tensor]:
         """Augmented images (b, channels, height, width) of each batch of rows, ready for the network.
@@ -78,7 +80,12 @@ class Round:
         """
         images = self.inputs.images
         return ahead(
-            rows, spec, (images.height, images.width), self.resident.device, draws, lambda some, drawn: self._batch(some, spec, drawn)
+            rows,
+            spec,
+            (images.height, images.width),
+            self.resident.device,
+            draws,
+            lambda some, drawn: self._batch(some, spec, drawn),
         )
 
     def _batch(self, rows: Tensor, spec: Augmentation, drawn: Draws) -> Tensor:
@@ -90,7 +97,9 @@ class Round:
     def labelled_views(self) -> Iterator[Tensor]:
         """Augmented images of the labelled batches, in the order of the steps."""
         labelled = torch.from_numpy(self.inputs.labelled.astype(np.int64))
-        return self.views((labelled[chosen] for chosen in self.order()), self.regime.augmentation, self.draws("augmentation"))
+        return self.views(
+            (labelled[chosen] for chosen in self.order()), self.regime.augmentation, self.draws("augmentation")
+        )
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean loss on labelled images, smoothed and weighted as the regime says; an image counts as its own class does."""
@@ -98,7 +107,9 @@ class Round:
         if self.weights is None:
             return F.cross_entropy(logits, targets, label_smoothing=smoothing)
         counted = self.weights[targets]
-        return (F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none") * counted).sum() / counted.sum()
+        return (
+            F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none") * counted
+        ).sum() / counted.sum()
 
     def order(self) -> Iterator[Tensor]:
         """Positions of the labelled images, step by step, on the CPU; the same whenever it is asked for."""
@@ -156,10 +167,16 @@ def train(
     if before is not None:
         net.load_state_dict(before.state)
     initial = digest_of(protocol, net.state_dict(), resident)
-    net = net.to(resident.device).to(memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision))
+    net = net.to(resident.device).to(
+        memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision)
+    )
     average = Ema(net, regime.ema_decay) if regime.ema_decay is not None else None
-    rows, targets = (a.to(resident.device) for a in (torch.from_numpy(inputs.labelled.astype(np.int64)), task.targets(inputs.labels)))
-    steps = regime.most_steps(len(rows) + len(inputs.useless))  # every label bought counts, so that no strategy trains less
+    rows, targets = (
+        a.to(resident.device) for a in (torch.from_numpy(inputs.labelled.astype(np.int64)), task.targets(inputs.labels))
+    )
+    steps = regime.most_steps(
+        len(rows) + len(inputs.useless)
+    )  # every label bought counts, so that no strategy trains less
     shown, scaling = average.net if average else net, resident.scaling(inputs.pool)
     weights = class_weights(targets, len(inputs.images.classes)) if regime.imbalance == "weighted-loss" else None
     now = Round(protocol, inputs, replicate, round_, resident, scaling, net, shown, rows, targets, steps, weights)
@@ -225,7 +242,9 @@ def _ended(protocol: Protocol, net: nn.Module, resident: Resident) -> Ended | No
 def _learned(now: Round, method: Objective, made: int) -> bool:
     """Whether an epoch ends here in which the images were predicted as well as the regime asks for."""
     regime = now.regime
-    return regime.stop_at is not None and made % regime.epoch(len(now.rows)) == 0 and method.accuracy() >= regime.stop_at
+    return (
+        regime.stop_at is not None and made % regime.epoch(len(now.rows)) == 0 and method.accuracy() >= regime.stop_at
+    )
 
 
 def _steps(now: Round, method: Objective, average: Ema | None) -> Iterator[Tensor]:
@@ -311,4 +330,6 @@ def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
 def _refuse_divergence(protocol: Protocol, net: nn.Module, round_: int) -> None:
     if not all(bool(tensor.isfinite().all()) for tensor in net.state_dict().values()):
         where = f"protocol {protocol.name}, round {round_}: training"
-        raise Diverged(Fault(where, "finite weights", "NaN or infinity", "lower regime.optimizer.lr or add warm-up steps"))
+        raise Diverged(
+            Fault(where, "finite weights", "NaN or infinity", "lower regime.optimizer.lr or add warm-up steps")
+        )

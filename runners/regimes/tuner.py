@@ -41,7 +41,13 @@ class Tuner:
     _chosen: dict[int, Setting] = field(default_factory=dict)
 
     def chosen(
-        self, protocol: Protocol, round_: int, inputs: FitInputs, oracle: Seller, resident: Resident, before: Ended | None
+        self,
+        protocol: Protocol,
+        round_: int,
+        inputs: FitInputs,
+        oracle: Seller,
+        resident: Resident,
+        before: Ended | None,
     ) -> Setting:
         """The setting that the round trains with; makes what is missing of the trials that decide it. Empty without tuning.
 
@@ -63,7 +69,9 @@ class Tuner:
             if len(trials) < len(settings):
                 if deciding != round_:
                     where = f"protocol {protocol.name}, round {round_}"
-                    raise RecordError(Fault(where, f"the {len(settings)} trials of round {deciding} on the record", str(len(trials))))
+                    raise RecordError(
+                        Fault(where, f"the {len(settings)} trials of round {deciding} on the record", str(len(trials)))
+                    )
                 search = _Search.of(protocol, self.replicate, round_, settings, inputs, oracle, resident, before)
                 for trial in range(len(trials), len(settings)):
                     trials.append(search.trial(trial))
@@ -101,9 +109,15 @@ class _Search:
         """Raises InputError where a setting asks too much of the images, or nothing is left to train on or to score on."""
         for setting in settings:
             _refuse_impossible(protocol, setting, inputs)
-        apart = held_out(protocol.regime, protocol.root_seed, replicate, round_, np.concatenate([inputs.labelled, inputs.useless]))
+        apart = held_out(
+            protocol.regime, protocol.root_seed, replicate, round_, np.concatenate([inputs.labelled, inputs.useless])
+        )
         scored_on = array_digest(apart if len(apart) else np.sort(oracle.validation()[0]))
-        trained = _without(inputs, apart, f"protocol {protocol.name}, round {round_}: regime.tuning.held_out") if len(apart) else inputs
+        trained = (
+            _without(inputs, apart, f"protocol {protocol.name}, round {round_}: regime.tuning.held_out")
+            if len(apart)
+            else inputs
+        )
         return cls(protocol, replicate, round_, settings, trained, scored_on, oracle.examinations, resident, before)
 
     def trial(self, number: int) -> TrialEvent:
@@ -136,7 +150,12 @@ def _without(inputs: FitInputs, apart: Indices, where: str) -> FitInputs:
     if left.all() or not left.any():
         expected = f"labelled images of the task's classes both among the {len(apart)} held out and among the others"
         raise InputError(
-            Fault(where, expected, f"none {'held out' if left.all() else 'left'}", "change the share, or start with more labels")
+            Fault(
+                where,
+                expected,
+                f"none {'held out' if left.all() else 'left'}",
+                "change the share, or start with more labels",
+            )
         )
     return replace(
         inputs,
@@ -162,15 +181,39 @@ def _refuse_impossible(protocol: Protocol, setting: Setting, inputs: FitInputs) 
 def _refuse_others(protocol: Protocol, round_: int, trials: Sequence[TrialEvent], settings: Sequence[Setting]) -> None:
     for made, (number, setting) in zip(trials, enumerate(settings), strict=False):
         if (made.trial, made.setting) != (number, setting):
-            where, fix = f"protocol {protocol.name}, round {round_}: trials on the record", "move the run's folder away to start it anew"
-            raise RecordError(Fault(where, f"trial {number} with {setting}, drawn from the seed", f"{made.trial} with {made.setting}", fix))
+            where, fix = (
+                f"protocol {protocol.name}, round {round_}: trials on the record",
+                "move the run's folder away to start it anew",
+            )
+            raise RecordError(
+                Fault(
+                    where,
+                    f"trial {number} with {setting}, drawn from the seed",
+                    f"{made.trial} with {made.setting}",
+                    fix,
+                )
+            )
     if len(trials) > len(settings):
-        raise RecordError(Fault(f"protocol {protocol.name}, round {round_}", f"{len(settings)} trials on the record", str(len(trials))))
+        raise RecordError(
+            Fault(
+                f"protocol {protocol.name}, round {round_}", f"{len(settings)} trials on the record", str(len(trials))
+            )
+        )
 
 
 def _best(protocol: Protocol, round_: int, trials: Sequence[TrialEvent]) -> Setting:
     place = best([e.validation.get(protocol.metric) for e in trials])
     if place is None:
-        where, found = f"protocol {protocol.name}, round {round_}: regime.tuning", f"{len(trials)}, and all failed: {trials[0].failed}"
-        raise InputError(Fault(where, "at least one trial that can be scored", found, "narrow regime.tuning.space, or try more settings"))
+        where, found = (
+            f"protocol {protocol.name}, round {round_}: regime.tuning",
+            f"{len(trials)}, and all failed: {trials[0].failed}",
+        )
+        raise InputError(
+            Fault(
+                where,
+                "at least one trial that can be scored",
+                found,
+                "narrow regime.tuning.space, or try more settings",
+            )
+        )
     return trials[place].setting

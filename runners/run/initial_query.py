@@ -41,7 +41,13 @@ def chooses(protocol: Protocol, spec: StrategySpec, strategy: Strategy) -> bool:
 
 
 def own_start(
-    protocol: Protocol, spec: StrategySpec, strategy: Strategy, replicate: int, images: Images, oracle: Seller, resident: Resident
+    protocol: Protocol,
+    spec: StrategySpec,
+    strategy: Strategy,
+    replicate: int,
+    images: Images,
+    oracle: Seller,
+    resident: Resident,
 ) -> Indices | None:
     """The starting set that the strategy chooses, in its order; None where the seed draws it, or where it is bought already.
 
@@ -51,11 +57,21 @@ def own_start(
     if len(oracle.owned):
         return None
     with asked(f"strategy {spec.id}, its start"):
-        return _chosen(protocol, spec, strategy, replicate, images, oracle, resident) if chooses(protocol, spec, strategy) else None
+        return (
+            _chosen(protocol, spec, strategy, replicate, images, oracle, resident)
+            if chooses(protocol, spec, strategy)
+            else None
+        )
 
 
 def _chosen(
-    protocol: Protocol, spec: StrategySpec, strategy: Strategy, replicate: int, images: Images, oracle: Seller, resident: Resident
+    protocol: Protocol,
+    spec: StrategySpec,
+    strategy: Strategy,
+    replicate: int,
+    images: Images,
+    oracle: Seller,
+    resident: Resident,
 ) -> Indices:
     strategy = TASKS[protocol.task].adapted(strategy, spec.id)
     nothing = np.empty(0, np.int64)
@@ -65,4 +81,6 @@ def _chosen(
     now = Round(protocol, replicate, START, inputs, Fit(learner, 0, "", ""), resident)
     view = look(now, strategy, [learner], oracle.disclose)
     ready(now, strategy, spec.id, view)
-    return ask(strategy, spec.id, view, protocol.training_labels[0], generator(protocol.root_seed, "query", replicate, "start"))
+    return ask(
+        strategy, spec.id, view, protocol.training_labels[0], generator(protocol.root_seed, "query", replicate, "start")
+    )

@@ -23,7 +23,12 @@ def main(descriptor: int) -> None:
         except BeatRandomError as error:
             send(pipe, refusal(error))
         except Exception as error:  # the run must hear of it; this process has no terminal of its own
-            send(pipe, refusal(InputError(Fault("the oracle's process", "to serve the run", f"{type(error).__name__}: {error}"))))
+            send(
+                pipe,
+                refusal(
+                    InputError(Fault("the oracle's process", "to serve the run", f"{type(error).__name__}: {error}"))
+                ),
+            )
 
 
 if __name__ == "__main__":

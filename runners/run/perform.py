@@ -15,7 +15,16 @@ from protocol.draws.splits import Indices
 from protocol.errors import BeatRandomError, Fault, RecordError, RunLocked
 from protocol.oracle.oracle import Seller
 from protocol.record.chain import Record, Writer, writing
-from protocol.record.events import DisclosureEvent, EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent, TrialEvent
+from protocol.record.events import (
+    DisclosureEvent,
+    EndEvent,
+    FailureEvent,
+    LabelsEvent,
+    ResumeEvent,
+    RoundEvent,
+    RunEvent,
+    TrialEvent,
+)
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from runners.guard.audit_hook import asked, between, guarding
@@ -57,7 +66,12 @@ def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
         return Result(job.id, "failed", str(error))
     except OSError as error:
         cause: Cause = "disk" if error.errno in FULL else "machine"
-        return Result(job.id, "failed", f"{folder.path}\n  expected: to read the data and write the record\n  found:    {error}", cause)
+        return Result(
+            job.id,
+            "failed",
+            f"{folder.path}\n  expected: to read the data and write the record\n  found:    {error}",
+            cause,
+        )
     except (MemoryError, torch.OutOfMemoryError) as error:
         return Result(job.id, "failed", f"out of memory: {error} (traceback in {folder.events})", "machine")
     except Exception as error:  # a fault of training code costs this run only; its traceback is in the record
@@ -85,8 +99,18 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         with between():
             writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
 
-    order = Order(study=str(job.study), plan=job.plan, protocol=protocol, strategy=job.strategy, seed=job.seed, data_root=job.data_root)
-    with (isolated if job.isolate else here)(order, writer.append, told) as market, guarding(market.files, StudyFolder(job.study).evidence):
+    order = Order(
+        study=str(job.study),
+        plan=job.plan,
+        protocol=protocol,
+        strategy=job.strategy,
+        seed=job.seed,
+        data_root=job.data_root,
+    )
+    with (
+        (isolated if job.isolate else here)(order, writer.append, told) as market,
+        guarding(market.files, StudyFolder(job.study).evidence),
+    ):
         start = run_event(order, market, {**dict(job.environment), "isolated": job.isolate})
         first = 0
         if before is None:
@@ -98,16 +122,34 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         trials = before.of(TrialEvent) if before else []
         progress(first, sum(trial.round == first for trial in trials))
         raw = Resident.of(market.images, torch.device(job.device))
-        images, resident = prepared(protocol, market.images, raw, market.split.pool, StudyFolder(job.study), data_root=job.data_root)
+        images, resident = prepared(
+            protocol, market.images, raw, market.split.pool, StudyFolder(job.study), data_root=job.data_root
+        )
         with asked(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
         name, split, seller = job.strategy.id, market.split, market.seller
         if protocol.splits.initial == "strategy":
             seller.start(own_start(protocol, job.strategy, strategy, job.seed, images, seller, resident))
         tuner = Tuner(job.seed, trials, kept)
-        ended = resumed(writer.folder, before.rounds if before else (), Training(protocol, job.seed, images, seller, resident, tuner))
+        ended = resumed(
+            writer.folder,
+            before.rounds if before else (),
+            Training(protocol, job.seed, images, seller, resident, tuner),
+        )
         for outcome in rounds(
-            protocol, strategy, name, job.seed, images, split, seller, resident, first, job.tables, ended, market.division, tuner
+            protocol,
+            strategy,
+            name,
+            job.seed,
+            images,
+            split,
+            seller,
+            resident,
+            first,
+            job.tables,
+            ended,
+            market.division,
+            tuner,
         ):
             _put_down(writer, protocol, outcome, seller)
             progress(outcome.round + 1, 0)
@@ -119,7 +161,9 @@ def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: 
     refuse_another_run(before, start)
     if before.run is not None and bool(before.run.environment.get("isolated")) != job.isolate:
         found = "--isolate" if job.isolate else "no --isolate"
-        raise RecordError(Fault(str(before.path), "the way of selling labels that the run began with", found, "continue as it began"))
+        raise RecordError(
+            Fault(str(before.path), "the way of selling labels that the run began with", found, "continue as it began")
+        )
     for purchase in before.of(LabelsEvent):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     done = before.rounds

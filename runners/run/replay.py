@@ -96,23 +96,38 @@ def choose_again(
                 yield Replayed(round=k, answer="undecided", said=missing)
             elif asked[k].query:
                 found = compared(k, asked[k].query, _random_query(study, record, head, k))
-                yield found.model_copy(update={"said": f"{found.said}, by the record alone; not trained again ({missing})"})
+                yield found.model_copy(
+                    update={"said": f"{found.said}, by the record alone; not trained again ({missing})"}
+                )
         else:
             found = judged(asked[k], outcome, head.protocol.metric, other, exact=device == "cpu", commits=commits)
-            yield found if k not in tried else with_trials(found, [e for e in record.of(TrialEvent) if e.round == k], made, other)
+            yield (
+                found
+                if k not in tried
+                else with_trials(found, [e for e in record.of(TrialEvent) if e.round == k], made, other)
+            )
 
 
 def _start_answered(
-    study: StudyFolder, record: Record, head: RunEvent, data_root: Path | None, device: torch.device, other: Sequence[str]
+    study: StudyFolder,
+    record: Record,
+    head: RunEvent,
+    data_root: Path | None,
+    device: torch.device,
+    other: Sequence[str],
 ) -> Replayed:
     """The starting set's replay; another environment may have other last bits of embeddings, and so another choice."""
     try:
         found = _start_again(study, record, head, data_root, device)
     except BeatRandomError as error:
         fault = error.faults[0]
-        return Replayed(round=START, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}")
+        return Replayed(
+            round=START, answer="undecided", said=f"{fault.where}: expected {fault.expected}, found {fault.found}"
+        )
     if found.answer == "differs" and other:
-        return found.model_copy(update={"answer": "undecided", "said": f"{found.said}; in another environment ({', '.join(other)})"})
+        return found.model_copy(
+            update={"answer": "undecided", "said": f"{found.said}; in another environment ({', '.join(other)})"}
+        )
     return found
 
 
@@ -154,19 +169,39 @@ class _Setup:
     resident: Resident
 
 
-def _set_up(study: StudyFolder, head: RunEvent, bought: Sequence[LabelsEvent], data_root: Path | None, device: torch.device) -> _Setup:
+def _set_up(
+    study: StudyFolder, head: RunEvent, bought: Sequence[LabelsEvent], data_root: Path | None, device: torch.device
+) -> _Setup:
     """Load data and strategy, and hand over what was bought. Raises InputError where they are others than the record's."""
     protocol, strategy = head.protocol, head.strategy
     source = kept_copy(study, strategy)
     if source is not None and (not source.is_file() or sha256(source.read_bytes()) != strategy.source_digest):
-        raise InputError(Fault(str(source), f"the source that was run, {str(strategy.source_digest)[:16]}", "another, or none"))
-    order = Order(study=str(study.path), plan=head.study, protocol=protocol, strategy=strategy, seed=head.replicate, data_root=data_root)
+        raise InputError(
+            Fault(str(source), f"the source that was run, {str(strategy.source_digest)[:16]}", "another, or none")
+        )
+    order = Order(
+        study=str(study.path),
+        plan=head.study,
+        protocol=protocol,
+        strategy=strategy,
+        seed=head.replicate,
+        data_root=data_root,
+    )
     stock = Stock.of(order)
     if head.data.units and stock.division.units.digest != head.data.units:
-        found, fix = stock.division.units.digest[:16], "superpixels depend on the version of scikit-image: use the one that made them"
+        found, fix = (
+            stock.division.units.digest[:16],
+            "superpixels depend on the version of scikit-image: use the one that made them",
+        )
         raise InputError(Fault("regions of the images", f"the recorded ones, {head.data.units[:16]}", found, fix))
     if stock.images.digest != head.data.digest:
-        raise InputError(Fault(f"data set {stock.images.name}", f"the recorded content, {head.data.digest[:16]}", stock.images.digest[:16]))
+        raise InputError(
+            Fault(
+                f"data set {stock.images.name}",
+                f"the recorded content, {head.data.digest[:16]}",
+                stock.images.digest[:16],
+            )
+        )
     oracle = stock.oracle(order, _nothing_is_sold, (lambda *_: None) if strategy.upper_line else None)
     for purchase in bought:
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
@@ -175,15 +210,21 @@ def _set_up(study: StudyFolder, head: RunEvent, bought: Sequence[LabelsEvent], d
     return _Setup(make(strategy, source), stock, oracle, images, resident)
 
 
-def _start_again(study: StudyFolder, record: Record, head: RunEvent, data_root: Path | None, device: torch.device) -> Replayed:
+def _start_again(
+    study: StudyFolder, record: Record, head: RunEvent, data_root: Path | None, device: torch.device
+) -> Replayed:
     """Choose the starting set anew."""
     event = next((e for e in record.of(LabelsEvent) if e.purpose == "initial"), None)
     if event is None:
         raise InputError(Fault(str(record.path), "a starting set", "none"))
     setup = _set_up(study, head, [], data_root, device)
-    start = own_start(head.protocol, head.strategy, setup.strategy, head.replicate, setup.images, setup.oracle, setup.resident)
+    start = own_start(
+        head.protocol, head.strategy, setup.strategy, head.replicate, setup.images, setup.oracle, setup.resident
+    )
     if (start is not None) != event.chosen:
-        told, is_ = ("its own start", "one that the seed draws") if event.chosen else ("a start that the seed drew", "its own")
+        told, is_ = (
+            ("its own start", "one that the seed draws") if event.chosen else ("a start that the seed drew", "its own")
+        )
         return Replayed(round=START, answer="differs", said=f"recorded as {told}, but the strategy has {is_}")
     if start is None:
         return Replayed(round=START, answer="equal", said="drawn by the seed, as this strategy cannot choose it")
@@ -191,7 +232,14 @@ def _start_again(study: StudyFolder, record: Record, head: RunEvent, data_root: 
 
 
 def _again(
-    study: StudyFolder, record: Record, head: RunEvent, k: int, data_root: Path | None, device: torch.device, trail: Trail, tried: bool
+    study: StudyFolder,
+    record: Record,
+    head: RunEvent,
+    k: int,
+    data_root: Path | None,
+    device: torch.device,
+    trail: Trail,
+    tried: bool,
 ) -> tuple[Outcome, list[TrialEvent]]:
     """Train and query round k anew from what the record says was owned; if it `tried` settings that are to be tried again, these trials."""
     protocol, strategy = head.protocol, head.strategy
@@ -199,7 +247,9 @@ def _again(
     oracle, images, resident, stock = setup.oracle, setup.images, setup.resident, setup.stock
     tuner = Tuner(head.replicate, record.of(TrialEvent))
     if protocol.regime.start == "warm":
-        for ended in Training(protocol, head.replicate, images, oracle, resident, tuner).rounds(trail.next, k, trail.ended):
+        for ended in Training(protocol, head.replicate, images, oracle, resident, tuner).rounds(
+            trail.next, k, trail.ended
+        ):
             trail.next, trail.ended = trail.next + 1, ended
     before, division, again = trail.ended, stock.division, list[TrialEvent]()
     if tried:
@@ -225,4 +275,8 @@ def _again(
 
 
 def _nothing_is_sold(sale: LabelsEvent) -> None:
-    raise InputError(Fault("replay", "no purchase", f"{len(sale.indices)} labels ({sale.purpose}), cost {sale.before} to {sale.after}"))
+    raise InputError(
+        Fault(
+            "replay", "no purchase", f"{len(sale.indices)} labels ({sale.purpose}), cost {sale.before} to {sale.after}"
+        )
+    )

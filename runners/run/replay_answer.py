@@ -14,7 +14,9 @@ _TOLERANCE = 1e-9
 """Of metrics, relative: libraries may sum in another order."""
 
 
-def judged(event: RoundEvent, outcome: Outcome, metric: str, other: Sequence[str], *, exact: bool, commits: str = "") -> Replayed:
+def judged(
+    event: RoundEvent, outcome: Outcome, metric: str, other: Sequence[str], *, exact: bool, commits: str = ""
+) -> Replayed:
     """The answer on a round that was trained and queried again.
 
     Args:
@@ -31,12 +33,16 @@ def judged(event: RoundEvent, outcome: Outcome, metric: str, other: Sequence[str
         now, then = outcome.metrics.get(metric, math.nan), event.metrics.get(metric, math.nan)
         if not math.isclose(now, then, rel_tol=_TOLERANCE):
             return Replayed(
-                round=number, answer="differs", said=f"{said}, but {metric} of the same predictions is {now:.6g}, not {then:.6g}"
+                round=number,
+                answer="differs",
+                said=f"{said}, but {metric} of the same predictions is {now:.6g}, not {then:.6g}",
             )
         return Replayed(round=number, answer="equal", said=said if again else f"{said}, the same predictions")
     if exact and not other:
         return Replayed(
-            round=number, answer="differs", said=f"{said}, but training gave other predictions in the same environment{commits}"
+            round=number,
+            answer="differs",
+            said=f"{said}, but training gave other predictions in the same environment{commits}",
         )
     why = f" in another environment ({', '.join(other)})" if other else ""
     answer: Answer = "equal" if again else "undecided"  # predictions alone decide nothing here
@@ -49,13 +55,17 @@ def _as_recorded(outcome: Outcome, event: RoundEvent) -> bool:
     return examined.predictions == event.predictions and event.maps in ("", examined.maps)
 
 
-def compared(number: int, recorded: Sequence[int], chosen: Indices, other: Sequence[str] = (), *, trained_equally: bool = True) -> Replayed:
+def compared(
+    number: int, recorded: Sequence[int], chosen: Indices, other: Sequence[str] = (), *, trained_equally: bool = True
+) -> Replayed:
     """The answer on a query or a starting set that was chosen again."""
     again = tuple(chosen.tolist())
     if again == tuple(recorded):
         return Replayed(round=number, answer="equal", said=f"{len(again)} labels chosen again")
     common = len(set(again) & set(recorded))
-    first = next((i for i, (a, b) in enumerate(zip(again, recorded, strict=False)) if a != b), min(len(again), len(recorded)))
+    first = next(
+        (i for i, (a, b) in enumerate(zip(again, recorded, strict=False)) if a != b), min(len(again), len(recorded))
+    )
     said = f"{common} of {len(recorded)} labels chosen again, the first other one at place {first}"
     answer: Answer = "undecided" if other else "differs"
     if other:
@@ -65,9 +75,15 @@ def compared(number: int, recorded: Sequence[int], chosen: Indices, other: Seque
     return Replayed(round=number, answer=answer, said=said)
 
 
-def with_trials(found: Replayed, recorded: Sequence[TrialEvent], made: Sequence[TrialEvent], other: Sequence[str]) -> Replayed:
+def with_trials(
+    found: Replayed, recorded: Sequence[TrialEvent], made: Sequence[TrialEvent], other: Sequence[str]
+) -> Replayed:
     """The answer on the round, and whether the trials came to the same scores."""
-    differ = [a for n, a in enumerate(recorded) if n >= len(made) or (a.setting, a.validation) != (made[n].setting, made[n].validation)]
+    differ = [
+        a
+        for n, a in enumerate(recorded)
+        if n >= len(made) or (a.setting, a.validation) != (made[n].setting, made[n].validation)
+    ]
     if not differ:  # a record with too few of them is TRN-06's
         return found.model_copy(update={"said": f"{found.said}; {len(made)} trials made again with the same scores"})
     said = f"{found.said}; {len(differ)} of {len(recorded)} trials came to other scores, the first of them number {differ[0].trial}"

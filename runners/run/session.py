@@ -129,7 +129,9 @@ class Stock:
     def oracle(self, order: Order, ledger: WriteAhead, tell: Disclosure | None) -> Oracle:
         """Who sells it to one run."""
         goods = priced(order.protocol, self.division, self.labels)
-        return Oracle(order.protocol, order.seed, self.split, self.labels, ledger, tell, len(self.images.classes), goods)
+        return Oracle(
+            order.protocol, order.seed, self.split, self.labels, ledger, tell, len(self.images.classes), goods
+        )
 
     @property
     def test_targets(self) -> NDArray[np.int64]:
@@ -144,7 +146,10 @@ def keep_split(order: Order, stock: Stock) -> None:
     if path.exists() and not _holds(path, stock.targets):
         path = folder.split(split.digest, stock.targets)
     if not path.exists():  # the same for every strategy of the seed; two writers write equal bytes
-        write_arrays(path, {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": stock.test_targets})
+        write_arrays(
+            path,
+            {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": stock.test_targets},
+        )
 
 
 def _holds(path: Path, targets: str) -> bool:
@@ -162,7 +167,9 @@ def here(order: Order, ledger: WriteAhead, tell: Disclosure) -> Iterator[Market]
     stock = Stock.of(order)
     keep_split(order, stock)
     disclosure = tell if order.strategy.upper_line else None
-    yield Market(stock.images, stock.split, stock.division, stock.targets, stock.oracle(order, ledger, disclosure), stock.files)
+    yield Market(
+        stock.images, stock.split, stock.division, stock.targets, stock.oracle(order, ledger, disclosure), stock.files
+    )
 
 
 @contextmanager
@@ -195,9 +202,19 @@ def _delivered(order: Order, pipe: Connection, ledger: WriteAhead, tell: Disclos
     try:
         pixels = np.frombuffer(pipe.recv_bytes(), np.dtype(card["dtype"])).reshape(card["shape"])
     except (EOFError, OSError) as error:
-        raise OracleGone(Fault("the oracle's process", "the images", str(error) or "it ended", "run again to continue")) from None
+        raise OracleGone(
+            Fault("the oracle's process", "the images", str(error) or "it ended", "run again to continue")
+        ) from None
     encoded = FeatureCard.model_validate_json(card["encoded"]) if card["encoded"] else None
-    images = Images(card["name"], pixels, card["train_size"], card["test_size"], tuple(card["classes"]), card["digest"], encoded=encoded)
+    images = Images(
+        card["name"],
+        pixels,
+        card["train_size"],
+        card["test_size"],
+        tuple(card["classes"]),
+        card["digest"],
+        encoded=encoded,
+    )
     split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
     division = divided(order.protocol, images, StudyFolder(Path(order.study)))
     seller = RemoteOracle(order.protocol, pipe, split, ledger, tell, division.units)
@@ -214,12 +231,34 @@ def keep_shop(order: Order, pipe: Connection) -> None:
         images, upper = stock.images, order.strategy.upper_line
         goods, classes = priced(order.protocol, stock.division, stock.labels), len(images.classes)
         counter = Counter(
-            order.protocol, order.seed, stock.split, stock.labels, writer, before, upper_line=upper, classes=classes, goods=goods
+            order.protocol,
+            order.seed,
+            stock.split,
+            stock.labels,
+            writer,
+            before,
+            upper_line=upper,
+            classes=classes,
+            goods=goods,
         )
-        card = {"name": images.name, "train_size": images.train_size, "test_size": images.test_size, "shape": images.pixels.shape}
+        card = {
+            "name": images.name,
+            "train_size": images.train_size,
+            "test_size": images.test_size,
+            "shape": images.pixels.shape,
+        }
         card["files"] = sorted(stock.files)
         card["encoded"] = images.encoded.model_dump_json() if images.encoded else None
-        send(pipe, {**card, "dtype": images.pixels.dtype.str, "classes": images.classes, "digest": images.digest, "targets": stock.targets})
+        send(
+            pipe,
+            {
+                **card,
+                "dtype": images.pixels.dtype.str,
+                "classes": images.classes,
+                "digest": images.digest,
+                "targets": stock.targets,
+            },
+        )
         pipe.send_bytes(np.ascontiguousarray(images.pixels).data.cast("B"))
         counter.serve(pipe)
 
@@ -236,7 +275,11 @@ def _open_ledger(start: RunEvent, writer: Writer, before: Record | None) -> None
 def refuse_another_run(before: Record, start: RunEvent) -> None:
     """Raises RecordError if `before` is not of the run that `start` begins."""
     same = ("fingerprint", "study", "strategy", "replicate", "seeds", "data", "split")
-    differ = [key for key in same if before.run is None or _of_content(getattr(before.run, key)) != _of_content(getattr(start, key))]
+    differ = [
+        key
+        for key in same
+        if before.run is None or _of_content(getattr(before.run, key)) != _of_content(getattr(start, key))
+    ]
     if differ:
         fix = "use another --out; nothing was overwritten"
         raise RecordError(Fault(str(before.path), "a record of this very run", f"other {', '.join(differ)}", fix))

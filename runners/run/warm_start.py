@@ -48,7 +48,9 @@ class Training:
 def keep(folder: RunFolder, round_: int, ended: Ended) -> None:
     """Write what a round ended with. To be called before the round is on the record, so that no whole round is without it."""
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays_of(ended.state))  # not compressed: weights hardly are, and it takes seconds
+    np.savez(
+        buffer, allow_pickle=False, **arrays_of(ended.state)
+    )  # not compressed: weights hardly are, and it takes seconds
     write_atomically(folder.checkpoint(round_), buffer.getvalue())
 
 
@@ -86,5 +88,7 @@ def resumed(folder: RunFolder, done: Sequence[RoundEvent], training: Training) -
         if ended.digest != event.final_weights:
             where = f"{folder.path}: round {event.round}, trained again because its weights were lost"
             fix = "put the file back, or make the run where it began; else move the run's folder away to start it anew"
-            raise RecordError([lost, Fault(where, f"weights with digest {event.final_weights[:16]}", ended.digest[:16], fix)])
+            raise RecordError(
+                [lost, Fault(where, f"weights with digest {event.final_weights[:16]}", ended.digest[:16], fix)]
+            )
     return ended

@@ -68,12 +68,16 @@ class ScikitActiveml(Strategy):
         targets = np.concatenate([view.labels.astype(np.float64), np.full(len(view.unlabelled), np.nan)])
         fixed: dict[str, Any] = {"random_state": int(rng.integers(2**31)), "classes": list(range(view.classes))}
         accepted = inspect.signature(self._kind).parameters
-        clustering = {"cluster_algo_dict": {"random_state": fixed["random_state"]}}  # else its clusters are drawn by the global generator
+        clustering = {
+            "cluster_algo_dict": {"random_state": fixed["random_state"]}
+        }  # else its clusters are drawn by the global generator
         given = {key: value for key, value in (fixed | clustering).items() if key in accepted}
         strategy = self._kind(**(given | self._args))
         asked = inspect.signature(strategy.query).parameters
         learners = _learners(classifier(view, fixed), fixed)
-        chosen = strategy.query(samples, targets, batch_size=n, **{key: value for key, value in learners.items() if key in asked})
+        chosen = strategy.query(
+            samples, targets, batch_size=n, **{key: value for key, value in learners.items() if key in asked}
+        )
         picked: Indices = view.unlabelled[np.asarray(chosen, np.int64) - len(owned)]
         return picked
 
@@ -144,4 +148,8 @@ def _learners(classifier: Any, fixed: dict[str, Any]) -> dict[str, Any]:
 def strategies() -> dict[str, Any]:
     """The library's pool strategies for one annotator, by class name."""
     named = {name: getattr(skactiveml.pool, name) for name in skactiveml.pool.__all__}
-    return {n: kind for n, kind in named.items() if inspect.isclass(kind) and issubclass(kind, SingleAnnotatorPoolQueryStrategy)}
+    return {
+        n: kind
+        for n, kind in named.items()
+        if inspect.isclass(kind) and issubclass(kind, SingleAnnotatorPoolQueryStrategy)
+    }

@@ -41,7 +41,9 @@ class Badge(Strategy):
         return view.unlabelled[d2_sampling(view.gradient_factors, n, rng)]
 
 
-def d2_weights(factors: GradientFactors, centres: Indices, rows: Tensor | None = None, norms: Tensor | None = None) -> Tensor:
+def d2_weights(
+    factors: GradientFactors, centres: Indices, rows: Tensor | None = None, norms: Tensor | None = None
+) -> Tensor:
     """(u,) or (rows,) float64 squared distances of gradient embeddings to the nearest of `centres` (positions, at least one).
 
     Args:
@@ -54,7 +56,9 @@ def d2_weights(factors: GradientFactors, centres: Indices, rows: Tensor | None =
     parts = []
     for some in torch.split(rows, _ROWS):
         both = norms[some][:, None] + norms[at]
-        distances = both - 2 * ((factors.residuals[some].float() @ r.T) * (factors.embeddings[some].float() @ e.T)).double()
+        distances = (
+            both - 2 * ((factors.residuals[some].float() @ r.T) * (factors.embeddings[some].float() @ e.T)).double()
+        )
         parts.append(torch.where(distances > _NOISE * both, distances, 0.0).amin(1))
     return torch.cat(parts).masked_fill(torch.isin(rows, at), 0.0)
 
@@ -62,7 +66,8 @@ def d2_weights(factors: GradientFactors, centres: Indices, rows: Tensor | None =
 def squared_norms(factors: GradientFactors) -> Tensor:
     """(u,) float64 squared norms of the gradient embeddings."""
     residuals, embeddings = (
-        torch.cat([torch.linalg.vector_norm(part.double(), dim=1).square() for part in torch.split(factor, _ROWS)]) for factor in factors
+        torch.cat([torch.linalg.vector_norm(part.double(), dim=1).square() for part in torch.split(factor, _ROWS)])
+        for factor in factors
     )
     return residuals * embeddings
 
@@ -106,7 +111,9 @@ class _Weights:
     def draw(self, chosen: list[int], rng: np.random.Generator) -> int | None:
         """One image by the weights that all of the chosen leave; None if every proposal was refused."""
         proposals = np.searchsorted(self._edges, rng.random(_TRIES) * self.total, side="right")
-        proposals = np.minimum(proposals, np.searchsorted(self._edges, self.total))  # rounding must not reach past the last weight
+        proposals = np.minimum(
+            proposals, np.searchsorted(self._edges, self.total)
+        )  # rounding must not reach past the last weight
         before = self.values[proposals]
         now = before
         if len(chosen) > self.known:

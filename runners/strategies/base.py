@@ -134,7 +134,10 @@ def checked(selection: object, view: View, n: int, name: str) -> Indices:
         if array.dtype == bool:
             fix = "return view.unlabelled[mask]"
         elif array.ndim == 0:
-            found, fix = "None" if selection is None else f"a {type(selection).__name__}", f"{fix}, as an array or a list"
+            found, fix = (
+                "None" if selection is None else f"a {type(selection).__name__}",
+                f"{fix}, as an array or a list",
+            )
         raise StrategyError(Fault(where, f"{n} integers in one dimension", found, fix))
     indices = array.astype(np.int64)
     faults = []

@@ -37,13 +37,22 @@ class ClusterMargin(Strategy):
 
     def __init__(self, factor: int = 10, size: int = 10, most: int = 8192) -> None:
         given = {"factor": factor, "size": size, "most": most}
-        if faults := [Fault(f"cluster-margin: {name}", "an integer >= 1", str(value)) for name, value in given.items() if value < 1]:
+        if faults := [
+            Fault(f"cluster-margin: {name}", "an integer >= 1", str(value))
+            for name, value in given.items()
+            if value < 1
+        ]:
             raise InputError(faults)
         self.factor, self.size, self.most = factor, size, most
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """Round robin over the clusters of the candidates; within a cluster at random."""
-        candidates = top(view, Margin.score(view.probabilities), min(len(view.unlabelled), max(n, min(self.factor * n, self.most))), rng)
+        candidates = top(
+            view,
+            Margin.score(view.probabilities),
+            min(len(view.unlabelled), max(n, min(self.factor * n, self.most))),
+            rng,
+        )
         if len(candidates) == n:
             return candidates
         points = view.embeddings[np.searchsorted(view.unlabelled, candidates)]

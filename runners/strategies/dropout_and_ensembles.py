@@ -41,7 +41,12 @@ class _Dropout(Strategy):
     cost = "O(u s k)"
 
     def __init__(
-        self, samples: int = 20, dropout: float = 0.5, top_share: float = 1.0, boundary_weight: float = 0.0, per_cost: bool = False
+        self,
+        samples: int = 20,
+        dropout: float = 0.5,
+        top_share: float = 1.0,
+        boundary_weight: float = 0.0,
+        per_cost: bool = False,
     ) -> None:
         self.estimation = Estimation(samples=samples, dropout=dropout)
         self.aggregation = Aggregation(top_share, boundary_weight, per_cost)
@@ -140,7 +145,9 @@ class _Ensemble(Strategy):
     paper = "Beluch et al. 2018, CVPR; Mittal et al. 2019, arXiv 1912.05361"
     cost = "O(u m k) and m - 1 trainings"
 
-    def __init__(self, members: int = 5, top_share: float = 1.0, boundary_weight: float = 0.0, per_cost: bool = False) -> None:
+    def __init__(
+        self, members: int = 5, top_share: float = 1.0, boundary_weight: float = 0.0, per_cost: bool = False
+    ) -> None:
         self.estimation = Estimation(members=members)
         self.aggregation = Aggregation(top_share, boundary_weight, per_cost)
 

@@ -40,7 +40,10 @@ class FacilityLocation(Strategy):
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The greedy sequence, in order; of equal gains one at random."""
         shuffled = rng.permutation(len(view.unlabelled))
-        points, centres = F.normalize(view.embeddings.float(), dim=1)[shuffled], F.normalize(view.labelled_embeddings.float(), dim=1)
+        points, centres = (
+            F.normalize(view.embeddings.float(), dim=1)[shuffled],
+            F.normalize(view.labelled_embeddings.float(), dim=1),
+        )
         return view.unlabelled[shuffled[lazy_greedy(points, centres, n, self.kernel)]]
 
     def kernel(self, a: Tensor, b: Tensor) -> Tensor:
@@ -80,7 +83,10 @@ def lazy_greedy(points: Tensor, centres: Tensor, n: int, kernel: Kernel) -> Indi
     for block in torch.split(centres, max(1, CELLS // len(points))):
         covered = torch.maximum(covered, kernel(block, points).amax(0)) if len(block) else covered
     bound = torch.cat(
-        [_gains(points[start : start + _rows(points)], points, covered, kernel) for start in range(0, len(points), _rows(points))]
+        [
+            _gains(points[start : start + _rows(points)], points, covered, kernel)
+            for start in range(0, len(points), _rows(points))
+        ]
     )
     chosen: list[int] = []
     while len(chosen) < n:

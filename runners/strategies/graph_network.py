@@ -39,7 +39,9 @@ class UncertainGCN(Strategy):
     paper = "Caramalau et al. 2021, arXiv 2006.10219"
     cost = "O((l + v) d h) an epoch, v nodes, h hidden"
 
-    def __init__(self, nodes: int = 10_000, hidden: int = 128, weight: float = 1.2, margin: float = 0.1, epochs: int = 200) -> None:
+    def __init__(
+        self, nodes: int = 10_000, hidden: int = 128, weight: float = 1.2, margin: float = 0.1, epochs: int = 200
+    ) -> None:
         checks = {
             "nodes": (nodes, nodes >= 1, "an integer >= 1"),
             "hidden": (hidden, hidden >= 1, "an integer >= 1"),
@@ -47,7 +49,11 @@ class UncertainGCN(Strategy):
             "margin": (margin, 0 <= margin <= 1, "a number in [0, 1]"),
             "epochs": (epochs, epochs >= 1, "an integer >= 1"),
         }
-        if faults := [Fault(f"graph strategy: {name}", wanted, str(value)) for name, (value, fine, wanted) in checks.items() if not fine]:
+        if faults := [
+            Fault(f"graph strategy: {name}", wanted, str(value))
+            for name, (value, fine, wanted) in checks.items()
+            if not fine
+        ]:
             raise InputError(faults)
         self.nodes, self.hidden, self.weight, self.margin, self.epochs = nodes, hidden, weight, margin, epochs
 

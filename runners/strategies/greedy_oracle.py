@@ -37,7 +37,9 @@ class GreedyOracle(Strategy):
 
     def __init__(self, trials: int = 20, parts: int = 1, judged: int = 2000) -> None:
         given = {"trials": trials, "parts": parts, "judged": judged}
-        if faults := [Fault(f"oracle: {name}", "an integer >= 1", str(value)) for name, value in given.items() if value < 1]:
+        if faults := [
+            Fault(f"oracle: {name}", "an integer >= 1", str(value)) for name, value in given.items() if value < 1
+        ]:
             raise InputError(faults)
         self.trials, self.parts, self.judged = trials, parts, judged
         self._context: Context | None = None
@@ -49,7 +51,9 @@ class GreedyOracle(Strategy):
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The parts one after another."""
         if self._context is None:
-            raise StrategyError(Fault("strategy oracle", "prepare before select", "no context", "call prepare(context, generator)"))
+            raise StrategyError(
+                Fault("strategy oracle", "prepare before select", "no context", "call prepare(context, generator)")
+            )
         u = len(view.unlabelled)
         if n == u:
             return view.unlabelled.copy()
@@ -69,7 +73,10 @@ class GreedyOracle(Strategy):
 
 def _loss(context: Context, view: View, batch: Indices, labels: Indices, judges: Indices) -> float:
     """Mean cross-entropy, in nats, on the judging images after training with the batch; inf where training diverged."""
-    batch, judges = batch[labels[batch] >= 0], judges[labels[judges] >= 0]  # none of the task's classes: nothing to learn or judge
+    batch, judges = (
+        batch[labels[batch] >= 0],
+        judges[labels[judges] >= 0],
+    )  # none of the task's classes: nothing to learn or judge
     predict = context.retrained(view.unlabelled[batch], labels[batch])
     likelihood = predict(view.unlabelled[judges]).double().clamp(min=torch.finfo(torch.float32).tiny)
     loss = float(F.nll_loss(likelihood.log(), torch.from_numpy(labels[judges]).to(likelihood.device)))

@@ -41,8 +41,17 @@ class LearningLoss(Strategy):
     cost = "O(u) and one more training"
 
     def __init__(self, steps: int = 500, batch: int = 64, rate: float = 1e-3, width: int = 128) -> None:
-        checks = {"steps": (steps, steps >= 1), "batch": (batch, batch >= 2), "rate": (rate, rate > 0), "width": (width, width >= 1)}
-        if faults := [Fault(f"learning-loss: {name}", "a larger number", str(value)) for name, (value, fine) in checks.items() if not fine]:
+        checks = {
+            "steps": (steps, steps >= 1),
+            "batch": (batch, batch >= 2),
+            "rate": (rate, rate > 0),
+            "width": (width, width >= 1),
+        }
+        if faults := [
+            Fault(f"learning-loss: {name}", "a larger number", str(value))
+            for name, (value, fine) in checks.items()
+            if not fine
+        ]:
             raise InputError(faults)
         self.steps, self.batch, self.rate, self.width = steps, batch, rate, width
         self._predicted = torch.empty(0)
@@ -51,7 +60,11 @@ class LearningLoss(Strategy):
         """Train the second network and its loss module; predict the pool's losses."""
         if len(context.view.labelled) < 2:
             where = f"strategy learning-loss, round {context.view.round}"
-            raise StrategyError(Fault(where, "2 labelled images, to compare losses", str(len(context.view.labelled)), "raise budgets[0]"))
+            raise StrategyError(
+                Fault(
+                    where, "2 labelled images, to compare losses", str(len(context.view.labelled)), "raise budgets[0]"
+                )
+            )
         twin = fresh(context.network())
         levels = Levels(twin, context.scaled(context.view.labelled_images[:2]))
         module = LossModule(levels.channels, self.width).to(context.device)
@@ -66,7 +79,9 @@ class LearningLoss(Strategy):
         """The n highest predicted losses; ties at random."""
         return top(view, self._predicted, n, rng)
 
-    def _train(self, context: Context, generator: torch.Generator, twin: nn.Module, levels: Levels, module: LossModule) -> None:
+    def _train(
+        self, context: Context, generator: torch.Generator, twin: nn.Module, levels: Levels, module: LossModule
+    ) -> None:
         images, labels = context.view.labelled_images, torch.from_numpy(context.view.labels.copy()).to(context.device)
         size = min(self.batch, len(labels)) // 2 * 2
         update = torch.optim.Adam([*twin.parameters(), *module.parameters()], lr=self.rate)
@@ -120,7 +135,11 @@ class Levels:
         for handle in handles:
             handle.remove()
         if not last:
-            raise StrategyError(Fault("strategy learning-loss", "a convolutional network", "one without feature maps", "use another model"))
+            raise StrategyError(
+                Fault(
+                    "strategy learning-loss", "a convolutional network", "one without feature maps", "use another model"
+                )
+            )
         parts = list(network.modules())
         self._tapped = sorted(last.values())
         for number in self._tapped:

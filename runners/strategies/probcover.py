@@ -58,7 +58,9 @@ class ProbCover(Strategy):
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """The greedy sequence, in order."""
-        pool, owned = (F.normalize(x.float(), dim=1) if self.normalize else x for x in (view.embeddings, view.labelled_embeddings))
+        pool, owned = (
+            F.normalize(x.float(), dim=1) if self.normalize else x for x in (view.embeddings, view.labelled_embeddings)
+        )
         delta = self.delta or radius(torch.cat([pool, owned]), view.classes, self.purity, rng)
         chosen = max_cover(pool, owned, n, delta)
         rest = np.setdiff1d(np.arange(len(view.unlabelled)), chosen)

@@ -128,7 +128,9 @@ def factory(spec: StrategySpec, file: Path | None) -> Any:
     try:
         return point.load()
     except Exception as error:  # whatever the installed package raises
-        raise InputError(Fault(where, f"an entry point that loads ({point.value})", f"{type(error).__name__}: {error}")) from error
+        raise InputError(
+            Fault(where, f"an entry point that loads ({point.value})", f"{type(error).__name__}: {error}")
+        ) from error
 
 
 def declared(spec: StrategySpec, found: Any) -> Any:

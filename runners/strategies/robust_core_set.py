@@ -100,7 +100,9 @@ def radius(distances: Floats, owned: Floats, weights: Floats, centres: NDArray[n
     return float(reach[order[first]]) if first < len(order) else 0.0
 
 
-def cover(near: NDArray[np.bool_], owned: NDArray[np.bool_], weights: Floats, n: int, spare: float) -> NDArray[np.int64] | None:
+def cover(
+    near: NDArray[np.bool_], owned: NDArray[np.bool_], weights: Floats, n: int, spare: float
+) -> NDArray[np.int64] | None:
     """At most n columns that leave at most `spare` of the weight uncovered; None if there are none, or none was found in time.
 
     First greedily by weight; where that fails, by the program: minimise the number of centres subject to
@@ -124,7 +126,11 @@ def cover(near: NDArray[np.bool_], owned: NDArray[np.bool_], weights: Floats, n:
         np.zeros(m + len(rows)),
         integrality=np.concatenate([np.ones(m), np.zeros(len(rows))]),
         bounds=Bounds(0, 1),
-        constraints=[LinearConstraint(covers, 1, np.inf), LinearConstraint(budget, -np.inf, spare), LinearConstraint(count, 0, n)],
+        constraints=[
+            LinearConstraint(covers, 1, np.inf),
+            LinearConstraint(budget, -np.inf, spare),
+            LinearConstraint(count, 0, n),
+        ],
         options={"node_limit": _BRANCHES},
     )
     if found.x is None:
@@ -134,7 +140,9 @@ def cover(near: NDArray[np.bool_], owned: NDArray[np.bool_], weights: Floats, n:
     return centres if len(centres) <= n and left <= spare else None  # the solver's tolerance is not ours
 
 
-def _greedy_cover(near: NDArray[np.bool_], owned: NDArray[np.bool_], weights: Floats, n: int, spare: float) -> NDArray[np.int64] | None:
+def _greedy_cover(
+    near: NDArray[np.bool_], owned: NDArray[np.bool_], weights: Floats, n: int, spare: float
+) -> NDArray[np.int64] | None:
     open_ = ~owned
     chosen: list[int] = []
     gain = weights @ (near & open_[:, None])

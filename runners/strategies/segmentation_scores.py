@@ -66,7 +66,9 @@ class ForegroundRandom(MapStrategy):
     def score_pixels(self, samples: Tensor) -> Tensor:
         """(b, height, width) 1 where the most probable class, the first of equals, is not the background, else 0; of (b, 1, k, height, width)."""
         if self.background >= samples.shape[2]:
-            raise InputError(Fault("strategy argument background", f"a class below {samples.shape[2]}", str(self.background)))
+            raise InputError(
+                Fault("strategy argument background", f"a class below {samples.shape[2]}", str(self.background))
+            )
         return (samples[:, 0].argmax(1) != self.background).float()
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:

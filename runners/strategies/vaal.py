@@ -41,15 +41,30 @@ class VAAL(Strategy):
     cost = "O(u) and training an autoencoder"
 
     def __init__(
-        self, steps: int = 500, batch: int = 64, latent: int = 32, width: int = 16, beta: float = 1.0, adversary: float = 1.0
+        self,
+        steps: int = 500,
+        batch: int = 64,
+        latent: int = 32,
+        width: int = 16,
+        beta: float = 1.0,
+        adversary: float = 1.0,
     ) -> None:
         sizes = {"steps": steps, "batch": batch, "latent": latent, "width": width}
         faults = [Fault(f"vaal: {name}", "an integer >= 1", str(value)) for name, value in sizes.items() if value < 1]
         weights = {"beta": beta, "adversary": adversary}
-        faults += [Fault(f"vaal: {name}", "a number >= 0", str(value)) for name, value in weights.items() if not value >= 0]
+        faults += [
+            Fault(f"vaal: {name}", "a number >= 0", str(value)) for name, value in weights.items() if not value >= 0
+        ]
         if faults:
             raise InputError(faults)
-        self.steps, self.batch, self.latent, self.width, self.beta, self.adversary = steps, batch, latent, width, beta, adversary
+        self.steps, self.batch, self.latent, self.width, self.beta, self.adversary = (
+            steps,
+            batch,
+            latent,
+            width,
+            beta,
+            adversary,
+        )
         self._labelled = torch.empty(0)
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:
@@ -69,7 +84,10 @@ class VAAL(Strategy):
         return top(view, -self._labelled, n, rng)
 
     def _train(self, view: View, coder: Autoencoder, judge: nn.Module, generator: torch.Generator) -> None:
-        of_coder, of_judge = torch.optim.Adam(coder.parameters(), lr=RATE), torch.optim.Adam(judge.parameters(), lr=RATE)
+        of_coder, of_judge = (
+            torch.optim.Adam(coder.parameters(), lr=RATE),
+            torch.optim.Adam(judge.parameters(), lr=RATE),
+        )
         coder.train()
         for _ in range(self.steps):
             for _ in range(REPEATS):
@@ -140,13 +158,21 @@ class Autoencoder(nn.Module):
         while min(sizes[-1]) > 4:
             planes.append(first * 2 ** min(len(planes) - 1, 3))
             sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
-            down += [nn.Conv2d(planes[-2], planes[-1], 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(planes[-1]), nn.ReLU()]
+            down += [
+                nn.Conv2d(planes[-2], planes[-1], 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(planes[-1]),
+                nn.ReLU(),
+            ]
         self.bottom = (planes[-1], *sizes[-1])
         flat = planes[-1] * sizes[-1][0] * sizes[-1][1]
         self.down = nn.Sequential(*down, nn.Flatten(), nn.Linear(flat, 2 * latent))
         up: list[nn.Module] = [nn.Linear(latent, flat), nn.Unflatten(1, self.bottom)]
         for stage in range(len(sizes) - 1, 0, -1):
-            up += [nn.ReLU(), nn.Upsample(size=sizes[stage - 1]), nn.Conv2d(planes[stage], planes[stage - 1], 3, padding=1)]
+            up += [
+                nn.ReLU(),
+                nn.Upsample(size=sizes[stage - 1]),
+                nn.Conv2d(planes[stage], planes[stage - 1], 3, padding=1),
+            ]
         self.up = nn.Sequential(*up, nn.Tanh())
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

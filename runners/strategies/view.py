@@ -36,7 +36,13 @@ Need = Literal[
     "expected_costs",
 ]
 NEEDS: tuple[Need, ...] = get_args(Need)
-CHEAP: tuple[Need, ...] = ("probabilities", "embeddings", "labelled_embeddings", "labelled_probabilities", "classifier_head")
+CHEAP: tuple[Need, ...] = (
+    "probabilities",
+    "embeddings",
+    "labelled_embeddings",
+    "labelled_probabilities",
+    "classifier_head",
+)
 """What one pass over the pool gives anyway."""
 UNTRAINED: tuple[Need, ...] = ("embeddings", "labelled_embeddings", "images", "labelled_images")
 """What there is before any network is trained; embeddings are those of a pretrained body, or of the network with its initial weights."""
@@ -194,11 +200,22 @@ class View:
     def _feature(self, need: Need) -> Feature:
         if need not in self.features:
             raise StrategyError(
-                Fault(f"view.{need}", f"a need the strategy declares: {sorted(self.features)}", repr(need), f"add {need!r} to its `needs`")
+                Fault(
+                    f"view.{need}",
+                    f"a need the strategy declares: {sorted(self.features)}",
+                    repr(need),
+                    f"add {need!r} to its `needs`",
+                )
             )
         feature = self.features[need]
         for part in (feature,) if isinstance(feature, Tensor) else feature:
-            if part.is_floating_point() and not bool(part.isfinite().all()):  # NaN is above, below and beside everything: no order holds
+            if part.is_floating_point() and not bool(
+                part.isfinite().all()
+            ):  # NaN is above, below and beside everything: no order holds
                 found = f"{int((~part.isfinite()).sum())} of {part.numel()} NaN or infinite"
-                raise StrategyError(Fault(f"view.{need}", "finite numbers", found, "training diverged: mend the recipe, or what made them"))
+                raise StrategyError(
+                    Fault(
+                        f"view.{need}", "finite numbers", found, "training diverged: mend the recipe, or what made them"
+                    )
+                )
         return feature

@@ -26,7 +26,15 @@ from runners.strategies.view import NEEDS, Need
 from runners.tasks.base import Examined, Task
 
 DENSE_ONLY: frozenset[Need] = frozenset(
-    {"map_scores", "mc_map_scores", "member_map_scores", "flip_map_scores", "class_mixtures", "labelled_class_mixtures", "expected_costs"}
+    {
+        "map_scores",
+        "mc_map_scores",
+        "member_map_scores",
+        "flip_map_scores",
+        "class_mixtures",
+        "labelled_class_mixtures",
+        "expected_costs",
+    }
 )
 
 
@@ -75,5 +83,9 @@ class Classification(Task):
         """
         if strategy.aggregation != Aggregation():
             found = ", ".join(f"{name} = {value}" for name, value in asdict(strategy.aggregation).items())
-            raise InputError(Fault("strategy arguments", "no aggregation over pixels: the task is classification", found, "remove them"))
+            raise InputError(
+                Fault(
+                    "strategy arguments", "no aggregation over pixels: the task is classification", found, "remove them"
+                )
+            )
         return strategy if self.name in strategy.tasks and not DENSE_ONLY & set(strategy.needs) else None

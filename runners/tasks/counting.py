@@ -19,4 +19,8 @@ def counts(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
     n, cells = len(target), classes * classes
     image = torch.arange(n, device=target.device)[:, None, None]
     place = image * (cells + 1) + torch.where(target == VOID, cells, target.long() * classes + predicted.long())
-    return torch.bincount(place.flatten(), minlength=n * (cells + 1)).view(n, cells + 1)[:, :cells].reshape(n, classes, classes)
+    return (
+        torch.bincount(place.flatten(), minlength=n * (cells + 1))
+        .view(n, cells + 1)[:, :cells]
+        .reshape(n, classes, classes)
+    )

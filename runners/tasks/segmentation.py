@@ -120,7 +120,13 @@ class Segmentation(Task):
         if not len(shown):
             return Examined(segmentation_metrics(matrices), digest, sidecar=sidecar)
         maps = predicted[shown]
-        return Examined(segmentation_metrics(matrices), digest, "", maps_digest(shown, maps), sidecar | {"place": shown, "map": maps})
+        return Examined(
+            segmentation_metrics(matrices),
+            digest,
+            "",
+            maps_digest(shown, maps),
+            sidecar | {"place": shown, "map": maps},
+        )
 
     def suited(self, strategy: Strategy) -> Strategy | None:
         """As it is if it needs only what maps offer; a score of predictions is aggregated over pixels."""

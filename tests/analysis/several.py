@@ -26,13 +26,22 @@ def setting(
 
 
 def simulated(
-    gains: Mapping[str, float], seeds: int = 8, dataset: str = "one", regime: str = "plain", level: float = 0.0, noise: float = 0.004
+    gains: Mapping[str, float],
+    seeds: int = 8,
+    dataset: str = "one",
+    regime: str = "plain",
+    level: float = 0.0,
+    noise: float = 0.004,
 ) -> Setting:
     """Rising curves; seeds shift all strategies alike."""
     rng = np.random.default_rng(abs(hash_of(dataset + regime)))
     base = 0.9 - 0.5 * np.exp(-np.asarray(BUDGETS) / 300) + level
     shared = rng.normal(0, 0.02, (seeds, 1))
-    return setting({s: base + g + shared + rng.normal(0, noise, (seeds, 4)) for s, g in gains.items()}, dataset=dataset, regime=regime)
+    return setting(
+        {s: base + g + shared + rng.normal(0, noise, (seeds, 4)) for s, g in gains.items()},
+        dataset=dataset,
+        regime=regime,
+    )
 
 
 def hash_of(text: str) -> int:

@@ -43,7 +43,12 @@ def make_study(
 
 
 def write_run(
-    folder: StudyFolder, protocol: Protocol, strategy: StrategySpec, seed: int, accuracy: Iterable[float], end: str = "sealed"
+    folder: StudyFolder,
+    protocol: Protocol,
+    strategy: StrategySpec,
+    seed: int,
+    accuracy: Iterable[float],
+    end: str = "sealed",
 ) -> None:
     """One record with these accuracies; `end` is sealed, failed or open."""
     with writing(folder.run(protocol.name, strategy.id, seed)) as (writer, _):

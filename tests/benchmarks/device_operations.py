@@ -30,7 +30,12 @@ CASES: dict[str, dict[str, Any]] = {
     "flip and crop": {"augmentation": {"flip": True, "shift": 4}},
     "RandAugment and Cutout": {"augmentation": RICH},
     "RandAugment and Cutout, moving average": {"augmentation": RICH, "ema_decay": 0.999},
-    "FixMatch, 64 pool images": {"method": "fixmatch", "augmentation": {"flip": True, "shift": 4}, "ema_decay": 0.999, "semi": POOL},
+    "FixMatch, 64 pool images": {
+        "method": "fixmatch",
+        "augmentation": {"flip": True, "shift": 4},
+        "ema_decay": 0.999,
+        "semi": POOL,
+    },
 }
 SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
 MODEL = {"name": "small-cnn", "width": 4}
@@ -40,7 +45,11 @@ NETWORKS = {"small CNN": MODEL, "ResNet-18": {"name": "resnet18"}, "WRN-28-2": {
 def round_of(machine: Machine, regime: dict[str, Any], steps: int, images: Images) -> tuple[int, int, int]:
     """Operations launched, tensors sent, waits."""
     full = {"name": "r", "steps": steps, "batch_size": BATCH, "optimizer": SGD} | regime
-    protocol = parse(Protocol, {"name": "p", "data": {"name": "noise"}, "budgets": [LABELS], "model": MODEL, "regime": full}, "benchmark")
+    protocol = parse(
+        Protocol,
+        {"name": "p", "data": {"name": "noise"}, "budgets": [LABELS], "model": MODEL, "regime": full},
+        "benchmark",
+    )
     none, owned = np.empty(0, np.int64), np.arange(LABELS)
     inputs = FitInputs(images, owned, owned % 10, none, none, np.arange(LABELS, images.n))
     machine.forget()
@@ -50,7 +59,9 @@ def round_of(machine: Machine, regime: dict[str, Any], steps: int, images: Image
 
 def network_alone(machine: Machine, model: dict[str, Any], images: Images) -> int:
     net = build(parse(Model, model, "benchmark"), images, 0).to(CUDA)
-    return launched_by_a_step(machine, net, optimizer(parse(Optimizer, SGD, "benchmark"), net.parameters(), CUDA), (3, SIDE, SIDE))
+    return launched_by_a_step(
+        machine, net, optimizer(parse(Optimizer, SGD, "benchmark"), net.parameters(), CUDA), (3, SIDE, SIDE)
+    )
 
 
 def main() -> None:
@@ -64,7 +75,9 @@ def main() -> None:
             launched, sent, waits = ((b - a) / (MANY - FEW) for a, b in zip(few, many, strict=True))
             outside = launched - alone["small CNN"]
             shares = ", ".join(f"{outside / (outside + n):.0%} with {network}" for network, n in alone.items())
-            print(f"{name}: {launched:.1f} launches, {sent:.1f} sent, {waits:.1f} waits; outside the network {outside:.1f}, {shares}")
+            print(
+                f"{name}: {launched:.1f} launches, {sent:.1f} sent, {waits:.1f} waits; outside the network {outside:.1f}, {shares}"
+            )
 
 
 if __name__ == "__main__":

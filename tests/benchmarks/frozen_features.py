@@ -66,7 +66,13 @@ def features(path: Path, width: int) -> None:
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 10, 30_000)
     values = (rng.normal(size=(10, width))[labels] * 0.25 + rng.normal(size=(30_000, width))).astype(np.float32)
-    np.savez(path, features=values[:20_000], labels=labels[:20_000], test_features=values[20_000:], test_labels=labels[20_000:])
+    np.savez(
+        path,
+        features=values[:20_000],
+        labels=labels[:20_000],
+        test_features=values[20_000:],
+        test_labels=labels[20_000:],
+    )
 
 
 def spent(commands: list[list[str]], folder: Path) -> tuple[float, float]:
@@ -74,7 +80,9 @@ def spent(commands: list[list[str]], folder: Path) -> tuple[float, float]:
     environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment |= {"BEATRANDOM_DATA": str(folder), "PYTHONWARNINGS": "ignore"}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    started = [subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) for command in commands]
+    started = [
+        subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL) for command in commands
+    ]
     if any(process.wait() for process in started):
         raise SystemExit("a run failed")
     wall = time.perf_counter() - began
@@ -96,14 +104,25 @@ def main() -> None:
         folder = Path(name)
         features(folder / "features.npz", asked.features)
         (folder / "study.toml").write_text(STUDY.format(seeds=asked.runs // 2))
-        ours = [sys.executable, "-c", "from runners.cli import main; main()", "run", "study.toml", "--jobs", str(asked.slots)]
+        ours = [
+            sys.executable,
+            "-c",
+            "from runners.cli import main; main()",
+            "run",
+            "study.toml",
+            "--jobs",
+            str(asked.slots),
+        ]
         theirs = [
-            [sys.executable, "-c", SCRIPT, "features.npz", *map(str, range(slot, asked.runs, asked.slots))] for slot in range(asked.slots)
+            [sys.executable, "-c", SCRIPT, "features.npz", *map(str, range(slot, asked.runs, asked.slots))]
+            for slot in range(asked.slots)
         ]
         rows = {"beatrandom run": spent([ours], folder), "scikit-learn script": spent(theirs, folder)}
     for what, (wall, cpu) in rows.items():
         hour = 3600 * asked.runs / wall
-        print(f"{what:20s} {wall:6.1f} s wall, {cpu:6.1f} processor s, {hour:6.0f} runs an hour, {cpu / asked.runs:.2f} processor s a run")
+        print(
+            f"{what:20s} {wall:6.1f} s wall, {cpu:6.1f} processor s, {hour:6.0f} runs an hour, {cpu / asked.runs:.2f} processor s a run"
+        )
     (a, b), (c, d) = rows.values()
     print(
         f"ours / script: {a / c:.2f} wall, {b / d:.2f} processor; {os.getloadavg()[0]:.1f} processes at work on {os.cpu_count()} processors"

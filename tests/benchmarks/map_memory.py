@@ -34,7 +34,10 @@ from runners.tasks import TASKS
 
 HEIGHT, WIDTH, IMAGES, CLASSES, STEPS = 512, 1024, 12, 19, 4
 NONE = np.empty(0, np.int64)
-NETWORKS: dict[str, dict[str, Any]] = {"unet-small": {"name": "unet-small", "width": 16}, "lraspp-mobilenet": {"name": "lraspp-mobilenet"}}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "unet-small": {"name": "unet-small", "width": 16},
+    "lraspp-mobilenet": {"name": "lraspp-mobilenet"},
+}
 
 
 def material(network: str) -> tuple[Protocol, Images, Any]:
@@ -43,7 +46,13 @@ def material(network: str) -> tuple[Protocol, Images, Any]:
     labels = rng.integers(0, CLASSES, (IMAGES, HEIGHT, WIDTH)).astype(np.uint8)
     images = Images("noise", pixels, IMAGES, 0, tuple(map(str, range(CLASSES))), "0" * 64)
     regime = {"name": "r", "steps": STEPS, "batch_size": 2, "optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9}}
-    table = {"name": "memory", "data": {"name": "noise"}, "budgets": [IMAGES], "task": "segmentation", "metric": "mean_iou"}
+    table = {
+        "name": "memory",
+        "data": {"name": "noise"},
+        "budgets": [IMAGES],
+        "task": "segmentation",
+        "metric": "mean_iou",
+    }
     table |= {"model": NETWORKS[network], "regime": regime | {"augmentation": {"flip": True, "zoom": [1.0, 1.5]}}}
     return parse(Protocol, table, "benchmark"), images, labels
 
@@ -78,7 +87,10 @@ def plain(network: str, query: bool) -> Callable[[], object]:
         net.train()
         made = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
         for step in range(STEPS):
-            pairs = [change(tv_tensors.Image(pixels[i]), tv_tensors.Mask(masks[i])) for i in (2 * step % IMAGES, (2 * step + 1) % IMAGES)]
+            pairs = [
+                change(tv_tensors.Image(pixels[i]), tv_tensors.Mask(masks[i]))
+                for i in (2 * step % IMAGES, (2 * step + 1) % IMAGES)
+            ]
             x, y = torch.stack([p[0] for p in pairs]), torch.stack([p[1] for p in pairs]).long()
             made.zero_grad(set_to_none=True)
             F.cross_entropy(net(x), y).backward()
@@ -119,7 +131,10 @@ def main() -> None:
             (mib, s), (their_mib, their_s) = found["ours"], found["plain"]
             what = "query" if query else "training"
             said = f"ours {mib:.0f} MiB, {s:.2f} s; plain {their_mib:.0f} MiB, {their_s:.2f} s"
-            print(f"{network}, {what}: memory {mib / max(their_mib, 1):.2f}x, time {s / their_s:.2f}x ({said})", flush=True)
+            print(
+                f"{network}, {what}: memory {mib / max(their_mib, 1):.2f}x, time {s / their_s:.2f}x ({said})",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

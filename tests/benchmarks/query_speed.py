@@ -77,7 +77,11 @@ def scan(points: Tensor, centres: Tensor, n: int) -> list[int]:
     nearest = torch.full((len(points),), torch.inf)
     for block in centres.split(2048):
         for part, rows in zip(nearest.split(8192), points.split(8192), strict=True):
-            part.copy_(torch.minimum(part, (rows.square().sum(1)[:, None] + block.square().sum(1) - 2 * rows @ block.T).amin(1)))
+            part.copy_(
+                torch.minimum(
+                    part, (rows.square().sum(1)[:, None] + block.square().sum(1) - 2 * rows @ block.T).amin(1)
+                )
+            )
     chosen = []
     for _ in range(n):
         pick = int(nearest.argmax())
@@ -92,11 +96,19 @@ def core_set(points: Tensor, centres: Tensor) -> None:
     ours, seconds, memory = measured(lambda: k_center_greedy(points, centres, n, np.random.default_rng(0)))
     row("core-set, ours", n, seconds, memory)
     theirs, scanned, memory = measured(lambda: scan(points, centres, n))
-    row("core-set, BLAS scan", n, scanned, memory, f"{scanned / seconds:.1f}× ours; {np.mean(ours == np.array(theirs)):.1%} the same picks")
+    row(
+        "core-set, BLAS scan",
+        n,
+        scanned,
+        memory,
+        f"{scanned / seconds:.1f}× ours; {np.mean(ours == np.array(theirs)):.1%} the same picks",
+    )
     pool = importlib.import_module("skactiveml.pool")
     x = torch.cat([points, centres]).numpy()
     y = np.where(np.arange(len(x)) < len(points), np.nan, 0.0)
-    pool.CoreSet(random_state=0).query(x[-1100:], np.where(np.arange(1100) < 100, np.nan, 0.0), batch_size=2)  # loads what it needs
+    pool.CoreSet(random_state=0).query(
+        x[-1100:], np.where(np.arange(1100) < 100, np.nan, 0.0), batch_size=2
+    )  # loads what it needs
     _, first, _ = measured(lambda: pool.CoreSet(random_state=0).query(x, y, batch_size=1))
     picks, whole, memory = measured(lambda: pool.CoreSet(random_state=0).query(x, y, batch_size=few))
     a_pick = (whole - first) / (few - 1)
@@ -112,7 +124,9 @@ def core_set(points: Tensor, centres: Tensor) -> None:
 
 
 def robust(points: Tensor, centres: Tensor) -> None:
-    _, seconds, memory = measured(lambda: RobustCoreSet().select(view_of(points, centres), 1000, np.random.default_rng(0)))
+    _, seconds, memory = measured(
+        lambda: RobustCoreSet().select(view_of(points, centres), 1000, np.random.default_rng(0))
+    )
     row("robust core-set, ours", 1000, seconds, memory, "1,500 representatives")
 
 
@@ -140,7 +154,9 @@ def batchbald(points: Tensor, centres: Tensor) -> None:
     for n, configurations in ((4, 10_000), (10, 10_000)):
         ours, seconds, memory = measured(lambda n=n, c=configurations: batch_bald(p, n, c, np.random.default_rng(0)))
         row(f"BatchBALD, 2,000 images, batch of {n}, ours", n, seconds, memory)
-        theirs, slow, memory = measured(lambda n=n, c=configurations: redux.get_batchbald_batch(p.log(), n, c, dtype=torch.double))
+        theirs, slow, memory = measured(
+            lambda n=n, c=configurations: redux.get_batchbald_batch(p.log(), n, c, dtype=torch.double)
+        )
         same = np.mean(ours[:4] == np.array(theirs.indices[:4]))
         row(
             f"BatchBALD, batch of {n}, batchbald_redux",
@@ -171,7 +187,13 @@ def low_budget(points: Tensor, centres: Tensor) -> None:
     x, y = every.numpy(), np.where(np.arange(len(every)) < len(points), np.nan, 0.0)
     pool.TypiClust(random_state=0).query(x[-1050:], y[-1050:], batch_size=2)  # loads what it needs
     _, slow, memory = measured(lambda: pool.TypiClust(random_state=0).query(x, y, batch_size=50))
-    row("TypiClust, 1,050 clusters, scikit-activeml", 50, slow, memory, f"{slow / seconds:.1f}× ours; clusters of its own")
+    row(
+        "TypiClust, 1,050 clusters, scikit-activeml",
+        50,
+        slow,
+        memory,
+        f"{slow / seconds:.1f}× ours; clusters of its own",
+    )
     view = view_of(points, centres)
     _, seconds, memory = measured(lambda: ProbCover().select(view, 50, rng))
     row("ProbCover, ours", 50, seconds, memory)

@@ -21,7 +21,9 @@ def main() -> None:
     subject = Subject(material(20, regimes=("plain", "augmented", "semi-supervised", "pretrained"), seeds=10))
     began, busy = time.perf_counter(), time.process_time()
     made = page(subject)
-    print(f"{time.perf_counter() - began:.1f} s ({time.process_time() - busy:.1f} s of processor), {len(made.encode()) / 1e6:.1f} MB")
+    print(
+        f"{time.perf_counter() - began:.1f} s ({time.process_time() - busy:.1f} s of processor), {len(made.encode()) / 1e6:.1f} MB"
+    )
 
 
 if __name__ == "__main__":

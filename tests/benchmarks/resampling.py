@@ -72,7 +72,13 @@ def beside_rliable(scores: Floats, resamples: int, pairs: int) -> None:
         )
     )
     mine, ours = timed(lambda: iqm(list(scores[3]), Resampler(np.random.default_rng(1), resamples)))
-    line(f"IQM, 1 strategy, 10 budgets, {resamples} resamples", "rliable", theirs, ours, off(mine, value["s"], *bounds["s"]))
+    line(
+        f"IQM, 1 strategy, 10 budgets, {resamples} resamples",
+        "rliable",
+        theirs,
+        ours,
+        off(mine, value["s"], *bounds["s"]),
+    )
     _, every = timed(lambda: iqm(list(np.concatenate(scores, axis=-1)), Resampler(np.random.default_rng(1), resamples)))
     print(f"| IQM, 20 strategies, 10 budgets, {resamples} resamples | | | {every:.4f} | | |")
 
@@ -80,7 +86,9 @@ def beside_rliable(scores: Floats, resamples: int, pairs: int) -> None:
     (value, bounds), theirs = timed(
         lambda: library.get_interval_estimates({"p": (x.T, y.T)}, metrics.probability_of_improvement, reps=pairs)
     )
-    mine, ours = timed(lambda: probability_of_improvement(x, y, Resampler(np.random.default_rng(1), pairs), paired=False))
+    mine, ours = timed(
+        lambda: probability_of_improvement(x, y, Resampler(np.random.default_rng(1), pairs), paired=False)
+    )
     same = f"estimate off by {abs(float(mine.value) - float(value['p'].item())):.0e}; ours draws both sides' seeds together, an interval of its own"
     line(f"probability of improvement, 1 pair, {pairs} resamples", "rliable", theirs, ours, same)
 
@@ -90,10 +98,18 @@ def beside_arch(scores: Floats, resamples: int) -> None:
 
     runs = scores[3, 0]
     (low, high), theirs = timed(
-        lambda: IIDBootstrap(runs, seed=np.random.default_rng(1)).conf_int(lambda x: x.mean(axis=0), resamples, method="percentile")
+        lambda: IIDBootstrap(runs, seed=np.random.default_rng(1)).conf_int(
+            lambda x: x.mean(axis=0), resamples, method="percentile"
+        )
     )
     mine, ours = timed(lambda: Resampler(np.random.default_rng(1), resamples).estimate(mean_of([runs]), [SEEDS]))
-    line(f"mean curve, 50 seeds, 10 budgets, {resamples} resamples", "arch", theirs, ours, off(mine, runs.mean(axis=0), low, high))
+    line(
+        f"mean curve, 50 seeds, 10 budgets, {resamples} resamples",
+        "arch",
+        theirs,
+        ours,
+        off(mine, runs.mean(axis=0), low, high),
+    )
 
 
 def beside_posthocs(scores: Floats) -> None:
@@ -131,10 +147,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--resamples", type=int, default=10_000)
-    parser.add_argument("--pairs", type=int, default=2_000, help="resamples of the probability of improvement, slow in the peer")
+    parser.add_argument(
+        "--pairs", type=int, default=2_000, help="resamples of the probability of improvement, slow in the peer"
+    )
     options = parser.parse_args()
     scores = table()
-    print(f"Python {sys.version.split()[0]}, numpy {np.__version__}, scipy {scipy.__version__}, pandas {pd.__version__}")
+    print(
+        f"Python {sys.version.split()[0]}, numpy {np.__version__}, scipy {scipy.__version__}, pandas {pd.__version__}"
+    )
     if options.full:
         full(scores)
         return

@@ -89,7 +89,9 @@ def main() -> None:
     parser.add_argument("--slots", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     spec = (StrategySpec(name="random"),)
-    study = Study(name="overhead", protocols=(preset("digits-plain"),), strategies=spec, seeds=tuple(range(options.runs)))
+    study = Study(
+        name="overhead", protocols=(preset("digits-plain"),), strategies=spec, seeds=tuple(range(options.runs))
+    )
     two = study.model_copy(update={"seeds": (0, 1)})
     warm_up()
     with tempfile.TemporaryDirectory() as scratch:
@@ -99,7 +101,11 @@ def main() -> None:
 
         def say(name: str, took: Spent, slots: int) -> None:
             wall = (took.wall * min(slots, took.runs) - inline.wall) / took.runs
-            more = f"{wall:+.2f} s of a slot, {(took.cpu - inline.cpu) / took.runs:+.2f} s of processor a run" if took is not inline else ""
+            more = (
+                f"{wall:+.2f} s of a slot, {(took.cpu - inline.cpu) / took.runs:+.2f} s of processor a run"
+                if took is not inline
+                else ""
+            )
             print(
                 f"{name:20}{3600 * took.runs / took.wall:6.0f} runs an hour, {took.cpu / took.runs:.2f} s of processor a run  {more}",
                 flush=True,

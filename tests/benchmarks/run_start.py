@@ -58,8 +58,13 @@ TELL = "print(json.dumps(said))"
 def medians(script: str, words: Sequence[str], times: int) -> dict[str, tuple[float, float]]:
     """Seconds of the clock and of the processor by part, after one start that is not counted (it fills the disk cache)."""
     command = [sys.executable, "-c", LAPS + script + TELL, *words]
-    found = [json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(times + 1)][1:]
-    return {part: (statistics.median(f[part][0] for f in found), statistics.median(f[part][1] for f in found)) for part in found[0]}
+    found = [
+        json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(times + 1)
+    ][1:]
+    return {
+        part: (statistics.median(f[part][0] for f in found), statistics.median(f[part][1] for f in found))
+        for part in found[0]
+    }
 
 
 def fork_seconds(times: int) -> float:

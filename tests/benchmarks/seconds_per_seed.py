@@ -27,7 +27,11 @@ from runners.executors.server import warm_up
 from runners.progress.plan import planned
 from runners.progress.status import adopt, counts, jobs, status
 
-PRESETS = {"plain": "cifar10-low-plain", "augmented": "cifar10-low-augmented", "FixMatch": "lueth2023-cifar10-low-fixmatch"}
+PRESETS = {
+    "plain": "cifar10-low-plain",
+    "augmented": "cifar10-low-augmented",
+    "FixMatch": "lueth2023-cifar10-low-fixmatch",
+}
 
 
 def protocol(name: str, given: argparse.Namespace) -> Protocol:
@@ -42,7 +46,9 @@ def protocol(name: str, given: argparse.Namespace) -> Protocol:
 
 def seconds(spec: Protocol, seeds: int, given: argparse.Namespace, path: Path) -> float:
     """Wall seconds of so many seeds, all at once."""
-    study = Study(name="seconds", protocols=(spec,), strategies=(StrategySpec(name="random"),), seeds=tuple(range(seeds)))
+    study = Study(
+        name="seconds", protocols=(spec,), strategies=(StrategySpec(name="random"),), seeds=tuple(range(seeds))
+    )
     folder = StudyFolder(path)
     adopt(folder, study, path)
     work = jobs(folder, study, given.data_root, given.device, given.threads, planned(study))
@@ -51,7 +57,9 @@ def seconds(spec: Protocol, seeds: int, given: argparse.Namespace, path: Path) -
         pass
     took = time.perf_counter() - start
     if counts(status(folder, study))["done"] != len(work):
-        raise SystemExit("a run failed; its log is under the study's folder: try `beatrandom run` with the same settings")
+        raise SystemExit(
+            "a run failed; its log is under the study's folder: try `beatrandom run` with the same settings"
+        )
     return took
 
 
@@ -67,10 +75,15 @@ def main() -> None:
     parser.add_argument("--together", type=int, default=0, help="seeds side by side, compared with one alone")
     given = parser.parse_args()
     warm_up()
-    print(f"{given.data}, {given.model}, 10 rounds of {given.steps} steps on {given.device}, {given.threads} thread(s) a run", flush=True)
+    print(
+        f"{given.data}, {given.model}, 10 rounds of {given.steps} steps on {given.device}, {given.threads} thread(s) a run",
+        flush=True,
+    )
     with tempfile.TemporaryDirectory() as scratch:
         short = argparse.Namespace(**vars(given) | {"steps": 1})
-        seconds(protocol("plain", short), 1, short, Path(scratch) / "warm")  # data into the cache, the fork server started
+        seconds(
+            protocol("plain", short), 1, short, Path(scratch) / "warm"
+        )  # data into the cache, the fork server started
         for name in PRESETS:
             alone = seconds(protocol(name, given), 1, given, Path(scratch) / name)
             line = f"{name}: {alone:.0f} s a seed, {1000 * alone / (10 * given.steps):.1f} ms a step with all that comes with it"

@@ -45,7 +45,9 @@ def asked(name: str, masks: int, steps: int | None) -> Protocol:
     protocol = preset(f"digit-scenes-{name}")
     regime = protocol.regime
     if steps is not None and regime.steps is not None:
-        semi = regime.semi and regime.semi.model_copy(update={"ramp_steps": regime.semi.ramp_steps * steps // regime.steps})
+        semi = regime.semi and regime.semi.model_copy(
+            update={"ramp_steps": regime.semi.ramp_steps * steps // regime.steps}
+        )
         regime = regime.model_copy(update={"steps": steps, "semi": semi})
     return protocol.model_copy(update={"budgets": (masks,), "regime": regime})
 
@@ -61,7 +63,9 @@ def main() -> None:
     parser.add_argument("--masks", type=int, nargs="+", default=[20, 40])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--steps", type=int, help="instead of those of the presets (150)")
-    parser.add_argument("--recipes", nargs="+", default=RECIPES, help="names after digit-scenes-; differences are to the first")
+    parser.add_argument(
+        "--recipes", nargs="+", default=RECIPES, help="names after digit-scenes-; differences are to the first"
+    )
     given = parser.parse_args()
     torch.set_num_threads(1)
     for masks in given.masks:
@@ -71,11 +75,20 @@ def main() -> None:
             runs = [mean_iou(protocol, seed) for seed in range(given.seeds)]
             values = [value for value, _, _ in runs]
             reference = reference or values
-            difference = "-" if values is reference else interval([a - b for a, b in zip(values, reference, strict=True)])
-            told = {key: np.mean([extra[key] for _, extra, _ in runs]) for key in runs[0][1] if key not in ("final_loss", "selected_step")}
+            difference = (
+                "-" if values is reference else interval([a - b for a, b in zip(values, reference, strict=True)])
+            )
+            told = {
+                key: np.mean([extra[key] for _, extra, _ in runs])
+                for key in runs[0][1]
+                if key not in ("final_loss", "selected_step")
+            }
             also = ", ".join(f"{key} {value:.3f}" for key, value in told.items())
             took = np.median([seconds for _, _, seconds in runs])
-            print(f"{masks:3d} masks  {name:9s} {interval(values)}  to {given.recipes[0]}: {difference}  {took:.1f} s  {also}", flush=True)
+            print(
+                f"{masks:3d} masks  {name:9s} {interval(values)}  to {given.recipes[0]}: {difference}  {took:.1f} s  {also}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -63,9 +63,14 @@ def main() -> None:
             values = [value for value, _ in pairs]
             reference = reference or values
             learned = [extra["mask_ratio"] for _, extra in pairs if "mask_ratio" in extra]
-            difference = "" if values is reference else interval([a - b for a, b in zip(values, reference, strict=True)])
+            difference = (
+                "" if values is reference else interval([a - b for a, b in zip(values, reference, strict=True)])
+            )
             used = f"  learned from {np.mean(learned):.0%} of the pool images seen" if learned else ""
-            print(f"{labels:3d} labels  {name:13s} {interval(values)}  to augmented: {difference or '-'}{used}", flush=True)
+            print(
+                f"{labels:3d} labels  {name:13s} {interval(values)}  to augmented: {difference or '-'}{used}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

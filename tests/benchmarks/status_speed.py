@@ -71,9 +71,13 @@ def main() -> None:
             read(path)
         validated = (time.perf_counter() - start) * len(paths) / VALIDATED
     print(f"{len(statuses)} runs, {dict(counts(statuses))}, {size / 2**20:.0f} MiB")
-    print(f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.1f} MiB at its peak; walking the disk: {walked:.2f} s")
+    print(
+        f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.1f} MiB at its peak; walking the disk: {walked:.2f} s"
+    )
     print(f"all jobs of the plan, as `run` holds them: {driving:.1f} MiB")
-    print(f"validating every event instead: {validated:.1f} s (from {VALIDATED} records), {validated / took:.1f} times as long")
+    print(
+        f"validating every event instead: {validated:.1f} s (from {VALIDATED} records), {validated / took:.1f} times as long"
+    )
 
 
 if __name__ == "__main__":

@@ -40,7 +40,12 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], int, int]] = {
     "32x32, RandAugment and Cutout": ({"name": "small-cnn", "width": 16}, RICH, 32, BATCH),
     "32x32, RandAugment and Cutout, WRN-28-2": ({"name": "wrn-28-2"}, RICH, 32, BATCH),
     "32x32, RandAugment and Cutout, ResNet-18": ({"name": "resnet18"}, RICH, 32, BATCH),
-    "masks 64x64, flip, zoom, colour": ({"name": "unet-small", "width": 8}, {"flip": True, "zoom": [1.0, 1.5], "colour": 0.2}, 64, 8),
+    "masks 64x64, flip, zoom, colour": (
+        {"name": "unet-small", "width": 8},
+        {"flip": True, "zoom": [1.0, 1.5], "colour": 0.2},
+        64,
+        8,
+    ),
 }
 """Name -> network, augmentation, side, batch size; masks are segmentation."""
 LARGE = {"wrn-28-2", "resnet18"}
@@ -90,9 +95,13 @@ def peer_transforms(spec: dict[str, Any], side: int, masks: bool) -> Callable[..
     return transforms.Compose(parts)
 
 
-def batches(data: Pictures, steps: int, batch: int, workers: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    data: Pictures, steps: int, batch: int, workers: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
     fast = device.type == "cuda"
-    for x, y in DataLoader(data, batch, sampler=RandomSampler(data, True, steps * batch), num_workers=workers, pin_memory=fast):
+    for x, y in DataLoader(
+        data, batch, sampler=RandomSampler(data, True, steps * batch), num_workers=workers, pin_memory=fast
+    ):
         yield x.to(device, non_blocking=fast), y.to(device, non_blocking=fast)
 
 
@@ -123,8 +132,19 @@ def measure(name: str, steps: int, device: torch.device) -> None:
     pixels = rng.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
     labels = rng.integers(0, 10, (IMAGES, side, side) if masks else IMAGES).astype(np.uint8 if masks else np.int64)
     images = Images("noise", pixels, IMAGES, 0, tuple(map(str, range(10))), "0" * 64)
-    regime = {"name": "r", "steps": steps, "batch_size": batch, "optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9}}
-    table = {"name": "speed", "data": {"name": "noise"}, "budgets": [IMAGES], "model": model, "regime": regime | {"augmentation": spec}}
+    regime = {
+        "name": "r",
+        "steps": steps,
+        "batch_size": batch,
+        "optimizer": {"name": "sgd", "lr": 0.01, "momentum": 0.9},
+    }
+    table = {
+        "name": "speed",
+        "data": {"name": "noise"},
+        "budgets": [IMAGES],
+        "model": model,
+        "regime": regime | {"augmentation": spec},
+    }
     protocol = parse(Protocol, table | ({"task": "segmentation", "metric": "mean_iou"} if masks else {}), "benchmark")
     inputs = FitInputs(images, np.arange(IMAGES), labels, NONE, NONE, NONE)
     resident, data = Resident.of(images, device), Pictures(pixels, labels, peer_transforms(spec, side, masks))

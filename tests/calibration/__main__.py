@@ -27,9 +27,13 @@ PAGE = Path(__file__).resolve().parents[2] / "analysis" / "CALIBRATION.md"
 def main() -> None:
     """Print the page; with --write, keep it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--resamples", type=int, default=4000, help="simulated studies a cell; costly procedures take a share of it")
+    parser.add_argument(
+        "--resamples", type=int, default=4000, help="simulated studies a cell; costly procedures take a share of it"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name}")
-    parser.add_argument("--sections", type=int, nargs="*", default=list(range(len(SECTIONS))), help="which of the page, from 0")
+    parser.add_argument(
+        "--sections", type=int, nargs="*", default=list(range(len(SECTIONS))), help="which of the page, from 0"
+    )
     options = parser.parse_args()
     lines = [
         "# Calibration, as measured",
@@ -40,7 +44,13 @@ def main() -> None:
         "told otherwise; *not given*: withheld at so few seeds. Exact tests on 3 and 5 pairs cannot reject at .05, which their zeros show.",
     ]
     for title, procedures, nominal in (SECTIONS[i] for i in options.sections):
-        lines += ["", f"## {title}", "", f"| {nominal} | {' | '.join(f'n = {n}' for n in NS)} |", f"|---|{'---|' * len(NS)}"]
+        lines += [
+            "",
+            f"## {title}",
+            "",
+            f"| {nominal} | {' | '.join(f'n = {n}' for n in NS)} |",
+            f"|---|{'---|' * len(NS)}",
+        ]
         for procedure in procedures:
             cells = [_measured(procedure, n, options.resamples) for n in NS]
             lines.append(f"| {procedure.name}{', *default*' if procedure.default else ''} | {' | '.join(cells)} |")

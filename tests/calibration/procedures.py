@@ -90,8 +90,16 @@ def verdicts(claim: str, shift: float, **plan: Any) -> Event:
 FAMILY = (
     error("verdicts: any better or worse, Holm (the default plan)", verdicts("differs", 0.0), default=True),
     error("verdicts: any better or worse, Holm, t", verdicts("differs", 0.0, test="t"), default=False),
-    error("verdicts: any better or worse, Hochberg, t", verdicts("differs", 0.0, test="t", correction="hochberg"), default=False),
-    error("verdicts: any better or worse, Hommel, t", verdicts("differs", 0.0, test="t", correction="hommel"), default=False),
+    error(
+        "verdicts: any better or worse, Hochberg, t",
+        verdicts("differs", 0.0, test="t", correction="hochberg"),
+        default=False,
+    ),
+    error(
+        "verdicts: any better or worse, Hommel, t",
+        verdicts("differs", 0.0, test="t", correction="hommel"),
+        default=False,
+    ),
     error("verdicts: any better or worse, BH, t", verdicts("differs", 0.0, test="t", correction="bh"), default=False),
     error("verdicts: any better or worse, BY, t", verdicts("differs", 0.0, test="t", correction="by"), default=False),
     error("verdicts: any equivalent at a true difference of delta", verdicts("equal", 0.9), default=True),
@@ -104,7 +112,11 @@ def power(kind: str, n: int) -> float:
 
 POWER = (
     Procedure(
-        "paired t, true difference 1 sd", lambda n, rng: paired_t(area(n, rng) + area_sd()).p <= ALPHA, lambda n: power("t", n), False, True
+        "paired t, true difference 1 sd",
+        lambda n, rng: paired_t(area(n, rng) + area_sd()).p <= ALPHA,
+        lambda n: power("t", n),
+        False,
+        True,
     ),
     Procedure(
         "TOST, delta 1 sd, true difference 0",

@@ -102,7 +102,13 @@ KINDS: tuple[tuple[str, Callable[[Method], Event], int, int], ...] = (
     ("labels worth of a lever, 1 data set", levers_cover, 2, LEAST_RUNS),
 )
 BOOTSTRAP = tuple(
-    cover(f"{name}, {method} bootstrap", make(method), default=method == "expanded", cost=cost, least=least if method == "expanded" else 1)
+    cover(
+        f"{name}, {method} bootstrap",
+        make(method),
+        default=method == "expanded",
+        cost=cost,
+        least=least if method == "expanded" else 1,
+    )
     for name, make, cost, least in KINDS
     for method in ("percentile", "expanded")
 )

@@ -22,6 +22,8 @@ def test_only_misses_are_flagged() -> None:
     assert not measure(cover("wide", lambda n, r: r.random() < 0.99, default=False), 5, 2000, rng).misses
 
 
-@pytest.mark.parametrize("procedure", [p for p in (*TYPE_I, *COVERAGE) if p.cost == 1 and p.default], ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "procedure", [p for p in (*TYPE_I, *COVERAGE) if p.cost == 1 and p.default], ids=lambda p: p.name
+)
 def test_cheap_defaults_hold_their_rate_at_five_seeds(procedure) -> None:  # type: ignore[no-untyped-def]
     assert not measure(procedure, 5, 200, np.random.default_rng(3), errors=4).misses

@@ -102,7 +102,9 @@ def pace_of(scratch: Path, study: Study) -> float:
     return took
 
 
-def disturbed(folder: StudyFolder, study: Study, slots: int, pace: float, rng: random.Random, kills: Counter[str], wanted: int) -> None:
+def disturbed(
+    folder: StudyFolder, study: Study, slots: int, pace: float, rng: random.Random, kills: Counter[str], wanted: int
+) -> None:
     """Make the whole study while killing, every `pace` seconds on average; at most `wanted` kills in all."""
     while missing(folder, study):
         driver = drive(folder, study, slots)
@@ -146,7 +148,9 @@ def faults(folder: StudyFolder, reference: StudyFolder, study: Study) -> list[st
         if record.breaks or not record.sealed:
             found.append(f"{where}: not whole: {record.breaks}")
         if len(bought) != len(set(bought)) or len(bought) != run.protocol.budgets[-1]:
-            found.append(f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, {run.protocol.budgets[-1]} planned")
+            found.append(
+                f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, {run.protocol.budgets[-1]} planned"
+            )
         if folder.run(*where).checkpoints():
             found.append(f"{where}: weights were left behind")
         if essence(record) != essence(undisturbed):
@@ -183,7 +187,9 @@ def main() -> None:
                 flush=True,
             )
     runs = studies * len(planned(study))
-    print(f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: {len(found)} lost, doubled or different")
+    print(
+        f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: {len(found)} lost, doubled or different"
+    )
     print("\n".join(found))
     sys.exit(bool(found))
 

@@ -119,7 +119,10 @@ def cluster(here: Path) -> Iterator[dict[str, str]]:
         while said("sinfo", "-h", "-N", "-o", "%T", env=environment).split() != ["idle", "idle"]:
             if time.monotonic() > until:
                 raise SystemExit(
-                    "\n".join(f"--- {log.name}\n{log.read_text()[-2000:]}" for log in [*here.glob("*.log"), *here.glob("*.out")])
+                    "\n".join(
+                        f"--- {log.name}\n{log.read_text()[-2000:]}"
+                        for log in [*here.glob("*.log"), *here.glob("*.out")]
+                    )
                 )
             time.sleep(0.5)
         yield environment
@@ -145,7 +148,11 @@ def requeue(driver: subprocess.Popen[bytes], out: Path, env: dict[str, str]) -> 
     while driver.poll() is None:
         if [*out.glob("records/*/*/*/predictions/round-000.npz")]:
             jobs = said("squeue", "-h", "--array", "-t", "RUNNING", "-o", "%i", env=env).split()
-            back = [job for job in jobs if subprocess.run(["scontrol", "requeue", job], env=env, check=False).returncode == 0]
+            back = [
+                job
+                for job in jobs
+                if subprocess.run(["scontrol", "requeue", job], env=env, check=False).returncode == 0
+            ]
             if back:
                 return back
         time.sleep(0.05)
@@ -179,7 +186,9 @@ def main() -> None:
                 subprocess.run(["scancel", "--me", "--signal=KILL", "--full"], env=env, check=False)
             if code:
                 raise SystemExit(f"the study ended with {code}")
-        alone = beatrandom("run", str(here / "alone"), "--only", f"seed<{seeds}", env=os.environ | {"BEATRANDOM_CONFIG": os.devnull})
+        alone = beatrandom(
+            "run", str(here / "alone"), "--only", f"seed<{seeds}", env=os.environ | {"BEATRANDOM_CONFIG": os.devnull}
+        )
         if alone.wait():
             raise SystemExit("the undisturbed study failed")
         different = 0
@@ -187,7 +196,11 @@ def main() -> None:
             where = run.protocol.name, run.strategy.id, run.seed
             disturbed, other = (read(StudyFolder(here / name).run(*where).events) for name in ("slurm", "alone"))
             bought = [i for purchase in purchases(disturbed) for i in purchase.indices]
-            whole = disturbed.sealed and not disturbed.breaks and len(bought) == len(set(bought)) == run.protocol.budgets[-1]
+            whole = (
+                disturbed.sealed
+                and not disturbed.breaks
+                and len(bought) == len(set(bought)) == run.protocol.budgets[-1]
+            )
             if not whole or essence(disturbed) != essence(other):
                 print(f"{where}: not what the undisturbed run is")
                 different += 1

@@ -67,7 +67,9 @@ BACKENDS = {"local": "local.Local", "inline": "inline.Inline", "ray": "ray.RayBa
 
 
 @pytest.mark.parametrize("name", BACKENDS)
-def test_where_nothing_is_left_no_executor_is_started(name: str, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_is_left_no_executor_is_started(
+    name: str, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(f"runners.executors.{BACKENDS[name]}.__init__", None)
     assert "All runs are done" in beatrandom("run", "study", "--executor", name, cwd=finished).stdout
     assert "did you mean" in beatrandom("run", "study", "--executor", f"{name}s", cwd=finished, check=2).stderr
@@ -81,11 +83,15 @@ def test_check_status_compare_figures_report(finished: Path) -> None:
     table = beatrandom("compare", "study", cwd=finished).stdout
     assert "margin" in table
     assert "undecided" in table  # two seeds can never decide
-    other = json.loads(beatrandom("compare", "study", "--delta", "0.03", "--baseline", "margin", "--json", cwd=finished).stdout)
+    other = json.loads(
+        beatrandom("compare", "study", "--delta", "0.03", "--baseline", "margin", "--json", cwd=finished).stdout
+    )
     assert (verdicts["exploratory"], other["exploratory"]) == (False, True)
     assert "another plan, baseline than planned" in other["notes"][0]
     assert "leave out --wide" in beatrandom("compare", "study", "--wide", "budget", cwd=finished, check=2).stderr
-    assert "did you mean 'accuracy'" in beatrandom("compare", "study", "--metric", "acuracy", cwd=finished, check=2).stderr
+    assert (
+        "did you mean 'accuracy'" in beatrandom("compare", "study", "--metric", "acuracy", cwd=finished, check=2).stderr
+    )
     assert "toprule" in beatrandom("compare", "study", "--latex", cwd=finished).stdout
     assert "| " in beatrandom("compare", "study", "--markdown", cwd=finished).stdout
     beatrandom("figures", "study", cwd=finished)
@@ -210,12 +216,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_killed_in_the_middle_the_same_command_gives_the_same_records(how: signal.Signals, undisturbed: Path, tmp_path: Path) -> None:
+def test_killed_in_the_middle_the_same_command_gives_the_same_records(
+    how: signal.Signals, undisturbed: Path, tmp_path: Path
+) -> None:
     (tmp_path / "toy.toml").write_text(MANY)
     words = [sys.executable, "-c", "from runners.cli import main; main()", "run", "toy.toml", "--out", "study"]
-    process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     until = time.monotonic() + 300
-    while time.monotonic() < until and len(list(tmp_path.rglob("events.jsonl"))) < 4:  # runs have ended and others are under way
+    while (
+        time.monotonic() < until and len(list(tmp_path.rglob("events.jsonl"))) < 4
+    ):  # runs have ended and others are under way
         time.sleep(0.01)
     if how == signal.SIGINT:
         process.send_signal(how)
@@ -254,9 +266,14 @@ def test_a_place_that_is_no_folder_is_said(tmp_path: Path) -> None:
 def test_dry_run_only_and_stopping_by_the_clock(tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text(TOY)
     shown = beatrandom("run", "toy.toml", "--dry-run", "--only", "strategy=margin|random,seed<1", cwd=tmp_path).stdout
-    assert [line.split()[0] for line in shown.splitlines() if "seed-" in line] == ["toy/random/seed-0", "toy/margin/seed-0"]
+    assert [line.split()[0] for line in shown.splitlines() if "seed-" in line] == [
+        "toy/random/seed-0",
+        "toy/margin/seed-0",
+    ]
     assert [p.name for p in tmp_path.iterdir()] == ["toy.toml"]
-    assert "interrupted" in beatrandom("run", "toy.toml", "--out", "s", "--max-hours", "0", cwd=tmp_path, check=130).stderr
+    assert (
+        "interrupted" in beatrandom("run", "toy.toml", "--out", "s", "--max-hours", "0", cwd=tmp_path, check=130).stderr
+    )
     inline = ("run", "toy.toml", "--out", "s", "--executor", "inline")
     assert "These runs are done" in beatrandom(*inline, "--only", "strategy=margin|random,seed<1", cwd=tmp_path).stdout
     said = beatrandom("status", "s", cwd=tmp_path).stdout
@@ -265,13 +282,27 @@ def test_dry_run_only_and_stopping_by_the_clock(tmp_path: Path) -> None:
     machine = json.loads(beatrandom("status", "s", "--json", cwd=tmp_path).stdout)
     assert machine["counts"] == {"done": 2, "missing": 4}
     assert machine["expected_seconds"] > 0
-    assert "conditions that some planned run meets" in beatrandom(*inline, "--only", "seed>7", cwd=tmp_path, check=2).stderr
+    assert (
+        "conditions that some planned run meets"
+        in beatrandom(*inline, "--only", "seed>7", cwd=tmp_path, check=2).stderr
+    )
 
 
 def test_a_run_that_keeps_failing_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "toy.toml").write_text(TOY)
     (tmp_path / "mine.py").write_text("def pick(view, n, rng):\n    raise RuntimeError('no idea')\n")
-    words = ("run", "toy.toml", "--strategy", "mine.py:pick", "--out", "s", "--executor", "inline", "--only", "strategy=mine*,seed=0")
+    words = (
+        "run",
+        "toy.toml",
+        "--strategy",
+        "mine.py:pick",
+        "--out",
+        "s",
+        "--executor",
+        "inline",
+        "--only",
+        "strategy=mine*,seed=0",
+    )
     for _ in range(3):
         assert "1 failed" in beatrandom(*words, cwd=tmp_path, check=1).stdout
     said = beatrandom(*words, cwd=tmp_path, check=1).stdout

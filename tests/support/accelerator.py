@@ -105,7 +105,9 @@ class Machine(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         wanted = kwargs.get("device")
-        if any(isinstance(a, Remote) for a in tree_iter((args, kwargs))) or (wanted is not None and torch.device(wanted).type != "cpu"):
+        if any(isinstance(a, Remote) for a in tree_iter((args, kwargs))) or (
+            wanted is not None and torch.device(wanted).type != "cpu"
+        ):
             self._count(func, args, kwargs)
             return dispatched(func, args, kwargs)
         return func(*args, **kwargs)
@@ -113,7 +115,11 @@ class Machine(TorchDispatchMode):
     def _count(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         name = func.name().split(".")[0].removeprefix("aten::")
         source, target = (args[1], args[0]) if name == "copy_" else (args[0] if args else None, None)
-        there = isinstance(target, Remote) if target is not None else torch.device(kwargs.get("device") or CUDA).type != "cpu"
+        there = (
+            isinstance(target, Remote)
+            if target is not None
+            else torch.device(kwargs.get("device") or CUDA).type != "cpu"
+        )
         moved = name in {"_to_copy", "copy_"} and isinstance(source, Remote) != there
         if moved and there and (kwargs.get("non_blocking") or (name == "copy_" and len(args) > 2 and args[2])):
             self.sent += 1
@@ -213,7 +219,9 @@ def accelerator(memory: int = 80 * 2**30) -> Iterator[Machine]:
         torch.__future__.set_overwrite_module_params_on_conversion(before)
 
 
-def launched_by_a_step(machine: Machine, net: nn.Module, update: torch.optim.Optimizer, shape: tuple[int, int, int]) -> int:
+def launched_by_a_step(
+    machine: Machine, net: nn.Module, update: torch.optim.Optimizer, shape: tuple[int, int, int]
+) -> int:
     """Launches of forward, cross-entropy, backward and update of a classifier on one ready batch, its second: by then nothing is made anew.
 
     Args:

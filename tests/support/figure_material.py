@@ -66,9 +66,18 @@ def material(
                         )
                     for step, budget in enumerate(BUDGETS):
                         gain = 0.006 * (i - k / 2) * (i > 0) * (step > 0)
-                        value = 0.9 - 0.5 * np.exp(-budget / 300) + 0.03 * level + shared[seed] + gain + rng.normal(0, 0.004 * (step > 0))
+                        value = (
+                            0.9
+                            - 0.5 * np.exp(-budget / 300)
+                            + 0.03 * level
+                            + shared[seed]
+                            + gain
+                            + rng.normal(0, 0.004 * (step > 0))
+                        )
                         values = {"accuracy": value, "ece": 0.2 - value / 5, "brier": 1 - value, "nll": 2 - 2 * value}
-                        values |= {f"iou_{c}": value**c for c in (1, 2, 4)}  # as of a segmentation, where class 3 is nowhere
+                        values |= {
+                            f"iou_{c}": value**c for c in (1, 2, 4)
+                        }  # as of a segmentation, where class 3 is nowhere
                         for metric, v in values.items():
                             rows.append(("made-up", protocol, dataset, regime, name, seed, budget, metric, v))
                         if step < 3:
@@ -87,7 +96,11 @@ def material(
         reliability=pd.DataFrame(bins, columns=list(BIN_COLUMNS)),
     )
     sheets = tuple(sheet(p, name, i) for p in places for i, name in enumerate(names))
-    changes = [(map_change if p == next(iter(places)) else class_change)(p, name, i) for p in places for i, name in enumerate(names)]
+    changes = [
+        (map_change if p == next(iter(places)) else class_change)(p, name, i)
+        for p in places
+        for i, name in enumerate(names)
+    ]
     return Material(curves, compare(curves), Purchases(classes, sheets=sheets, changes=tuple(changes)), VENUES[venue])
 
 

@@ -29,7 +29,14 @@ IMAGES = 160
 CLASSES = 3
 TWINS = array_digest(np.arange(IMAGES), np.arange(IMAGES))
 """Digest of a sidecar in which no two images look alike."""
-ENVIRONMENT = {"python": "3.12.1", "packages": {"numpy": "2.1"}, "commit": "abc", "dirty": False, "device": "cpu", "threads": 1} | {
+ENVIRONMENT = {
+    "python": "3.12.1",
+    "packages": {"numpy": "2.1"},
+    "commit": "abc",
+    "dirty": False,
+    "device": "cpu",
+    "threads": 1,
+} | {
     "platform": "Linux x86_64",
     "device_name": "a processor",
 }
@@ -86,12 +93,21 @@ def build_study(path: Path, study: Study | None = None, *, probabilities: bool =
 
 
 def build_run(
-    folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, *, probabilities: bool = False
+    folder: StudyFolder,
+    study: Study,
+    protocol: Protocol,
+    strategy: StrategySpec,
+    seed: int,
+    *,
+    probabilities: bool = False,
 ) -> RunFolder:
     """Write one whole run."""
     labels, split = make_labels(), make_split(protocol, seed, IMAGES, 0)
     targets = labels[split.test]
-    write_arrays(folder.split(split.digest), {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
+    write_arrays(
+        folder.split(split.digest),
+        {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets},
+    )
     write_arrays(folder.twins(array_digest(make_labels())), {"content": np.arange(IMAGES), "look": np.arange(IMAGES)})
     run = folder.run(protocol.name, strategy.id, seed)
     with writing(run) as (writer, _):
@@ -102,7 +118,9 @@ def build_run(
     return run
 
 
-def first_event(study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, split: Split, targets: NDArray[Any]) -> RunEvent:
+def first_event(
+    study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, split: Split, targets: NDArray[Any]
+) -> RunEvent:
     """The line that a run starts with."""
     sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
     return RunEvent(
@@ -219,13 +237,20 @@ def lines(path: Path) -> list[dict[str, Any]]:
 def predict_otherwise(run: RunFolder, change: Callable[[NDArray[np.int64], NDArray[np.int64]], Any]) -> None:
     """Alter the predictions of all rounds in place by `change(predicted, targets)`, with digests and metrics to match."""
     events = lines(run.events)
-    targets = make_labels()[make_split(parse(Protocol, events[0]["protocol"], "p"), events[0]["replicate"], IMAGES, 0).test]
+    targets = make_labels()[
+        make_split(parse(Protocol, events[0]["protocol"], "p"), events[0]["replicate"], IMAGES, 0).test
+    ]
     told = []
     for number, _ in enumerate(e for e in events if e["event"] == "round"):
         with np.load(run.predictions(number)) as arrays:
             predicted = arrays["prediction"].astype(np.int64)
         change(predicted, targets)
-        told.append({"predictions": run.write_predictions(number, predicted), "metrics": classification_metrics(predicted, targets)})
+        told.append(
+            {
+                "predictions": run.write_predictions(number, predicted),
+                "metrics": classification_metrics(predicted, targets),
+            }
+        )
     rewrite(run.events, lambda e: [x.update(told[x["round"]]) for x in e if x["event"] == "round"])
 
 

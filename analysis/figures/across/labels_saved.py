@@ -32,7 +32,9 @@ def labels_saved(ax: Axes, frame: pd.DataFrame, names: Sequence[str], look: Mapp
     said = {}
     for name, own_rows in shown.groupby("strategy", sort=False):
         place = list(names).index(str(name))
-        for shift, row in zip((0.15, -0.15) if len(own_rows) > 1 else (0.0,), each(own_rows.sort_values("target")), strict=True):
+        for shift, row in zip(
+            (0.15, -0.15) if len(own_rows) > 1 else (0.0,), each(own_rows.sort_values("target")), strict=True
+        ):
             _mark(ax, place + shift, row, look[str(name)], edges, hollow=shift > 0)
             said[str(name)] = _WORDS[str(row.censored)] if not math.isnan(float(row.saved)) else "neither"
     rows(ax, names, [said.get(n, "no data") for n in names])
@@ -82,9 +84,19 @@ def labels(material: Material) -> Plate | str:
             labels_saved(ax, own(frame, protocol=protocol), names, material.look)
 
         figure = panels(
-            protocols, draw, rows_height(names) * 1.15, material.venue, columns=2, labelled_rows=True, wide=max(map(len, names)) > 16
+            protocols,
+            draw,
+            rows_height(names) * 1.15,
+            material.venue,
+            columns=2,
+            labelled_rows=True,
+            wide=max(map(len, names)) > 16,
         )
-        bars = "Bars: 95 % bootstrap interval" if last["low"].notna().any() else f"No bars for fewer than {LEAST_RUNS} {curves.unit}s"
+        bars = (
+            "Bars: 95 % bootstrap interval"
+            if last["low"].notna().any()
+            else f"No bars for fewer than {LEAST_RUNS} {curves.unit}s"
+        )
         what = f"Labels saved at {curves.baseline}'s best {material.metric} (hollow: at 4/5 of its rise), {n}"
         footnote(figure, f"{what}\n{bars}; arrows: beyond the budgets")
     caption = (

@@ -54,7 +54,13 @@ def lever_rows(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], unit: Un
                 interval(ax, place + shift, row.points, row.low, row.high, style, thin=lever == "strategy")
             elif math.isfinite(row.labels_worth):
                 interval(
-                    ax, place + shift, row.labels_worth, _finite(row.worth_low), _finite(row.worth_high), style, thin=lever == "strategy"
+                    ax,
+                    place + shift,
+                    row.labels_worth,
+                    _finite(row.worth_low),
+                    _finite(row.worth_high),
+                    style,
+                    thin=lever == "strategy",
                 )
             elif math.isfinite(row.at_least):
                 ax.plot(
@@ -85,7 +91,10 @@ def levers(material: Material) -> Plate | str:
     datasets = list(dict.fromkeys(frame["dataset"]))
     names = [s for s in material.others if s in set(own(frame, lever="strategy")["name"])]
     per = max(len(names), 1)
-    places = max(own(frame, dataset=d, lever="regime")["name"].nunique() + own(frame, dataset=d)["regime"].nunique() for d in datasets)
+    places = max(
+        own(frame, dataset=d, lever="regime")["name"].nunique() + own(frame, dataset=d)["regime"].nunique()
+        for d in datasets
+    )
     regimes = frame["regime"].nunique()
     height = 0.65 + 0.2 * (places - regimes) + max(0.22, 0.062 * per) * regimes
     n = seeds_in_words(frame["n"])
@@ -151,7 +160,9 @@ def _heights(ax: Axes, regimes: int, ratio: float) -> None:
     ax.set_ylim(limits)
 
 
-def interaction_lines(ax: Axes, frame: pd.DataFrame, regimes: Sequence[str], look: Mapping[str, Look], delta: float) -> Axes:
+def interaction_lines(
+    ax: Axes, frame: pd.DataFrame, regimes: Sequence[str], look: Mapping[str, Look], delta: float
+) -> Axes:
     """Difference to the baseline under each regime, a line per strategy: lines that cross are an interaction.
 
     Args:
@@ -187,7 +198,11 @@ def interaction(material: Material) -> Plate | str:
     curves = material.curves
     frame = material.comparison.to_frame()
     frame = frame[frame["n"] > 0] if len(frame) else frame
-    several = [d for d in dict.fromkeys(frame["dataset"]) if len(set(own(frame, dataset=d)["regime"])) > 1] if len(frame) else []
+    several = (
+        [d for d in dict.fromkeys(frame["dataset"]) if len(set(own(frame, dataset=d)["regime"])) > 1]
+        if len(frame)
+        else []
+    )
     frame = frame[frame["dataset"].isin(several)]
     if frame.empty or frame.duplicated(["dataset", "regime", "strategy"]).any():
         return "needs two regimes of one data set, one protocol each"
@@ -199,7 +214,9 @@ def interaction(material: Material) -> Plate | str:
             interaction_lines(ax, own(frame, dataset=dataset), regimes, material.look, curves.plan.delta)
             ax.set_ylabel(folded(f"difference to {curves.baseline}", 1.4))
 
-        figure = panels(several, draw, 2.0, material.venue, columns=2, wide=len(regimes) > 3 or len(material.others) > 6)
+        figure = panels(
+            several, draw, 2.0, material.venue, columns=2, wide=len(regimes) > 3 or len(material.others) > 6
+        )
         for ax in figure.axes:
             if max((len(r) for r in regimes), default=0) > 10 or len(regimes) > 5:
                 ax.tick_params(axis="x", labelrotation=90, labelsize=SMALL)

@@ -28,7 +28,11 @@ BAR: Final = 0.1
 
 
 def rank_diagram(
-    ax: Axes, mean_ranks: Mapping[str, float], alike: NDArray[np.bool_], look: Mapping[str, Look], difference: float | None = None
+    ax: Axes,
+    mean_ranks: Mapping[str, float],
+    alike: NDArray[np.bool_],
+    look: Mapping[str, Look],
+    difference: float | None = None,
 ) -> Axes:
     """Best strategy to the left; vertical axis in inches below the line.
 
@@ -48,7 +52,9 @@ def rank_diagram(
     left = order[: -(-k // 2)]
     for level, group in enumerate(groups):
         at = [mean_ranks[names[i]] for i in group]
-        ax.plot([min(at), max(at)], [0.12 + BAR * level] * 2, color="0.35", linewidth=2.2, solid_capstyle="round", zorder=3)
+        ax.plot(
+            [min(at), max(at)], [0.12 + BAR * level] * 2, color="0.35", linewidth=2.2, solid_capstyle="round", zorder=3
+        )
         ax.plot(at, [0.12 + BAR * level] * len(at), "o", color="0.35", markersize=3.2, zorder=3)
     for row, i in enumerate(left):
         _label(ax, names[i], mean_ranks[names[i]], top + high * (row + 0.4), 1 - 0.04 * (k - 1), "right", look)
@@ -90,7 +96,9 @@ def rank_frame(tables: Sequence[RankTable]) -> pd.DataFrame:
     parts = []
     for t in tables:
         for i, strategy in enumerate(t.strategies):
-            joined = ", ".join(o for o, p in zip(t.strategies, t.nemenyi[i], strict=True) if p > t.alpha and o != strategy)
+            joined = ", ".join(
+                o for o, p in zip(t.strategies, t.nemenyi[i], strict=True) if p > t.alpha and o != strategy
+            )
             parts.append((t.regime, len(t.datasets), strategy, t.friedman.mean_ranks[i], t.critical_difference, joined))
     return pd.DataFrame(parts, columns=["regime", "datasets", "strategy", "mean_rank", "critical_difference", "joined"])
 
@@ -108,7 +116,14 @@ def rank_figure(tables: Sequence[RankTable], look: Mapping[str, Look], venue: Ve
             ax = figure.add_axes((margin, (below - height + 0.42) / total, 1 - 2 * margin, (height - 0.47) / total))
             ranks = dict(zip(table.strategies, table.friedman.mean_ranks, strict=True))
             rank_diagram(ax, ranks, np.asarray(table.nemenyi) > table.alpha, look, table.critical_difference)
-            figure.text(0.5, (below - height + 0.04) / total, folded(_caption(table), width), ha="center", va="bottom", fontsize=7)
+            figure.text(
+                0.5,
+                (below - height + 0.04) / total,
+                folded(_caption(table), width),
+                ha="center",
+                va="bottom",
+                fontsize=7,
+            )
             below -= height
     return figure
 
@@ -142,8 +157,14 @@ def ranks(material: Material) -> Plate | str:
         f"tell apart are joined. {tested}. No band. Ranks depend on which strategies take part; secondary: it changes no verdict."
     )
     order = "; ".join(
-        f"{t.regime}: {', '.join(f'{s} {r:.2f}' for r, s in sorted(zip(t.friedman.mean_ranks, t.strategies, strict=True)))}" for t in tables
+        f"{t.regime}: {', '.join(f'{s} {r:.2f}' for r, s in sorted(zip(t.friedman.mean_ranks, t.strategies, strict=True)))}"
+        for t in tables
     )
     return Plate(
-        "mean-ranks", "Mean ranks over data sets", figure, frame, caption, f"Strategies on a line of mean ranks, best to the left. {order}."
+        "mean-ranks",
+        "Mean ranks over data sets",
+        figure,
+        frame,
+        caption,
+        f"Strategies on a line of mean ranks, best to the left. {order}.",
     )

@@ -61,9 +61,13 @@ def penalties(material: Material) -> Plate | str:
         figure = panels(definitions, draw, height, material.venue, columns=side, wide=True)
         for ax in [ax for ax in figure.axes if ax.axison] if cell < NUMBERED else ():
             scale(figure, [ax])
-        footnote(figure, "Row beats column in so many settings (paired t, .05, uncorrected). Last row: smaller is better" + few)
+        footnote(
+            figure,
+            "Row beats column in so many settings (paired t, .05, uncorrected). Last row: smaller is better" + few,
+        )
     counts = "; ".join(
-        f"{d}: n = {used[d].settings} settings, a cell expects {used[d].null_expectation:.2f} if all are alike" for d in definitions
+        f"{d}: n = {used[d].settings} settings, a cell expects {used[d].null_expectation:.2f} if all are alike"
+        for d in definitions
     )
     caption = (
         f"Pairwise penalty matrices. A cell is the number of settings, in shares of their checkpoints, in which row beats column by a paired t test at "

@@ -42,7 +42,11 @@ def profiles(material: Material) -> Plate | str:
     """One panel over all settings."""
     gains, base = material.across.gains, material.curves.baseline
     if not gains:
-        return "nothing is paired" if not material.curves.paired else f"no strategy has a complete run with the same seed as {base}"
+        return (
+            "nothing is paired"
+            if not material.curves.paired
+            else f"no strategy has a complete run with the same seed as {base}"
+        )
     frame = profile_frame(gains)
     band = "Shaded: pointwise 95 % bootstrap interval" if len(gains) <= CROWDED else "Intervals: in the CSV"
     n = _n(gains)
@@ -96,21 +100,30 @@ def improvements(material: Material) -> Plate | str:
     """One panel over all settings."""
     gains, base = material.across.gains, material.curves.baseline
     if not gains:
-        return "nothing is paired" if not material.curves.paired else f"no strategy has a complete run with the same seed as {base}"
+        return (
+            "nothing is paired"
+            if not material.curves.paired
+            else f"no strategy has a complete run with the same seed as {base}"
+        )
     frame = improvement_frame(gains)
     names = [g.strategy for g in gains]
     with applied(material.venue):
         figure = Figure(figsize=(material.venue.column, rows_height(names) + 0.2), layout="constrained")
         improvement(figure.subplots(), frame, names, material.look)
         footnote(
-            figure, f"Probability of beating {base}, {_n(gains)}\nFilled: same seed. Hollow: unrelated seeds. Bars: 95 % bootstrap interval"
+            figure,
+            f"Probability of beating {base}, {_n(gains)}\nFilled: same seed. Hollow: unrelated seeds. Bars: 95 % bootstrap interval",
         )
     caption = (
         f"Probability of improvement over {base} in {material.endpoint}, ties counting half, averaged over settings; {_n(gains)}. Filled: at the same seed; "
         f"hollow: between unrelated seeds. Bars: stratified 95 % bootstrap interval, {material.across.resamples:,} resamples. Secondary: it "
         "changes no verdict."
     )
-    alt = "Intervals, a row per strategy. At the same seed: " + "; ".join(f"{g.strategy} {g.paired:.0%}" for g in gains) + "."
+    alt = (
+        "Intervals, a row per strategy. At the same seed: "
+        + "; ".join(f"{g.strategy} {g.paired:.0%}" for g in gains)
+        + "."
+    )
     return Plate("probability-of-improvement", "Probability of improvement", figure, frame, caption, alt)
 
 

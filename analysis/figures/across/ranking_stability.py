@@ -20,7 +20,11 @@ def stability_lines(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], col
         line = own(frame, protocol=protocol)
         ax.plot(line["n"], line[column], label=protocol, **look[protocol].line())
     ax.set_ylim(min(-0.03, float(frame[column].min()) - 0.05), 1.03)
-    return finish(ax, "seeds in each of two studies", {"tau": "Kendall's tau between them", "winner_changes": "another winner"}[column])
+    return finish(
+        ax,
+        "seeds in each of two studies",
+        {"tau": "Kendall's tau between them", "winner_changes": "another winner"}[column],
+    )
 
 
 def stability(material: Material) -> Plate | str:

@@ -28,8 +28,14 @@ def calibration_frame(material: Material) -> pd.DataFrame:
         if protocols:
             kept = curves.frame[curves.frame["protocol"].isin(protocols)]
             planned = tuple(k for k in curves.planned if k.protocol in protocols)
-            parts.append(learning_frame(replace(curves, frame=kept, planned=planned, metrics=dict.fromkeys(curves.metrics, metric))))
-    return pd.concat(parts, ignore_index=True) if parts else learning_frame(replace(curves, frame=curves.frame.iloc[:0]))
+            parts.append(
+                learning_frame(
+                    replace(curves, frame=kept, planned=planned, metrics=dict.fromkeys(curves.metrics, metric))
+                )
+            )
+    return (
+        pd.concat(parts, ignore_index=True) if parts else learning_frame(replace(curves, frame=curves.frame.iloc[:0]))
+    )
 
 
 def calibration(material: Material) -> Plate | str:
@@ -49,7 +55,13 @@ def calibration(material: Material) -> Plate | str:
         grid = figure.subplots(len(protocols), len(metrics), squeeze=False)
         for line, protocol in zip(grid, protocols, strict=True):
             for place, (ax, metric) in enumerate(zip(line, metrics, strict=True)):
-                _panel(ax, own(frame, protocol=protocol, metric=metric), material, metric, curves.strategies if few else (curves.baseline,))
+                _panel(
+                    ax,
+                    own(frame, protocol=protocol, metric=metric),
+                    material,
+                    metric,
+                    curves.strategies if few else (curves.baseline,),
+                )
                 if not place:
                     ax.set_title(wrapped(protocol, 40), loc="left")
         legend(
@@ -62,8 +74,12 @@ def calibration(material: Material) -> Plate | str:
         f"Calibration on the test set against {curves.currency()} paid for, mean over n = {n}; lower is better. Band ({band}): pointwise 95 % t interval of one curve. Expected calibration "
         f"error over 15 bins of confidence (Guo et al. 2017), Brier score, negative log-likelihood in nats. Nothing is tested here.{material.upper}"
     )
-    last = frame[(frame["metric"] == metrics[0]) & (frame["budget"] == frame.groupby("protocol")["budget"].transform("max"))]
-    ends = "; ".join(f"{s} under {p} {mean:.3f}" for s, p, mean in zip(last["strategy"], last["protocol"], last["mean"], strict=True))
+    last = frame[
+        (frame["metric"] == metrics[0]) & (frame["budget"] == frame.groupby("protocol")["budget"].transform("max"))
+    ]
+    ends = "; ".join(
+        f"{s} under {p} {mean:.3f}" for s, p, mean in zip(last["strategy"], last["protocol"], last["mean"], strict=True)
+    )
     alt = f"Lines against {curves.currency()}, one per strategy, a row of panels per protocol. {metrics[0]} at the last budget: {ends}."
     return Plate("calibration", "Calibration", figure, frame, caption, alt)
 

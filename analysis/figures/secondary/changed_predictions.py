@@ -67,7 +67,9 @@ def _drawn(rows: Sequence[Row], named: dict[str, str | tuple[float, float, float
     across = width - NAMES - 0.05
     heights = [across * row.strip.shape[0] / row.strip.shape[1] for row in rows]
     heads = [i == 0 or row.protocol != rows[i - 1].protocol for i, row in enumerate(rows)]
-    over = [0.04 + (0.32 if head else 0) + (LINE * 1.2 if row.over else 0) for row, head in zip(rows, heads, strict=True)]
+    over = [
+        0.04 + (0.32 if head else 0) + (LINE * 1.2 if row.over else 0) for row, head in zip(rows, heads, strict=True)
+    ]
     under = [0.04 + (2.2 * LINE if row.under else 0) for row in rows]
     legend = 0.3 + 0.17 * -(-len(named) // 5) if named else 0.05
     total = sum(heights) + sum(over) + sum(under) + legend
@@ -124,9 +126,15 @@ def _thinned(change: MapChange) -> MapChange:
 
 
 def _truth_row(change: MapChange, classes: int) -> Row:
-    tiles = [tile for pixels, truth in zip(change.pixels, change.truth, strict=True) for tile in (coloured(pixels), masked(truth, classes))]
+    tiles = [
+        tile
+        for pixels, truth in zip(change.pixels, change.truth, strict=True)
+        for tile in (coloured(pixels), masked(truth, classes))
+    ]
     strip, middles = _strip(tiles, 2 * MAPS, 2)
-    return Row(change.protocol, "test image", strip, tuple(zip(middles, ["image", "mask"] * len(change.truth), strict=True)))
+    return Row(
+        change.protocol, "test image", strip, tuple(zip(middles, ["image", "mask"] * len(change.truth), strict=True))
+    )
 
 
 def _map_row(change: MapChange, classes: int, *, headed: bool) -> Row:
@@ -138,7 +146,9 @@ def _map_row(change: MapChange, classes: int, *, headed: bool) -> Row:
     return Row(change.protocol, change.strategy, strip, tuple(zip(middles, said, strict=True)) if headed else ())
 
 
-def _marked(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], became: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> Pixels:
+def _marked(
+    pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], became: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+) -> Pixels:
     """The image, pale and grey, with what changed in colour."""
     out: Pixels = np.repeat(0.7 + 0.3 * coloured(pixels).mean(2, keepdims=True), 3, axis=2)
     for kind, colour in COLOURS.items():
@@ -155,9 +165,18 @@ def _class_row(change: ClassChange, names: Sequence[str], letters: int) -> Row:
         under += [_named_turn(a, b, names, letters) for a, b in turned.classes] + [""] * len(empty)
     strip, middles = _strip(tiles, 2 * EACH, EACH)
     budgets = f"{change.budgets[0]} → {change.budgets[1]}"
-    counted = [f"{WORDS[kind]}, {budgets}: {t.count} of {change.tests}" for kind, t in ((GAINED, change.gained), (LOST, change.lost))]
+    counted = [
+        f"{WORDS[kind]}, {budgets}: {t.count} of {change.tests}"
+        for kind, t in ((GAINED, change.gained), (LOST, change.lost))
+    ]
     over = tuple((sum(middles[i : i + EACH]) / EACH, said) for i, said in zip((0, EACH), counted, strict=True))
-    return Row(change.protocol, change.strategy, strip, over, tuple((x, said) for x, said in zip(middles, under, strict=True) if said))
+    return Row(
+        change.protocol,
+        change.strategy,
+        strip,
+        over,
+        tuple((x, said) for x, said in zip(middles, under, strict=True) if said),
+    )
 
 
 def _named_turn(before: int, after: int, names: Sequence[str], letters: int) -> str:
@@ -215,7 +234,17 @@ def _frame(changes: Sequence[Change], material: Material) -> pd.DataFrame:
         classes = len(material.bought.class_names(c.protocol))
         for index, truth, before, after in zip(c.indices, c.truth, c.before, c.after, strict=True):
             counts = np.bincount(kinds(before, after, truth, classes).ravel(), minlength=4)
-            rows.append((*where, "pixels", str(index), counts[GAINED], counts[LOST], counts[OTHER], int((truth < classes).sum())))
+            rows.append(
+                (
+                    *where,
+                    "pixels",
+                    str(index),
+                    counts[GAINED],
+                    counts[LOST],
+                    counts[OTHER],
+                    int((truth < classes).sum()),
+                )
+            )
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

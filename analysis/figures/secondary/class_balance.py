@@ -9,7 +9,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.layout import NAME, footnote, heat, highest, lines_of, names_height, own, panels, scale, seeds_in_words, spread_of
+from analysis.figures.layout import (
+    NAME,
+    footnote,
+    heat,
+    highest,
+    lines_of,
+    names_height,
+    own,
+    panels,
+    scale,
+    seeds_in_words,
+    spread_of,
+)
 from analysis.figures.plate import Material, Plate
 from analysis.figures.style import applied
 from analysis.secondary.purchases import balance, overlap
@@ -20,7 +32,9 @@ NAMED = 24
 
 def overlap_map(ax: Axes, frame: pd.DataFrame, names: Sequence[str], cell: float = 0.3) -> Axes:
     """Jaccard index of every pair of the named strategies, 0 (nothing in common) dark to 1 light; rows of `overlap` of one protocol."""
-    grid = frame.pivot(index="strategy", columns="other", values="jaccard").reindex(index=list(names), columns=list(names))  # noqa: PD010
+    grid = frame.pivot(index="strategy", columns="other", values="jaccard").reindex(
+        index=list(names), columns=list(names)
+    )  # noqa: PD010
     return heat(ax, grid.to_numpy(dtype=np.float64), names, names, cell, low=0, high=1)
 
 
@@ -58,7 +72,9 @@ def overlaps(material: Material) -> Plate | str:
     most = highest(pairs, "jaccard") if len(pairs) else None
     alt = "Heat maps of the overlap of purchases, strategies by strategies, one panel per protocol."
     if most is not None:
-        alt += f" Most in common: {most['strategy']} and {most['other']} under {most['protocol']}, {most['jaccard']:.2f}."
+        alt += (
+            f" Most in common: {most['strategy']} and {most['other']} under {most['protocol']}, {most['jaccard']:.2f}."
+        )
     return Plate("overlap", "Overlap of what was bought", figure, frame, caption, alt)
 
 
@@ -113,7 +129,15 @@ def _maps(
     row = max(0.13 * lines_of(names), min(0.2, cell))
     height = row * len(names) + 0.55 + names_height(below, cell)
     with applied(material.venue):
-        figure = panels(protocols, lambda ax, p: draw(ax, p, cell), height, material.venue, columns=side, wide=True, beside=0.5 + named)
+        figure = panels(
+            protocols,
+            lambda ax, p: draw(ax, p, cell),
+            height,
+            material.venue,
+            columns=side,
+            wide=True,
+            beside=0.5 + named,
+        )
         scale(figure, [ax for ax in figure.axes if ax.axison])
         footnote(figure, what)
     return figure

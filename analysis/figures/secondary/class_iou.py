@@ -54,7 +54,9 @@ def class_iou(material: Material) -> Plate | str:
     n = seeds_in_words(frame["n"], curves.unit)
     with applied(material.venue):
         width = material.venue.page if len(protocols) > 1 else material.venue.column
-        figure = Figure(figsize=(width, min(HEIGHT, max(LEAST, PAGE / len(numbers))) * len(numbers) + 0.6), layout="constrained")
+        figure = Figure(
+            figsize=(width, min(HEIGHT, max(LEAST, PAGE / len(numbers))) * len(numbers) + 0.6), layout="constrained"
+        )
         grid = figure.subplots(len(numbers), len(protocols), squeeze=False, sharex="col", sharey="row")
         for row, number in enumerate(numbers):
             for column, protocol in enumerate(protocols):
@@ -80,6 +82,8 @@ def class_iou(material: Material) -> Plate | str:
     )
     last = frame[frame["budget"] == frame.groupby("protocol")["budget"].transform("max")]
     base = last[last["strategy"] == curves.baseline].sort_values(["protocol", "number"])
-    ends = "; ".join(f"{row.label} {row.mean_:.2f} under {row.protocol}" for row in each(base.rename(columns={"mean": "mean_"})))
+    ends = "; ".join(
+        f"{row.label} {row.mean_:.2f} under {row.protocol}" for row in each(base.rename(columns={"mean": "mean_"}))
+    )
     alt = f"Lines of IoU against {curves.currency()}, a row of panels per class, a column per protocol. {curves.baseline} at the last budget: {ends}."
     return Plate("class-iou", "IoU of every class", figure, frame, caption, alt)

@@ -50,12 +50,21 @@ def contact_sheet(material: Material) -> Plate | str:
             contact_strip(ax, strip, centres if head else [], sheet)
             ax.set_ylabel(wrapped(sheet.strategy, 18), rotation=0, ha="right", va="center", fontsize=SMALL)
             if head:
-                figure.text(0.01, (top + height + 0.21) / total, wrapped(sheet.protocol, 60), fontweight="bold", va="bottom")
+                figure.text(
+                    0.01, (top + height + 0.21) / total, wrapped(sheet.protocol, 60), fontweight="bold", va="bottom"
+                )
         note = f"First {SHOWN} images of a query, seed {sheets[0].seed}"
         figure.text(0.5, (below - 0.2) / total, folded(note, width), ha="center", fontsize=SMALL, va="bottom")
         if named:
             handles = [Patch(color=colour, label=name) for name, colour in named.items()]
-            figure.legend(handles=handles, loc="lower center", ncols=min(5, len(named)), fontsize=SMALL, frameon=False, borderaxespad=0.2)
+            figure.legend(
+                handles=handles,
+                loc="lower center",
+                ncols=min(5, len(named)),
+                fontsize=SMALL,
+                frameon=False,
+                borderaxespad=0.2,
+            )
     regions = any(s.regions for s in sheets)
     currency = material.curves.currency()
     left_out = len(material.bought.sheets) - len(sheets)
@@ -67,7 +76,10 @@ def contact_sheet(material: Material) -> Plate | str:
         + (f"{left_out} more runs are not drawn. " if left_out else "")
         + "No band; nothing is tested here: one run shows what a strategy looks for, not how well."
     )
-    said = "; ".join(f"{s.strategy} under {s.protocol}: {', '.join(f'{q.before} to {q.after}' for q in s.queries)}" for s in sheets[:4])
+    said = "; ".join(
+        f"{s.strategy} under {s.protocol}: {', '.join(f'{q.before} to {q.after}' for q in s.queries)}"
+        for s in sheets[:4]
+    )
     alt = f"Small pictures of the images bought, a row per strategy, a block per query. {currency.capitalize()} before and after each query: {said}."
     return Plate("contact-sheet", "What was bought", figure, _frame(sheets), caption, alt)
 
@@ -84,7 +96,9 @@ def contact_strip(ax: Axes, strip: Pixels, centres: Sequence[float], sheet: Shee
     ax.spines[:].set_visible(False)
     for centre, query in zip(centres, sheet.queries, strict=False):
         title = f"{query.before} → {query.after}"
-        ax.annotate(title, (centre, 0), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=SMALL)
+        ax.annotate(
+            title, (centre, 0), xytext=(0, 2), textcoords="offset points", ha="center", va="bottom", fontsize=SMALL
+        )
     return ax
 
 
@@ -92,7 +106,9 @@ def _chosen(material: Material) -> list[Sheet]:
     order = {s: i for i, s in enumerate(material.curves.strategies)}
     known = [s for s in material.bought.sheets if s.strategy in order]
     protocols = list(material.curves.protocols)
-    known = sorted((s for s in known if s.protocol in protocols), key=lambda s: (protocols.index(s.protocol), order[s.strategy]))
+    known = sorted(
+        (s for s in known if s.protocol in protocols), key=lambda s: (protocols.index(s.protocol), order[s.strategy])
+    )
     return known[:MOST_ROWS]
 
 

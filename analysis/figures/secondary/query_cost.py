@@ -21,7 +21,12 @@ def query_cost(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look]) -> Axes:
     base = frame.iloc[:1]
     for row in each(frame):
         style = look[str(row.strategy)]
-        ax.plot([max(row.seconds, FLOOR)], [row.value], label=row.strategy, **style.line() | {"linestyle": "none", "markersize": 5})
+        ax.plot(
+            [max(row.seconds, FLOOR)],
+            [row.value],
+            label=row.strategy,
+            **style.line() | {"linestyle": "none", "markersize": 5},
+        )
     if len(base):
         ax.axhline(float(base["value"].iloc[0]), color="black", linewidth=0.6, zorder=1.5)
     ax.set_xscale("log")
@@ -47,7 +52,9 @@ def costs(material: Material) -> Plate | str:
     protocols = [p for p in curves.protocols if p in set(frame["protocol"])]
     n = seeds_in_words(frame["runs"], "run")
     with applied(material.venue):
-        figure = panels(protocols, lambda ax, p: query_cost(ax, own(frame, protocol=p), material.look), 1.9, material.venue)
+        figure = panels(
+            protocols, lambda ax, p: query_cost(ax, own(frame, protocol=p), material.look), 1.9, material.venue
+        )
         legend(
             figure,
             [s for s in curves.strategies if s in set(frame["strategy"])],

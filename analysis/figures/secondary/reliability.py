@@ -39,7 +39,9 @@ def reliability(material: Material) -> Plate | str:
     protocols = [p for p in curves.protocols if p in set(frame["protocol"])]
     n = seeds_in_words(frame["n"], curves.unit)
     with applied(material.venue):
-        figure = panels(protocols, lambda ax, p: reliability_diagram(ax, own(frame, protocol=p), material), HEIGHT, material.venue)
+        figure = panels(
+            protocols, lambda ax, p: reliability_diagram(ax, own(frame, protocol=p), material), HEIGHT, material.venue
+        )
         shown = [s for s in curves.strategies if s in set(frame["strategy"])]
         legend(figure, shown, material.look, f"Test images of {n} together; dotted: as right as it is sure")
     caption = (

@@ -11,7 +11,11 @@ Pixels = NDArray[np.float64]
 
 def coloured(image: NDArray[np.uint8]) -> Pixels:
     """(height, width, 1 or 3) bytes as red, green, blue in [0, 1]."""
-    return np.broadcast_to(image / 255.0, (*image.shape[:2], 3)) if image.shape[2] == 1 else np.asarray(image[..., :3] / 255.0)
+    return (
+        np.broadcast_to(image / 255.0, (*image.shape[:2], 3))
+        if image.shape[2] == 1
+        else np.asarray(image[..., :3] / 255.0)
+    )
 
 
 def palette(classes: int) -> list[tuple[float, float, float]]:

@@ -13,7 +13,9 @@ from analysis.figures.plate import Material, Plate
 from analysis.figures.style import Look, applied
 
 
-def difference_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta: float, currency: str = "labels") -> Axes:
+def difference_curves(
+    ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta: float, currency: str = "labels"
+) -> Axes:
     """Mean difference with its simultaneous band (bars beyond four strategies, none beyond twelve), a zero line and the zone of ±delta.
 
     Args:
@@ -50,7 +52,11 @@ def differences(material: Material) -> Plate | str:
     n = seeds_in_words(frame["n"], curves.unit)
     drawn = frame.groupby("protocol")["strategy"].nunique().max()
     band = "No bars with so many strategies, in the CSV" if drawn > MANY else "Shaded" if drawn <= CROWDED else "Bars"
-    band = f"{band}: 95 % simultaneous band" if frame["low"].notna().any() else f"No band for fewer than two {curves.unit}s"
+    band = (
+        f"{band}: 95 % simultaneous band"
+        if frame["low"].notna().any()
+        else f"No band for fewer than two {curves.unit}s"
+    )
 
     def draw(ax: Axes, protocol: str) -> None:
         difference_curves(ax, own(frame, protocol=protocol), material.look, delta, curves.currency(protocol))
@@ -67,7 +73,9 @@ def differences(material: Material) -> Plate | str:
         f"difference somewhere, though it is no verdict. Grey zone: equivalent within ±{delta:g}."
     )
     alt = f"Differences to {curves.baseline} against {curves.currency()}, one panel per protocol, with zero line and the zone of equivalence. {_outside(frame)}"
-    return Plate("difference-to-random", f"Difference to {curves.baseline} along the budget", figure, frame, caption, alt)
+    return Plate(
+        "difference-to-random", f"Difference to {curves.baseline} along the budget", figure, frame, caption, alt
+    )
 
 
 def _outside(frame: pd.DataFrame) -> str:

@@ -44,7 +44,9 @@ def learning_frame(curves: Curves) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
-def learning_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], shaded: Collection[str], currency: str = "labels") -> Axes:
+def learning_curves(
+    ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], shaded: Collection[str], currency: str = "labels"
+) -> Axes:
     """Mean at each budget; shaded: its interval, of the named strategies. The baseline is drawn last.
 
     Args:
@@ -69,7 +71,9 @@ def learning(material: Material) -> Plate | str:
     few = len(curves.strategies) <= CROWDED + 1
     shaded = curves.strategies if few else (curves.baseline,)
     n = seeds_in_words(frame["n"], curves.unit)
-    direct = len(curves.protocols) == 1 and len(curves.strategies) <= LABELLED and max(map(len, curves.strategies)) <= SHORT
+    direct = (
+        len(curves.protocols) == 1 and len(curves.strategies) <= LABELLED and max(map(len, curves.strategies)) <= SHORT
+    )
 
     def draw(ax: Axes, protocol: str) -> None:
         rows = own(frame, protocol=protocol)
@@ -85,7 +89,11 @@ def learning(material: Material) -> Plate | str:
         known = frame["low"].notna().any()
         said = f"{band}: 95 % t interval" if known else f"no band for fewer than two {curves.unit}s"
         legend(figure, () if direct else curves.strategies, look, f"Mean over {n}; {said}")
-    which = f"Band ({band}): pointwise 95 % t interval of one curve" if known else f"No band for fewer than two {curves.unit}s"
+    which = (
+        f"Band ({band}): pointwise 95 % t interval of one curve"
+        if known
+        else f"No band for fewer than two {curves.unit}s"
+    )
     caption = (
         f"Learning curves: mean {material.metric} over {n} against {curves.currency()} paid for. {which}; "
         f"it does not show paired differences, and nothing is tested here.{material.upper}"

@@ -26,7 +26,12 @@ def power_frame(comparison: Comparison) -> pd.DataFrame:
     alpha = comparison.plan.alpha / max(comparison.tests, 1)
     steps = sorted({*range(2, min(most, 20) + 1), *(round(20 * (most / 20) ** (i / 12)) for i in range(13))})
     effects = {n: minimum_detectable_effect(n, alpha) for n in steps}
-    parts = [(v.protocol, v.strategy, v.sd, n, e * v.sd) for v in comparison.verdicts if v.n > 1 and v.sd > 0 for n, e in effects.items()]
+    parts = [
+        (v.protocol, v.strategy, v.sd, n, e * v.sd)
+        for v in comparison.verdicts
+        if v.n > 1 and v.sd > 0
+        for n, e in effects.items()
+    ]
     return pd.DataFrame(parts, columns=["protocol", "strategy", "sd", "seeds", "detectable"])
 
 
@@ -44,7 +49,9 @@ def power_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta:
     ax.axvline(n, color="black", linewidth=0.8, linestyle=(0, (1.5, 1.2)), zorder=1.5)
     for strategy in frame["strategy"].unique():
         line = own(frame, strategy=strategy)
-        ax.plot(line["seeds"], line["detectable"], label=strategy, markevery=max(1, len(line) // 6), **look[strategy].line())
+        ax.plot(
+            line["seeds"], line["detectable"], label=strategy, markevery=max(1, len(line) // 6), **look[strategy].line()
+        )
     shown = frame[frame["seeds"] >= max(start + 2, least - 2)]["detectable"]
     ax.set_ylim(0, max(1.15 * float(shown.max()), 1.5 * delta))
     return finish(ax, "seeds", "detectable difference")
@@ -75,7 +82,9 @@ def power(material: Material) -> Plate | str:
             f"80 % power at alpha / {comparison.tests}. Line across: ±{delta:g}; upright: this study's n{grey}",
         )
     at = [
-        (v, minimum_detectable_effect(v.n, comparison.plan.alpha / max(comparison.tests, 1)) * v.sd) for v in comparison.verdicts if v.n > 1
+        (v, minimum_detectable_effect(v.n, comparison.plan.alpha / max(comparison.tests, 1)) * v.sd)
+        for v in comparison.verdicts
+        if v.n > 1
     ]
     known = [x for _, x in at if math.isfinite(x)]
     now = f"With this study's n = {material.pairs} it is {min(known):.4f} to {max(known):.4f}. " if known else ""

@@ -26,14 +26,20 @@ def card(material: Material, study: Study, protocol: Protocol) -> Plate:
     frame = own(comparison.to_frame(), protocol=name)
     lines = own(learning_frame(curves), protocol=name)
     width = material.venue.page
-    said = "\n".join(folded(sentences.sentence(v, comparison), width) for v in comparison.verdicts if v.protocol == name)
+    said = "\n".join(
+        folded(sentences.sentence(v, comparison), width) for v in comparison.verdicts if v.protocol == name
+    )
     fixed = "\n".join(folded(line, width) for line in _fixed(study, protocol, material))
     text = f"{said}\n\n{fixed}"
     upper = max(2.3, rows_height(material.others))
     below = 0.125 * (text.count("\n") + 2)
     with applied(material.venue):
         figure = Figure(figsize=(width, upper + below + 1.4), layout="constrained")
-        figure.suptitle(f"{protocol.title or name}\n{_answer(frame['answer'].tolist(), curves.baseline)}", fontsize=9, fontweight="bold")
+        figure.suptitle(
+            f"{protocol.title or name}\n{_answer(frame['answer'].tolist(), curves.baseline)}",
+            fontsize=9,
+            fontweight="bold",
+        )
         grid = figure.add_gridspec(2, 2, height_ratios=[upper, below])
         learning_curves(figure.add_subplot(grid[0, 0]), lines, material.look, (curves.baseline,))
         right = forest(figure.add_subplot(grid[0, 1]), frame, material.others, material.look, comparison.plan.delta)
@@ -41,13 +47,20 @@ def card(material: Material, study: Study, protocol: Protocol) -> Plate:
         words = figure.add_subplot(grid[1, :])
         words.axis("off")
         words.text(0, 1, text, va="top", fontsize=7, linespacing=1.25, transform=words.transAxes)
-        legend(figure, curves.strategies, material.look, f"Bars and band: 95 % t interval, {seeds_in_words(lines['n'], curves.unit)}")
+        legend(
+            figure,
+            curves.strategies,
+            material.look,
+            f"Bars and band: 95 % t interval, {seeds_in_words(lines['n'], curves.unit)}",
+        )
     caption = f"Result card of {name}. {sentences.method(comparison)}"
     return Plate(f"card-{name}", f"Result card: {name}", figure, frame, caption, f"{said} {fixed}")
 
 
 def _answer(answers: Sequence[str], baseline: str) -> str:
-    counted = ", ".join(f"{answers.count(a)} {a}" for a in ("better", "worse", "equivalent", "undecided") if a in answers)
+    counted = ", ".join(
+        f"{answers.count(a)} {a}" for a in ("better", "worse", "equivalent", "undecided") if a in answers
+    )
     return f"Of {len(answers)} strategies against {baseline}: {counted or 'nothing compared'}"
 
 
@@ -56,7 +69,9 @@ def _fixed(study: Study, protocol: Protocol, material: Material) -> list[str]:
     test = "the official test set" if splits.test_size is None else f"{splits.test_size:,} test images a seed"
     pool = "all other training images" if splits.pool_size is None else f"a pool of {splits.pool_size:,}"
     paid = "paid for" if splits.validation_counted else "free"
-    validation = f"{splits.validation_size} validation labels, {paid}" if splits.validation_size else "no validation labels"
+    validation = (
+        f"{splits.validation_size} validation labels, {paid}" if splits.validation_size else "no validation labels"
+    )
     start = "starts of strategies' own" if splits.initial == "strategy" else f"{splits.initial} start"
     length = f"{regime.steps} steps" if regime.steps is not None else f"{regime.epochs} epochs"
     if regime.tuning:
@@ -65,6 +80,10 @@ def _fixed(study: Study, protocol: Protocol, material: Material) -> list[str]:
         f"Data: {material.curves.places.get(protocol.name, (protocol.data.name, ''))[0]}; {test}, {pool}, {validation}; {start}.",
         f"Budgets: {', '.join(map(str, protocol.budgets))}. Model: {protocol.model.name}. Recipe: {regime.name} ({regime.method}, {length} a round).",
         f"Decided by: {plan.endpoint.upper()}, {material.tested}, margin ±{plan.delta:g}, {len(study.seeds)} seeds planned"
-        + ("; exploratory: the plan was changed after the start." if material.curves.exploratory else "; plan fixed before the first run."),
+        + (
+            "; exploratory: the plan was changed after the start."
+            if material.curves.exploratory
+            else "; plan fixed before the first run."
+        ),
         f"Protocol {protocol.fingerprint[:16]}, study {study.name} {study.fingerprint[:16]}.",
     ]

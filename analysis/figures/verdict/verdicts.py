@@ -29,7 +29,9 @@ def forest(ax: Axes, frame: pd.DataFrame, names: Sequence[str], look: Mapping[st
         if verdict.n:
             place = list(names).index(str(verdict.strategy))
             hollow = verdict.answer == "undecided"
-            interval(ax, place, verdict.difference, verdict.low, verdict.high, look[str(verdict.strategy)], hollow=hollow)
+            interval(
+                ax, place, verdict.difference, verdict.low, verdict.high, look[str(verdict.strategy)], hollow=hollow
+            )
     return rows(ax, names, [said.get(n, "") for n in names])
 
 
@@ -48,7 +50,13 @@ def verdicts(material: Material) -> Plate | str:
             forest(ax, own(frame, protocol=protocol), names, material.look, delta)
 
         figure = panels(
-            curves.protocols, draw, rows_height(names), material.venue, columns=2, labelled_rows=True, wide=max(map(len, names)) > 16
+            curves.protocols,
+            draw,
+            rows_height(names),
+            material.venue,
+            columns=2,
+            labelled_rows=True,
+            wide=max(map(len, names)) > 16,
         )
         footnote(
             figure,
@@ -60,7 +68,8 @@ def verdicts(material: Material) -> Plate | str:
         f"interval of each comparison for itself. Answers: {material.tested}. Grey zone: equivalent within ±{delta:g}; hollow marks are undecided."
     )
     listed = "; ".join(
-        f"{v.strategy} under {v.protocol} {verdict_table.answer(v)} {numbers.signed(v.difference)}" for v in comparison.verdicts[:12]
+        f"{v.strategy} under {v.protocol} {verdict_table.answer(v)} {numbers.signed(v.difference)}"
+        for v in comparison.verdicts[:12]
     )
     more = "; and so on in the table" if len(comparison.verdicts) > 12 else ""
     alt = f"Forest plot of the differences to {curves.baseline}. {headline(comparison)} {listed}{more}."

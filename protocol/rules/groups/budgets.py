@@ -17,19 +17,34 @@ def _never_over_budget(run: RunEvidence) -> Observations:
         limit = budgets[min(purchase.rounds, len(budgets) - 1)]
         after = purchase.spent + purchase.charge
         if purchase.trains and after > limit:
-            yield Observation(purchase.where, f"at most {limit} labels paid for before round {purchase.rounds}", str(after), str(run.key))
+            yield Observation(
+                purchase.where,
+                f"at most {limit} labels paid for before round {purchase.rounds}",
+                str(after),
+                str(run.key),
+            )
 
 
 def _schedule_is_followed(run: RunEvidence) -> Observations:
     key, budgets, training = str(run.key), run.protocol.budgets, run.protocol.training_labels
     purchases, rounds = ledger(run)
     for purchase in purchases:
-        told, counted = (purchase.event.before, purchase.event.after), (purchase.spent, purchase.spent + purchase.charge)
+        told, counted = (
+            (purchase.event.before, purchase.event.after),
+            (purchase.spent, purchase.spent + purchase.charge),
+        )
         if told != counted:
-            yield Observation(purchase.where, f"cost {counted[0]} before and {counted[1]} after", f"{told[0]} and {told[1]}", key)
+            yield Observation(
+                purchase.where, f"cost {counted[0]} before and {counted[1]} after", f"{told[0]} and {told[1]}", key
+            )
         purpose = "query" if purchase.rounds else "initial"
         if purchase.trains and purchase.event.purpose != purpose:
-            yield Observation(purchase.where, f"a purchase for {purpose!r} after {purchase.rounds} rounds", purchase.event.purpose, key)
+            yield Observation(
+                purchase.where,
+                f"a purchase for {purpose!r} after {purchase.rounds} rounds",
+                purchase.event.purpose,
+                key,
+            )
     for done in rounds:
         if done.number >= len(budgets):
             yield Observation(done.where, f"{len(budgets)} rounds", f"round number {done.number + 1}", key)
@@ -37,9 +52,13 @@ def _schedule_is_followed(run: RunEvidence) -> Observations:
         event = done.event
         expected = (done.number, budgets[done.number], done.owned if run.protocol.metered else training[done.number])
         if (event.round, event.budget, event.training_labels) != expected:
-            yield Observation(done.where, _round(*expected), _round(event.round, event.budget, event.training_labels), key)
+            yield Observation(
+                done.where, _round(*expected), _round(event.round, event.budget, event.training_labels), key
+            )
     if run.record is not None and run.record.sealed and len(rounds) < len(budgets):
-        yield Observation(run.path, f"{len(budgets)} rounds, up to the budget of {budgets[-1]}", f"{len(rounds)} rounds", key)
+        yield Observation(
+            run.path, f"{len(budgets)} rounds, up to the budget of {budgets[-1]}", f"{len(rounds)} rounds", key
+        )
 
 
 def _round(number: int, budget: int, labels: int) -> str:
@@ -52,7 +71,9 @@ def _nothing_bought_twice(run: RunEvidence) -> Observations:
     for purchase in ledger(run)[0]:
         if not purchase.trains:
             if validated:
-                yield Observation(purchase.where, "the validation labels bought once", "a second purchase", str(run.key))
+                yield Observation(
+                    purchase.where, "the validation labels bought once", "a second purchase", str(run.key)
+                )
             validated = True
             continue
         indices = purchase.event.indices
@@ -68,21 +89,29 @@ def _nothing_from_outside_the_pool(run: RunEvidence) -> Observations:
     split = run.split
     if split.split is None:
         problem = split.problem
-        yield unverifiable(run.path, "the split's pool", f"{problem.where}: {problem.found}" if problem else "nothing", str(run.key))
+        yield unverifiable(
+            run.path, "the split's pool", f"{problem.where}: {problem.found}" if problem else "nothing", str(run.key)
+        )
         return
     for purchase in ledger(run)[0]:
         allowed, name = (split.pool, "pool") if purchase.trains else (split.validation, "validation set")
         if run.protocol.labelling is None:
             strangers = set(purchase.event.indices) - allowed
         elif isinstance(units := run.units, Fault):
-            yield unverifiable(run.path, "which images the regions are of", f"{units.where}: {units.found}", str(run.key))
+            yield unverifiable(
+                run.path, "which images the regions are of", f"{units.where}: {units.found}", str(run.key)
+            )
             return
         else:
             bought = np.asarray(purchase.event.indices, np.int64)
-            there = np.isin(bought, units.of(np.asarray([i for i in sorted(allowed) if 0 <= i < len(units.first) - 1], np.int64)))
+            there = np.isin(
+                bought, units.of(np.asarray([i for i in sorted(allowed) if 0 <= i < len(units.first) - 1], np.int64))
+            )
             strangers = set(bought[~there].tolist())
         if strangers:
-            yield Observation(purchase.where, f"images of the {name}", f"{len(strangers)} others {_few(strangers)}", str(run.key))
+            yield Observation(
+                purchase.where, f"images of the {name}", f"{len(strangers)} others {_few(strangers)}", str(run.key)
+            )
 
 
 def _validation_labels_are_paid(run: RunEvidence) -> Observations:
@@ -94,13 +123,17 @@ def _validation_labels_are_paid(run: RunEvidence) -> Observations:
         charged = purchase.event.after - purchase.event.before
         if charged != purchase.charge:
             how = "charged" if counted else "not charged (splits.validation_counted = false)"
-            yield Observation(purchase.where, f"{len(purchase.event.indices)} validation labels {how}", f"{charged} charged", key)
+            yield Observation(
+                purchase.where, f"{len(purchase.event.indices)} validation labels {how}", f"{charged} charged", key
+            )
     total = sum(len(p.event.indices) for p in bought)
     before_training = sum(len(p.event.indices) for p in bought if p.rounds == 0)
     if total != size and (bought or rounds):
         yield Observation(bought[0].where if bought else run.path, f"{size} validation labels bought", str(total), key)
     elif total != before_training:
-        yield Observation(bought[0].where, "validation labels bought before the first round", f"{total - before_training} later", key)
+        yield Observation(
+            bought[0].where, "validation labels bought before the first round", f"{total - before_training} later", key
+        )
 
 
 def _prices_are_the_protocols(run: RunEvidence) -> Observations:
@@ -110,8 +143,12 @@ def _prices_are_the_protocols(run: RunEvidence) -> Observations:
     for purchase in ledger(run)[0]:
         event = purchase.event
         priced = len(event.costs) if purchase.trains and labelling.metered else len(event.indices)
-        if priced != len(event.indices) or (event.costs and (min(event.costs) < 1 or not labelling.metered or not purchase.trains)):
-            yield Observation(purchase.where, "a cost of at least 1 for everything bought", f"{len(event.costs)} costs", key)
+        if priced != len(event.indices) or (
+            event.costs and (min(event.costs) < 1 or not labelling.metered or not purchase.trains)
+        ):
+            yield Observation(
+                purchase.where, "a cost of at least 1 for everything bought", f"{len(event.costs)} costs", key
+            )
     if labelling.cost == "click":
         yield unverifiable(run.path, "what clicks come to, which the masks say", "a record, which holds no masks", key)
     elif labelling.cost == "pixel":
@@ -128,7 +165,12 @@ def _pixels_are_paid(run: RunEvidence) -> Observations:
         known = (bought >= 0) & (bought < len(units.pixels))
         wrong = [c for c, n in zip(purchase.event.costs, units.pixels[bought[known]].tolist(), strict=False) if c != n]
         if purchase.trains and (wrong or not known.all()):
-            yield Observation(purchase.where, "every region at the number of its pixels", f"{len(wrong) or 'some'} at other prices", key)
+            yield Observation(
+                purchase.where,
+                "every region at the number of its pixels",
+                f"{len(wrong) or 'some'} at other prices",
+                key,
+            )
 
 
 def _few(indices: set[int]) -> str:
@@ -139,7 +181,9 @@ def _disclosed_to_the_upper_line_alone(run: RunEvidence) -> Observations:
     if run.strategy.upper_line:
         return
     for where, event in run.of(DisclosureEvent):
-        yield Observation(where, f"no label told unpaid to {run.strategy.id}", f"{event.count} labels told", str(run.key))
+        yield Observation(
+            where, f"no label told unpaid to {run.strategy.id}", f"{event.count} labels told", str(run.key)
+        )
 
 
 RULES: tuple[AnyRule, ...] = (

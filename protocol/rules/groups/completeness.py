@@ -30,13 +30,19 @@ def _runs_are_sealed(run: RunEvidence) -> Observations:
         yield Observation(run.path, "a record that ends with its seal", "no whole line", key)
     elif run.record.torn_bytes:
         where = f"{run.path}:{run.record.lines[-1] + 1}"
-        yield Observation(where, "a record that ends with its seal", f"{run.record.torn_bytes} bytes of an unfinished line", key)
+        yield Observation(
+            where, "a record that ends with its seal", f"{run.record.torn_bytes} bytes of an unfinished line", key
+        )
     elif not run.record.sealed:
         where = f"{run.path}:{run.record.lines[-1]}"
-        yield Observation(where, "a record that ends with its seal", f"{run.record.events[-1].event!r} as last event", key)
+        yield Observation(
+            where, "a record that ends with its seal", f"{run.record.events[-1].event!r} as last event", key
+        )
     for where, end in run.of(EndEvent):
         if end.rounds != rounds:
-            yield Observation(where, f"a seal over the {rounds} rounds that are there", f"a seal over {end.rounds}", key)
+            yield Observation(
+                where, f"a seal over the {rounds} rounds that are there", f"a seal over {end.rounds}", key
+            )
 
 
 def _random_is_there(study: StudyEvidence) -> Observations:
@@ -52,7 +58,9 @@ def _random_is_there(study: StudyEvidence) -> Observations:
 
 def _failed_attempts(run: RunEvidence) -> Observations:
     for where, failure in run.of(FailureEvent):
-        yield Observation(where, "no failed attempt", f"round {failure.round}: {failure.kind}: {failure.message}"[:200], str(run.key))
+        yield Observation(
+            where, "no failed attempt", f"round {failure.round}: {failure.kind}: {failure.message}"[:200], str(run.key)
+        )
 
 
 def _interruptions(run: RunEvidence) -> Observations:

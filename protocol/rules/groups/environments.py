@@ -18,7 +18,10 @@ def _code_is_committed(run: RunEvidence) -> Observations:
             yield unverifiable(where, "whether the code had uncommitted changes", "nothing recorded", str(run.key))
         elif told["dirty"] != "False":
             yield Observation(
-                where, "a clean checkout", f"uncommitted changes on {told.get('commit', 'an unknown commit')[:16]}", str(run.key)
+                where,
+                "a clean checkout",
+                f"uncommitted changes on {told.get('commit', 'an unknown commit')[:16]}",
+                str(run.key),
             )
 
 
@@ -53,8 +56,12 @@ def _alike(facts: tuple[Facts, ...], part: Callable[[Environment], Environment],
             if told != usual:
                 own, others = dict(told), dict(usual)
                 differ = [k for k in sorted(own.keys() | others.keys()) if own.get(k) != others.get(k)][:5]
-                expected = f"the {what} of the other runs of {protocol}: " + ", ".join(f"{k} {others.get(k, 'untold')}" for k in differ)
-                yield Observation(where, expected, ", ".join(f"{k} {own.get(k, 'untold')}" for k in differ), str(fact.key))
+                expected = f"the {what} of the other runs of {protocol}: " + ", ".join(
+                    f"{k} {others.get(k, 'untold')}" for k in differ
+                )
+                yield Observation(
+                    where, expected, ", ".join(f"{k} {own.get(k, 'untold')}" for k in differ), str(fact.key)
+                )
 
 
 RULES: tuple[AnyRule, ...] = (

@@ -38,12 +38,16 @@ def _counts_are_the_recorded_ones(run: RunEvidence) -> Observations:
         if isinstance(counts, Fault):
             yield unverifiable(counts.where, counts.expected, counts.found, str(run.key))
         elif (digest := predictions_digest(counts)) != event.predictions:
-            yield Observation(where, f"the digest of the confusion matrices, {digest[:16]}", event.predictions[:16], str(run.key))
+            yield Observation(
+                where, f"the digest of the confusion matrices, {digest[:16]}", event.predictions[:16], str(run.key)
+            )
         elif event.maps:
             yield from _maps_are_the_recorded_ones(run, where, event, counts)
 
 
-def _maps_are_the_recorded_ones(run: RunEvidence, where: str, event: RoundEvent, counts: NDArray[np.int64]) -> Observations:
+def _maps_are_the_recorded_ones(
+    run: RunEvidence, where: str, event: RoundEvent, counts: NDArray[np.int64]
+) -> Observations:
     """Kept maps are those of the images that the seed draws, and have the pixels that the confusion matrices count."""
     kept, key = run.maps(event.round), str(run.key)
     if isinstance(kept, Fault):
@@ -58,7 +62,10 @@ def _maps_are_the_recorded_ones(run: RunEvidence, where: str, event: RoundEvent,
         yield Observation(where, expected, f"{len(maps)} maps of {places.tolist()}"[:200], key)
     elif not all(_counted(one, matrix) for one, matrix in zip(maps, counts[places], strict=True)):
         yield Observation(
-            where, "maps with at least the pixels of each class that the confusion matrices count", "fewer, or other classes", key
+            where,
+            "maps with at least the pixels of each class that the confusion matrices count",
+            "fewer, or other classes",
+            key,
         )
 
 
@@ -74,7 +81,9 @@ def _metrics_are_those_of_the_counts(run: RunEvidence) -> Observations:
     rounds = run.of(RoundEvent)
     if targets is None or not len(targets) or targets.min() < 0:
         if rounds:
-            yield unverifiable(run.path, "how many pixels of each class the test images have", "no counts to believe", key)
+            yield unverifiable(
+                run.path, "how many pixels of each class the test images have", "no counts to believe", key
+            )
         return
     for where, event in rounds:
         counts = run.confusion(event.round)
@@ -92,17 +101,23 @@ def _classes_are_the_recorded_ones(run: RunEvidence) -> Observations:
         if isinstance(predicted, Fault):
             yield unverifiable(predicted.where, predicted.expected, predicted.found, str(run.key))
         elif (digest := predictions_digest(predicted)) != event.predictions:
-            yield Observation(where, f"the digest of the predictions file, {digest[:16]}", event.predictions[:16], str(run.key))
+            yield Observation(
+                where, f"the digest of the predictions file, {digest[:16]}", event.predictions[:16], str(run.key)
+            )
         elif event.probabilities:
             yield from _probabilities_are_the_recorded_ones(run, where, event, predicted)
 
 
-def _probabilities_are_the_recorded_ones(run: RunEvidence, where: str, event: RoundEvent, predicted: NDArray[np.int64]) -> Observations:
+def _probabilities_are_the_recorded_ones(
+    run: RunEvidence, where: str, event: RoundEvent, predicted: NDArray[np.int64]
+) -> Observations:
     table, key = run.log_probabilities(event.round), str(run.key)
     if isinstance(table, Fault):
         yield unverifiable(table.where, table.expected, table.found, key)
     elif (digest := array_digest(table)) != event.probabilities:
-        yield Observation(where, f"the digest of the probabilities in the file, {digest[:16]}", event.probabilities[:16], key)
+        yield Observation(
+            where, f"the digest of the probabilities in the file, {digest[:16]}", event.probabilities[:16], key
+        )
     elif not _fit(table, predicted) or (table[np.arange(len(table)), predicted] < table.max(1)).any():
         yield Observation(where, "predictions that are most probable by the probabilities beside them", "others", key)
 
@@ -133,7 +148,9 @@ def _metrics_are_those_of_the_classes(run: RunEvidence) -> Observations:
                 yield unverifiable(table.where, table.expected, table.found, key)
                 continue
             if not (_fit(table, predicted) and _fit(table, targets)):
-                yield Observation(where, f"probabilities of {len(targets)} images over all classes", f"a table of {table.shape}", key)
+                yield Observation(
+                    where, f"probabilities of {len(targets)} images over all classes", f"a table of {table.shape}", key
+                )
                 continue
             computed |= calibration_metrics(table, predicted, targets)
         yield from _compare(where, computed, event.metrics, key)
@@ -150,7 +167,9 @@ def _compare(where: str, computed: dict[str, float], recorded: dict[str, float],
 def _metrics_are_finite(run: RunEvidence) -> Observations:
     for where, event in run.of(RoundEvent):
         if run.protocol.metric not in event.metrics:
-            yield Observation(where, f"the protocol's metric, {run.protocol.metric}", ", ".join(event.metrics) or "none", str(run.key))
+            yield Observation(
+                where, f"the protocol's metric, {run.protocol.metric}", ", ".join(event.metrics) or "none", str(run.key)
+            )
         for name, value in event.metrics.items():
             most = _LARGEST.get(name, 1.0)
             if not (math.isfinite(value) and 0 <= value <= most):
@@ -163,7 +182,10 @@ def _test_labels_are_read_once_a_round(run: RunEvidence) -> Observations:
             yield unverifiable(where, "how often the test labels were read", "not counted", str(run.key))
         elif event.examined != number:
             yield Observation(
-                where, f"the test labels read {number} times by the end of round {event.round}", str(event.examined), str(run.key)
+                where,
+                f"the test labels read {number} times by the end of round {event.round}",
+                str(event.examined),
+                str(run.key),
             )
 
 
@@ -172,12 +194,19 @@ def _weights_are_selected_as_the_recipe_says(run: RunEvidence) -> Observations:
     for where, event in run.of(RoundEvent):
         step = event.extra.get("selected_step")
         if step is None:
-            yield unverifiable(where, "the step of the weights that were evaluated (extra.selected_step)", "nothing recorded", key)
+            yield unverifiable(
+                where, "the step of the weights that were evaluated (extra.selected_step)", "nothing recorded", key
+            )
         elif regime.selection == "last" and step != event.steps:
-            yield Observation(where, f"the weights after the last step, {event.steps}", f"those after step {step:g}", key)
+            yield Observation(
+                where, f"the weights after the last step, {event.steps}", f"those after step {step:g}", key
+            )
         elif regime.validate_every and step != event.steps and step % regime.validate_every:
             yield Observation(
-                where, f"weights of a validation pass, every {regime.validate_every} steps", f"those after step {step:g}", key
+                where,
+                f"weights of a validation pass, every {regime.validate_every} steps",
+                f"those after step {step:g}",
+                key,
             )
         if run.protocol.splits.validation_size and run.protocol.metric not in event.validation:
             yield unverifiable(where, f"{run.protocol.metric} on the validation labels", "nothing recorded", key)
@@ -185,7 +214,10 @@ def _weights_are_selected_as_the_recipe_says(run: RunEvidence) -> Observations:
 
 Checks = dict[str, Callable[[RunEvidence], Observations]]
 _RECORDED: Checks = {"classification": _classes_are_the_recorded_ones, "segmentation": _counts_are_the_recorded_ones}
-_RECOMPUTED: Checks = {"classification": _metrics_are_those_of_the_classes, "segmentation": _metrics_are_those_of_the_counts}
+_RECOMPUTED: Checks = {
+    "classification": _metrics_are_those_of_the_classes,
+    "segmentation": _metrics_are_those_of_the_counts,
+}
 """By the protocol's task: what the sidecar holds differs."""
 
 RULES: tuple[AnyRule, ...] = (

@@ -14,19 +14,28 @@ def _fingerprint_is_the_recorded_protocols(run: RunEvidence) -> Observations:
     for where, event in run.of(RunEvent):
         actual = run.shelf.fingerprint(event.protocol)
         if event.fingerprint != actual:
-            yield Observation(where, f"the fingerprint of the recorded protocol, {actual[:16]}", event.fingerprint[:16], str(run.key))
+            yield Observation(
+                where, f"the fingerprint of the recorded protocol, {actual[:16]}", event.fingerprint[:16], str(run.key)
+            )
 
 
 def _fingerprint_is_the_planned_one(run: RunEvidence) -> Observations:
     planned = run.shelf.fingerprint(run.protocol)
     for where, event in run.of(RunEvent):
         if event.fingerprint != planned:
-            yield Observation(where, f"the planned protocol {run.protocol.name}, {planned[:16]}", event.fingerprint[:16], str(run.key))
+            yield Observation(
+                where, f"the planned protocol {run.protocol.name}, {planned[:16]}", event.fingerprint[:16], str(run.key)
+            )
         told, now = event.protocol.reference, run.protocol.reference
-        if told is not None and told != now:  # no fingerprint covers it, so that one can be added; what it asked for stays asked for
+        if (
+            told is not None and told != now
+        ):  # no fingerprint covers it, so that one can be added; what it asked for stays asked for
             found = "none" if now is None else f"{now.source}: {now.values or now.aubc}, within {now.tolerance:g}"
             yield Observation(
-                where, f"a plan with the reference of the run, {told.source}: {told.values or told.aubc}", found[:200], str(run.key)
+                where,
+                f"a plan with the reference of the run, {told.source}: {told.values or told.aubc}",
+                found[:200],
+                str(run.key),
             )
 
 
@@ -58,7 +67,10 @@ def _kept_sources_are_those_that_ran(study: StudyEvidence) -> Observations:
         if (digest := spec.source_digest) is None:
             continue
         path = study.folder.source(spec.id, digest)
-        where, expected = str(path.relative_to(study.folder.path)), f"the source of {spec.id} that the plan names, {digest[:16]}"
+        where, expected = (
+            str(path.relative_to(study.folder.path)),
+            f"the source of {spec.id} that the plan names, {digest[:16]}",
+        )
         try:
             found = sha256(content(path))
         except OSError as error:

@@ -24,12 +24,16 @@ def _ledger(run: RunEvidence) -> Record | Observation | None:
     claimed = run.run is not None and run.run.environment.get("isolated") is True
     if not path.exists():
         return (
-            Observation(name, "the ledger of the separate oracle, since the record says it was isolated", "no file", key)
+            Observation(
+                name, "the ledger of the separate oracle, since the record says it was isolated", "no file", key
+            )
             if claimed
             else None
         )
     if not claimed:
-        return Observation(run.path, "a record that says it was isolated, since the oracle kept a ledger", "none of it", key)
+        return Observation(
+            run.path, "a record that says it was isolated, since the oracle kept a ledger", "none of it", key
+        )
     try:
         ledger = read(path)
     except RecordError as error:
@@ -42,7 +46,9 @@ def _ledger(run: RunEvidence) -> Record | Observation | None:
 
 def _both_ledgers_agree(run: RunEvidence) -> Observations:
     for where, _ in run.of(ExaminedEvent):
-        yield Observation(where, "events of a run", "an 'examined' event, which only the oracle's ledger has", str(run.key))
+        yield Observation(
+            where, "events of a run", "an 'examined' event, which only the oracle's ledger has", str(run.key)
+        )
     ledger, key = _ledger(run), str(run.key)
     if ledger is None:
         return
@@ -77,7 +83,9 @@ def _test_labels_were_looked_at_once(run: RunEvidence) -> Observations:
     looks, sessions = ledger.of(ExaminedEvent), 1 + len(ledger.of(ResumeEvent))
     for number, times in sorted(Counter(look.round for look in looks).items()):
         if times > sessions:
-            yield Observation(name, f"round {number}: one look at the test labels in each of {sessions} sessions", f"{times}", key)
+            yield Observation(
+                name, f"round {number}: one look at the test labels in each of {sessions} sessions", f"{times}", key
+            )
     last = {look.round: look for look in looks}
     rounds = run.of(RoundEvent)
     for where, event in rounds:
@@ -85,10 +93,14 @@ def _test_labels_were_looked_at_once(run: RunEvidence) -> Observations:
         if look is None:
             yield Observation(where, "a look at the test labels in the oracle's ledger", "none", key)
         elif (look.predictions, look.metrics) != (event.predictions, event.metrics):
-            yield Observation(where, f"the predictions the oracle marked, {look.predictions[:16]}", event.predictions[:16], key)
+            yield Observation(
+                where, f"the predictions the oracle marked, {look.predictions[:16]}", event.predictions[:16], key
+            )
     finished = run.record is not None and run.record.sealed
     for number in sorted(last) if finished else ():
-        yield Observation(name, f"{len(rounds)} rounds, as in the record", f"a look at the test labels in round {number}", key)
+        yield Observation(
+            name, f"{len(rounds)} rounds, as in the record", f"a look at the test labels in round {number}", key
+        )
 
 
 def _one_set_of_predictions_a_round(run: RunEvidence) -> Observations:
@@ -102,7 +114,10 @@ def _one_set_of_predictions_a_round(run: RunEvidence) -> Observations:
         if len(digests) > 1:
             name = str(ledger.path.relative_to(run.root))
             yield Observation(
-                name, f"round {number}: the same predictions in every session", f"{len(digests)} different ones", str(run.key)
+                name,
+                f"round {number}: the same predictions in every session",
+                f"{len(digests)} different ones",
+                str(run.key),
             )
 
 

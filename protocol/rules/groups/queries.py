@@ -38,15 +38,23 @@ def _purchase_is_the_query(run: RunEvidence) -> Observations:
         elif bought and indices != asked:
             found = f"{len(indices)} labels, {len(set(indices) - set(asked))} of them not asked for"
             yield Observation(
-                bought[0].where, f"the {len(asked)} labels that {training.where} asked for, in that order", found, str(run.key)
+                bought[0].where,
+                f"the {len(asked)} labels that {training.where} asked for, in that order",
+                found,
+                str(run.key),
             )
         elif asked and not bought and (finished or training is not trainings[-1]):
             yield Observation(
-                training.where, f"the {len(asked)} labels asked for bought before the next round", "no purchase", str(run.key)
+                training.where,
+                f"the {len(asked)} labels asked for bought before the next round",
+                "no purchase",
+                str(run.key),
             )
 
 
-def _bought_as_far_as_it_reaches(run: RunEvidence, training: Training, bought: list[Purchase], finished: bool) -> Observations:
+def _bought_as_far_as_it_reaches(
+    run: RunEvidence, training: Training, bought: list[Purchase], finished: bool
+) -> Observations:
     key, asked, budgets = str(run.key), training.event.query, run.protocol.budgets
     if not bought:
         if finished and training.number + 1 < len(budgets):
@@ -55,21 +63,30 @@ def _bought_as_far_as_it_reaches(run: RunEvidence, training: Training, bought: l
     last, indices = bought[-1], tuple(i for p in bought for i in p.event.indices)
     if indices != asked[: len(indices)]:
         found = f"{len(indices)} labels, {len(set(indices) - set(asked))} of them not asked for"
-        yield Observation(bought[0].where, f"the first of the {len(asked)} labels that {training.where} asked for", found, key)
+        yield Observation(
+            bought[0].where, f"the first of the {len(asked)} labels that {training.where} asked for", found, key
+        )
         return
     labelling, units = run.protocol.labelling, run.units
     if len(indices) == len(asked) or isinstance(units, Fault) or labelling is None or labelling.cost != "pixel":
         return
     following, left = asked[len(indices)], budgets[min(training.number + 1, len(budgets) - 1)] - last.event.after
     if 0 <= following < len(units.pixels) and units.pixels[following] <= left:
-        yield Observation(last.where, f"to buy on: {left} {labelling.currency} were left", f"the next costs {units.pixels[following]}", key)
+        yield Observation(
+            last.where,
+            f"to buy on: {left} {labelling.currency} were left",
+            f"the next costs {units.pixels[following]}",
+            key,
+        )
 
 
 def _labels_are_bought_before_use(run: RunEvidence) -> Observations:
     for training in ledger(run)[1]:
         used = training.event.training_labels
         if training.owned < used:
-            yield Observation(training.where, f"{used} training labels bought before this line", str(training.owned), str(run.key))
+            yield Observation(
+                training.where, f"{used} training labels bought before this line", str(training.owned), str(run.key)
+            )
 
 
 def _went_on_where_it_stopped(run: RunEvidence) -> Observations:
@@ -80,9 +97,13 @@ def _went_on_where_it_stopped(run: RunEvidence) -> Observations:
         if not isinstance(event, ResumeEvent):
             continue
         if event.next_round != done:
-            yield Observation(where, f"to go on with round {done}, after the {done} that are there", f"round {event.next_round}", key)
+            yield Observation(
+                where, f"to go on with round {done}, after the {done} that are there", f"round {event.next_round}", key
+            )
         if event.dropped_bytes and tails[event.dropped_bytes] <= 0:
-            yield unverifiable(where, f"the {event.dropped_bytes} bytes that were set aside", "no events.torn-* file of that size", key)
+            yield unverifiable(
+                where, f"the {event.dropped_bytes} bytes that were set aside", "no events.torn-* file of that size", key
+            )
         tails[event.dropped_bytes] -= 1
     for where, data in run.torn:
         if data is None:
@@ -108,7 +129,10 @@ def _made_again_alike(run: RunEvidence, where: str, data: bytes) -> Observations
     if metrics != event.metrics or tuple(query) != event.query:
         what = "metrics" if metrics != event.metrics else "query"
         yield Observation(
-            place, f"the {what} that round {event.round} had before the interruption ({where})", f"other {what}", str(run.key)
+            place,
+            f"the {what} that round {event.round} had before the interruption ({where})",
+            f"other {what}",
+            str(run.key),
         )
 
 
@@ -130,7 +154,9 @@ def _no_replay_differs(run: RunEvidence) -> Observations:
         return
     for attempt in kept.attempts:
         if run.record is not None and attempt.head != run.record.head:
-            yield Observation(name, f"a replay of the record as it is, {run.record.head[:16]}", f"of {attempt.head[:16]}", key)
+            yield Observation(
+                name, f"a replay of the record as it is, {run.record.head[:16]}", f"of {attempt.head[:16]}", key
+            )
         for outcome in attempt.rounds:
             if outcome.answer == "differs":
                 yield Observation(f"{name}, round {outcome.round}", "what is recorded", outcome.said, key)

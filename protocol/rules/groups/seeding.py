@@ -35,7 +35,9 @@ def _own_start(study: StudyEvidence, facts: Facts) -> bool:
 def _chooser_is_the_declared_one(run: RunEvidence) -> Observations:
     """A start that is said to be the strategy's own, where the seed should have drawn it."""
     for where, event in run.of(LabelsEvent):
-        if event.chosen and (event.purpose != "initial" or run.protocol.splits.initial != "strategy" or run.strategy.name == BASELINE):
+        if event.chosen and (
+            event.purpose != "initial" or run.protocol.splits.initial != "strategy" or run.strategy.name == BASELINE
+        ):
             why = "" if run.strategy.name != BASELINE else ", as random's always is"
             yield Observation(where, f"a start drawn from the seed{why}", "one that the strategy chose", str(run.key))
 
@@ -46,16 +48,22 @@ def _initial_set_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
         return  # a balanced start needs the pool's labels, which no record holds; SED-02 still compares it across strategies
     split = run.split.split
     if split is None:
-        yield unverifiable(run.path, "the split that the initial set is drawn from", "no split to believe", str(run.key))
+        yield unverifiable(
+            run.path, "the split that the initial set is drawn from", "no split to believe", str(run.key)
+        )
         return
     units = run.units if run.protocol.labelling else None
     if isinstance(units, Fault):
-        yield unverifiable(run.path, "the regions that the initial set is drawn from", f"{units.where}: {units.found}", str(run.key))
+        yield unverifiable(
+            run.path, "the regions that the initial set is drawn from", f"{units.where}: {units.found}", str(run.key)
+        )
         return
     try:
         drawn = starting_set(run.protocol, run.key.seed, split, np.empty(0, np.int64), units).tolist()
     except (InputError, ValueError, IndexError):
-        yield Observation(run.path, f"a pool of at least {run.protocol.training_labels[0]}", str(len(split.pool)), str(run.key))
+        yield Observation(
+            run.path, f"a pool of at least {run.protocol.training_labels[0]}", str(len(split.pool)), str(run.key)
+        )
         return
     for where, event in run.of(LabelsEvent):
         if run.protocol.metered and list(event.indices) == drawn[: len(event.indices)]:
@@ -63,7 +71,10 @@ def _initial_set_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
         if event.purpose == "initial" and not event.chosen and sorted(event.indices) != drawn:
             strangers = len(set(event.indices) - set(drawn))
             yield Observation(
-                where, f"the {len(drawn)} images drawn from the seed", f"{strangers} others among {len(event.indices)}", str(run.key)
+                where,
+                f"the {len(drawn)} images drawn from the seed",
+                f"{strangers} others among {len(event.indices)}",
+                str(run.key),
             )
 
 

@@ -9,7 +9,16 @@ import numpy as np
 from protocol.draws.splits import Split, drawn_again
 from protocol.errors import Fault, InputError
 from protocol.rules.evidence import RunEvidence, StudyEvidence
-from protocol.rules.rule import AnyRule, Observation, Observations, RunRule, StudyRule, by_protocol, shared, unverifiable
+from protocol.rules.rule import (
+    AnyRule,
+    Observation,
+    Observations,
+    RunRule,
+    StudyRule,
+    by_protocol,
+    shared,
+    unverifiable,
+)
 from protocol.spec.cards import SplitCard
 
 
@@ -65,7 +74,9 @@ def _parts_are_disjoint(run: RunEvidence) -> Observations:
     for a, b in itertools.combinations(parts, 2):
         common = np.intersect1d(parts[a], parts[b])
         if common.size:
-            yield Observation(where, f"no image both in {a} and {b}", f"{common.size}, e.g. {common[:5].tolist()}", str(run.key))
+            yield Observation(
+                where, f"no image both in {a} and {b}", f"{common.size}, e.g. {common[:5].tolist()}", str(run.key)
+            )
 
 
 def _parts_have_the_sizes_of_the_protocol(run: RunEvidence) -> Observations:
@@ -89,7 +100,9 @@ def _data_are_the_same(study: StudyEvidence) -> Observations:
     for fact in study.facts:
         planned = expected[fact.key.protocol]
         if planned and fact.content and fact.content.value and fact.content.value != planned:
-            yield Observation(fact.content.where, f"the planned data, {planned[:16]}", fact.content.value[:16], str(fact.key))
+            yield Observation(
+                fact.content.where, f"the planned data, {planned[:16]}", fact.content.value[:16], str(fact.key)
+            )
 
 
 def _split_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
@@ -101,7 +114,12 @@ def _split_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
     sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
     training = run.run.split.training if run.run else 0
     if run.run and training > run.run.data.images:
-        yield Observation(where, f"at most {run.run.data.images} training images, as many as the data set has", str(training), str(run.key))
+        yield Observation(
+            where,
+            f"at most {run.run.data.images} training images, as many as the data set has",
+            str(training),
+            str(run.key),
+        )
     try:
         drawn = drawn_again(run.protocol, run.key.seed, SplitCard(digest="", targets="", training=training, **sizes))
     except InputError as error:
@@ -132,7 +150,11 @@ def _alike_across_parts(run: RunEvidence, kind: str, alike: str) -> Observations
     groups = twins[kind]
     if not len(groups):
         features = run.protocol.data.name == "features"
-        why = "features, whose images are not here to be compared" if features else "the data set was too large to compare"
+        why = (
+            "features, whose images are not here to be compared"
+            if features
+            else "the data set was too large to compare"
+        )
         yield unverifiable(where, f"which images have {alike}", why, str(run.key))
         return
     parts = {"pool": split.pool, "validation": split.validation, "test": split.test}
@@ -143,7 +165,9 @@ def _alike_across_parts(run: RunEvidence, kind: str, alike: str) -> Observations
         common = np.flatnonzero(np.isin(groups[parts[b]], groups[parts[a]]) & ~np.isin(parts[b], parts[a]))
         if common.size:
             examples = parts[b][common[:5]].tolist()
-            yield Observation(where, f"no image of {b} with {alike} as one of {a}", f"{common.size}, e.g. {examples}", str(run.key))
+            yield Observation(
+                where, f"no image of {b} with {alike} as one of {a}", f"{common.size}, e.g. {examples}", str(run.key)
+            )
 
 
 RULES: tuple[AnyRule, ...] = (

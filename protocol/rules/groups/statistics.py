@@ -35,9 +35,7 @@ def _seeds_suffice(study: StudyEvidence) -> Observations:
     tests = max(1, strategies * (len(study.study.protocols) if plan.family == "strategies x protocols" else 1))
     needed, there = seeds_needed(plan, tests), len(study.study.seeds)
     if there < needed:
-        expected = (
-            f"at least {needed} seeds, so that a {plan.test} test can reach alpha = {plan.alpha:g} over {tests} tests ({plan.correction})"
-        )
+        expected = f"at least {needed} seeds, so that a {plan.test} test can reach alpha = {plan.alpha:g} over {tests} tests ({plan.correction})"
         yield Observation(study.source, expected, f"{there} seeds: no result whatever can be significant")
 
 
@@ -49,27 +47,39 @@ def _curves_differ_between_seeds(study: StudyEvidence) -> Observations:
         first = seen.setdefault((fact.key.protocol, fact.key.strategy, fact.curve.value), fact)
         if first is not fact:
             expected = f"a curve of its own, unlike that of seed {first.key.seed}"
-            yield Observation(fact.curve.where, expected, "the same budgets and metrics to the last digit", str(fact.key))
+            yield Observation(
+                fact.curve.where, expected, "the same budgets and metrics to the last digit", str(fact.key)
+            )
 
 
 def _random_reaches_its_reference(study: StudyEvidence) -> Observations:
     for protocol in study.study.protocols:
         if (reference := protocol.reference) is None:
             continue
-        curves = [dict(f.reached) for f in study.facts if f.key.protocol == protocol.name and f.key.strategy == BASELINE]
+        curves = [
+            dict(f.reached) for f in study.facts if f.key.protocol == protocol.name and f.key.strategy == BASELINE
+        ]
         wanted: list[tuple[str, float, list[float]]] = [
             (f"at {budget} labels", value, [curve[int(budget)] for curve in curves if int(budget) in curve])
             for budget, value in reference.values.items()
         ]
         if reference.aubc is not None:
             whole = [curve for curve in curves if set(curve) >= set(protocol.budgets)]
-            wanted.append(("as the mean of the curve (AUBC)", reference.aubc, [_area(curve, protocol.budgets) for curve in whole]))
+            wanted.append(
+                ("as the mean of the curve (AUBC)", reference.aubc, [_area(curve, protocol.budgets) for curve in whole])
+            )
         for place, value, found in wanted:
-            expected = f"random's {protocol.metric} {place} within {reference.tolerance:g} of {value:g} ({reference.source})"
+            expected = (
+                f"random's {protocol.metric} {place} within {reference.tolerance:g} of {value:g} ({reference.source})"
+            )
             if not found:
-                yield unverifiable(study.source, f"{protocol.name}: {expected}", "no such round of random in the records")
+                yield unverifiable(
+                    study.source, f"{protocol.name}: {expected}", "no such round of random in the records"
+                )
             elif abs((mean := sum(found) / len(found)) - value) > reference.tolerance:
-                yield Observation(study.source, f"{protocol.name}: {expected}", f"{mean:.4f}, the mean of {len(found)} seeds")
+                yield Observation(
+                    study.source, f"{protocol.name}: {expected}", f"{mean:.4f}, the mean of {len(found)} seeds"
+                )
 
 
 def _area(curve: dict[int, float], budgets: tuple[int, ...]) -> float:

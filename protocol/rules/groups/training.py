@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from protocol.record.events import RoundEvent
 from protocol.rules.evidence import RunEvidence, StudyEvidence
-from protocol.rules.rule import AnyRule, Observation, Observations, RunRule, StudyRule, by_protocol_and_seed, shared, unverifiable
+from protocol.rules.rule import (
+    AnyRule,
+    Observation,
+    Observations,
+    RunRule,
+    StudyRule,
+    by_protocol_and_seed,
+    shared,
+    unverifiable,
+)
 from protocol.spec.data import NOT_DECLARED
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE
@@ -34,9 +43,14 @@ def _as_long_as_the_recipe_says(run: RunEvidence) -> Observations:
 def as_long_as(protocol: Protocol, where: str, event: RoundEvent, key: str) -> Observations:
     """Steps of a round by the recipe that it was trained by: exactly as many, or at most where training accuracy ends a round."""
     if 0 <= event.round < len(protocol.training_labels):  # else BUD-02's
-        most, exactly = protocol.regime.most_steps(protocol.training_labels[event.round]), protocol.regime.stop_at is None
+        most, exactly = (
+            protocol.regime.most_steps(protocol.training_labels[event.round]),
+            protocol.regime.stop_at is None,
+        )
         if event.steps > most or (exactly and event.steps != most):
-            yield Observation(where, f"{'' if exactly else 'at most '}{most} steps, as its recipe has it", str(event.steps), key)
+            yield Observation(
+                where, f"{'' if exactly else 'at most '}{most} steps, as its recipe has it", str(event.steps), key
+            )
 
 
 def _weights_start_as_declared(run: RunEvidence) -> Observations:
@@ -51,7 +65,9 @@ def _reset(run: RunEvidence) -> Observations:
             continue
         first = first or event.initial_weights
         if event.initial_weights != first:
-            yield Observation(where, f"the first round's initial weights, {first[:16]}", event.initial_weights[:16], str(run.key))
+            yield Observation(
+                where, f"the first round's initial weights, {first[:16]}", event.initial_weights[:16], str(run.key)
+            )
 
 
 def _warm(run: RunEvidence) -> Observations:
@@ -66,7 +82,9 @@ def _warm(run: RunEvidence) -> Observations:
             expected = f"digest of the weights that round {event.round - 1} ended with, as a warm start is declared"
             yield unverifiable(where, expected, "nothing recorded", str(run.key))
         elif event.round and event.initial_weights != before:
-            expected = f"the weights that round {event.round - 1} ended with, {before[:16]}, as a warm start is declared"
+            expected = (
+                f"the weights that round {event.round - 1} ended with, {before[:16]}, as a warm start is declared"
+            )
             yield Observation(where, expected, event.initial_weights[:16], str(run.key))
 
 
@@ -77,7 +95,12 @@ def _strategies_share_initial_weights(study: StudyEvidence) -> Observations:
 def _equal_beginnings_predict_equally(study: StudyEvidence) -> Observations:
     """Weights, recipe and labels of the first round are the same for all, so what it predicts is, too, to the last bit on a processor."""
     begun = [fact for fact in study.facts if fact.begun is not None]
-    yield from shared(begun, lambda f: f.begun, "predictions of the first round", within=lambda f: f"{by_protocol_and_seed(f)}, {f.began}")
+    yield from shared(
+        begun,
+        lambda f: f.begun,
+        "predictions of the first round",
+        within=lambda f: f"{by_protocol_and_seed(f)}, {f.began}",
+    )
 
 
 def _tuning_is_equal(study: StudyEvidence) -> Observations:
@@ -85,10 +108,14 @@ def _tuning_is_equal(study: StudyEvidence) -> Observations:
     declared = {n for n in told.values() if n is not None}
     for strategy, n in told.items():
         if n is None:
-            yield unverifiable(study.source, f"how many settings of {strategy} were tried before (tuning = n)", "not declared")
+            yield unverifiable(
+                study.source, f"how many settings of {strategy} were tried before (tuning = n)", "not declared"
+            )
         elif n > min(declared):
             least = min(told, key=lambda s: (told[s] is None, told[s] or 0))
-            yield Observation(study.source, f"as many settings tried as for {least}, {min(declared)}", f"{n} settings of {strategy}")
+            yield Observation(
+                study.source, f"as many settings tried as for {least}, {min(declared)}", f"{n} settings of {strategy}"
+            )
 
 
 def _encoders_say_what_they_learned_from(study: StudyEvidence) -> Observations:

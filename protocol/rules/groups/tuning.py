@@ -45,7 +45,9 @@ def _as_many_as_drawn(run: RunEvidence) -> Observations:
     if tuning is None and every:
         yield Observation(every[0][0], "no trial, as the protocol tunes nothing", f"{len(every)}", key)
     elif tuning is not None and (late := _out_of_place(run, tuning)):
-        yield Observation(late[0][0], "trials before the round that they are made for", f"one of round {late[0][1].round}", key)
+        yield Observation(
+            late[0][0], "trials before the round that they are made for", f"one of round {late[0][1].round}", key
+        )
 
 
 def _compared(run: RunEvidence, where: str, number: int, trials: list[Trial]) -> Observations:
@@ -58,7 +60,9 @@ def _compared(run: RunEvidence, where: str, number: int, trials: list[Trial]) ->
             found = f"trial {trial.trial}: {_told(trial.setting)}"
             yield Observation(place, f"trial {at} with what the seed draws: {_told(setting)}", found, key)
         elif trial.recipe != recipe:
-            yield Observation(place, f"the recipe that the setting makes, {recipe[:16]}", trial.recipe[:16] or "none", key)
+            yield Observation(
+                place, f"the recipe that the setting makes, {recipe[:16]}", trial.recipe[:16] or "none", key
+            )
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,9 @@ class _Search:
 
     @classmethod
     def of(cls, protocol: Protocol) -> _Search:
-        return cls(f"{protocol.root_seed} {protocol.model.model_dump_json()} {protocol.regime.model_dump_json()}", protocol)
+        return cls(
+            f"{protocol.root_seed} {protocol.model.model_dump_json()} {protocol.regime.model_dump_json()}", protocol
+        )
 
 
 @lru_cache(maxsize=128)
@@ -90,8 +96,14 @@ def _out_of_place(run: RunEvidence, tuning: Tuning) -> list[Trial]:
             done.add(event.round)
         elif isinstance(event, TrialEvent) and (event.round in done or event.round != tuning.round_of(event.round)):
             late.append((where, event))
-    unfinished = run.record is not None and not run.record.sealed  # then trials of a round that is still to come are in place
-    return late + [(where, e) for where, e in run.of(TrialEvent) if e.round not in done and not (unfinished and e.round == len(done))]
+    unfinished = (
+        run.record is not None and not run.record.sealed
+    )  # then trials of a round that is still to come are in place
+    return late + [
+        (where, e)
+        for where, e in run.of(TrialEvent)
+        if e.round not in done and not (unfinished and e.round == len(done))
+    ]
 
 
 def _told(setting: Setting) -> str:
@@ -116,7 +128,9 @@ def _the_best_is_trained_with(run: RunEvidence) -> Observations:
             continue
         tuned = protocol.tuned(event.setting)
         if event.recipe != tuned.recipe:
-            yield Observation(where, f"the recipe that its setting makes, {tuned.recipe[:16]}", event.recipe[:16] or "none", key)
+            yield Observation(
+                where, f"the recipe that its setting makes, {tuned.recipe[:16]}", event.recipe[:16] or "none", key
+            )
         yield from as_long_as(tuned, where, event, key)
 
 
@@ -136,13 +150,23 @@ def _scored_on_what_was_granted(run: RunEvidence) -> Observations:
             if isinstance(granted, Fault):
                 yield unverifiable(where, granted.expected, granted.found, key)
             elif event.scored_on != array_digest(granted):
-                what = "the validation images" if tuning.held_out is None else "the labelled images that the seed holds out"
-                yield Observation(where, f"scored on {what}, {array_digest(granted)[:16]}", event.scored_on[:16] or "nothing", key)
+                what = (
+                    "the validation images"
+                    if tuning.held_out is None
+                    else "the labelled images that the seed holds out"
+                )
+                yield Observation(
+                    where, f"scored on {what}, {array_digest(granted)[:16]}", event.scored_on[:16] or "nothing", key
+                )
             if event.examined != done:
-                yield Observation(where, f"test predictions looked at {done} times, once a round before", str(event.examined), key)
+                yield Observation(
+                    where, f"test predictions looked at {done} times, once a round before", str(event.examined), key
+                )
             if not event.failed and run.protocol.regime.start == "reset" and event.initial_weights != start:
                 found = event.initial_weights[:16] or "nothing recorded"
-                yield Observation(where, f"a trial that starts from the weights of the rounds, {start[:16]}", found, key)
+                yield Observation(
+                    where, f"a trial that starts from the weights of the rounds, {start[:16]}", found, key
+                )
 
 
 def _granted(run: RunEvidence, number: int, owned: list[int]) -> NDArray[np.int64] | Fault:
@@ -150,7 +174,11 @@ def _granted(run: RunEvidence, number: int, owned: list[int]) -> NDArray[np.int6
     protocol, tuning = run.protocol, run.protocol.regime.tuning
     if tuning is None or tuning.held_out is None:
         split = run.split.split
-        return Fault(run.path, "the split's validation images", "no split to believe") if split is None else np.sort(split.validation)
+        return (
+            Fault(run.path, "the split's validation images", "no split to believe")
+            if split is None
+            else np.sort(split.validation)
+        )
     images = np.asarray(owned, np.int64)
     if protocol.labelling is not None:
         units = run.units

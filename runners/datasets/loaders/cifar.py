@@ -17,7 +17,10 @@ from runners.datasets.file_search import Place, npz_arrays, readable
 from runners.datasets.images import Images, Labels, joined
 
 _TEN: Final = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
-_NPZ_KEYS: Final = (("train_images", "train_labels", "test_images", "test_labels"), ("x_train", "y_train", "x_test", "y_test"))
+_NPZ_KEYS: Final = (
+    ("train_images", "train_labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+)
 
 
 def load10(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -31,7 +34,9 @@ def load10(card: Card, place: Place) -> tuple[Images, Labels]:
 
 def load100(card: Card, place: Place) -> tuple[Images, Labels]:
     """CIFAR-100 with its fine labels. Raises InputError."""
-    paths = place.first(card, (("train", "test"),), [f"{above}cifar-100-python" for above in ("", "cifar100/", "CIFAR100/")] + [""])
+    paths = place.first(
+        card, (("train", "test"),), [f"{above}cifar-100-python" for above in ("", "cifar100/", "CIFAR100/")] + [""]
+    )
     return _from_batches(card, paths[:1], paths[1], b"fine_labels")
 
 
@@ -55,10 +60,16 @@ def _batch(path: Path, key: bytes) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     table = readable(path, lambda: ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load(), "a CIFAR batch")
     if not isinstance(table, dict) or b"data" not in table or key not in table:
         found = ", ".join(str(k) for k in table) if isinstance(table, dict) else type(table).__name__
-        raise InputError(Fault(str(path), f"a pickled table with data and {key.decode()}", found, "get the python version of CIFAR"))
+        raise InputError(
+            Fault(str(path), f"a pickled table with data and {key.decode()}", found, "get the python version of CIFAR")
+        )
     flat = np.asarray(table[b"data"])
     if flat.dtype != np.uint8 or flat.ndim != 2 or flat.shape[1] != 3072:
-        raise InputError(Fault(f"{path}: data", "uint8 of shape (n, 3072)", f"{flat.dtype} of shape {flat.shape}", "get the file again"))
+        raise InputError(
+            Fault(
+                f"{path}: data", "uint8 of shape (n, 3072)", f"{flat.dtype} of shape {flat.shape}", "get the file again"
+            )
+        )
     labels = readable(path, lambda: np.asarray(table[key]), f"a list of numbers under {key.decode()}")
     return flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
 
@@ -83,4 +94,6 @@ class ArraysOnly(pickle.Unpickler):
         try:
             return self.allowed[module, name]
         except KeyError:
-            raise pickle.UnpicklingError(f"refused: the file asks for {module}.{name}, which no CIFAR batch needs") from None
+            raise pickle.UnpicklingError(
+                f"refused: the file asks for {module}.{name}, which no CIFAR batch needs"
+            ) from None

@@ -30,9 +30,15 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     train_size = len(arrays["train_label"])
     classes = [str(name) for name in arrays["classes"]]
     shape = (len(labels), _SIDE, _SIDE, 3)
-    folder = entry_folder("decoded", {"shape": list(shape), "pillow": PIL.__version__, "packed": sha256(path.read_bytes())})
+    folder = entry_folder(
+        "decoded", {"shape": list(shape), "pillow": PIL.__version__, "packed": sha256(path.read_bytes())}
+    )
     pixels = kept_array(
-        folder / "pixels.npy", f"decoded images of {path.name}", shape, np.uint8, lambda room: _fill(room(shape), arrays, path)
+        folder / "pixels.npy",
+        f"decoded images of {path.name}",
+        shape,
+        np.uint8,
+        lambda room: _fill(room(shape), arrays, path),
     )
     return finished(card, str(path), pixels, labels, train_size, classes)
 
@@ -41,12 +47,19 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     arrays = npz_arrays(path)
     needed = {"header", "classes", *(f"{part}_{key}" for part in ("train", "test") for key in ("jpeg", "len", "label"))}
     if missing := sorted(needed - set(arrays)):
-        raise InputError(Fault(str(path), f"arrays {', '.join(sorted(needed))}", f"no {', '.join(missing)}", "get the file again"))
+        raise InputError(
+            Fault(str(path), f"arrays {', '.join(sorted(needed))}", f"no {', '.join(missing)}", "get the file again")
+        )
     for part in ("train", "test"):
         images, labels = len(arrays[f"{part}_len"]), len(arrays[f"{part}_label"])
         if images != labels:
             raise InputError(
-                Fault(f"{path}: {part}", "as many labels as images", f"{images} images, {labels} labels", "get the file again")
+                Fault(
+                    f"{path}: {part}",
+                    "as many labels as images",
+                    f"{images} images, {labels} labels",
+                    "get the file again",
+                )
             )
     return arrays
 
@@ -63,7 +76,14 @@ def _decoded(arrays: dict[str, NDArray[Any]], part: str, path: Path) -> NDArray[
     head, bodies = arrays["header"].tobytes(), arrays[f"{part}_jpeg"].tobytes()
     ends = np.cumsum(arrays[f"{part}_len"], dtype=np.int64)
     if len(ends) and ends[-1] != len(bodies):
-        raise InputError(Fault(f"{path}: {part}_jpeg", f"{ends[-1]} bytes, the sum of {part}_len", f"{len(bodies)}", "get the file again"))
+        raise InputError(
+            Fault(
+                f"{path}: {part}_jpeg",
+                f"{ends[-1]} bytes, the sum of {part}_len",
+                f"{len(bodies)}",
+                "get the file again",
+            )
+        )
     images = np.empty((len(ends), _SIDE, _SIDE, 3), np.uint8)
 
     def fill() -> None:

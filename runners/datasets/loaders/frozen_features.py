@@ -26,8 +26,16 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     there = [part for part in ("", "test_") if f"{part}features" in arrays or f"{part}labels" in arrays]
     missing = [key for part in {"", *there} for key in (f"{part}features", f"{part}labels") if key not in arrays]
     if missing:
-        raise InputError(Fault(str(path), f"arrays {' and '.join(sorted(missing))}", f"only {', '.join(sorted(arrays))}", card.origin))
-    faults = [fault for part in there for fault in _faults(f"{path}: {part}", arrays[f"{part}features"], arrays[f"{part}labels"])]
+        raise InputError(
+            Fault(
+                str(path), f"arrays {' and '.join(sorted(missing))}", f"only {', '.join(sorted(arrays))}", card.origin
+            )
+        )
+    faults = [
+        fault
+        for part in there
+        for fault in _faults(f"{path}: {part}", arrays[f"{part}features"], arrays[f"{part}labels"])
+    ]
     widths = {arrays[f"{part}features"].shape[1:] for part in there}
     if not faults and len(widths) > 1:
         faults.append(Fault(str(path), "as many test features as features", f"{sorted(widths)}", "use one encoder"))
@@ -37,7 +45,9 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     labels = np.concatenate([arrays[f"{part}labels"].reshape(-1).astype(np.int64) for part in there])
     classes = [str(name) for name in arrays["classes"].reshape(-1)] if "classes" in arrays else None
     images, hidden = finished(card, str(path), values[:, None, None, :], labels, len(arrays["features"]), classes)
-    return replace(images, encoded=_card(str(path), arrays["card"], images.digest) if "card" in arrays else None), hidden
+    return replace(
+        images, encoded=_card(str(path), arrays["card"], images.digest) if "card" in arrays else None
+    ), hidden
 
 
 def _card(where: str, told: NDArray[Any], digest: str) -> FeatureCard:
@@ -50,7 +60,9 @@ def _card(where: str, told: NDArray[Any], digest: str) -> FeatureCard:
         found = f"{'.'.join(map(str, first['loc'])) or 'its text'}: {first['msg']}"
         raise InputError(Fault(f"{where}: card", "the card that `beatrandom encode` writes", found, fix)) from None
     if card.digest != digest:
-        raise InputError(Fault(f"{where}: card", f"a card of these features and labels, digest {digest[:16]}", card.digest[:16], fix))
+        raise InputError(
+            Fault(f"{where}: card", f"a card of these features and labels, digest {digest[:16]}", card.digest[:16], fix)
+        )
     return card
 
 
@@ -59,10 +71,20 @@ def _faults(where: str, features: NDArray[Any], labels: NDArray[Any]) -> list[Fa
     if features.dtype.kind != "f" or features.ndim != 2 or 0 in features.shape:
         found = f"{features.dtype} of shape {features.shape}"
         faults.append(
-            Fault(f"{where}features", "numbers with a fraction, shape (n, d), n and d >= 1", found, "one row of features an image")
+            Fault(
+                f"{where}features",
+                "numbers with a fraction, shape (n, d), n and d >= 1",
+                found,
+                "one row of features an image",
+            )
         )
     elif not np.isfinite(features.astype(np.float32)).all():
         faults.append(
-            Fault(f"{where}features", "finite numbers in float32", "NaN or infinity", "look for what the encoder made of these images")
+            Fault(
+                f"{where}features",
+                "finite numbers in float32",
+                "NaN or infinity",
+                "look for what the encoder made of these images",
+            )
         )
     return faults + label_faults(f"{where}labels", features, labels)

@@ -32,7 +32,9 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
         for joint, end in itertools.product("-.", (".gz", ""))
     ]
     paths = place.first(card, layouts, _FOLDERS.get(card.name, ("",)))
-    train_images, train_labels, test_images, test_labels = [read_idx(path, dims) for path, dims in zip(paths, (3, 1, 3, 1), strict=True)]
+    train_images, train_labels, test_images, test_labels = [
+        read_idx(path, dims) for path, dims in zip(paths, (3, 1, 3, 1), strict=True)
+    ]
     return joined(card, str(paths[0].parent), (train_images, train_labels), (test_images, test_labels), card.classes)
 
 
@@ -61,5 +63,7 @@ def _parse(file: IO[bytes] | gzip.GzipFile, path: Path, dims: int) -> NDArray[np
     shape = tuple(int(size) for size in np.frombuffer(head, ">u4", dims, 4))
     body = file.read()
     if len(body) != math.prod(shape):
-        raise InputError(Fault(str(path), f"{math.prod(shape)} bytes for shape {shape}", f"{len(body)} bytes", "get the file again"))
+        raise InputError(
+            Fault(str(path), f"{math.prod(shape)} bytes for shape {shape}", f"{len(body)} bytes", "get the file again")
+        )
     return np.frombuffer(body, np.uint8).reshape(shape)

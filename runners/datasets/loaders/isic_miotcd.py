@@ -45,12 +45,18 @@ def load_isic(card: Card, place: Place) -> tuple[Images, Labels]:
 
 def load_miotcd(card: Card, place: Place) -> tuple[Images, Labels]:
     """Vehicles seen by traffic cameras, in the order of classes and names. Raises InputError."""
-    root = place.folder(card, ("MIO-TCD-Classification", "MIO-TCD/MIO-TCD-Classification", "MIO-TCD", "mio-tcd", ""), "train")
+    root = place.folder(
+        card, ("MIO-TCD-Classification", "MIO-TCD/MIO-TCD-Classification", "MIO-TCD", "mio-tcd", ""), "train"
+    )
     classes = card.classes or ()
     listed = [pictures(root / "train" / name) for name in classes]
     if empty := [name for name, files in zip(classes, listed, strict=True) if not files]:
         found = f"none in {', '.join(empty)}"
-        raise InputError(Fault(str(root / "train"), f"a folder of images for each of {', '.join(classes)}", found, "unpack all of it"))
+        raise InputError(
+            Fault(
+                str(root / "train"), f"a folder of images for each of {', '.join(classes)}", found, "unpack all of it"
+            )
+        )
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in listed])
     return _quartered(card, place, str(root), [file for files in listed for file in files], labels)
 
@@ -62,7 +68,9 @@ def quarter(images: int) -> NDArray[np.bool_]:
     return test
 
 
-def _quartered(card: Card, place: Place, where: str, files: Sequence[Path], labels: NDArray[np.int64]) -> tuple[Images, Labels]:
+def _quartered(
+    card: Card, place: Place, where: str, files: Sequence[Path], labels: NDArray[np.int64]
+) -> tuple[Images, Labels]:
     test = quarter(len(files))
     order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
     pixels = decoded([files[i] for i in order], place.size or (SIDE, SIDE), grey=False)
@@ -75,14 +83,28 @@ def _ground_truth(table: Path, classes: Sequence[str]) -> tuple[list[str], list[
     rows = list(csv.reader(io.StringIO(text)))
     head = [cell.strip() for cell in rows[0]] if rows else []
     if head[: len(classes) + 1] != ["image", *classes]:
-        raise InputError(Fault(f"{table}: 1", f"columns image, {', '.join(classes)}", ", ".join(head) or "nothing", "get the file again"))
+        raise InputError(
+            Fault(
+                f"{table}: 1",
+                f"columns image, {', '.join(classes)}",
+                ", ".join(head) or "nothing",
+                "get the file again",
+            )
+        )
     names, numbers, faults = [], [], []
     for line, row in enumerate(rows[1:], 2):
         ones = [k for k, cell in enumerate(row[1 : len(head)]) if cell.strip() in ("1", "1.0")]
         if not row:
             continue
         if len(row) < len(head) or len(ones) != 1 or ones[0] >= len(classes):
-            faults.append(Fault(f"{table}: {line}", "a name, and 1.0 in one column of a class", ",".join(row)[:80], "get the file again"))
+            faults.append(
+                Fault(
+                    f"{table}: {line}",
+                    "a name, and 1.0 in one column of a class",
+                    ",".join(row)[:80],
+                    "get the file again",
+                )
+            )
             continue
         names.append(row[0].strip())
         numbers.append(ones[0])

@@ -28,7 +28,12 @@ def finished_maps(
     faults = []
     if pixels.shape[:3] != maps.shape:
         faults.append(
-            Fault(where, f"masks of shape {pixels.shape[:3]}, like the images", str(maps.shape), "one mask an image, of its size")
+            Fault(
+                where,
+                f"masks of shape {pixels.shape[:3]}, like the images",
+                str(maps.shape),
+                "one mask an image, of its size",
+            )
         )
     counts = np.bincount(maps.reshape(-1), minlength=VOID + 1)
     if (strangers := np.flatnonzero(counts[len(classes) : VOID])).size:
@@ -43,11 +48,20 @@ def finished_maps(
     if len(told) < 2:
         found = "".join(f"class {k}" for k in told) or "no class"
         fix = f"a mask holds class numbers from 0, and {VOID} is void, no class: of masks of 0 and {VOID}, store {VOID} as 1"
-        faults.append(Fault(f"{where}: masks", "pixels of two classes or more", f"{found} and {counts[VOID]} pixels of void", fix))
+        faults.append(
+            Fault(f"{where}: masks", "pixels of two classes or more", f"{found} and {counts[VOID]} pixels of void", fix)
+        )
     found_sizes = (train_size, len(pixels) - train_size)
     if card.n_train is not None and found_sizes != (card.n_train, card.n_test):
         fix = f"this is not {card.name}, or not all of it; get it again"
-        faults.append(Fault(where, f"{card.n_train} training and {card.n_test} test images", f"{found_sizes[0]} and {found_sizes[1]}", fix))
+        faults.append(
+            Fault(
+                where,
+                f"{card.n_train} training and {card.n_test} test images",
+                f"{found_sizes[0]} and {found_sizes[1]}",
+                fix,
+            )
+        )
     if faults:
         raise InputError(faults)
     pixels.flags.writeable = maps.flags.writeable = False
@@ -77,13 +91,21 @@ def read_pairs(
         except InputError as error:
             faults += error.faults
             continue
-        expected = images[0].shape[0] * cell if images else image.shape[0], images[0].shape[1] * cell if images else image.shape[1]
+        expected = (
+            images[0].shape[0] * cell if images else image.shape[0],
+            images[0].shape[1] * cell if images else image.shape[1],
+        )
         if image.shape[:2] != labels.shape:
-            faults.append(Fault(str(mask), f"the image's size, {_size(image)}", _size(labels), "a mask has one class a pixel"))
+            faults.append(
+                Fault(str(mask), f"the image's size, {_size(image)}", _size(labels), "a mask has one class a pixel")
+            )
         elif image.shape[:2] != expected:
             faults.append(
                 Fault(
-                    str(picture), f"{expected[1]}×{expected[0]} (width×height), as the first image", _size(image), "resize them to one size"
+                    str(picture),
+                    f"{expected[1]}×{expected[0]} (width×height), as the first image",
+                    _size(image),
+                    "resize them to one size",
                 )
             )
         elif expected[0] % cell or expected[1] % cell:
@@ -105,7 +127,9 @@ def averaged_down(image: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
         return image
     height, width, channels = image.shape
     squares = image.reshape(height // cell, cell, width // cell, cell, channels)
-    means: NDArray[np.uint8] = ((squares.sum((1, 3), dtype=np.uint32) + cell * cell // 2) // (cell * cell)).astype(np.uint8)
+    means: NDArray[np.uint8] = ((squares.sum((1, 3), dtype=np.uint32) + cell * cell // 2) // (cell * cell)).astype(
+        np.uint8
+    )
     return means
 
 
@@ -119,7 +143,14 @@ def cell_for(where: str, height: int, width: int, side: int | None) -> int:
     shorter = min(height, width)
     fits = [shorter // c for c in range(1, shorter + 1) if shorter % c == height % c == width % c == 0]
     if side is not None and side not in fits:
-        raise InputError(Fault("data.resolution", f"one of {fits}", f"{side}, for {where} of {height}×{width} (height×width)", "change it"))
+        raise InputError(
+            Fault(
+                "data.resolution",
+                f"one of {fits}",
+                f"{side}, for {where} of {height}×{width} (height×width)",
+                "change it",
+            )
+        )
     return shorter // side if side else 1
 
 
@@ -142,7 +173,9 @@ def _decoded(file: Path, upright: bool, *, colour: bool) -> NDArray[np.uint8]:
             return np.asarray(picture.convert("RGB"))
         if picture.mode not in ("L", "P", "1"):
             found = f"mode {picture.mode}"
-            raise InputError(Fault(str(file), "one number a pixel (mode L or P)", found, "store class numbers, not colours"))
+            raise InputError(
+                Fault(str(file), "one number a pixel (mode L or P)", found, "store class numbers, not colours")
+            )
         return np.asarray(picture, np.uint8)  # of a palette image the numbers, not the colours
 
 

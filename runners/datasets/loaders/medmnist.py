@@ -16,10 +16,16 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     arrays = npz_arrays(path)
     keys = [f"{part}_{kind}" for part in ("train", "val", "test") for kind in ("images", "labels")]
     if missing := [key for key in keys if key not in arrays]:
-        raise InputError(Fault(str(path), f"arrays {', '.join(keys)}", f"no {', '.join(missing)}", "get a 2D MedMNIST file"))
+        raise InputError(
+            Fault(str(path), f"arrays {', '.join(keys)}", f"no {', '.join(missing)}", "get a 2D MedMNIST file")
+        )
     several = {arrays[key].shape[1:] for key in keys if key.endswith("labels")} - {(), (1,)}
     if several:
         fix = "use one of its sets with one class an image; chestmnist has several"
         raise InputError(Fault(str(path), "one class an image", f"labels of shape {('n', *several.pop())}", fix))
-    joint = {kind: np.concatenate([arrays[f"{part}_{kind}"] for part in ("train", "val")]) for kind in ("images", "labels")}
-    return joined(card, str(path), (joint["images"], joint["labels"]), (arrays["test_images"], arrays["test_labels"]), None)
+    joint = {
+        kind: np.concatenate([arrays[f"{part}_{kind}"] for part in ("train", "val")]) for kind in ("images", "labels")
+    }
+    return joined(
+        card, str(path), (joint["images"], joint["labels"]), (arrays["test_images"], arrays["test_labels"]), None
+    )

@@ -39,7 +39,9 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:  # noqa: ARG001  # 
     return finished_maps(card, "digit scenes", pixels, maps, TRAIN, card.classes or ())
 
 
-def compose(ink: NDArray[np.int64], digits: NDArray[np.int64], rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def compose(
+    ink: NDArray[np.int64], digits: NDArray[np.int64], rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """One scene: digits at twice their size, anywhere, over an uneven and noisy ground; later ones cover earlier ones.
 
     Args:

@@ -30,7 +30,11 @@ def load_camvid(card: Card, place: Place) -> tuple[Images, Labels]:
     """367 training and 233 test frames in the order of the lists, which is that of the videos; class 11 is void. Raises InputError."""
     folder = place.folder(card, ("camvid_128x96", "camvid", "CamVid", ""), "train.txt", "test.txt", "images", "labels")
     names = [_lines(folder / f"{part}.txt") for part in ("train", "test")]
-    pairs = [(_one(folder / "images", name, _PICTURES), _one(folder / "labels", name, _MASKS)) for part in names for name in part]
+    pairs = [
+        (_one(folder / "images", name, _PICTURES), _one(folder / "labels", name, _MASKS))
+        for part in names
+        for name in part
+    ]
     pixels, maps = read_pairs(pairs, str(folder))
     maps = np.where(maps == len(card.classes or ()), VOID, maps).astype(np.uint8)
     return finished_maps(card, str(folder), pixels, maps, len(names[0]), card.classes or ())
@@ -65,10 +69,14 @@ def _voc(card: Card, place: Place, train: str, masks: str) -> tuple[Images, Labe
 
 def load_cityscapes(card: Card, place: Place) -> tuple[Images, Labels]:
     """Cityscapes as it is unpacked: leftImg8bit and gtFine; `val` is the test set, as labels of `test` are not public. Raises InputError."""
-    folder = place.folder(card, ("cityscapes", "Cityscapes", ""), "leftImg8bit/train", "gtFine/train", "leftImg8bit/val", "gtFine/val")
+    folder = place.folder(
+        card, ("cityscapes", "Cityscapes", ""), "leftImg8bit/train", "gtFine/train", "leftImg8bit/val", "gtFine/val"
+    )
     parts = [sorted((folder / "leftImg8bit" / part).glob("*/*_leftImg8bit.png")) for part in ("train", "val")]
     if not all(parts):
-        raise InputError(Fault(str(folder), "<city>/*_leftImg8bit.png in train and val", "none in one of them", "unpack it again"))
+        raise InputError(
+            Fault(str(folder), "<city>/*_leftImg8bit.png in train and val", "none in one of them", "unpack it again")
+        )
     pairs = [(p, _ground_truth(folder, p)) for part in parts for p in part]
     height, width = size_of(pairs[0][0])
     pixels, ids = read_pairs(pairs, str(folder), cell_for(card.name, height, width, place.resolution))
@@ -86,7 +94,9 @@ def load_masks(card: Card, place: Place) -> tuple[Images, Labels]:
     parts = [path / "train", path / "test"] if (path / "train").is_dir() else [path]
     listed = [_own_pairs(part) for part in parts]
     if not (path / "classes.txt").is_file():
-        raise InputError(Fault(str(path), "classes.txt, one name a line in the order of the numbers", "no such file", card.origin))
+        raise InputError(
+            Fault(str(path), "classes.txt, one name a line in the order of the numbers", "no such file", card.origin)
+        )
     pairs = [pair for part in listed for pair in part]
     pixels, maps = read_pairs(pairs, str(path), upright=True)
     return finished_maps(card, str(path), pixels, maps, len(listed[0]), _lines(path / "classes.txt"))
@@ -96,7 +106,14 @@ def _own_pairs(part: Path) -> list[tuple[Path, Path]]:
     faults, pairs = [], []
     for name in ("images", "masks"):
         if not (part / name).is_dir():
-            faults.append(Fault(str(part), "folders images and masks", f"no folder {name}", "put images and masks in one folder each"))
+            faults.append(
+                Fault(
+                    str(part),
+                    "folders images and masks",
+                    f"no folder {name}",
+                    "put images and masks in one folder each",
+                )
+            )
     if faults:
         raise InputError(faults)
     pictures = sorted(p for p in (part / "images").iterdir() if p.suffix.lower() in _PICTURES)
@@ -105,9 +122,12 @@ def _own_pairs(part: Path) -> list[tuple[Path, Path]]:
         if picture.stem in masks:
             pairs.append((picture, masks.pop(picture.stem)))
         else:
-            faults.append(Fault(str(picture), f"a mask {part / 'masks' / picture.stem}.png", "none", "add it or remove the image"))
+            faults.append(
+                Fault(str(picture), f"a mask {part / 'masks' / picture.stem}.png", "none", "add it or remove the image")
+            )
     faults += [
-        Fault(str(mask), f"an image of the same name in {part / 'images'}", "none", "add it or remove the mask") for mask in masks.values()
+        Fault(str(mask), f"an image of the same name in {part / 'images'}", "none", "add it or remove the mask")
+        for mask in masks.values()
     ]
     if not pictures:
         faults.append(Fault(str(part / "images"), f"images ({', '.join(_PICTURES)})", "none"))
@@ -127,7 +147,11 @@ def _padded(picture: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.ui
             image, labels = np.asarray(one.convert("RGB")), np.asarray(other, np.uint8)
         if image.shape[:2] != labels.shape or max(labels.shape) > _VOC_SIDE:
             found = f"{image.shape[:2]} and {labels.shape}"
-            raise InputError(Fault(str(mask), f"a mask of its image's size, at most {_VOC_SIDE} pixels a side", found, "get it again"))
+            raise InputError(
+                Fault(
+                    str(mask), f"a mask of its image's size, at most {_VOC_SIDE} pixels a side", found, "get it again"
+                )
+            )
         room = [(0, _VOC_SIDE - size) for size in labels.shape]
         return np.pad(image, [*room, (0, 0)]), np.pad(labels, room, constant_values=VOID)
 

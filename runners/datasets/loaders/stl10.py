@@ -29,7 +29,9 @@ def _images(path: Path) -> NDArray[np.uint8]:
     """Stored channel by channel, each column by column."""
     flat = readable(path, lambda: np.fromfile(path, np.uint8), "bytes")
     if not len(flat) or len(flat) % (3 * _SIDE * _SIDE):
-        raise InputError(Fault(str(path), f"whole images of {3 * _SIDE * _SIDE} bytes", f"{len(flat)} bytes", "get the file again"))
+        raise InputError(
+            Fault(str(path), f"whole images of {3 * _SIDE * _SIDE} bytes", f"{len(flat)} bytes", "get the file again")
+        )
     return np.ascontiguousarray(flat.reshape(-1, 3, _SIDE, _SIDE).transpose(0, 3, 2, 1))
 
 

@@ -25,8 +25,12 @@ def _part(path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
 
     table = readable(path, lambda: loadmat(str(path), variable_names=["X", "y"]), "a MATLAB file")
     if missing := [key for key in ("X", "y") if key not in table]:
-        raise InputError(Fault(str(path), "arrays X and y", f"no {' and no '.join(missing)}", "get format 2, the cropped digits"))
+        raise InputError(
+            Fault(str(path), "arrays X and y", f"no {' and no '.join(missing)}", "get format 2, the cropped digits")
+        )
     pixels, labels = np.asarray(table["X"]), np.asarray(table["y"]).reshape(-1).astype(np.int64)
     if pixels.ndim != 4:
-        raise InputError(Fault(f"{path}: X", "shape (32, 32, 3, n)", str(pixels.shape), "get format 2, the cropped digits"))
+        raise InputError(
+            Fault(f"{path}: X", "shape (32, 32, 3, n)", str(pixels.shape), "get format 2, the cropped digits")
+        )
     return np.ascontiguousarray(pixels.transpose(3, 0, 1, 2)), labels % 10  # the digit 0 is stored as 10

@@ -22,9 +22,15 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     classes = readable(wnids, lambda: wnids.read_text(encoding="ascii").split(), "a list of WordNet ids")
     number = {name: k for k, name in enumerate(classes)}
     train = [(file, k) for name, k in number.items() for file in pictures(root / "train" / name / "images")]
-    told = [line.split() for line in readable(notes, lambda: notes.read_text(encoding="ascii").splitlines(), "a table") if line.strip()]
+    told = [
+        line.split()
+        for line in readable(notes, lambda: notes.read_text(encoding="ascii").splitlines(), "a table")
+        if line.strip()
+    ]
     if strangers := [words for words in told if len(words) < 2 or words[1] not in number]:
-        raise InputError(Fault(str(notes), "a file and one of the classes a line", " ".join(strangers[0]), "get the file again"))
+        raise InputError(
+            Fault(str(notes), "a file and one of the classes a line", " ".join(strangers[0]), "get the file again")
+        )
     test = sorted((root / "val" / "images" / words[0], number[words[1]]) for words in told)
     _refuse_missing(root, train, [file for file, _ in test])
     files, labels = zip(*train, *test, strict=True)
@@ -36,4 +42,6 @@ def _refuse_missing(root: Path, train: list[tuple[Path, int]], test: list[Path])
     if not train:
         raise InputError(Fault(str(root / "train"), "<class>/images/*.JPEG", "no image", "unpack all of it"))
     if missing := [file for file in test if not file.is_file()]:
-        raise InputError(Fault(str(root / "val"), "every image of val_annotations.txt", f"no {missing[0].name}", "unpack all of it"))
+        raise InputError(
+            Fault(str(root / "val"), "every image of val_annotations.txt", f"no {missing[0].name}", "unpack all of it")
+        )

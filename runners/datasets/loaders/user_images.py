@@ -35,7 +35,14 @@ def load_npz(card: Card, place: Place) -> tuple[Images, Labels]:
         found = f"no {' and no '.join(missing)}; there: {', '.join(sorted(arrays))}"
         faults.append(Fault(str(path), "arrays images and labels", found, fix))
     if ("test_images" in arrays) != ("test_labels" in arrays):
-        faults.append(Fault(str(path), "test_images and test_labels together", "only one of them", "add the other or remove this one"))
+        faults.append(
+            Fault(
+                str(path),
+                "test_images and test_labels together",
+                "only one of them",
+                "add the other or remove this one",
+            )
+        )
     if faults:
         raise InputError(faults)
     test = (arrays["test_images"], arrays["test_labels"]) if "test_images" in arrays else None
@@ -51,11 +58,14 @@ def load_folder(card: Card, place: Place) -> tuple[Images, Labels]:
 def load_eurosat(card: Card, place: Place) -> tuple[Images, Labels]:
     """EuroSAT's colour images, a folder a class. Raises InputError."""
     return from_folder(
-        card, place.folder(card, ("eurosat/2750", "EuroSAT/2750", "2750", "EuroSAT_RGB", "eurosat", "EuroSAT"), "AnnualCrop")
+        card,
+        place.folder(card, ("eurosat/2750", "EuroSAT/2750", "2750", "EuroSAT_RGB", "eurosat", "EuroSAT"), "AnnualCrop"),
     )
 
 
-def from_folder(card: Card, path: Path, size: tuple[int, int] | None = None, *, upright: bool = False) -> tuple[Images, Labels]:
+def from_folder(
+    card: Card, path: Path, size: tuple[int, int] | None = None, *, upright: bool = False
+) -> tuple[Images, Labels]:
     """What `load_folder` says, of this folder; images are brought to `size` (height, width) if given, and turned if `upright`."""
     parts = [path]
     there = _folders(path)
@@ -66,7 +76,9 @@ def from_folder(card: Card, path: Path, size: tuple[int, int] | None = None, *, 
         raise InputError(Fault(str(path), "train and test, or train and val", ", ".join(there), fix))
     classes = _folders(parts[0])
     if not classes:
-        raise InputError(Fault(str(path), "one folder a class", "no folders", "sort the images into one folder a class"))
+        raise InputError(
+            Fault(str(path), "one folder a class", "no folders", "sort the images into one folder a class")
+        )
     faults = []
     if strangers := [name for name in _folders(parts[-1]) if name not in classes]:
         faults.append(Fault(str(parts[-1]), f"the classes of {parts[0]}", f"also {strangers}", "remove or rename them"))
@@ -83,7 +95,9 @@ def from_folder(card: Card, path: Path, size: tuple[int, int] | None = None, *, 
 
 def _folders(path: Path) -> list[str]:
     if not path.is_dir():
-        raise InputError(Fault(str(path), "a folder with one folder a class", "a file", "name the folder, or use data set 'npz'"))
+        raise InputError(
+            Fault(str(path), "a folder with one folder a class", "a file", "name the folder, or use data set 'npz'")
+        )
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
@@ -91,7 +105,9 @@ def pictures(path: Path) -> list[Path]:
     """The folder's image files in the order of their names; none if there is no such folder."""
     if not path.is_dir():
         return []
-    return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _ENDINGS and not entry.name.startswith("."))
+    return sorted(
+        entry for entry in path.iterdir() if entry.suffix.lower() in _ENDINGS and not entry.name.startswith(".")
+    )
 
 
 def _empty(part: Path, classes: list[str]) -> list[Fault]:
@@ -100,14 +116,18 @@ def _empty(part: Path, classes: list[str]) -> list[Fault]:
     if not empty:
         return []
     found = f"none in {', '.join(empty[:_MOST])}"
-    deeper = next((f.parent for name in empty for f in sorted((part / name).rglob("*")) if f.suffix.lower() in _ENDINGS), None)
+    deeper = next(
+        (f.parent for name in empty for f in sorted((part / name).rglob("*")) if f.suffix.lower() in _ENDINGS), None
+    )
     fix = "add some or remove the folder"
     if deeper is not None:
         found, fix = f"{found}; there are some in {deeper}", "name the folder that holds the classes' folders"
     return [Fault(str(part), f"images ({', '.join(sorted(_ENDINGS))}) of every class", found, fix)]
 
 
-def _headers(path: Path, files: list[Path], *, any_size: bool, upright: bool) -> tuple[tuple[int, int], bool, list[Fault]]:
+def _headers(
+    path: Path, files: list[Path], *, any_size: bool, upright: bool
+) -> tuple[tuple[int, int], bool, list[Fault]]:
     """Height and width of the images, whether all are grey, and what is wrong with them. Reads headers only.
 
     Faults are unreadable or deep images, and differently sized ones unless any size will do.
@@ -133,7 +153,9 @@ def _headers(path: Path, files: list[Path], *, any_size: bool, upright: bool) ->
         faults.append(Fault(str(path), "images of one size (width×height)", listed + more, fix))
     if deep:
         named = ", ".join(str(file.relative_to(path)) for file in deep[:_MOST])
-        found = f"{len(deep)} of mode {', '.join(sorted(_DEEP & set(modes)))}: {named}{' …' if len(deep) > _MOST else ''}"
+        found = (
+            f"{len(deep)} of mode {', '.join(sorted(_DEEP & set(modes)))}: {named}{' …' if len(deep) > _MOST else ''}"
+        )
         faults.append(Fault(str(path), "8 bits a channel", found, "convert them to 8 bits"))
     width, height = next(iter(sizes), (0, 0))
     return (height, width), set(modes) <= _GREY, faults

@@ -22,9 +22,14 @@ from runners.regimes.augment.randaugment import Layer, drawn_layers, rand_augmen
 def refuse_impossible(spec: Augmentation, height: int, width: int) -> None:
     """Raise InputError if the images are too small for the augmentation, or are features, which have none."""
     if height == width == 1 and spec != Augmentation():
-        raise InputError(Fault("regime.augmentation", "none for frozen features", "an augmentation", "remove the table"))
+        raise InputError(
+            Fault("regime.augmentation", "none for frozen features", "an augmentation", "remove the table")
+        )
     if spec.shift >= min(height, width):
-        where, expected = "regime.augmentation.shift", f"less than the images' shorter side, {min(height, width)} pixels"
+        where, expected = (
+            "regime.augmentation.shift",
+            f"less than the images' shorter side, {min(height, width)} pixels",
+        )
         raise InputError(Fault(where, expected, str(spec.shift), "lower it"))
     if spec.crop and spec.crop > min(height, width):
         expected = f"at most the images' shorter side, {min(height, width)} pixels"
@@ -56,7 +61,10 @@ class Draws:
         layers = drawn_layers(batch, rich.ops, rich.magnitude, generator) if rich else ()
         corners = None
         if spec.cutout:
-            corners = torch.stack([torch.randint(0, side, (batch, 1), generator=generator) for side in (height, width)]) - spec.cutout // 2
+            corners = (
+                torch.stack([torch.randint(0, side, (batch, 1), generator=generator) for side in (height, width)])
+                - spec.cutout // 2
+            )
         return cls(moves, mirrored, layers, corners)
 
     @classmethod

@@ -40,11 +40,15 @@ class Window:
     @classmethod
     def drawn(cls, spec: Augmentation, batch: int, height: int, width: int, generator: torch.Generator) -> Window:
         """Enlargement log-uniform in `spec.zoom`, then a crop at a random place, then mirroring with probability 1/2."""
-        draws = torch.rand((4, batch), generator=generator, dtype=torch.float64)  # always four, so that switches do not shift streams
+        draws = torch.rand(
+            (4, batch), generator=generator, dtype=torch.float64
+        )  # always four, so that switches do not shift streams
         least, most = (math.log(z) for z in spec.zoom) if spec.zoom else (0.0, 0.0)
         zoom = torch.exp(least + (most - least) * draws[0])
         out_height, out_width = (spec.crop, spec.crop) if spec.crop else (height, width)
-        top, left = (u * (size - out / zoom) for u, size, out in ((draws[1], height, out_height), (draws[2], width, out_width)))
+        top, left = (
+            u * (size - out / zoom) for u, size, out in ((draws[1], height, out_height), (draws[2], width, out_width))
+        )
         if not spec.zoom:
             top, left = (draws[1] * (height - out_height + 1)).floor(), (draws[2] * (width - out_width + 1)).floor()
         mirrored = (draws[3] < 0.5) & spec.flip
@@ -54,7 +58,8 @@ class Window:
         """(b, height) rows and (b, width) columns of the image that the output's pixels are taken from, as pixel numbers."""
         steps = torch.arange(self.height, dtype=torch.float64), torch.arange(self.width, dtype=torch.float64)
         rows, columns = (
-            start[:, None] + (step + 0.5) / self.zoom[:, None] - 0.5 for start, step in zip((self.top, self.left), steps, strict=True)
+            start[:, None] + (step + 0.5) / self.zoom[:, None] - 0.5
+            for start, step in zip((self.top, self.left), steps, strict=True)
         )
         return rows, torch.where(self.mirrored[:, None], columns.flip(1), columns)
 
@@ -100,9 +105,15 @@ def _resampled(x: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]
     down, across = (sent(place, x.device) for place in window.places())
     shape = (len(x), window.height, window.width)
     grid = torch.stack(
-        [((across + 0.5) * 2 / width - 1)[:, None].expand(shape), ((down + 0.5) * 2 / height - 1)[:, :, None].expand(shape)], 3
+        [
+            ((across + 0.5) * 2 / width - 1)[:, None].expand(shape),
+            ((down + 0.5) * 2 / height - 1)[:, :, None].expand(shape),
+        ],
+        3,
     )
-    images = F.grid_sample(x, grid.float(), mode="bilinear", padding_mode="zeros", align_corners=False)  # 0 is the pool's mean
+    images = F.grid_sample(
+        x, grid.float(), mode="bilinear", padding_mode="zeros", align_corners=False
+    )  # 0 is the pool's mean
     i, j = down.round().long(), across.round().long()
     inside = ((i >= 0) & (i < height))[:, :, None] & ((j >= 0) & (j < width))[:, None, :]
     batch = torch.arange(len(x), device=x.device)

@@ -76,7 +76,9 @@ def _rows(x: Tensor, order: Tensor) -> Tensor:
 
 def warped(x: Tensor, maps: Tensor) -> Tensor:
     """Images read at `maps` (m, 2, 3): output to input places, both in [-1, 1] across the image."""
-    return F.grid_sample(x, _places(maps, x.shape[2], x.shape[3]), mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(
+        x, _places(maps, x.shape[2], x.shape[3]), mode="bilinear", padding_mode="zeros", align_corners=False
+    )
 
 
 def _places(maps: Tensor, height: int, width: int) -> Tensor:
@@ -146,7 +148,9 @@ def sharpness(x: Tensor, strength: Tensor) -> Tensor:
     if min(x.shape[2:]) < 3:
         return x
     rows = x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
-    sums = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]  # not a convolution, whose rounding depends on how many images there are
+    sums = (
+        rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
+    )  # not a convolution, whose rounding depends on how many images there are
     smooth = x.clone()
     smooth[:, :, 1:-1, 1:-1] = ((sums + 4 * x[:, :, 1:-1, 1:-1]) / 13).round()
     return _blend(smooth, x, strength)
@@ -173,7 +177,9 @@ def stretch(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one signa
 def equalise(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
     """Every channel to a flat histogram, by PIL's integer rule; channels with too few pixels for it stay."""
     values = x.round().long().flatten(2)
-    counts = torch.zeros(*values.shape[:2], 256, dtype=torch.int64, device=x.device).scatter_add_(2, values, torch.ones_like(values))
+    counts = torch.zeros(*values.shape[:2], 256, dtype=torch.int64, device=x.device).scatter_add_(
+        2, values, torch.ones_like(values)
+    )
     brightest = counts.gather(2, values.amax(2, keepdim=True))
     step = (values.shape[2] - brightest) // 255
     below = counts.cumsum(2) - counts
@@ -184,7 +190,9 @@ def equalise(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one sign
 def _luma(x: Tensor) -> Tensor:
     if x.shape[1] != 3:
         return x
-    return (x * sent(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True).floor()  # a whole grey value, as on files
+    return (
+        (x * sent(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True).floor()
+    )  # a whole grey value, as on files
 
 
 def _blend(far: Tensor, x: Tensor, strength: Tensor) -> Tensor:

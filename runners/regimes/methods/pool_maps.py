@@ -28,7 +28,9 @@ def boxes(batch: int, height: int, width: int, generator: torch.Generator) -> Te
     draws = torch.rand((3, batch), generator=generator, dtype=torch.float64)
     tall = AREA ** draws[0]
     high, wide = ((share * side).round() for share, side in ((tall, height), (AREA / tall, width)))
-    top, left = ((u * (side - size + 1)).floor() for u, side, size in ((draws[1], height, high), (draws[2], width, wide)))
+    top, left = (
+        (u * (side - size + 1)).floor() for u, side, size in ((draws[1], height, high), (draws[2], width, wide))
+    )
     rows, columns = torch.arange(height)[None], torch.arange(width)[None]
     down = (rows >= top[:, None]) & (rows < (top + high)[:, None])
     across = (columns >= left[:, None]) & (columns < (left + wide)[:, None])
@@ -69,7 +71,10 @@ class FromThePoolMaps(Objective):
 
     def _theirs(self) -> tuple[Tensor, Tensor]:
         """The next pool images (u, channels, h, w), and (u, h, w) bool where the view shows something of them."""
-        rows, (height, width) = self._pool[sent(next(self._order), self._pool.device)], self._now.resident.pixels.shape[1:3]
+        rows, (height, width) = (
+            self._pool[sent(next(self._order), self._pool.device)],
+            self._now.resident.pixels.shape[1:3],
+        )
         blank = torch.zeros((len(rows), height, width), dtype=torch.uint8, device=rows.device)
         u, seen = self._view(rows, blank, self._unlabelled)
         return u, seen != VOID

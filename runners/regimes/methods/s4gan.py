@@ -34,7 +34,9 @@ class Critic(nn.Module):
     def __init__(self, channels: int, spec: Discriminator) -> None:
         super().__init__()
         widths = [channels, *(spec.width * 2**k for k in range(_LAYERS))]
-        self.layers = nn.ModuleList(nn.Conv2d(into, out, 4, stride=2, padding=1) for into, out in itertools.pairwise(widths))
+        self.layers = nn.ModuleList(
+            nn.Conv2d(into, out, 4, stride=2, padding=1) for into, out in itertools.pairwise(widths)
+        )
         self.dropout = nn.Dropout2d(spec.dropout)
         self.last = nn.Linear(widths[-1], 1)
 

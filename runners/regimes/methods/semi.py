@@ -37,7 +37,9 @@ def annealing_threshold(kind: str, step: int, steps: int, classes: int) -> float
     return alpha * (1 - 1 / classes) + 1 / classes
 
 
-def annealed_cross_entropy(logits: Tensor, targets: Tensor, most: float, smoothing: float, weights: Tensor | None = None) -> Tensor:
+def annealed_cross_entropy(
+    logits: Tensor, targets: Tensor, most: float, smoothing: float, weights: Tensor | None = None
+) -> Tensor:
     """Mean cross-entropy of the images whose *true* class has a probability up to `most`; 0 if there are none.
 
     The mean is over those images, not the batch; with `weights` (classes,), each counts as its class does.
@@ -92,7 +94,9 @@ class Curriculum:
     """
 
     def __init__(self, images: int, classes: int, threshold: float, device: torch.device) -> None:
-        self._last = torch.full((images + 1,), -1, dtype=torch.int64, device=device)  # and a place for what is not to be remembered
+        self._last = torch.full(
+            (images + 1,), -1, dtype=torch.int64, device=device
+        )  # and a place for what is not to be remembered
         self._classes, self._threshold = classes, threshold
 
     def thresholds(self) -> Tensor:
@@ -110,7 +114,9 @@ class Curriculum:
         """
         confidence, predicted = weak.detach().softmax(1).max(1)
         kept = confidence >= self._threshold
-        self._last[torch.where(kept, places, len(self._last) - 1)] = predicted  # by places, not by a mask: nothing waits for the device
+        self._last[torch.where(kept, places, len(self._last) - 1)] = (
+            predicted  # by places, not by a mask: nothing waits for the device
+        )
 
 
 class _FromThePool(Objective):
@@ -120,7 +126,10 @@ class _FromThePool(Objective):
         self._now, self._semi = now, semi
         self._pool = torch.from_numpy(np.sort(now.inputs.pool)).to(now.resident.device)
         self._order, self._labelled = self._batches(), now.labelled_views()
-        pool, specs = self._pool.cpu(), {"weak": now.regime.augmentation, "strong": semi.strong or now.regime.augmentation}
+        pool, specs = (
+            self._pool.cpu(),
+            {"weak": now.regime.augmentation, "strong": semi.strong or now.regime.augmentation},
+        )
         self._views = {
             name: now.views((pool[places] for places in self._batches()), spec, now.draws("augmentation", name))
             for name, spec in specs.items()
@@ -144,7 +153,9 @@ class _FromThePool(Objective):
         return supervised + self._weight(step) * unsupervised
 
     @abstractmethod
-    def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _losses(
+        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Supervised loss, loss on the pool images, their logits that gave the targets, and which were learned from."""
 
     def _weight(self, step: int) -> float:
@@ -173,7 +184,9 @@ class _FromThePool(Objective):
 class PseudoLabel(_FromThePool):
     """The network's own most probable class as the label of each pool image (Lee 2013, equations 15 and 16)."""
 
-    def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+    def _losses(
+        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
         ours, weak = self._together(labelled, next(self._views["weak"]))
         loss, mask = hard_consistency(weak, weak, self._semi.threshold)
         return self._now.cross_entropy(ours, targets), loss, weak, mask
@@ -185,12 +198,19 @@ class MeanTeacher(_FromThePool):
     Mean squared error between class probabilities, over images and classes; the teacher is in evaluation mode.
     """
 
-    def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+    def _losses(
+        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
         ours, student = self._together(labelled, next(self._views["weak"]))
         with torch.no_grad():
             teacher = self._now.shown.eval()(next(self._views["strong"])).float()
         loss = F.mse_loss(student.softmax(1), teacher.softmax(1))
-        return self._now.cross_entropy(ours, targets), loss, teacher, torch.ones(len(places), dtype=torch.bool, device=student.device)
+        return (
+            self._now.cross_entropy(ours, targets),
+            loss,
+            teacher,
+            torch.ones(len(places), dtype=torch.bool, device=student.device),
+        )
 
     def _weight(self, step: int) -> float:
         done = min(1.0, step / self._semi.ramp_steps) if self._semi.ramp_steps else 1.0
@@ -200,19 +220,28 @@ class MeanTeacher(_FromThePool):
 class Uda(_FromThePool):
     """Unsupervised data augmentation (Xie et al. 2020, arXiv 1904.12848)."""
 
-    def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+    def _losses(
+        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
         ours, weak, strong = self._together(labelled, next(self._views["weak"]), next(self._views["strong"]))
         loss, mask = soft_consistency(weak, strong, self._semi.threshold, self._semi.temperature)
         if self._semi.tsa == "none":
             return self._now.cross_entropy(ours, targets), loss, weak, mask
         most = annealing_threshold(self._semi.tsa, step, self._now.steps, ours.shape[1])
-        return annealed_cross_entropy(ours, targets, most, self._now.regime.label_smoothing, self._now.weights), loss, weak, mask
+        return (
+            annealed_cross_entropy(ours, targets, most, self._now.regime.label_smoothing, self._now.weights),
+            loss,
+            weak,
+            mask,
+        )
 
 
 class FixMatch(_FromThePool):
     """Sohn et al. 2020, arXiv 2001.07685."""
 
-    def _losses(self, step: int, labelled: Tensor, targets: Tensor, places: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+    def _losses(
+        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
         ours, weak, strong = self._together(labelled, next(self._views["weak"]), next(self._views["strong"]))
         loss, mask = hard_consistency(weak, strong, self._thresholds(places, weak))
         return self._now.cross_entropy(ours, targets), loss, weak, mask
@@ -226,7 +255,9 @@ class FlexMatch(FixMatch):
 
     def __init__(self, now: Round, semi: Semi) -> None:
         super().__init__(now, semi)
-        self._curriculum = Curriculum(len(self._pool), len(now.inputs.images.classes), semi.threshold, now.resident.device)
+        self._curriculum = Curriculum(
+            len(self._pool), len(now.inputs.images.classes), semi.threshold, now.resident.device
+        )
 
     def _thresholds(self, places: Tensor, weak: Tensor) -> Tensor:
         now = self._curriculum.thresholds()[weak.detach().argmax(1)]

@@ -24,7 +24,9 @@ class SupervisedMaps(Objective):
         now = self._now
         pixels, places = now.resident.at(now.rows[chosen])
         with torch.autocast(now.resident.device.type, enabled=False):
-            x, maps = joint_batch(pixels, places, now.targets[chosen], now.regime.augmentation, now.scaling, self._draws)
+            x, maps = joint_batch(
+                pixels, places, now.targets[chosen], now.regime.augmentation, now.scaling, self._draws
+            )
             x = laid_out(x, now.regime.precision)
         return pixel_cross_entropy(now.net(x), maps, now.regime.label_smoothing)
 

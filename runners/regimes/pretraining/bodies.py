@@ -59,7 +59,9 @@ def key_of(protocol: Protocol, images: Images, pool: Indices) -> str:
     del recipe["then"]
     model = protocol.model.model_dump(mode="json", exclude={"dropout"})
     body = {"recipe": recipe, "model": model, "precision": protocol.regime.precision, "root_seed": protocol.root_seed}
-    return fingerprint(PRETRAINED_TAG, body | {"data": images.digest, "pool": array_digest(np.sort(pool).astype(np.int64))})
+    return fingerprint(
+        PRETRAINED_TAG, body | {"data": images.digest, "pool": array_digest(np.sort(pool).astype(np.int64))}
+    )
 
 
 def prepared(
@@ -121,12 +123,16 @@ def with_weights(protocol: Protocol, data_root: Path | None) -> Protocol:
     digest = file_digest(path := found(spec.weights, data_root, where))
     if spec.weights_digest not in (None, digest):
         fix = "restore the file, or leave weights_digest out; other weights are another comparison"
-        raise InputError(Fault(where, f"a file with SHA-256 {str(spec.weights_digest)[:16]}", f"{path} with {digest[:16]}", fix))
+        raise InputError(
+            Fault(where, f"a file with SHA-256 {str(spec.weights_digest)[:16]}", f"{path} with {digest[:16]}", fix)
+        )
     regime = protocol.regime.model_copy(update={"pretraining": spec.model_copy(update={"weights_digest": digest})})
     return protocol.model_copy(update={"regime": regime})
 
 
-def _body(protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: Kept | None, keep: bool) -> dict[str, Tensor]:
+def _body(
+    protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: Kept | None, keep: bool
+) -> dict[str, Tensor]:
     def learned() -> dict[str, Tensor]:
         spec = _pretraining(protocol).self_supervised
         if spec is None:
@@ -144,7 +150,13 @@ def _body(protocol: Protocol, images: Images, resident: Resident, pool: Indices,
 
 
 def _embeddings(
-    protocol: Protocol, images: Images, resident: Resident, pool: Indices, state: dict[str, Tensor], kept: Kept | None, keep: bool
+    protocol: Protocol,
+    images: Images,
+    resident: Resident,
+    pool: Indices,
+    state: dict[str, Tensor],
+    kept: Kept | None,
+    keep: bool,
 ) -> NDArray[np.float32]:
     def embedded() -> NDArray[np.float32]:
         precision = protocol.regime.precision
@@ -160,7 +172,9 @@ def _embeddings(
 
     if kept is None:
         return embedded()
-    return np.array(kept_array(kept.features, "embeddings by a pretrained body", (images.n, None), np.float32, make, keep=keep))
+    return np.array(
+        kept_array(kept.features, "embeddings by a pretrained body", (images.n, None), np.float32, make, keep=keep)
+    )
 
 
 def with_body(net: Net, state: dict[str, Tensor]) -> Net:

@@ -50,7 +50,9 @@ def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
 class _SimClr(nn.Module):
     def __init__(self, size: int, spec: SelfSupervised) -> None:
         super().__init__()
-        self.head = nn.Sequential(nn.Linear(size, spec.hidden), nn.ReLU(inplace=True), nn.Linear(spec.hidden, spec.projection))
+        self.head = nn.Sequential(
+            nn.Linear(size, spec.hidden), nn.ReLU(inplace=True), nn.Linear(spec.hidden, spec.projection)
+        )
         self.temperature = float(spec.temperature or 1.0)
 
     def forward(self, embedded: Tensor) -> Tensor:
@@ -132,9 +134,13 @@ def learn_body(protocol: Protocol, spec: SelfSupervised, images: Images, residen
 def _refuse_unsuitable(net: Net, protocol: Protocol, images: Images) -> None:
     where = f"protocol {protocol.name}: regime.pretraining"
     if images.height == images.width == 1:
-        raise InputError(Fault(where, "images", f"features ({images.name})", "remove the table: features are frozen already"))
+        raise InputError(
+            Fault(where, "images", f"features ({images.name})", "remove the table: features are frozen already")
+        )
     if not any(True for _ in net.body.parameters()):
-        raise InputError(Fault(where, "a network with a body to learn", protocol.model.name, "use small-cnn or another network"))
+        raise InputError(
+            Fault(where, "a network with a body to learn", protocol.model.name, "use small-cnn or another network")
+        )
 
 
 def _progress(what: str, steps: int) -> Callable[[int, Tensor], None]:

@@ -33,10 +33,14 @@ class Aggregation:
         if not 0 < self.top_share <= 1:
             faults.append(Fault("strategy argument top_share", "above 0, at most 1", str(self.top_share)))
         if not 0 <= self.boundary_weight < math.inf:
-            faults.append(Fault("strategy argument boundary_weight", "a finite number, at least 0", str(self.boundary_weight)))
+            faults.append(
+                Fault("strategy argument boundary_weight", "a finite number, at least 0", str(self.boundary_weight))
+            )
         if self.top_share < 1 and self.boundary_weight > 0:
             found = f"top_share = {self.top_share}, boundary_weight = {self.boundary_weight}"
-            faults.append(Fault("strategy arguments", "top_share or boundary_weight, not both", found, "leave one at its default"))
+            faults.append(
+                Fault("strategy arguments", "top_share or boundary_weight, not both", found, "leave one at its default")
+            )
         if faults:
             raise InputError(faults)
 

@@ -32,7 +32,9 @@ def k_means(points: Tensor, clusters: int, rng: np.random.Generator) -> NDArray[
     else:
         sample = x if len(x) <= _SEEDED_FROM else x[rng.choice(len(x), _SEEDED_FROM, replace=False)]
         centres, _ = kmeans_plusplus(sample.astype(np.float64), clusters, random_state=seed, n_local_trials=1)
-        model = MiniBatchKMeans(clusters, init=centres.astype(np.float32), n_init=1, batch_size=_BATCH, random_state=seed)
+        model = MiniBatchKMeans(
+            clusters, init=centres.astype(np.float32), n_init=1, batch_size=_BATCH, random_state=seed
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than clusters
         numbers: NDArray[np.int64] = model.fit_predict(x).astype(np.int64)

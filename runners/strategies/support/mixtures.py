@@ -25,4 +25,8 @@ def mixed(p: Tensor, places: Tensor, count: int) -> Tensor:
     weights = torch.special.entr(flat).sum(1) + _LEAST
     cells = places.flatten() * classes + flat.argmax(1)
     total = flat.new_zeros(count * classes, classes).index_add_(0, cells, flat * weights[:, None])
-    return (total / total.sum(1, keepdim=True).clamp(min=torch.finfo(total.dtype).tiny)).float().view(count, classes, classes)
+    return (
+        (total / total.sum(1, keepdim=True).clamp(min=torch.finfo(total.dtype).tiny))
+        .float()
+        .view(count, classes, classes)
+    )

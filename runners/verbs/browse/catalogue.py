@@ -28,7 +28,9 @@ def protocols(action: str | None, name: str | None, json: bool) -> None:
     if json:
         print_json([{"name": p.name, "title": p.title, "fingerprint": p.fingerprint} for p in every])
         return
-    console.print(table("Protocols", ["name", "what is labelled, and how much"], [(p.name, _in_short(p)) for p in every]))
+    console.print(
+        table("Protocols", ["name", "what is labelled, and how much"], [(p.name, _in_short(p)) for p in every])
+    )
     console.print("Each value with its source: beatrandom protocols show NAME")
 
 
@@ -86,7 +88,9 @@ def _strategy_list(facts: list[dict[str, Any]], json: bool) -> None:
         )
         for f in facts
     ]
-    console.print(table("Query strategies", ["name", "paper", "needs", "cost of a query", "starts without labels"], rows))
+    console.print(
+        table("Query strategies", ["name", "paper", "needs", "cost of a query", "starts without labels"], rows)
+    )
     console.print(
         "u unlabelled, l labelled, n queried, k classes, d embedding width, s dropout draws, m ensemble members. "
         "Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy (or package.module:Name, or skactiveml:Name)"
@@ -98,7 +102,13 @@ def _facts_or_fault(name: str) -> dict[str, Any]:
     try:
         return strategy_facts(name)
     except InputError as error:
-        return {"name": name, "paper": f"cannot be used: {error.faults[0].found}", "needs": [], "cost": "-", "cold_start": False}
+        return {
+            "name": name,
+            "paper": f"cannot be used: {error.faults[0].found}",
+            "needs": [],
+            "cost": "-",
+            "cold_start": False,
+        }
 
 
 def strategy_facts(name: str) -> dict[str, Any]:
@@ -135,7 +145,13 @@ def _flowing(text: str) -> str:
     """A docstring with its lines joined to paragraphs, but for those that are indented or list something."""
     lines: list[str] = []
     for line in text.splitlines():
-        if line.strip() and lines and lines[-1].strip() and not lines[-1].endswith(":") and not re.match(r"\s+\w+(, \w+)*:|\s*[-*|]", line):
+        if (
+            line.strip()
+            and lines
+            and lines[-1].strip()
+            and not lines[-1].endswith(":")
+            and not re.match(r"\s+\w+(, \w+)*:|\s*[-*|]", line)
+        ):
             lines[-1] += " " + line.strip()
         else:
             lines.append(line)
@@ -152,12 +168,15 @@ def _strategy_page(action: str, name: str, json: bool) -> None:
     console.print(f"{name}\n", style="bold", markup=False)
     console.print(_flowing(facts["about"]), markup=False)
     console.print(
-        f"\nPaper: {facts['paper'] or '-'}\nNeeds: {', '.join(facts['needs']) or 'nothing'}\nCost:  {facts['cost']}", markup=False
+        f"\nPaper: {facts['paper'] or '-'}\nNeeds: {', '.join(facts['needs']) or 'nothing'}\nCost:  {facts['cost']}",
+        markup=False,
     )
     console.print(f"Starts without labels: {'yes' if facts['cold_start'] else 'no'}", markup=False)
     if facts["arguments"]:
         first = facts["arguments"][0].split(":")[0].split("=")[0].strip("* ")
-        console.print(f"Arguments: {', '.join(facts['arguments'])}\n  in a study file: args = {{ {first} = … }}", markup=False)
+        console.print(
+            f"Arguments: {', '.join(facts['arguments'])}\n  in a study file: args = {{ {first} = … }}", markup=False
+        )
 
 
 def regimes(json: bool) -> None:
@@ -219,7 +238,9 @@ def datasets(data_root: Path | None, json: bool) -> None:
         return
     title = f"Data sets (--data-root {data_root or os.environ.get(DATA_VARIABLE) or 'not given'})"
     console.print(table(title, ["name", "what it is, whether it is here, where to get it"], _about(facts)))
-    console.print("Files were looked for, not read: what is in them is checked against the card by the run that reads them.")
+    console.print(
+        "Files were looked for, not read: what is in them is checked against the card by the run that reads them."
+    )
 
 
 def _dataset_facts(card: Card, data_root: Path | None) -> dict[str, Any]:
@@ -255,7 +276,9 @@ def _dataset_facts(card: Card, data_root: Path | None) -> dict[str, Any]:
 def _about(facts: Iterable[dict[str, Any]]) -> Iterable[tuple[str, str]]:
     for f in facts:
         counts = [
-            f"{f[key]:,} {what}" for key, what in (("train", "to train on"), ("test", "to test on"), ("classes", "classes")) if f[key]
+            f"{f[key]:,} {what}"
+            for key, what in (("train", "to train on"), ("test", "to test on"), ("classes", "classes"))
+            if f[key]
         ]
         size = [f"{f['shape'][0]}×{f['shape'][1]}"] if f["shape"] else []
         where = [f"here: {f['place'] or f['from']}"] if f["state"] == "found" else [f"{f['state']}; {f['from']}"]
@@ -270,7 +293,11 @@ def _wants_page(verb: str, action: str | None, name: str | None, known: list[str
         return False
     if action != "show" or name is None:
         raise InputError(
-            Fault(f"beatrandom {verb}", f"nothing, or: show NAME, with NAME one of {', '.join(known)}", f"{action} {name or ''}".strip())
+            Fault(
+                f"beatrandom {verb}",
+                f"nothing, or: show NAME, with NAME one of {', '.join(known)}",
+                f"{action} {name or ''}".strip(),
+            )
         )
     if name not in known:
         raise InputError(unknown_name(f"{verb} show", name, known))

@@ -50,13 +50,17 @@ def encode(asked: Asked, data_root: Path | None, json: bool) -> None:
     if out.suffix != ".npz":
         raise InputError(Fault("--out", "a file that ends in .npz", str(out)))
     if out.exists():
-        raise InputError(Fault("--out", "a new file", f"{out} exists", "choose another --out, or remove it; nothing was changed"))
+        raise InputError(
+            Fault("--out", "a new file", f"{out} exists", "choose another --out, or remove it; nothing was changed")
+        )
     data = data_of(asked.data, asked.size)
     encoder = resolved(encoder, data_root)
     with console.status(f"reading {asked.data}"):
         images, hidden = load(data, data_root)
     if (task := CARDS[images.name].task) != "classification":
-        raise InputError(Fault(f"data set {images.name}", "one class an image", f"data for {task}", "features are of whole images"))
+        raise InputError(
+            Fault(f"data set {images.name}", "one class an image", f"data for {task}", "features are of whole images")
+        )
     began = time.perf_counter()
     device = device_of(asked.device)
     features = _watched(images, encoder, data_root, device, asked.batch)
@@ -89,7 +93,9 @@ def data_of(given: str, size: int | None = None) -> Data:
     known = [each for each in CARDS if each not in OWN and CARDS[each].task == "classification"]
     if given in CARDS:
         raise InputError(Fault("DATA", f"{given}:PATH", given, "say where it lies, relative to --data-root"))
-    raise InputError(unknown_name("DATA", given, [*known, "medmnist:FILE.npz", "a folder of images", "an .npz of images"]))
+    raise InputError(
+        unknown_name("DATA", given, [*known, "medmnist:FILE.npz", "a folder of images", "an .npz of images"])
+    )
 
 
 def _encoder(asked: Asked) -> Encoder:
@@ -110,7 +116,9 @@ def _encoder(asked: Asked) -> Encoder:
 def _stem(given: str) -> str:
     """A name for a file, from whatever was typed."""
     last = Path(given).name
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", last.replace(".npz", "").replace(".npy", "").replace(".py", "")).strip("-.")
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", last.replace(".npz", "").replace(".npy", "").replace(".py", "")).strip(
+        "-."
+    )
 
 
 def _watched(images: Images, encoder: Encoder, root: Path | None, device: str, batch: int) -> NDArray[np.float32]:
@@ -128,13 +136,19 @@ def _watched(images: Images, encoder: Encoder, root: Path | None, device: str, b
         return encoded(images, encoder, root, lambda done, _: bar.update(task, completed=done), device, batch)
 
 
-def _card(images: Images, encoder: Encoder, features: NDArray[np.float32], labels: NDArray[np.int64], device: str) -> FeatureCard:
+def _card(
+    images: Images, encoder: Encoder, features: NDArray[np.float32], labels: NDArray[np.int64], device: str
+) -> FeatureCard:
     """What the features are, for whoever reads them without us, and for the records of runs on them."""
     height, width, channels = images.pixels.shape[1:]
     return FeatureCard(
         encoder=encoder.model_copy(update={"trained_on": encoder.learned_from}),
         source=EncodedImages(
-            name=images.name, digest=images.digest, training=images.train_size, test=images.test_size, shape=(height, width, channels)
+            name=images.name,
+            digest=images.digest,
+            training=images.train_size,
+            test=images.test_size,
+            shape=(height, width, channels),
         ),
         features=features.shape[1],
         digest=content_digest(features[:, None, None, :], labels, images.train_size),
@@ -165,7 +179,9 @@ def _write(out: Path, arrays: dict[str, NDArray[Any]]) -> None:
             return
         Path(name).rename(out)
     except FileExistsError:
-        raise InputError(Fault("--out", "a new file", f"{out} exists", "choose another --out; nothing was changed")) from None
+        raise InputError(
+            Fault("--out", "a new file", f"{out} exists", "choose another --out; nothing was changed")
+        ) from None
     finally:
         Path(name).unlink(missing_ok=True)
 
@@ -173,7 +189,10 @@ def _write(out: Path, arrays: dict[str, NDArray[Any]]) -> None:
 def _say(out: Path, card: FeatureCard, seconds: float) -> None:
     encoder, source = card.encoder, card.source
     rows = [
-        ("images", f"{source.name}, {source.training:,} to train on, {source.test:,} to test on; digest {source.digest[:16]}"),
+        (
+            "images",
+            f"{source.name}, {source.training:,} to train on, {source.test:,} to test on; digest {source.digest[:16]}",
+        ),
         ("encoder", encoder.name),
         ("weights", f"{encoder.weights or 'its own'}{_short(encoder.weights_digest)}"),
         ("learned from", encoder.learned_from),

@@ -47,8 +47,12 @@ MENUS: Final[dict[tuple[str, bool], Menu]] = {
     ("classification", False): Menu(
         ("digits-plain", "digits-augmented"), ("random", "least-confidence", "margin", "entropy", "core-set"), seeds=10
     ),
-    ("classification", True): Menu(("digits-plain", "digits-augmented"), ("random", "margin"), seeds=7, budgets=(20, 40, 80)),
-    ("segmentation", False): Menu(("digit-scenes-plain", "digit-scenes-augmented"), ("random", "entropy", "core-set"), seeds=8),
+    ("classification", True): Menu(
+        ("digits-plain", "digits-augmented"), ("random", "margin"), seeds=7, budgets=(20, 40, 80)
+    ),
+    ("segmentation", False): Menu(
+        ("digit-scenes-plain", "digit-scenes-augmented"), ("random", "entropy", "core-set"), seeds=8
+    ),
     ("segmentation", True): Menu(("digit-scenes-plain",), ("random", "entropy"), seeds=6, budgets=(20, 40)),
 }
 """By task, and whether it is the fast one. At most 4 x 2 = 8 tests at 10 seeds, 2 x 2 = 4 at 8, 2 at 7, 1 at 6."""
@@ -91,7 +95,8 @@ def quickstart(out: Path, fast: bool, slots: int | None, task: str = "classifica
     show(comparison, curves)
     console.print(compliance.summary())
     console.print(
-        f"Report: {folder.report}   Figures and tables: {folder.analysis}   ({duration(time.perf_counter() - began)})", markup=False
+        f"Report: {folder.report}   Figures and tables: {folder.analysis}   ({duration(time.perf_counter() - began)})",
+        markup=False,
     )
     if compliance.exit_code:
         raise typer.Exit(compliance.exit_code)

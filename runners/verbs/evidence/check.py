@@ -34,7 +34,9 @@ def schema() -> None:
     print(json_schema())
 
 
-def check(path: Path | None, indices: Path | None, protocol: str | None, form: str, line: bool, checklist: str | None) -> None:
+def check(
+    path: Path | None, indices: Path | None, protocol: str | None, form: str, line: bool, checklist: str | None
+) -> None:
     """See `beatrandom check --help`."""
     asked = _asked(form, line, checklist)
     what = path or indices
@@ -42,7 +44,9 @@ def check(path: Path | None, indices: Path | None, protocol: str | None, form: s
         fix = "give a study folder, a record, a table or --indices FOLDER; or --explain RULE, or --schema"
         raise InputError(Fault("check", "one thing to check", "two" if path else "nothing", fix))
     with console.status("checking") as shown:
-        result = _result(path, indices, protocol, lambda done, planned: shown.update(f"checking {done} of {planned} runs"))
+        result = _result(
+            path, indices, protocol, lambda done, planned: shown.update(f"checking {done} of {planned} runs")
+        )
     if asked is None:
         _show(what, result)
     else:
@@ -62,7 +66,12 @@ def _result(path: Path | None, indices: Path | None, protocol: str | None, progr
     if (foreign is None) != (protocol is None):
         expected = "--protocol with a table or --indices, and only with them"
         raise InputError(
-            Fault("check", expected, "it is missing" if protocol is None else f"--protocol {protocol}", "a TOML file or a preset")
+            Fault(
+                "check",
+                expected,
+                "it is missing" if protocol is None else f"--protocol {protocol}",
+                "a TOML file or a preset",
+            )
         )
     if foreign is not None and protocol is not None:
         against = read_protocol(Path(protocol)) if protocol.endswith(".toml") else preset(protocol)
@@ -80,7 +89,9 @@ def _asked(form: str, line: bool, checklist: str | None) -> Callable[[Compliance
     if checklist is not None and checklist not in CHECKLISTS:
         faults.append(unknown_name("--checklist", checklist, list(CHECKLISTS)))
     if (form != "table") + line + (checklist is not None) > 1:
-        faults.append(Fault("check", "one of --format (or --json), --badge and --checklist", "several", "ask one after the other"))
+        faults.append(
+            Fault("check", "one of --format (or --json), --badge and --checklist", "several", "ask one after the other")
+        )
     if faults:
         raise InputError(faults)
     if checklist is not None:
@@ -90,12 +101,17 @@ def _asked(form: str, line: bool, checklist: str | None) -> Callable[[Compliance
 
 def _show(path: Path, result: Compliance) -> None:
     rows = [[f"[{COLOURS[v]}]{v}[/]" if v in COLOURS else v for v in row.values()] for row in result.table()]
-    console.print(table(f"Compliance of {path}", ["rule", "title", "severity", "answer", "runs", "findings"], rows, ["runs", "findings"]))
+    console.print(
+        table(
+            f"Compliance of {path}",
+            ["rule", "title", "severity", "answer", "runs", "findings"],
+            rows,
+            ["runs", "findings"],
+        )
+    )
     for r in result.results:
         for finding in r.findings[:SHOWN]:
-            lines = (
-                f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n  found:    {finding.found}\n  to do:    {finding.fix}"
-            )
+            lines = f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n  found:    {finding.found}\n  to do:    {finding.fix}"
             console.print(lines, markup=False, soft_wrap=True)
         if len(r.findings) > SHOWN:
             console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (all of them: --format json)")

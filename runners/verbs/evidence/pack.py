@@ -16,7 +16,10 @@ def pack(path: Path, out: Path | None) -> None:
     folder = StudyFolder(path)
     target = out or default_target(folder)
     write(folder, target)
-    console.print(f"{target}: {target.stat().st_size / 1e6:.1f} MB. `beatrandom check` and the notebooks read it as it is.", soft_wrap=True)
+    console.print(
+        f"{target}: {target.stat().st_size / 1e6:.1f} MB. `beatrandom check` and the notebooks read it as it is.",
+        soft_wrap=True,
+    )
 
 
 def unpack(source: Path, out: Path | None) -> None:

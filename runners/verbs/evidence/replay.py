@@ -40,7 +40,10 @@ def replay(
             outcomes = _outcomes(run, round_, data_root, None if device == "recorded" else device_of(device), trials)
         found.append((run, outcomes))
         if keeps:
-            keep(study.replays(*_key(run)), Attempt(head=sound(run).head, rounds=tuple(outcomes), environment=describe("cpu", 1)))
+            keep(
+                study.replays(*_key(run)),
+                Attempt(head=sound(run).head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
+            )
     _show(found, json)
     answers = {o.answer for _, outcomes in found for o in outcomes}
     code = 1 if "differs" in answers else 3 if "undecided" in answers or not answers else 0
@@ -48,7 +51,9 @@ def replay(
         raise typer.Exit(code)
 
 
-def _outcomes(run: RunFolder, round_: int | None, data_root: Path | None, device: str | None, trials: bool) -> list[Replayed]:
+def _outcomes(
+    run: RunFolder, round_: int | None, data_root: Path | None, device: str | None, trials: bool
+) -> list[Replayed]:
     return list(choose_again(run, None if round_ is None else [round_], data_root, device, trials=trials))
 
 
@@ -63,12 +68,21 @@ def _runs(path: Path, every: bool, sample: int | None, seed: int) -> list[RunFol
     if not StudyFolder(path).plan.exists():
         run = RunFolder(path.parent if path.is_file() else path)
         if not run.events.is_file() or not StudyFolder(run.path.parents[3]).plan.exists():
-            raise InputError(Fault(str(path), "a run's folder inside a study's records/, or a study folder", "neither", "check the path"))
+            raise InputError(
+                Fault(
+                    str(path),
+                    "a run's folder inside a study's records/, or a study folder",
+                    "neither",
+                    "check the path",
+                )
+            )
         if every or sample is not None:
             raise InputError(Fault("--all, --sample", "a study folder", "one run", "leave the option out"))
         return [run]
     if every == (sample is not None):
-        raise InputError(Fault("replay of a study", "either --all or --sample N", "both" if every else "neither", "choose one"))
+        raise InputError(
+            Fault("replay of a study", "either --all or --sample N", "both" if every else "neither", "choose one")
+        )
     folder = StudyFolder(path)
     runs = [folder.run(p.protocol.name, p.strategy.id, p.seed) for p in planned(folder.read_plan())]
     runs = [run for run in runs if run.events.is_file()]
@@ -83,7 +97,14 @@ def _runs(path: Path, every: bool, sample: int | None, seed: int) -> list[RunFol
 def _show(found: list[tuple[RunFolder, list[Replayed]]], json: bool) -> None:
     named = [("/".join(run.path.parts[-3:]), outcome) for run, outcomes in found for outcome in outcomes]
     if json:
-        print_json({"schema": "beatrandom/replay/1", "rounds": [{"run": name, **o.model_dump(mode="json")} for name, o in named]})
+        print_json(
+            {
+                "schema": "beatrandom/replay/1",
+                "rounds": [{"run": name, **o.model_dump(mode="json")} for name, o in named],
+            }
+        )
         return
-    rows = [[name, "start" if o.round < 0 else o.round, f"[{COLOURS[o.answer]}]{o.answer}[/]", o.said] for name, o in named]
+    rows = [
+        [name, "start" if o.round < 0 else o.round, f"[{COLOURS[o.answer]}]{o.answer}[/]", o.said] for name, o in named
+    ]
     console.print(table("Replay", ["run", "round", "again", "detail"], rows, ["round"]))

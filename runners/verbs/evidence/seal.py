@@ -26,17 +26,28 @@ def seal(path: Path, key: Path | None, json: bool) -> None:
     if json:
         print_json(_told(manifest) | {"signed": folder.signature.exists()})
         return
-    console.print(f"sealed: {len(manifest.files)} files, {manifest.finished} of {manifest.planned} planned runs finished")
+    console.print(
+        f"sealed: {len(manifest.files)} files, {manifest.finished} of {manifest.planned} planned runs finished"
+    )
     if manifest.finished < manifest.planned:
         console.print("The study is not finished: runs made later are not under this seal.")
     console.print(f"manifest {manifest.digest}", soft_wrap=True)
-    console.print("Publish this number, or sign it (--sign KEY): without either, the seal can be made anew by whoever holds the files.")
+    console.print(
+        "Publish this number, or sign it (--sign KEY): without either, the seal can be made anew by whoever holds the files."
+    )
 
 
 def verify(path: Path, signers: Path | None, identity: str | None, json: bool) -> None:
     """See `beatrandom verify --help`."""
     if (signers is None) != (identity is None):
-        raise InputError(Fault("--signers, --identity", "both or neither", "one of them", "give the file and the name to look for in it"))
+        raise InputError(
+            Fault(
+                "--signers, --identity",
+                "both or neither",
+                "one of them",
+                "give the file and the name to look for in it",
+            )
+        )
     folder = StudyFolder(path)
     manifest = read_manifest(folder)
     changes = differences(manifest, manifest_of(folder))
@@ -45,7 +56,11 @@ def verify(path: Path, signers: Path | None, identity: str | None, json: bool) -
         signature = check_signature(folder.manifest, folder.signature, signers, identity or "")
     code = _code(changes, signature, asked=signers is not None)
     if json:
-        told = {"signature": vars(signature) if signature else None, "changes": [vars(change) for change in changes], "exit_code": code}
+        told = {
+            "signature": vars(signature) if signature else None,
+            "changes": [vars(change) for change in changes],
+            "exit_code": code,
+        }
         print_json(_told(manifest) | told)
     else:
         _show(manifest, changes, signature, asked=signers is not None)
@@ -76,11 +91,17 @@ def _show(manifest: Manifest, changes: list[Fault], signature: Signature | None,
         console.print(str(change), markup=False, soft_wrap=True)
     if len(changes) > SHOWN:
         console.print(f"… and {len(changes) - SHOWN} more changes")
-    console.print(f"{len(manifest.files)} files: {f'{len(changes)} changed since the seal' if changes else 'unchanged since the seal'}")
+    console.print(
+        f"{len(manifest.files)} files: {f'{len(changes)} changed since the seal' if changes else 'unchanged since the seal'}"
+    )
     if signature is None:
         console.print(
             "signature: none"
-            + (", so nobody vouches for the manifest" if asked else "; compare the manifest's number with the published one")
+            + (
+                ", so nobody vouches for the manifest"
+                if asked
+                else "; compare the manifest's number with the published one"
+            )
         )
     elif not signature.good:
         console.print(f"signature: does not hold: {signature.said}", markup=False)

@@ -36,7 +36,11 @@ class Asked:
 
     def faults(self) -> Iterator[Fault]:
         """Everything wrong with the options themselves."""
-        named = {"--test": (self.test, Test), "--correction": (self.correction, Correction), "--group": (self.group, Group)}
+        named = {
+            "--test": (self.test, Test),
+            "--correction": (self.correction, Correction),
+            "--group": (self.group, Group),
+        }
         for option, (given, known) in (named | {"--mismatch": (self.mismatch, Mismatch)}).items():
             if given is not None and given not in get_args(known):
                 yield unknown_name(option, given, get_args(known))
@@ -55,7 +59,12 @@ class Asked:
 
     def plan(self, base: Plan) -> Plan:
         """`base` with what was asked for."""
-        own: dict[str, Any] = {"test": self.test, "delta": self.delta, "alpha": self.alpha, "correction": self.correction}
+        own: dict[str, Any] = {
+            "test": self.test,
+            "delta": self.delta,
+            "alpha": self.alpha,
+            "correction": self.correction,
+        }
         return base.model_copy(update={name: value for name, value in own.items() if value is not None})
 
     def curves(self, source: Path) -> Curves:
@@ -82,10 +91,19 @@ class Asked:
 
     def _of_study(self, source: Path) -> Curves:
         curves = load_study(source)
-        for option, given in (("--column", self.column), ("--wide", self.wide), ("--mismatch", self.mismatch != "list")):
+        for option, given in (
+            ("--column", self.column),
+            ("--wide", self.wide),
+            ("--mismatch", self.mismatch != "list"),
+        ):
             if given:
                 raise InputError(
-                    Fault(option, "a table", f"the study folder {source}, which has no gaps of this kind", f"leave out {option}")
+                    Fault(
+                        option,
+                        "a table",
+                        f"the study folder {source}, which has no gaps of this kind",
+                        f"leave out {option}",
+                    )
                 )
         known = {"--baseline": (self.baseline, curves.strategies)}
         if self.metric is not None:
@@ -94,7 +112,9 @@ class Asked:
         if faults:
             raise InputError(faults)
         metrics = dict.fromkeys(curves.metrics, self.metric) if self.metric is not None else curves.metrics
-        asked = replace(curves, plan=self.plan(curves.plan), baseline=self.baseline, metrics=metrics, group=self.group or None)  # type: ignore[arg-type]
+        asked = replace(
+            curves, plan=self.plan(curves.plan), baseline=self.baseline, metrics=metrics, group=self.group or None
+        )  # type: ignore[arg-type]
         changed = [
             what
             for what, differs in (

@@ -29,4 +29,6 @@ def cards(source: Path, protocol: str | None, out: Path | None, form: str) -> No
     for one in study.protocols:
         if protocol in (None, one.name):
             made = card(material, study, one)
-            console.print("\n".join(map(str, save(made.figure, target / made.name, (form,)))), markup=False, soft_wrap=True)
+            console.print(
+                "\n".join(map(str, save(made.figure, target / made.name, (form,)))), markup=False, soft_wrap=True
+            )

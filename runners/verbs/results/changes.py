@@ -7,7 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.secondary.changed_predictions import EACH, GAINED, LOST, MAPS, OTHER, ClassChange, MapChange, Turned, kinds
+from analysis.secondary.changed_predictions import (
+    EACH,
+    GAINED,
+    LOST,
+    MAPS,
+    OTHER,
+    ClassChange,
+    MapChange,
+    Turned,
+    kinds,
+)
 from protocol.draws.splits import Indices, make_split
 from protocol.errors import BeatRandomError, Fault
 from protocol.record.chain import read
@@ -31,7 +41,9 @@ class _Shown:
     truth: NDArray[np.integer]
 
 
-def changes_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels) -> list[MapChange | ClassChange]:
+def changes_of(
+    folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels
+) -> list[MapChange | ClassChange]:
     """One a strategy, all of the first seed that any run of the protocol finished two rounds with and kept predictions of.
 
     Frozen features have no pictures: none. Whether a sidecar is the one that the record means is for `check` to say.
@@ -73,7 +85,13 @@ def _of_maps(run: RunFolder, place: Place, rounds: Ends, budgets: Ends, shown: _
             return None
         maps.append(one["map"][:MAPS].astype(np.uint8))
         places = one["place"][:MAPS]
-        if places.ndim != 1 or places.dtype.kind not in "iu" or not len(places) or places.min() < 0 or places.max() >= len(test):
+        if (
+            places.ndim != 1
+            or places.dtype.kind not in "iu"
+            or not len(places)
+            or places.min() < 0
+            or places.max() >= len(test)
+        ):
             return None
     drawn = test[places]
     true = truth[drawn].astype(np.uint8)

@@ -47,7 +47,9 @@ def compare(sources: Sequence[Path], asked: Asked, more: bool, json: bool, markd
         if several and (markdown or latex):
             print(f"{'%' if latex else '##'} {curves.study}: {source}\n")
         elif several:
-            console.print(f"{chr(10) if place else ''}{curves.study}: {source}", markup=False, soft_wrap=True, style="bold")
+            console.print(
+                f"{chr(10) if place else ''}{curves.study}: {source}", markup=False, soft_wrap=True, style="bold"
+            )
         _print(curves, asked, more, markdown, latex)
 
 
@@ -102,7 +104,9 @@ def show(result: Comparison, curves: Curves) -> None:
     frame = verdict_table.formatted(result.verdicts)
     for protocol, group in frame.groupby("protocol", sort=False):
         drawn = {} if console.options.ascii_only else mean_curves(curves, str(protocol))
-        columns = [*SHOWN[:2], "mean curve", *(SHOWN[2:] if console.width >= ROOMY else SHOWN[2:-1])] if drawn else SHOWN
+        columns = (
+            [*SHOWN[:2], "mean curve", *(SHOWN[2:] if console.width >= ROOMY else SHOWN[2:-1])] if drawn else SHOWN
+        )
         cells = group.assign(**{"mean curve": [drawn.get(s, "") for s in group["strategy"]]})[columns]
         rows = [[_coloured(str(cell)) for cell in row] for row in cells.to_numpy().tolist()]
         reference = f" ({result.baseline}: {drawn[result.baseline]})" if result.baseline in drawn else ""

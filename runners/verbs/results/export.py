@@ -19,14 +19,18 @@ def export(source: Path, out: Path | None, form: str, to: str) -> None:
     name = source.resolve().name.removesuffix(".tar.xz")
     target = out or Path(f"{name}-{to}")
     if to in TRACKERS and target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise InputError(Fault(str(target), "a new or an empty folder", "something in it", "use --out; nothing was overwritten"))
+        raise InputError(
+            Fault(str(target), "a new or an empty folder", "something in it", "use --out; nothing was overwritten")
+        )
     with console.status("reading the records"):
         tables = study_tables(source)
     if to in TRACKERS:
         write, see = TRACKERS[to]
         with console.status(f"writing for {to}"):
             written = write(tables, target, name)
-        console.print(f"{target}: {written} runs; see them with `{see.format(target=target)}`", markup=False, soft_wrap=True)
+        console.print(
+            f"{target}: {written} runs; see them with `{see.format(target=target)}`", markup=False, soft_wrap=True
+        )
         return
     for path, frame in zip(write_study_tables(tables, target, form), tables.values(), strict=True):  # type: ignore[arg-type]  # checked there
         console.print(f"{path}: {len(frame)} rows", markup=False, soft_wrap=True)

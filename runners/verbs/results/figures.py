@@ -39,7 +39,9 @@ class Look:
 def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root: Path | None) -> None:
     """See `beatrandom figures --help`."""
     look.check()
-    target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{source.stem.removesuffix('.tar')}"))
+    target = out or (
+        StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{source.stem.removesuffix('.tar')}")
+    )
     with console.status("reading the curves") as shown:
         with opened(source) as place:  # a packed study is read as it is
             material = _material(place, asked, look, data_root)
@@ -54,7 +56,9 @@ def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root:
                 console.print("\n".join(map(str, made)), markup=False, soft_wrap=True)
         if not look.only:
             board = scores(material.curves, material.comparison)
-            console.print("\n".join(map(str, write_tables(material.comparison, target, board))), markup=False, soft_wrap=True)
+            console.print(
+                "\n".join(map(str, write_tables(material.comparison, target, board))), markup=False, soft_wrap=True
+            )
     for line in left_out:
         console.print(line, markup=False, soft_wrap=True)
 
@@ -62,7 +66,9 @@ def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root:
 def _material(source: Path, asked: Asked, look: Look, data_root: Path | None) -> Material:
     curves = asked.curves(source)
     bought = Purchases()
-    if curves.bought and (not look.only or {"class-balance", "class-iou", "contact-sheet", "changed-predictions"} & set(look.only)):
+    if curves.bought and (
+        not look.only or {"class-balance", "class-iou", "contact-sheet", "changed-predictions"} & set(look.only)
+    ):
         from runners.verbs.results.classes import purchases_of
 
         bought = purchases_of(StudyFolder(source), data_root)

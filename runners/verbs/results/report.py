@@ -28,7 +28,9 @@ __all__ = ["Asked", "report", "subject_of"]
 
 def report(source: Path, asked: Asked, out: Path | None, pdf: bool, data_root: Path | None) -> None:
     """See `beatrandom report --help`."""
-    target = out or (StudyFolder(source).report if source.is_dir() else Path(f"beatrandom-{source.stem.removesuffix('.tar')}.html"))
+    target = out or (
+        StudyFolder(source).report if source.is_dir() else Path(f"beatrandom-{source.stem.removesuffix('.tar')}.html")
+    )
     with console.status("reading the curves") as shown:
         with opened(source) as place:  # a packed study is read as it is
             subject = subject_of(place, asked, data_root)

@@ -53,7 +53,9 @@ def _spread(bought: Sequence[LabelsEvent]) -> list[LabelsEvent]:
     return [bought[i] for i in places]
 
 
-def _query(event: LabelsEvent, pixels: NDArray[np.uint8], masks: NDArray[np.integer] | None, division: Division) -> Query:
+def _query(
+    event: LabelsEvent, pixels: NDArray[np.uint8], masks: NDArray[np.integer] | None, division: Division
+) -> Query:
     bought = np.asarray(event.indices[:SHOWN], np.int64)
     images = division.units.image_of(bought) if division.maps else bought
     shown, told = np.asarray(pixels[images]), None if masks is None else masks[images].astype(np.uint8)

@@ -30,4 +30,6 @@ def mean_curves(curves: Curves, protocol: str) -> Mapping[str, str]:
     means = wide.groupby(level="strategy", sort=False).mean()
     places = np.unique(np.linspace(0, means.shape[1] - 1, min(WIDEST, means.shape[1])).round().astype(int))
     low, high = float(np.nanmin(means.to_numpy())), float(np.nanmax(means.to_numpy()))
-    return {str(strategy): spark(means.loc[strategy].to_numpy()[places].tolist(), low, high) for strategy in means.index}
+    return {
+        str(strategy): spark(means.loc[strategy].to_numpy()[places].tolist(), low, high) for strategy in means.index
+    }

@@ -73,7 +73,9 @@ def to_wandb(tables: Tables, target: Path, name: str) -> int:
         protocol, strategy, seed = key
         config: dict[str, Any] = {"protocol": protocol, "strategy": strategy, "seed": seed, **facts[key]}
         label = f"{protocol}/{strategy}/seed-{seed}"
-        with wandb.init(project=name, name=label, group=f"{protocol}/{strategy}", config=config, dir=str(target), mode="offline") as there:
+        with wandb.init(
+            project=name, name=label, group=f"{protocol}/{strategy}", config=config, dir=str(target), mode="offline"
+        ) as there:
             there.define_metric("*", step_metric="budget")
             steps: dict[int, dict[str, float]] = {}
             for metric, budget, value in run:
@@ -102,7 +104,10 @@ def _runs(curves: pd.DataFrame) -> Iterator[tuple[Key, list[tuple[str, int, floa
 
 def _facts(runs: pd.DataFrame) -> dict[Key, dict[str, str]]:
     told = ["dataset", "regime", "fingerprint", "environment", "head", "attempts", "failures", "labels"]
-    return {(str(r["protocol"]), str(r["strategy"]), int(r["seed"])): {k: str(r[k]) for k in told} for _, r in runs.iterrows()}
+    return {
+        (str(r["protocol"]), str(r["strategy"]), int(r["seed"])): {k: str(r[k]) for k in told}
+        for _, r in runs.iterrows()
+    }
 
 
 def _missing(name: str) -> InputError:

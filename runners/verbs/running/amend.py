@@ -19,5 +19,6 @@ def amend(folder: Path, study: Path, reason: str, data_root: Path | None = None)
     change(there, resolved, reason)
     keep_own_files(there, resolved, beside)
     console.print(
-        f"{folder}: the plan is now {resolved.fingerprint[:12]}; the earlier one is kept and `check` shows the change", markup=False
+        f"{folder}: the plan is now {resolved.fingerprint[:12]}; the earlier one is kept and `check` shows the change",
+        markup=False,
     )

@@ -35,7 +35,9 @@ def gc(folder: StudyFolder, dry: bool, json: bool) -> None:
             except RunLocked:
                 busy.append(str(run.relative_to(folder.path)))
     if json:
-        counts = {kind: {"files": len(found), "bytes": sum(size for _, size in found)} for kind, found in removed.items()}
+        counts = {
+            kind: {"files": len(found), "bytes": sum(size for _, size in found)} for kind, found in removed.items()
+        }
         print_json({"removed": counts, "dry_run": dry, "busy": busy, "cache": _size_of_cache()})
         return
     rows = [(kind, len(found), f"{sum(size for _, size in found) / 1e6:.1f}") for kind, found in removed.items()]
@@ -70,13 +72,22 @@ def gc_cache(unused_days: float, dry: bool, json: bool) -> None:
         sums = _sums(every, gone, kind)
         idle = min(entry.idle for entry in every if entry.kind == kind) / 86_400
         rows.append(
-            (kind, sums["entries"], f"{sums['bytes'] / 1e6:.1f}", f"{idle:.1f}", sums["removed"], f"{sums['removed_bytes'] / 1e6:.1f}")
+            (
+                kind,
+                sums["entries"],
+                f"{sums['bytes'] / 1e6:.1f}",
+                f"{idle:.1f}",
+                sums["removed"],
+                f"{sums['removed_bytes'] / 1e6:.1f}",
+            )
         )
     columns = ["what", "entries", "MB", "last used (days ago)", verb, "MB of these"]
     console.print(table(f"Cache {folder}", columns, rows, columns[1:]))
     if busy:
         console.print(f"{len(busy)} are being made and were left alone, e.g. {busy[0]}", markup=False)
-    console.print(f"What is missing is made again when it is asked for. {CACHE_VARIABLE} names another folder.", markup=False)
+    console.print(
+        f"What is missing is made again when it is asked for. {CACHE_VARIABLE} names another folder.", markup=False
+    )
 
 
 def _sums(every: list[Kept], gone: list[Kept], kind: str) -> dict[str, int]:

@@ -72,7 +72,10 @@ def _progress(statuses: Sequence[RunStatus]) -> str:
     cells: dict[tuple[str, str], list[RunStatus]] = {}
     for s in statuses:
         cells.setdefault((s.planned.protocol.name, s.planned.strategy.id), []).append(s)
-    rows = [(strategy, protocol, *(counts(group)[state] or "·" for state in STATES)) for (protocol, strategy), group in cells.items()]
+    rows = [
+        (strategy, protocol, *(counts(group)[state] or "·" for state in STATES))
+        for (protocol, strategy), group in cells.items()
+    ]
     return table(pd.DataFrame(rows, columns=["strategy", "protocol", *STATES]), "Runs by their state")
 
 
@@ -82,7 +85,9 @@ def _failures(statuses: Sequence[RunStatus]) -> str:
         if s.message:
             where = f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}"
             lines = "\n".join(s.message.splitlines()[:ERROR_LINES])
-            said.append(f"<h3>{text(where)}: {text(s.state)}, {s.failures} failed attempts</h3><pre>{text(lines)}</pre>")
+            said.append(
+                f"<h3>{text(where)}: {text(s.state)}, {s.failures} failed attempts</h3><pre>{text(lines)}</pre>"
+            )
     return f"<h2>Failed runs</h2>{''.join(said)}" if said else ""
 
 
@@ -94,10 +99,16 @@ def _curves(folder: StudyFolder, study: Study, protocol: Protocol) -> str:
                 values.setdefault(strategy.id, {}).setdefault(budget, []).append(value)
     if not values:
         return items([f"{protocol.name}: no round is recorded yet"])
-    means = {s: [sum(at[b]) / len(at[b]) if b in at else float("nan") for b in protocol.budgets] for s, at in values.items()}
+    means = {
+        s: [sum(at[b]) / len(at[b]) if b in at else float("nan") for b in protocol.budgets] for s, at in values.items()
+    }
     known = [v for row in means.values() for v in row if v == v]
     rows = [
-        (s, spark(row, min(known), max(known)), *(_cell(mean, values[s].get(b, [])) for mean, b in zip(row, protocol.budgets, strict=True)))
+        (
+            s,
+            spark(row, min(known), max(known)),
+            *(_cell(mean, values[s].get(b, [])) for mean, b in zip(row, protocol.budgets, strict=True)),
+        )
         for s, row in means.items()
     ]
     frame = pd.DataFrame(rows, columns=["strategy", "curve", *map(str, protocol.budgets)])

@@ -33,7 +33,14 @@ from runners.verbs.shared.inputs import device_of, read
 
 
 def plan(
-    source: Path, extra: list[str], data_root: Path | None, device: str, slots: int | None, threads: int, json: bool, pilot: Path | None
+    source: Path,
+    extra: list[str],
+    data_root: Path | None,
+    device: str,
+    slots: int | None,
+    threads: int,
+    json: bool,
+    pilot: Path | None,
 ) -> None:
     """See `beatrandom plan --help`."""
     study, beside, folder = read(source, extra, data_root)
@@ -41,7 +48,10 @@ def plan(
     side_by_side = slots or (1 if chosen != "cpu" else max(1, cores() // threads))
     costs_of = {p.name: cost_of(p, data_root, chosen, threads) for p in study.protocols}
     seconds = {name: cost.run for name, cost in costs_of.items()}
-    once = {p.name: costs_of[p.name].pretraining * (len(study.seeds) if costs_of[p.name].a_seed else 1) for p in study.protocols}
+    once = {
+        p.name: costs_of[p.name].pretraining * (len(study.seeds) if costs_of[p.name].a_seed else 1)
+        for p in study.protocols
+    }
     total = (sum(seconds[run.protocol.name] for run in planned(study)) + sum(once.values())) / side_by_side
     power = plan_summary(study)
     needed = seeds_of_study(load_study(pilot), power) if pilot else []
@@ -60,7 +70,10 @@ def plan(
                 "fingerprint": study.fingerprint,
                 **costs,
                 "power": asdict(power)
-                | {"detectable": finite(power.detectable), "detectable_uncorrected": finite(power.detectable_uncorrected)},
+                | {
+                    "detectable": finite(power.detectable),
+                    "detectable_uncorrected": finite(power.detectable_uncorrected),
+                },
                 "pilot": [asdict(s) for s in needed],
             }
         )
@@ -113,12 +126,23 @@ def starts(study: Study, beside: Path, folder: Path | None) -> Iterator[str]:
 
 def _show_pilot(pilot: Path, needed: Sequence[Seeds], power: PlanSummary) -> None:
     if not needed:
-        console.print(f"{pilot} has no comparison with {LEAST} complete pairs: it says nothing about the seeds needed.", markup=False)
+        console.print(
+            f"{pilot} has no comparison with {LEAST} complete pairs: it says nothing about the seeds needed.",
+            markup=False,
+        )
         return
-    numbers = [(s.protocol, s.strategy, s.n, f"{s.sd:.4f}", *(_seeds(v) for v in (s.t, s.sign_flip, s.max_t, s.tost))) for s in needed]
+    numbers = [
+        (s.protocol, s.strategy, s.n, f"{s.sd:.4f}", *(_seeds(v) for v in (s.t, s.sign_flip, s.max_t, s.tost)))
+        for s in needed
+    ]
     columns = ["protocol", "strategy", "pairs", "sd", "t", "sign-flip", "max-T", "equivalence"]
     console.print(
-        table(f"Seeds for 80 % power at alpha / {max(power.tests, 1)}, from the spread in {pilot}", columns, numbers, columns[2:])
+        table(
+            f"Seeds for 80 % power at alpha / {max(power.tests, 1)}, from the spread in {pilot}",
+            columns,
+            numbers,
+            columns[2:],
+        )
     )
     console.print(
         f"t, sign-flip, max-T: if the true difference is {power.delta:g} (max-T: at every budget); equivalence: if it is 0. "
@@ -143,7 +167,11 @@ def labels(study: Study) -> int:
 
 def _range(protocol: Protocol) -> str:
     counted = f", {protocol.splits.validation_size} of them validation" if protocol.charged_validation else ""
-    free = f" + {protocol.splits.validation_size} free validation labels" if protocol.splits.validation_size and not counted else ""
+    free = (
+        f" + {protocol.splits.validation_size} free validation labels"
+        if protocol.splits.validation_size and not counted
+        else ""
+    )
     of = "" if protocol.labelling is None else f" {protocol.currency}"
     return f"{protocol.budgets[0]} → {protocol.budgets[-1]}{of} in {len(protocol.budgets)} rounds{counted}{free}"
 
@@ -173,17 +201,23 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
     short, epochs = _one_epoch(protocol)
-    prepared(short, images, resident, split.pool[:_A_FEW], None, data_root=data_root)  # pays for what is loaded only once
+    prepared(
+        short, images, resident, split.pool[:_A_FEW], None, data_root=data_root
+    )  # pays for what is loaded only once
     start = time.perf_counter()
     images, resident = prepared(short, images, resident, split.pool, None, data_root=data_root)
     pretraining = (time.perf_counter() - start) * epochs
     first = trial = 0.0
     for _ in range(2):  # the first pays for what is loaded only once
         start = time.perf_counter()
-        outcome = next(rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0, division=division))
+        outcome = next(
+            rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0, division=division)
+        )
         first, trial = time.perf_counter() - start, outcome.cost["train_s"]
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0
-    steps = [protocol.regime.most_steps(size) for size in protocol.training_labels]  # with epochs, time grows with the labelled set
+    steps = [
+        protocol.regime.most_steps(size) for size in protocol.training_labels
+    ]  # with epochs, time grows with the labelled set
     trials = protocol.regime.tuning.steps_of(steps) / steps[0] * trial if protocol.regime.tuning else 0.0
     return Cost(loaded + first * sum(steps) / steps[0] + trials, pretraining, own_pools)
 
@@ -195,5 +229,7 @@ def _one_epoch(protocol: Protocol) -> tuple[Protocol, int]:
     if pretraining is None or pretraining.self_supervised is None:
         return protocol, 0
     short = pretraining.self_supervised.model_copy(update={"epochs": 1})
-    regime = protocol.regime.model_copy(update={"pretraining": pretraining.model_copy(update={"self_supervised": short})})
+    regime = protocol.regime.model_copy(
+        update={"pretraining": pretraining.model_copy(update={"self_supervised": short})}
+    )
     return protocol.model_copy(update={"regime": regime}), pretraining.self_supervised.epochs

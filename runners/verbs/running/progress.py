@@ -95,7 +95,9 @@ class Left(ProgressColumn):
         return Text(str(timedelta(seconds=round(task.elapsed / made * task.remaining))), style="progress.remaining")
 
 
-def watched(executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[Result]:
+def watched(
+    executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence[RunStatus], seconds: Sequence[float]
+) -> list[Result]:
     """Drive the executor under a progress bar; a signal, the clock or a full disk ask it to stop."""
     tally, results = Tally(work, todo, seconds), list[Result]()
     columns = (
@@ -106,7 +108,11 @@ def watched(executor: Executor, stop: Stop, work: Sequence[Job], todo: Sequence[
         TextColumn("left"),
         Left(),
     )
-    with signals(stop), Progress(*columns, console=console) as bar, contextlib.closing(executor.execute(work)) as stream:
+    with (
+        signals(stop),
+        Progress(*columns, console=console) as bar,
+        contextlib.closing(executor.execute(work)) as stream,
+    ):
         task = bar.add_task("running", **tally.bar, said=tally.said, before=tally.before)  # type: ignore[arg-type]
         for message in stream:  # leaving it stops the workers that still run
             tally.take(message)

@@ -44,7 +44,14 @@ class Options:
 
 
 def run(
-    source: Path, extra: list[str], out: Path | None, data_root: Path | None, device: str, slots: int | None, threads: int, options: Options
+    source: Path,
+    extra: list[str],
+    out: Path | None,
+    data_root: Path | None,
+    device: str,
+    slots: int | None,
+    threads: int,
+    options: Options,
 ) -> None:
     """See `beatrandom run --help`."""
     study, beside, started = read(source, extra, data_root)
@@ -86,8 +93,12 @@ def execute(
         adopt(folder, study, beside)
     make = partial(_executor, _executor_name(options), options, slots, side_by_side, threads, stop, gpus, folder)
     before, todo, left_out = _selected(study, folder, options)
-    console.print(f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}")
-    work = jobs(folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate, options.tables)
+    console.print(
+        f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}"
+    )
+    work = jobs(
+        folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate, options.tables
+    )
     results: list[Result] = []
     if work:  # else no cluster is started or asked
         seconds = seconds_of([s.planned for s in todo], expected_seconds(folder, before))
@@ -100,13 +111,17 @@ def execute(
     return missed
 
 
-def _selected(study: Study, folder: StudyFolder, options: Options) -> tuple[list[RunStatus], list[RunStatus], list[RunStatus]]:
+def _selected(
+    study: Study, folder: StudyFolder, options: Options
+) -> tuple[list[RunStatus], list[RunStatus], list[RunStatus]]:
     """All asked for; of these what is to be run, in order; and what is left alone."""
     every = status(folder, study)
     if options.only is not None:
         kept = set(map(id, chosen([s.planned for s in every], options.only)))
         every = [s for s in every if id(s.planned) in kept]
-    left_out = [s for s in every if s.state == "unreadable" or (s.failures_in_a_row >= QUARANTINE and not options.again)]
+    left_out = [
+        s for s in every if s.state == "unreadable" or (s.failures_in_a_row >= QUARANTINE and not options.again)
+    ]
     todo = [s for s in every if s.state != "done" and s not in left_out]
     return every, in_order(todo, seconds_of([s.planned for s in todo], expected_seconds(folder, every))), left_out
 
@@ -119,13 +134,27 @@ def _show(study: Study, folder: StudyFolder, options: Options) -> None:
     measured = expected_seconds(folder, every)
     seconds = seconds_of([s.planned for s in todo], measured)
     rows = [
-        (f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}", s.state, s.rounds, duration(t) if measured else "·")
+        (
+            f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}",
+            s.state,
+            s.rounds,
+            duration(t) if measured else "·",
+        )
         for s, t in zip(todo, seconds, strict=True)
     ]
-    console.print(table(f"{study.name}: would run, in this order", ["run", "state", "rounds done", "expected"], rows, ["rounds done"]))
+    console.print(
+        table(
+            f"{study.name}: would run, in this order",
+            ["run", "state", "rounds done", "expected"],
+            rows,
+            ["rounds done"],
+        )
+    )
     console.print(f"{len(todo)} of {len(every)} runs to do, {len(left_out)} left alone; nothing was written.")
     if measured:
-        console.print(f"Expected, one after the other: {duration(seconds_left(todo, seconds))} (from runs that are done).")
+        console.print(
+            f"Expected, one after the other: {duration(seconds_left(todo, seconds))} (from runs that are done)."
+        )
 
 
 def _executor_name(options: Options) -> str:
@@ -138,7 +167,14 @@ def _executor_name(options: Options) -> str:
 
 
 def _executor(
-    name: str, options: Options, slots: int | None, side_by_side: int, threads: int, stop: Stop, gpus: Sequence[str], folder: StudyFolder
+    name: str,
+    options: Options,
+    slots: int | None,
+    side_by_side: int,
+    threads: int,
+    stop: Stop,
+    gpus: Sequence[str],
+    folder: StudyFolder,
 ) -> Executor:
     config = read_config()
     if name == "inline":
@@ -150,11 +186,15 @@ def _executor(
     if name == "ray":
         from runners.executors.ray import RayBackend
 
-        return Remote(RayBackend(threads, slots, options.address or config.ray.address, config.ray.gpus), options.limits, stop)
+        return Remote(
+            RayBackend(threads, slots, options.address or config.ray.address, config.ray.gpus), options.limits, stop
+        )
     from runners.executors.slurm import SlurmBackend
 
     desk = folder.path.resolve() / ".desk" / "submitit"
-    return Remote(SlurmBackend(desk, threads, slots, config.slurm.cluster, config.slurm.parameters), options.limits, stop)
+    return Remote(
+        SlurmBackend(desk, threads, slots, config.slurm.cluster, config.slurm.parameters), options.limits, stop
+    )
 
 
 def _data_is_there(study: Study, data_root: Path | None) -> None:
@@ -177,7 +217,11 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
             partial(refuse_unknown_method, p),
         ]
         regions = p.labelling is not None and p.labelling.unit != "image"
-        checks += [partial(task.adapted, make(s, None), s.id, regions=regions) for s in study.strategies if s.source_digest is None]
+        checks += [
+            partial(task.adapted, make(s, None), s.id, regions=regions)
+            for s in study.strategies
+            if s.source_digest is None
+        ]
         for refuse in checks:
             try:
                 refuse()
@@ -192,7 +236,9 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
         for protocol in (p for p in study.protocols if p.data == data):
             try:
                 split = make_split(protocol, study.seeds[0], images.train_size, images.test_size)
-                if protocol.labelling and protocol.labelling.superpixels is None:  # how many there are of those, the runs will see
+                if (
+                    protocol.labelling and protocol.labelling.superpixels is None
+                ):  # how many there are of those, the runs will see
                     refuse_unpayable(protocol, split, divided(protocol, images, None).units)
                 if protocol.regime.pretraining and protocol.regime.pretraining.weights:
                     given_body(protocol, images, data_root)
@@ -215,7 +261,10 @@ def _summary(results: Sequence[Result], left_out: Sequence[RunStatus]) -> int:
             else f"failed {s.failures_in_a_row} times without a whole round between (--retry-failed tries again)"
         )
         run = s.planned
-        console.print(f"left alone: {run.protocol.name}/{run.strategy.id}/seed-{run.seed}: {why}\n{first_lines(s.message)}", markup=False)
+        console.print(
+            f"left alone: {run.protocol.name}/{run.strategy.id}/seed-{run.seed}: {why}\n{first_lines(s.message)}",
+            markup=False,
+        )
     if failed or left_out:
         console.print(
             f"{len(failed)} failed, {len(left_out)} left alone; the others are kept. The same command tries the missing ones again."

@@ -27,7 +27,9 @@ class Server(ThreadingHTTPServer):
         except OSError as error:
             taken = error.errno == errno.EADDRINUSE
             found = "taken by another program" if taken else error.strerror or str(error)
-            raise InputError(Fault("--port", f"a free port of {HERE}", f"{port}: {found}", "choose another, or 0 for any")) from None
+            raise InputError(
+                Fault("--port", f"a free port of {HERE}", f"{port}: {found}", "choose another, or 0 for any")
+            ) from None
 
     @property
     def address(self) -> str:
@@ -42,7 +44,10 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """A page, the report, or why not."""
         port = self.server.server_port
-        if self.headers.get("Host") not in {f"{HERE}:{port}", f"localhost:{port}"}:  # a foreign name that was made to point here
+        if self.headers.get("Host") not in {
+            f"{HERE}:{port}",
+            f"localhost:{port}",
+        }:  # a foreign name that was made to point here
             self._answer(403, "only 127.0.0.1 and localhost are answered", "text/plain")
             return
         try:

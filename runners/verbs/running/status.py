@@ -105,7 +105,11 @@ def outlook(folder: StudyFolder, statuses: list[RunStatus]) -> str:
     if not left:
         return size
     work = f"{size}; {duration(left)} of work left"
-    return f"{work}, at {running} side by side until about {_clock(left / running)}" if running else f"{work}; nothing is running"
+    return (
+        f"{work}, at {running} side by side until about {_clock(left / running)}"
+        if running
+        else f"{work}; nothing is running"
+    )
 
 
 def _clock(seconds: float) -> str:

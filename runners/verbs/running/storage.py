@@ -61,14 +61,23 @@ def _same_plan(study: Study, sources: Sequence[Path]) -> None:
             continue
         if other.fingerprint != study.fingerprint:
             found = f"another plan: {other.name} ({other.fingerprint[:12]})"
-            faults.append(Fault(str(source), f"a folder of the plan {study.fingerprint[:12]}", found, "leave it out; nothing was changed"))
+            faults.append(
+                Fault(
+                    str(source),
+                    f"a folder of the plan {study.fingerprint[:12]}",
+                    found,
+                    "leave it out; nothing was changed",
+                )
+            )
     if faults:
         raise InputError(faults)
 
 
 def _take_shared(source: StudyFolder, into: StudyFolder) -> None:
     """Splits, look-alikes, units and pretrained bodies, named by what they are made from, so that equal names hold equal content."""
-    for path in sorted(p for shared in ("splits/*.npz", "data/*.npz", "pretrained/*/[!.]*") for p in source.path.glob(shared)):
+    for path in sorted(
+        p for shared in ("splits/*.npz", "data/*.npz", "pretrained/*/[!.]*") for p in source.path.glob(shared)
+    ):
         copy = into.path / path.relative_to(source.path)
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +103,9 @@ def _take(theirs: RunFolder, ours: RunFolder) -> Outcome:
     if len(a) <= len(b):
         return "equal" if len(a) == len(b) else "behind"
     with writing(ours):  # nobody may be at work on what is set aside
-        aside = ours.path.with_name(f".{ours.path.name}.before-merge-{len(list(ours.path.parent.glob('.*.before-merge-*')))}")
+        aside = ours.path.with_name(
+            f".{ours.path.name}.before-merge-{len(list(ours.path.parent.glob('.*.before-merge-*')))}"
+        )
         os.replace(ours.path, aside)
     _copy(theirs, ours)
     return "went on"

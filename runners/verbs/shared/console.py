@@ -18,7 +18,9 @@ class _Console(Console):
 
     def print(self, *objects: Any, **options: Any) -> None:
         """As rich's."""
-        options.setdefault("crop", False)  # a table too wide for the window goes on in the next line, and loses no column
+        options.setdefault(
+            "crop", False
+        )  # a table too wide for the window goes on in the next line, and loses no column
         if not self.is_terminal and all(isinstance(each, str | Text) for each in objects):
             options.setdefault("soft_wrap", True)
         super().print(*objects, **options)
@@ -34,10 +36,25 @@ def print_json(value: Any) -> None:
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[str] = ()) -> Table:
     """A rich table; columns named in `numeric` are right-aligned."""
-    out = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    out = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
     for place, column in enumerate(columns):
-        whole = max(map(len, column.split()), default=0)  # where room is short, cells are folded before the words above them
-        out.add_column(column, justify="right" if column in numeric else "left", overflow="fold", no_wrap=not place, min_width=whole)
+        whole = max(
+            map(len, column.split()), default=0
+        )  # where room is short, cells are folded before the words above them
+        out.add_column(
+            column,
+            justify="right" if column in numeric else "left",
+            overflow="fold",
+            no_wrap=not place,
+            min_width=whole,
+        )
     for row in rows:
         out.add_row(*(str(cell) for cell in row))
     return out

@@ -25,7 +25,10 @@ def read(source: Path, extra: list[str], data_root: Path | None = None) -> tuple
         if extra:
             raise InputError(
                 Fault(
-                    "--strategy", "none with a study folder, whose plan is fixed", ", ".join(extra), "give the TOML file and another --out"
+                    "--strategy",
+                    "none with a study folder, whose plan is fixed",
+                    ", ".join(extra),
+                    "give the TOML file and another --out",
                 )
             )
         return study, source, source
@@ -36,7 +39,9 @@ def own_files_are_kept(folder: StudyFolder, study: Study) -> None:
     """A study folder must hold the copies of own strategy files its plan names."""
     missing = [c for c in (kept_copy(folder, s) for s in study.strategies) if c is not None and not c.exists()]
     if missing:
-        raise InputError([Fault(str(path), "the kept copy of an own strategy", "no such file", "restore it") for path in missing])
+        raise InputError(
+            [Fault(str(path), "the kept copy of an own strategy", "no such file", "restore it") for path in missing]
+        )
 
 
 def device_of(wanted: str) -> str:
@@ -48,7 +53,9 @@ def device_of(wanted: str) -> str:
     try:
         torch.empty(0, device=wanted)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(Fault("--device", "cpu, cuda, cuda:N or auto", f"{wanted!r}: {str(error).splitlines()[0]}")) from None
+        raise InputError(
+            Fault("--device", "cpu, cuda, cuda:N or auto", f"{wanted!r}: {str(error).splitlines()[0]}")
+        ) from None
     return wanted
 
 

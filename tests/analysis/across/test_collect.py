@@ -127,7 +127,9 @@ def test_intervals_of_labels_are_withheld_where_they_would_not_cover(tmp_path: P
         found = run(rows(2, seeds=seeds), tmp_path)
         assert found is not None
         for saved in found.labels:
-            assert {bool(np.isfinite(t.saved) and not np.isnan(t.saved_low)) for t in saved.targets if np.isfinite(t.saved)} == {known}
+            assert {
+                bool(np.isfinite(t.saved) and not np.isnan(t.saved_low)) for t in saved.targets if np.isfinite(t.saved)
+            } == {known}
         assert {not np.isnan(r.worth_low) for r in found.levers if np.isfinite(r.labels_worth)} == {known}
         assert any("no interval" in n for n in found.notes) != known
 

@@ -13,7 +13,9 @@ def world(gains: dict[str, float], place: int, seeds: int = 6) -> Setting:
     everywhere, own = np.random.default_rng(1), np.random.default_rng([2, place])
     rise = 0.6 + 0.1 * np.arange(4) - 0.07 * place**2
     shared = everywhere.normal(0, 0.02, (seeds, 1)) + own.normal(0, 0.02, (seeds, 1))
-    return setting({s: rise + g + shared + own.normal(0, 0.004, (seeds, 4)) for s, g in gains.items()}, dataset=f"d{place}")
+    return setting(
+        {s: rise + g + shared + own.normal(0, 0.004, (seeds, 4)) for s, g in gains.items()}, dataset=f"d{place}"
+    )
 
 
 def test_a_balanced_two_way_layout_gives_the_estimates_of_its_analysis_of_variance() -> None:
@@ -28,7 +30,9 @@ def test_a_balanced_two_way_layout_gives_the_estimates_of_its_analysis_of_varian
     found = crossed_model(table.ravel(), np.ones((a * b, 1)), {"row": i, "column": j})
     assert found.effects == pytest.approx((mean,))
     assert found.errors == pytest.approx((np.sqrt((ms_rows + ms_columns - ms_rest) / (a * b)),), rel=1e-3)
-    assert found.sds == pytest.approx({"row": np.sqrt((ms_rows - ms_rest) / b), "column": np.sqrt((ms_columns - ms_rest) / a)}, rel=1e-3)
+    assert found.sds == pytest.approx(
+        {"row": np.sqrt((ms_rows - ms_rest) / b), "column": np.sqrt((ms_columns - ms_rest) / a)}, rel=1e-3
+    )
     assert found.sd_residual == pytest.approx(np.sqrt(ms_rest), rel=1e-3)
     assert found.converged
 
@@ -55,7 +59,9 @@ def test_balanced_strategies_get_their_mean_differences_with_the_error_of_paired
 def test_scale_and_shift_of_the_metric_only_rescale() -> None:
     made = [world({"random": 0.0, "a": 0.02}, i) for i in range(2)]
     percent = [setting({s: 100 * v + 7 for s, v in m.curves.items()}, dataset=m.dataset) for m in made]
-    for one, two in zip(crossed(made, ["random", "a"], "random"), crossed(percent, ["random", "a"], "random"), strict=True):
+    for one, two in zip(
+        crossed(made, ["random", "a"], "random"), crossed(percent, ["random", "a"], "random"), strict=True
+    ):
         assert (100 * one.value, 100 * one.standard_error) == pytest.approx((two.value, two.standard_error), rel=1e-3)
 
 

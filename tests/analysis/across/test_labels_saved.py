@@ -16,7 +16,9 @@ def resampler(resamples: int = 400) -> Resampler:
 
 def test_labels_by_hand() -> None:
     # monotone: .5 .7 .7 .9; .6 halfway from 100 to 200; .75 a quarter of the way from 400 to 800
-    labels, censored = labels_to_reach([100, 200, 400, 800], [0.5, 0.7, 0.65, 0.9], [0.4, 0.5, 0.6, 0.7, 0.75, 0.9, 0.95])
+    labels, censored = labels_to_reach(
+        [100, 200, 400, 800], [0.5, 0.7, 0.65, 0.9], [0.4, 0.5, 0.6, 0.7, 0.75, 0.9, 0.95]
+    )
     np.testing.assert_allclose(labels, [100, 100, 150, 200, 500, 800, np.inf])
     assert censored.tolist() == [-1, 0, 0, 0, 0, 0, 1]
 
@@ -60,7 +62,9 @@ def test_saved_by_hand() -> None:
 
 
 def test_censoring_is_a_bound_and_is_counted() -> None:
-    made = setting({"random": [[0.5, 0.6, 0.7, 0.8]] * 3, "bad": [[0.4, 0.5, 0.6, 0.7]] * 3, "good": [[0.65, 0.7, 0.8, 0.9]] * 3})
+    made = setting(
+        {"random": [[0.5, 0.6, 0.7, 0.8]] * 3, "bad": [[0.4, 0.5, 0.6, 0.7]] * 3, "good": [[0.65, 0.7, 0.8, 0.9]] * 3}
+    )
     never = labels_saved(made, "bad", "random", resampler(), [0.75])[0]
     assert (never.labels, never.saved, never.efficiency, never.censored) == (np.inf, -np.inf, 0, "right")
     assert never.resamples_right == 1
@@ -73,7 +77,10 @@ def test_censoring_is_a_bound_and_is_counted() -> None:
 
 
 def test_the_grid_comes_from_the_baseline_and_pairing_from_shared_seeds() -> None:
-    made = setting({"random": [[0.5, 0.6, 0.7, 0.8]] * 3, "good": [[0.6, 0.7, 0.8, 0.9]] * 2}, seeds={"random": (1, 2, 3), "good": (2, 9)})
+    made = setting(
+        {"random": [[0.5, 0.6, 0.7, 0.8]] * 3, "good": [[0.6, 0.7, 0.8, 0.9]] * 2},
+        seeds={"random": (1, 2, 3), "good": (2, 9)},
+    )
     rows = labels_saved(made, "good", "random", resampler())
     assert [r.target for r in rows] == pytest.approx([0.56, 0.62, 0.68, 0.74, 0.8])
     assert {r.n for r in rows} == {1}
@@ -115,7 +122,10 @@ def test_the_baseline_reaches_its_own_best_whatever_the_order_of_sums() -> None:
 def test_a_rise_within_rounding_is_one_target() -> None:
     made = setting({"random": [[1e-14, 2e-14, 4e-14, 9e-14]] * 3, "x": [[2e-14, 3e-14, 5e-14, 8e-14]] * 3})
     assert len(labels_saved(made, "x", "random", resampler(20))) == 1
-    assert [row.target for row in labels_saved(simulated({"random": 0, "x": 0.01}), "x", "random", resampler(20), [0.7, 0.6, 0.7])] == [
+    assert [
+        row.target
+        for row in labels_saved(simulated({"random": 0, "x": 0.01}), "x", "random", resampler(20), [0.7, 0.6, 0.7])
+    ] == [
         0.6,
         0.7,
     ]

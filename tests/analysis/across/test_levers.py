@@ -54,7 +54,10 @@ def test_base_regime_may_be_chosen_and_missing_yardsticks_leave_a_data_set_out()
 
 def test_budgets_and_seeds_are_those_that_cells_share() -> None:
     dense = setting(
-        {"random": [[0.6, 0.65, 0.7, 0.8]] * 3}, budgets=(100, 150, 200, 400), regime="dense", seeds={"random": (7, 1, 0)[::-1]}
+        {"random": [[0.6, 0.65, 0.7, 0.8]] * 3},
+        budgets=(100, 150, 200, 400),
+        regime="dense",
+        seeds={"random": (7, 1, 0)[::-1]},
     )
     rows = [r for r in levers([PLAIN, dense], "random", resampler()) if r.name == "dense"]
     assert [(r.budget, r.n) for r in rows] == [(100, 2), (200, 2), (400, 2)]
@@ -79,7 +82,11 @@ def test_random_reaches_its_own_best_whatever_rounding_does(n: int) -> None:
     curves = np.sort(np.random.default_rng(n).uniform(0.4, 0.8, (n, 4)), axis=1)
     made = setting({"random": curves.tolist(), "weak": (curves - 0.031).tolist()}, regime="plain")
     for place in range(20):  # one sum of n numbers may round like another by chance
-        [last] = [r for r in levers([made], "random", Resampler(np.random.default_rng(place), 300)) if r.budget == made.budgets[-1]]
+        [last] = [
+            r
+            for r in levers([made], "random", Resampler(np.random.default_rng(place), 300))
+            if r.budget == made.budgets[-1]
+        ]
         assert np.isfinite([last.labels_worth, last.worth_low, last.worth_high, last.at_least]).all()
         assert last.worth_low <= last.labels_worth <= last.worth_high < 0
         assert last.undefined == 0

@@ -37,7 +37,11 @@ def test_planted_gain_and_slope_are_found() -> None:
 def test_swapping_flips_the_effects_and_shared_shifts_do_not_matter() -> None:
     made = simulated({"random": 0.0, "a": 0.02}, 10)
     shifted = setting({s: v + np.arange(10)[:, None] for s, v in made.curves.items()})
-    one, two, three = growth([made], "a", "random").fit, growth([made], "random", "a").fit, growth([shifted], "a", "random").fit
+    one, two, three = (
+        growth([made], "a", "random").fit,
+        growth([made], "random", "a").fit,
+        growth([shifted], "a", "random").fit,
+    )
     assert (one.intercept, one.slope) == pytest.approx((-two.intercept, -two.slope), rel=1e-3)
     assert (one.intercept, one.slope) == pytest.approx((three.intercept, three.slope), rel=1e-3)
 

@@ -74,4 +74,6 @@ def test_edges() -> None:
     assert found.wins == ((0, 0), (0, 0))
     empty = penalty_matrix([setting({"a": [[0.5] * 4]})], ["a"], "random", "ash-2020")
     assert (empty.settings, empty.null_expectation) == (0, 0)
-    assert penalty_matrix([simulated({"random": 0.0, "b": 0.05})], ["random", "b"], "random", "lueth-2023").wins[1][0] == 1
+    assert (
+        penalty_matrix([simulated({"random": 0.0, "b": 0.05})], ["random", "b"], "random", "lueth-2023").wins[1][0] == 1
+    )

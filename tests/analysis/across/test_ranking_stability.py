@@ -23,7 +23,9 @@ def test_ties_everywhere_rank_nothing() -> None:
 
 
 def test_every_pair_once() -> None:
-    rows = agreement("data sets", "plain", ["a", "b", "c"], [np.array([1.0, 2, 3]), np.array([3.0, 2, 1]), np.array([1.0, 3, 2])])
+    rows = agreement(
+        "data sets", "plain", ["a", "b", "c"], [np.array([1.0, 2, 3]), np.array([3.0, 2, 1]), np.array([1.0, 3, 2])]
+    )
     assert [(r.left, r.right, round(r.tau, 3)) for r in rows] == [("a", "b", -1), ("a", "c", 0.333), ("b", "c", -0.333)]
 
 

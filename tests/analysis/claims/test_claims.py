@@ -17,11 +17,16 @@ BUDGETS = np.asarray([10.0, 20.0, 40.0])
 NAMES = ("random", "a", "b", "c", "d")
 
 
-def setting(dataset: str, regime: str, gains: dict[str, float], *, seed: int = 0, noise: float = 0.01, n: int = 10) -> Setting:
+def setting(
+    dataset: str, regime: str, gains: dict[str, float], *, seed: int = 0, noise: float = 0.01, n: int = 10
+) -> Setting:
     """Flat curves at 0.5 + gain; ups and downs shared by seed, and noise of each strategy's own."""
     rng = np.random.default_rng(seed)
     shared = np.random.default_rng(99).normal(0, 0.03, n)
-    curves = {name: np.repeat((0.5 + gain + shared + rng.normal(0, noise, n))[:, None], 3, axis=1) for name, gain in gains.items()}
+    curves = {
+        name: np.repeat((0.5 + gain + shared + rng.normal(0, noise, n))[:, None], 3, axis=1)
+        for name, gain in gains.items()
+    }
     seeds = {name: tuple(range(n)) for name in gains}
     return Setting(f"{dataset}-{regime}", dataset, regime, BUDGETS, seeds, curves)
 
@@ -49,14 +54,20 @@ def test_the_jackknife_of_a_mean_is_its_t_interval() -> None:
 def test_the_interval_of_a_fall_in_spread_covers_zero_where_nothing_fell() -> None:
     covered = 0
     for seed in range(200):
-        pair = [setting("d", regime, gains(0, 0.02, 0.01, -0.02), seed=2 * seed + i) for i, regime in enumerate(("plain", "augmented"))]
+        pair = [
+            setting("d", regime, gains(0, 0.02, 0.01, -0.02), seed=2 * seed + i)
+            for i, regime in enumerate(("plain", "augmented"))
+        ]
         covered += shrinking(pair, "plain", "augmented", "").findings[0].says == "undecided"
     assert covered >= 180
 
 
 @pytest.mark.parametrize(("before", "after", "says"), [(0.03, 0.0, "holds"), (0.0, 0.03, "does not hold")])
 def test_shrinking_and_growing_differences(before: float, after: float, says: str) -> None:
-    pair = [setting("d", r, gains(0, s, -s, 2 * s), seed=i) for i, (r, s) in enumerate((("plain", before), ("augmented", after)))]
+    pair = [
+        setting("d", r, gains(0, s, -s, 2 * s), seed=i)
+        for i, (r, s) in enumerate((("plain", before), ("augmented", after)))
+    ]
     claim = shrinking(pair, "plain", "augmented", "Augmentation shrinks the differences.")
     assert claim.answer == says
     assert claim.findings[0].beside.keys() == {"spread, plain", "spread, augmented"}
@@ -76,7 +87,9 @@ def test_a_data_set_with_one_regime_only_says_nothing_of_shrinking() -> None:
         (gains(0, 0.0), gains(0.1, 0.11), "undecided"),
     ],
 )
-def test_far_above_supervised_and_hardly_above_random(supervised: dict[str, float], semi: dict[str, float], says: str) -> None:
+def test_far_above_supervised_and_hardly_above_random(
+    supervised: dict[str, float], semi: dict[str, float], says: str
+) -> None:
     pair = [setting("d", r, g, seed=i, noise=0.003) for i, (r, g) in enumerate((("plain", supervised), ("uda", semi)))]
     claim = semi_supervision(pair, "plain", "uda", "random", 0.01)
     assert [f.says for f in claim.findings] == [says]
@@ -114,14 +127,17 @@ def test_noise_alone_is_no_change_of_ranking() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "says"), [(1, 2, "holds"), (-2, -1, "does not hold"), (-1, 1, "undecided"), (np.nan, np.nan, "undecided")]
+    ("low", "high", "says"),
+    [(1, 2, "holds"), (-2, -1, "does not hold"), (-1, 1, "undecided"), (np.nan, np.nan, "undecided")],
 )
 def test_an_interval_is_judged_whole(low: float, high: float, says: str) -> None:
     assert judged(low, high, above=0, below=0) == says
 
 
 def test_the_answer_counts_places_that_disagree() -> None:
-    claim = losing([setting("d", "plain", gains(0, -0.05)), setting("e", "plain", gains(0, 0.05), seed=4)], "random", 0.01)
+    claim = losing(
+        [setting("d", "plain", gains(0, -0.05)), setting("e", "plain", gains(0, 0.05), seed=4)], "random", 0.01
+    )
     assert claim.answer == "holds in 1 of 2, does not hold in 1 of 2"
     assert len(claim.to_frame()) == 2
 
@@ -129,7 +145,9 @@ def test_the_answer_counts_places_that_disagree() -> None:
 def test_the_interval_of_lost_agreement_covers_zero_where_rankings_are_the_same() -> None:
     order, covered, centred = gains(0, 0.008, 0.016, 0.02, 0.03), 0, []
     for seed in range(60):
-        found = carried_over([setting("d", "plain", order, seed=2 * seed), setting("e", "plain", order, seed=2 * seed + 1)]).findings[0]
+        found = carried_over(
+            [setting("d", "plain", order, seed=2 * seed), setting("e", "plain", order, seed=2 * seed + 1)]
+        ).findings[0]
         covered += found.low <= 0 <= found.high
         centred.append((found.low + found.high) / 2 - found.value)
     assert covered >= 53

@@ -53,11 +53,22 @@ def test_every_caption_states_n_and_its_band_and_what_is_tested(plates: dict[str
         assert len(plate.frame) > 0
 
 
-def test_the_same_strategy_looks_the_same_everywhere_and_random_is_black_and_last(made: Material, plates: dict[str, Plate]) -> None:
-    for name in ("learning-curves", "difference-to-random", "performance-profile", "power", "query-cost", "calibration"):
+def test_the_same_strategy_looks_the_same_everywhere_and_random_is_black_and_last(
+    made: Material, plates: dict[str, Plate]
+) -> None:
+    for name in (
+        "learning-curves",
+        "difference-to-random",
+        "performance-profile",
+        "power",
+        "query-cost",
+        "calibration",
+    ):
         for ax in plates[name].figure.axes:
             lines = [line for line in ax.get_lines() if line.get_label() in made.look]
-            lines += [c.lines[0] for c in ax.containers if isinstance(c, ErrorbarContainer) and c.get_label() in made.look]
+            lines += [
+                c.lines[0] for c in ax.containers if isinstance(c, ErrorbarContainer) and c.get_label() in made.look
+            ]
             assert all(line.get_color() == made.look[str(line.get_label())].colour for line in lines)
             own = [line for line in lines if line.get_label() == "random"]
             assert all(line.get_zorder() > max([0, *(o.get_zorder() for o in lines if o is not line)]) for line in own)
@@ -112,7 +123,8 @@ def test_nothing_complete_draws_nothing_and_says_why(tmp_path: Path) -> None:
 def test_a_table_of_one_value_a_run_and_an_unpaired_one(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(
-        "strategy,seed,value\n" + "".join(f"{s},{i},{0.5 + i / 100 + (s == 'b') / 50}\n" for s in ("random", "b") for i in range(5))
+        "strategy,seed,value\n"
+        + "".join(f"{s},{i},{0.5 + i / 100 + (s == 'b') / 50}\n" for s in ("random", "b") for i in range(5))
     )
     curves = load_table(path)
     found = dict(drawn(Material(curves, compare(curves))))
@@ -138,7 +150,9 @@ def test_censored_savings_are_arrows_and_words() -> None:
     rows = [("a", 40.0, 20.0, np.inf, "no"), ("b", -np.inf, -np.inf, -10.0, "right"), ("c", 25.0, 20.0, 30.0, "left")]
     frame = pd.DataFrame(rows, columns=["strategy", "saved", "low", "high", "censored"]).assign(target=0.8)
     ax = labels_saved(Figure().subplots(), frame, ["a", "b", "c", "d"], looks(["a", "b", "c", "d"], "random"))
-    marks = {(line.get_marker(), round(float(line.get_ydata()[0]))) for line in ax.get_lines() if line.get_marker() in "<>"}
+    marks = {
+        (line.get_marker(), round(float(line.get_ydata()[0]))) for line in ax.get_lines() if line.get_marker() in "<>"
+    }
     assert marks == {(">", 0), ("<", 1)}
     assert [t.get_text() for t in ax.child_axes[0].get_yticklabels()] == ["", "never", "at least", "no data"]
 
@@ -158,7 +172,14 @@ def test_an_upper_line_is_shown_and_never_compared() -> None:
     found = dict(drawn(Material(curves, compare(curves))))
     assert "own-strategy-1: upper line" in found["learning-curves"].caption
     assert "own-strategy-1" in set(found["learning-curves"].frame["strategy"])
-    for name in ("verdicts", "difference-to-random", "penalty-matrix", "labels-saved", "probability-of-improvement", "power"):
+    for name in (
+        "verdicts",
+        "difference-to-random",
+        "penalty-matrix",
+        "labels-saved",
+        "probability-of-improvement",
+        "power",
+    ):
         assert "own-strategy-1" not in found[name].frame.to_csv(), name
 
 
@@ -172,7 +193,10 @@ def test_long_names_are_whole_and_places_are_least_squares() -> None:
 
 
 def test_no_band_is_claimed_that_is_not_drawn() -> None:
-    one, four, six = (dict(drawn(material(2, seeds=n), ("learning-curves", "difference-to-random", "labels-saved"))) for n in (1, 4, 6))
+    one, four, six = (
+        dict(drawn(material(2, seeds=n), ("learning-curves", "difference-to-random", "labels-saved")))
+        for n in (1, 4, 6)
+    )
     for name, band, absent in (
         ("learning-curves", "95 % t interval", "fewer than two seeds"),
         ("difference-to-random", "95 % simultaneous band", "fewer than two seeds"),
@@ -217,7 +241,9 @@ def test_names_are_shown_as_they_are_whatever_they_mean_elsewhere(tmp_path: Path
     )
     (tmp_path / "t.csv").write_text(f"dataset,regime,strategy,seed,budget,value\n{rows}", encoding="utf-8")
     curves = load_table(tmp_path / "t.csv")
-    for _, plate in drawn(Material(curves, compare(curves)), ("verdicts", "learning-curves", "mean-ranks", "penalty-matrix")):
+    for _, plate in drawn(
+        Material(curves, compare(curves)), ("verdicts", "learning-curves", "mean-ranks", "penalty-matrix")
+    ):
         assert isinstance(plate, Plate)
         assert rendered(plate.figure, "svg")
         words = [t.get_text() for t in plate.figure.findobj(Text)]

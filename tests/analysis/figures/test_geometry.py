@@ -29,7 +29,11 @@ SIZES = {
     "one": lambda: material(1, seeds=3),
     "two": lambda: material(2, ("one", "two"), seeds=5, venue="ieee"),
     "five, long": lambda: material(
-        5, ("a-data-set-with-a-rather-long-name-in-five-parts",), ("plain", "semi-supervised-with-everything"), seeds=4, long=True
+        5,
+        ("a-data-set-with-a-rather-long-name-in-five-parts",),
+        ("plain", "semi-supervised-with-everything"),
+        seeds=4,
+        long=True,
     ),
     "twelve": lambda: material(12, seeds=3, venue="neurips"),
     "twenty, long": lambda: material(20, seeds=3, long=True, venue="icml"),
@@ -47,7 +51,12 @@ def test_text_is_large_whole_and_apart(size: str) -> None:
     assert set(plates) == set(FIGURES)
     missing = {name for name, plate in plates.items() if isinstance(plate, str)}
     assert not missing & NEVER_EMPTY, {n: plates[n] for n in missing}
-    faults = [f"{name}: {fault}" for name, plate in plates.items() if isinstance(plate, Plate) for fault in faults_of(plate.figure, made)]
+    faults = [
+        f"{name}: {fault}"
+        for name, plate in plates.items()
+        if isinstance(plate, Plate)
+        for fault in faults_of(plate.figure, made)
+    ]
     assert not faults, "\n".join(faults)
 
 
@@ -72,7 +81,9 @@ def faults_of(figure: Figure, made: Material | None) -> list[str]:
     width, height = figure.bbox.size
     for text, (x0, y0, x1, y1) in zip(texts, boxes, strict=True):
         if x0 < -1 or y0 < -1 or x1 > width + 1 or y1 > height + 1:
-            faults.append(f"{text.get_text()!r} is clipped: {x0:.0f} {y0:.0f} {x1:.0f} {y1:.0f} in {width:.0f} x {height:.0f}")
+            faults.append(
+                f"{text.get_text()!r} is clipped: {x0:.0f} {y0:.0f} {x1:.0f} {y1:.0f} in {width:.0f} x {height:.0f}"
+            )
     over = (
         (boxes[:, None, 0] < boxes[None, :, 2] - 1)
         & (boxes[None, :, 0] < boxes[:, None, 2] - 1)
@@ -85,7 +96,9 @@ def faults_of(figure: Figure, made: Material | None) -> list[str]:
         for ax in figure.axes
         if ax.axison and ax.get_window_extent().width < 45 and ax.get_window_extent().height < 500 and not ax.images
     ]
-    faults += [f"a panel is {ax.get_window_extent().width:.0f} px wide" for ax in narrow if ax.get_label() != "<colorbar>"]
+    faults += [
+        f"a panel is {ax.get_window_extent().width:.0f} px wide" for ax in narrow if ax.get_label() != "<colorbar>"
+    ]
     if made is not None and round(figure.get_figwidth(), 3) not in (made.venue.column, made.venue.page):
         faults.append(f"{figure.get_figwidth()} inches is no width of the venue")
     return faults

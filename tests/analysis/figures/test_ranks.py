@@ -23,7 +23,9 @@ def rank_table(names: list[str], scores: np.ndarray) -> RankTable:
     datasets = tuple(f"d{i}" for i in range(n))
     pairs = tuple(tuple(row) for row in nemenyi(scores).tolist())
     control = against_control(scores, names, "random")
-    return RankTable("plain", datasets, (), tuple(names), friedman(scores), 0.05, critical_difference(k, n), pairs, control)
+    return RankTable(
+        "plain", datasets, (), tuple(names), friedman(scores), 0.05, critical_difference(k, n), pairs, control
+    )
 
 
 @pytest.mark.parametrize("k", [2, 5, 16])

@@ -64,7 +64,9 @@ def test_a_mean_over_few_seeds_is_not_the_best(nine: StudyFolder) -> None:
 
 
 def test_numbers_stand_in_siunitx_columns() -> None:
-    frame = pd.DataFrame({"name": ["a_b", "c"], "n": ["12", "9 of 10"], "value": ["+0.1234", "-10.5"], "span": ["[+0.1, +0.2]", "–"]})
+    frame = pd.DataFrame(
+        {"name": ["a_b", "c"], "n": ["12", "9 of 10"], "value": ["+0.1234", "-10.5"], "span": ["[+0.1, +0.2]", "–"]}
+    )
     made = tables.latex_of(frame, 1)
     assert r"\begin{tabular}{lS[table-format=2.0]S[retain-explicit-plus, table-format=+2.4]r}" in made
     assert r"a\_b & 12 & +0.1234 & $[+0.1, +0.2]$ \\" in made
@@ -83,7 +85,9 @@ def test_every_table_compiles(tmp_path: Path) -> None:
         pytest.skip("pdflatex is here without booktabs or siunitx")
     path = tmp_path / "t.csv"
     names = ("random", *HARD)
-    rows = [(s, i, b, 0.5 + b / 1000 + i / 100 + k / 50) for k, s in enumerate(names) for i in range(4) for b in (10, 20)]
+    rows = [
+        (s, i, b, 0.5 + b / 1000 + i / 100 + k / 50) for k, s in enumerate(names) for i in range(4) for b in (10, 20)
+    ]
     pd.DataFrame(rows, columns=["strategy", "seed", "budget", "value"]).to_csv(path, index=False)
     from analysis.loading.table import load_table
 

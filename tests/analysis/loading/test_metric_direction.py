@@ -18,7 +18,19 @@ from tests.support.figure_material import material
 
 @pytest.mark.parametrize(
     "name",
-    ["nll", "NLL", "test_loss", "testLoss", "top-1 error", "err", "ECE", "brier", "val/rmse", "cross-entropy", "negative log-likelihood"],
+    [
+        "nll",
+        "NLL",
+        "test_loss",
+        "testLoss",
+        "top-1 error",
+        "err",
+        "ECE",
+        "brier",
+        "val/rmse",
+        "cross-entropy",
+        "negative log-likelihood",
+    ],
 )
 def test_names_of_which_lower_is_better(name: str) -> None:
     assert lower_is_better(name)
@@ -36,7 +48,9 @@ def test_names_of_which_higher_is_better(name: str) -> None:
 
 
 @pytest.mark.parametrize("from_folder", [False, True])
-def test_nll_of_a_study_says_what_accuracy_says(from_folder: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nll_of_a_study_says_what_accuracy_says(
+    from_folder: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     curves = material(4, seeds=8).curves  # nll is 2 - 2 accuracy there
     monkeypatch.setattr("runners.verbs.results.asked.load_study", lambda _: curves)
     curves.to_csv(tmp_path / "t.csv")
@@ -62,7 +76,9 @@ def test_what_it_was_made_of_stays_for_the_figure_of_calibration(tmp_path: Path)
 
 def test_values_that_are_negated_already_stay(table) -> None:  # type: ignore[no-untyped-def]
     rows = "".join(
-        f"{s},{k},10,{-0.5 - 0.01 * k + 0.1 * (s == 'x') + 0.001 * k * (s == 'x')},nll\n" for s in ("random", "x") for k in range(6)
+        f"{s},{k},10,{-0.5 - 0.01 * k + 0.1 * (s == 'x') + 0.001 * k * (s == 'x')},nll\n"
+        for s in ("random", "x")
+        for k in range(6)
     )
     curves = table(rows, "strategy,seed,budget,value,metric")
     assert compare(curves).verdicts[0].answer == "better"
@@ -71,7 +87,9 @@ def test_values_that_are_negated_already_stay(table) -> None:  # type: ignore[no
 
 
 def test_a_column_that_is_named_as_the_value_names_the_metric(table) -> None:  # type: ignore[no-untyped-def]
-    rows = "".join(f"{s},{k},10,{0.5 - 0.01 * k - (0.1 + 0.001 * k) * (s == 'x')}\n" for s in ("random", "x") for k in range(6))
+    rows = "".join(
+        f"{s},{k},10,{0.5 - 0.01 * k - (0.1 + 0.001 * k) * (s == 'x')}\n" for s in ("random", "x") for k in range(6)
+    )
     curves = table(rows, "strategy,seed,budget,test error", columns={"value": "test error"})
     assert compare(curves).verdicts[0].answer == "better"
     assert curves.metrics == {"all": "-test error"}

@@ -72,13 +72,18 @@ def test_order_of_rows_does_not_matter(tmp_path: Path) -> None:
     mixed.to_csv(tmp_path / "mixed.csv", index=False)
     curves.to_csv(tmp_path / "tidy.csv")
     tidy, shuffled = (compare(load_table(tmp_path / f"{n}.csv", metric="accuracy")) for n in ("tidy", "mixed"))
-    assert {(v.protocol, v.strategy): v for v in tidy.verdicts} == {(v.protocol, v.strategy): v for v in shuffled.verdicts}
+    assert {(v.protocol, v.strategy): v for v in tidy.verdicts} == {
+        (v.protocol, v.strategy): v for v in shuffled.verdicts
+    }
 
 
 def test_holes_are_missing_runs(table) -> None:  # type: ignore[no-untyped-def]
     rows = "random,0,10,.1\nrandom,0,20,.2\nrandom,1,10,.1\nrandom,1,20,.2\nx,0,10,.3\nx,0,20,\n"
     curves = table(rows)
-    assert [str(m) for m in curves.missing] == ["all/x/seed-0: no value at budget 20", "all/x/seed-1: no rows in the table"]
+    assert [str(m) for m in curves.missing] == [
+        "all/x/seed-0: no value at budget 20",
+        "all/x/seed-1: no rows in the table",
+    ]
     assert (curves.complete, len(curves.planned)) == (2, 4)
     (verdict,) = compare(curves).verdicts
     assert (verdict.n, verdict.n_planned, verdict.answer) == (0, 2, "undecided")
@@ -122,7 +127,11 @@ def test_missing_file(tmp_path: Path) -> None:
 
 def test_an_amended_study_says_so_and_is_exploratory(folder: StudyFolder, study: Study) -> None:
     assert "As planned before the first run" in summary(compare(load_study(folder.path)))
-    amend(folder, study.model_copy(update={"plan": study.plan.model_copy(update={"delta": 0.02})}), "two points matter to us")
+    amend(
+        folder,
+        study.model_copy(update={"plan": study.plan.model_copy(update={"delta": 0.02})}),
+        "two points matter to us",
+    )
     curves = load_study(folder.path)
     assert (curves.exploratory, curves.amended) == (True, 1)
     text = summary(compare(curves))

@@ -35,7 +35,9 @@ def test_wide_and_tidy_tables_under_other_names_say_the_same(file) -> None:  # t
     tidy = load_table(file(TIDY), baseline="Random", columns=MAP | {"budget": "labels", "value": "acc"})
     wide = load_table(file(WIDE), baseline="Random", columns=MAP, wide="budget")
     order = ["strategy", "seed", "budget"]
-    pd.testing.assert_frame_equal(*(c.frame.sort_values(order).reset_index(drop=True)[[*order, "value"]] for c in (tidy, wide)))
+    pd.testing.assert_frame_equal(
+        *(c.frame.sort_values(order).reset_index(drop=True)[[*order, "value"]] for c in (tidy, wide))
+    )
     assert compare(tidy).verdicts == compare(wide).verdicts
     assert compare(tidy).verdicts[0].difference == pytest.approx(0.175)
     assert wide.notes == ("columns that are no budget were ignored: note",)
@@ -48,7 +50,9 @@ def test_parquet_says_what_csv_says(tmp_path: Path, file) -> None:  # type: igno
     frame.to_parquet(tmp_path / "t.parquet")
     frame.to_csv(tmp_path / "t.csv", index=False)
     mapped = {"strategy": "method", "seed": "run", "budget": "labels", "value": "acc"}
-    csv, parquet = (load_table(tmp_path / f"t.{kind}", baseline="Random", columns=mapped) for kind in ("csv", "parquet"))
+    csv, parquet = (
+        load_table(tmp_path / f"t.{kind}", baseline="Random", columns=mapped) for kind in ("csv", "parquet")
+    )
     pd.testing.assert_frame_equal(csv.frame, parquet.frame)
     assert csv.missing == parquet.missing
     (tmp_path / "bad.parquet").write_bytes(b"no parquet")
@@ -135,7 +139,11 @@ def test_unpaired_uses_every_seed_of_either_side(table) -> None:  # type: ignore
         ("strategy,seed,b10,c10\nr,0,1,1\n", {"wide": "budget"}, "each budget in one column"),
         ("strategy,value\nrandom,1\n", {}, r"seed \(or dataset(.|\n)*Means alone cannot be tested"),
         ("budget,random,x\n10,.1,.2\n20,.2,.4\n", {}, r"seed \(or dataset(.|\n)*Means alone cannot be tested"),
-        ("method,10,20\nrandom,.1,.2\nx,.2,.4\n", {"columns": {"strategy": "method"}, "wide": "budget"}, "Means alone cannot be tested"),
+        (
+            "method,10,20\nrandom,.1,.2\nx,.2,.4\n",
+            {"columns": {"strategy": "method"}, "wide": "budget"},
+            "Means alone cannot be tested",
+        ),
         ("strategy,seed,value,value\nrandom,0,1,2\n", {}, r"each column once(.|\n)*value more than once"),
         ("# made by hand\nstrategy,seed,value\nrandom,0,1\n", {}, "take out what stands above the header"),
         ("strategy,seed,budget,value\nrandom,0,100000000000000000000,1\n", {}, "csv:2: budget"),
@@ -150,7 +158,8 @@ def test_unpaired_uses_every_seed_of_either_side(table) -> None:  # type: ignore
             "others in (random|x) (a|b), (random|x) (a|b)",
         ),
         (
-            "strategy,seed,budget,value\n" + "".join(f"{s},{k},{1 + (k > 19)},1\n" for s in ("random", "x") for k in range(39)),
+            "strategy,seed,budget,value\n"
+            + "".join(f"{s},{k},{1 + (k > 19)},1\n" for s in ("random", "x") for k in range(39)),
             {},
             "and 26 more",
         ),
@@ -191,12 +200,23 @@ def test_values_that_are_no_shares_point_at_the_margins_unit(table) -> None:  # 
 
 
 def test_unpaired_areas_that_differ_by_rounding_alone_have_no_spread(table) -> None:  # type: ignore[no-untyped-def]
-    made = {"random": [(0.1, 0.1, 0.9), (0.2, 0.4, 0.2), (0.1, 0.1, 0.9)], "x": [(0.2, 0.4, 0.2), (0.1, 0.1, 0.9), (0.2, 0.4, 0.2)]}
+    made = {
+        "random": [(0.1, 0.1, 0.9), (0.2, 0.4, 0.2), (0.1, 0.1, 0.9)],
+        "x": [(0.2, 0.4, 0.2), (0.1, 0.1, 0.9), (0.2, 0.4, 0.2)],
+    }
     rows = "".join(
-        f"{s},{k},{b},{v}\n" for s, curves in made.items() for k, c in enumerate(curves) for b, v in zip((10, 20, 30), c, strict=True)
+        f"{s},{k},{b},{v}\n"
+        for s, curves in made.items()
+        for k, c in enumerate(curves)
+        for b, v in zip((10, 20, 30), c, strict=True)
     )
     (verdict,) = compare(table(rows, mismatch="unpaired")).verdicts
-    assert (verdict.difference, verdict.sd, verdict.p, verdict.p_equivalence) == (0, 0, 1, 1 / 20)  # 1 of 6 choose 3 ways
+    assert (verdict.difference, verdict.sd, verdict.p, verdict.p_equivalence) == (
+        0,
+        0,
+        1,
+        1 / 20,
+    )  # 1 of 6 choose 3 ways
 
 
 TABLE = "strategy,seed,budget,value\nrandom,0,10,.1\nrandom,1,10,.3\nx,0,10,.3\nx,1,10,.4\n"
@@ -213,7 +233,15 @@ TABLE = "strategy,seed,budget,value\nrandom,0,10,.1\nrandom,1,10,.3\nx,0,10,.3\n
         TABLE.replace(",", "\t"),
         TABLE.replace("\n", "\n\n"),
     ],
-    ids=["spaces after names", "spaces around commas", "commas at the end", "names of rows, as R writes", "CRLF", "tabs", "blank lines"],
+    ids=[
+        "spaces after names",
+        "spaces around commas",
+        "commas at the end",
+        "names of rows, as R writes",
+        "CRLF",
+        "tabs",
+        "blank lines",
+    ],
 )
 def test_what_editors_and_spreadsheets_leave_behind_changes_nothing(file, text: str) -> None:  # type: ignore[no-untyped-def]
     pd.testing.assert_frame_equal(load_table(file(text)).frame, load_table(file(TABLE)).frame)

@@ -15,7 +15,9 @@ from figure_material import material
 from analysis.report import Subject, pdf, write_pdf, write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (uv sync --group browser)")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed (uv sync --group browser)")
+axe = pytest.importorskip(
+    "axe_playwright_python.sync_playwright", reason="axe-core is not installed (uv sync --group browser)"
+)
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,13 @@ def test_names_cannot_break_out_of_the_page() -> None:
     frame = small.curves.frame.replace({"strategy": {"own-strategy-0": name}})
     planned = tuple(k._replace(strategy=name) if k.strategy != "random" else k for k in small.curves.planned)
     curves = type(small.curves)(
-        frame=frame, study=name, plan=small.curves.plan, exploratory=True, planned=planned, missing=(), metrics=small.curves.metrics
+        frame=frame,
+        study=name,
+        plan=small.curves.plan,
+        exploratory=True,
+        planned=planned,
+        missing=(),
+        metrics=small.curves.metrics,
     )
     made = page(Subject(Material(curves, compare(curves))))
     assert "<img src=x" not in made

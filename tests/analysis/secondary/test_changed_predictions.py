@@ -18,7 +18,10 @@ def test_every_kind_of_change() -> None:
     after = np.array([[0, 0, 2, 2, 1, 2, 0, 2]])
     expected = [[UNCHANGED, GAINED, LOST, UNCHANGED, OTHER, UNCHANGED, UNCHANGED, UNCHANGED]]
     assert kinds(before, after, truth, 3).tolist() == expected
-    assert kinds(np.array([1, 0]), np.array([0, 1]), np.array([-1, 1]), 2).tolist() == [UNCHANGED, GAINED]  # a class that is none
+    assert kinds(np.array([1, 0]), np.array([0, 1]), np.array([-1, 1]), 2).tolist() == [
+        UNCHANGED,
+        GAINED,
+    ]  # a class that is none
 
 
 def test_changed_pixels_are_coloured_and_the_others_are_pale() -> None:
@@ -46,7 +49,8 @@ def test_the_data_are_counts_of_both_tasks() -> None:
 def test_large_images_are_thinned_for_the_picture_alone() -> None:
     made, small = material(1), map_change("one/plain", "random", 0)
     large = replace(
-        small, **{name: getattr(small, name).repeat(50, 1).repeat(50, 2) for name in ("pixels", "truth", "before", "after")}
+        small,
+        **{name: getattr(small, name).repeat(50, 1).repeat(50, 2) for name in ("pixels", "truth", "before", "after")},
     )  # 600 x 800
     plate = FIGURES["changed-predictions"](replace(made, bought=replace(made.bought, changes=(large,))))
     assert isinstance(plate, Plate)

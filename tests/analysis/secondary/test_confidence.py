@@ -20,7 +20,9 @@ def test_the_bins_give_the_calibration_error() -> None:
     predicted, target = log_p.argmax(1), rng.integers(0, 4, 500)
     images, confidence, right = reliability(log_p, predicted, target)
     assert images.sum() == 500
-    assert np.abs(right - confidence).sum() / 500 == pytest.approx(calibration_metrics(log_p, predicted, target)["ece"], abs=1e-12)
+    assert np.abs(right - confidence).sum() / 500 == pytest.approx(
+        calibration_metrics(log_p, predicted, target)["ece"], abs=1e-12
+    )
     assert len(images) == ECE_BINS
 
 
@@ -29,7 +31,9 @@ def test_a_study_with_probabilities_has_its_last_round_binned(tmp_path: Path) ->
     curves = load_study(folder.path)
     last = curves.frame[(curves.frame["budget"] == 30) & (curves.frame["metric"] == "ece")]
     for row in last.itertuples():
-        own = curves.reliability[(curves.reliability["strategy"] == row.strategy) & (curves.reliability["seed"] == row.seed)]
+        own = curves.reliability[
+            (curves.reliability["strategy"] == row.strategy) & (curves.reliability["seed"] == row.seed)
+        ]
         assert own["images"].sum() == 40
         assert (own["right"] - own["confidence"]).abs().sum() / 40 == pytest.approx(float(row.value), abs=1e-12)  # type: ignore[arg-type]
     frame = pooled(curves.reliability)

@@ -53,7 +53,12 @@ def test_endpoints_by_hand(table) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_unpaired_curves_have_unpaired_details(table) -> None:  # type: ignore[no-untyped-def]
-    rows = "".join(f"{s},{seed},{b},{0.1 * seed + b / 100}\n" for s in ("random", "x") for seed in range(2 + (s == "x")) for b in (10, 20))
+    rows = "".join(
+        f"{s},{seed},{b},{0.1 * seed + b / 100}\n"
+        for s in ("random", "x")
+        for seed in range(2 + (s == "x"))
+        for b in (10, 20)
+    )
     found = details(table(rows, mismatch="unpaired"))
     assert {r.effect for r in found.effects.rows} == {"A12"}
     assert not found.whole_curve.rows
@@ -63,7 +68,9 @@ def test_unpaired_curves_have_unpaired_details(table) -> None:  # type: ignore[n
 
 @pytest.mark.parametrize(("seeds", "given"), [(9, False), (10, True)])
 def test_a12_has_an_interval_only_where_it_covers(table, seeds: int, given: bool) -> None:  # type: ignore[no-untyped-def]
-    rows = "".join(f"{s},{seed},10,{0.1 * ((7 * seed + (s == 'x')) % 5)}\n" for s in ("random", "x") for seed in range(seeds))
+    rows = "".join(
+        f"{s},{seed},10,{0.1 * ((7 * seed + (s == 'x')) % 5)}\n" for s in ("random", "x") for seed in range(seeds)
+    )
     (a12,) = (r for r in details(table(rows)).effects.rows if r.effect == "A12")
     assert np.isfinite(a12.value)
     assert np.isfinite(a12.low) == np.isfinite(a12.high) == given

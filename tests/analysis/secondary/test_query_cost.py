@@ -18,7 +18,9 @@ from tests.analysis.simulated import curve, write_run
 def test_mean_seconds_largest_memory_and_mean_area_by_hand(folder: StudyFolder) -> None:
     curves = load_study(folder.path)
     rows = query_costs(curves).rows
-    assert [(r.protocol, r.strategy) for r in rows] == [(p, s) for p in ("plain", "augmented") for s in ("random", "good", "bad")]
+    assert [(r.protocol, r.strategy) for r in rows] == [
+        (p, s) for p in ("plain", "augmented") for s in ("random", "good", "bad")
+    ]
     area = endpoints(curves)
     for row in rows:
         # three queries a run, the last round asks nothing: 0.5 + (0.25 + 0.5 + 0.75) / 3; training does not count

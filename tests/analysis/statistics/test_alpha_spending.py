@@ -58,7 +58,9 @@ def test_false_alarms_over_all_looks_stay_at_alpha() -> None:
     assert peeking > 0.1
 
 
-@pytest.mark.parametrize(("done", "n", "answer"), [(4, 4, "undecided"), (6, 6, "better"), (7, 6, "better"), (9, 9, "better")])
+@pytest.mark.parametrize(
+    ("done", "n", "answer"), [(4, 4, "undecided"), (6, 6, "better"), (7, 6, "better"), (9, 9, "better")]
+)
 def test_verdicts_use_the_last_look_reached(tmp_path: Path, done: int, n: int, answer: str) -> None:
     plan = Plan(looks=(6, 9), spending="pocock", test="t")
     study = make_study(["p"], ["random", "good"], seeds=9, plan=plan)

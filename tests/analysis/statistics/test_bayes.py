@@ -20,7 +20,9 @@ def test_signed_rank_with_one_difference_has_a_closed_form() -> None:
     assert found.better == pytest.approx(stats.beta.sf(np.sqrt(0.5), 1, 2), abs=0.01)
     assert found.worse == 0.0
     # rope 0: sums of 0 alone are "equal", everything else is above
-    assert signed_rank([1.0], 0.0, rng(), prior=2.0).equal == pytest.approx(stats.beta.cdf(1 - np.sqrt(0.5), 1, 2), abs=0.01)
+    assert signed_rank([1.0], 0.0, rng(), prior=2.0).equal == pytest.approx(
+        stats.beta.cdf(1 - np.sqrt(0.5), 1, 2), abs=0.01
+    )
 
 
 def test_signed_rank_draw_by_draw() -> None:

@@ -63,7 +63,9 @@ def test_iqm_as_published() -> None:
     assert iqm(list(x.T), resampler(10)).value == 1.5
     assert iqm(list(y.T), resampler(10)).value == 2
     ours = [x[:3, 0], x[:3, 1]]
-    assert probability_of_improvement(ours, list(y.T), resampler(10), paired=False).value == pytest.approx((2.5 / 9 + 3.5 / 9) / 2)
+    assert probability_of_improvement(ours, list(y.T), resampler(10), paired=False).value == pytest.approx(
+        (2.5 / 9 + 3.5 / 9) / 2
+    )
 
 
 def test_probability_of_improvement_as_published() -> None:
@@ -122,7 +124,9 @@ def test_pairing_narrows_the_interval_of_a_constant_gain() -> None:
 def test_winning_every_time_is_no_proof_of_always_winning() -> None:
     ours, theirs = [np.arange(5.0) + 9, np.arange(3.0) + 9], [np.arange(5.0), np.arange(3.0)]
     for paired in (True, False):
-        up, down = (probability_of_improvement(*sides, resampler(), paired=paired) for sides in ((ours, theirs), (theirs, ours)))
+        up, down = (
+            probability_of_improvement(*sides, resampler(), paired=paired) for sides in ((ours, theirs), (theirs, ours))
+        )
         bound = stats.beta.ppf(0.025, 6, 1)  # Clopper-Pearson for 6 of 6: the smaller stratum's three runs, twice
         assert (float(up.value), float(up.low), float(up.high)) == (1, pytest.approx(bound), 1)
         assert (float(down.value), float(down.low), float(down.high)) == (0, 0, pytest.approx(1 - bound))
@@ -184,7 +188,10 @@ def test_expanded_tails_make_up_for_few_runs() -> None:
     assert expanded_tail([500, 500], 0.95) == pytest.approx(0.0248, abs=2e-4)
     assert np.isnan(expanded_tail([1, 4], 0.95))
     x = np.random.default_rng(0).normal(size=(8, 3))
-    plain, wide = (Resampler(np.random.default_rng(1), 4000, method=m).estimate(mean_of([x]), [8]) for m in ("percentile", "expanded"))
+    plain, wide = (
+        Resampler(np.random.default_rng(1), 4000, method=m).estimate(mean_of([x]), [8])
+        for m in ("percentile", "expanded")
+    )
     assert (wide.low < plain.low).all()
     assert (wide.high > plain.high).all()
     assert (wide.value == plain.value).all()

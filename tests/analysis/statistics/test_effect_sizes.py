@@ -25,7 +25,9 @@ def test_dz_of_three_pairs_is_always_defined() -> None:
 
 
 def test_dz_far_out_and_undefined() -> None:
-    near, far = (standardised(shift + np.array([0.1, -0.1, 0.2, -0.2])) for shift in (8.7, 9.2))  # t 95 and 101: either side of the switch
+    near, far = (
+        standardised(shift + np.array([0.1, -0.1, 0.2, -0.2])) for shift in (8.7, 9.2)
+    )  # t 95 and 101: either side of the switch
     assert near.value * 2 < 100 < far.value * 2
     assert near.low / near.value == pytest.approx(far.low / far.value, rel=2e-3)
     assert near.high / near.value == pytest.approx(far.high / far.value, rel=2e-3)

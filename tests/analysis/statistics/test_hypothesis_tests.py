@@ -38,7 +38,9 @@ def test_c45_with_and_without_m() -> None:
 
 def brute_force(d: list[float]) -> float:
     total = abs(sum(d))
-    flips = [abs(sum(e * x for e, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=len(d))]
+    flips = [
+        abs(sum(e * x for e, x in zip(signs, d, strict=True))) for signs in itertools.product((1, -1), repeat=len(d))
+    ]
     return sum(f >= total - 1e-9 for f in flips) / len(flips)
 
 
@@ -129,7 +131,8 @@ def test_tost_by_hand_and_at_its_edges() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ours", "theirs"), [("holm", "holm"), ("hochberg", "simes-hochberg"), ("hommel", "hommel"), ("bh", "fdr_bh"), ("by", "fdr_by")]
+    ("ours", "theirs"),
+    [("holm", "holm"), ("hochberg", "simes-hochberg"), ("hommel", "hommel"), ("bh", "fdr_bh"), ("by", "fdr_by")],
 )
 def test_corrections_are_those_of_statsmodels(ours: Correction, theirs: str) -> None:
     rng = np.random.default_rng(5)

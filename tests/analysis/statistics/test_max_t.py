@@ -11,7 +11,9 @@ from hypothesis.extra import numpy as arrays
 from analysis.statistics.hypothesis_tests import sign_flip
 from analysis.statistics.max_t import max_t
 
-CURVES = arrays.arrays(np.float64, st.tuples(st.integers(2, 6), st.integers(1, 4)), elements=st.integers(-9, 9).map(float))
+CURVES = arrays.arrays(
+    np.float64, st.tuples(st.integers(2, 6), st.integers(1, 4)), elements=st.integers(-9, 9).map(float)
+)
 
 
 def brute_force(d: np.ndarray) -> list[float]:

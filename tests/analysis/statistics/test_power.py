@@ -67,7 +67,9 @@ def test_seeds_to_decide_covers_both_truths_and_the_exact_test() -> None:
 
 def test_next_to_no_spread_two_seeds_find_it_and_without_any_the_exact_test_must_be_able_to() -> None:
     assert power_of_t(2, 1e12) == power_of_t(2, 9e3) == 1
-    assert power_of_t(2, 20e3, 2e-5) == pytest.approx(power_of_t(2, 7e3, 2e-5 * 20 / 7), abs=1e-3)  # on either side of the closed form
+    assert power_of_t(2, 20e3, 2e-5) == pytest.approx(
+        power_of_t(2, 7e3, 2e-5 * 20 / 7), abs=1e-3
+    )  # on either side of the closed form
     assert seeds_to_decide(1e-12, 0.01, 0.05, 4, "t") == 2
     # of equal differences p is 2^(1 - n), and of equivalence 2^-n, whatever test was planned: 2^-7 <= .05 / 5 < 2^-6
     assert [seeds_to_decide(0.0, 0.01, 0.05, 5, t) for t in ("t", "sign-flip", "wilcoxon")] == [8, 8, 8]

@@ -183,5 +183,10 @@ def test_order_of_data_sets_and_strategies_and_shifts_do_not_matter(table: np.nd
 def test_swapping_strategy_and_control_flips_every_sign(table: np.ndarray) -> None:
     ours = against_control(table[:, :2], ["random", "a"], "random")[0]
     theirs = against_control(table[:, :2], ["random", "a"], "a")[0]
-    assert (ours.wins, ours.losses, ours.r_plus, ours.r_minus) == (theirs.losses, theirs.wins, theirs.r_minus, theirs.r_plus)
+    assert (ours.wins, ours.losses, ours.r_plus, ours.r_minus) == (
+        theirs.losses,
+        theirs.wins,
+        theirs.r_minus,
+        theirs.r_plus,
+    )
     assert (ours.p, ours.median_difference) == (theirs.p, -theirs.median_difference)

@@ -111,7 +111,11 @@ def test_equal_differences_have_no_spread_and_say_how_many_seeds_it_takes(table,
     # three and seven times .1 do not add up to .3 and .7: their mean is another number than .1
     (verdict,) = compare(table(rows(x=np.full(n, 0.1)), plan=Plan(test="t"))).verdicts
     assert (verdict.low, verdict.high, verdict.sd) == (pytest.approx(0.1), pytest.approx(0.1), 0)
-    assert (verdict.answer, verdict.p, verdict.seeds_to_decide) == ("better" if n > 5 else "undecided", 2.0 ** (1 - n), 6)
+    assert (verdict.answer, verdict.p, verdict.seeds_to_decide) == (
+        "better" if n > 5 else "undecided",
+        2.0 ** (1 - n),
+        6,
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,7 +142,15 @@ def test_undecided_is_never_called_no_difference(table) -> None:  # type: ignore
 
 def test_summary_states_how_it_was_decided(folder: StudyFolder) -> None:
     text = summary(compare(load_study(folder.path)))
-    for phrase in ("paired by seed (n = 6)", "Holm over a family of 2", "alpha 0.05", "±0.01", "exact sign-flip", "As planned", "0.0312"):
+    for phrase in (
+        "paired by seed (n = 6)",
+        "Holm over a family of 2",
+        "alpha 0.05",
+        "±0.01",
+        "exact sign-flip",
+        "As planned",
+        "0.0312",
+    ):
         assert phrase in text
 
 

@@ -48,7 +48,9 @@ def test_a_curve_of_one_budget_is_the_sign_flip_test() -> None:
 
 def test_the_first_budget_where_all_are_equal_by_design_finds_nothing() -> None:
     curves = np.column_stack([np.zeros(len(PILOT)), PILOT])
-    assert simulated_power("max-t", curves, 0.8, 10, 0.05, rng(), 400) == simulated_power("sign-flip", PILOT, 0.8, 10, 0.05, rng(), 400)
+    assert simulated_power("max-t", curves, 0.8, 10, 0.05, rng(), 400) == simulated_power(
+        "sign-flip", PILOT, 0.8, 10, 0.05, rng(), 400
+    )
 
 
 def test_more_budgets_that_all_differ_need_fewer_seeds_than_the_noisiest_alone() -> None:

@@ -13,7 +13,9 @@ def test_the_images_are_drawn_by_the_seed_alone() -> None:
     protocol = make_study().protocols[0]
     drawn = panel(protocol, 0, 40, 48, 64)
     assert drawn.tolist() == [3, 7, 10, 27, 34, 39]  # golden: evidence is held to it
-    other = protocol.model_copy(update={"budgets": (3, 4), "model": protocol.model.model_copy(update={"name": "other"})})
+    other = protocol.model_copy(
+        update={"budgets": (3, 4), "model": protocol.model.model_copy(update={"name": "other"})}
+    )
     assert panel(other, 0, 40, 48, 64).tolist() == drawn.tolist()
     assert panel(protocol, 1, 40, 48, 64).tolist() != drawn.tolist()
     assert set(panel(protocol, 0, 40, 1024, 1024).tolist()) < set(drawn.tolist())  # large images: the same, fewer
@@ -21,7 +23,14 @@ def test_the_images_are_drawn_by_the_seed_alone() -> None:
 
 @pytest.mark.parametrize(
     ("tests", "height", "width", "kept"),
-    [(40, 48, 64, MOST_MAPS), (3, 48, 64, 3), (40, 512, 1024, 4), (40, 1024, 2048, 1), (40, 1025, 2048, 0), (40, 1, MOST_PIXELS // 5, 5)],
+    [
+        (40, 48, 64, MOST_MAPS),
+        (3, 48, 64, 3),
+        (40, 512, 1024, 4),
+        (40, 1024, 2048, 1),
+        (40, 1025, 2048, 0),
+        (40, 1, MOST_PIXELS // 5, 5),
+    ],
 )
 def test_what_is_kept_is_bounded(tests: int, height: int, width: int, kept: int) -> None:
     places = panel(make_study().protocols[0], 3, tests, height, width)

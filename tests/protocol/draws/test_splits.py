@@ -147,5 +147,7 @@ def test_a_split_can_be_drawn_again_from_what_its_card_says(sizes: dict[str, int
     rules = protocol(**sizes)
     official = 30 if "test_size" in sizes else 0
     split = make_split(rules, 5, 160, official)
-    card = SplitCard(digest="", pool=len(split.pool), validation=6, test=len(split.test), training=160 if sizes else 0, targets="")
+    card = SplitCard(
+        digest="", pool=len(split.pool), validation=6, test=len(split.test), training=160 if sizes else 0, targets=""
+    )
     assert drawn_again(rules, 5, card).digest == split.digest

@@ -83,7 +83,12 @@ Rows = list[dict[str, Any]]
 
 def rows() -> Rows:
     return [
-        {"strategy": s, "seed": seed, "budget": b, "value": 0.5 + 0.01 * k + 0.001 * seed + (0.02 if s == "mine" else 0)}
+        {
+            "strategy": s,
+            "seed": seed,
+            "budget": b,
+            "value": 0.5 + 0.01 * k + 0.001 * seed + (0.02 if s == "mine" else 0),
+        }
         for s in ("random", "mine")
         for seed in range(6)
         for k, b in enumerate((16, 22, 30))
@@ -92,7 +97,9 @@ def rows() -> Rows:
 
 def table(path: Path, content: Rows) -> Path:
     columns = list(dict.fromkeys(c for row in content for c in row))
-    path.write_text("\n".join([",".join(columns), *(",".join(str(row.get(c, "")) for c in columns) for row in content)]) + "\n")
+    path.write_text(
+        "\n".join([",".join(columns), *(",".join(str(row.get(c, "")) for c in columns) for row in content)]) + "\n"
+    )
     return path
 
 
@@ -140,7 +147,9 @@ def test_a_good_table_is_not_decidable_and_says_why(tmp_path: Path) -> None:
         "few seeds",
     ],
 )
-def test_what_a_table_can_show_is_found(tmp_path: Path, change: Callable[[Rows], object], broken: str, line: int | None) -> None:
+def test_what_a_table_can_show_is_found(
+    tmp_path: Path, change: Callable[[Rows], object], broken: str, line: int | None
+) -> None:
     content = rows()
     change(content)
     result = check_table(table(tmp_path / "c.csv", content), PROTOCOL)
@@ -155,7 +164,9 @@ def test_the_rows_of_the_protocol_are_chosen(tmp_path: Path) -> None:
     noise = [row | {"metric": "loss", "value": 7} for row in own]
     assert answered(check_table(table(tmp_path / "c.csv", other + own + noise), PROTOCOL), "obeyed") == ANSWERABLE
     with pytest.raises(InputError, match="metric"):
-        check_table(table(tmp_path / "d.csv", [row | {"metric": m} for m in ("f1", "loss") for row in rows()]), PROTOCOL)
+        check_table(
+            table(tmp_path / "d.csv", [row | {"metric": m} for m in ("f1", "loss") for row in rows()]), PROTOCOL
+        )
 
 
 @pytest.mark.parametrize(
@@ -206,7 +217,9 @@ def lists() -> Lists:
 
 def write_lists(folder: Path, content: Lists, kind: str, *, cumulative: bool = False) -> Path:
     for key, batches in content.items():
-        told = [[i for batch in batches[: k + 1] for i in batch] for k in range(len(batches))] if cumulative else batches
+        told = (
+            [[i for batch in batches[: k + 1] for i in batch] for k in range(len(batches))] if cumulative else batches
+        )
         (folder / key).mkdir(parents=True)
         for number, batch in enumerate(told):
             path = folder / key / f"round-{number}.{kind}"
@@ -296,7 +309,9 @@ def test_bad_lists_are_said_all_at_once(tmp_path: Path) -> None:
     ],
     ids=["json", "txt", "npy", "test", "a file beside a folder", "one seed by two names", "a seed beyond all"],
 )
-def test_lists_with_numbers_beyond_all_or_a_run_twice_are_refused(tmp_path: Path, change: Callable[[Path], object], said: str) -> None:
+def test_lists_with_numbers_beyond_all_or_a_run_twice_are_refused(
+    tmp_path: Path, change: Callable[[Path], object], said: str
+) -> None:
     folder = write_lists(tmp_path / "runs", lists(), "json")
     change(folder)
     with pytest.raises(InputError, match=said):

@@ -88,13 +88,22 @@ def test_places_are_as_seen_from_where_the_command_was_given(bad: Compliance, mo
 
 def test_junit_counts_and_fails_what_must_fail(good: Compliance, bad: Compliance) -> None:
     top = ET.fromstring(FORMATS["junit"](good))
-    assert (top.get("tests"), top.get("failures"), top.get("errors"), top.get("skipped")) == (str(len(RULES)), "0", "0", "0")
+    assert (top.get("tests"), top.get("failures"), top.get("errors"), top.get("skipped")) == (
+        str(len(RULES)),
+        "0",
+        "0",
+        "0",
+    )
     top = ET.fromstring(FORMATS["junit"](bad))
     named = {
         tag: {str(c.get("name")).split()[0] for c in top.iter("testcase") if c.find(tag) is not None}
         for tag in ("failure", "error", "system-out")
     }
-    assert named == {"failure": {"BUD-02", "EVL-01", "EVL-03"}, "error": {"TRN-01", "SPL-07"}, "system-out": {"ENV-01", "ENV-02"}}
+    assert named == {
+        "failure": {"BUD-02", "EVL-01", "EVL-03"},
+        "error": {"TRN-01", "SPL-07"},
+        "system-out": {"ENV-01", "ENV-02"},
+    }
     assert (top.get("failures"), top.get("errors"), top.get("skipped")) == ("3", "2", "1")
     assert {suite.get("name") for suite in top} == {i.split("-")[0] for i in RULES}
 
@@ -102,13 +111,16 @@ def test_junit_counts_and_fails_what_must_fail(good: Compliance, bad: Compliance
 def test_annotations_are_one_line_each(bad: Compliance) -> None:
     lines = FORMATS["github"](bad).split("\n")
     assert len(lines) == len(bad.findings) + 1
-    assert all(re.fullmatch(r"::(error|warning|notice) (file=[^:,]+,line=\d+,)?title=[^:,]+::[^\r\n]+", line) for line in lines)
+    assert all(
+        re.fullmatch(r"::(error|warning|notice) (file=[^:,]+,line=\d+,)?title=[^:,]+::[^\r\n]+", line) for line in lines
+    )
     assert any("commits" not in line and "%25" in line and "%0A" in line for line in lines if "ENV-01" in line)
 
 
 def test_the_badge_says_it_in_one_line(good: Compliance, bad: Compliance) -> None:
-    assert f"compliant; {len(RULES)} of {len(RULES)} rules obeyed, 6 of 6 planned runs finished; study {good.fingerprint[:16]}" in badge(
-        good
+    assert (
+        f"compliant; {len(RULES)} of {len(RULES)} rules obeyed, 6 of 6 planned runs finished; study {good.fingerprint[:16]}"
+        in badge(good)
     )
     assert "violations found" in badge(bad)
     assert "\n" not in badge(bad)

@@ -30,7 +30,11 @@ LABELS = make_labels()
 
 @contextmanager
 def session(
-    path: Path, write: Callable[..., None] = lambda *_: None, tell: Callable[..., None] | None = None, *, upper_line: bool = False
+    path: Path,
+    write: Callable[..., None] = lambda *_: None,
+    tell: Callable[..., None] | None = None,
+    *,
+    upper_line: bool = False,
 ) -> Iterator[RemoteOracle]:
     """Both sides in one process, a thread for the oracle's; leaving it hangs up."""
     ours, theirs = Pipe()
@@ -56,7 +60,9 @@ def test_it_sells_what_the_oracle_beside_it_sells(tmp_path: Path) -> None:
     beside = Oracle(PROTOCOL, 0, SPLIT, LABELS, nothing)
     beside.start()
     written: list[tuple[str, int, int, int]] = []
-    with session(tmp_path, lambda sale: written.append((sale.purpose, len(sale.indices), sale.before, sale.after))) as far:
+    with session(
+        tmp_path, lambda sale: written.append((sale.purpose, len(sale.indices), sale.before, sale.after))
+    ) as far:
         far.start()
         for oracle in (beside, far):
             oracle.buy(oracle.unlabelled[3:9])
@@ -69,7 +75,13 @@ def test_it_sells_what_the_oracle_beside_it_sells(tmp_path: Path) -> None:
         table = np.log(np.random.default_rng(1).dirichlet(np.ones(3), 40)).astype(np.float16)
         assert far.examine(predicted, table) == beside.examine(predicted, table)
     assert written == [("validation", 6, 0, 6), ("initial", 10, 6, 16), ("query", 6, 16, 22)]
-    assert [e.event for e in read(tmp_path / "events.jsonl").events] == ["run", "labels", "labels", "labels", "examined"]
+    assert [e.event for e in read(tmp_path / "events.jsonl").events] == [
+        "run",
+        "labels",
+        "labels",
+        "labels",
+        "examined",
+    ]
 
 
 def test_it_tells_labels_unpaid_to_the_upper_line_alone_and_writes_it_down_first(tmp_path: Path) -> None:
@@ -79,7 +91,10 @@ def test_it_tells_labels_unpaid_to_the_upper_line_alone_and_writes_it_down_first
         assert np.array_equal(far.disclose(), LABELS[far.unlabelled])
         assert told == [far.unlabelled.tolist()]
     assert [e.event for e in read(tmp_path / "upper" / "events.jsonl").events][-1] == "disclosure"
-    for name, tell in (("asks", nothing), ("does not", None)):  # a competitor whose own side is tampered with, and one as it is
+    for name, tell in (
+        ("asks", nothing),
+        ("does not", None),
+    ):  # a competitor whose own side is tampered with, and one as it is
         with session(tmp_path / name, nothing, tell) as far:
             far.start()
             with pytest.raises(RuleBroken, match="BUD-06"):

@@ -40,7 +40,14 @@ def test_no_reason_and_no_change_are_refused_together(folder: StudyFolder) -> No
 
 
 @pytest.mark.parametrize(
-    "line", [b"garbage", b"[]", b'{"time":"t","reason":"r","after":"a"}', b'{"time":"t","reason":"r","after":"a","before":{}}', b"\xff"]
+    "line",
+    [
+        b"garbage",
+        b"[]",
+        b'{"time":"t","reason":"r","after":"a"}',
+        b'{"time":"t","reason":"r","after":"a","before":{}}',
+        b"\xff",
+    ],
 )
 def test_a_damaged_history_is_said(folder: StudyFolder, line: bytes) -> None:
     folder.amendments.write_bytes(line + b"\n")

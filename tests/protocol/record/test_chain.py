@@ -31,7 +31,14 @@ def run(tmp_path: Path) -> RunFolder:
 
 def test_what_is_written_is_what_is_read(run: RunFolder) -> None:
     record = read(run.events)
-    assert [type(e) for e in record.events] == [RunEvent, LabelsEvent, LabelsEvent, *[RoundEvent, LabelsEvent] * 2, RoundEvent, EndEvent]
+    assert [type(e) for e in record.events] == [
+        RunEvent,
+        LabelsEvent,
+        LabelsEvent,
+        *[RoundEvent, LabelsEvent] * 2,
+        RoundEvent,
+        EndEvent,
+    ]
     assert record.sealed
     assert not record.failed
     assert (record.breaks, record.torn_bytes, record.lines) == ((), 0, tuple(range(1, 10)))
@@ -76,8 +83,12 @@ def test_order_is_checked_even_in_a_perfect_chain(run: RunFolder, edit: Callable
     assert [b.expected for b in read(run.events).breaks] == [expected]
 
 
-@pytest.mark.parametrize("edit", [(b'"rounds":', b'"rounds": '), (b'{"event"', b'{"event":"end","event"')], ids=["a space", "a key twice"])
-def test_the_last_line_whose_bytes_no_other_line_holds_is_held_by_its_spelling(run: RunFolder, edit: tuple[bytes, bytes]) -> None:
+@pytest.mark.parametrize(
+    "edit", [(b'"rounds":', b'"rounds": '), (b'{"event"', b'{"event":"end","event"')], ids=["a space", "a key twice"]
+)
+def test_the_last_line_whose_bytes_no_other_line_holds_is_held_by_its_spelling(
+    run: RunFolder, edit: tuple[bytes, bytes]
+) -> None:
     raw = run.events.read_bytes()
     head, last = raw[:-1].rsplit(b"\n", 1)
     run.events.write_bytes(head + b"\n" + last.replace(*edit) + b"\n")
@@ -130,7 +141,8 @@ def test_numbers_that_python_spells_otherwise_are_no_edit(run: RunFolder) -> Non
 
 
 @pytest.mark.parametrize(
-    ("kind", "said"), [("pipe", "not a regular file"), ("folder", "Is a directory"), ("large", "at most 1073741824 are read")]
+    ("kind", "said"),
+    [("pipe", "not a regular file"), ("folder", "Is a directory"), ("large", "at most 1073741824 are read")],
 )
 def test_what_would_never_end_or_fill_the_memory_is_not_read(run: RunFolder, kind: str, said: str) -> None:
     if kind == "large":
@@ -152,7 +164,8 @@ def test_a_line_that_is_no_event_does_not_shift_the_numbers_of_the_others(run: R
 
 
 @pytest.mark.parametrize(
-    "line", [b"[" * 10_000, b'{"event": 1}', b"null", b'"run"', b"\xff\xfe", b'{"seq": ' + b"9" * 5000 + b"}", b"", b"NaN"]
+    "line",
+    [b"[" * 10_000, b'{"event": 1}', b"null", b'"run"', b"\xff\xfe", b'{"seq": ' + b"9" * 5000 + b"}", b"", b"NaN"],
 )
 def test_hostile_lines_are_faults_not_crashes(run: RunFolder, line: bytes) -> None:
     run.events.write_bytes(run.events.read_bytes() + line + b"\n")
@@ -215,7 +228,9 @@ def test_a_second_writer_is_refused_while_the_first_writes(run: RunFolder) -> No
     )
 
     def other_process() -> str:
-        return subprocess.run([sys.executable, "-c", program, str(run.path)], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            [sys.executable, "-c", program, str(run.path)], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     with writing(run):
         with pytest.raises(RunLocked), writing(run):
@@ -243,7 +258,9 @@ def test_essence_ignores_times_costs_places_and_interruptions_and_nothing_else(r
     assert essence(read(run.events)) != original
 
 
-def test_a_line_is_written_whole_then_synced_before_append_returns(run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_is_written_whole_then_synced_before_append_returns(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[str] = []
     write, fsync = os.write, os.fsync
 
@@ -264,7 +281,9 @@ def test_a_line_is_written_whole_then_synced_before_append_returns(run: RunFolde
 
 
 @pytest.mark.parametrize("what", ["write", "fsync"])
-def test_after_a_full_disk_the_record_is_still_sound(run: RunFolder, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+def test_after_a_full_disk_the_record_is_still_sound(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
     """The failure itself is recorded next; half a line before it would ruin the chain."""
     write = os.write
 

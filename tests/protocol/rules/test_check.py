@@ -90,7 +90,10 @@ def test_checking_changes_nothing(valid_study: Path) -> None:
         [protocol_table(splits={"test_size": 40, "validation_size": 20, "validation_counted": False})],
         [protocol_table(splits={"test_size": 40, "initial": "balanced"})],
         [protocol_table(budgets=[12])],
-        [protocol_table(), protocol_table(name="other", root_seed=9, metric="balanced_accuracy", splits={"test_size": 40})],
+        [
+            protocol_table(),
+            protocol_table(name="other", root_seed=9, metric="balanced_accuracy", splits={"test_size": 40}),
+        ],
     ],
     ids=["no validation", "uncounted validation", "balanced start", "one round", "two protocols"],
 )
@@ -120,7 +123,9 @@ def test_a_rule_that_fails_is_not_obeyed(victim: Any, monkeypatch: pytest.Monkey
         yield
 
     original = RULES["QRY-02"]
-    failing = RunRule(id="QRY-02", title=original.title, why="", evidence="", fix="", reads=original.reads, function=fails)
+    failing = RunRule(
+        id="QRY-02", title=original.title, why="", evidence="", fix="", reads=original.reads, function=fails
+    )
     monkeypatch.setitem(check_module.RULES, "QRY-02", failing)
     result = check_study(victim.folder.path)
     assert [(r.rule.id, r.evaluated) for r in result.results if r.answer == "unverifiable"] == [("QRY-02", 0)]
@@ -160,7 +165,9 @@ BEFORE_THE_SEAL = st.floats(0, 1, exclude_max=True)
 
 
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(kind=st.sampled_from(["cut", "flip", "drop", "double", "insert"]), place=BEFORE_THE_SEAL, byte=st.integers(0, 255))
+@given(
+    kind=st.sampled_from(["cut", "flip", "drop", "double", "insert"]), place=BEFORE_THE_SEAL, byte=st.integers(0, 255)
+)
 def test_no_damage_to_a_record_crashes_the_check_or_passes_it(victim: Any, kind: str, place: float, byte: int) -> None:
     """Damage anywhere before the seal (whose own clock time no later line vouches for)."""
     raw = victim.run.events.read_bytes()
@@ -183,7 +190,9 @@ def test_no_damage_to_a_record_crashes_the_check_or_passes_it(victim: Any, kind:
     assert not [f for f in result.findings if "can read" in f.expected], "a rule stumbled over the evidence"
 
 
-HOSTILE = st.sampled_from([None, -1, 10**30, 2**63, 1e308, True, "", "../..", "x" * 300, "\x00", "é", [], {}, [-1], {"a": 1}, [[]]])
+HOSTILE = st.sampled_from(
+    [None, -1, 10**30, 2**63, 1e308, True, "", "../..", "x" * 300, "\x00", "é", [], {}, [-1], {"a": 1}, [[]]]
+)
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -191,9 +200,13 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(leaf for key, child in children for leaf in leaves(child, (*path, key)))]
 
 
-@settings(max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(line=st.integers(0, 8), place=BEFORE_THE_SEAL, value=HOSTILE)
-def test_hostile_values_in_a_perfect_chain_do_not_crash_the_check(victim: Any, line: int, place: float, value: Any) -> None:
+def test_hostile_values_in_a_perfect_chain_do_not_crash_the_check(
+    victim: Any, line: int, place: float, value: Any
+) -> None:
     raw = victim.run.events.read_bytes()
 
     def change(events: list[dict[str, Any]]) -> None:
@@ -226,7 +239,9 @@ def test_a_run_that_is_slipped_in_as_a_link_is_unplanned(tmp_path: Path) -> None
 def test_planned_evidence_behind_a_link_is_no_evidence(tmp_path: Path, level: str) -> None:
     build_study(tmp_path / "study", obedient_study())
     run = StudyFolder(tmp_path / "study").run("small", "first", 0)
-    place = {"events.jsonl": run.events, "seed-0": run.path, "first": run.path.parent, "records": run.path.parents[2]}[level]
+    place = {"events.jsonl": run.events, "seed-0": run.path, "first": run.path.parent, "records": run.path.parents[2]}[
+        level
+    ]
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
     result = check_study(tmp_path / "study")

@@ -15,7 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import ENVIRONMENT, IMAGES, build_study, lines, make_labels, obedient_study, predict_otherwise, protocol_table, rewrite
+from study_builder import (
+    ENVIRONMENT,
+    IMAGES,
+    build_study,
+    lines,
+    make_labels,
+    obedient_study,
+    predict_otherwise,
+    protocol_table,
+    rewrite,
+)
 
 from protocol.digests import array_digest, sha256
 from protocol.draws.seeds import stream_seeds
@@ -42,7 +52,9 @@ class Case:
     unverifiable: str = ""
 
 
-def edit(name: str, change: Callable[[Lines], object], broken: str, unverifiable: str = "", *, rechain: bool = True) -> Case:
+def edit(
+    name: str, change: Callable[[Lines], object], broken: str, unverifiable: str = "", *, rechain: bool = True
+) -> Case:
     return Case(name, lambda v: v.edit(change, rechain=rechain), broken, unverifiable)
 
 
@@ -180,7 +192,12 @@ def replan(victim: Any, **changes: Any) -> None:
 
 def refer(victim: Any, reference: dict[str, Any]) -> None:
     """A reference for random, which the protocol did not have."""
-    replan(victim, protocols=[obedient_study().protocols[0].model_dump(mode="json") | {"reference": {"source": "Nobody 2026"} | reference}])
+    replan(
+        victim,
+        protocols=[
+            obedient_study().protocols[0].model_dump(mode="json") | {"reference": {"source": "Nobody 2026"} | reference}
+        ],
+    )
 
 
 def forget_reference(victim: Any) -> None:
@@ -212,7 +229,9 @@ DATA = array_digest(make_labels())
 
 def tune(victim: Any, settings: int | None) -> None:
     """Another number of settings tried for one strategy, in the plan and in all that goes back to it."""
-    study = obedient_study(strategies=[{"name": "random"}, {"name": "first", "tuning": settings}, {"name": "last", "tuning": 2}])
+    study = obedient_study(
+        strategies=[{"name": "random"}, {"name": "first", "tuning": settings}, {"name": "last", "tuning": 2}]
+    )
     victim.folder.plan.write_text(study.model_dump_json())
     for path in victim.folder.records.rglob("events.jsonl"):
 
@@ -270,7 +289,9 @@ def curve_of_another_seed(victim: Any) -> None:
             right = arrays["prediction"] == make_labels()[split_of(lines(mine.events)).test]
         targets = make_labels()[split_of(lines(other.events)).test]
         predicted = np.where(right, targets, (targets + 1) % 3)
-        digests.append((predictions_digest(predicted), event["metrics"]["accuracy"], classification_metrics(predicted, targets)))
+        digests.append(
+            (predictions_digest(predicted), event["metrics"]["accuracy"], classification_metrics(predicted, targets))
+        )
         write_arrays(other.predictions(number), {"prediction": predicted})
 
     def forge(events: Lines, *, both_metrics: bool) -> None:
@@ -322,12 +343,18 @@ CASES = [
     Case("no run at all", lambda v: shutil.rmtree(v.folder.records), "CMP-01 CMP-04", f"{NEEDS_FILE} {NEEDS_RUN}"),
     Case("a further seed", lambda v: shutil.copytree(v.run.path, v.run.path.parent / "seed-7"), "CMP-02"),
     Case("an attempt laid aside", lambda v: shutil.copytree(v.run.path, v.run.path / "old"), "CMP-02"),
-    Case("a further strategy", lambda v: shutil.copytree(v.run.path.parent, v.run.path.parent.parent / "best"), "CMP-02"),
+    Case(
+        "a further strategy", lambda v: shutil.copytree(v.run.path.parent, v.run.path.parent.parent / "best"), "CMP-02"
+    ),
     edit("the seal is missing", lambda e: e.pop(), "CMP-03"),
     edit("the tail is cut", lambda e: e.__delitem__(slice(5, None)), "CMP-03"),
     Case("the last line is torn", lambda v: v.run.events.write_bytes(v.run.events.read_bytes()[:-3]), "CMP-03"),
     Case("the file is empty", lambda v: v.run.events.write_bytes(b""), "CMP-03", NEEDS_RUN),
-    Case("random is unfinished", lambda v: rewrite(v.folder.run("small", "random", 1).events, lambda e: e.pop()), "CMP-03 CMP-04"),
+    Case(
+        "random is unfinished",
+        lambda v: rewrite(v.folder.run("small", "random", 1).events, lambda e: e.pop()),
+        "CMP-03 CMP-04",
+    ),
     edit("a seal over too few rounds", lambda e: e[8].update(rounds=2), "CMP-03"),
     edit("a failed attempt", failure, "CMP-05"),
     # protocols
@@ -380,8 +407,15 @@ CASES = [
     ),
     edit("sizes differ from the split file's", lambda e: e[0]["split"].update(pool=200), "SPL-01"),
     edit("a split digest is altered", lambda e: flip_at(e[0]["split"], "digest"), "SPL-02", f"SPL-01 {SPLIT_USERS}"),
-    edit("a split digest leads elsewhere", lambda e: e[0]["split"].update(digest="../../../etc/passwd"), "SPL-01 SPL-02", SPLIT_USERS),
-    edit("the digest of the test labels is altered", lambda e: flip_at(e[0]["split"], "targets"), "SPL-01", SPLIT_USERS),
+    edit(
+        "a split digest leads elsewhere",
+        lambda e: e[0]["split"].update(digest="../../../etc/passwd"),
+        "SPL-01 SPL-02",
+        SPLIT_USERS,
+    ),
+    edit(
+        "the digest of the test labels is altered", lambda e: flip_at(e[0]["split"], "targets"), "SPL-01", SPLIT_USERS
+    ),
     Case(
         "a test image is in the pool",
         lambda v: change_split(v, lambda c: move(c, "test", "pool", keep=True), digest=True),
@@ -411,7 +445,9 @@ CASES = [
     edit("the round says fewer labels", lambda e: e[5].update(training_labels=15), "BUD-02"),
     edit("a query is called initial", lambda e: e[4].update(purpose="initial"), "BUD-02 SED-03"),
     edit(
-        "a finished run with too few rounds", lambda e: (e.__delitem__(slice(6, 8)), e[5].update(query=[]), e[6].update(rounds=2)), "BUD-02"
+        "a finished run with too few rounds",
+        lambda e: (e.__delitem__(slice(6, 8)), e[5].update(query=[]), e[6].update(rounds=2)),
+        "BUD-02",
     ),
     edit("one label is bought twice in a query", lambda e: both(e, 3, lambda q: q.__setitem__(0, q[1])), "BUD-03"),
     edit("one label is bought in two queries", replace_first(lambda e: int(e[4]["indices"][0]), 5), "BUD-03"),
@@ -424,12 +460,26 @@ CASES = [
     edit("validation labels are not bought", lambda e: e.pop(1), "BUD-02 BUD-05"),
     edit("validation labels are bought twice", lambda e: e.insert(2, dict(e[1])), "BUD-01 BUD-02 BUD-03 BUD-05"),
     edit("fewer validation labels are bought", lambda e: e[1]["indices"].pop(), "BUD-02 BUD-05"),
-    edit("the labels of the pool are told to a competitor", lambda e: e.insert(3, {**TOLD, "time": e[3]["time"]}), "BUD-06"),
+    edit(
+        "the labels of the pool are told to a competitor",
+        lambda e: e.insert(3, {**TOLD, "time": e[3]["time"]}),
+        "BUD-06",
+    ),
     edit("validation labels are bought late", lambda e: e.insert(3, e.pop(1)), "BUD-02 BUD-05 QRY-05"),
     # queries
-    edit("a metric is edited, the chain is not", lambda e: e[3].update(initial_weights="x"), "QRY-01 TRN-02 TRN-03", rechain=False),
+    edit(
+        "a metric is edited, the chain is not",
+        lambda e: e[3].update(initial_weights="x"),
+        "QRY-01 TRN-02 TRN-03",
+        rechain=False,
+    ),
     edit("a line is removed, the chain is not", lambda e: e.pop(4), "QRY-01 QRY-02 QRY-03 BUD-02", rechain=False),
-    edit("lines are exchanged, the chain is not", lambda e: e.insert(5, e.pop(4)), "QRY-01 QRY-02 QRY-03 QRY-05", rechain=False),
+    edit(
+        "lines are exchanged, the chain is not",
+        lambda e: e.insert(5, e.pop(4)),
+        "QRY-01 QRY-02 QRY-03 QRY-05",
+        rechain=False,
+    ),
     edit("a line is unknown", lambda e: e.insert(5, {"event": "gift"}), "QRY-01"),
     edit("another label than the one asked for", lambda e: e[4]["indices"].__setitem__(0, stranger(e)), "QRY-02"),
     edit("the labels asked for in another order", lambda e: e[4]["indices"].reverse(), "QRY-02"),
@@ -445,7 +495,11 @@ CASES = [
     Case("everybody's initial set is chosen by hand", choose_all_starts, "SED-03"),
     # evaluation
     edit("a metric is edited", lambda e: e[7]["metrics"].update(accuracy=0.95), "EVL-01"),
-    edit("a metric is edited a little", lambda e: e[7]["metrics"].update(accuracy=e[7]["metrics"]["accuracy"] + 1e-6), "EVL-01"),
+    edit(
+        "a metric is edited a little",
+        lambda e: e[7]["metrics"].update(accuracy=e[7]["metrics"]["accuracy"] + 1e-6),
+        "EVL-01",
+    ),
     edit("a secondary metric is edited", lambda e: e[7]["metrics"].update(balanced_accuracy=0.95), "EVL-01"),
     edit("a metric nobody can compute", lambda e: e[7]["metrics"].update(quality=0.5), "", "EVL-01"),
     edit("the protocol's metric is missing", lambda e: e[7]["metrics"].pop("accuracy"), "EVL-03"),
@@ -453,7 +507,11 @@ CASES = [
     edit("the predictions digest is altered", lambda e: flip_at(e[5], "predictions"), "EVL-02"),
     Case("predictions are exchanged", lambda v: other_predictions(v, digest=False, metrics=False), "EVL-01 EVL-02"),
     Case("predictions and digest are exchanged", lambda v: other_predictions(v, digest=True, metrics=False), "EVL-01"),
-    Case("predictions are exchanged for perfect metrics", lambda v: other_predictions(v, digest=True, metrics=True), "EVL-01"),
+    Case(
+        "predictions are exchanged for perfect metrics",
+        lambda v: other_predictions(v, digest=True, metrics=True),
+        "EVL-01",
+    ),
     Case("predictions are missing", lambda v: v.run.predictions(2).unlink(), "", "EVL-01 EVL-02"),
     Case("predictions are garbage", lambda v: v.run.predictions(2).write_bytes(b"\x00" * 99), "", "EVL-01 EVL-02"),
     Case("one prediction is missing", lambda v: shorten(v), "EVL-01 EVL-02"),
@@ -465,14 +523,20 @@ CASES = [
     edit("own lucky weights", lambda e: [flip_at(e[k], "initial_weights") for k in (3, 5, 7)], "TRN-03"),
     edit("no weights", lambda e: e[5].update(initial_weights=""), "", "TRN-02"),
     Case("another recipe for everybody", lambda v: everywhere(v, lambda e: flip_at(e, "recipe")), "TRN-01"),
-    Case("fewer steps for everybody", lambda v: everywhere(v, lambda e: (e.update(steps=4), e["extra"].update(selected_step=4))), "TRN-04"),
+    Case(
+        "fewer steps for everybody",
+        lambda v: everywhere(v, lambda e: (e.update(steps=4), e["extra"].update(selected_step=4))),
+        "TRN-04",
+    ),
     edit("another pretrained body", lambda e: [e[k].update(pretrained="1" * 64) for k in (3, 5, 7)], "TRN-03"),
     Case("random begins worse", lambda v: begin_worse(v, "random", 1), "TRN-11"),
     Case(
         "random begins worse on another processor",
         lambda v: (
             begin_worse(v, "random", 1),
-            rewrite(v.folder.run("small", "random", 1).events, lambda e: e[0]["environment"].update(device_name="another")),
+            rewrite(
+                v.folder.run("small", "random", 1).events, lambda e: e[0]["environment"].update(device_name="another")
+            ),
         ),
         "ENV-03",
     ),
@@ -481,7 +545,11 @@ CASES = [
     Case("the tuning of one strategy is not declared", lambda v: tune(v, None), "", "TRN-05"),
     # evaluation, continued: what the test labels were used for
     edit("the test labels were read twice", lambda e: e[5].update(examined=3), "EVL-04"),
-    edit("the test labels were read before training", lambda e: [e[k].update(examined=n) for k, n in ((3, 2), (5, 3), (7, 4))], "EVL-04"),
+    edit(
+        "the test labels were read before training",
+        lambda e: [e[k].update(examined=n) for k, n in ((3, 2), (5, 3), (7, 4))],
+        "EVL-04",
+    ),
     edit("nobody counted how often the test labels were read", lambda e: e[5].update(examined=None), "", "EVL-04"),
     edit("earlier weights were evaluated", lambda e: e[5]["extra"].update(selected_step=3), "EVL-05"),
     edit("nobody knows which weights were evaluated", lambda e: e[5].update(extra={}), "", "EVL-05"),
@@ -491,7 +559,11 @@ CASES = [
     edit("two rounds made again after an interruption", lambda e: e.insert(7, resumed(1)), "CMP-06 QRY-04"),
     edit("a round left out after an interruption", lambda e: e.insert(5, resumed(2)), "CMP-06 QRY-04"),
     edit("bytes set aside that are nowhere", lambda e: e.insert(5, resumed(1, 77)), "CMP-06", "QRY-04"),
-    Case("a round made again with a better result", lambda v: torn(v, lambda e: e["metrics"].update(accuracy=0.2)), "CMP-06 QRY-04"),
+    Case(
+        "a round made again with a better result",
+        lambda v: torn(v, lambda e: e["metrics"].update(accuracy=0.2)),
+        "CMP-06 QRY-04",
+    ),
     Case("a round made again with another query", lambda v: torn(v, lambda e: e["query"].reverse()), "CMP-06 QRY-04"),
     Case("a round made again with the same result", lambda v: torn(v, lambda e: None), "CMP-06"),
     edit("a line older than the one before", lambda e: e[5].update(time="2025-12-31T23:59:59.000+00:00"), "QRY-05"),
@@ -512,7 +584,12 @@ CASES = [
     edit("another commit", lambda e: e[0]["environment"].update(commit="abd"), "ENV-02"),
     edit("another numpy", lambda e: e[0]["environment"]["packages"].update(numpy="2.2"), "ENV-02"),
     edit("another Python after an interruption", lambda e: e.insert(5, resumed(1, python="3.13.0")), "CMP-06 ENV-02"),
-    edit("no versions", lambda e: [e[0]["environment"].pop(key) for key in ("python", "packages", "commit")], "", "ENV-02"),
+    edit(
+        "no versions",
+        lambda e: [e[0]["environment"].pop(key) for key in ("python", "packages", "commit")],
+        "",
+        "ENV-02",
+    ),
     edit("another device", lambda e: e[0]["environment"].update(device="cuda:0"), "ENV-03"),
     edit("more threads", lambda e: e[0]["environment"].update(threads=8), "ENV-03"),
     edit("an empty environment", lambda e: e[0].update(environment={}), "", "ENV-01 ENV-02 ENV-03"),
@@ -531,7 +608,12 @@ CASES = [
     Case("random's whole curve is far from its reference", lambda v: refer(v, {"aubc": 0.99}), "STA-03"),
     # an unreadable record is not a success
     edit("a newer version wrote it", lambda e: e[0].update(schema_version=9, news=1), "", f"{NEEDS_FILE} {NEEDS_RUN}"),
-    Case("the record is a folder", lambda v: (v.run.events.unlink(), v.run.events.mkdir()), "", f"{NEEDS_FILE} {NEEDS_RUN}"),
+    Case(
+        "the record is a folder",
+        lambda v: (v.run.events.unlink(), v.run.events.mkdir()),
+        "",
+        f"{NEEDS_FILE} {NEEDS_RUN}",
+    ),
     Case("the record is noise", lambda v: v.run.events.write_bytes(b"\x80\x00\n" * 50), "CMP-03 QRY-01", NEEDS_RUN),
 ]
 
@@ -562,14 +644,19 @@ def test_exactly_the_rules_that_must_fire_do(victim: Any, case: Case) -> None:
     case.do(victim)
     result = check_study(victim.folder.path)
     answers = {a: {r.rule.id for r in result.results if r.answer == a} for a in ("broken", "unverifiable")}
-    assert answers == {"broken": set(case.broken.split()), "unverifiable": set(case.unverifiable.split()) - set(case.broken.split())}
+    assert answers == {
+        "broken": set(case.broken.split()),
+        "unverifiable": set(case.unverifiable.split()) - set(case.broken.split()),
+    }
     errors = {a: {i for i in ids if RULES[i].severity == "error"} for a, ids in answers.items()}
     assert result.exit_code == (1 if errors["broken"] else 3 if errors["unverifiable"] else 0)
     assert not [f for f in result.findings if "can read" in f.expected], "a rule stumbled over the evidence"
 
 
 @pytest.mark.parametrize(("steps", "broken"), [(3, set()), (6, {"TRN-04"})])
-def test_rounds_that_end_by_accuracy_may_differ_in_length_up_to_the_recipes_most(tmp_path: Path, steps: int, broken: set[str]) -> None:
+def test_rounds_that_end_by_accuracy_may_differ_in_length_up_to_the_recipes_most(
+    tmp_path: Path, steps: int, broken: set[str]
+) -> None:
     regime = protocol_table()["regime"] | {"stop_at": 0.9}
     study = obedient_study(protocols=[protocol_table(regime=regime)])
     folder = build_study(tmp_path / "study", study)
@@ -579,7 +666,10 @@ def test_rounds_that_end_by_accuracy_may_differ_in_length_up_to_the_recipes_most
 
 
 def test_every_rule_is_broken_by_some_case() -> None:
-    elsewhere = {"QRY-06", "BUD-07"}  # need replays, or budgets that are no numbers of labels: test_replay.py, test_regions.py
+    elsewhere = {
+        "QRY-06",
+        "BUD-07",
+    }  # need replays, or budgets that are no numbers of labels: test_replay.py, test_regions.py
     elsewhere |= {"TRN-06", "TRN-07", "TRN-08", "TRN-09"}  # need trials: test_tuned.py
     elsewhere |= {"TRN-10"}  # needs an encoder: test_encoders.py
     elsewhere |= {rule for rule in RULES if rule.startswith("ISO")}  # need oracles: test_isolated.py
@@ -587,8 +677,12 @@ def test_every_rule_is_broken_by_some_case() -> None:
 
 
 def test_random_near_its_reference_is_no_weak_baseline(victim: Any) -> None:
-    rounds = [e for seed in (0, 1) for e in lines(victim.folder.run("small", "random", seed).events) if e["event"] == "round"]
-    at = {budget: np.mean([e["metrics"]["accuracy"] for e in rounds if e["budget"] == budget]) for budget in (16, 22, 30)}
+    rounds = [
+        e for seed in (0, 1) for e in lines(victim.folder.run("small", "random", seed).events) if e["event"] == "round"
+    ]
+    at = {
+        budget: np.mean([e["metrics"]["accuracy"] for e in rounds if e["budget"] == budget]) for budget in (16, 22, 30)
+    }
     area = (6 * (at[16] + at[22]) / 2 + 8 * (at[22] + at[30]) / 2) / 14
     near = {"values": {str(b): float(v) + 0.009 for b, v in at.items()}, "aubc": float(area) - 0.009, "tolerance": 0.01}
     refer(victim, near)

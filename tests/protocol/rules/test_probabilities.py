@@ -55,7 +55,10 @@ def test_an_edited_metric_is_found(study: Path, name: str, value: float) -> None
 
 
 def test_ranges(study: Path) -> None:
-    rewrite(run_of(study).events, lambda events: (events[5]["metrics"].update(brier=2.5), events[7]["metrics"].update(nll=-0.1)))
+    rewrite(
+        run_of(study).events,
+        lambda events: (events[5]["metrics"].update(brier=2.5), events[7]["metrics"].update(nll=-0.1)),
+    )
     assert answers(study) == ({"EVL-01", "EVL-03"}, set())
 
 

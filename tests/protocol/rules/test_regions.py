@@ -46,7 +46,9 @@ def a_study(cost: str) -> Study:
         budgets=[30, 60, 90] if cost != "label" else [3, 6, 9],
         labelling={"unit": "tile", "tile": [3, 4], "cost": cost},
     )
-    return make_study(protocols=[table], strategies=[{"name": "random"}, {"name": "first", "tuning": 0}], plan={"test": "t"})
+    return make_study(
+        protocols=[table], strategies=[{"name": "random"}, {"name": "first", "tuning": 0}], plan={"test": "t"}
+    )
 
 
 def build(path: Path, cost: str = "pixel") -> StudyFolder:
@@ -63,7 +65,10 @@ def build(path: Path, cost: str = "pixel") -> StudyFolder:
 def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int) -> None:
     split = make_split(protocol, seed, N, TEST)
     targets = targets_of(MASKS[split.test], CLASSES)
-    write_arrays(folder.split(split.digest), {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets})
+    write_arrays(
+        folder.split(split.digest),
+        {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets},
+    )
     price = (lambda units: UNITS.pixels[units]) if protocol.metered else (lambda units: np.ones(len(units), np.int64))
     run = folder.run(protocol.name, strategy.id, seed)
     with writing(run) as (writer, _):
@@ -84,7 +89,11 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
                     units=UNITS.digest,
                 ),
                 split=SplitCard(
-                    digest=split.digest, targets=array_digest(targets), pool=len(split.pool), validation=0, test=len(split.test)
+                    digest=split.digest,
+                    targets=array_digest(targets),
+                    pool=len(split.pool),
+                    validation=0,
+                    test=len(split.test),
                 ),
                 environment=ENVIRONMENT,
             )
@@ -98,7 +107,11 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
             query = np.empty(0, np.int64)
             if k + 1 < len(protocol.budgets):
                 n = oracle.affordable(protocol.budgets[k + 1])
-                query = rng.choice(oracle.unlabelled, n, replace=False) if strategy.name == "random" else oracle.unlabelled[:n]
+                query = (
+                    rng.choice(oracle.unlabelled, n, replace=False)
+                    if strategy.name == "random"
+                    else oracle.unlabelled[:n]
+                )
             writer.append(
                 RoundEvent(
                     round=k,
@@ -169,7 +182,9 @@ def another_start(events: Lines) -> None:
     """Regions of the same size elsewhere in the pool."""
     bought = {i for e in events if e["event"] == "labels" for i in e["indices"]}
     old = events[1]["indices"][0]
-    events[1]["indices"][0] = next(u for u in range(4 * N) if u not in bought and u % 4 == old % 4 and u not in events[2]["query"])
+    events[1]["indices"][0] = next(
+        u for u in range(4 * N) if u not in bought and u % 4 == old % 4 and u not in events[2]["query"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -186,7 +201,9 @@ def another_start(events: Lines) -> None:
         (lambda e: e[0]["data"].update(units=""), "SPL-05", "BUD-04 BUD-07 SED-03"),
     ],
 )
-def test_what_a_forger_changes_is_found(tmp_path: Path, change: Callable[[Lines], object], broken: str, unverifiable: str) -> None:
+def test_what_a_forger_changes_is_found(
+    tmp_path: Path, change: Callable[[Lines], object], broken: str, unverifiable: str
+) -> None:
     folder = build(tmp_path / "study")
     rewrite(folder.run("small", "first", 1).events, change)
     assert (fired(folder, "broken"), fired(folder, "unverifiable")) == (set(broken.split()), set(unverifiable.split()))

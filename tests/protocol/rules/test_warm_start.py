@@ -77,7 +77,9 @@ def test_a_warm_start_is_held_to_what_was_declared(
 
 
 def test_the_checklist_says_that_it_was_declared(study: StudyFolder) -> None:
-    assert "| no: a declared warm start, by digests of initial and final weights | yes |" in to_markdown(check_study(study.path))
+    assert "| no: a declared warm start, by digests of initial and final weights | yes |" in to_markdown(
+        check_study(study.path)
+    )
 
 
 def test_what_may_not_be_kept_is_found_where_a_reset_is_declared(study: StudyFolder, tmp_path: Path) -> None:

@@ -35,7 +35,9 @@ def test_what_comes_out_is_what_went_in(sealed: StudyFolder, tmp_path: Path) -> 
     assert not folder.exists()
 
 
-def test_equal_studies_give_equal_archives_and_another_file_is_not_overwritten(sealed: StudyFolder, tmp_path: Path) -> None:
+def test_equal_studies_give_equal_archives_and_another_file_is_not_overwritten(
+    sealed: StudyFolder, tmp_path: Path
+) -> None:
     pack(sealed, tmp_path / "a.tar.xz")
     pack(unpack(tmp_path / "a.tar.xz", tmp_path / "again"), tmp_path / "b.tar.xz")
     assert (tmp_path / "a.tar.xz").read_bytes() == (tmp_path / "b.tar.xz").read_bytes()
@@ -78,7 +80,9 @@ def test_a_path_out_of_the_folder_and_a_damaged_file_are_refused(sealed: StudyFo
         unpack(tmp_path / "s.tar.xz", tmp_path / "b")
 
 
-@pytest.mark.parametrize("name", ["report.html", "./report.html", "replays/small/first/seed-0.json", "records/.hidden", "analysis/x.csv"])
+@pytest.mark.parametrize(
+    "name", ["report.html", "./report.html", "replays/small/first/seed-0.json", "records/.hidden", "analysis/x.csv"]
+)
 def test_what_no_seal_covers_does_not_come_with_a_study(sealed: StudyFolder, tmp_path: Path, name: str) -> None:
     pack(sealed, tmp_path / "s.tar.xz")
     with tarfile.open(tmp_path / "s.tar.xz") as before, tarfile.open(tmp_path / "t.tar.xz", "w:xz") as after:
@@ -96,7 +100,9 @@ def test_a_folder_with_something_in_it_is_left_alone(sealed: StudyFolder, tmp_pa
         unpack(tmp_path / "s.tar.xz", sealed.path)
 
 
-def test_what_would_fill_the_disk_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_would_fill_the_disk_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with tarfile.open(tmp_path / "bomb.tar.xz", "w:xz") as archive:
         huge = tarfile.TarInfo("records/huge")
         huge.size = 2**24

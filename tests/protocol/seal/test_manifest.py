@@ -38,7 +38,9 @@ def test_the_manifest_names_every_file_and_head(study: StudyFolder) -> None:
     manifest = seal(study)
     assert (manifest.planned, manifest.finished) == (3, 3)
     lasting = [p.relative_to(study.path) for p in study.path.rglob("*") if p.is_file() and p.name != "manifest.json"]
-    assert sorted(manifest.files) == sorted(p.as_posix() for p in lasting if not any(part.startswith(".") for part in p.parts))
+    assert sorted(manifest.files) == sorted(
+        p.as_posix() for p in lasting if not any(part.startswith(".") for part in p.parts)
+    )
     name = record(study).relative_to(study.path).as_posix()
     assert manifest.files[name] == sha256(record(study).read_bytes())
     assert manifest.records[name].head == read(record(study)).head
@@ -60,9 +62,17 @@ def test_what_can_be_rebuilt_is_not_sealed(study: StudyFolder) -> None:
 @pytest.mark.parametrize(
     ("change", "where", "found"),
     [
-        (lambda s: rewrite(record(s), lambda e: e[3]["metrics"].update(accuracy=0.9)), "records/small/first/seed-3/events.jsonl", ""),
+        (
+            lambda s: rewrite(record(s), lambda e: e[3]["metrics"].update(accuracy=0.9)),
+            "records/small/first/seed-3/events.jsonl",
+            "",
+        ),
         (lambda s: record(s).unlink(), "records/small/first/seed-3/events.jsonl", "no such file"),
-        (lambda s: s.run("small", "first", 3).predictions(1).write_bytes(b""), "records/small/first/seed-3/predictions/round-001.npz", ""),
+        (
+            lambda s: s.run("small", "first", 3).predictions(1).write_bytes(b""),
+            "records/small/first/seed-3/predictions/round-001.npz",
+            "",
+        ),
         (lambda s: (s.path / "splits" / "other.npz").write_bytes(b"x"), "splits/other.npz", "a file"),
         (lambda s: s.plan.write_bytes(s.plan.read_bytes() + b" "), "study.json", ""),
     ],
@@ -81,7 +91,9 @@ def test_every_change_is_located_and_no_seal_is_overwritten(
     assert study.manifest.read_bytes() == before
 
 
-@pytest.mark.parametrize("edit", [lambda m: m.update(finished=2), lambda m: m["records"].clear(), lambda m: m.update(study="0" * 64)])
+@pytest.mark.parametrize(
+    "edit", [lambda m: m.update(finished=2), lambda m: m["records"].clear(), lambda m: m.update(study="0" * 64)]
+)
 def test_an_edited_manifest_contradicts_itself(study: StudyFolder, edit: Callable[[dict[str, object]], object]) -> None:
     seal(study)
     content = json.loads(study.manifest.read_bytes())
@@ -125,7 +137,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("ssh-keygen is not installed")
     folder = tmp_path_factory.mktemp("keys")
     for name in ("ada", "eve"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(folder / name)], check=True
+        )
     (folder / "signers").write_text("ada@example.org " + (folder / "ada.pub").read_text())
     return folder
 

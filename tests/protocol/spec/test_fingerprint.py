@@ -31,7 +31,14 @@ def full_table() -> dict[str, Any]:
         "steps": 5,
         "epochs": None,
         "batch_size": 8,
-        "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.001, "schedule": "cosine"},
+        "optimizer": {
+            "name": "sgd",
+            "lr": 0.1,
+            "momentum": 0.9,
+            "nesterov": True,
+            "weight_decay": 0.001,
+            "schedule": "cosine",
+        },
         "augmentation": {"flip": True, "shift": 2, "rand_augment": {"ops": 2, "magnitude": 9.0}, "cutout": 3},
         "label_smoothing": 0.1,
         "selection": "best-validation",
@@ -43,7 +50,14 @@ def full_table() -> dict[str, Any]:
         "stop_at": None,
         "imbalance": "none",
         "start": "reset",
-        "semi": {"unlabelled_batch": 9, "weight": 2.0, "ramp_steps": 4, "threshold": 0.8, "temperature": 0.5, "tsa": "exp"},
+        "semi": {
+            "unlabelled_batch": 9,
+            "weight": 2.0,
+            "ramp_steps": 4,
+            "threshold": 0.8,
+            "temperature": 0.5,
+            "tsa": "exp",
+        },
     }
     regime["semi"]["strong"] = {"flip": False, "shift": 1, "rand_augment": {"ops": 1, "magnitude": 3.0}, "cutout": 5}
     regime["semi"]["discriminator"] = None
@@ -66,9 +80,19 @@ def full_table() -> dict[str, Any]:
         "weights_digest": None,
     }
     blank = dict.fromkeys(("low", "high", "choices")) | {"scale": "linear"}
-    space = {"batch_size": blank | {"choices": [4, 8]}, "label_smoothing": blank | {"low": 0.01, "high": 0.5, "scale": "log"}}
+    space = {
+        "batch_size": blank | {"choices": [4, 8]},
+        "label_smoothing": blank | {"low": 0.01, "high": 0.5, "scale": "log"},
+    }
     regime["tuning"] = {"policy": "every-round", "trials": 4, "held_out": None, "space": space}
-    encoder = {"name": "a.py:f", "weights": "w", "size": 8, "trained_on": "t", "weights_digest": "d", "source_digest": "s"}
+    encoder = {
+        "name": "a.py:f",
+        "weights": "w",
+        "size": 8,
+        "trained_on": "t",
+        "weights_digest": "d",
+        "source_digest": "s",
+    }
     return {
         "name": "full",
         "title": "t",
@@ -85,7 +109,13 @@ def full_table() -> dict[str, Any]:
             "construction": None,
             "encoder": encoder,
         },
-        "splits": {"test_size": 40, "validation_size": 6, "validation_counted": True, "initial": "random", "pool_size": 90},
+        "splits": {
+            "test_size": 40,
+            "validation_size": 6,
+            "validation_counted": True,
+            "initial": "random",
+            "pool_size": 90,
+        },
         "budgets": [16, 22, 30],
         "model": {"name": "none", "width": 8, "dropout": 0.1},
         "regime": regime,
@@ -103,7 +133,10 @@ ALTERNATIVES: dict[str, Any] = {
     "regime.method": ("supervised", {"semi": None}),
     "regime.semi.tsa": "log",
     "regime.semi.discriminator": None,  # is of masks, see the tests of s4gan
-    "regime.swa": ({"start": 0.5, "lr": 0.1, "every": 3}, {"ema_decay": None, "selection": "last", "validate_every": None}),
+    "regime.swa": (
+        {"start": 0.5, "lr": 0.1, "every": 3},
+        {"ema_decay": None, "selection": "last", "validate_every": None},
+    ),
     "data.construction": {"long_tail": 50.0},
     "regime.epoch_at_least": (90, {"steps": None, "epochs": 2}),
     "regime.stop_at": (0.9, {"method": "supervised", "semi": None}),
@@ -171,7 +204,9 @@ def test_the_table_has_every_leaf_of_the_specification() -> None:
     assert parse(Protocol, full_table(), "p").model_dump(mode="json") == full_table()
 
 
-@pytest.mark.parametrize(("path", "value"), [leaf for leaf in leaves(full_table()) if ALTERNATIVES.get(leaf[0], 0) is not None])
+@pytest.mark.parametrize(
+    ("path", "value"), [leaf for leaf in leaves(full_table()) if ALTERNATIVES.get(leaf[0], 0) is not None]
+)
 def test_every_leaf_but_names_changes_the_fingerprint(path: str, value: Any) -> None:
     before = parse(Protocol, full_table(), "p").fingerprint
     after = parse(Protocol, changed(path, value), "p").fingerprint
@@ -193,17 +228,32 @@ def test_what_only_segmentation_knows_is_in_its_fingerprint() -> None:
 
     others = [of(zoom=[0.5, 2.0]), of(zoom=[0.5, 1.0]), of(crop=8), of(colour=0.1), of(flip=True)]
     tiles: dict[str, Any] = {"unit": "tile", "tile": [4, 8]}
-    labelling = [tiles, tiles | {"tile": [8, 4]}, tiles | {"cost": "pixel"}, tiles | {"cost": "click"}, {"cost": "pixel"}]
-    labelling += [{"unit": "superpixel", "superpixels": 8}, {"unit": "superpixel", "superpixels": 8, "compactness": 1.0}]
+    labelling = [
+        tiles,
+        tiles | {"tile": [8, 4]},
+        tiles | {"cost": "pixel"},
+        tiles | {"cost": "click"},
+        {"cost": "pixel"},
+    ]
+    labelling += [
+        {"unit": "superpixel", "superpixels": 8},
+        {"unit": "superpixel", "superpixels": 8, "compactness": 1.0},
+    ]
     table = protocol_table(task="segmentation", metric="mean_iou", splits={"test_size": 40})
     others += [parse(Protocol, table | {"labelling": each}, "p").fingerprint for each in labelling]
-    others += [parse(Protocol, table | {"metric": "pixel_accuracy"}, "p").fingerprint, parse(Protocol, protocol_table(), "p").fingerprint]
+    others += [
+        parse(Protocol, table | {"metric": "pixel_accuracy"}, "p").fingerprint,
+        parse(Protocol, protocol_table(), "p").fingerprint,
+    ]
     assert len({of(), *others}) == len(others) + 1
 
 
 def test_golden_fingerprints() -> None:
     """A change here makes every existing record another comparison: raise the version tags instead."""
-    assert parse(Protocol, protocol_table(), "p").fingerprint == "eebf7b0c8e68829a5b30d93e2e62eff39e31fc54020a5a52e87efe788a380fe9"
+    assert (
+        parse(Protocol, protocol_table(), "p").fingerprint
+        == "eebf7b0c8e68829a5b30d93e2e62eff39e31fc54020a5a52e87efe788a380fe9"
+    )
     assert make_study().fingerprint == "fc2ee468c2122409327fc504feb1ed8191a6d43efaf8ed8346fb236d28c90658"
 
 
@@ -233,7 +283,9 @@ def test_what_a_study_plans_is_in_its_fingerprint(changes: dict[str, Any]) -> No
 def test_the_way_alpha_is_spent_is_planned_with_the_looks() -> None:
     spent = [make_study(plan={"looks": [2], "spending": s}).fingerprint for s in ("obrien-fleming", "pocock")]
     assert spent[0] != spent[1]
-    assert make_study(plan={"spending": "pocock"}).fingerprint == make_study().fingerprint  # without looks it means nothing
+    assert (
+        make_study(plan={"spending": "pocock"}).fingerprint == make_study().fingerprint
+    )  # without looks it means nothing
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,9 @@ MASKS[:, 0, 0] = VOID
 
 
 def protocol(**changes: Any) -> Protocol:
-    table = protocol_table(task="segmentation", metric="mean_iou", splits={"validation_size": 0}, budgets=[4, 9, 15], labelling=TILE)
+    table = protocol_table(
+        task="segmentation", metric="mean_iou", splits={"validation_size": 0}, budgets=[4, 9, 15], labelling=TILE
+    )
     return parse(Protocol, table | changes, "p")
 
 
@@ -35,8 +37,14 @@ def an_oracle(of: Protocol, written: list[LabelsEvent] | None = None, price: Any
     split = make_split(of, 0, N, 4)
     division = tiled(N, HEIGHT, WIDTH, (3, 4))
     cost = of.labelling.cost if of.labelling else "label"
-    by_pixels = (lambda units: division.units.pixels[units]) if cost == "pixel" else (lambda units: np.ones(len(units), np.int64))
-    return Oracle(of, 0, split, MASKS, ([] if written is None else written).append, None, 3, Goods(division, price or by_pixels))
+    by_pixels = (
+        (lambda units: division.units.pixels[units])
+        if cost == "pixel"
+        else (lambda units: np.ones(len(units), np.int64))
+    )
+    return Oracle(
+        of, 0, split, MASKS, ([] if written is None else written).append, None, 3, Goods(division, price or by_pixels)
+    )
 
 
 def test_tiles_are_numbered_image_by_image_and_cover_every_pixel_once() -> None:
@@ -57,7 +65,9 @@ def test_units_of_images_are_those_whose_image_they_are(counts: list[int], data:
     units = Units(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), np.ones(sum(counts), np.int64))
     images = np.asarray(data.draw(st.lists(st.integers(0, len(counts) - 1), unique=True)), np.int64)
     found = units.of(images)
-    assert found.tolist() == [u for i in images.tolist() for u in range(sum(counts)) if units.image_of(np.array([u]))[0] == i]
+    assert found.tolist() == [
+        u for i in images.tolist() for u in range(sum(counts)) if units.image_of(np.array([u]))[0] == i
+    ]
 
 
 def test_exactly_the_paid_pixels_are_told() -> None:
@@ -70,7 +80,11 @@ def test_exactly_the_paid_pixels_are_told() -> None:
     for image, mask in zip(images.tolist(), told, strict=True):
         for unit in range(4):
             rows, columns = slice(3 * (unit // 2), 3 + 2 * (unit // 2)), slice(4 * (unit % 2), 4 + 3 * (unit % 2))
-            expected = MASKS[image, rows, columns] if 4 * image + unit in oracle.owned else np.full_like(MASKS[0, rows, columns], VOID)
+            expected = (
+                MASKS[image, rows, columns]
+                if 4 * image + unit in oracle.owned
+                else np.full_like(MASKS[0, rows, columns], VOID)
+            )
             np.testing.assert_array_equal(mask[rows, columns], expected)
 
 
@@ -151,7 +165,9 @@ def test_clicks_are_paid_when_they_are_known() -> None:
     written: list[LabelsEvent] = []
     oracle = an_oracle(of, written, lambda units: 1 + units % 7)
     oracle.start()
-    assert oracle.affordable(40) == 40 - oracle.spent  # one click each at least: prices of what is not bought are nobody's to know
+    assert (
+        oracle.affordable(40) == 40 - oracle.spent
+    )  # one click each at least: prices of what is not bought are nobody's to know
     oracle.buy(oracle.unlabelled)
     assert written[1].costs == tuple(1 + i % 7 for i in written[1].indices)
     assert oracle.spent <= 40 < oracle.spent + 7
@@ -163,7 +179,9 @@ def test_the_starting_set_is_drawn_of_the_pools_regions() -> None:
     drawn = starting_set(of, 0, split, MASKS, units)
     assert len(drawn) == 4
     assert np.isin(drawn // 4, split.pool).all()
-    metered = starting_set(protocol(labelling=TILE | {"cost": "pixel"}), 0, make_split(protocol(), 0, N, 4), MASKS, units)
+    metered = starting_set(
+        protocol(labelling=TILE | {"cost": "pixel"}), 0, make_split(protocol(), 0, N, 4), MASKS, units
+    )
     assert sorted(metered.tolist()) == list(range(4 * N)) != metered.tolist()
 
 
@@ -188,7 +206,10 @@ def test_a_budget_beyond_all_regions_is_refused(cost: str, budgets: list[int], s
         ({"task": "classification", "metric": "accuracy"}, "labelling is of masks"),
         ({"splits": {"validation_size": 2}}, "validation_counted = false"),
         ({"regime": preset("digit-scenes-s4gan").regime.model_dump(mode="json")}, "s4gan's critic"),
-        ({"regime": {"name": "plain", "epochs": 5, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.1}}}, "regime.steps"),
+        (
+            {"regime": {"name": "plain", "epochs": 5, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.1}}},
+            "regime.steps",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(changes: dict[str, Any], says: str) -> None:
@@ -200,7 +221,16 @@ def test_units_are_read_as_they_were_kept_and_nothing_else_is() -> None:
     units = Units(np.array([0, 2, 5]), np.array([3, 4, 1, 5, 2]), "ab" * 32)
     kept = {"first": units.first, "pixels": units.pixels, "maps": units.fixed}
     assert Units.read(kept).digest == units.digest
-    assert len({units.digest, Units(units.first, units.pixels).digest, Units(units.first, units.pixels + 1, "ab" * 32).digest}) == 3
+    assert (
+        len(
+            {
+                units.digest,
+                Units(units.first, units.pixels).digest,
+                Units(units.first, units.pixels + 1, "ab" * 32).digest,
+            }
+        )
+        == 3
+    )
     for wrong in (
         {"first": np.array([1, 5])},
         {"first": np.array([0, 2, 2, 5])},

@@ -131,7 +131,10 @@ def test_an_empty_array_is_still_a_fault() -> None:
     ("changes", "text"),
     [
         ({"strategies": [{"name": "first"}]}, "the baseline 'random' among the strategies"),
-        ({"strategies": [{"name": "random"}, {"name": "first", "label": "RANDOM"}]}, "each strategy label once, found random"),
+        (
+            {"strategies": [{"name": "random"}, {"name": "first", "label": "RANDOM"}]},
+            "each strategy label once, found random",
+        ),
         ({"strategies": [{"name": "random"}, {"name": "random"}]}, "each strategy label once, found random"),
         ({"strategies": [{"name": "first", "label": "random"}]}, "baseline 'random'"),
         ({"seeds": [0, 0]}, "each seed once, found 0"),
@@ -149,7 +152,13 @@ def test_a_study_that_cannot_be_paired_or_kept_apart_is_refused(changes: dict[st
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("margin", "margin"), ("my/file.py:Mine", "file-Mine"), ("pkg.mod:Mine", "pkg.mod-Mine"), ("x/..", "strategy"), ("a b", "a-b")],
+    [
+        ("margin", "margin"),
+        ("my/file.py:Mine", "file-Mine"),
+        ("pkg.mod:Mine", "pkg.mod-Mine"),
+        ("x/..", "strategy"),
+        ("a b", "a-b"),
+    ],
 )
 def test_strategy_ids_stay_in_their_folder(name: str, expected: str) -> None:
     study = make_study(strategies=[{"name": "random"}, {"name": name}])
@@ -254,6 +263,10 @@ def test_strategies_are_added_by_name_and_those_that_clash_are_refused() -> None
     more = with_added(study, ["a/mine.py:F", "random", "margin"])
     assert [s.id for s in more.strategies] == [*before, "mine-F", "margin"]
     assert with_added(more, ["a/mine.py:F"]) == more  # known already
-    for name, said in (("b/mine.py:f", "mine-f more than once"), ("b/mine.py:F", "mine-f more than once"), ("", "--strategy")):
+    for name, said in (
+        ("b/mine.py:f", "mine-f more than once"),
+        ("b/mine.py:F", "mine-f more than once"),
+        ("", "--strategy"),
+    ):
         with pytest.raises(InputError, match=said):  # another file or name, the same folder of records
             with_added(more, [name])

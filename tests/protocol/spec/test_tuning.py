@@ -22,9 +22,15 @@ SPACE: dict[str, Any] = {
 }
 
 
-def tuned_table(splits: dict[str, Any] | None = None, recipe: dict[str, Any] | None = None, **tuning: Any) -> dict[str, Any]:
+def tuned_table(
+    splits: dict[str, Any] | None = None, recipe: dict[str, Any] | None = None, **tuning: Any
+) -> dict[str, Any]:
     told = {"policy": "every-round", "trials": 6, "space": SPACE} | tuning
-    regime = protocol_table()["regime"] | {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}, "tuning": told} | (recipe or {})
+    regime = (
+        protocol_table()["regime"]
+        | {"optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9}, "tuning": told}
+        | (recipe or {})
+    )
     return protocol_table(regime=regime) | ({"splits": splits} if splits else {})
 
 
@@ -69,7 +75,8 @@ def test_logarithms_are_drawn_evenly_where_asked_for() -> None:
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_whole_numbers_include_both_bounds(scale: str) -> None:
     regime = protocol(
-        trials=27, space={"batch_size": {"low": 2, "high": 10, "scale": scale}, "augmentation.shift": {"choices": [0, 1, 2]}}
+        trials=27,
+        space={"batch_size": {"low": 2, "high": 10, "scale": scale}, "augmentation.shift": {"choices": [0, 1, 2]}},
     ).regime
     found = drawn_settings(regime, 0, 0, 0)
     assert {s["batch_size"] for s in found} == set(range(2, 11))
@@ -78,14 +85,18 @@ def test_whole_numbers_include_both_bounds(scale: str) -> None:
 
 
 def test_the_bounds_of_whole_numbers_are_as_likely_as_the_rest() -> None:
-    regime = protocol(trials=3000, space={"batch_size": {"low": 2, "high": 5}, "optimizer.lr": {"low": 0.1, "high": 0.2}}).regime
+    regime = protocol(
+        trials=3000, space={"batch_size": {"low": 2, "high": 5}, "optimizer.lr": {"low": 0.1, "high": 0.2}}
+    ).regime
     counts = np.unique([s["batch_size"] for s in drawn_settings(regime, 0, 0, 0)], return_counts=True)[1]
     assert (abs(counts - 750) < 5 * np.sqrt(3000 * 3 / 16)).all()
 
 
 def test_a_setting_makes_the_recipe_and_momentum_goes_with_sgd() -> None:
     regime = protocol().regime
-    made = with_setting(regime, {"optimizer.lr": 0.02, "optimizer.name": "adam", "batch_size": 4, "augmentation.flip": True})
+    made = with_setting(
+        regime, {"optimizer.lr": 0.02, "optimizer.name": "adam", "batch_size": 4, "augmentation.flip": True}
+    )
     assert (made.optimizer.lr, made.optimizer.name, made.optimizer.momentum) == (0.02, "adam", 0.0)
     assert (made.batch_size, made.augmentation.flip, made.steps, made.tuning) == (4, True, 5, None)
     assert with_setting(regime, {"optimizer.lr": 0.02}).optimizer.momentum == 0.9
@@ -125,7 +136,10 @@ def test_the_highest_score_is_best_and_the_first_of_equals(scores: list[float | 
         ({"space": {}}, "at least 1 item"),
         ({"space": {"optimizer.lr": {"low": 0.1}}}, "expected low and high, or choices, found low"),
         ({"space": {"optimizer.lr": {}}}, "found neither"),
-        ({"space": {"optimizer.lr": {"low": 0.1, "high": 1.0, "choices": [0.1, 0.2]}}}, "found low and high and choices"),
+        (
+            {"space": {"optimizer.lr": {"low": 0.1, "high": 1.0, "choices": [0.1, 0.2]}}},
+            "found low and high and choices",
+        ),
         ({"space": {"optimizer.lr": {"low": 0.1, "high": 0.1}}}, "low below high"),
         ({"space": {"optimizer.lr": {"low": 0, "high": 0.1, "scale": "log"}}}, "low above 0"),
         ({"space": {"optimizer.lr": {"lowest": 0.1, "high": 0.2}}}, "a known key: low"),
@@ -144,7 +158,10 @@ def test_the_highest_score_is_best_and_the_first_of_equals(scores: list[float | 
         ({"space": {"augmentation.flip": {"choices": [0, 1]}}}, "choices among true and false"),
         ({"space": {"optimizer.name": {"choices": ["sgd", "sdg"]}}}, "'sdg'.*'sgd', 'adam'"),
         ({"space": {"optimizer.momentum": {"low": 0, "high": 1}}}, "found 1.0.*less than 1"),
-        ({"trials": 7, "space": {"batch_size": {"choices": [4, 8]}, "augmentation.shift": {"low": 0, "high": 2}}}, "at most 6"),
+        (
+            {"trials": 7, "space": {"batch_size": {"choices": [4, 8]}, "augmentation.shift": {"low": 0, "high": 2}}},
+            "at most 6",
+        ),
         ({"trials": 9, "space": {"optimizer.lr": {"low": 0.1, "high": 0.1000002}}}, "at most 1"),
         ({"splits": {"test_size": 40}}, "found neither"),
         ({"held_out": 0.2}, "found both: 6 and 0.2"),

@@ -54,7 +54,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def start(folder: Path, seconds: float) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", MAKER, str(folder), str(seconds)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", MAKER, str(folder), str(seconds)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -81,10 +84,14 @@ def test_of_processes_that_want_it_at_once_one_makes_it(tmp_path: Path) -> None:
     together = [start(tmp_path / "folder", 1.0) for _ in range(3)]
     assert [process.communicate()[0].strip() for process in together] == [TOTAL] * 3
     assert makers(tmp_path) == 1
-    assert kept_array(tmp_path / "folder" / "entry" / "x.npy", "numbers", (50, None), np.int64, forbidden).sum() == int(TOTAL)
+    assert kept_array(tmp_path / "folder" / "entry" / "x.npy", "numbers", (50, None), np.int64, forbidden).sum() == int(
+        TOTAL
+    )
 
 
-def test_what_was_finished_while_a_process_came_to_its_turn_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_finished_while_a_process_came_to_its_turn_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "entry" / "x.npy"
 
     @contextmanager
@@ -191,7 +198,9 @@ def test_what_is_damaged_is_found_by_its_digest_and_made_again(
     kept_array(file, "numbers", (50, 4), np.int64, forbidden)
 
 
-def test_large_files_are_held_to_size_and_times_and_then_to_their_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_files_are_held_to_size_and_times_and_then_to_their_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cached_array, "WHOLE", 100)
     file = tmp_path / "entry" / "x.npy"
     kept_array(file, "numbers", (50, 4), np.int64, numbers)
@@ -241,7 +250,19 @@ def test_a_folder_that_may_not_be_written_is_read(tmp_path: Path, capsys: pytest
             if missing:
                 (tmp_path / "ro" / "entry" / "x.npy").unlink()
             mount = f'mount --bind -o ro "{tmp_path}/ro" "{tmp_path}/ro" && mount -o remount,ro,bind "{tmp_path}/ro"'
-            command = ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh", sys.executable, "-c", script, f"{tmp_path}/ro", "0"]
+            command = [
+                "unshare",
+                "--mount",
+                "sh",
+                "-c",
+                f'{mount} && exec "$@"',
+                "sh",
+                sys.executable,
+                "-c",
+                script,
+                f"{tmp_path}/ro",
+                "0",
+            ]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             assert done.stdout.strip() == TOTAL, done.stderr
             assert ("Read-only file system" in done.stderr) == missing

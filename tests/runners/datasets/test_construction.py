@@ -25,13 +25,21 @@ def root(tmp_path: Path) -> Path:
     images = rng.integers(20, 230, (170, 6, 5)).astype(np.uint8)
     tests = rng.integers(0, 256, (12, 6, 5)).astype(np.uint8)
     names = np.asarray(["ant", "bee", "cat", "dog"])
-    arrays = {"images": images, "labels": labels, "test_images": tests, "test_labels": np.arange(12) % 4, "classes": names}
+    arrays = {
+        "images": images,
+        "labels": labels,
+        "test_images": tests,
+        "test_labels": np.arange(12) % 4,
+        "classes": names,
+    }
     np.savez(tmp_path / "small.npz", **arrays)
     return tmp_path
 
 
 def made(root: Path, **construction: Any) -> tuple[Images, np.ndarray]:
-    data = parse(Data, {"name": "npz", "path": "small.npz"} | ({"construction": construction} if construction else {}), "d")
+    data = parse(
+        Data, {"name": "npz", "path": "small.npz"} | ({"construction": construction} if construction else {}), "d"
+    )
     images, labels = load(data, root)
     return images, labels.for_oracle()
 
@@ -43,7 +51,12 @@ def rows(images: Images) -> list[bytes]:
 def test_a_long_tail_keeps_exponentially_fewer_images_in_the_order_of_the_classes(root: Path) -> None:
     whole, labels = made(root)
     images, kept = made(root, long_tail=8.0)
-    assert np.bincount(kept[: images.train_size]).tolist() == [40, 30, 15, 7]  # 60 / 8^(k/3), and no more than there are
+    assert np.bincount(kept[: images.train_size]).tolist() == [
+        40,
+        30,
+        15,
+        7,
+    ]  # 60 / 8^(k/3), and no more than there are
     assert np.array_equal(images.pixels[images.train_size :], whole.pixels[170:])
     truth = dict(zip(rows(whole), labels, strict=True))
     assert [truth[row] for row in rows(images)] == kept.tolist()
@@ -115,16 +128,26 @@ def test_the_digest_that_is_expected_is_that_of_the_content(root: Path) -> None:
         ({"redundancy": 0.5}, {"validation_size": 9, "validation_counted": False}, "near-copies"),
     ],
 )
-def test_constructions_that_would_leak_are_refused(construction: dict[str, Any], splits: dict[str, Any], text: str) -> None:
+def test_constructions_that_would_leak_are_refused(
+    construction: dict[str, Any], splits: dict[str, Any], text: str
+) -> None:
     regime = {"name": "plain", "steps": 5, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.1}}
     data = {"name": "npz", "path": "small.npz", "construction": construction}
-    table = {"name": "p", "data": data, "splits": splits, "budgets": [10], "model": {"name": "linear"}, "regime": regime}
+    table = {
+        "name": "p",
+        "data": data,
+        "splits": splits,
+        "budgets": [10],
+        "model": {"name": "linear"},
+        "regime": regime,
+    }
     with pytest.raises(InputError, match=text):
         parse(Protocol, table, "p")
 
 
 @pytest.mark.parametrize(
-    ("length", "starts"), [(1, [0, 8, 17, 25, 34, 42, 51, 59, 68, 76, 85, 93, 102, 110, 119, 127, 136, 144, 153, 161]), (10, [0, 85])]
+    ("length", "starts"),
+    [(1, [0, 8, 17, 25, 34, 42, 51, 59, 68, 76, 85, 93, 102, 110, 119, 127, 136, 144, 153, 161]), (10, [0, 85])],
 )
 def test_a_sequence_is_kept_in_stretches_of_neighbours_as_many_images_whatever_their_length(
     root: Path, length: int, starts: list[int]

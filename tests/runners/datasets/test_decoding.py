@@ -83,7 +83,9 @@ def test_images_are_scaled_to_cover_and_the_middle_is_kept(tmp_path: Path) -> No
     assert (out[1] == 70).all()
 
 
-def test_a_folder_of_images_of_many_sizes_has_the_size_of_the_protocol(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_images_of_many_sizes_has_the_size_of_the_protocol(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rng = np.random.default_rng(1)
     for name, shape in (("a/1.png", (9, 12, 3)), ("a/2.png", (20, 10, 3)), ("b/1.png", (7, 7, 3))):
         path = tmp_path / "mixed" / name

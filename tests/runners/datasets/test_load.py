@@ -46,7 +46,8 @@ def write_mnist(folder: Path, *, packed: bool, joint: str = "-") -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "packed", "joint"), [("MNIST/raw", False, "-"), ("mnist", True, "-"), (".", True, "."), ("MNIST", False, ".")]
+    ("folder", "packed", "joint"),
+    [("MNIST/raw", False, "-"), ("mnist", True, "-"), (".", True, "."), ("MNIST", False, ".")],
 )
 def test_idx_files_give_training_then_test_images(tmp_path: Path, folder: str, packed: bool, joint: str) -> None:
     write_mnist(tmp_path / folder, packed=packed, joint=joint)
@@ -80,7 +81,9 @@ def test_an_idx_file_of_another_kind_or_count_is_refused(tmp_path: Path) -> None
         idx.load(CARDS["mnist"], Place(tmp_path, None))
 
 
-def test_a_missing_data_set_says_what_was_looked_for_and_where_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_data_set_says_what_was_looked_for_and_where_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("BEATRANDOM_DATA", raising=False)
     with pytest.raises(InputError) as missing:
         load(Data(name="fashion-mnist"), tmp_path)
@@ -144,7 +147,10 @@ def write_batch(path: Path, key: bytes, n: int, seed: int) -> tuple[np.ndarray, 
 
 def test_cifar_batches_and_one_npz_give_the_same_content(tmp_path: Path) -> None:
     card = replace(CARDS["cifar10"], n_train=10, n_test=3)
-    parts = [write_batch(tmp_path / "a/cifar-10-batches-py" / name, b"labels", 2, i) for i, name in enumerate(cifar._TEN[:-1])]
+    parts = [
+        write_batch(tmp_path / "a/cifar-10-batches-py" / name, b"labels", 2, i)
+        for i, name in enumerate(cifar._TEN[:-1])
+    ]
     test, test_labels = write_batch(tmp_path / "a/cifar-10-batches-py/test_batch", b"labels", 3, 9)
     images, labels = cifar.load10(card, Place(tmp_path / "a", None))
     assert images.pixels[4, 1, 2, 0] == parts[2][0][0, 34]  # row 1, column 2 of the red plane
@@ -155,7 +161,11 @@ def test_cifar_batches_and_one_npz_give_the_same_content(tmp_path: Path) -> None
         return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
     train = np.concatenate([d for d, _ in parts])
-    arrays = {"x_train": planes(train), "y_train": np.asarray([[k] for _, part in parts for k in part]), "x_test": planes(test)}
+    arrays = {
+        "x_train": planes(train),
+        "y_train": np.asarray([[k] for _, part in parts for k in part]),
+        "x_test": planes(test),
+    }
     (tmp_path / "b").mkdir()
     np.savez(tmp_path / "b/cifar10.npz", **arrays, y_test=np.asarray(test_labels))
     assert cifar.load10(card, Place(tmp_path / "b", None))[0].digest == images.digest
@@ -216,7 +226,10 @@ def test_own_npz_with_and_without_a_test_set(tmp_path: Path) -> None:
         ({"images": TRAIN, "labels": TRAIN_LABELS, "classes": np.asarray(["a", "b"])}, "0 to 1"),
         ({"images": TRAIN, "labels": TRAIN_LABELS, "classes": np.asarray(["a"] * 10)}, "repeated"),
         ({"images": TRAIN, "labels": TRAIN_LABELS, "test_images": TEST}, "together"),
-        ({"images": TRAIN, "labels": TRAIN_LABELS, "test_images": TEST[:, :9], "test_labels": TEST_LABELS}, "training images' shape"),
+        (
+            {"images": TRAIN, "labels": TRAIN_LABELS, "test_images": TEST[:, :9], "test_labels": TEST_LABELS},
+            "training images' shape",
+        ),
         ({"images": TRAIN[:0], "labels": TRAIN_LABELS[:0]}, "n >= 1"),
         ({"images": np.asarray([None] * 3), "labels": TRAIN_LABELS}, "Python objects"),
         ({"images": TRAIN, "labels": TRAIN_LABELS + 1}, r"none of class \[0\]"),

@@ -14,7 +14,10 @@ from runners.datasets.registry import OWN
 from runners.verbs.browse.catalogue import datasets
 
 FILES = {
-    "fashion-mnist": ("fashion_mnist", [f"{p}-{k}-ubyte" for p in ("train", "t10k") for k in ("images-idx3", "labels-idx1")]),
+    "fashion-mnist": (
+        "fashion_mnist",
+        [f"{p}-{k}-ubyte" for p in ("train", "t10k") for k in ("images-idx3", "labels-idx1")],
+    ),
     "cifar10": (".", ["cifar10.npz"]),
     "cifar100": ("cifar-100-python", ["train", "test"]),
     "tiny-imagenet": ("tiny-imagenet-200", ["wnids.txt", "val/val_annotations.txt"]),

@@ -47,7 +47,10 @@ def test_svhn(tmp_path: Path) -> None:
     train, test = colour(4, 32), colour(3, 32)
     (tmp_path / "svhn").mkdir()
     for name, pixels, y in (("train", train, [1, 10, 9, 2]), ("test", test, [10, 5, 3])):
-        savemat(tmp_path / "svhn" / f"{name}_32x32.mat", {"X": pixels.transpose(1, 2, 3, 0), "y": np.asarray(y, np.uint8)[:, None]})
+        savemat(
+            tmp_path / "svhn" / f"{name}_32x32.mat",
+            {"X": pixels.transpose(1, 2, 3, 0), "y": np.asarray(y, np.uint8)[:, None]},
+        )
     images, labels = svhn.load(card("svhn", 4, 3), Place(tmp_path, None))
     np.testing.assert_array_equal(images.pixels, np.concatenate([train, test]))
     assert labels.for_oracle().tolist() == [1, 0, 9, 2, 0, 5, 3]
@@ -133,7 +136,12 @@ def test_imagenet_like_folders_have_their_validation_images_as_test_set(tmp_path
 
 @pytest.mark.parametrize(
     ("name", "loader"),
-    [("svhn", svhn.load), ("stl10", stl10.load), ("tiny-imagenet", tiny_imagenet.load), ("eurosat", user_images.load_eurosat)],
+    [
+        ("svhn", svhn.load),
+        ("stl10", stl10.load),
+        ("tiny-imagenet", tiny_imagenet.load),
+        ("eurosat", user_images.load_eurosat),
+    ],
 )
 def test_what_is_not_there_is_said_with_where_to_get_it(
     tmp_path: Path, name: str, loader: Callable[[Card, Place], tuple[Images, Labels]]
@@ -155,7 +163,14 @@ def test_damaged_files_are_bad_input(tmp_path: Path, name: str, file: str) -> No
         load(Data(name=name), tmp_path)
 
 
-LESIONS = {"ISIC_0000000": 1, "ISIC_0000001": 0, "ISIC_0000002_downsampled": 7, "ISIC_0000003": 1, "ISIC_0000004": 2, "ISIC_0000005": 1}
+LESIONS = {
+    "ISIC_0000000": 1,
+    "ISIC_0000001": 0,
+    "ISIC_0000002_downsampled": 7,
+    "ISIC_0000003": 1,
+    "ISIC_0000004": 2,
+    "ISIC_0000005": 1,
+}
 
 
 def lesions(root: Path, folder: str, **changes: str) -> None:
@@ -186,10 +201,19 @@ def test_isic_2019(tmp_path: Path, folder: str) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (lambda root: (root / "ISIC_2019_Training_Input" / "ISIC_0000003.jpg").unlink(), "1 are not there: ISIC_0000003.jpg"),
-        (lambda root: lesions(root.parent, "ISIC_2019_Training_Input", table="image,NV,MEL\na,1.0,0.0\n"), "columns image, MEL"),
+        (
+            lambda root: (root / "ISIC_2019_Training_Input" / "ISIC_0000003.jpg").unlink(),
+            "1 are not there: ISIC_0000003.jpg",
+        ),
+        (
+            lambda root: lesions(root.parent, "ISIC_2019_Training_Input", table="image,NV,MEL\na,1.0,0.0\n"),
+            "columns image, MEL",
+        ),
         (lambda root: _edit(root, "0.0,1.0,0.0", "1.0,1.0,0.0"), "1.0 in one column"),
-        (lambda root: _edit(root, "0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,0.0", "0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0"), "1.0 in one column"),
+        (
+            lambda root: _edit(root, "0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,0.0", "0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0"),
+            "1.0 in one column",
+        ),
         (lambda root: (root / "ISIC_2019_Training_GroundTruth.csv").write_text(""), "columns image"),
         (lambda root: (root / "ISIC_2019_Training_GroundTruth.csv").unlink(), "none of them"),
     ],
@@ -213,7 +237,10 @@ def test_mio_tcd(tmp_path: Path) -> None:
     classes = CARDS["mio-tcd"].classes or ()
     for k, name in enumerate(classes):
         for j in range(2):
-            save(tmp_path / "MIO-TCD-Classification" / "train" / name / f"{j}{k:04d}.jpg", np.full((9, 7 + j, 3), 11 * k + j, np.uint8))
+            save(
+                tmp_path / "MIO-TCD-Classification" / "train" / name / f"{j}{k:04d}.jpg",
+                np.full((9, 7 + j, 3), 11 * k + j, np.uint8),
+            )
     save(tmp_path / "MIO-TCD-Classification" / "test" / "00000000.jpg", np.zeros((4, 4, 3), np.uint8))
     images, labels = isic_miotcd.load_miotcd(card("mio-tcd", 17, 5), Place(tmp_path, None, (5, 5)))
     assert (images.train_size, images.test_size, images.classes[6]) == (17, 5, "non-motorized_vehicle")
@@ -248,11 +275,21 @@ def test_the_presets_on_them_run_on_small_trees(tmp_path: Path, monkeypatch: pyt
         (tmp_path / "ISIC_2019_Training_GroundTruth.csv").write_text("\n".join(rows) + "\n")
     total = each * len(classes)
     monkeypatch.setitem(CARDS, p.data.name, card(p.data.name, total - total // 4, total // 4))
-    table = p.model_dump(mode="json") | {"budgets": [len(classes), 2 * len(classes)], "reference": None, "provenance": {}}
+    table = p.model_dump(mode="json") | {
+        "budgets": [len(classes), 2 * len(classes)],
+        "reference": None,
+        "provenance": {},
+    }
     table["data"]["size"] = [16, 16]
     table["splits"]["validation_size"] = len(classes)
     table["model"] = {"name": "small-cnn", "width": 4}
-    table["regime"] |= {"epochs": 1, "epoch_at_least": 64, "batch_size": 32, "validate_every": 1, "precision": "float32"}
+    table["regime"] |= {
+        "epochs": 1,
+        "epoch_at_least": 64,
+        "batch_size": 32,
+        "validate_every": 1,
+        "precision": "float32",
+    }
     table["regime"]["optimizer"]["warmup_steps"] = 1
     table["regime"]["augmentation"] |= {"shift": 2, "cutout": 8}
     if table["regime"]["pretraining"]:

@@ -48,7 +48,9 @@ def pack(path: Path, n_train: int = 4, n_test: int = 2) -> np.ndarray:
     return np.stack(decoded)
 
 
-def test_packed_jpegs_are_decoded_once_and_a_damaged_cache_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packed_jpegs_are_decoded_once_and_a_damaged_cache_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "cache"))
     card = replace(CARDS["cifar10-jpeg"], n_train=4, n_test=2, digest=None)
     expected = pack(tmp_path / "cifar10_jpeg_full_50k_10k.npz")

@@ -134,7 +134,9 @@ def test_an_own_class_is_given_its_weights(digits: Images, tmp_path: Path) -> No
         ("none.npy", "nothing at"),
     ],
 )
-def test_what_is_wrong_with_an_own_encoder_is_said_and_nothing_kept(digits: Images, tmp_path: Path, name: str, says: str) -> None:
+def test_what_is_wrong_with_an_own_encoder_is_said_and_nothing_kept(
+    digits: Images, tmp_path: Path, name: str, says: str
+) -> None:
     with pytest.raises(InputError, match=says):
         encoded(digits, Encoder(name=name), tmp_path)
     assert not list(tmp_path.glob("cache/**/*.npy"))
@@ -266,7 +268,9 @@ def study(**encoder: Any) -> Study:
         "regime": {"name": "probe", "steps": 40, "batch_size": 32, "optimizer": {"name": "adamw", "lr": 0.02}},
     }
     return parse(
-        Study, {"name": "s", "protocols": [protocol], "strategies": [{"name": "random"}, {"name": "margin"}], "seeds": [0, 1]}, "s"
+        Study,
+        {"name": "s", "protocols": [protocol], "strategies": [{"name": "random"}, {"name": "margin"}], "seeds": [0, 1]},
+        "s",
     )
 
 
@@ -312,7 +316,9 @@ def test_the_fingerprint_holds_the_encoders_digests_and_not_its_paths(tmp_path: 
         prints(name="gone.py:embed")
 
 
-def test_files_beside_the_studys_file_are_found_and_named_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_beside_the_studys_file_are_found_and_named_from_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "here").mkdir()
     (tmp_path / "studies").mkdir()
     (tmp_path / "enc.py").rename(tmp_path / "studies" / "enc.py")

@@ -72,7 +72,9 @@ def test_after_the_schedulers_own_process_was_killed_under_a_run(name: str, toy_
     start_ray_once(name)
     study = with_mine(toy_study, tmp_path)
     work = jobs_in(tmp_path / "a" / "s", study)
-    (tmp_path / "a" / "accident").write_text("psutil.Process().parent().parent().kill(); time.sleep(60)")  # past the fork server
+    (tmp_path / "a" / "accident").write_text(
+        "psutil.Process().parent().parent().kill(); time.sleep(60)"
+    )  # past the fork server
     results = ended(EXECUTORS[name](Limits(retries=1), tmp_path / "desk"), work)
     assert [r.state for r in results] == ["done", "done"], results
     assert len(record_of(work[0]).of(ResumeEvent)) == 1
@@ -146,7 +148,9 @@ def test_after_a_disk_that_took_nothing_more(
             (disk / "filler").write_bytes(bytes(2**20))
     else:
         small_disk("ro,size=256k")
-    desk = disk / "s" / ".desk" / "submitit" if fault == "full" else tmp_path / "desk"  # made before the first run is handed over
+    desk = (
+        disk / "s" / ".desk" / "submitit" if fault == "full" else tmp_path / "desk"
+    )  # made before the first run is handed over
     results = ended(EXECUTORS[name](Limits(), desk), work)
     assert [(r.state, r.cause) for r in results] == [("failed", "disk")] * 2, results
     assert all("found:" in r.message for r in results)

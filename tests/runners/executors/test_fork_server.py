@@ -54,13 +54,20 @@ def between(moment: str, patch: pytest.MonkeyPatch) -> None:
     if moment == "before it is asked":
         patch.setattr(SERVER, "ensure_running", once(kill_the_server, SERVER.ensure_running, first=False))
     elif moment == "before it answers":
-        patch.setattr(SERVER, "ensure_running", once(lambda: os.kill(server(), signal.SIGSTOP), SERVER.ensure_running, first=False))
+        patch.setattr(
+            SERVER,
+            "ensure_running",
+            once(lambda: os.kill(server(), signal.SIGSTOP), SERVER.ensure_running, first=False),
+        )
         patch.setattr(forkserver, "read_signed", once(kill_the_server, forkserver.read_signed, first=True))
     else:
         patch.setattr(forkserver, "read_signed", once(kill_the_server, forkserver.read_signed, first=False))
 
 
-MOMENTS = ["before it answers", *(pytest.param(m, marks=pytest.mark.slow) for m in ("before it is asked", "after it has answered"))]
+MOMENTS = [
+    "before it answers",
+    *(pytest.param(m, marks=pytest.mark.slow) for m in ("before it is asked", "after it has answered")),
+]
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

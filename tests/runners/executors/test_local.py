@@ -34,7 +34,9 @@ def jobs_in(study: Study, path: Path) -> list[Job]:
 def essences(study: Study, path: Path) -> dict[str, list[bytes]]:
     folder = StudyFolder(path)
     return {
-        f"{r.protocol.name}/{r.strategy.id}/{r.seed}": essence(read(folder.run(r.protocol.name, r.strategy.id, r.seed).events))
+        f"{r.protocol.name}/{r.strategy.id}/{r.seed}": essence(
+            read(folder.run(r.protocol.name, r.strategy.id, r.seed).events)
+        )
         for r in planned(study)
     }
 
@@ -46,7 +48,9 @@ def add_own(study: Study, tmp_path: Path, body: str) -> Study:
 
 
 @pytest.mark.parametrize("executor", [Inline(), Local(2)], ids=["inline", "local"])
-def test_all_runs_are_made_and_equal_those_made_one_by_one(executor: Executor, toy_study: Study, tmp_path: Path) -> None:
+def test_all_runs_are_made_and_equal_those_made_one_by_one(
+    executor: Executor, toy_study: Study, tmp_path: Path
+) -> None:
     messages = list(executor.execute(jobs_in(toy_study, tmp_path / "a")))
     assert sorted(m.state for m in messages if isinstance(m, Result)) == ["done"] * 4
     assert max(m.rounds for m in messages if isinstance(m, Update)) == 3
@@ -56,7 +60,11 @@ def test_all_runs_are_made_and_equal_those_made_one_by_one(executor: Executor, t
 
 @pytest.mark.parametrize(
     ("body", "said"),
-    [("os._exit(7)", "exit code 7"), ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"), ("raise MemoryError", "MemoryError")],
+    [
+        ("os._exit(7)", "exit code 7"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL"),
+        ("raise MemoryError", "MemoryError"),
+    ],
 )
 def test_a_dying_strategy_costs_only_its_own_runs(body: str, said: str, toy_study: Study, tmp_path: Path) -> None:
     study = add_own(toy_study, tmp_path, body)
@@ -81,7 +89,9 @@ def test_runs_do_not_load_the_main_module(toy_study: Study, tmp_path: Path, monk
 
 def test_stopped_in_the_middle_the_same_jobs_continue(toy_study: Study, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text("")
-    study = add_own(toy_study, tmp_path, f"os.path.exists('{tmp_path}/go') or time.sleep(60); return view.unlabelled[:n]")
+    study = add_own(
+        toy_study, tmp_path, f"os.path.exists('{tmp_path}/go') or time.sleep(60); return view.unlabelled[:n]"
+    )
     stream = Local(2).execute(jobs_in(study, tmp_path / "s"))
     for message in stream:
         if isinstance(message, Update) and "/mine/" in message.id and message.rounds == 0:
@@ -101,7 +111,9 @@ def test_stopped_in_the_middle_the_same_jobs_continue(toy_study: Study, tmp_path
 
 
 def test_a_second_process_on_the_same_run_is_turned_away(toy_study: Study, tmp_path: Path) -> None:
-    study = add_own(toy_study, tmp_path, f"os.path.exists('{tmp_path}/go') or time.sleep(60); return view.unlabelled[:n]")
+    study = add_own(
+        toy_study, tmp_path, f"os.path.exists('{tmp_path}/go') or time.sleep(60); return view.unlabelled[:n]"
+    )
     job = next(j for j in jobs_in(study, tmp_path / "s") if j.strategy.id == "mine")
     first, second = Local(1).execute([job]), Local(1).execute([job])
     assert isinstance(next(first), Update)
@@ -168,7 +180,9 @@ def test_a_silent_worker_is_ended_and_tried_again(toy_study: Study, tmp_path: Pa
 
 
 def test_asked_to_stop_it_finishes_the_round_and_starts_nothing(toy_study: Study, tmp_path: Path) -> None:
-    study = add_own(toy_study, tmp_path, f"open('{tmp_path}/in', 'w').close(); time.sleep(1.5); return view.unlabelled[:n]")
+    study = add_own(
+        toy_study, tmp_path, f"open('{tmp_path}/in', 'w').close(); time.sleep(1.5); return view.unlabelled[:n]"
+    )
     jobs = sorted(jobs_in(study, tmp_path / "s"), key=lambda j: j.strategy.id != "mine")
     stop = Stop()
 
@@ -198,14 +212,23 @@ def test_a_round_longer_than_the_grace_period_is_given_up(toy_study: Study, tmp_
 
 
 def test_runs_are_spread_over_the_gpus(toy_study: Study, tmp_path: Path) -> None:
-    study = add_own(toy_study, tmp_path, "print('gpu', os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1); return view.unlabelled[:n]")
+    study = add_own(
+        toy_study,
+        tmp_path,
+        "print('gpu', os.environ['CUDA_VISIBLE_DEVICES']); time.sleep(1); return view.unlabelled[:n]",
+    )
     jobs = [j for j in jobs_in(study, tmp_path / "s") if j.strategy.id == "mine"]
     assert [r.state for r in results_of(Local(2, gpus=("3", "5")), jobs)] == ["done", "done"]
-    logs = sorted(next(line for line in log.read_text().splitlines() if line.startswith("gpu")) for log in tmp_path.rglob("run.log"))
+    logs = sorted(
+        next(line for line in log.read_text().splitlines() if line.startswith("gpu"))
+        for log in tmp_path.rglob("run.log")
+    )
     assert logs == ["gpu 3", "gpu 5"]
 
 
-def test_no_further_run_starts_while_memory_is_missing(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_further_run_starts_while_memory_is_missing(
+    toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("runners.executors.local.available_mib", lambda: 1.0)
     begun: list[str] = []
     local = Local(2)

@@ -93,7 +93,9 @@ def undisturbed(toy_study: Study, tmp_path: Path) -> Iterator[list[list[bytes]]]
     return essences(toy_study, tmp_path / "alone")  # type: ignore[return-value]
 
 
-def test_all_runs_are_made_and_equal_those_made_one_by_one(toy_study: Study, tmp_path: Path, undisturbed: list[list[bytes]]) -> None:
+def test_all_runs_are_made_and_equal_those_made_one_by_one(
+    toy_study: Study, tmp_path: Path, undisturbed: list[list[bytes]]
+) -> None:
     backend = Threads(room=3)
     messages = list(Remote(backend).execute(jobs_in(toy_study, tmp_path / "s")))
     assert sorted(m.state for m in messages if isinstance(m, Result)) == ["done"] * 4
@@ -131,7 +133,9 @@ def test_busy_is_an_answer_where_nothing_was_lost(toy_study: Study, tmp_path: Pa
     assert {r.state for r in results.values()} == {"busy"}
 
 
-def test_asked_to_stop_it_hands_nothing_over_and_takes_back_what_has_not_begun(toy_study: Study, tmp_path: Path) -> None:
+def test_asked_to_stop_it_hands_nothing_over_and_takes_back_what_has_not_begun(
+    toy_study: Study, tmp_path: Path
+) -> None:
     class Never(Threads):
         def submit(self, tasks: Sequence[Task]) -> list[Any]:
             self.submitted += tasks
@@ -210,7 +214,9 @@ def test_a_real_scheduler_makes_the_same_records(
 
 
 @pytest.mark.parametrize("given", [None, "1"])
-def test_workers_of_ray_run_in_the_environment_of_their_driver(given: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_of_ray_run_in_the_environment_of_their_driver(
+    given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Ray reads it while it is imported; who wants an environment a worker may say so."""
     name, seen = "RAY_ENABLE_UV_RUN_RUNTIME_ENV", list[str | None]()
 

@@ -114,7 +114,9 @@ def learner_of(body: nn.Module, dropout: float) -> Learner:
     torch.manual_seed(0)
     net = Net(body, 64, 3, dropout)
     pixels = torch.randint(0, 256, (30, 8, 8, 1), dtype=torch.uint8)
-    return Learner(net, Resident(pixels), Scaling(torch.full((1, 1, 1, 1), 100.0), torch.full((1, 1, 1, 1), 50.0)), "float32")
+    return Learner(
+        net, Resident(pixels), Scaling(torch.full((1, 1, 1, 1), 100.0), torch.full((1, 1, 1, 1), 50.0)), "float32"
+    )
 
 
 @pytest.mark.parametrize(("own", "expected"), [(0.0, 0.25), (0.75, 0.75)])
@@ -228,7 +230,9 @@ def test_impossible_estimations_are_refused_all_at_once() -> None:
 
 
 def test_the_networks_own_dropout_is_what_is_sampled(toy_protocol: Protocol) -> None:
-    trained = round_of(toy_protocol.model_copy(update={"model": toy_protocol.model.model_copy(update={"dropout": 0.5})}))
+    trained = round_of(
+        toy_protocol.model_copy(update={"model": toy_protocol.model.model_copy(update={"dropout": 0.5})})
+    )
     strategy = Greedy()
     view = look(trained, strategy, ensemble(trained, strategy), undisclosed)
     assert trained.fitted.learner.net.dropout.p == 0.5

@@ -44,7 +44,10 @@ Lines = list[dict[str, Any]]
 PREVENTED = {
     "asks for more labels than it may": ("return view.unlabelled[: n + 1]", "10 indices"),
     "asks for fewer and keeps them for later": ("return view.unlabelled[: n - 1]", "10 indices"),
-    "asks for the same image twice": ("return list(view.unlabelled[: n - 1]) + [view.unlabelled[0]]", "distinct indices"),
+    "asks for the same image twice": (
+        "return list(view.unlabelled[: n - 1]) + [view.unlabelled[0]]",
+        "distinct indices",
+    ),
     "buys again what it owns": ("return list(view.unlabelled[: n - 1]) + [view.labelled[0]]", "labelled already"),
     "buys a test or validation image": (
         "return list(view.unlabelled[: n - 1]) + [next(i for i in range(1797) if i not in set(view.unlabelled) | set(view.labelled))]",
@@ -127,13 +130,23 @@ class select(Strategy):
 DIGITS = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
 
 
-APART = {"loads the data set again", "reads the memory of a process", "returns an object that reads the labels when it is looked at"}
+APART = {
+    "loads the data set again",
+    "reads the memory of a process",
+    "returns an object that reads the labels when it is looked at",
+}
 """Tried with the oracle apart by default, too; the others there are slow."""
-READERS = [pytest.param(name, apart, marks=[pytest.mark.slow] * (apart and name not in APART)) for name in READS for apart in (False, True)]
+READERS = [
+    pytest.param(name, apart, marks=[pytest.mark.slow] * (apart and name not in APART))
+    for name in READS
+    for apart in (False, True)
+]
 
 
 @pytest.mark.parametrize(("name", "isolate"), READERS)
-def test_a_strategy_that_reads_what_is_not_its_own_is_refused(name: str, isolate: bool, toy_study: Study, tmp_path: Path) -> None:
+def test_a_strategy_that_reads_what_is_not_its_own_is_refused(
+    name: str, isolate: bool, toy_study: Study, tmp_path: Path
+) -> None:
     source = READS[name].replace("STUDY", repr(str(tmp_path / "run" / "study"))).replace("DIGITS", repr(str(DIGITS)))
     result = perform(job_of(tmp_path / "run", toy_study, source, isolate=isolate))
     assert result.state == "failed"
@@ -209,7 +222,11 @@ def test_peeks_at_hidden_labels_through_the_garbage_collector(toy_study: Study, 
 
 
 def test_draws_from_elsewhere_than_its_generator(toy_study: Study, tmp_path: Path) -> None:
-    job = job_of(tmp_path / "run", toy_study, "import numpy, os; return numpy.random.default_rng().choice(view.unlabelled, n, False)")
+    job = job_of(
+        tmp_path / "run",
+        toy_study,
+        "import numpy, os; return numpy.random.default_rng().choice(view.unlabelled, n, False)",
+    )
     assert perform(job).state == "done"
     run = StudyFolder(job.study).run("toy", job.strategy.id, 0)
     assert [r.answer for r in choose_again(run, None, None, None)] == ["differs", "differs", "equal"]
@@ -235,13 +252,18 @@ def weaken_random_later(study: StudyFolder) -> None:
     told = {}
     for number in (1, 2):
         predicted = (targets + (np.arange(len(targets)) % 2)) % 10  # half of them right
-        told[number] = {"predictions": run.write_predictions(number, predicted), "metrics": classification_metrics(predicted, targets)}
+        told[number] = {
+            "predictions": run.write_predictions(number, predicted),
+            "metrics": classification_metrics(predicted, targets),
+        }
     rewrite(run.events, lambda e: [x.update(told[x["round"]], probabilities="") for x in e if x.get("round") in told])
 
 
 def let_the_test_labels_be_what_margin_predicts(study: StudyFolder) -> None:
     """In the end; metrics of all runs follow."""
-    path = study.split(next(e for e in lines(study.run("toy", "margin", 0).events) if e["event"] == "run")["split"]["digest"])
+    path = study.split(
+        next(e for e in lines(study.run("toy", "margin", 0).events) if e["event"] == "run")["split"]["digest"]
+    )
     with np.load(path) as arrays, np.load(study.run("toy", "margin", 0).predictions(2)) as last:
         split = dict(arrays) | {"targets": last["prediction"].astype(np.int64)}
     write_arrays(path, split)
@@ -262,7 +284,12 @@ def let_the_test_labels_be_what_margin_predicts(study: StudyFolder) -> None:
 
 
 REPLAYED: dict[str, tuple[Callable[[StudyFolder], object], str, list[str], str]] = {
-    "weakens random after its first round": (weaken_random_later, "random", ["equal", "differs", "differs"], "gave other predictions"),
+    "weakens random after its first round": (
+        weaken_random_later,
+        "random",
+        ["equal", "differs", "differs"],
+        "gave other predictions",
+    ),
     "exchanges test labels for its predictions": (
         let_the_test_labels_be_what_margin_predicts,
         "margin",
@@ -273,7 +300,9 @@ REPLAYED: dict[str, tuple[Callable[[StudyFolder], object], str, list[str], str]]
 
 
 @pytest.mark.parametrize("name", REPLAYED)
-def test_a_forgery_that_obeys_every_rule_is_found_by_making_it_again(name: str, toy_study: Study, tmp_path: Path) -> None:
+def test_a_forgery_that_obeys_every_rule_is_found_by_making_it_again(
+    name: str, toy_study: Study, tmp_path: Path
+) -> None:
     forge, strategy, answers, said = REPLAYED[name]
     folder = forged(tmp_path, toy_study, forge)
     outcomes = list(choose_again(folder.run("toy", strategy, 0), None, None, None))
@@ -281,14 +310,19 @@ def test_a_forgery_that_obeys_every_rule_is_found_by_making_it_again(name: str, 
     assert said in outcomes[-1].said
 
 
-def test_a_forgery_of_random_is_not_found_where_the_data_are_not(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forgery_of_random_is_not_found_where_the_data_are_not(
+    toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def absent(*_: object) -> None:
         raise InputError(Fault("data set", "the files", "nothing"))
 
     folder = forged(tmp_path, toy_study, weaken_random_later)
     monkeypatch.setattr("runners.run.session.load", absent)
     outcomes = list(choose_again(folder.run("toy", "random", 0), None, None, None))
-    assert [(o.round, o.answer, "not trained again" in o.said) for o in outcomes] == [(0, "equal", True), (1, "equal", True)]
+    assert [(o.round, o.answer, "not trained again" in o.said) for o in outcomes] == [
+        (0, "equal", True),
+        (1, "equal", True),
+    ]
 
 
 def test_alters_the_images_that_later_rounds_train_on(toy_study: Study, tmp_path: Path) -> None:
@@ -396,17 +430,31 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
         "BUD-06",
     ),
     "keeps weights from round to round": (of_first(lambda e: e[5].update(initial_weights="1" * 64)), "TRN-02"),
-    "starts from lucky weights": (of_first(lambda e: [e[k].update(initial_weights="1" * 64) for k in (3, 5, 7)]), "TRN-03"),
+    "starts from lucky weights": (
+        of_first(lambda e: [e[k].update(initial_weights="1" * 64) for k in (3, 5, 7)]),
+        "TRN-03",
+    ),
     "tunes only itself": (of_first(lambda e: [e[k].update(recipe="1" * 64) for k in (3, 5, 7)]), "TRN-01"),
     "trains everybody, random too, by fewer steps": (
-        lambda s: [rewrite(p, lambda e: [e[k].update(steps=1) for k in (3, 5, 7)]) for p in s.records.rglob("events.jsonl")],
+        lambda s: [
+            rewrite(p, lambda e: [e[k].update(steps=1) for k in (3, 5, 7)]) for p in s.records.rglob("events.jsonl")
+        ],
         "TRN-04",
     ),
-    "weakens random from the start": (lambda s: predict_otherwise(s.run("small", "random", 0), lambda p, _: p.fill(0)), "TRN-11"),
-    "starts from another pretrained body": (of_first(lambda e: [e[k].update(pretrained="1" * 64) for k in (3, 5, 7)]), "TRN-03"),
+    "weakens random from the start": (
+        lambda s: predict_otherwise(s.run("small", "random", 0), lambda p, _: p.fill(0)),
+        "TRN-11",
+    ),
+    "starts from another pretrained body": (
+        of_first(lambda e: [e[k].update(pretrained="1" * 64) for k in (3, 5, 7)]),
+        "TRN-03",
+    ),
     "plans some of the seeds that it ran": (lambda s: edit_plan(s, lambda p: p.update(seeds=[1])), "SED-05"),
     "picks its own seeds": (of_first(lambda e: e[0]["seeds"].update(batches=7)), "SED-01"),
-    "picks its own starting set": (of_first(lambda e: e[2]["indices"].__setitem__(0, image_of_test(e))), "SED-02 SED-03"),
+    "picks its own starting set": (
+        of_first(lambda e: e[2]["indices"].__setitem__(0, image_of_test(e))),
+        "SED-02 SED-03",
+    ),
     "drops a bad seed": (lambda s: shutil.rmtree(s.run("small", "first", 1).path), "CMP-01"),
     "drops random where it was good": (lambda s: shutil.rmtree(s.run("small", "random", 1).path), "CMP-01 CMP-04"),
     "adds a lucky seed": (
@@ -416,11 +464,17 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
     "exchanges the seeds of two runs": (swap, "PRO-03"),
     "copies another strategy's curve": (copy_curve, "PRO-03"),
     "stops while it is ahead": (of_first(lambda e: e.__delitem__(slice(6, 9))), "CMP-03"),
-    "stops while it is ahead and seals": (of_first(lambda e: (e.__delitem__(slice(6, 8)), e[-1].update(rounds=2))), "BUD-02"),
+    "stops while it is ahead and seals": (
+        of_first(lambda e: (e.__delitem__(slice(6, 8)), e[-1].update(rounds=2))),
+        "BUD-02",
+    ),
     "changes the protocol for itself": (of_first(lambda e: e[0]["protocol"].update(root_seed=5)), "PRO-01"),
     "brings a run of another protocol": (of_first(lambda e: e[0].update(fingerprint="1" * 64)), "PRO-02"),
     "changes the plan after the results": (lambda s: edit_plan(s, lambda p: p["plan"].update(delta=0.2)), "PRO-03"),
-    "takes a losing strategy out of the plan": (lambda s: edit_plan(s, lambda p: p["strategies"].pop()), "PRO-03 CMP-02"),
+    "takes a losing strategy out of the plan": (
+        lambda s: edit_plan(s, lambda p: p["strategies"].pop()),
+        "PRO-03 CMP-02",
+    ),
     "takes a bad seed out of plan and records": (drop_seed, "PRO-03"),
     "brings a record from another study": (bring_from_another_study, "PRO-03"),
     "sets its arguments seed by seed": (of_first(lambda e: e[0]["strategy"].update(args={"k": 3})), "PRO-03"),
@@ -455,7 +509,10 @@ ONLY_SEALED: dict[str, Callable[[StudyFolder], object]] = {
     "writes predictions, metric and chain anew": lambda s: forge_predictions(s, metric=True),
     "changes the plan after the results, and all records along": lambda s: (
         edit_plan(s, lambda plan: plan["plan"].update(delta=0.2)),
-        [rewrite(path, lambda e: e[0].update(study=s.read_plan().fingerprint)) for path in s.records.rglob("events.jsonl")],
+        [
+            rewrite(path, lambda e: e[0].update(study=s.read_plan().fingerprint))
+            for path in s.records.rglob("events.jsonl")
+        ],
     ),
     "removes a failed attempt and mends the chain": lambda s: rewrite(
         s.run("small", "last", 1).events, lambda e: [e.remove(x) for x in list(e) if x["event"] == "failure"]

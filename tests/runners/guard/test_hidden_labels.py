@@ -70,7 +70,11 @@ def held(item: object) -> Iterator[object]:
         yield from (item.fget, item.fset)
     elif isinstance(item, torch.Tensor) and item._is_view():
         yield item._base
-    yield from getattr(item, "__dict__", {}).values() if not isinstance(item, type) or item.__module__.split(".")[0] in OURS else ()
+    yield from (
+        getattr(item, "__dict__", {}).values()
+        if not isinstance(item, type) or item.__module__.split(".")[0] in OURS
+        else ()
+    )
     for kind in type(item).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for slot in (slots,) if isinstance(slots, str) else slots:
@@ -95,7 +99,9 @@ def leaks(start: object, hidden: Secrets) -> list[str]:
     found = []
     for item in reachable(start):
         if isinstance(item, np.ndarray | torch.Tensor):
-            content = np.ascontiguousarray(item.detach().cpu().float() if isinstance(item, torch.Tensor) else item).tobytes()
+            content = np.ascontiguousarray(
+                item.detach().cpu().float() if isinstance(item, torch.Tensor) else item
+            ).tobytes()
             if any(secret in content for secret in hidden):
                 found.append(f"{type(item).__name__} {tuple(item.shape)}")
     return found
@@ -141,7 +147,11 @@ def given(toy_protocol: Protocol, tmp_path: Path) -> list[tuple[str, object]]:
     seen: list[tuple[str, object]] = []
     changes = {"splits": {"test_size": 200, "validation_size": 60}, "budgets": [80, 90, 105]}
     table = toy_protocol.model_dump(mode="json") | changes
-    study = parse(Study, {"name": "s", "protocols": [table], "strategies": [{"name": "random"}, {"name": "margin"}], "seeds": [0]}, "s")
+    study = parse(
+        Study,
+        {"name": "s", "protocols": [table], "strategies": [{"name": "random"}, {"name": "margin"}], "seeds": [0]},
+        "s",
+    )
     path = tmp_path / "given"
     adopt(StudyFolder(path), study, path)
     [run] = [r for r in planned(study) if r.strategy.id == "margin"]
@@ -176,7 +186,14 @@ def test_no_hidden_label_can_be_reached_from_what_a_run_hands_out(given: list[tu
 
 def test_the_oracle_itself_is_what_must_not_be_handed_out(toy_study: Study, tmp_path: Path) -> None:
     """The same walk finds the labels from the oracle, so it would have found them."""
-    order = Order(study=str(tmp_path), plan="", protocol=toy_study.protocols[0], strategy=toy_study.strategies[0], seed=0, data_root=None)
+    order = Order(
+        study=str(tmp_path),
+        plan="",
+        protocol=toy_study.protocols[0],
+        strategy=toy_study.strategies[0],
+        seed=0,
+        data_root=None,
+    )
     with here(order, lambda *_: None, lambda _: None) as market:
         labels = load(Data(name="digits"), None)[1].for_oracle()
         assert leaks(market.seller, secrets(labels))

@@ -48,11 +48,18 @@ MORE: dict[str, tuple[str, dict[str, Any]]] = {
 def study_of(base: str, strategies: dict[str, dict[str, Any]], regime: dict[str, Any] | None = None) -> Study:
     """Two short rounds of a preset."""
     maps = base.startswith("digit-scenes")
-    table: dict[str, Any] = {"base": base, "name": "toy", "budgets": [4, 6] if maps else [20, 30], "model": {"width": 2 if maps else 4}}
+    table: dict[str, Any] = {
+        "base": base,
+        "name": "toy",
+        "budgets": [4, 6] if maps else [20, 30],
+        "model": {"width": 2 if maps else 4},
+    }
     table["regime"] = {"steps": 4} | (regime or {})
     if not maps:
         table["splits"] = {"test_size": 1400}
-    named = [{"name": "random"}] + [{"name": n, "args": args, "tuning": 0} for n, args in strategies.items() if n != "random"]
+    named = [{"name": "random"}] + [
+        {"name": n, "args": args, "tuning": 0} for n, args in strategies.items() if n != "random"
+    ]
     return study_from({"name": "t", "protocols": [table], "strategies": named, "seeds": [0]}, "toy", Path())
 
 
@@ -64,7 +71,9 @@ def record_of(job: Job) -> Record:
 
 def both(study: Study, tmp_path: Path, strategy: str, **device: int) -> tuple[list[bytes], list[bytes]]:
     """What must be repeated of a run here and of the same one there."""
-    here, there = (next(j for j in made(tmp_path / place, study) if j.strategy.name == strategy) for place in ("here", "there"))
+    here, there = (
+        next(j for j in made(tmp_path / place, study) if j.strategy.name == strategy) for place in ("here", "there")
+    )
     with accelerator(**device) as machine:
         far = record_of(replace(there, device=str(CUDA)))
     assert machine.launched.total() > 50, "hardly anything was asked of the device"
@@ -114,7 +123,9 @@ def test_every_strategy_asks_the_same_there(task: str, name: str, tmp_path: Path
     assert there == here
 
 
-def one_round(machine: Machine, protocol: Protocol, images: Images, labels: np.ndarray[Any, Any], steps: int) -> tuple[Counter[str], int]:
+def one_round(
+    machine: Machine, protocol: Protocol, images: Images, labels: np.ndarray[Any, Any], steps: int
+) -> tuple[Counter[str], int]:
     """What a round of so many steps waited for, and how many tensors it sent."""
     short = protocol.model_copy(update={"regime": protocol.regime.model_copy(update={"steps": steps})})
     owned, none = np.arange(protocol.budgets[0]), np.empty(0, np.int64)
@@ -124,7 +135,9 @@ def one_round(machine: Machine, protocol: Protocol, images: Images, labels: np.n
     return Counter(machine.waits), machine.sent
 
 
-@pytest.mark.parametrize("name", [n for n in DIGITS if n not in {"digits-simclr-probe", "digits-tuned", "digit-scenes-tiles"}])
+@pytest.mark.parametrize(
+    "name", [n for n in DIGITS if n not in {"digits-simclr-probe", "digits-tuned", "digit-scenes-tiles"}]
+)
 def test_no_step_waits_for_the_device(name: str) -> None:
     protocol = study_of(name, {}).protocols[0]
     images, labels = load(protocol.data, None)
@@ -135,21 +148,38 @@ def test_no_step_waits_for_the_device(name: str) -> None:
 
 
 def test_augmentation_is_less_than_a_tenth_of_what_a_step_launches() -> None:
-    spec, draws = Augmentation(flip=True, shift=4, rand_augment=RandAugment(ops=2, magnitude=10.0), cutout=16), torch.Generator()
+    spec, draws = (
+        Augmentation(flip=True, shift=4, rand_augment=RandAugment(ops=2, magnitude=10.0), cutout=16),
+        torch.Generator(),
+    )
     with accelerator() as machine:
         pixels = torch.zeros(100, 32, 32, 3, dtype=torch.uint8, device=CUDA)
         scaling = Scaling(*(torch.ones(1, 3, 1, 1, device=CUDA) for _ in range(2)))
         machine.forget()
         rows = (torch.arange(64) for _ in range(64))
         assert (
-            len(list(ahead(rows, spec, (32, 32), CUDA, draws, lambda r, d: training_batch(pixels, sent(r, CUDA), spec, scaling, d)))) == 64
+            len(
+                list(
+                    ahead(
+                        rows,
+                        spec,
+                        (32, 32),
+                        CUDA,
+                        draws,
+                        lambda r, d: training_batch(pixels, sent(r, CUDA), spec, scaling, d),
+                    )
+                )
+            )
+            == 64
         )
         assert not machine.waits
         outside = machine.launched.total() / 64
         images = Images("noise", np.zeros((4, 32, 32, 3), np.uint8), 4, 0, tuple(map(str, range(10))), "")
         for name in ("resnet18", "wrn-28-2"):
             net = build(Model(name=name), images, 0).to(CUDA)
-            alone = launched_by_a_step(machine, net, optimizer(Optimizer(name="sgd", lr=0.1), net.parameters(), CUDA), (3, 32, 32))
+            alone = launched_by_a_step(
+                machine, net, optimizer(Optimizer(name="sgd", lr=0.1), net.parameters(), CUDA), (3, 32, 32)
+            )
             assert outside / (outside + alone) < 0.1, name
 
 

@@ -23,7 +23,9 @@ ARM = "processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd sve bf16\nCPU imp
         (None, "a machine"),
     ],
 )
-def test_processors_of_one_name_and_other_kernels_have_two_names(told: str | None, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processors_of_one_name_and_other_kernels_have_two_names(
+    told: str | None, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def read(_: Path) -> str:
         if told is None:
             raise FileNotFoundError

@@ -30,7 +30,9 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: called.append("shutdown"))
     monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 2)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda number: number)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetMemoryInfo", lambda handle: SimpleNamespace(used=1536 * MIB, total=81920 * MIB))
+    monkeypatch.setattr(
+        pynvml, "nvmlDeviceGetMemoryInfo", lambda handle: SimpleNamespace(used=1536 * MIB, total=81920 * MIB)
+    )
     monkeypatch.setattr(pynvml, "nvmlDeviceGetUtilizationRates", busy)
     monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda handle: "NVIDIA H100")
     return called
@@ -50,7 +52,9 @@ def test_status_shows_them(two_gpus: list[str], tmp_path: Path, capsys: pytest.C
     assert gpu == {"number": 0, "name": "NVIDIA H100", "busy": 0.37, "used_mib": 1536.0, "total_mib": 81920.0}
 
 
-def test_without_a_driver_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_driver_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     def absent() -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 

@@ -84,4 +84,7 @@ def test_the_imagenet_stem_halves_images_five_times() -> None:
     net.body.layer4.register_forward_hook(lambda *found: seen.append(found[2].shape))  # type: ignore[union-attr, operator]
     assert net.features(torch.zeros(2, 3, 64, 64)).shape == (2, 512)
     assert seen == [(2, 512, 2, 2)]
-    assert build(Model(name="resnet18-imagenet"), images(64, 1), seed=1).features(torch.zeros(1, 1, 64, 64)).shape == (1, 512)
+    assert build(Model(name="resnet18-imagenet"), images(64, 1), seed=1).features(torch.zeros(1, 1, 64, 64)).shape == (
+        1,
+        512,
+    )

@@ -61,7 +61,9 @@ def test_lraspp_is_torchvisions() -> None:
         torch.testing.assert_close(net(x), theirs(x)["out"], atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("segmentation_models_pytorch") is None, reason="the extra smp is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("segmentation_models_pytorch") is None, reason="the extra smp is not installed"
+)
 def test_networks_of_segmentation_models_pytorch() -> None:
     net = build(Model(name="smp:Unet:resnet18"), images(), 0).eval()
     assert net(torch.zeros(1, 3, 64, 64)).shape == (1, 4, 64, 64)
@@ -69,7 +71,9 @@ def test_networks_of_segmentation_models_pytorch() -> None:
         build(Model(name="smp:Nonsense"), images(), 0)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("segmentation_models_pytorch") is not None, reason="the extra smp is installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("segmentation_models_pytorch") is not None, reason="the extra smp is installed"
+)
 def test_without_the_extra_it_is_said_how_to_get_it() -> None:
     with pytest.raises(InputError, match="uv sync --extra smp"):
         build(Model(name="smp:Unet"), images(), 0)

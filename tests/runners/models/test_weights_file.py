@@ -19,7 +19,9 @@ from runners.models.weights_file import fitted, read_tensors
 from tests.runners.models.test_segmentation import images
 
 Tensors = dict[str, torch.Tensor]
-SMP = pytest.mark.skipif(importlib.util.find_spec("segmentation_models_pytorch") is None, reason="the extra smp is not installed")
+SMP = pytest.mark.skipif(
+    importlib.util.find_spec("segmentation_models_pytorch") is None, reason="the extra smp is not installed"
+)
 
 
 def encoder(name: str, channels: int = 3) -> nn.Module:
@@ -103,7 +105,8 @@ def test_a_networks_own_encoder_fits_itself() -> None:
     with pytest.raises(InputError, match="missing"):
         fitted(part, state, "f", "x")
     assert torch.equal(
-        fitted(part, {k.removeprefix("body.down."): v for k, v in state.items()}, "f", "x")["0.0.weight"], state["body.down.0.0.weight"]
+        fitted(part, {k.removeprefix("body.down."): v for k, v in state.items()}, "f", "x")["0.0.weight"],
+        state["body.down.0.0.weight"],
     )
 
 
@@ -115,7 +118,10 @@ def test_a_networks_own_encoder_fits_itself() -> None:
             lambda t: {k: v for k, v in t.items() if not k.startswith("layer2.1.conv")},
             "2 missing: layer2.1.conv1.weight, layer2.1.conv2.weight",
         ),
-        (lambda t: t | {"conv1.weight": torch.ones(64, 1, 7, 7)}, r"1 of another shape: conv1.weight \(64, 1, 7, 7\) for \(64, 3, 7, 7\)"),
+        (
+            lambda t: t | {"conv1.weight": torch.ones(64, 1, 7, 7)},
+            r"1 of another shape: conv1.weight \(64, 1, 7, 7\) for \(64, 3, 7, 7\)",
+        ),
         (lambda t: t | {"layer3.2.conv1.weight": torch.ones(1)}, "1 of further layers: layer3.2.conv1.weight"),
     ],
 )
@@ -143,7 +149,9 @@ class Evil:
         (Evil(), "named tensors"),
     ],
 )
-def test_files_that_hold_no_weights_are_refused(content: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_files_that_hold_no_weights_are_refused(
+    content: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "w.pth"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     with pytest.raises(InputError, match=said):

@@ -21,7 +21,10 @@ def two(toy_study: Study) -> Study:
         update={"name": "long", "regime": toy_study.protocols[0].regime.model_copy(update={"steps": 12})}
     )
     return parse(
-        Study, toy_study.model_dump(mode="json") | {"protocols": [p.model_dump(mode="json") for p in (*toy_study.protocols, long)]}, "two"
+        Study,
+        toy_study.model_dump(mode="json")
+        | {"protocols": [p.model_dump(mode="json") for p in (*toy_study.protocols, long)]},
+        "two",
     )
 
 

@@ -31,7 +31,9 @@ def test_conditions(text: str, kept: str | None, toy_study: Study) -> None:
         assert " ".join(f"{r.strategy.id}-{r.seed}" for r in chosen(planned(toy_study), text)) == kept
 
 
-@pytest.mark.parametrize("text", ["", "strategi=margin", "seed<x", "strategy<margin", "seed", "seed=", "seed=1,,seed=2"])
+@pytest.mark.parametrize(
+    "text", ["", "strategi=margin", "seed<x", "strategy<margin", "seed", "seed=", "seed=1,,seed=2"]
+)
 def test_what_cannot_be_read_is_said(text: str, toy_study: Study) -> None:
     with pytest.raises(InputError, match="--only"):
         chosen(planned(toy_study), text)

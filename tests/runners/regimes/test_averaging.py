@@ -55,7 +55,10 @@ def test_late_weights_are_averaged_equally_and_statistics_made_anew(net: Net) ->
     for parameter in net.parameters():
         torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 3.0))
     first = next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d))
-    seen = [torch.nn.functional.conv2d(part, torch.full((4, 1, 3, 3), 3.0), padding=1).mean((0, 2, 3)) for part in (x[:20], x[20:])]
+    seen = [
+        torch.nn.functional.conv2d(part, torch.full((4, 1, 3, 3), 3.0), padding=1).mean((0, 2, 3))
+        for part in (x[:20], x[20:])
+    ]
     torch.testing.assert_close(first.running_mean, (seen[0] + seen[1]) / 2)
 
 

@@ -27,7 +27,9 @@ def protocol(**regime: Any) -> Protocol:
     splits = {"test_size": 200, "validation_size": 30, "validation_counted": False}
     model = {"name": "small-cnn", "width": 4, "dropout": 0.3}
     return parse(
-        Protocol, {"name": "t", "data": {"name": "digits"}, "splits": splits, "budgets": [20], "model": model, "regime": table}, "t"
+        Protocol,
+        {"name": "t", "data": {"name": "digits"}, "splits": splits, "budgets": [20], "model": model, "regime": table},
+        "t",
     )
 
 
@@ -78,7 +80,9 @@ def test_equal_calls_give_equal_bytes_whatever_the_global_generator_does(digits,
 
 def test_every_round_has_its_own_batches(digits, resident) -> None:  # type: ignore[no-untyped-def]
     p = protocol()
-    plain = p.model_copy(update={"model": p.model.model_copy(update={"dropout": 0.0})})  # the order is all that is random
+    plain = p.model_copy(
+        update={"model": p.model.model_copy(update={"dropout": 0.0})}
+    )  # the order is all that is random
     assert len({weights(fit(plain, inputs(digits), 0, round_, resident)) for round_ in (0, 1, 1, 2)}) == 3
 
 
@@ -105,7 +109,9 @@ def test_the_examined_table_is_what_predicting_gives(digits, resident, monkeypat
     assert predicted.tolist() == learner.labels(asked).tolist()
     assert table is not None
     assert table.dtype == np.float16
-    np.testing.assert_allclose(np.exp(table.astype(np.float64)), learner.predict(asked).probabilities.numpy(), rtol=0.01)
+    np.testing.assert_allclose(
+        np.exp(table.astype(np.float64)), learner.predict(asked).probabilities.numpy(), rtol=0.01
+    )
     assert (table[np.arange(len(table)), predicted] == table.max(1)).all()
     monkeypatch.setattr("runners.models.learner._LARGEST_TABLE", 2969)
     assert learner.examined(asked)[1] is None  # 297 images, 10 classes
@@ -128,7 +134,9 @@ def test_predicting_never_augments_drops_out_or_moves_statistics(digits, residen
     assert sum(calls) == 16 * 12
     assert weights(fitted) == before
     net = fitted.learner.net.eval()
-    x = (resident.pixels[:100].permute(0, 3, 1, 2).float() - fitted.learner.scaling.mean) / fitted.learner.scaling.deviation
+    x = (
+        resident.pixels[:100].permute(0, 3, 1, 2).float() - fitted.learner.scaling.mean
+    ) / fitted.learner.scaling.deviation
     torch.testing.assert_close(predicted, net(x).softmax(1).detach())
 
 
@@ -191,7 +199,13 @@ def test_selection_on_validation_beats_or_equals_every_look(digits, resident, mo
 
     monkeypatch.setattr(Best, "consider", watched)
     rates = {"name": "sgd", "lr": 1.5}  # so large that accuracy goes up and down
-    fitted = fit(protocol(selection="best-validation", validate_every=2, steps=15, optimizer=rates), inputs(digits), 0, 0, resident)
+    fitted = fit(
+        protocol(selection="best-validation", validate_every=2, steps=15, optimizer=rates),
+        inputs(digits),
+        0,
+        0,
+        resident,
+    )
     assert [step for step, _ in seen] == [2, 4, 6, 8, 10, 12, 14, 15]
     assert fitted.validation["accuracy"] == max(value for _, value in seen)
     assert dict(seen)[int(fitted.extra["selected_step"])] == fitted.validation["accuracy"]
@@ -210,7 +224,12 @@ def test_labels_that_are_not_owned_cannot_matter(digits, resident) -> None:  # t
     given = inputs(digits)
     assert not hasattr(given.images, "labels")
     poisoned = FitInputs(
-        given.images, given.labelled, given.labels, given.validation, (given.validation_labels + 1) % 10, given.unlabelled[::-1]
+        given.images,
+        given.labelled,
+        given.labels,
+        given.validation,
+        (given.validation_labels + 1) % 10,
+        given.unlabelled[::-1],
     )
     assert weights(fit(protocol(), given, 0, 0, resident)) == weights(fit(protocol(), poisoned, 0, 0, resident))
 
@@ -241,7 +260,13 @@ def test_a_round_ends_when_its_images_are_learned(digits, resident) -> None:  # 
     assert sooner.steps < fitted.steps
     never = fit(protocol(**recipe | {"epochs": 2}, stop_at=1.0), inputs(digits), 0, 0, resident)
     assert never.steps == 6
-    asked = fit(protocol(**recipe, stop_at=0.5, selection="best-validation", validate_every=1000), inputs(digits), 0, 0, resident)
+    asked = fit(
+        protocol(**recipe, stop_at=0.5, selection="best-validation", validate_every=1000),
+        inputs(digits),
+        0,
+        0,
+        resident,
+    )
     assert asked.extra["selected_step"] == sooner.steps  # the last step is looked at, though no pass was due
 
 
@@ -262,11 +287,17 @@ def test_rare_classes_are_learned_when_the_recipe_cares_for_them(digits, residen
 
 
 @pytest.mark.parametrize("method", ["supervised", "fixmatch"])
-def test_streamed_images_train_and_predict_byte_for_byte_as_resident_ones(digits, resident, tmp_path, method: str) -> None:  # type: ignore[no-untyped-def]
+def test_streamed_images_train_and_predict_byte_for_byte_as_resident_ones(
+    digits, resident, tmp_path, method: str
+) -> None:  # type: ignore[no-untyped-def]
     np.save(tmp_path / "digits.npy", digits[0].pixels)
     mapped = replace(digits[0], pixels=np.load(tmp_path / "digits.npy", mmap_mode="r"))
     streamed = Resident.of(mapped, torch.device("cpu"), streamed=True)
-    semi = {"unlabelled_batch": 24, "threshold": 0.5, "strong": {"cutout": 3, "rand_augment": {"ops": 1, "magnitude": 3.0}}}
+    semi = {
+        "unlabelled_batch": 24,
+        "threshold": 0.5,
+        "strong": {"cutout": 3, "rand_augment": {"ops": 1, "magnitude": 3.0}},
+    }
     augmentation = {"shift": 1, "flip": True, "cutout": 2}
     p = protocol(method=method, augmentation=augmentation, **({"semi": semi} if method != "supervised" else {}))
     here, there = (fit(p, inputs(digits), 0, 0, r) for r in (resident, streamed))
@@ -292,7 +323,9 @@ def test_labels_outside_the_task_cost_steps_and_teach_nothing(digits, resident) 
     bought, rest = order[:50], order[50:]
     told = np.where(labels[bought] >= 7, -1, labels[bought])
     none = (order[:0], labels[:0])
-    given = FitInputs.of(images, (bought, told), (rest[:9], np.where(np.arange(9) < 4, -1, labels[rest[:9]])), rest[9:], "here")
+    given = FitInputs.of(
+        images, (bought, told), (rest[:9], np.where(np.arange(9) < 4, -1, labels[rest[:9]])), rest[9:], "here"
+    )
     assert given.labelled.tolist() == bought[told >= 0].tolist()
     assert given.useless.tolist() == bought[told < 0].tolist()
     assert given.validation.tolist() == rest[4:9].tolist()

@@ -61,13 +61,17 @@ def write(path: Path, p: Protocol, value: float) -> str:
     """A file of weights for the protocol's network; returns its digest."""
     images, _ = load(p.data, None)
     part = TASKS[p.task].pretrained_part(TASKS[p.task].build(p.model, images, 0))
-    torch.save({k: torch.full_like(v, value) if v.is_floating_point() else v for k, v in part.state_dict().items()}, path)
+    torch.save(
+        {k: torch.full_like(v, value) if v.is_floating_point() else v for k, v in part.state_dict().items()}, path
+    )
     return file_digest(path)
 
 
 def study(p: dict[str, Any]) -> Study:
     strategies = [{"name": "random"}, {"name": "entropy", "tuning": 0}]
-    return parse(Study, {"name": "s", "protocols": [p], "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}}, "s")
+    return parse(
+        Study, {"name": "s", "protocols": [p], "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}}, "s"
+    )
 
 
 @pytest.mark.parametrize("task", ["segmentation", "classification"])
@@ -81,7 +85,9 @@ def test_a_round_starts_from_the_files_tensors_and_a_head_of_the_seeds(task: str
     assert resident.start is not None
     assert resident.start.digest == state_digest(given_body(p, images, tmp_path))
     labelled = np.arange(6)
-    inputs = FitInputs(images, labelled, hidden.for_oracle()[labelled], NONE, hidden.for_oracle()[NONE], np.arange(6, 100), NONE)
+    inputs = FitInputs(
+        images, labelled, hidden.for_oracle()[labelled], NONE, hidden.for_oracle()[NONE], np.arange(6, 100), NONE
+    )
     once, again = (fit(p, inputs, 0, k, resident) for k in (0, 1))
     expected = TASKS[task].build(p.model, images, 0).state_dict()
     assert once.initial_weights == again.initial_weights != state_digest(expected)
@@ -98,7 +104,9 @@ def test_a_study_obeys_resumes_and_can_be_chosen_again(task: str, tmp_path: Path
     assert whole.protocols[0].regime.pretraining.weights_digest == digest
     assert [perform(replace(job, data_root=tmp_path)).state for job in made(tmp_path / "study", whole)] == ["done"] * 4
     folder = StudyFolder(tmp_path / "study")
-    broken = [r.rule.id for r in check_study(folder.path).results if r.answer != "obeyed" and not r.rule.id.startswith("ENV")]
+    broken = [
+        r.rule.id for r in check_study(folder.path).results if r.answer != "obeyed" and not r.rule.id.startswith("ENV")
+    ]
     assert broken == []
     rounds = [e for s in ("random", "entropy") for k in (0, 1) for e in read(folder.run("given", s, k).events).rounds]
     assert len({e.pretrained for e in rounds}) == 1
@@ -140,7 +148,14 @@ def test_a_plan_is_amended_with_the_file_where_it_lies(tmp_path: Path) -> None:
         "[[strategies]]",
         'name = "entropy"',
     ]
-    lines += ["tuning = 0", "[[protocols]]", 'name = "given"', 'task = "segmentation"', 'metric = "mean_iou"', "budgets = [4, 6]"]
+    lines += [
+        "tuning = 0",
+        "[[protocols]]",
+        'name = "given"',
+        'task = "segmentation"',
+        'metric = "mean_iou"',
+        "budgets = [4, 6]",
+    ]
     lines += ['data = { name = "digit-scenes" }', 'model = { name = "unet-small", width = 2 }', "[protocols.regime]"]
     lines += [f"{k} = {v!r}" for k, v in regime.items()]
     lines += ['optimizer = { name = "adam", lr = 0.01 }', 'pretraining = { then = "fine-tune", weights = "w.pth" }']
@@ -163,7 +178,17 @@ def test_a_plan_is_amended_with_the_file_where_it_lies(tmp_path: Path) -> None:
         ({"weights": None}, "self_supervised or a file of weights"),
         ({"weights": None, "weights_digest": "1" * 64}, "self_supervised or a file of weights"),
         ({"weights_digest": "xyz"}, "weights_digest"),
-        ({"self_supervised": {"method": "simsiam", "epochs": 1, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.1}}}, "found both"),
+        (
+            {
+                "self_supervised": {
+                    "method": "simsiam",
+                    "epochs": 1,
+                    "batch_size": 4,
+                    "optimizer": {"name": "adam", "lr": 0.1},
+                }
+            },
+            "found both",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_told(changes: dict[str, Any], said: str) -> None:
@@ -178,7 +203,9 @@ def test_a_linear_probe_on_given_weights_is_on_their_embeddings(tmp_path: Path) 
     p = protocol("classification", then="linear-probe")
     write(tmp_path / "w.pth", p, 0.01)
     images, _ = load(Data(name="digits"), None)
-    embedded, resident = prepared(p, images, Resident.of(images, torch.device("cpu")), np.arange(100), None, data_root=tmp_path)
+    embedded, resident = prepared(
+        p, images, Resident.of(images, torch.device("cpu")), np.arange(100), None, data_root=tmp_path
+    )
     assert embedded.pixels.shape == (
         images.n,
         1,

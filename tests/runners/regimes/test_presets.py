@@ -185,7 +185,14 @@ def test_published_values_name_the_preset_s_own_paper_or_its_code(name: str) -> 
 def test_our_own_cifar_presets_cite_what_they_follow(name: str) -> None:
     p = preset(name)
     published = {field for field, mark in p.provenance.items() if mark.startswith("published")}
-    known = {"budgets", "data.name", "splits.validation_size", "splits.validation_counted", "splits.initial", "model.name"}
+    known = {
+        "budgets",
+        "data.name",
+        "splits.validation_size",
+        "splits.validation_counted",
+        "splits.initial",
+        "model.name",
+    }
     known |= {"regime.method", "regime.epochs", "regime.optimizer.lr"} | (
         {"regime.augmentation.rand_augment"} if "augmented" in name else set()
     )
@@ -229,7 +236,9 @@ def test_budgets_are_the_papers_tables(row: str, start: int, step: int, rounds: 
     assert p.splits.validation_size == validation
 
 
-@pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("lueth2023") and name.endswith("pretrained")])
+@pytest.mark.parametrize(
+    "name", [name for name in preset_names() if name.startswith("lueth2023") and name.endswith("pretrained")]
+)
 def test_pretrained_rows_differ_from_the_supervised_ones_in_training_alone(name: str) -> None:
     pretrained, supervised = preset(name), preset(name.replace("pretrained", "supervised"))
     assert pretrained.model_copy(update={"regime": supervised.regime}).fingerprint == supervised.fingerprint
@@ -238,8 +247,17 @@ def test_pretrained_rows_differ_from_the_supervised_ones_in_training_alone(name:
     assert regime.pretraining
     assert regime.pretraining.self_supervised
     assert (regime.pretraining.then, regime.pretraining.self_supervised.method) == ("fine-tune", "simclr")
-    published = {"regime.epochs", "regime.optimizer.lr", "regime.pretraining", "regime.pretraining.self_supervised.method"}
-    recipe = {field for field, mark in pretrained.provenance.items() if field.startswith("regime.") and mark.startswith("published")}
+    published = {
+        "regime.epochs",
+        "regime.optimizer.lr",
+        "regime.pretraining",
+        "regime.pretraining.self_supervised.method",
+    }
+    recipe = {
+        field
+        for field, mark in pretrained.provenance.items()
+        if field.startswith("regime.") and mark.startswith("published")
+    }
     assert recipe == published | ({"regime.imbalance"} if pretrained.metric == "balanced_accuracy" else set())
     reached = {
         "lueth2023-cifar10-low-pretrained": 0.812,
@@ -249,7 +267,9 @@ def test_pretrained_rows_differ_from_the_supervised_ones_in_training_alone(name:
     assert (pretrained.reference and pretrained.reference.aubc) == reached.get(name)
 
 
-@pytest.mark.parametrize("name", [name for name in preset_names() if name.startswith("munjal2022") and name.endswith("tuned")])
+@pytest.mark.parametrize(
+    "name", [name for name in preset_names() if name.startswith("munjal2022") and name.endswith("tuned")]
+)
 def test_tuned_rows_differ_from_the_others_in_tuning_alone_and_have_the_papers_search(name: str) -> None:
     tuned, plain = preset(name), preset(name.removesuffix("-tuned"))
     assert tuned.model_copy(update={"regime": plain.regime}).fingerprint == plain.fingerprint
@@ -262,7 +282,10 @@ def test_tuned_rows_differ_from_the_others_in_tuning_alone_and_have_the_papers_s
     expected: dict[str, Any] = {"optimizer.lr": (1e-5, 1e-2, "log"), "optimizer.weight_decay": (1e-8, 1e-3, "log")}
     expected |= {"optimizer.name": ("sgd", "adam")}
     if "strong" in name:
-        expected |= {"augmentation.rand_augment.ops": (1, 15, "linear"), "augmentation.rand_augment.magnitude": (1, 9, "linear")}
+        expected |= {
+            "augmentation.rand_augment.ops": (1, 15, "linear"),
+            "augmentation.rand_augment.magnitude": (1, 9, "linear"),
+        }
     assert bounds == expected
 
 
@@ -275,7 +298,9 @@ def test_twins_differ_in_augmentation_alone(twin: str) -> None:
 
 
 @functools.cache
-def logits_of(model: Model, shape: tuple[int, int, int], classes: tuple[str, ...], task: str = "classification") -> tuple[int, ...]:
+def logits_of(
+    model: Model, shape: tuple[int, int, int], classes: tuple[str, ...], task: str = "classification"
+) -> tuple[int, ...]:
     height, width, channels = shape
     net = TASKS[task].build(model, Images("x", np.zeros((1, *shape), np.uint8), 1, 0, classes, ""), 0).eval()
     return tuple(net(torch.zeros(1, channels, height, width)).shape)

@@ -38,7 +38,14 @@ NONE = np.empty(0, np.int64)
 
 
 def table(then: str = "linear-probe", method: str = "simclr", **changes: Any) -> dict[str, Any]:
-    learning = {"method": method, "epochs": 2, "batch_size": 64, "optimizer": {"name": "adam", "lr": 0.002}, "hidden": 16, "projection": 8}
+    learning = {
+        "method": method,
+        "epochs": 2,
+        "batch_size": 64,
+        "optimizer": {"name": "adam", "lr": 0.002},
+        "hidden": 16,
+        "projection": 8,
+    }
     learning |= ({"temperature": 0.5} if method == "simclr" else {}) | changes
     regime = {"name": "pre", "steps": 6, "batch_size": 16, "optimizer": {"name": "sgd", "lr": 0.05}}
     return {
@@ -61,7 +68,9 @@ def digits() -> tuple[Images, np.ndarray]:
     return images, labels.for_oracle()
 
 
-def made(p: Protocol, images: Images, study: StudyFolder | None = None, pool: np.ndarray = POOL) -> tuple[Images, Resident]:
+def made(
+    p: Protocol, images: Images, study: StudyFolder | None = None, pool: np.ndarray = POOL
+) -> tuple[Images, Resident]:
     return prepared(p, images, Resident.of(images, torch.device("cpu")), pool, study)
 
 
@@ -102,7 +111,11 @@ def test_simsiam_stops_the_gradient_of_its_target() -> None:
     ],
 )
 def test_64_equal_images_become_many(views: Views, least: int, channels: int) -> None:
-    picture = torch.randint(0, 256, (1, channels, 12, 12), generator=torch.Generator().manual_seed(1)).float().expand(64, -1, -1, -1)
+    picture = (
+        torch.randint(0, 256, (1, channels, 12, 12), generator=torch.Generator().manual_seed(1))
+        .float()
+        .expand(64, -1, -1, -1)
+    )
     out = random_view(picture, views, torch.Generator().manual_seed(2))
     assert out.shape == picture.shape
     assert len({image.numpy().tobytes() for image in out}) >= least
@@ -112,7 +125,9 @@ def test_64_equal_images_become_many(views: Views, least: int, channels: int) ->
 
 
 def test_views_by_hand() -> None:
-    picture = torch.randint(0, 256, (1, 3, 8, 8), generator=torch.Generator().manual_seed(1)).float().expand(64, -1, -1, -1)
+    picture = (
+        torch.randint(0, 256, (1, 3, 8, 8), generator=torch.Generator().manual_seed(1)).float().expand(64, -1, -1, -1)
+    )
     nothing = Views(least_area=1.0, jitter=0.0, grey=0.0)
     assert torch.equal(random_view(picture, nothing, torch.Generator()), picture)
     flipped = random_view(picture, nothing.model_copy(update={"flip": True}), torch.Generator().manual_seed(0))
@@ -173,7 +188,14 @@ def test_it_is_done_once_and_found_again(digits, tmp_path: Path, monkeypatch) ->
     alone = made(p, images)[1]
     assert torch.equal(alone.pixels, results[0].pixels)
     assert len(calls) == 2
-    prepared(protocol(epochs=1), images, Resident.of(images, torch.device("cpu")), POOL, StudyFolder(tmp_path / "none"), keep=False)
+    prepared(
+        protocol(epochs=1),
+        images,
+        Resident.of(images, torch.device("cpu")),
+        POOL,
+        StudyFolder(tmp_path / "none"),
+        keep=False,
+    )
     assert not (tmp_path / "none").exists()
 
 
@@ -184,7 +206,9 @@ def test_damage_is_told_and_mended(digits, tmp_path: Path, name: str, capsys: py
     path = next(tmp_path.glob(f"pretrained/*/{name}"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-200])
-    prepared(protocol(epochs=1), images, Resident.of(images, torch.device("cpu")), POOL, StudyFolder(tmp_path), keep=False)
+    prepared(
+        protocol(epochs=1), images, Resident.of(images, torch.device("cpu")), POOL, StudyFolder(tmp_path), keep=False
+    )
     assert len(path.read_bytes()) == len(whole) - 200  # who only reads leaves it as it is
     assert f"{name} is damaged" in capsys.readouterr().err
     made(protocol(epochs=1), images, StudyFolder(tmp_path))
@@ -221,7 +245,9 @@ def test_embeddings_of_a_probe_are_those_of_the_body(digits) -> None:  # type: i
     net = bodies.with_body(bodies.build(p.model, images, 5), resident.start.state).eval()  # type: ignore[union-attr]
     scaling = Resident.of(images, torch.device("cpu")).scaling(POOL)
     x = torch.from_numpy(images.pixels[7:20].copy()).permute(0, 3, 1, 2).float()
-    torch.testing.assert_close(torch.from_numpy(seen.pixels[7:20, 0, 0]), net.features(scaling(x)).detach(), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        torch.from_numpy(seen.pixels[7:20, 0, 0]), net.features(scaling(x)).detach(), atol=1e-4, rtol=1e-4
+    )
     assert seen.digest == images.digest
 
 
@@ -235,14 +261,21 @@ def test_pretraining_brings_views_together(digits) -> None:  # type: ignore[no-u
         raw = Resident.of(images, torch.device("cpu"))
         x = raw.pixels[1000:1200].permute(0, 3, 1, 2).float()
         draws = torch.Generator().manual_seed(0)
-        a, b = (F.normalize(net.features(raw.scaling(POOL)(random_view(x, Views(), draws))).detach(), dim=1) for _ in range(2))
+        a, b = (
+            F.normalize(net.features(raw.scaling(POOL)(random_view(x, Views(), draws))).detach(), dim=1)
+            for _ in range(2)
+        )
         return float((a * b).sum(1).mean() - (a @ b.T).mean())
 
     assert alignment(protocol(epochs=25)) > 1.1 * alignment(protocol(epochs=1))
 
 
 def test_first_and_later_runs_leave_the_same_records(tmp_path: Path) -> None:
-    study = parse(Study, {"name": "s", "protocols": [table()], "strategies": [{"name": "random"}, {"name": "margin"}], "seeds": [0]}, "s")
+    study = parse(
+        Study,
+        {"name": "s", "protocols": [table()], "strategies": [{"name": "random"}, {"name": "margin"}], "seeds": [0]},
+        "s",
+    )
     for path, order in ((tmp_path / "a", 1), (tmp_path / "b", -1)):
         folder = StudyFolder(path)
         adopt(folder, study, path)

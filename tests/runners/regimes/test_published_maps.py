@@ -26,7 +26,10 @@ TRAIN, TEST = 12, 2
 
 def pair(image: Path, mask: Path, size: tuple[int, int], number: int, ids: list[int]) -> None:
     """A picture whose grey value says its number, and its mask."""
-    for path, array in ((image, np.full((*size, 3), 10 * number, np.uint8)), (mask, np.full(size, ids[number % len(ids)], np.uint8))):
+    for path, array in (
+        (image, np.full((*size, 3), 10 * number, np.uint8)),
+        (mask, np.full(size, ids[number % len(ids)], np.uint8)),
+    ):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(array).save(path)
 

@@ -52,7 +52,11 @@ def test_balanced_batches_show_every_class_equally_often() -> None:
 
 
 def test_a_labelled_set_smaller_than_the_batch_is_one_batch_when_balanced_too() -> None:
-    assert [len(b) for b in balanced_batches(torch.tensor([0, 0, 0, 1]), 32, 3, torch.Generator().manual_seed(1))] == [4, 4, 4]
+    assert [len(b) for b in balanced_batches(torch.tensor([0, 0, 0, 1]), 32, 3, torch.Generator().manual_seed(1))] == [
+        4,
+        4,
+        4,
+    ]
 
 
 def test_class_weights_are_inverse_to_the_labels_and_one_on_the_average_image() -> None:
@@ -72,7 +76,8 @@ def test_the_rate_warms_up_and_falls_to_nought() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("nadam", torch.optim.NAdam)]
+    ("name", "kind"),
+    [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW), ("nadam", torch.optim.NAdam)],
 )
 def test_the_optimizer_is_the_one_asked_for(name: str, kind: type) -> None:
     spec = Optimizer(name=name, lr=0.3, weight_decay=0.01, momentum=0.9 if name == "sgd" else 0.0)  # type: ignore[arg-type]

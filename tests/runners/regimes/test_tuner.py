@@ -41,10 +41,18 @@ SPACE: dict[str, Any] = {
 }
 
 
-def study_of(policy: str = "every-round", validation: int = 24, recipe: dict[str, Any] | None = None, **table: Any) -> Study:
+def study_of(
+    policy: str = "every-round", validation: int = 24, recipe: dict[str, Any] | None = None, **table: Any
+) -> Study:
     """Random and margin on the embedded digits, three short rounds, three trials, one seed."""
     told = {"policy": policy, "trials": 3, "space": SPACE} | table
-    regime = {"name": "plain", "epochs": 4, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01}, "tuning": told} | (recipe or {})
+    regime = {
+        "name": "plain",
+        "epochs": 4,
+        "batch_size": 16,
+        "optimizer": {"name": "adam", "lr": 0.01},
+        "tuning": told,
+    } | (recipe or {})
     protocol = {"name": "toy", "data": {"name": "digits"}, "budgets": [20, 30, 45], "regime": regime}
     protocol["splits"] = {"test_size": 200, "validation_size": validation, "validation_counted": False}
     full = {"name": "toy", "protocols": [protocol | {"model": {"name": "small-cnn", "width": 4}}], "seeds": [0]}
@@ -146,7 +154,9 @@ def test_held_out_labels_are_scored_on_and_not_trained_on(tmp_path: Path, monkey
     assert broken(tmp_path / "study") == []
 
 
-def test_what_test_labels_say_changes_no_trial(undisturbed: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_test_labels_say_changes_no_trial(
+    undisturbed: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Labels that are neither bought nor of the validation set are poisoned: trials and choices stay."""
     of = Stock.of
 
@@ -188,10 +198,14 @@ def test_cut_after_any_line_it_continues_to_the_same_record(
     monkeypatch.setattr(tuner._Search, "trial", counted)
     assert perform(job).state == "done"
     assert essence(record_of(job)) == essence(record_of(undisturbed))
-    assert tried[0] == sum(b'"event":"trial"' in line for line in whole[cut:])  # what is on the record is not tried again
+    assert tried[0] == sum(
+        b'"event":"trial"' in line for line in whole[cut:]
+    )  # what is on the record is not tried again
 
 
-def test_killed_before_any_line_is_written_it_goes_on(undisturbed: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_before_any_line_is_written_it_goes_on(
+    undisturbed: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Killed(BaseException):
         pass
 
@@ -271,7 +285,11 @@ def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, 
 
     chosen = record_of(job).rounds[1].setting
     rewrite(folder_of(job).events, forge)
-    assert [o.answer for o in choose_again(folder_of(job), None, None, None, trials=True)] == ["equal", "differs", "equal"]
+    assert [o.answer for o in choose_again(folder_of(job), None, None, None, trials=True)] == [
+        "equal",
+        "differs",
+        "equal",
+    ]
     assert {o.answer for o in choose_again(folder_of(job), None, None, None)} == {"equal"}
 
 
@@ -375,8 +393,21 @@ def test_with_starts_of_strategies_own_trials_may_differ_but_not_the_settings(tm
 @pytest.mark.parametrize("labelling", [None, {"unit": "tile", "tile": [8, 8], "cost": "pixel"}])
 def test_segmentation_is_tuned_too_whole_images_and_regions(tmp_path: Path, labelling: dict[str, Any] | None) -> None:
     regime = {"name": "plain", "steps": 3, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.01}}
-    regime |= {"tuning": {"policy": "every-round", "trials": 2, "held_out": 0.3, "space": {"optimizer.lr": SPACE["optimizer.lr"]}}}
-    protocol = {"name": "toy", "task": "segmentation", "metric": "mean_iou", "data": {"name": "digit-scenes"}, "regime": regime}
+    regime |= {
+        "tuning": {
+            "policy": "every-round",
+            "trials": 2,
+            "held_out": 0.3,
+            "space": {"optimizer.lr": SPACE["optimizer.lr"]},
+        }
+    }
+    protocol = {
+        "name": "toy",
+        "task": "segmentation",
+        "metric": "mean_iou",
+        "data": {"name": "digit-scenes"},
+        "regime": regime,
+    }
     budgets = [6, 10] if labelling is None else [6 * 64, 10 * 64]
     protocol |= {"budgets": budgets, "model": {"name": "unet-small", "width": 4}, "labelling": labelling}
     table = {"name": "t", "protocols": [protocol], "seeds": [0], "strategies": [{"name": "random"}]}
@@ -386,4 +417,8 @@ def test_segmentation_is_tuned_too_whole_images_and_regions(tmp_path: Path, labe
     assert [(e.round, e.trial) for e in record.of(TrialEvent)] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     assert all(0 <= e.validation["mean_iou"] <= 1 for e in record.of(TrialEvent))
     assert broken(tmp_path / "study") == []
-    assert not [r.rule.id for r in check_study(tmp_path / "study").results if r.answer == "unverifiable" and r.rule.id.startswith("TRN")]
+    assert not [
+        r.rule.id
+        for r in check_study(tmp_path / "study").results
+        if r.answer == "unverifiable" and r.rule.id.startswith("TRN")
+    ]

@@ -92,7 +92,12 @@ def broken(study: StudyFolder) -> list[str]:
 
 def test_who_can_chooses_and_all_others_share_randoms_start(made: Path, tmp_path: Path) -> None:
     started = {name: start_of(record_of(made, name)) for name in NAMES}
-    assert {name: e.chosen for name, e in started.items()} == {"random": False, "margin": False, "core-set": True, "max-herding": True}
+    assert {name: e.chosen for name, e in started.items()} == {
+        "random": False,
+        "margin": False,
+        "core-set": True,
+        "max-herding": True,
+    }
     assert started["random"].indices == started["margin"].indices
     assert all(len(e.indices) == e.after == 20 for e in started.values())
     assert len({e.indices for e in started.values()}) == 3
@@ -122,7 +127,9 @@ def test_untrained_means_the_weights_that_the_first_round_starts_from(made: Path
     images, _ = load(protocol.data, None)
     resident = Resident.of(images, torch.device("cpu"))
     learner = initial_query.untrained(protocol, images, np.arange(100), 0, resident)
-    assert digest_of(protocol, learner.net.state_dict(), resident) == record_of(made, "random").rounds[0].initial_weights
+    assert (
+        digest_of(protocol, learner.net.state_dict(), resident) == record_of(made, "random").rounds[0].initial_weights
+    )
 
 
 def test_a_pretrained_body_is_what_strategies_start_from(tmp_path: Path) -> None:
@@ -167,7 +174,9 @@ def test_a_trained_network_is_not_there_yet() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 2, 4])
-def test_cut_after_any_line_it_continues_to_the_same_record(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int) -> None:
+def test_cut_after_any_line_it_continues_to_the_same_record(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
     job = job_of(tmp_path / "cut", study_of(), "core-set")
     shutil.copytree(made / "records", job.study / "records")
     events = folder_of(job).events
@@ -201,13 +210,18 @@ def test_replay_chooses_the_start_again(study: StudyFolder) -> None:
 
 def test_replay_finds_a_start_that_the_strategy_did_not_choose(study: StudyFolder) -> None:
     run = study.run("toy", "core-set", 0)
-    other = next(i for i in range(1797) if not any(i in e.indices for e in record_of(study, "core-set").of(LabelsEvent)))
+    other = next(
+        i for i in range(1797) if not any(i in e.indices for e in record_of(study, "core-set").of(LabelsEvent))
+    )
     rewrite(run.events, lambda e: e[1]["indices"].__setitem__(3, other))
     found = next(choose_again(run, None, None, None))
     assert found.answer == "differs"
     assert "19 of 20 labels chosen again, the first other one at place 3" in found.said
     rewrite(run.events, lambda e: e[1].update(chosen=False))
-    assert "recorded as a start that the seed drew, but the strategy has its own" in next(choose_again(run, None, None, None)).said
+    assert (
+        "recorded as a start that the seed drew, but the strategy has its own"
+        in next(choose_again(run, None, None, None)).said
+    )
 
 
 @pytest.mark.parametrize(
@@ -218,7 +232,9 @@ def test_replay_finds_a_start_that_the_strategy_did_not_choose(study: StudyFolde
         ("margin", 3, True, ["SED-03"]),  # a query is a strategy's in any case
     ],
 )
-def test_who_started_is_held_to_what_is_recorded(study: StudyFolder, strategy: str, line: int, chosen: bool, rules: list[str]) -> None:
+def test_who_started_is_held_to_what_is_recorded(
+    study: StudyFolder, strategy: str, line: int, chosen: bool, rules: list[str]
+) -> None:
     rewrite(study.run("toy", strategy, 0).events, lambda e: e[line].update(chosen=chosen))
     assert broken(study) == rules
 
@@ -230,7 +246,10 @@ def test_where_the_seed_draws_no_start_is_a_strategys_own(tmp_path: Path) -> Non
     folder = StudyFolder(tmp_path / "study")
     assert broken(folder) == []
     other = next(i for i in range(1797) if not any(i in e.indices for e in record_of(folder, "margin").of(LabelsEvent)))
-    rewrite(folder.run("toy", "margin", 0).events, lambda e: (e[1].update(chosen=True), e[1]["indices"].__setitem__(0, other)))
+    rewrite(
+        folder.run("toy", "margin", 0).events,
+        lambda e: (e[1].update(chosen=True), e[1]["indices"].__setitem__(0, other)),
+    )
     assert [rule for rule in broken(folder) if rule.startswith("SED")] == ["SED-02", "SED-03"]
 
 
@@ -265,7 +284,9 @@ def test_readers_are_told_whose_starts_are_their_own(made: Path) -> None:
     bought = load_study(made).bought
     sizes = {run.strategy: len(indices) for run, indices in bought.items()}
     assert sizes == {"random": 25, "margin": 25, "core-set": 45, "max-herding": 45}
-    assert "no: strategies that can choose their own, all others share random's, 20 labels | yes |" in to_markdown(check_study(made))
+    assert "no: strategies that can choose their own, all others share random's, 20 labels | yes |" in to_markdown(
+        check_study(made)
+    )
     study = study_of()
     told = ["Starting sets of toy: chosen by core-set, max-herding; drawn by the seed for random, margin."]
     assert list(starts_told(study, made, None)) == told
@@ -278,10 +299,27 @@ def test_regions_are_not_chosen_before_the_first_round() -> None:
 
 
 def test_segmentation_starts_are_chosen_on_pooled_features(tmp_path: Path) -> None:
-    protocol = {"name": "toy", "task": "segmentation", "metric": "mean_iou", "data": {"name": "digit-scenes"}, "budgets": [5, 8]}
-    protocol |= {"splits": {"initial": "strategy"}, "model": {"name": "unet-small", "width": 4}, "regime": table()["regime"]}
+    protocol = {
+        "name": "toy",
+        "task": "segmentation",
+        "metric": "mean_iou",
+        "data": {"name": "digit-scenes"},
+        "budgets": [5, 8],
+    }
+    protocol |= {
+        "splits": {"initial": "strategy"},
+        "model": {"name": "unet-small", "width": 4},
+        "regime": table()["regime"],
+    }
     study = parse(
-        Study, {"name": "t", "protocols": [protocol], "seeds": [0], "strategies": [{"name": n} for n in ("random", "core-set")]}, "t"
+        Study,
+        {
+            "name": "t",
+            "protocols": [protocol],
+            "seeds": [0],
+            "strategies": [{"name": n} for n in ("random", "core-set")],
+        },
+        "t",
     )
     job = job_of(tmp_path / "study", study, "core-set")
     assert perform(job).state == "done", perform(job).message

@@ -67,7 +67,9 @@ def test_the_same_run_twice_gives_the_same_bytes(undisturbed: Job, toy_study: St
 
 
 def test_runs_in_threads_of_one_process_give_the_bytes_each_gives_alone(toy_study: Study, tmp_path: Path) -> None:
-    alone = [job_of(toy_study, tmp_path / "alone", strategy, seed) for strategy in ("random", "margin") for seed in (0, 1)]
+    alone = [
+        job_of(toy_study, tmp_path / "alone", strategy, seed) for strategy in ("random", "margin") for seed in (0, 1)
+    ]
     together = [job_of(toy_study, tmp_path / "together", job.strategy.id, job.seed) for job in alone]
     assert {perform(job).state for job in alone} == {"done"}
     with ThreadPoolExecutor(len(together)) as threads:
@@ -83,7 +85,9 @@ def test_a_done_run_is_left_alone(undisturbed: Job) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 8))
-def test_cut_after_any_line_it_continues_to_the_same_record(undisturbed: Job, toy_study: Study, tmp_path: Path, cut: int) -> None:
+def test_cut_after_any_line_it_continues_to_the_same_record(
+    undisturbed: Job, toy_study: Study, tmp_path: Path, cut: int
+) -> None:
     job = job_of(toy_study, tmp_path / "cut")
     shutil.copytree(undisturbed.study / "records", job.study / "records")
     whole = events_of(job).read_bytes().splitlines(keepends=True)
@@ -98,7 +102,9 @@ def test_cut_after_any_line_it_continues_to_the_same_record(undisturbed: Job, to
 
 
 @pytest.mark.parametrize("cut", [1, 40, 700, -1, -300, -2500])
-def test_torn_at_any_byte_it_continues_and_keeps_the_torn_bytes(undisturbed: Job, toy_study: Study, tmp_path: Path, cut: int) -> None:
+def test_torn_at_any_byte_it_continues_and_keeps_the_torn_bytes(
+    undisturbed: Job, toy_study: Study, tmp_path: Path, cut: int
+) -> None:
     job = job_of(toy_study, tmp_path / "torn")
     shutil.copytree(undisturbed.study / "records", job.study / "records")
     torn = events_of(job).read_bytes()[:cut]
@@ -187,14 +193,20 @@ def test_a_bad_strategy_fails_its_own_run_and_is_counted(kind: str, toy_study: S
 
 
 def test_an_own_good_strategy_runs_from_its_kept_copy(toy_study: Study, tmp_path: Path) -> None:
-    study = with_own(toy_study, tmp_path / "own.py", HEAD + "        return rng.choice(view.unlabelled, n, replace=False)\n")
+    study = with_own(
+        toy_study, tmp_path / "own.py", HEAD + "        return rng.choice(view.unlabelled, n, replace=False)\n"
+    )
     job = job_of(study, tmp_path / "study", "mine")
     (tmp_path / "own.py").unlink()
     assert perform(job).state == "done"
 
 
-def test_a_strategy_that_drains_its_generator_moves_nothing_else(undisturbed: Job, toy_study: Study, tmp_path: Path) -> None:
-    greedy = "        np.random.seed(1); np.random.rand(1000); rng.random(10**6)\n        import torch; torch.rand(1000)\n"
+def test_a_strategy_that_drains_its_generator_moves_nothing_else(
+    undisturbed: Job, toy_study: Study, tmp_path: Path
+) -> None:
+    greedy = (
+        "        np.random.seed(1); np.random.rand(1000); rng.random(10**6)\n        import torch; torch.rand(1000)\n"
+    )
     greedy += "        p = view.probabilities.topk(2, 1).values; import torch\n        return view.unlabelled[torch.argsort(p[:, 0] - p[:, 1])[:n].numpy()]\n"
     job = job_of(with_own(toy_study, tmp_path / "own.py", HEAD + greedy), tmp_path / "study", "mine")
     assert perform(job).state == "done"
@@ -203,7 +215,9 @@ def test_a_strategy_that_drains_its_generator_moves_nothing_else(undisturbed: Jo
     assert [r.predictions for r in mine.rounds] == [r.predictions for r in margin.rounds]
 
 
-def test_a_full_disk_is_said_and_the_record_stays_sound(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_said_and_the_record_stays_sound(
+    toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import os
 
     job = job_of(toy_study, tmp_path / "full")
@@ -239,7 +253,9 @@ def test_unexpected_errors_do_not_escape(toy_study: Study, tmp_path: Path, monke
     assert not isinstance(result, BeatRandomError)
 
 
-def test_predictions_alone_are_enough_for_the_metrics_they_give(undisturbed: Job, toy_study: Study, tmp_path: Path) -> None:
+def test_predictions_alone_are_enough_for_the_metrics_they_give(
+    undisturbed: Job, toy_study: Study, tmp_path: Path
+) -> None:
     lean = replace(undisturbed, study=tmp_path / "lean", tables=False)
     StudyFolder(lean.study).adopt(toy_study)
     assert perform(lean).state == "done"
@@ -274,7 +290,11 @@ def test_a_run_on_a_constructed_data_set_with_a_noisy_oracle_is_compliant(tmp_pa
         "model": {"name": "linear"},
         "regime": {"name": "plain", "epochs": 2, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.01}},
     }
-    strategies = [{"name": "random"}, {"name": "entropy", "tuning": 0}, {"name": "oracle", "tuning": 0, "args": {"trials": 1}}]
+    strategies = [
+        {"name": "random"},
+        {"name": "entropy", "tuning": 0},
+        {"name": "oracle", "tuning": 0, "args": {"trials": 1}},
+    ]
     table = {"name": "made", "protocols": [protocol], "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}}
     study = resolve(parse(Study, table, "s"), tmp_path)
     folder = StudyFolder(tmp_path / "study")

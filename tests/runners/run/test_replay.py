@@ -28,7 +28,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     path = tmp_path_factory.mktemp("replay") / "study"
     regime = {"name": "plain", "steps": 4, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01}}
-    protocol = {"name": "toy", "data": {"name": "digits"}, "splits": {"test_size": 200}, "budgets": [20, 30, 45], "regime": regime}
+    protocol = {
+        "name": "toy",
+        "data": {"name": "digits"},
+        "splits": {"test_size": 200},
+        "budgets": [20, 30, 45],
+        "regime": regime,
+    }
     table = {"name": "toy", "protocols": [protocol | {"model": {"name": "small-cnn", "width": 4}}], "seeds": [2]}
     study = parse(Study, table | {"strategies": [{"name": "random"}, {"name": "margin"}]}, "toy")
     folder = StudyFolder(path)

@@ -47,7 +47,9 @@ WARM = study_of(start="warm")
 
 def job_of(path: Path, study: Study = WARM, strategy: str = "margin") -> Job:
     adopt(StudyFolder(path), study, path)
-    return jobs_of(StudyFolder(path), study, None, "cpu", 1, [r for r in planned(study) if r.strategy.id == strategy])[0]
+    return jobs_of(StudyFolder(path), study, None, "cpu", 1, [r for r in planned(study) if r.strategy.id == strategy])[
+        0
+    ]
 
 
 def folder_of(job: Job) -> RunFolder:
@@ -97,7 +99,9 @@ def test_the_checker_takes_it_as_declared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 8))
-def test_cut_after_any_line_without_its_weights_it_continues_to_the_same_record(undisturbed: Job, tmp_path: Path, cut: int) -> None:
+def test_cut_after_any_line_without_its_weights_it_continues_to_the_same_record(
+    undisturbed: Job, tmp_path: Path, cut: int
+) -> None:
     job = job_of(tmp_path / "cut")
     shutil.copytree(undisturbed.study / "records", job.study / "records")
     events = folder_of(job).events
@@ -176,7 +180,9 @@ def test_where_training_again_gives_others_the_run_is_not_continued(
     shutil.copytree(undisturbed.study / "records", job.study / "records")
     events = folder_of(job).events
     events.write_bytes(b"".join(events.read_bytes().splitlines(keepends=True)[:5]))
-    monkeypatch.setattr(warm_start, "fit", lambda protocol, inputs, replicate, *rest: fit(protocol, inputs, replicate + 1, *rest))
+    monkeypatch.setattr(
+        warm_start, "fit", lambda protocol, inputs, replicate, *rest: fit(protocol, inputs, replicate + 1, *rest)
+    )
     result = perform(job)
     assert result.state == "failed"
     assert "no such file" in result.message.lower()
@@ -207,7 +213,9 @@ def test_it_is_replayed_each_round_trained_once(
 
 
 @pytest.mark.parametrize(("declared", "start"), [("reset", "warm"), ("warm", "reset")])
-def test_other_weights_than_declared_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: str, start: str) -> None:
+def test_other_weights_than_declared_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, declared: str, start: str
+) -> None:
     """The run trains in one way and declares the other; all digests are its own."""
     last: list[Any] = [None]
 
@@ -240,7 +248,9 @@ def digits() -> tuple[FitInputs, Resident]:
         {"method": "mean-teacher", "ema_decay": 0.9, "semi": {"unlabelled_batch": 8}},
     ],
 )
-def test_it_goes_on_from_the_weights_that_are_evaluated(digits: tuple[FitInputs, Resident], recipe: dict[str, Any]) -> None:
+def test_it_goes_on_from_the_weights_that_are_evaluated(
+    digits: tuple[FitInputs, Resident], recipe: dict[str, Any]
+) -> None:
     given, resident = digits
     [protocol] = study_of(50, start="warm", **recipe).protocols
     first = fit(protocol, given, 3, 0, resident)
@@ -271,7 +281,9 @@ def test_a_linear_probe_goes_on_too_and_its_digest_covers_the_frozen_body(digits
     assert fit(protocol, given, 3, 1, bodies[1], first.ended).initial_weights != second.initial_weights
 
 
-def test_a_run_with_a_warm_start_is_never_begun_in_the_middle_without_weights(undisturbed: Job, tmp_path: Path, monkeypatch: Any) -> None:
+def test_a_run_with_a_warm_start_is_never_begun_in_the_middle_without_weights(
+    undisturbed: Job, tmp_path: Path, monkeypatch: Any
+) -> None:
     job = job_of(tmp_path / "study")
     shutil.copytree(undisturbed.study / "records", job.study / "records")
     events = folder_of(job).events

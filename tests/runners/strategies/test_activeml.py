@@ -39,7 +39,9 @@ def view() -> View:
 
 @pytest.mark.parametrize("name", sorted(set(strategies()) - REGRESSION - WRAPPERS - OTHER))
 def test_its_strategies_keep_the_contract(name: str, view: View) -> None:
-    first, again = (make(StrategySpec(name=f"skactiveml:{name}"), None).select(view, 4, np.random.default_rng(3)) for _ in range(2))
+    first, again = (
+        make(StrategySpec(name=f"skactiveml:{name}"), None).select(view, 4, np.random.default_rng(3)) for _ in range(2)
+    )
     checked(first, view, 4, name)
     assert first.tolist() == again.tolist()
 

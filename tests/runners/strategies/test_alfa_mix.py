@@ -11,7 +11,14 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.errors import InputError
 from runners.strategies import View
-from runners.strategies.alfa_mix import AlfaMix, candidates_of, class_means, flipping_strength, nearest_to_centres, optimal_alpha
+from runners.strategies.alfa_mix import (
+    AlfaMix,
+    candidates_of,
+    class_means,
+    flipping_strength,
+    nearest_to_centres,
+    optimal_alpha,
+)
 from runners.strategies.view import ClassifierHead
 
 

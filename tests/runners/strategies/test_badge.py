@@ -23,7 +23,9 @@ def dense(factors: GradientFactors) -> np.ndarray:
 
 
 def test_squared_distances_by_hand() -> None:
-    factors = GradientFactors(torch.tensor([[-0.5, 0.5], [-0.25, 0.25], [0.0, 0.0]]), torch.tensor([[2.0], [3.0], [9.0]]))
+    factors = GradientFactors(
+        torch.tensor([[-0.5, 0.5], [-0.25, 0.25], [0.0, 0.0]]), torch.tensor([[2.0], [3.0], [9.0]])
+    )
     # gradients (-1, 1), (-0.75, 0.75), (0, 0)
     np.testing.assert_allclose(squared_norms(factors).numpy(), [2, 1.125, 0])
     np.testing.assert_allclose(d2_weights(factors, np.array([0])).numpy(), [0, 0.125, 2])

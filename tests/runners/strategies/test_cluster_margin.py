@@ -16,7 +16,9 @@ def brute_force_linkage(points: np.ndarray, clusters: int) -> set[frozenset[int]
     distance = np.linalg.norm(points[:, None] - points[None], axis=2)
     groups = [[i] for i in range(len(points))]
     while len(groups) > clusters:
-        pairs = [(distance[np.ix_(a, b)].mean(), i, j) for i, a in enumerate(groups) for j, b in enumerate(groups) if i < j]
+        pairs = [
+            (distance[np.ix_(a, b)].mean(), i, j) for i, a in enumerate(groups) for j, b in enumerate(groups) if i < j
+        ]
         _, i, j = min(pairs)
         groups[i] += groups.pop(j)
     return {frozenset(g) for g in groups}
@@ -26,7 +28,9 @@ def brute_force_linkage(points: np.ndarray, clusters: int) -> set[frozenset[int]
 def test_average_linkage_equals_brute_force(clusters: int) -> None:
     points = np.random.default_rng(4).normal(size=(40, 3))
     found = average_linkage(torch.tensor(points), clusters)
-    assert {frozenset(np.flatnonzero(found == c).tolist()) for c in set(found.tolist())} == brute_force_linkage(points, clusters)
+    assert {frozenset(np.flatnonzero(found == c).tolist()) for c in set(found.tolist())} == brute_force_linkage(
+        points, clusters
+    )
 
 
 def test_turns_start_at_the_smallest_cluster_and_skip_the_exhausted() -> None:
@@ -50,7 +54,14 @@ def test_buys_uncertain_images_only_and_from_every_blob() -> None:
     sure = np.arange(60) % 2 == 0
     top_probability = np.where(sure, 0.9, 0.5 + 0.001 * rng.random(60))
     probabilities = torch.tensor(np.stack([top_probability, 1 - top_probability], 1), dtype=torch.float32)
-    view = View(np.arange(60), np.array([99]), np.array([0]), 2, 0, {"probabilities": probabilities, "embeddings": torch.tensor(points)})
+    view = View(
+        np.arange(60),
+        np.array([99]),
+        np.array([0]),
+        2,
+        0,
+        {"probabilities": probabilities, "embeddings": torch.tensor(points)},
+    )
     chosen = ClusterMargin(factor=5).select(view, 6, rng)
     assert not sure[chosen].any()
     assert blob[chosen].tolist() == [2, 1, 0, 2, 1, 0]
@@ -65,7 +76,14 @@ def test_the_candidates_are_bounded() -> None:
             return torch.Tensor.__getitem__(self.as_subclass(torch.Tensor), key)  # type: ignore[index]
 
     points = torch.rand(300, 2, generator=torch.Generator().manual_seed(0)).as_subclass(Spy)
-    view = View(np.arange(300), np.array([999]), np.array([0]), 2, 0, {"probabilities": torch.full((300, 2), 0.5), "embeddings": points})
+    view = View(
+        np.arange(300),
+        np.array([999]),
+        np.array([0]),
+        2,
+        0,
+        {"probabilities": torch.full((300, 2), 0.5), "embeddings": points},
+    )
     assert len(set(ClusterMargin(most=50).select(view, 20, np.random.default_rng(0)).tolist())) == 20
     assert sizes == [50]
 

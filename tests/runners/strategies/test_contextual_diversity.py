@@ -49,7 +49,13 @@ def test_first_at_random_then_the_farthest_from_labelled_and_chosen() -> None:
         chosen.append(int(np.argmax([min(divergence(p, c) for c in centres) for p in pool])))
     assert found.tolist() == chosen
     assert (
-        len({int(farthest_predictions(torch.tensor(pool), torch.tensor(labelled), 1, np.random.default_rng(s))[0]) for s in range(30)}) > 10
+        len(
+            {
+                int(farthest_predictions(torch.tensor(pool), torch.tensor(labelled), 1, np.random.default_rng(s))[0])
+                for s in range(30)
+            }
+        )
+        > 10
     )
 
 
@@ -69,14 +75,18 @@ def test_mixtures_by_hand() -> None:
     left, right = mixed(p, torch.tensor([[[0, 1], [0, 1]]]), 2)
     torch.testing.assert_close(left, torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.0, 0.0, 0.0]]))
     w = weights[1:]
-    torch.testing.assert_close(right[0], (w[0] * torch.tensor([0.5, 0.3, 0.2]) + w[1] * torch.tensor([0.6, 0.1, 0.3])) / sum(w))
+    torch.testing.assert_close(
+        right[0], (w[0] * torch.tensor([0.5, 0.3, 0.2]) + w[1] * torch.tensor([0.6, 0.1, 0.3])) / sum(w)
+    )
     certain = mixed(torch.eye(3)[:, [0, 1, 1]].reshape(1, 3, 1, 3), torch.zeros(1, 1, 3, dtype=torch.int64), 1)[0]
     torch.testing.assert_close(certain, torch.diag(torch.tensor([1.0, 1.0, 0.0])))
 
 
 def test_only_classes_that_both_have_are_compared() -> None:
     a = torch.tensor([[[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.0, 0.0, 0.0]]])
-    b = torch.tensor([[[0.6, 0.2, 0.2], [0.0, 0.0, 0.0], [0.3, 0.3, 0.4]], [[0.0, 0.0, 0.0], [0.1, 0.8, 0.1], [0.0, 0.0, 0.0]]])
+    b = torch.tensor(
+        [[[0.6, 0.2, 0.2], [0.0, 0.0, 0.0], [0.3, 0.3, 0.4]], [[0.0, 0.0, 0.0], [0.1, 0.8, 0.1], [0.0, 0.0, 0.0]]]
+    )
     c = torch.tensor([[[0.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.3, 0.3, 0.4]]])
     both = torch.cat([b, c, a])
     # 1/2 sum (p - q) log(p / q): the first class alone, the second alone, none, itself
@@ -88,7 +98,9 @@ def test_only_classes_that_both_have_are_compared() -> None:
     ]
     torch.testing.assert_close(Mixtures(a).to(Mixtures(both), slice(None))[0], torch.tensor(hand, dtype=torch.float64))
     twice = torch.tensor([[[0.6, 0.2, 0.2], [0.1, 0.8, 0.1], [0.0, 0.0, 0.0]]])
-    assert Mixtures(a).to(Mixtures(twice), slice(None)).item() == pytest.approx(hand[0] + hand[1], rel=1e-5)  # a sum over classes
+    assert Mixtures(a).to(Mixtures(twice), slice(None)).item() == pytest.approx(
+        hand[0] + hand[1], rel=1e-5
+    )  # a sum over classes
 
 
 def test_the_greedy_sequence_on_maps_is_that_of_brute_force() -> None:
@@ -112,7 +124,14 @@ def test_the_greedy_sequence_on_maps_is_that_of_brute_force() -> None:
     chosen = [int(np.random.default_rng(1).integers(30))]
     while len(chosen) < 8:
         chosen.append(
-            int(np.argmax([-1 if i in chosen else min(distance(p, c) for c in [*owned, *pool[chosen]]) for i, p in enumerate(pool)]))
+            int(
+                np.argmax(
+                    [
+                        -1 if i in chosen else min(distance(p, c) for c in [*owned, *pool[chosen]])
+                        for i, p in enumerate(pool)
+                    ]
+                )
+            )
         )
     assert found.tolist() == chosen
 

@@ -14,7 +14,17 @@ from toy_strategies import TOY
 
 from runners.loop import ask
 from runners.models import Net
-from runners.strategies import NEEDS, STRATEGIES, ClassifierHead, Context, GradientFactors, Need, StrategyError, View, checked
+from runners.strategies import (
+    NEEDS,
+    STRATEGIES,
+    ClassifierHead,
+    Context,
+    GradientFactors,
+    Need,
+    StrategyError,
+    View,
+    checked,
+)
 from runners.strategies.view import Feature
 
 CASES = ["ordinary", "one-hot", "constant", "ties", "bfloat16", "one class", "far offset"]
@@ -38,10 +48,19 @@ def view_of(case: str, u: int = 40, seed: int = 0, labelled: int = 7) -> View:
     kind = torch.bfloat16 if case == "bfloat16" else torch.float32
     embedded = torch.tensor(points, dtype=kind)
     order = rng.permutation(1000)[: u + labelled]
-    return View(np.sort(order[:u]), order[u:], rng.integers(k, size=labelled), k, 0, features(case, probabilities, embedded, u, rng))
+    return View(
+        np.sort(order[:u]),
+        order[u:],
+        rng.integers(k, size=labelled),
+        k,
+        0,
+        features(case, probabilities, embedded, u, rng),
+    )
 
 
-def features(case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng: np.random.Generator) -> dict[Need, Feature]:
+def features(
+    case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng: np.random.Generator
+) -> dict[Need, Feature]:
     """Everything a strategy may need; drawn after the rest, so that adding a need changes no other."""
     k, labelled = probabilities.shape[1], len(embedded) - u
     p = torch.tensor(probabilities, dtype=torch.float32)
@@ -61,7 +80,10 @@ def features(case: str, probabilities: Any, embedded: torch.Tensor, u: int, rng:
         "labelled_images": pixels[u:],
         "mc_samples": samples,
         "members": samples.flip(1),
-        **{need: torch.tensor(rng.random(u), dtype=torch.float32) for need in ("map_scores", "mc_map_scores", "member_map_scores")},  # type: ignore[dict-item]
+        **{
+            need: torch.tensor(rng.random(u), dtype=torch.float32)
+            for need in ("map_scores", "mc_map_scores", "member_map_scores")
+        },  # type: ignore[dict-item]
         "pool_labels": torch.tensor(rng.integers(k, size=u)),
         "flip_map_scores": torch.tensor(rng.random(u), dtype=torch.float32),
         "class_mixtures": torch.tensor(rng.dirichlet(np.ones(k), size=(u, k)), dtype=torch.float32),
@@ -78,7 +100,11 @@ def choose(name: str, view: View, n: int, seed: int) -> Any:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         context = Context(
-            view, torch.device("cpu"), lambda: copy.deepcopy(network), lambda x: x.permute(0, 3, 1, 2).float() / 255, retrained(view)
+            view,
+            torch.device("cpu"),
+            lambda: copy.deepcopy(network),
+            lambda x: x.permute(0, 3, 1, 2).float() / 255,
+            retrained(view),
         )
         strategy.prepare(context, torch.Generator().manual_seed(seed))
     return strategy.select(view, n, np.random.default_rng(seed))
@@ -107,7 +133,9 @@ def parts(feature: Feature) -> Sequence[torch.Tensor]:
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("n", [1, 9, 40])
 @pytest.mark.parametrize("name", STRATEGIES)
-def test_exactly_n_distinct_members_same_for_the_same_generator_and_inputs_untouched(name: str, n: int, case: str) -> None:
+def test_exactly_n_distinct_members_same_for_the_same_generator_and_inputs_untouched(
+    name: str, n: int, case: str
+) -> None:
     view = view_of(case)
     before = copy.deepcopy(view.features)
     first = choose(name, view, n, 5)
@@ -131,7 +159,9 @@ def test_declares_needs_that_exist_and_a_cost(name: str) -> None:
     assert name == "random" or strategy.paper
 
 
-@pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if set(s.needs) - {"images", "labelled_images", "pool_labels"}])
+@pytest.mark.parametrize(
+    "name", [n for n, s in STRATEGIES.items() if set(s.needs) - {"images", "labelled_images", "pool_labels"}]
+)
 def test_features_that_are_not_finite_are_told_of(name: str) -> None:
     for need in set(STRATEGIES[name].needs) - {"images", "labelled_images", "pool_labels"}:
         view = view_of("ordinary")
@@ -144,7 +174,14 @@ def test_features_that_are_not_finite_are_told_of(name: str) -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_reads_only_what_it_declares(name: str) -> None:
     view = view_of("ordinary")
-    declared = View(view.unlabelled, view.labelled, view.labels, view.classes, 0, {n: view.features[n] for n in STRATEGIES[name].needs})
+    declared = View(
+        view.unlabelled,
+        view.labelled,
+        view.labels,
+        view.classes,
+        0,
+        {n: view.features[n] for n in STRATEGIES[name].needs},
+    )
     assert len(choose(name, declared, 3, 0)) == 3
 
 

@@ -61,9 +61,16 @@ def test_the_lazy_sequence_is_the_exact_one(kind: str, monkeypatch: pytest.Monke
 def test_the_whole_pool_and_equal_points_and_a_cold_start() -> None:
     same = torch.ones(40, 3)
     assert k_center_greedy(same, same[:2], 40, np.random.default_rng(0)).tolist() == list(range(40))
-    cold = k_center_greedy(torch.tensor(cloud("normal", 60, 4, 2)), torch.empty(0, 4), 60, np.random.default_rng(3)).tolist()
+    cold = k_center_greedy(
+        torch.tensor(cloud("normal", 60, 4, 2)), torch.empty(0, 4), 60, np.random.default_rng(3)
+    ).tolist()
     assert sorted(cold) == list(range(60))
-    assert cold != k_center_greedy(torch.tensor(cloud("normal", 60, 4, 2)), torch.empty(0, 4), 60, np.random.default_rng(4)).tolist()
+    assert (
+        cold
+        != k_center_greedy(
+            torch.tensor(cloud("normal", 60, 4, 2)), torch.empty(0, 4), 60, np.random.default_rng(4)
+        ).tolist()
+    )
     points = cloud("normal", 60, 4, 2)
     assert cold[1:] == brute(points, points[cold[:1]], 59)
 

@@ -46,7 +46,13 @@ def test_variation_ratio_counts_votes_not_mean_probabilities() -> None:
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("dropout-entropy", 21), ("bald", 20), ("variation-ratio", 20), ("ensemble-entropy", 21), ("ensemble-variation-ratio", 20)],
+    [
+        ("dropout-entropy", 21),
+        ("bald", 20),
+        ("variation-ratio", 20),
+        ("ensemble-entropy", 21),
+        ("ensemble-variation-ratio", 20),
+    ],
 )
 def test_the_highest_score_is_bought(name: str, expected: int) -> None:
     view = View(np.array([20, 21]), np.array([1]), np.array([0]), 2, 0, {"mc_samples": SAMPLES, "members": SAMPLES})
@@ -63,7 +69,9 @@ def test_power_bald_draws_by_the_score() -> None:
     assert firsts[3] > firsts[0] > firsts[1]
 
 
-SAMPLES_4 = torch.tensor([[[0.9, 0.1], [0.3, 0.7]], [[0.6, 0.4], [0.3, 0.7]], [[0.5, 0.5], [0.5, 0.5]], [[0.95, 0.05], [0.1, 0.9]]])
+SAMPLES_4 = torch.tensor(
+    [[[0.9, 0.1], [0.3, 0.7]], [[0.6, 0.4], [0.3, 0.7]], [[0.5, 0.5], [0.5, 0.5]], [[0.95, 0.05], [0.1, 0.9]]]
+)
 
 
 def joint_information(p: np.ndarray, batch: list[int]) -> float:
@@ -116,7 +124,9 @@ def test_drawn_configurations_estimate_the_exact_gain() -> None:
     assert (exact.exact, len(exact.weights)) == (True, 4**4)
     assert float(exact.probability.sum()) == pytest.approx(1)
     for i in range(4):
-        drawn = drawn.grown(p[i], 4000 if i else 3, rng)  # 3 cannot hold the 4 labels of the first image: drawn from there on
+        drawn = drawn.grown(
+            p[i], 4000 if i else 3, rng
+        )  # 3 cannot hold the 4 labels of the first image: drawn from there on
     assert (drawn.exact, len(drawn.weights)) == (False, 3)
     for i, most in enumerate((16, 16, 20_000)):
         drawn = (Configurations.none(8, p.device) if i == 0 else drawn).grown(p[i], most, rng)

@@ -47,7 +47,9 @@ def test_every_strategy_runs_to_the_seal_and_buys_ten(records: dict[str, Record]
 
 
 def test_no_strategy_changes_the_classifier_that_is_compared(records: dict[str, Record]) -> None:
-    first = {name: (r.rounds[0].predictions, r.rounds[0].initial_weights, r.rounds[0].extra) for name, r in records.items()}
+    first = {
+        name: (r.rounds[0].predictions, r.rounds[0].initial_weights, r.rounds[0].extra) for name, r in records.items()
+    }
     weights = {r.rounds[1].initial_weights for r in records.values()}
     assert len({str(value) for value in first.values()}) == 1
     assert weights == {records["random"].rounds[0].initial_weights}
@@ -55,4 +57,6 @@ def test_no_strategy_changes_the_classifier_that_is_compared(records: dict[str, 
 
 def test_what_a_query_cost_is_on_the_record_part_by_part(records: dict[str, Record]) -> None:
     for name, record in records.items():
-        assert {"members_s", "features_s", "prepare_s", "query_s", "peak_memory_mib"} <= set(record.rounds[0].cost), name
+        assert {"members_s", "features_s", "prepare_s", "query_s", "peak_memory_mib"} <= set(record.rounds[0].cost), (
+            name
+        )

@@ -16,7 +16,9 @@ from runners.strategies.facility_location import FacilityLocation, MaxHerding, l
 
 
 def unit(rows: int, seed: int, width: int = 3) -> torch.Tensor:
-    return F.normalize(torch.randn(rows, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)), dim=1)
+    return F.normalize(
+        torch.randn(rows, width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)), dim=1
+    )
 
 
 def value(similarity: np.ndarray, chosen: list[int], owned: np.ndarray) -> float:
@@ -33,7 +35,9 @@ def test_kernels_by_hand() -> None:
 
 @pytest.mark.parametrize("strategy", [FacilityLocation(), MaxHerding(0.5)])
 @pytest.mark.parametrize("cells", [1, 700, 2**24])
-def test_every_pick_is_the_best_of_all_whatever_the_chunk(strategy: FacilityLocation, cells: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_pick_is_the_best_of_all_whatever_the_chunk(
+    strategy: FacilityLocation, cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(facility_location, "CELLS", cells)
     points, centres = unit(90, 1), unit(5, 2)
     similarity = strategy.kernel(points, points).numpy()
@@ -61,7 +65,12 @@ def test_what_is_labelled_counts_as_covered() -> None:
     view = View(np.array([4, 5, 6, 7]), np.array([1]), np.array([0]), 2, 0, features)
     assert MaxHerding().select(view, 1, np.random.default_rng(0)).tolist() == [7]
     alone = View(
-        np.array([4, 5, 6, 7]), np.array([], np.int64), np.array([], np.int64), 2, 0, {**features, "labelled_embeddings": points[:0]}
+        np.array([4, 5, 6, 7]),
+        np.array([], np.int64),
+        np.array([], np.int64),
+        2,
+        0,
+        {**features, "labelled_embeddings": points[:0]},
     )
     assert MaxHerding().select(alone, 1, np.random.default_rng(0)).tolist() != [7]
 

@@ -60,7 +60,10 @@ def test_core_gcn_covers_the_hidden_features() -> None:
 
 def test_only_nodes_of_the_graph_are_bought() -> None:
     generator = torch.Generator().manual_seed(0)
-    features = {"embeddings": torch.rand(50, 4, generator=generator), "labelled_embeddings": torch.rand(5, 4, generator=generator)}
+    features = {
+        "embeddings": torch.rand(50, 4, generator=generator),
+        "labelled_embeddings": torch.rand(5, 4, generator=generator),
+    }
     view = View(np.arange(50), np.arange(90, 95), np.zeros(5, np.int64), 2, 0, features)
     chosen = CoreGCN(nodes=10, hidden=4).select(view, 10, np.random.default_rng(8))
     assert sorted(chosen.tolist()) == sorted(np.random.default_rng(8).choice(50, 10, replace=False).tolist())

@@ -51,7 +51,9 @@ def study_of(strategies: list[dict[str, object]]) -> Study:
         "model": {"name": "small-cnn", "width": 4},
         "regime": {"name": "plain", "steps": 4, "batch_size": 16, "optimizer": {"name": "adam", "lr": 0.01}},
     }
-    return parse(Study, {"name": "upper", "protocols": [protocol], "strategies": strategies, "seeds": [0, 1]}, "toy study")
+    return parse(
+        Study, {"name": "upper", "protocols": [protocol], "strategies": strategies, "seeds": [0, 1]}, "toy study"
+    )
 
 
 def run(path: Path, study: Study, *, isolate: bool = False) -> tuple[StudyFolder, list[str]]:
@@ -118,7 +120,9 @@ def test_only_the_upper_line_is_told_labels_and_it_is_on_the_record(tmp_path: Pa
 
 @pytest.mark.slow
 def test_a_separate_oracle_tells_the_upper_line_alone(tmp_path: Path) -> None:
-    folder, failed = run(tmp_path / "far", study_of([{"name": "random"}, {"name": "oracle", "args": TOY["oracle"]}]), isolate=True)
+    folder, failed = run(
+        tmp_path / "far", study_of([{"name": "random"}, {"name": "oracle", "args": TOY["oracle"]}]), isolate=True
+    )
     assert not failed
     beside, _ = run(tmp_path / "near", study_of([{"name": "random"}, {"name": "oracle", "args": TOY["oracle"]}]))
     queries = [[r.query for r in read(f.run("toy", "oracle", 0).events).rounds] for f in (folder, beside)]

@@ -58,7 +58,12 @@ def test_typiclust_finds_one_image_of_each_blob() -> None:
     blob = rng.permutation(np.repeat(np.arange(4), [30, 25, 20, 15]))
     points = torch.tensor(np.eye(4)[blob] * 50 + rng.normal(size=(90, 4)), dtype=torch.float32)
     view = View(
-        np.arange(86), np.arange(86, 90), np.zeros(4, np.int64), 4, 0, {"embeddings": points[:86], "labelled_embeddings": points[:0]}
+        np.arange(86),
+        np.arange(86, 90),
+        np.zeros(4, np.int64),
+        4,
+        0,
+        {"embeddings": points[:86], "labelled_embeddings": points[:0]},
     )
     cold = View(np.arange(86), np.empty(0, np.int64), np.empty(0, np.int64), 4, 0, view.features)
     assert sorted(blob[TypiClust().select(cold, 4, rng)]) == [0, 1, 2, 3]
@@ -93,7 +98,9 @@ def test_every_pick_covers_the_most(delta: float, dimensions: int, monkeypatch: 
 def test_what_is_covered_is_left_to_chance_but_complete() -> None:
     rng = np.random.default_rng(0)
     points = torch.tensor(rng.normal(size=(20, 2)))
-    view = View(np.arange(20), np.array([30]), np.array([0]), 2, 0, {"embeddings": points, "labelled_embeddings": points[:1]})
+    view = View(
+        np.arange(20), np.array([30]), np.array([0]), 2, 0, {"embeddings": points, "labelled_embeddings": points[:1]}
+    )
     assert sorted(ProbCover(delta=100.0).select(view, 20, rng).tolist()) == list(range(20))
 
 

@@ -79,7 +79,9 @@ def test_the_mirrored_map_is_mirrored_back() -> None:
     task, rows = TASKS["segmentation"], np.arange(3)
     resident = Resident.of(images, torch.device("cpu"))
     learner = task.learner(task.build(protocol.model, images, 0), resident, resident.scaling(rows), "float32")
-    for module in learner.net.modules():  # without padding and with kernels that have no left and right, mirroring changes nothing
+    for module in (
+        learner.net.modules()
+    ):  # without padding and with kernels that have no left and right, mirroring changes nothing
         if isinstance(module, torch.nn.Conv2d):
             module.weight.data = (module.weight.data + module.weight.data.flip(3)) / 2
     (samples,) = list(_with_mirrored(cast(MapLearner, learner), rows))

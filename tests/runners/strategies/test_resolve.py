@@ -85,7 +85,13 @@ def test_no_package_takes_a_registered_name(package: Path) -> None:
 def test_the_list_names_a_broken_package_and_goes_on(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
     strategies(None, None, json=True)
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
-    assert rows["last-first"] == {"name": "last-first", "paper": "Nobody 2026", "needs": [], "cost": "-", "cold_start": True}
+    assert rows["last-first"] == {
+        "name": "last-first",
+        "paper": "Nobody 2026",
+        "needs": [],
+        "cost": "-",
+        "cold_start": True,
+    }
     assert rows["broken"]["paper"].startswith("cannot be used: AttributeError")
     assert set(STRATEGIES) < set(rows)
 
@@ -138,7 +144,9 @@ BODY = "def select(self, view, n, rng): return view.unlabelled[:n]"
         ("def Mine(view, n, rng)\n    pass\n", r"SyntaxError: expected ':' \(mine.py, line 1\)\n"),
     ],
 )
-def test_what_is_wrong_with_an_own_file_is_said_before_anything_is_trained(tmp_path: Path, source: str, says: str) -> None:
+def test_what_is_wrong_with_an_own_file_is_said_before_anything_is_trained(
+    tmp_path: Path, source: str, says: str
+) -> None:
     (tmp_path / "mine.py").write_text(source)
     with pytest.raises(InputError, match=says):
         make(StrategySpec(name="mine.py:Mine"), tmp_path / "mine.py")

@@ -27,7 +27,10 @@ def view_of(points: np.ndarray, labelled: np.ndarray) -> View:
 
 def test_the_radius_leaves_out_the_farthest_weight() -> None:
     # reaches 0, 1, 4, 2 (owned) with centre 0; weights 3, 1, 2, 5
-    distances, owned = np.abs(np.subtract.outer([0, 1, 4, 9.0], [0, 1, 4, 9.0])), np.array([np.inf, np.inf, np.inf, 2.0])
+    distances, owned = (
+        np.abs(np.subtract.outer([0, 1, 4, 9.0], [0, 1, 4, 9.0])),
+        np.array([np.inf, np.inf, np.inf, 2.0]),
+    )
     weights = np.array([3.0, 1, 2, 5])
     at = [radius(distances, owned, weights, np.array([0]), spare) for spare in (0, 1.9, 2, 6.9, 7, 8, 11)]
     assert at == [4, 4, 2, 2, 1, 0, 0]
@@ -59,7 +62,11 @@ def test_outliers_are_left_alone() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_no_subset_does_better(seed: int, spare: float) -> None:
     rng = np.random.default_rng(seed)
-    points, labelled, weights = rng.normal(size=(14, 2)), rng.normal(size=(2, 2)), rng.integers(1, 4, size=14).astype(float)
+    points, labelled, weights = (
+        rng.normal(size=(14, 2)),
+        rng.normal(size=(2, 2)),
+        rng.integers(1, 4, size=14).astype(float),
+    )
     distances, owned = between(points, points), between(points, labelled).min(1)
     found = robust_centres(distances, owned, weights, 3, spare)
     least = min(radius(distances, owned, weights, np.array(some), spare) for some in combinations(range(14), 3))

@@ -23,11 +23,17 @@ def test_margin_by_hand() -> None:
 
 
 def test_entropy_by_hand_and_zero_for_certainty() -> None:
-    hand = [-(0.5 * math.log(0.5) + 0.3 * math.log(0.3) + 0.2 * math.log(0.2)), 0.0, -(0.8 * math.log(0.4) + 0.2 * math.log(0.2))]
+    hand = [
+        -(0.5 * math.log(0.5) + 0.3 * math.log(0.3) + 0.2 * math.log(0.2)),
+        0.0,
+        -(0.8 * math.log(0.4) + 0.2 * math.log(0.2)),
+    ]
     torch.testing.assert_close(Entropy.score(P), torch.tensor(hand))
 
 
-@pytest.mark.parametrize(("name", "expected"), [("least-confidence", [12, 10, 11]), ("margin", [12, 10, 11]), ("entropy", [12, 10, 11])])
+@pytest.mark.parametrize(
+    ("name", "expected"), [("least-confidence", [12, 10, 11]), ("margin", [12, 10, 11]), ("entropy", [12, 10, 11])]
+)
 def test_the_most_uncertain_is_bought_first_and_the_certain_last(name: str, expected: list[int]) -> None:
     view = View(np.array([10, 11, 12]), np.array([1]), np.array([0]), 3, 0, {"probabilities": P})
     assert STRATEGIES[name]().select(view, 3, np.random.default_rng(0)).tolist() == expected

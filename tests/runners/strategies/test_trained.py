@@ -35,7 +35,11 @@ def context_of(images: Tensor, labelled: int, make: Callable[[], nn.Module] = ne
         {"images": images[:count], "labelled_images": images[count:]},
     )
     return Context(
-        view, torch.device("cpu"), make, lambda x: x.permute(0, 3, 1, 2).float() / 255 - 0.5, lambda *_: lambda _: torch.empty(0)
+        view,
+        torch.device("cpu"),
+        make,
+        lambda x: x.permute(0, 3, 1, 2).float() / 255 - 0.5,
+        lambda *_: lambda _: torch.empty(0),
     )
 
 
@@ -92,7 +96,9 @@ def test_the_loss_module_learns_an_order() -> None:
 def test_after_the_stop_the_loss_module_leaves_the_network_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     gradients: list[bool] = []
     forward = LossModule.forward
-    monkeypatch.setattr(LossModule, "forward", lambda self, maps: gradients.append(maps[0].requires_grad) or forward(self, maps))
+    monkeypatch.setattr(
+        LossModule, "forward", lambda self, maps: gradients.append(maps[0].requires_grad) or forward(self, maps)
+    )
     prepared(LearningLoss(steps=10, batch=8), context_of(noise(30), 10))
     assert gradients[:10] == [True] * 6 + [False] * 4
 

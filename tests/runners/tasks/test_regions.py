@@ -50,7 +50,10 @@ TILES = {"unit": "tile", "tile": [8, 10]}  # of 24x24 scenes: rows of 80, 80 and
 KINDS: dict[str, dict[str, Any]] = {
     "tiles": {"budgets": [9, 12, 16], "labelling": TILES},
     "tiles-pixels": {"budgets": [700, 1000, 1400], "labelling": TILES | {"cost": "pixel"}},
-    "superpixels-clicks": {"budgets": [60, 90, 120], "labelling": {"unit": "superpixel", "superpixels": 9, "cost": "click"}},
+    "superpixels-clicks": {
+        "budgets": [60, 90, 120],
+        "labelling": {"unit": "superpixel", "superpixels": 9, "cost": "click"},
+    },
     "images-clicks": {"budgets": [60, 100, 160], "labelling": {"cost": "click"}},
 }
 
@@ -75,7 +78,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pytest.importorskip("skimage", reason="superpixels and clicks need the extra: uv sync --extra regions")
     strategies = [{"name": "random"}, {"name": "entropy", "tuning": 0}]
     protocols = [table(name) for name in KINDS]
-    study = parse(Study, {"name": "toy", "protocols": protocols, "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}}, "toy")
+    study = parse(
+        Study,
+        {"name": "toy", "protocols": protocols, "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}},
+        "toy",
+    )
     path = tmp_path_factory.mktemp("regions") / "study"
     assert [perform(job).state for job in made(path, study)] == ["done"] * 16
     return path
@@ -84,8 +91,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_study_obeys_every_rule_that_its_records_can_show(finished: Path) -> None:
     result = check_study(finished)
     here = [r for r in result.results if not r.rule.id.startswith("ENV")]
-    assert {r.rule.id: r.answer for r in here if r.answer != "obeyed"} == {"BUD-07": "unverifiable"}  # what clicks come to, masks say
-    assert {f.run.split("/")[0] for f in result.findings if f.rule == "BUD-07" and f.run} == {"superpixels-clicks", "images-clicks"}
+    assert {r.rule.id: r.answer for r in here if r.answer != "obeyed"} == {
+        "BUD-07": "unverifiable"
+    }  # what clicks come to, masks say
+    assert {f.run.split("/")[0] for f in result.findings if f.rule == "BUD-07" and f.run} == {
+        "superpixels-clicks",
+        "images-clicks",
+    }
 
 
 @pytest.mark.parametrize("protocol", KINDS)
@@ -114,8 +126,12 @@ def test_budgets_are_spent_as_far_as_they_reach(finished: Path, protocol: str) -
             assert len(sale.indices) == len(asked) or sum(sale.costs) + MOST[protocol] > budget - sale.before
 
 
-@pytest.mark.parametrize(("protocol", "isolate"), [("tiles-pixels", False), ("superpixels-clicks", False), ("superpixels-clicks", True)])
-def test_interrupted_or_with_the_oracle_apart_the_record_is_the_same(finished: Path, tmp_path: Path, protocol: str, isolate: bool) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "isolate"), [("tiles-pixels", False), ("superpixels-clicks", False), ("superpixels-clicks", True)]
+)
+def test_interrupted_or_with_the_oracle_apart_the_record_is_the_same(
+    finished: Path, tmp_path: Path, protocol: str, isolate: bool
+) -> None:
     jobs_ = made(tmp_path / "again", StudyFolder(finished).read_plan(), isolate=isolate)
     job = next(j for j in jobs_ if (j.strategy.id, j.protocol.name, j.seed) == ("entropy", protocol, 0))
 
@@ -149,7 +165,12 @@ def test_pictures_show_the_regions_that_were_bought_and_axes_what_is_paid(finish
     assert curves.currency() == "regions or pixels or clicks"
     plate = FIGURES["learning-curves"](Material(curves, compare(curves), bought))
     assert isinstance(plate, Plate)
-    assert [ax.get_xlabel() for ax in plate.figure.axes] == ["regions paid for", "pixels paid for", "clicks paid for", "clicks paid for"]
+    assert [ax.get_xlabel() for ax in plate.figure.axes] == [
+        "regions paid for",
+        "pixels paid for",
+        "clicks paid for",
+        "clicks paid for",
+    ]
 
 
 def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
@@ -161,7 +182,9 @@ def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
     split = make_split(protocol, 0, images.train_size, images.test_size)
     ends = []
     for poisoned in (False, True):
-        oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels))
+        oracle = Oracle(
+            protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels)
+        )
         oracle.start()
         fitted = fit(protocol, inputs_of(protocol, 0, images, oracle), 0, 0, resident)
         ends.append({k: v.clone() for k, v in fitted.learner.net.state_dict().items()})
@@ -172,7 +195,9 @@ def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
     assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
     owned = set(oracle.owned.tolist())
     labels[split.pool] = (labels[split.pool] + 1) % len(images.classes)  # now what is owned, too: the test can fail
-    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels))
+    oracle = Oracle(
+        protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels)
+    )
     oracle.start()
     assert set(oracle.owned.tolist()) == owned
     other = fit(protocol, inputs_of(protocol, 0, images, oracle), 0, 0, resident).learner.net.state_dict()
@@ -189,7 +214,9 @@ def test_every_strategy_works_on_regions_or_is_refused_with_what_is_missing() ->
     for name, kind in STRATEGIES.items():
         accepted = inspect.signature(kind).parameters
         few = TOY.get(name, {}) | {key: value for key, value in (("samples", 3), ("members", 2)) if key in accepted}
-        oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels))
+        oracle = Oracle(
+            protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels)
+        )
         oracle.start()
         run = rounds(protocol, kind(**few), name, 0, images, split, oracle, resident, 0, division=division)
         suited = TASKS["segmentation"].suited(kind(**few))
@@ -201,7 +228,18 @@ def test_every_strategy_works_on_regions_or_is_refused_with_what_is_missing() ->
         assert len(set(outcome.query.tolist())) == 5
         assert np.isin(outcome.query, oracle.unlabelled).all()
         works.append(name)
-    assert {"random", "entropy", "margin", "bald", "ensemble-entropy", "core-set", "typiclust", "badge", "cdal", "equal"} <= set(works)
+    assert {
+        "random",
+        "entropy",
+        "margin",
+        "bald",
+        "ensemble-entropy",
+        "core-set",
+        "typiclust",
+        "badge",
+        "cdal",
+        "equal",
+    } <= set(works)
 
 
 def some_regions(height: int = 6, width: int = 7) -> tuple[Regions, torch.Tensor]:
@@ -214,7 +252,10 @@ def some_regions(height: int = 6, width: int = 7) -> tuple[Regions, torch.Tensor
 @pytest.mark.parametrize("how", [Aggregation(), Aggregation(top_share=0.3), Aggregation(boundary_weight=2.0)])
 def test_a_regions_score_is_that_of_its_pixels_alone(how: Aggregation) -> None:
     generator = torch.Generator().manual_seed(0)
-    scores, samples = torch.rand(2, 6, 7, generator=generator), torch.rand(2, 3, 4, 6, 7, generator=generator).softmax(2)
+    scores, samples = (
+        torch.rand(2, 6, 7, generator=generator),
+        torch.rand(2, 3, 4, 6, 7, generator=generator).softmax(2),
+    )
     places = torch.from_numpy(np.stack([np.arange(42).reshape(6, 7) // 5, 9 + np.arange(42).reshape(6, 7) % 4]))
     found = how.by_region(scores, samples, places, 13)
     edges = boundaries(samples.mean(1).argmax(1))
@@ -269,7 +310,9 @@ def test_gradients_of_regions_add_up_to_the_images() -> None:
     weights = torch.from_numpy(regions.units.pixels).float()[:, None]
     summed = (of_regions * weights).view(4, -1, 15).sum(1) / 42
     torch.testing.assert_close(summed, gradients(said, np.arange(4)).embeddings)
-    torch.testing.assert_close(Regions(every[[1, 7]], every[:0], regions.division).gradients(said).embeddings, of_regions[[1, 7]])
+    torch.testing.assert_close(
+        Regions(every[[1, 7]], every[:0], regions.division).gradients(said).embeddings, of_regions[[1, 7]]
+    )
 
 
 def test_mixtures_of_regions_and_images_are_of_their_own_pixels() -> None:
@@ -280,22 +323,32 @@ def test_mixtures_of_regions_and_images_are_of_their_own_pixels() -> None:
         found = regions.mixtures(said, which)
         for row, unit in zip(found, which.tolist(), strict=True):
             pixels = p.permute(0, 2, 3, 1)[maps == unit]
-            torch.testing.assert_close(row, mixed(pixels.T[None, :, None], torch.zeros(1, 1, len(pixels), dtype=torch.int64), 1)[0])
+            torch.testing.assert_close(
+                row, mixed(pixels.T[None, :, None], torch.zeros(1, 1, len(pixels), dtype=torch.int64), 1)[0]
+            )
     whole = image_mixtures(said, np.array([3, 0, 2]))
     torch.testing.assert_close(whole[1], mixed(p[:1], torch.zeros(1, 6, 7, dtype=torch.int64), 1)[0])
-    assert image_mixtures(said, np.empty(0, np.int64)).shape == regions.mixtures(said, np.empty(0, np.int64)).shape == (0, 3, 3)
+    assert (
+        image_mixtures(said, np.empty(0, np.int64)).shape
+        == regions.mixtures(said, np.empty(0, np.int64)).shape
+        == (0, 3, 3)
+    )
 
 
 @pytest.mark.parametrize("kind", ["tiles", "tiles-pixels", "superpixels-clicks", "images-clicks"])
 def test_weighed_by_cost_the_query_is_in_the_order_of_worth(kind: str) -> None:
     pytest.importorskip("skimage", reason="superpixels and clicks need the extra: uv sync --extra regions")
-    regime = table(kind)["regime"] | {"steps": 20 if kind == "images-clicks" else 2}  # until predicted maps have more than one class
+    regime = table(kind)["regime"] | {
+        "steps": 20 if kind == "images-clicks" else 2
+    }  # until predicted maps have more than one class
     protocol = parse(Protocol, table(kind, regime=regime), "p")
     images, hidden = load(protocol.data, None)
     labels, division = hidden.for_oracle(), divided(protocol, images, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     split = dataclasses.replace(split, pool=split.pool[:25], test=split.test[:3])
-    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels))
+    oracle = Oracle(
+        protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels)
+    )
     oracle.start()
     strategy, resident = STRATEGIES["entropy"](per_cost=True), Resident.of(images, torch.device("cpu"))  # type: ignore[call-arg]
     outcome = next(rounds(protocol, strategy, "entropy", 0, images, split, oracle, resident, 0, division=division))
@@ -309,7 +362,9 @@ def test_weighed_by_cost_the_query_is_in_the_order_of_worth(kind: str) -> None:
         inside = np.ones((24, 24), bool) if division.maps is None else division.maps(some[[at]])[0] == unit
         box = tuple(slice(a.min(), a.max() + 1) for a in inside.nonzero())
         assert protocol.labelling is not None
-        price = {"label": 1, "pixel": int(inside.sum()), "click": clicks(predicted[at][box], inside[box])}[protocol.labelling.cost]
+        price = {"label": 1, "pixel": int(inside.sum()), "click": clicks(predicted[at][box], inside[box])}[
+            protocol.labelling.cost
+        ]
         prices.add(price)
         worths.append(uncertain[at][inside].sum() / price)
     found = np.array(worths)[np.searchsorted(there, outcome.query)]

@@ -58,7 +58,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model": {"name": "unet-small", "width": 2},
         "regime": regime | {"augmentation": {"flip": True, "zoom": [0.8, 1.25], "crop": 16, "colour": 0.2}},
     }
-    study = parse(Study, {"name": "toy", "protocols": [table], "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}}, "toy")
+    study = parse(
+        Study,
+        {"name": "toy", "protocols": [table], "strategies": strategies, "seeds": [0, 1], "plan": {"test": "t"}},
+        "toy",
+    )
     path = tmp_path_factory.mktemp("maps") / "study"
     assert [perform(job).state for job in made(path, study)] == ["done"] * 6
     return path
@@ -111,7 +115,9 @@ def alter(run: RunFolder, arrays: dict[str, np.ndarray[Any, Any]], *, digest: bo
 
 def answers(copied: StudyFolder) -> tuple[list[str], list[str]]:
     found = [f for f in check_study(copied.path).findings if not f.rule.startswith("ENV")]
-    return sorted({f.rule for f in found if f.answer == "broken"}), sorted({f.rule for f in found if f.answer == "unverifiable"})
+    return sorted({f.rule for f in found if f.answer == "broken"}), sorted(
+        {f.rule for f in found if f.answer == "unverifiable"}
+    )
 
 
 def test_maps_of_the_same_few_test_images_are_kept(finished: Path) -> None:
@@ -166,7 +172,10 @@ def test_a_record_without_maps_is_as_good(copied: StudyFolder) -> None:
 
 
 def test_a_replay_sees_maps_that_training_does_not_give(copied: StudyFolder) -> None:
-    rewrite(copied.run("toy-maps", "entropy", 0).events, lambda e: next(x for x in e if x["event"] == "round").update(maps="0" * 64))
+    rewrite(
+        copied.run("toy-maps", "entropy", 0).events,
+        lambda e: next(x for x in e if x["event"] == "round").update(maps="0" * 64),
+    )
     again = list(choose_again(copied.run("toy-maps", "entropy", 0), [0], None, None))
     assert [(a.answer, "other predictions" in a.said) for a in again] == [("differs", True)]
 
@@ -204,7 +213,9 @@ def test_with_the_oracle_apart_the_record_is_the_same(finished: Path, tmp_path: 
     plan = StudyFolder(finished).read_plan()
     job = next(j for j in made(tmp_path / "apart", plan, isolate=True) if j.strategy.id == "entropy")
     assert perform(job).state == "done"
-    apart, together = (read(StudyFolder(p).run("toy-maps", "entropy", 0).events) for p in (tmp_path / "apart", finished))
+    apart, together = (
+        read(StudyFolder(p).run("toy-maps", "entropy", 0).events) for p in (tmp_path / "apart", finished)
+    )
     assert essence(apart) == essence(together)
 
 
@@ -302,10 +313,16 @@ def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) ->
     regime = {"name": "plain", "steps": 1, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.01}}
     for seed in (0, 1):
         rng = np.random.default_rng(seed)
-        np.savez(tmp_path / f"{seed}.npz", images=rng.integers(256, size=(90, 4, 4), dtype=np.uint8), labels=rng.integers(3, size=90))
+        np.savez(
+            tmp_path / f"{seed}.npz",
+            images=rng.integers(256, size=(90, 4, 4), dtype=np.uint8),
+            labels=rng.integers(3, size=90),
+        )
     stocks = []
     for seed in (0, 1):
-        protocol = parse(Protocol, base | {"regime": regime, "data": {"name": "npz", "path": str(tmp_path / f"{seed}.npz")}}, "p")
+        protocol = parse(
+            Protocol, base | {"regime": regime, "data": {"name": "npz", "path": str(tmp_path / f"{seed}.npz")}}, "p"
+        )
         this = Order(protocol=protocol, **order)  # type: ignore[arg-type]
         stocks.append(Stock.of(this))
         keep_split(this, stocks[-1])
@@ -322,7 +339,9 @@ def test_metrics_are_those_of_scikit_learn_on_maps_with_void() -> None:
     rng = np.random.default_rng(3)
     for classes in (2, 5, 11):
         target = rng.integers(classes, size=(4, 9, 7)).astype(np.uint8)
-        predicted = np.where(rng.random(target.shape) < 0.4, target, rng.integers(classes, size=target.shape)).astype(np.uint8)
+        predicted = np.where(rng.random(target.shape) < 0.4, target, rng.integers(classes, size=target.shape)).astype(
+            np.uint8
+        )
         target[rng.random(target.shape) < 0.2] = VOID
         known = target != VOID
         got = segmentation_metrics(confusion_matrices(predicted, target, classes))
@@ -359,10 +378,18 @@ def test_what_a_plan_costs_is_measured(finished: Path) -> None:
 def test_pictures_are_of_what_the_ledger_says_with_the_masks_of_those_frames(finished: Path) -> None:
     folder = StudyFolder(finished)
     bought = purchases_of(folder, None)
-    assert [(s.strategy, s.seed, len(s.queries)) for s in bought.sheets] == [("random", 0, 2), ("entropy", 0, 2), ("core-set", 0, 2)]
+    assert [(s.strategy, s.seed, len(s.queries)) for s in bought.sheets] == [
+        ("random", 0, 2),
+        ("entropy", 0, 2),
+        ("core-set", 0, 2),
+    ]
     images, labels = load(folder.read_plan().protocols[0].data, None)
     for sheet in bought.sheets:
-        ledger = [e for e in read(folder.run(sheet.protocol, sheet.strategy, 0).events).of(LabelsEvent) if e.purpose == "query"]
+        ledger = [
+            e
+            for e in read(folder.run(sheet.protocol, sheet.strategy, 0).events).of(LabelsEvent)
+            if e.purpose == "query"
+        ]
         for event, query in zip(ledger, sheet.queries, strict=True):
             assert query.indices == event.indices[: len(query.indices)]
             assert (query.before, query.after) == (event.before, event.after)
@@ -383,7 +410,9 @@ def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, 
     protocol = protocol_of(finished)
     images, labels = load(protocol.data, None)
     bought = purchases_of(folder, None)
-    assert [(c.strategy, c.seed, c.budgets) for c in bought.changes] == [(s, 0, (4, 9)) for s in ("random", "entropy", "core-set")]
+    assert [(c.strategy, c.seed, c.budgets) for c in bought.changes] == [
+        (s, 0, (4, 9)) for s in ("random", "entropy", "core-set")
+    ]
     test = make_split(protocol, 0, images.train_size, images.test_size).test
     for change in bought.changes:
         assert isinstance(change, MapChange)

@@ -29,7 +29,9 @@ def isolate(folder: StudyFolder) -> None:
                 if isinstance(event, LabelsEvent):
                     writer.append(event)
                 elif isinstance(event, RoundEvent):
-                    writer.append(ExaminedEvent(round=event.round, predictions=event.predictions, metrics=event.metrics))
+                    writer.append(
+                        ExaminedEvent(round=event.round, predictions=event.predictions, metrics=event.metrics)
+                    )
 
 
 def oracle_of(folder: StudyFolder, record: Path) -> RunFolder:
@@ -79,12 +81,22 @@ def test_an_isolated_study_is_compliant(study: StudyFolder) -> None:
 @pytest.mark.parametrize(
     ("do", "broken"),
     [
-        pytest.param(lambda s: rewrite(ledger(s), lambda e: e[4]["indices"].reverse()), "ISO-01", id="sold in another order"),
-        pytest.param(lambda s: rewrite(ledger(s), lambda e: e[4].update(after=23)), "ISO-01", id="sold at another price"),
+        pytest.param(
+            lambda s: rewrite(ledger(s), lambda e: e[4]["indices"].reverse()), "ISO-01", id="sold in another order"
+        ),
+        pytest.param(
+            lambda s: rewrite(ledger(s), lambda e: e[4].update(after=23)), "ISO-01", id="sold at another price"
+        ),
         pytest.param(lambda s: rewrite(ledger(s), lambda e: e.pop(6)), "ISO-01", id="never sold"),
-        pytest.param(lambda s: rewrite(ledger(s), lambda e: e.append(dict(e[6]))), "ISO-01", id="sold more than recorded"),
-        pytest.param(lambda s: rewrite(ledger(s), lambda e: e[0].update(replicate=1)), "ISO-01", id="ledger of another run"),
-        pytest.param(lambda s: rewrite(ledger(s), lambda e: e[4].update(after=23), rechain=False), "ISO-01", id="edited ledger"),
+        pytest.param(
+            lambda s: rewrite(ledger(s), lambda e: e.append(dict(e[6]))), "ISO-01", id="sold more than recorded"
+        ),
+        pytest.param(
+            lambda s: rewrite(ledger(s), lambda e: e[0].update(replicate=1)), "ISO-01", id="ledger of another run"
+        ),
+        pytest.param(
+            lambda s: rewrite(ledger(s), lambda e: e[4].update(after=23), rechain=False), "ISO-01", id="edited ledger"
+        ),
         pytest.param(lambda s: ledger(s).write_bytes(b"\x00\n"), "ISO-01", id="ledger is noise"),
         pytest.param(lambda s: ledger(s).unlink(), "ISO-01 ISO-04", id="ledger removed"),
         pytest.param(
@@ -92,16 +104,30 @@ def test_an_isolated_study_is_compliant(study: StudyFolder) -> None:
             "ISO-04",
             id="ledger and claim removed",
         ),
-        pytest.param(lambda s: rewrite(record(s), lambda e: e[0]["environment"].pop("isolated")), "ISO-01", id="claim removed"),
+        pytest.param(
+            lambda s: rewrite(record(s), lambda e: e[0]["environment"].pop("isolated")), "ISO-01", id="claim removed"
+        ),
         pytest.param(
             lambda s: rewrite(record(s), lambda e: e.insert(8, lines(ledger(s))[7] | {"time": ""})),
             "ISO-01",
             id="the oracle's event in the record",
         ),
         pytest.param(lambda s: rewrite(ledger(s), lambda e: e.pop(5)), "ISO-02", id="a round never marked"),
-        pytest.param(lambda s: rewrite(ledger(s), lambda e: e[5].update(predictions="0" * 64)), "ISO-02", id="other predictions marked"),
-        pytest.param(lambda s: rewrite(ledger(s), lambda e: e[5]["metrics"].update(accuracy=0.5)), "ISO-02", id="other metrics told"),
-        pytest.param(lambda s: rewrite(ledger(s), lambda e: e.append(e[7] | {"round": 3})), "ISO-02", id="a round beyond the record"),
+        pytest.param(
+            lambda s: rewrite(ledger(s), lambda e: e[5].update(predictions="0" * 64)),
+            "ISO-02",
+            id="other predictions marked",
+        ),
+        pytest.param(
+            lambda s: rewrite(ledger(s), lambda e: e[5]["metrics"].update(accuracy=0.5)),
+            "ISO-02",
+            id="other metrics told",
+        ),
+        pytest.param(
+            lambda s: rewrite(ledger(s), lambda e: e.append(e[7] | {"round": 3})),
+            "ISO-02",
+            id="a round beyond the record",
+        ),
         pytest.param(lambda s: look_again(s, 0), "ISO-02 ISO-03", id="best of three looks in one session"),
         pytest.param(lambda s: look_again(s, 2), "ISO-03", id="other predictions in later sessions"),
     ],

@@ -40,8 +40,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "apart-start": table("starting-set", held_out=0.25),
     }
     for name, told in tables.items():
-        for record in sorted(build_study(folder / name, obedient_study(protocols=[told])).records.rglob("events.jsonl")):
-            rewrite(record, lambda events: [e.update(time=f"2026-01-01T00:00:{n:02d}.000+00:00") for n, e in enumerate(events)])
+        for record in sorted(
+            build_study(folder / name, obedient_study(protocols=[told])).records.rglob("events.jsonl")
+        ):
+            rewrite(
+                record,
+                lambda events: [e.update(time=f"2026-01-01T00:00:{n:02d}.000+00:00") for n, e in enumerate(events)],
+            )
     return {name: folder / name for name in tables}
 
 
@@ -139,7 +144,10 @@ def test_of_trials_on_the_starting_set_everybody_has_the_same(study: Callable[[s
 
 def test_tuning_again_although_only_the_start_was_declared(study: Callable[[str], StudyFolder]) -> None:
     folder = study("start")
-    rewrite(folder.run("small", "first", 0).events, lambda e: e.insert(8, e[3] | {"round": 1, "examined": 1, "time": e[8]["time"]}))
+    rewrite(
+        folder.run("small", "first", 0).events,
+        lambda e: e.insert(8, e[3] | {"round": 1, "examined": 1, "time": e[8]["time"]}),
+    )
     assert answers(folder)["broken"] == {"TRN-06"}
 
 

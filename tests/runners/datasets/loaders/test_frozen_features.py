@@ -45,7 +45,9 @@ def written(path: Path, **changes: Any) -> Data:
 def test_features_are_read_as_they_are_and_standardised_over_the_pool(tmp_path: Path) -> None:
     constant = arrays()["features"].copy()
     constant[:, 2] = 7
-    images, labels = load(written(tmp_path, features=constant, test_features=np.ones((4, 5)), test_labels=np.arange(4) % 3), tmp_path)
+    images, labels = load(
+        written(tmp_path, features=constant, test_features=np.ones((4, 5)), test_labels=np.arange(4) % 3), tmp_path
+    )
     assert (images.train_size, images.test_size, images.channels, images.height) == (30, 4, 5, 1)
     np.testing.assert_array_equal(images.pixels[:30, 0, 0], constant.astype(np.float32))
     assert labels.for_oracle()[30:].tolist() == [0, 1, 2, 0]
@@ -81,9 +83,18 @@ def test_unusable_features_are_refused(tmp_path: Path, changes: dict[str, Any], 
 
 def study(**regime: Any) -> Study:
     recipe = {"name": "probe", "steps": 40, "batch_size": 32, "optimizer": {"name": "adamw", "lr": 0.02}} | regime
-    protocol = {"name": "p", "data": {"name": "features", "path": "mine.npz"}, "splits": {"test_size": 500}, "budgets": [50, 100]}
+    protocol = {
+        "name": "p",
+        "data": {"name": "features", "path": "mine.npz"},
+        "splits": {"test_size": 500},
+        "budgets": [50, 100],
+    }
     protocol |= {"model": {"name": "linear"}, "regime": recipe}
-    return parse(Study, {"name": "s", "protocols": [protocol], "strategies": [{"name": "margin"}, {"name": "random"}], "seeds": [0]}, "s")
+    return parse(
+        Study,
+        {"name": "s", "protocols": [protocol], "strategies": [{"name": "margin"}, {"name": "random"}], "seeds": [0]},
+        "s",
+    )
 
 
 def made(tmp_path: Path, planned_study: Study, isolate: bool = False) -> Any:
@@ -132,7 +143,9 @@ def encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("isolate", [False, True])
-def test_a_record_says_which_encoder_made_its_features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolate: bool) -> None:
+def test_a_record_says_which_encoder_made_its_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolate: bool
+) -> None:
     card = encoded(tmp_path, monkeypatch)
     result, events = made(tmp_path, study(), isolate)
     assert result.state == "done", result.message
@@ -165,6 +178,9 @@ def test_features_without_a_card_leave_no_trace_of_one(tmp_path: Path) -> None:
 
 def test_a_card_of_other_features_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card = encoded(tmp_path, monkeypatch)
-    for told, says in ((json.dumps(card), "a card of these features and labels"), ("a note", "the card that `beatrandom encode` writes")):
+    for told, says in (
+        (json.dumps(card), "a card of these features and labels"),
+        ("a note", "the card that `beatrandom encode` writes"),
+    ):
         with pytest.raises(InputError, match=f"{says}[\\s\\S]*take the array 'card' out"):
             load(written(tmp_path, card=np.asarray(told)), tmp_path)

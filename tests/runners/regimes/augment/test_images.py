@@ -29,7 +29,9 @@ UNIT = Scaling(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1))
 
 
 def batch_of(pixels: torch.Tensor, rows: torch.Tensor, spec: Augmentation, draws: torch.Generator) -> torch.Tensor:
-    return training_batch(pixels, rows, spec, UNIT, Draws.drawn(spec, len(rows), pixels.shape[1], pixels.shape[2], draws))
+    return training_batch(
+        pixels, rows, spec, UNIT, Draws.drawn(spec, len(rows), pixels.shape[1], pixels.shape[2], draws)
+    )
 
 
 def moved(pixels: torch.Tensor, rows: torch.Tensor, spec: Augmentation, draws: torch.Generator) -> torch.Tensor:
@@ -69,7 +71,11 @@ def test_no_augmentation_is_the_images_themselves() -> None:
 def test_shifts_are_crops_of_the_reflected_image_and_all_occur() -> None:
     pixels = torch.randint(0, 256, (1, 5, 7, 2), generator=gen()).to(torch.uint8)
     padded = torch.nn.functional.pad(pixels.permute(0, 3, 1, 2).float(), (2, 2, 2, 2), mode="reflect").to(torch.uint8)
-    crops = {(y, x): padded[0, :, y : y + 5, x : x + 7].permute(1, 2, 0).numpy().tobytes() for y in range(5) for x in range(5)}
+    crops = {
+        (y, x): padded[0, :, y : y + 5, x : x + 7].permute(1, 2, 0).numpy().tobytes()
+        for y in range(5)
+        for x in range(5)
+    }
     out = moved(pixels, torch.zeros(400, dtype=torch.int64), Augmentation(shift=2), gen())
     seen = {image.numpy().tobytes() for image in out}
     assert seen == set(crops.values())
@@ -159,7 +165,9 @@ def test_a_mixed_batch_gets_what_each_image_would_get_alone() -> None:
 @pytest.mark.parametrize("name", list(ra.COLOUR))
 @pytest.mark.parametrize("channels", [1, 3])
 def test_what_an_operation_makes_of_an_image_does_not_depend_on_how_many_there_are(name: str, channels: int) -> None:
-    tenths = torch.randint(0, 2551, (3000, channels, 8, 8), generator=gen())  # so that means of neighbours often lie at a half
+    tenths = torch.randint(
+        0, 2551, (3000, channels, 8, 8), generator=gen()
+    )  # so that means of neighbours often lie at a half
     x = (tenths / 10).contiguous(memory_format=torch.channels_last)
     strength = (2 * torch.rand(3000, generator=gen(1)) - 1).view(-1, 1, 1, 1)
     parts = zip(torch.split(x, 1), torch.split(strength, 1), strict=True)
@@ -181,7 +189,9 @@ def test_flipped_and_shifted_images_are_the_asked_ones() -> None:
 
 
 @pytest.mark.parametrize("pixels_at_once", [1, 3 * 5 * 64, 10**9])
-def test_how_many_batches_are_made_together_changes_no_byte(pixels_at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_how_many_batches_are_made_together_changes_no_byte(
+    pixels_at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pixels = torch.randint(0, 256, (20, 8, 8, 3), generator=gen()).to(torch.uint8)
     spec = Augmentation(flip=True, shift=2, rand_augment=RandAugment(ops=2, magnitude=8.0), cutout=4)
     order = torch.randint(0, 20, (7, 5), generator=gen(1))

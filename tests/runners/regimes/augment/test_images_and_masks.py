@@ -59,7 +59,9 @@ def test_a_planted_misalignment_is_noticed(name: str, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", SPECS)
 def test_equal_inputs_become_many_outputs(name: str) -> None:
     pixels, maps = blocks(1)
-    x, masks = joint_batch(pixels, torch.zeros(64, dtype=torch.int64), maps.repeat(64, 1, 1), SPECS[name], AS_IT_IS, torch.Generator())
+    x, masks = joint_batch(
+        pixels, torch.zeros(64, dtype=torch.int64), maps.repeat(64, 1, 1), SPECS[name], AS_IT_IS, torch.Generator()
+    )
     least = 2 if name == "flip" else 20
     assert len({image.numpy().tobytes() for image in x}) >= least
     assert len({mask.numpy().tobytes() for mask in masks}) >= least
@@ -68,10 +70,14 @@ def test_equal_inputs_become_many_outputs(name: str) -> None:
 def test_what_lies_outside_is_void_and_the_pools_mean() -> None:
     pixels, maps = blocks(8)
     scaling = Scaling(torch.full((1, 1, 1, 1), 95.0), torch.full((1, 1, 1, 1), 50.0))
-    x, masks = joint_batch(pixels, torch.arange(8), maps, Augmentation(zoom=(0.5, 0.5)), scaling, torch.Generator().manual_seed(2))
+    x, masks = joint_batch(
+        pixels, torch.arange(8), maps, Augmentation(zoom=(0.5, 0.5)), scaling, torch.Generator().manual_seed(2)
+    )
     void = masks == VOID
     assert void.float().mean() == pytest.approx(0.75, abs=0.1)  # half as large on either side
-    inner = torch.nn.functional.max_pool2d((~void).float()[:, None], 5, 1, 2)[:, 0] == 0  # two pixels away from the image
+    inner = (
+        torch.nn.functional.max_pool2d((~void).float()[:, None], 5, 1, 2)[:, 0] == 0
+    )  # two pixels away from the image
     assert (x[:, 0][inner] == 0).all()
 
 
@@ -104,7 +110,9 @@ def test_colour_is_torchvisions_and_leaves_masks_alone() -> None:
         torch.testing.assert_close(got[i] / 255, one, atol=2e-3, rtol=0)
     assert coloured(x, factors, 0.0) is x
     pixels, maps = blocks(4)
-    assert torch.equal(joint_batch(pixels, torch.arange(4), maps, Augmentation(colour=0.5), AS_IT_IS, torch.Generator())[1], maps)
+    assert torch.equal(
+        joint_batch(pixels, torch.arange(4), maps, Augmentation(colour=0.5), AS_IT_IS, torch.Generator())[1], maps
+    )
 
 
 def test_nothing_asked_for_changes_nothing() -> None:

@@ -55,7 +55,11 @@ def digits() -> tuple[Images, np.ndarray]:
 
 def train(digits: tuple[Images, np.ndarray], p: Protocol, pixels: np.ndarray | None = None, first: int = 0) -> Fit:
     images, labels = digits
-    labelled, pool, none = np.arange(first, first + 40), np.setdiff1d(np.arange(300), np.arange(first, first + 40)), np.empty(0, np.int64)
+    labelled, pool, none = (
+        np.arange(first, first + 40),
+        np.setdiff1d(np.arange(300), np.arange(first, first + 40)),
+        np.empty(0, np.int64),
+    )
     resident = Resident(torch.from_numpy((images.pixels if pixels is None else pixels).copy()))
     return fit(p, FitInputs(images, labelled, labels[labelled], none, none, pool), 0, 0, resident)
 
@@ -195,10 +199,13 @@ def test_poisoned_labels_of_images_never_bought_change_nothing(digits, method: s
         oracle = Oracle(p, 0, split, truth, lambda *_: None)
         oracle.start()
         random = STRATEGIES["random"]()
-        done = list(rounds(p, random, "random", 0, images, split, oracle, Resident(torch.from_numpy(images.pixels.copy())), 0))
+        done = list(
+            rounds(p, random, "random", 0, images, split, oracle, Resident(torch.from_numpy(images.pixels.copy())), 0)
+        )
         assert "log_probability" in done[0].examined.sidecar
         return [
-            (o.examined.sidecar["prediction"].tolist(), o.examined.sidecar["log_probability"].tobytes(), o.fit.extra) for o in done
+            (o.examined.sidecar["prediction"].tolist(), o.examined.sidecar["log_probability"].tobytes(), o.fit.extra)
+            for o in done
         ], oracle.owned
 
     honest, owned = run(labels)

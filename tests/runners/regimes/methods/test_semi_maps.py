@@ -56,7 +56,11 @@ def test_images_and_maps_are_mixed_in_the_same_places() -> None:
 
 
 def protocol(method: str = "cutmix", **changes: Any) -> Protocol:
-    table = preset(f"digit-scenes-{method}").model_dump(mode="json") | {"name": "toy", "provenance": {}, "budgets": [4, 6]}
+    table = preset(f"digit-scenes-{method}").model_dump(mode="json") | {
+        "name": "toy",
+        "provenance": {},
+        "budgets": [4, 6],
+    }
     table["model"]["width"] = 2
     table["regime"] |= {"steps": 4, "batch_size": 4}
     table["regime"]["semi"] |= {"unlabelled_batch": 3, "ramp_steps": 0, "threshold": 0.2}
@@ -76,7 +80,19 @@ def test_poisoned_masks_of_images_never_bought_change_nothing(method: str) -> No
     def run(truth: np.ndarray) -> tuple[list[Any], np.ndarray]:
         oracle = Oracle(p, 0, split, truth, lambda *_: None, None, len(images.classes))
         oracle.start()
-        done = list(rounds(p, STRATEGIES["random"](), "random", 0, images, split, oracle, Resident.of(images, torch.device("cpu")), 0))
+        done = list(
+            rounds(
+                p,
+                STRATEGIES["random"](),
+                "random",
+                0,
+                images,
+                split,
+                oracle,
+                Resident.of(images, torch.device("cpu")),
+                0,
+            )
+        )
         return [(o.examined.sidecar["confusion"].tolist(), o.fit.extra) for o in done], oracle.owned
 
     honest, owned = run(labels)
@@ -106,11 +122,17 @@ def test_a_round_repeats_byte_for_byte(method: str) -> None:
 
 
 def test_self_training_takes_whole_maps_that_the_critic_takes_for_masks() -> None:
-    logits = torch.tensor([[[[2.0, 0.0]], [[0.0, 1.0]]], [[[3.0, 0.5]], [[1.0, 0.0]]], [[[0.0, 4.0]], [[0.0, 0.0]]]], requires_grad=True)
+    logits = torch.tensor(
+        [[[[2.0, 0.0]], [[0.0, 1.0]]], [[[3.0, 0.5]], [[1.0, 0.0]]], [[[0.0, 4.0]], [[0.0, 0.0]]]], requires_grad=True
+    )
     known = torch.tensor([[[True, True]], [[True, True]], [[False, True]]])
     loss, learned = s4gan.self_training(logits, torch.tensor([0.75, 0.5, 0.625]), 0.625, known)
     assert learned.tolist() == [True, False, True]
-    wanted = [math.log(1 + math.exp(-2)), math.log(1 + math.exp(-1)), math.log(1 + math.exp(-4))]  # three pixels, each by its margin
+    wanted = [
+        math.log(1 + math.exp(-2)),
+        math.log(1 + math.exp(-1)),
+        math.log(1 + math.exp(-4)),
+    ]  # three pixels, each by its margin
     assert loss.item() == pytest.approx(sum(wanted) / 3)
     loss.backward()
     assert (logits.grad[1] == 0).all()  # type: ignore[index]
@@ -142,7 +164,19 @@ def objective(p: Protocol, kind: type[Any]) -> tuple[Any, Round]:
     resident = Resident.of(images, torch.device("cpu"))
     inputs = FitInputs(images, np.arange(6), truth[:6], none, none, np.arange(6, 40))
     net = build(p.model, images, 0)
-    now = Round(p, inputs, 0, 0, resident, resident.scaling(inputs.pool), net, net, torch.arange(6), torch.from_numpy(truth[:6].copy()), 4)
+    now = Round(
+        p,
+        inputs,
+        0,
+        0,
+        resident,
+        resident.scaling(inputs.pool),
+        net,
+        net,
+        torch.arange(6),
+        torch.from_numpy(truth[:6].copy()),
+        4,
+    )
     assert p.regime.semi is not None
     return kind(now, p.regime.semi), now
 

@@ -28,7 +28,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "enc.py").write_text(SOURCE)
     rng = np.random.default_rng(0)
     arrays = {"images": rng.integers(0, 256, (12, 4, 4)).astype(np.uint8), "labels": np.arange(12) % 3}
-    np.savez(tmp_path / "mine.npz", test_images=arrays["images"][:5], test_labels=arrays["labels"][:5], classes=["a", "b", "c"], **arrays)
+    np.savez(
+        tmp_path / "mine.npz",
+        test_images=arrays["images"][:5],
+        test_labels=arrays["labels"][:5],
+        classes=["a", "b", "c"],
+        **arrays,
+    )
     return tmp_path
 
 
@@ -89,7 +95,11 @@ def test_data_is_a_name_a_folder_or_a_file(here: Path) -> None:
     assert data_of("mine.npz") == Data(name="npz", path=str(here / "mine.npz"))
     assert data_of("medmnist:blood.npz") == Data(name="medmnist", path="blood.npz")
     assert data_of("folder:photos", 8) == Data(name="folder", path="photos", size=(8, 8))
-    for given, says in (("digitz", "did you mean 'digits'"), ("medmnist", "medmnist:PATH"), ("none.npz", "an .npz of images")):
+    for given, says in (
+        ("digitz", "did you mean 'digits'"),
+        ("medmnist", "medmnist:PATH"),
+        ("none.npz", "an .npz of images"),
+    ):
         with pytest.raises(InputError, match=says):
             data_of(given)
 

@@ -93,7 +93,9 @@ def test_records_tables_and_lists_are_told_apart(study: Path, check: Check, tmp_
 def test_the_hook_runs_for_whatever_a_study_is_made_of(study: Path) -> None:
     hook = (Path(__file__).parents[4] / ".pre-commit-hooks.yaml").read_text()
     [pattern] = re.findall(r"^  files: (.*)$", hook, re.M)
-    files = [str(path.relative_to(study.parent)) for path in study.rglob("*") if path.suffix in (".json", ".jsonl", ".npz")]
+    files = [
+        str(path.relative_to(study.parent)) for path in study.rglob("*") if path.suffix in (".json", ".jsonl", ".npz")
+    ]
     assert len(files) > 10
     assert [name for name in [*files, "results/study.tar.xz"] if not re.search(pattern, name)] == []
     assert not re.search(pattern, "results/notes.md")

@@ -24,10 +24,30 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_table_with_every_option(folder: Path) -> None:
-    words = ["t.csv", "--baseline", "Rand", "--column", "dataset=data", "--delta", "1.5", "--alpha", "0.1", "--correction", "hommel"]
+    words = [
+        "t.csv",
+        "--baseline",
+        "Rand",
+        "--column",
+        "dataset=data",
+        "--delta",
+        "1.5",
+        "--alpha",
+        "0.1",
+        "--correction",
+        "hommel",
+    ]
     done = json.loads(beatrandom("compare", *words, "--group", "dataset", "--test", "t", "--json", cwd=folder).stdout)
-    assert [(v["protocol"], v["group"], v["answer"]) for v in done["verdicts"]] == [("a", "a", "better"), ("b", "b", "better")]
-    assert (done["plan"]["delta"], done["plan"]["correction"], done["plan"]["alpha"], done["tests"]) == (1.5, "hommel", 0.1, 1)
+    assert [(v["protocol"], v["group"], v["answer"]) for v in done["verdicts"]] == [
+        ("a", "a", "better"),
+        ("b", "b", "better"),
+    ]
+    assert (done["plan"]["delta"], done["plan"]["correction"], done["plan"]["alpha"], done["tests"]) == (
+        1.5,
+        "hommel",
+        0.1,
+        1,
+    )
     assert done["exploratory"]
     assert "Hommel" in beatrandom("compare", *words, cwd=folder).stdout
 
@@ -47,7 +67,10 @@ def test_details_in_every_form(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--alpha", "2", "--delta", "-1", "--rho", "1", "--correction", "hom"], ["--alpha", "--delta", "did you mean 'holm'"]),
+        (
+            ["--alpha", "2", "--delta", "-1", "--rho", "1", "--correction", "hom"],
+            ["--alpha", "--delta", "did you mean 'holm'"],
+        ),
         (["--mismatch", "corp"], ["did you mean 'crop'"]),
         (["--column", "dataset"], ["OURS=THEIRS"]),
         (["--column", "dataset=data", "--column", "dataset=data"], ["each of our names once"]),

@@ -17,7 +17,10 @@ from runners.verbs.results.sparks import BLOCKS, WIDEST, mean_curves, spark
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     rows = "".join(
-        f"{s},{seed},{b},{50 + seed + b / 10 + 4 * (s == 'mine')}\n" for s in ("random", "mine") for seed in range(4) for b in range(10, 30)
+        f"{s},{seed},{b},{50 + seed + b / 10 + 4 * (s == 'mine')}\n"
+        for s in ("random", "mine")
+        for seed in range(4)
+        for b in range(10, 30)
     )
     (tmp_path / "t.csv").write_text(f"strategy,seed,budget,value\n{rows}")
     folder = build_study(tmp_path / "study")

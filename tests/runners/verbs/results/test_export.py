@@ -34,7 +34,9 @@ def test_tables_say_what_the_records_say(folder: StudyFolder, tmp_path: Path) ->
     folder.run("small", "last", 0).events.unlink()
     said = beatrandom("export", "study", "--format", "csv", cwd=tmp_path).stdout
     assert "study-tables/ledger.csv" in said
-    curves, runs, ledger = (pd.read_csv(tmp_path / "study-tables" / f"{name}.csv") for name in ("curves", "runs", "ledger"))
+    curves, runs, ledger = (
+        pd.read_csv(tmp_path / "study-tables" / f"{name}.csv") for name in ("curves", "runs", "ledger")
+    )
     pd.testing.assert_frame_equal(curves, load_study(folder.path).frame, check_dtype=False)
     assert runs.set_index(["strategy", "seed"])["state"].to_dict() == {
         ("random", 0): "complete", ("random", 1): "complete", ("first", 0): "complete", ("first", 1): "complete",
@@ -60,7 +62,8 @@ def test_a_packed_study_gives_the_same_parquet(folder: StudyFolder, tmp_path: Pa
         beatrandom("export", name, "--out", f"of-{name}", cwd=tmp_path)
     for table in ("curves", "runs", "ledger"):
         pd.testing.assert_frame_equal(
-            pd.read_parquet(tmp_path / "of-study" / f"{table}.parquet"), pd.read_parquet(tmp_path / "of-packed.tar.xz" / f"{table}.parquet")
+            pd.read_parquet(tmp_path / "of-study" / f"{table}.parquet"),
+            pd.read_parquet(tmp_path / "of-packed.tar.xz" / f"{table}.parquet"),
         )
 
 
@@ -81,7 +84,10 @@ def test_tensorboard_reads_the_curves_back(folder: StudyFolder, tmp_path: Path) 
     found = [(event.step, event.value) for event in read.Scalars("accuracy")]
     assert [step for step, _ in found] == frame["budget"].tolist()
     assert [value for _, value in found] == pytest.approx(frame["value"].tolist())
-    assert "overwritten" in beatrandom("export", "study", "--to", "tensorboard", "--out", "board", cwd=tmp_path, check=2).stderr
+    assert (
+        "overwritten"
+        in beatrandom("export", "study", "--to", "tensorboard", "--out", "board", cwd=tmp_path, check=2).stderr
+    )
 
 
 def test_mlflow_reads_the_curves_back(folder: StudyFolder, tmp_path: Path) -> None:
@@ -95,7 +101,9 @@ def test_mlflow_reads_the_curves_back(folder: StudyFolder, tmp_path: Path) -> No
     assert found == list(zip(frame["budget"], frame["value"], strict=True))
     assert len(runs) == 7
     assert {path.name for path in (tmp_path / "store").rglob("*.csv")} == {"curves.csv", "runs.csv", "ledger.csv"}
-    assert "overwritten" in beatrandom("export", "study", "--to", "mlflow", "--out", "store", cwd=tmp_path, check=2).stderr
+    assert (
+        "overwritten" in beatrandom("export", "study", "--to", "mlflow", "--out", "store", cwd=tmp_path, check=2).stderr
+    )
 
 
 def test_wandb_runs_are_written_offline(folder: StudyFolder, tmp_path: Path) -> None:
@@ -117,7 +125,9 @@ def test_a_tracker_that_is_not_installed_is_named(
 
 def test_trials_of_a_tuned_study_are_a_table_and_their_time_is_trainings(tmp_path: Path) -> None:
     space = {"optimizer.lr": {"low": 0.01, "high": 1.0, "scale": "log"}}
-    tuned = protocol_table(regime=protocol_table()["regime"] | {"tuning": {"policy": "every-round", "trials": 3, "space": space}})
+    tuned = protocol_table(
+        regime=protocol_table()["regime"] | {"tuning": {"policy": "every-round", "trials": 3, "space": space}}
+    )
     folder = build_study(tmp_path / "study", obedient_study(protocols=[tuned]))
     run = folder.run("small", "first", 1).events
     rewrite(run, lambda events: [e["cost"].update(tune_s=2.0) for e in events if e["event"] == "round"])

@@ -34,7 +34,15 @@ def test_a_table_becomes_figures_with_data_captions_and_tables(table: Path, caps
     asked = Asked(baseline="Rand", column=("strategy=method",))
     figures_verb.figures(table, asked, figures_verb.Look("icml", (), ("png",)), None, None)
     made = {p.name for p in Path("beatrandom-t").iterdir()}
-    assert {"verdicts.png", "verdicts.csv", "verdicts.txt", "verdicts.tex", "scores.tex", "learning-curves.png", "labels-saved.csv"} <= made
+    assert {
+        "verdicts.png",
+        "verdicts.csv",
+        "verdicts.txt",
+        "verdicts.tex",
+        "scores.tex",
+        "learning-curves.png",
+        "labels-saved.csv",
+    } <= made
     assert not any(name.endswith((".pdf", ".svg")) for name in made)
     said = capsys.readouterr().out
     assert "levers: not drawn:" in said

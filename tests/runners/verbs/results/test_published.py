@@ -46,7 +46,9 @@ def test_every_published_study_is_whole_and_obeys_its_protocols(path: Path, tmp_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["fashion-plain/random/seed-0", "fashion-plain/badge/seed-3"])
-def test_a_named_cell_made_again_is_the_published_one(cell: str, tmp_path: Path, data_root: Path, one_thread: None) -> None:
+def test_a_named_cell_made_again_is_the_published_one(
+    cell: str, tmp_path: Path, data_root: Path, one_thread: None
+) -> None:
     if not (data_root / "fashion_mnist").is_dir():
         pytest.skip("no fashion_mnist/ under the data root")
     published = unpack(RECORDS / "supervised.tar.xz", tmp_path / "published")

@@ -41,7 +41,9 @@ def compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...
 
 
 def test_demsars_table_as_it_is_on_the_page(tmp_path: Path) -> None:
-    (tmp_path / "auc.csv").write_text(wide("C4.5,C4.5+m,C4.5+cf,C4.5+m+cf", DEMSAR.strip().replace("\n", "|").split("|")))
+    (tmp_path / "auc.csv").write_text(
+        wide("C4.5,C4.5+m,C4.5+cf,C4.5+m+cf", DEMSAR.strip().replace("\n", "|").split("|"))
+    )
     found = json.loads(beatrandom("compare", "auc.csv", "--baseline", "C4.5", "--json", cwd=tmp_path).stdout)
     (table,) = found["across"]["ranks"]
     assert [round(r, 3) for r in table["friedman"]["mean_ranks"]] == [3.143, 2.0, 2.893, 1.964]
@@ -49,9 +51,9 @@ def test_demsars_table_as_it_is_on_the_page(tmp_path: Path) -> None:
     assert round(table["critical_difference"], 2) == 1.25
     assert (table["against_control"][0]["r_plus"], table["against_control"][0]["r_minus"]) == (93, 12)
     assert "--wide strategy" in found["notes"][0]
-    (narrow,) = json.loads(beatrandom("compare", "auc.csv", "--baseline", "C4.5", "--alpha", "0.1", "--json", cwd=tmp_path).stdout)[
-        "across"
-    ]["ranks"]
+    (narrow,) = json.loads(
+        beatrandom("compare", "auc.csv", "--baseline", "C4.5", "--alpha", "0.1", "--json", cwd=tmp_path).stdout
+    )["across"]["ranks"]
     assert round(narrow["critical_difference"], 2) == 1.12
 
 
@@ -73,7 +75,12 @@ def test_friedman_and_nemenyi_of_textbooks(compared: Callable[..., Any]) -> None
     assert (round(p[0][1], 4), round(p[0][2], 4), round(p[1][2], 3)) == (0.0545, 0.0109, 0.832)
 
 
-def tidy(seeds: list[str], value: Callable[[str, int, int, int], object], budgets: tuple[int, ...] = (10, 20), places: int = 1) -> str:
+def tidy(
+    seeds: list[str],
+    value: Callable[[str, int, int, int], object],
+    budgets: tuple[int, ...] = (10, 20),
+    places: int = 1,
+) -> str:
     return "dataset,strategy,seed,budget,value\n" + "".join(
         f"d{d},{s},{seed},{b},{value(s, d, i, b)}\n"
         for d in range(places)
@@ -97,14 +104,18 @@ SIX = [str(i) for i in range(6)]
         pytest.param(tidy(["0"], rising, places=2), ["undecided"] * 2, id="one seed"),
         pytest.param(tidy(["0"], rising, (10,)), ["undecided"], id="one value"),
         pytest.param(tidy([*map(str, range(8))], rising, (10,)), ["better"], id="one budget"),
-        pytest.param(tidy([*map(str, range(8))], lambda *a: "" if a[2] == 3 else rising(*a)), ["better"], id="empty cells"),
+        pytest.param(
+            tidy([*map(str, range(8))], lambda *a: "" if a[2] == 3 else rising(*a)), ["better"], id="empty cells"
+        ),
         pytest.param(tidy([f"run-{i}" for i in range(8)], rising), ["better"], id="seeds are labels"),
         pytest.param(tidy([str(2**70 + i) for i in range(8)], rising), ["better"], id="seeds beyond 64 bits"),
         pytest.param(tidy([str(2**60 + i) for i in range(8)], rising), ["better"], id="seeds beyond a float's digits"),
         pytest.param("dataset,random,mine\nx,.5,.6\n", ["undecided"], id="k = 2, N = 1"),
         pytest.param("random,mine\n.5,.6\n.4,.3\n", ["undecided"], id="no names of data sets"),
         pytest.param("Strategy;Seed;Value\nrandom;0;.5\nmine;0;.6\n", ["undecided"], id="semicolons and capitals"),
-        pytest.param(tidy(SIX, lambda *_: "").replace(",random,0,10,", ",random,0,10,.5"), ["undecided"], id="nothing but holes"),
+        pytest.param(
+            tidy(SIX, lambda *_: "").replace(",random,0,10,", ",random,0,10,.5"), ["undecided"], id="nothing but holes"
+        ),
     ],
 )
 def test_awkward_tables_have_defined_answers(compared: Callable[..., Any], text: str, answers: list[str]) -> None:
@@ -135,5 +146,9 @@ def test_levers_without_bound_on_one_data_set_are_put_into_words(compared: Calla
         for i in range(6)
         for b in (10, 20)
     )
-    worth = {(row["dataset"], row["lever"]): row["labels_worth"] for row in compared(text)["across"]["levers"] if row["regime"] == "q"}
+    worth = {
+        (row["dataset"], row["lever"]): row["labels_worth"]
+        for row in compared(text)["across"]["levers"]
+        if row["regime"] == "q"
+    }
     assert worth["x", "regime"] == "inf"

@@ -87,7 +87,9 @@ def test_a_file_servers_clock_that_is_off_removes_no_fresh_draft_and_keeps_no_ol
     days: int, folder: StudyFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = time.time
-    monkeypatch.setattr(time, "time", lambda: real() + days * 86_400)  # this machine's, while the disk stamps by another
+    monkeypatch.setattr(
+        time, "time", lambda: real() + days * 86_400
+    )  # this machine's, while the disk stamps by another
     hours = real() - 2 * 3600
     os.utime(folder.path / "splits" / ".x.npz.abcdefgh", (hours, hours))
     before = everything(folder)
@@ -112,7 +114,9 @@ def test_a_draft_that_is_renamed_while_it_is_looked_at_is_left_alone(
 
 
 @pytest.mark.parametrize("days", [3, -3])
-def test_what_of_the_cache_is_old_is_told_by_its_own_clock(days: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_of_the_cache_is_old_is_told_by_its_own_clock(
+    days: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, age in (("old", 2 * 86_400), ("new", 0)):
         entry = tmp_path / "decoded" / name / "images.npy"
         entry.parent.mkdir(parents=True)

@@ -43,7 +43,11 @@ TABLE: dict[str, Any] = {
                 "epochs": 4,
                 "batch_size": 16,
                 "optimizer": {"name": "adam", "lr": 0.01},
-                "tuning": {"policy": "every-round", "trials": 3, "space": {"optimizer.lr": {"low": 1e-4, "high": 1e-1, "scale": "log"}}},
+                "tuning": {
+                    "policy": "every-round",
+                    "trials": 3,
+                    "space": {"optimizer.lr": {"low": 1e-4, "high": 1e-1, "scale": "log"}},
+                },
             },
         }
     ],
@@ -103,7 +107,10 @@ def test_asked_to_stop_between_trials_it_goes_on_from_there(tuned: Study, tmp_pa
 
 
 def statuses(study: Study, *far: tuple[int, int]) -> list[RunStatus]:
-    return [RunStatus(run, "partial", rounds, 0, trials=trials) for run, (rounds, trials) in zip(planned(study), far, strict=True)]
+    return [
+        RunStatus(run, "partial", rounds, 0, trials=trials)
+        for run, (rounds, trials) in zip(planned(study), far, strict=True)
+    ]
 
 
 def test_work_is_counted_by_steps_of_rounds_and_trials(tuned: Study, tmp_path: Path) -> None:
@@ -146,7 +153,12 @@ def left(times: Sequence[tuple[float, float]], total: float, before: float) -> l
 
 def test_the_time_left_follows_from_the_work_since_the_start() -> None:
     """However far apart the ends of trainings are, and however many come at once."""
-    assert left([(50, 20), (100, 25), (100.1, 30), (4000, 100)], 100, 20) == ["-:--:--", "0:25:00", "0:11:41", "0:00:00"]
+    assert left([(50, 20), (100, 25), (100.1, 30), (4000, 100)], 100, 20) == [
+        "-:--:--",
+        "0:25:00",
+        "0:11:41",
+        "0:00:00",
+    ]
 
 
 def test_the_page_of_a_study_says_what_is_being_tried(tuned: Study, tmp_path: Path) -> None:

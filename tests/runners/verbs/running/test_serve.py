@@ -81,7 +81,9 @@ def test_foreign_names_are_refused(server: Server, host: str) -> None:
     assert get(server, "/", f"localhost:{server.server_port}")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/study/1/", "/study/0/../../study.json", "/study/0/study.json", "/study.json", "/study/0"])
+@pytest.mark.parametrize(
+    "path", ["/study/1/", "/study/0/../../study.json", "/study/0/study.json", "/study.json", "/study/0"]
+)
 def test_nothing_else_is_there(server: Server, path: str) -> None:
     assert get(server, path)[0] == 404
 

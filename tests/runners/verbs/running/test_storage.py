@@ -45,7 +45,9 @@ def test_an_empty_folder_takes_all_that_evidence_needs(toy_study: Study, tmp_pat
     a, b = part(toy_study, tmp_path / "a", slice(0, 0)), part(toy_study, tmp_path / "b", slice(0, 1))
     merge(a.path, [b.path])
     evidence = {
-        name for name in content(b) if name.startswith(("records/", "splits/", "data/")) and ".lock" not in name and ".claims" not in name
+        name
+        for name in content(b)
+        if name.startswith(("records/", "splits/", "data/")) and ".lock" not in name and ".claims" not in name
     }
     assert {name.split("/")[0] for name in evidence} == {"records", "splits", "data"}
     assert {name: content(a)[name] for name in evidence} == {name: content(b)[name] for name in evidence}
@@ -64,7 +66,9 @@ def test_the_longer_record_wins_and_the_shorter_is_kept_aside(toy_study: Study, 
     assert (aside / "events.jsonl").read_bytes() == short["records/toy/random/seed-0/events.jsonl"]
 
 
-def test_what_differs_is_told_and_left_alone(toy_study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_differs_is_told_and_left_alone(
+    toy_study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     a, b = part(toy_study, tmp_path / "a", slice(0, 1)), part(toy_study, tmp_path / "b", slice(0, 3))
     rewrite(b.run("toy", "random", 0).events, lambda events: events[3].update(steps=99))
     damaged = b.run("toy", "random", 1).events
@@ -78,7 +82,10 @@ def test_what_differs_is_told_and_left_alone(toy_study: Study, tmp_path: Path, c
 
 
 def test_another_plan_is_refused_before_anything_is_taken(toy_study: Study, tmp_path: Path) -> None:
-    a, b = part(toy_study, tmp_path / "a", slice(0, 0)), part(toy_study.model_copy(update={"seeds": (0,)}), tmp_path / "b", slice(0, 1))
+    a, b = (
+        part(toy_study, tmp_path / "a", slice(0, 0)),
+        part(toy_study.model_copy(update={"seeds": (0,)}), tmp_path / "b", slice(0, 1)),
+    )
     shutil.copytree(b.path, tmp_path / "c")
     (tmp_path / "c" / "study.json").unlink()
     before = content(a)
