@@ -194,9 +194,18 @@ CARDS: Final[dict[str, Card]] = {
             "land use seen by Sentinel-2, colour; no official test set, so set splits.test_size",
             27_000,
             0,
-            tuple(
-                "AnnualCrop Forest HerbaceousVegetation Highway Industrial Pasture PermanentCrop Residential River SeaLake".split()
-            ),  # noqa: SIM905
+            (
+                "AnnualCrop",
+                "Forest",
+                "HerbaceousVegetation",
+                "Highway",
+                "Industrial",
+                "Pasture",
+                "PermanentCrop",
+                "Residential",
+                "River",
+                "SeaLake",
+            ),
             (64, 64, 3),
             "MIT",
             "P. Helber et al., EuroSAT: A Novel Dataset and Deep Learning Benchmark for Land Use and Land Cover Classification, arXiv 1709.00029",

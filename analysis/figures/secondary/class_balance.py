@@ -32,9 +32,8 @@ NAMED = 24
 
 def overlap_map(ax: Axes, frame: pd.DataFrame, names: Sequence[str], cell: float = 0.3) -> Axes:
     """Jaccard index of every pair of the named strategies, 0 (nothing in common) dark to 1 light; rows of `overlap` of one protocol."""
-    grid = frame.pivot(index="strategy", columns="other", values="jaccard").reindex(
-        index=list(names), columns=list(names)
-    )  # noqa: PD010
+    pairs = frame.pivot(index="strategy", columns="other", values="jaccard")  # noqa: PD010  # one row per pair
+    grid = pairs.reindex(index=list(names), columns=list(names))
     return heat(ax, grid.to_numpy(dtype=np.float64), names, names, cell, low=0, high=1)
 
 

@@ -154,7 +154,11 @@ class _FromThePool(Objective):
 
     @abstractmethod
     def _losses(
-        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
+        self,
+        step: int,
+        labelled: Tensor,
+        targets: Tensor,
+        places: Tensor,  # noqa: ARG002  # each method uses what it needs
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Supervised loss, loss on the pool images, their logits that gave the targets, and which were learned from."""
 
@@ -185,8 +189,12 @@ class PseudoLabel(_FromThePool):
     """The network's own most probable class as the label of each pool image (Lee 2013, equations 15 and 16)."""
 
     def _losses(
-        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+        self,
+        step: int,
+        labelled: Tensor,
+        targets: Tensor,
+        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, weak = self._together(labelled, next(self._views["weak"]))
         loss, mask = hard_consistency(weak, weak, self._semi.threshold)
         return self._now.cross_entropy(ours, targets), loss, weak, mask
@@ -199,8 +207,12 @@ class MeanTeacher(_FromThePool):
     """
 
     def _losses(
-        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+        self,
+        step: int,
+        labelled: Tensor,
+        targets: Tensor,
+        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, student = self._together(labelled, next(self._views["weak"]))
         with torch.no_grad():
             teacher = self._now.shown.eval()(next(self._views["strong"])).float()
@@ -221,8 +233,12 @@ class Uda(_FromThePool):
     """Unsupervised data augmentation (Xie et al. 2020, arXiv 1904.12848)."""
 
     def _losses(
-        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+        self,
+        step: int,
+        labelled: Tensor,
+        targets: Tensor,
+        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, weak, strong = self._together(labelled, next(self._views["weak"]), next(self._views["strong"]))
         loss, mask = soft_consistency(weak, strong, self._semi.threshold, self._semi.temperature)
         if self._semi.tsa == "none":
@@ -240,8 +256,12 @@ class FixMatch(_FromThePool):
     """Sohn et al. 2020, arXiv 2001.07685."""
 
     def _losses(
-        self, step: int, labelled: Tensor, targets: Tensor, places: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ARG002
+        self,
+        step: int,
+        labelled: Tensor,
+        targets: Tensor,
+        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, weak, strong = self._together(labelled, next(self._views["weak"]), next(self._views["strong"]))
         loss, mask = hard_consistency(weak, strong, self._thresholds(places, weak))
         return self._now.cross_entropy(ours, targets), loss, weak, mask
