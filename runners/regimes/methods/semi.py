@@ -158,7 +158,7 @@ class _FromThePool(Objective):
         step: int,
         labelled: Tensor,
         targets: Tensor,
-        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+        places: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Supervised loss, loss on the pool images, their logits that gave the targets, and which were learned from."""
 
@@ -193,7 +193,7 @@ class PseudoLabel(_FromThePool):
         step: int,
         labelled: Tensor,
         targets: Tensor,
-        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+        places: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, weak = self._together(labelled, next(self._views["weak"]))
         loss, mask = hard_consistency(weak, weak, self._semi.threshold)
@@ -211,7 +211,7 @@ class MeanTeacher(_FromThePool):
         step: int,
         labelled: Tensor,
         targets: Tensor,
-        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+        places: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, student = self._together(labelled, next(self._views["weak"]))
         with torch.no_grad():
@@ -237,7 +237,7 @@ class Uda(_FromThePool):
         step: int,
         labelled: Tensor,
         targets: Tensor,
-        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+        places: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, weak, strong = self._together(labelled, next(self._views["weak"]), next(self._views["strong"]))
         loss, mask = soft_consistency(weak, strong, self._semi.threshold, self._semi.temperature)
@@ -260,13 +260,13 @@ class FixMatch(_FromThePool):
         step: int,
         labelled: Tensor,
         targets: Tensor,
-        places: Tensor,  # noqa: ARG002  # each method uses what it needs
+        places: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, weak, strong = self._together(labelled, next(self._views["weak"]), next(self._views["strong"]))
         loss, mask = hard_consistency(weak, strong, self._thresholds(places, weak))
         return self._now.cross_entropy(ours, targets), loss, weak, mask
 
-    def _thresholds(self, places: Tensor, weak: Tensor) -> Tensor | float:  # noqa: ARG002  # FlexMatch's differ from image to image
+    def _thresholds(self, places: Tensor, weak: Tensor) -> Tensor | float:  # FlexMatch's differ from image to image
         return self._semi.threshold
 
 

@@ -113,8 +113,12 @@ class Asked:
             raise InputError(faults)
         metrics = dict.fromkeys(curves.metrics, self.metric) if self.metric is not None else curves.metrics
         asked = replace(
-            curves, plan=self.plan(curves.plan), baseline=self.baseline, metrics=metrics, group=self.group or None
-        )  # type: ignore[arg-type]
+            curves,
+            plan=self.plan(curves.plan),
+            baseline=self.baseline,
+            metrics=metrics,
+            group=self.group or None,  # type: ignore[arg-type]  # checked when the options were read
+        )
         changed = [
             what
             for what, differs in (
