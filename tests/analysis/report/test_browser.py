@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from figure_material import material
+from figure_inputs import make_inputs
 
 from analysis.report import Subject, pdf, write_pdf, write_report
 
@@ -22,7 +22,7 @@ axe = pytest.importorskip(
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    subject = Subject(material(3, regimes=("plain", "augmented"), seeds=4, long=True))
+    subject = Subject(make_inputs(3, regimes=("plain", "augmented"), seeds=4, long=True))
     return write_report(subject, tmp_path_factory.mktemp("report") / "report.html")
 
 
