@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from figure_inputs import make_inputs
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.figures import FIGURES, FigureInputs, StudyFigure, draw_figures
 from analysis.figures.layout import columns_that_fit
+from tests.support.figure_inputs import make_inputs
 
 NEVER_EMPTY = {
     "verdicts",

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from figure_inputs import make_inputs
 from matplotlib.testing.compare import compare_images
 
 from analysis.figures import FIGURES, StudyFigure, draw_figures
 from analysis.figures.style import style_context
+from tests.support.figure_inputs import make_inputs
 
 SEEN = Path(__file__).parent / "seen"
 TOLERANCE = 12.0

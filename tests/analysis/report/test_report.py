@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from figure_inputs import make_inputs
 
 from analysis.figures import FigureInputs
 from analysis.loading.records import load_study
@@ -20,6 +19,7 @@ from analysis.verdict.sentences import headline, summary
 from protocol.errors import BeatRandomError, InputError
 from protocol.rules import check_study
 from tests.analysis.simulated import make_study, write_study
+from tests.support.figure_inputs import make_inputs
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from figure_inputs import class_change, make_inputs, map_change
 
 from analysis.figures import FIGURES, StudyFigure
 from analysis.figures.secondary.changed_predictions import COLOURS, _marked
 from analysis.secondary.changed_predictions import GAINED, LOST, OTHER, UNCHANGED, kinds
+from tests.support.figure_inputs import class_change, make_inputs, map_change
 
 
 def test_every_kind_of_change() -> None:
