@@ -12,6 +12,7 @@ import pytest
 from study_builder import build_study, lines, obedient_study, rewrite
 
 from protocol.record.layout import RunFolder, StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 
 Edit = Callable[[list[dict[str, Any]]], Any]
@@ -26,7 +27,7 @@ class Victim:
 
     @property
     def run(self) -> RunFolder:
-        return self.folder.run("small", "first", 0)
+        return self.folder.run(RunId("small", "first", 0))
 
     def edit(self, edit: Edit, *, rechain: bool = True) -> None:
         """Change the victim's record; by default the forger mends the chain too."""
