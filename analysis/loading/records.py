@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, Missing
-from analysis.loading.extract import BIN_COLUMNS, bins_of, bought_by, of_record
+from analysis.loading.extract import BIN_COLUMNS, confidence_bin_rows, queried_indices, query_cost_rows
 from protocol.errors import RecordError
 from protocol.record.amendments import read_amendments
 from protocol.record.chain import Record, read
@@ -58,11 +58,11 @@ def _load(folder: StudyFolder) -> Curves:
             missing.append(Missing(run, record))
             continue
         environments[json.dumps(record.run.environment, sort_keys=True) if record.run else ""] += 1
-        bought[run] = bought_by(record)
+        bought[run] = queried_indices(record)
         if any(e.chosen for e in record.of(LabelsEvent)):
             starters.setdefault(run.protocol, set()).add(run.strategy)
-        bins += bins_of(folder, record, run)
-        costs += of_record(record, run)
+        bins += confidence_bin_rows(folder, record, run)
+        costs += query_cost_rows(record, run)
         rows += [(study.name, *row) for row in _rows(record, protocol, run)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "int64", "budget": "int64", "value": "float64"})
     return Curves(

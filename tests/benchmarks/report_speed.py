@@ -10,10 +10,9 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
-from figure_material import material
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from analysis.report import Subject, page
+from tests.support.figure_material import material
 
 
 def main() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from front_door import beatrandom
-
 from analysis.across.setting import settings
 from analysis.claims import losing
 from analysis.figures import Material
@@ -16,6 +14,7 @@ from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from protocol.record.layout import StudyFolder
 from tests.analysis.simulated import make_study, write_study
+from tests.support.front_door import beatrandom
 
 
 def test_a_claim_is_drawn_with_what_every_place_says(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from figure_material import BUDGETS, material
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -27,6 +26,7 @@ from analysis.verdict.endpoint import matrix
 from protocol.errors import Notice
 from protocol.record.layout import StudyFolder
 from tests.analysis.simulated import make_study
+from tests.support.figure_material import BUDGETS, material
 
 
 @pytest.fixture(scope="module")

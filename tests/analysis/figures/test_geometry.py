@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from figure_material import material
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.figures import FIGURES, Material, Plate, drawn
 from analysis.figures.layout import columns_that_fit
+from tests.support.figure_material import material
 
 NEVER_EMPTY = {
     "verdicts",

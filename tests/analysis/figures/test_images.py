@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from figure_material import material
 from matplotlib.testing.compare import compare_images
 
 from analysis.figures import FIGURES, Plate, drawn
 from analysis.figures.style import applied
+from tests.support.figure_material import material
 
 SEEN = Path(__file__).parent / "seen"
 TOLERANCE = 12.0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analysis.figures.secondary.calibration import calibration
-from analysis.loading.metric_direction import lower_is_better, raised
+from analysis.loading.metric_direction import lower_is_better, negate_losses
 from analysis.loading.table import load_table
 from analysis.verdict.decide import compare
 from analysis.verdict.sentences import summary
@@ -83,7 +83,7 @@ def test_values_that_are_negated_already_stay(table) -> None:  # type: ignore[no
     curves = table(rows, "strategy,seed,budget,value,metric")
     assert compare(curves).verdicts[0].answer == "better"
     assert "negated already" in curves.notes[0]
-    assert raised(curves).metrics == curves.metrics == {"all": "nll"}
+    assert negate_losses(curves).metrics == curves.metrics == {"all": "nll"}
 
 
 def test_a_column_that_is_named_as_the_value_names_the_metric(table) -> None:  # type: ignore[no-untyped-def]

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from figure_material import material
 
 from analysis.report import Subject, pdf, write_pdf, write_report
+from tests.support.figure_material import material
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (uv sync --group browser)")
 axe = pytest.importorskip(

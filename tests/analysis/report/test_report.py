@@ -9,7 +9,6 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from figure_material import material
 
 from analysis.figures import Material
 from analysis.loading.records import load_study
@@ -20,6 +19,7 @@ from analysis.verdict.sentences import headline, summary
 from protocol.errors import BeatRandomError, InputError
 from protocol.rules import check_study
 from tests.analysis.simulated import make_study, write_study
+from tests.support.figure_material import material
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from figure_material import class_change, map_change, material
 
 from analysis.figures import FIGURES, Plate
 from analysis.figures.secondary.changed_predictions import COLOURS, _marked
 from analysis.secondary.changed_predictions import GAINED, LOST, OTHER, UNCHANGED, kinds
+from tests.support.figure_material import class_change, map_change, material
 
 
 def test_every_kind_of_change() -> None:

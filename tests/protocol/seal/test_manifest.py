@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from study_builder import build_study, make_study, rewrite
 
 from protocol.digests import sha256
 from protocol.errors import InputError
@@ -18,6 +17,7 @@ from protocol.record.layout import StudyFolder
 from protocol.seal.manifest import differences, manifest_of, read_manifest, seal
 from protocol.seal.signature import sign, verify
 from protocol.spec.run_id import RunId
+from tests.support.study_builder import build_study, make_study, rewrite
 
 
 @pytest.fixture(scope="module")

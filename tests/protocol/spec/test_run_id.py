@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from study_builder import obedient_study
 
 from protocol.spec.run_id import RunId
+from tests.support.study_builder import obedient_study
 
 
 def test_the_written_form_is_read_back() -> None:

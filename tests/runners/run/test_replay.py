@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from front_door import beatrandom
-from study_builder import rewrite
 
 from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
@@ -18,6 +16,8 @@ from protocol.spec.study import Study
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import rewrite
 
 Lines = list[dict[str, Any]]
 

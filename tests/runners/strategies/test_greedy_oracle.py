@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_strategies import TOY
 
 from analysis.figures import FIGURES, Material, Plate
 from analysis.loading.records import load_study
@@ -34,6 +33,7 @@ from runners.run.replay import choose_again
 from runners.strategies import Context, View
 from runners.strategies.greedy_oracle import GreedyOracle
 from runners.strategies.resolve import make, resolved
+from tests.support.toy_strategies import TOY
 
 OWN = """
 class Thief:

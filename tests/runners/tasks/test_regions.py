@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
-from toy_strategies import TOY
 
 from analysis.figures import FIGURES, Material, Plate
 from analysis.loading.records import load_study
@@ -46,6 +44,8 @@ from runners.strategies.support.mixtures import mixed
 from runners.tasks import TASKS
 from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
+from tests.support.made_jobs import made
+from tests.support.toy_strategies import TOY
 
 TILES = {"unit": "tile", "tile": [8, 10]}  # of 24x24 scenes: rows of 80, 80 and 32 pixels
 KINDS: dict[str, dict[str, Any]] = {

@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
-from study_builder import rewrite
-from toy_strategies import TOY
 
 from analysis.figures import FIGURES, Material, Plate
 from analysis.loading.records import load_study
@@ -44,6 +41,9 @@ from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
 from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
+from tests.support.made_jobs import made
+from tests.support.study_builder import rewrite
+from tests.support.toy_strategies import TOY
 
 
 @pytest.fixture(scope="module")
