@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from analysis.figures import FIGURES, Material, Plate
+from analysis.figures import FIGURES, FigureInputs, StudyFigure
 from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from protocol.draws.splits import make_split
@@ -166,9 +166,9 @@ def test_pictures_show_the_regions_that_were_bought_and_axes_what_is_paid(finish
     curves = load_study(finished)
     assert curves.currency("tiles") == "regions"
     assert curves.currency() == "regions or pixels or clicks"
-    plate = FIGURES["learning-curves"](Material(curves, compare(curves), bought))
-    assert isinstance(plate, Plate)
-    assert [ax.get_xlabel() for ax in plate.figure.axes] == [
+    study_figure = FIGURES["learning-curves"](FigureInputs(curves, compare(curves), bought))
+    assert isinstance(study_figure, StudyFigure)
+    assert [ax.get_xlabel() for ax in study_figure.figure.axes] == [
         "regions paid for",
         "pixels paid for",
         "clicks paid for",
