@@ -55,7 +55,7 @@ def test_text_is_large_whole_and_apart(size: str) -> None:
         f"{name}: {fault}"
         for name, plate in plates.items()
         if isinstance(plate, Plate)
-        for fault in faults_of(plate.figure, made)
+        for fault in tuning_faults(plate.figure, made)
     ]
     assert not faults, "\n".join(faults)
 
@@ -66,11 +66,11 @@ def test_the_faults_are_found() -> None:
     figure.text(0.12, 0.5, "other", fontsize=9)
     figure.text(0.9, 0.1, "clipped at the edge", fontsize=9)
     figure.text(0.1, 0.9, "small", fontsize=5)
-    found = " ".join(faults_of(figure, None))
+    found = " ".join(tuning_faults(figure, None))
     assert all(word in found for word in ("overlaps", "clipped", "small"))
 
 
-def faults_of(figure: Figure, made: Material | None) -> list[str]:
+def tuning_faults(figure: Figure, made: Material | None) -> list[str]:
     """What is wrong with the figure's text, in words; and whether its width is the venue's."""
     figure.set_dpi(100)
     figure.draw_without_rendering()

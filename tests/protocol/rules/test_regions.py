@@ -25,7 +25,7 @@ from protocol.rules import check_study
 from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.units import Goods, tiled
+from protocol.spec.units import PricedUnits, tiled
 
 N, TEST, CLASSES = 12, 4, 3
 MASKS = np.random.default_rng(3).integers(0, CLASSES, (N + TEST, 5, 7)).astype(np.uint8)
@@ -54,7 +54,7 @@ def a_study(cost: str) -> Study:
 def build(path: Path, cost: str = "pixel") -> StudyFolder:
     study, folder = a_study(cost), StudyFolder(path)
     folder.adopt(study)
-    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels, "maps": UNITS.fixed})
+    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels, "maps": UNITS.map_bytes})
     write_arrays(folder.twins(array_digest(MASKS)), {"content": ALONE, "look": ALONE})
     for strategy in study.strategies:
         for seed in study.seeds:
@@ -98,7 +98,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
                 environment=ENVIRONMENT,
             )
         )
-        oracle = Oracle(protocol, seed, split, MASKS, writer.append, None, CLASSES, Goods(DIVISION, price))
+        oracle = Oracle(protocol, seed, split, MASKS, writer.append, None, CLASSES, PricedUnits(DIVISION, price))
         oracle.start()
         for k, budget in enumerate(protocol.budgets):
             rng = generator(protocol.root_seed, "query", seed, k)
@@ -220,5 +220,7 @@ def test_other_images_than_planned_are_found_and_those_planned_are_not(tmp_path:
 
 def test_regions_that_were_altered_are_not_believed(tmp_path: Path) -> None:
     folder = build(tmp_path / "study")
-    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels + 1, "maps": UNITS.fixed})
+    write_arrays(
+        folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels + 1, "maps": UNITS.map_bytes}
+    )
     assert fired(folder, "unverifiable") == {"BUD-04", "BUD-07", "SED-03"}
