@@ -19,8 +19,9 @@ from analysis.across.penalty_matrix import PenaltyMatrix, penalty_matrix
 from analysis.across.rank_tables import rank_tables
 from analysis.across.ranking_stability import Agreement, SeedAgreement, agreement, seed_agreement
 from analysis.across.result import Across, Saved
-from analysis.across.setting import Floats, Setting, competing_settings
+from analysis.across.setting import Setting, competing_settings
 from analysis.loading.curves import Curves
+from analysis.statistics.arrays import Floats
 from analysis.statistics.bootstrap import Resampler
 
 RESAMPLES: Final = 10_000

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from analysis.across.ranking_stability import kendall
 from analysis.across.setting import Setting
-from analysis.claims.base import Claim, Finding, Floats, common, jackknife, judged, shared_areas
+from analysis.claims.base import Claim, Finding, common, jackknife, judged, shared_areas
+from analysis.statistics.arrays import Floats
 
 MARGIN: Final = 0.2
 """Of Kendall's tau: a loss of agreement surely below this counts as carried over."""

@@ -53,11 +53,11 @@ class Rows(Generic[Row]):
 
     def to_markdown(self) -> str:
         """A pipe table."""
-        return tables.markdown_of(self.formatted(), self._text())
+        return tables.render_markdown(self.formatted(), self._text())
 
     def to_latex(self) -> str:
         """A booktabs table."""
-        return tables.latex_of(self.formatted(), self._text())
+        return tables.render_latex(self.formatted(), self._text())
 
     def _text(self) -> int:
         """How many leading columns are text."""

@@ -17,7 +17,7 @@ from protocol.record.layout import StudyFolder
 Indices = NDArray[np.int64]
 
 
-def bought_by(record: Record) -> Indices:
+def queried_indices(record: Record) -> Indices:
     """Indices that a strategy bought, in order: by its queries, and the initial set if it chose that; without validation images."""
     queries = [e.indices for e in record.of(LabelsEvent) if e.purpose == "query" or e.chosen]
     return np.array([i for indices in queries for i in indices], dtype=np.int64)
@@ -27,7 +27,7 @@ PARTS: Final = ("members_s", "features_s", "prepare_s", "query_s")
 """What a query takes, as a round's record names it: an ensemble's further members, features, the strategy's own training, choosing."""
 
 
-def of_record(record: Record, *run: object) -> list[tuple[object, ...]]:
+def query_cost_rows(record: Record, *run: object) -> list[tuple[object, ...]]:
     """Rows of `COST_COLUMNS` for every round that ended in a query, `run` first; rounds that recorded no cost are left out."""
     asked = [r for r in record.rounds if r.query and r.cost.keys() & set(PARTS)]
     return [
@@ -39,7 +39,7 @@ def of_record(record: Record, *run: object) -> list[tuple[object, ...]]:
 BIN_COLUMNS: Final = ("protocol", "strategy", "seed", "budget", "bin", "images", "confidence", "right")
 
 
-def bins_of(folder: StudyFolder, record: Record, place: tuple[str, str, int]) -> list[tuple[object, ...]]:
+def confidence_bin_rows(folder: StudyFolder, record: Record, place: tuple[str, str, int]) -> list[tuple[object, ...]]:
     """Rows of `BIN_COLUMNS` for a complete run's last round; none where probabilities were not kept or cannot be read.
 
     `confidence` and `right` are sums over the bin's images. Whether the sidecar is the one that the record means is for

@@ -15,10 +15,12 @@ from protocol.errors import Fault, InputError
 RUN = ["protocol", "strategy", "seed"]
 SHOWN: Final = 12
 """Runs with other budgets that are named."""
-Met = tuple[pd.DataFrame, tuple[RunKey, ...], tuple[Missing, ...], tuple[str, ...]]
+Resolved = tuple[pd.DataFrame, tuple[RunKey, ...], tuple[Missing, ...], tuple[str, ...]]
 
 
-def met(frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, units: Mapping[int, str]) -> Met:
+def resolve_gaps(
+    frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, units: Mapping[int, str]
+) -> Resolved:
     """Rows of complete runs on shared budgets, expected runs, missing runs, and notes on what was done.
 
     Raises:

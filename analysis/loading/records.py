@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
-from analysis.loading.extract import BIN_COLUMNS, bins_of, bought_by, of_record
+from analysis.loading.extract import BIN_COLUMNS, confidence_bin_rows, queried_indices, query_cost_rows
 from analysis.loading.table import load_table
 from protocol.errors import RecordError
 from protocol.record.amendments import read_amendments
@@ -65,11 +65,11 @@ def _load(folder: StudyFolder) -> Curves:
                     missing.append(Missing(RunKey(protocol.name, strategy.id, seed), found))
                 else:
                     environments[json.dumps(found.run.environment, sort_keys=True) if found.run else ""] += 1
-                    bought[RunKey(protocol.name, strategy.id, seed)] = bought_by(found)
+                    bought[RunKey(protocol.name, strategy.id, seed)] = queried_indices(found)
                     if any(e.chosen for e in found.of(LabelsEvent)):
                         starters.setdefault(protocol.name, set()).add(strategy.id)
-                    bins += bins_of(folder, found, (protocol.name, strategy.id, seed))
-                    costs += of_record(found, protocol.name, strategy.id, seed)
+                    bins += confidence_bin_rows(folder, found, (protocol.name, strategy.id, seed))
+                    costs += query_cost_rows(found, protocol.name, strategy.id, seed)
                     rows += [(study.name, *row) for row in _rows(found, protocol, strategy, seed)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "int64", "budget": "int64", "value": "float64"})
     return Curves(

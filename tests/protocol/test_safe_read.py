@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
-from study_builder import build_study, lines
 
 from protocol.errors import InputError
 from protocol.rules import check_study
 from protocol.safe_read import content
+from tests.support.study_builder import build_study, lines
 
 
 def test_a_file_is_read_whole_through_a_link_too(tmp_path: Path) -> None:

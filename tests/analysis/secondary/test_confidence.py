@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_builder import build_study
 
 from analysis.loading.records import load_study
 from analysis.secondary.confidence import pooled
 from protocol.metrics import ECE_BINS, calibration_metrics, reliability
+from tests.support.study_builder import build_study
 
 
 def test_the_bins_give_the_calibration_error() -> None:

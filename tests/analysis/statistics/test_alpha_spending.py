@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from analysis.loading.records import load_study
-from analysis.statistics.alpha_spending import LEAST, nominal_levels, sequential_p, spent
+from analysis.statistics.alpha_spending import LEAST, alpha_spent, nominal_levels, sequential_p
 from analysis.verdict.decide import compare
 from analysis.verdict.plan import plan_summary
 from analysis.verdict.sentences import summary
@@ -31,8 +31,8 @@ def test_boundaries_are_the_published_ones(spending, bounds: list[float]) -> Non
 
 
 def test_all_is_spent_at_the_end_and_one_look_is_no_look() -> None:
-    assert spent(1.0, "pocock", 0.03) == pytest.approx(0.03)
-    assert spent(1.0, "obrien-fleming", 0.03) == pytest.approx(0.03)
+    assert alpha_spent(1.0, "pocock", 0.03) == pytest.approx(0.03)
+    assert alpha_spent(1.0, "obrien-fleming", 0.03) == pytest.approx(0.03)
     assert nominal_levels((7,), "obrien-fleming", 0.03)[0] == pytest.approx(0.03)
     assert sequential_p([0.013], (7,), "pocock") == pytest.approx(0.013, rel=1e-4)
 

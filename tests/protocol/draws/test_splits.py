@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import protocol_table
 
 from protocol.draws.seeds import generator
 from protocol.draws.splits import make_split, redraw_split, starting_set
 from protocol.errors import InputError
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import protocol_table
 
 
 def protocol(**splits: Any) -> Protocol:

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import build_study, lines, protocol_table, rewrite
 
 from protocol.errors import InputError
 from protocol.foreign.curve_table import check_table
@@ -22,6 +21,7 @@ from protocol.rules import RULES, Compliance, check_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
 from protocol.testing import assert_compliant
+from tests.support.study_builder import build_study, lines, protocol_table, rewrite
 
 COMPARING = {r.id for r in RULES.values() if r.reads & {"presence", "peers"}}
 

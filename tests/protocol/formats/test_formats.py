@@ -9,12 +9,12 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from study_builder import build_study, rewrite
 
 from protocol.formats import CHECKLISTS, FORMATS
 from protocol.formats.checklist import badge
 from protocol.formats.schema import ComplianceModel, json_schema
 from protocol.rules import RULES, Compliance, check_study
+from tests.support.study_builder import build_study, rewrite
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_builder import build_study, lines, obedient_study, rewrite
 
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.spec.study import Study
+from tests.support.study_builder import build_study, lines, obedient_study, rewrite
 
 Edit = Callable[[list[dict[str, Any]]], Any]
 

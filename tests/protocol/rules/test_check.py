@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from study_builder import build_study, obedient_study, protocol_table
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from protocol.rules import GROUPS, RULES, check_study, rule
 from protocol.rules import check as check_module
 from protocol.rules.rule import RunRule
+from tests.support.study_builder import build_study, obedient_study, protocol_table
 
 
 def test_findings_point_at_file_and_line_and_say_what_to_do(victim: Any) -> None:

@@ -15,17 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import (
-    ENVIRONMENT,
-    IMAGES,
-    build_study,
-    lines,
-    make_labels,
-    obedient_study,
-    predict_otherwise,
-    protocol_table,
-    rewrite,
-)
 
 from protocol.digests import array_digest, sha256
 from protocol.draws.seeds import stream_seeds
@@ -38,6 +27,17 @@ from protocol.rules import RULES, check_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import (
+    ENVIRONMENT,
+    IMAGES,
+    build_study,
+    lines,
+    make_labels,
+    obedient_study,
+    predict_otherwise,
+    protocol_table,
+    rewrite,
+)
 
 Lines = list[dict[str, Any]]
 

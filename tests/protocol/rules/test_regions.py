@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import ENVIRONMENT, make_study, protocol_table, rewrite
 
 from protocol.digests import array_digest, sha256
 from protocol.draws.seeds import generator, stream_seeds
@@ -26,6 +25,7 @@ from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.units import PricedUnits, tiled
+from tests.support.study_builder import ENVIRONMENT, make_study, protocol_table, rewrite
 
 N, TEST, CLASSES = 12, 4, 3
 MASKS = np.random.default_rng(3).integers(0, CLASSES, (N + TEST, 5, 7)).astype(np.uint8)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 from protocol.formats.checklist import to_markdown
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
+from tests.support.study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 Lines = list[dict[str, Any]]
 WARM = protocol_table(regime=protocol_table()["regime"] | {"start": "warm"})

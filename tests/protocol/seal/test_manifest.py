@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from study_builder import build_study, make_study, rewrite
 
 from protocol.digests import sha256
 from protocol.errors import InputError
@@ -17,6 +16,7 @@ from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
 from protocol.seal.manifest import differences, manifest_of, read_manifest, seal
 from protocol.seal.signature import sign, verify
+from tests.support.study_builder import build_study, make_study, rewrite
 
 
 @pytest.fixture(scope="module")

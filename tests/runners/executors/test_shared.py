@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conformance import ACCIDENTS, ended, equal_undisturbed, jobs_in, record_of, with_mine
 
 from protocol.record.chain import alone
 from protocol.record.events import FailureEvent, ResumeEvent
@@ -18,6 +17,7 @@ from runners.executors.base import Stop
 from runners.executors.inline import Inline
 from runners.executors.shared import Shared
 from runners.progress.job import Job, Result
+from tests.support.conformance import ACCIDENTS, ended, equal_undisturbed, jobs_in, record_of, with_mine
 
 
 class Another:

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
-from study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
 from protocol.digests import array_digest
 from protocol.draws.splits import make_split
@@ -36,6 +35,7 @@ from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.tasks import TASKS
+from tests.support.study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
 PAGE = Path(__file__).resolve().parents[3] / "protocol" / "CHEATS.md"
 Lines = list[dict[str, Any]]

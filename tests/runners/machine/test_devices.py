@@ -10,9 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerator import CUDA, Machine, WrongDevice, accelerator, launched_by_a_step
-from made_jobs import made
-from toy_strategies import TOY
 
 from protocol.record.chain import Record, essence, read
 from protocol.record.layout import StudyFolder
@@ -34,6 +31,9 @@ from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
+from tests.support.accelerator import CUDA, Machine, WrongDevice, accelerator, launched_by_a_step
+from tests.support.made_jobs import made
+from tests.support.toy_strategies import TOY
 
 DIGITS = [name for name in preset_names() if name.startswith("digit")]
 MORE: dict[str, tuple[str, dict[str, Any]]] = {

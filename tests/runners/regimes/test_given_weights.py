@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
 
 from protocol.errors import InputError
 from protocol.record.chain import read
@@ -29,6 +28,7 @@ from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.tasks import TASKS
 from runners.verbs.running.amend import amend
+from tests.support.made_jobs import made
 
 NONE = np.empty(0, np.int64)
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from study_builder import rewrite
 
 from analysis.loading.records import load_study
 from protocol.draws.seeds import generator
@@ -37,6 +36,7 @@ from runners.run.replay import choose_again
 from runners.strategies import STRATEGIES, Strategy, View
 from runners.strategies.core_set import k_center_greedy
 from runners.verbs.running.plan import starts as starts_told
+from tests.support.study_builder import rewrite
 
 NAMES = ("random", "margin", "core-set", "max-herding")
 

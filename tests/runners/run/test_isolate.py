@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
-from study_builder import rewrite
 
 from protocol.record.chain import essence, read
 from protocol.record.events import LabelsEvent
@@ -19,6 +18,7 @@ from runners.progress.job import Job
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
+from tests.support.study_builder import rewrite
 
 
 def job_of(study: Study, path: Path, *, isolate: bool) -> Job:

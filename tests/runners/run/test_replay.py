@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from front_door import beatrandom
-from study_builder import rewrite
 
 from protocol.record.layout import StudyFolder
 from protocol.spec.study import Study
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import rewrite
 
 Lines = list[dict[str, Any]]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from toy_strategies import TOY
 
 from protocol.record.chain import Record, read
 from protocol.record.layout import StudyFolder
@@ -14,6 +13,7 @@ from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
+from tests.support.toy_strategies import TOY
 
 SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].suited(kind()) is not None]
 

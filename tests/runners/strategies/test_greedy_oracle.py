@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_strategies import TOY
 
-from analysis.figures import FIGURES, Material, Plate
+from analysis.figures import FIGURES, FigureInputs, StudyFigure
 from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from analysis.verdict.plan import plan_summary
@@ -33,6 +32,7 @@ from runners.run.replay import choose_again
 from runners.strategies import Context, View
 from runners.strategies.greedy_oracle import GreedyOracle
 from runners.strategies.resolve import make, resolved
+from tests.support.toy_strategies import TOY
 
 OWN = """
 class Thief:
@@ -141,9 +141,9 @@ def test_it_is_shown_and_not_judged(tmp_path: Path) -> None:
     assert found.tests == 1
     assert [v.strategy for v in found.verdicts] == ["margin"]
     assert "toy/ceiling is an upper line that saw the pool's labels, not tested" in found.notes[-1]
-    plate = FIGURES["learning-curves"](Material(curves, found))
-    assert isinstance(plate, Plate)
-    assert set(plate.frame["strategy"]) == {"ceiling", "random", "margin"}
+    study_figure = FIGURES["learning-curves"](FigureInputs(curves, found))
+    assert isinstance(study_figure, StudyFigure)
+    assert set(study_figure.frame["strategy"]) == {"ceiling", "random", "margin"}
 
 
 def test_without_the_name_the_seller_refuses(toy_protocol: object) -> None:

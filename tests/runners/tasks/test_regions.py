@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
-from toy_strategies import TOY
 
-from analysis.figures import FIGURES, Material, Plate
+from analysis.figures import FIGURES, FigureInputs, StudyFigure
 from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from protocol.draws.splits import make_split
@@ -45,6 +43,8 @@ from runners.strategies.support.mixtures import mixed
 from runners.tasks import TASKS
 from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
+from tests.support.made_jobs import made
+from tests.support.toy_strategies import TOY
 
 TILES = {"unit": "tile", "tile": [8, 10]}  # of 24x24 scenes: rows of 80, 80 and 32 pixels
 KINDS: dict[str, dict[str, Any]] = {
@@ -163,9 +163,9 @@ def test_pictures_show_the_regions_that_were_bought_and_axes_what_is_paid(finish
     curves = load_study(finished)
     assert curves.currency("tiles") == "regions"
     assert curves.currency() == "regions or pixels or clicks"
-    plate = FIGURES["learning-curves"](Material(curves, compare(curves), bought))
-    assert isinstance(plate, Plate)
-    assert [ax.get_xlabel() for ax in plate.figure.axes] == [
+    study_figure = FIGURES["learning-curves"](FigureInputs(curves, compare(curves), bought))
+    assert isinstance(study_figure, StudyFigure)
+    assert [ax.get_xlabel() for ax in study_figure.figure.axes] == [
         "regions paid for",
         "pixels paid for",
         "clicks paid for",

@@ -12,11 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
-from study_builder import rewrite
-from toy_strategies import TOY
 
-from analysis.figures import FIGURES, Material, Plate
+from analysis.figures import FIGURES, FigureInputs, StudyFigure
 from analysis.loading.records import load_study
 from analysis.secondary.changed_predictions import MapChange
 from analysis.verdict.decide import compare
@@ -43,6 +40,9 @@ from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
 from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
+from tests.support.made_jobs import made
+from tests.support.study_builder import rewrite
+from tests.support.toy_strategies import TOY
 
 
 @pytest.fixture(scope="module")
@@ -396,12 +396,12 @@ def test_pictures_are_of_what_the_ledger_says_with_the_masks_of_those_frames(fin
             np.testing.assert_array_equal(query.pixels, images.pixels[list(query.indices)])
             np.testing.assert_array_equal(query.masks, labels.for_oracle()[list(query.indices)])
     curves = load_study(finished)
-    material = Material(curves, compare(curves), bought)
-    plate = FIGURES["contact-sheet"](material)
-    assert isinstance(plate, Plate)
-    assert len(plate.frame) == 3 * (2 + 3)
-    classes = FIGURES["class-iou"](material)
-    assert isinstance(classes, Plate)
+    inputs = FigureInputs(curves, compare(curves), bought)
+    study_figure = FIGURES["contact-sheet"](inputs)
+    assert isinstance(study_figure, StudyFigure)
+    assert len(study_figure.frame) == 3 * (2 + 3)
+    classes = FIGURES["class-iou"](inputs)
+    assert isinstance(classes, StudyFigure)
     assert set(classes.frame["label"]) == set(images.classes)
 
 
@@ -425,9 +425,9 @@ def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, 
         np.testing.assert_array_equal(change.pixels, images.pixels[shown])
         np.testing.assert_array_equal(change.truth, labels.for_oracle()[shown])
     curves = load_study(finished)
-    plate = FIGURES["changed-predictions"](Material(curves, compare(curves), bought))
-    assert isinstance(plate, Plate)
-    assert len(plate.frame) == 3 * 3
+    study_figure = FIGURES["changed-predictions"](FigureInputs(curves, compare(curves), bought))
+    assert isinstance(study_figure, StudyFigure)
+    assert len(study_figure.frame) == 3 * 3
     run, arrays = kept_maps(copied)  # sidecars that hold no maps, or none of these images, are passed over
     write_arrays(run.predictions(0), {"confusion": arrays["confusion"]})
     write_arrays(copied.run("toy-maps", "random", 0).predictions(2), arrays | {"place": arrays["place"] + 10**6})

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import lines, rewrite
 
 from protocol.record.chain import read, writing
 from protocol.record.events import ExaminedEvent, LabelsEvent, ResumeEvent, RoundEvent
 from protocol.record.layout import RunFolder, StudyFolder, predictions_digest
 from protocol.rules import RULES, check_study
+from tests.support.study_builder import lines, rewrite
 
 
 def isolate(folder: StudyFolder) -> None:

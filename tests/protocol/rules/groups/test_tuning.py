@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 Lines = list[dict[str, Any]]
 SPACE = {"optimizer.lr": {"low": 0.01, "high": 1.0, "scale": "log"}, "batch_size": {"choices": [4, 8]}}

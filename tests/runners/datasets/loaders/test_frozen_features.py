@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from study_builder import rewrite
 
 from protocol.digests import sha256
 from protocol.errors import InputError
@@ -30,6 +29,7 @@ from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
 from runners.run.perform import perform
 from runners.verbs.browse.encode import Asked, encode
+from tests.support.study_builder import rewrite
 
 
 def arrays(**changes: Any) -> dict[str, Any]:

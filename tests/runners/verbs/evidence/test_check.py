@@ -9,12 +9,12 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from study_builder import build_study, rewrite
 from typer.testing import CliRunner
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from runners.cli import app
+from tests.support.study_builder import build_study, rewrite
 
 Check = Callable[..., tuple[int, str]]
 

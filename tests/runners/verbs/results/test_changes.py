@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from made_jobs import made
 
 from analysis.secondary.changed_predictions import EACH, ClassChange
 from protocol.draws.splits import make_split
@@ -15,6 +14,7 @@ from protocol.spec.study import Study
 from runners.data import load
 from runners.run.perform import perform
 from runners.verbs.results.classes import purchases_of
+from tests.support.made_jobs import made
 
 
 def test_turned_images_are_those_of_the_sidecars(toy_study: Study, tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from front_door import beatrandom
-from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 from analysis.loading.records import load_study
 from analysis.secondary.effort import effort
@@ -21,6 +19,8 @@ from protocol.record.layout import StudyFolder
 from protocol.seal.archive import pack
 from protocol.seal.manifest import seal
 from runners.verbs.results.export import export
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 
 @pytest.fixture

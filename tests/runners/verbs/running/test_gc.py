@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from study_builder import build_study
 
 from protocol.record.chain import alone
 from protocol.record.layout import StudyFolder, clock
 from protocol.rules import check_study
 from runners.caching.cache_folder import entries
 from runners.verbs.running.gc import gc
+from tests.support.study_builder import build_study
 
 
 @pytest.fixture

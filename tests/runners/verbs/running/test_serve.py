@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from front_door import beatrandom
-from study_builder import build_study, rewrite
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from runners.verbs.running.serve import Server, studies
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import build_study, rewrite
 
 FAILURE = {
     "event": "failure", "round": 2, "kind": "RuntimeError", "message": "out of <memory>\nline 2\n3\n4\n5\nsixth line", "details": "", "time": ""

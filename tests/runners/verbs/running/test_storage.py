@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import typer
-from study_builder import rewrite
 
 from protocol.errors import InputError
 from protocol.record.chain import read
@@ -18,6 +17,7 @@ from runners.executors.inline import Inline
 from runners.progress.plan import planned
 from runners.progress.status import adopt, counts, jobs, status
 from runners.verbs.running.storage import merge
+from tests.support.study_builder import rewrite
 
 
 def part(study: Study, path: Path, runs: slice) -> StudyFolder:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.figures import VENUES, Material
+from analysis.figures import VENUES, FigureInputs
 from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, RunKey
 from analysis.loading.extract import BIN_COLUMNS
 from analysis.secondary.changed_predictions import ClassChange, MapChange, Turned
@@ -26,14 +26,14 @@ def strategy_names(k: int, long: bool = False) -> list[str]:
     return ["random", *(f"own{tail}{i}" for i in range(k))]
 
 
-def material(
+def make_inputs(
     k: int,
     datasets: Sequence[str] = ("one",),
     regimes: Sequence[str] = ("plain",),
     seeds: int = 6,
     long: bool = False,
     venue: str = "plain",
-) -> Material:
+) -> FigureInputs:
     """k strategies beside random, each 0.006 better than the one before, under every data set and regime."""
     rng = np.random.default_rng([k, seeds, len(datasets), len(regimes)])
     names = strategy_names(k, long)
@@ -101,7 +101,9 @@ def material(
         for p in places
         for i, name in enumerate(names)
     ]
-    return Material(curves, compare(curves), Purchases(classes, sheets=sheets, changes=tuple(changes)), VENUES[venue])
+    return FigureInputs(
+        curves, compare(curves), Purchases(classes, sheets=sheets, changes=tuple(changes)), VENUES[venue]
+    )
 
 
 def map_change(protocol: str, strategy: str, number: int) -> MapChange:
