@@ -216,7 +216,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
         first, trial = time.perf_counter() - start, outcome.cost["train_s"]
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0
     steps = [
-        protocol.regime.most_steps(size) for size in protocol.training_labels
+        protocol.regime.max_steps(size) for size in protocol.training_labels
     ]  # with epochs, time grows with the labelled set
     trials = protocol.regime.tuning.steps_of(steps) / steps[0] * trial if protocol.regime.tuning else 0.0
     return Cost(loaded + first * sum(steps) / steps[0] + trials, pretraining, own_pools)
