@@ -46,7 +46,7 @@ def divided(protocol: Protocol, images: Images, study: StudyFolder | None) -> Di
     return Division(Units.images(n, images.height * images.width))
 
 
-def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
+def price_units(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
     """The division with its prices, for the oracle; labels of all images."""
     cost = protocol.labelling.cost if protocol.labelling else "label"
     if cost == "pixel":
