@@ -6,12 +6,12 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from analysis.claims.base import Claim, Says
+from analysis.claims.base import Claim, Judgement
 from analysis.figures.layout import folded, interval, rows, rows_height
 from analysis.figures.plate import Plate
 from analysis.figures.style import PLAIN, Look, Venue, applied
 
-SHOWN: Final[dict[Says, Look]] = {
+SHOWN: Final[dict[Judgement, Look]] = {
     "holds": Look("#0072B2", "o", (0, ()), 1.6),
     "does not hold": Look("#D55E00", "s", (0, ()), 1.6),
     "undecided": Look("0.45", "D", (0, ()), 1.6),
