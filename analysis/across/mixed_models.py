@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
 from analysis.across.setting import Setting
+from analysis.statistics.arrays import Floats
 
-Floats = NDArray[np.float64]
 Outcome = Literal["level", "slope"]
 
 

@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.across.setting import Setting
+from analysis.statistics.arrays import Floats
 from analysis.statistics.intervals import t_interval
 
-Floats = NDArray[np.float64]
 Judgement = Literal["holds", "does not hold", "undecided"]
 
 

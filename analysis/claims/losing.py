@@ -8,7 +8,8 @@ import numpy as np
 from scipy import stats
 
 from analysis.across.setting import Setting
-from analysis.claims.base import Claim, Finding, Floats, Judgement, shared_areas
+from analysis.claims.base import Claim, Finding, Judgement, shared_areas
+from analysis.statistics.arrays import Floats
 from analysis.statistics.corrections import holm
 from analysis.statistics.intervals import t_interval
 

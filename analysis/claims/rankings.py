@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from analysis.across.ranking_stability import kendall
 from analysis.across.setting import Setting
-from analysis.claims.base import Claim, Finding, Floats, common_strategies, jackknife, judge, shared_areas
+from analysis.claims.base import Claim, Finding, common_strategies, jackknife, judge, shared_areas
+from analysis.statistics.arrays import Floats
 
 MARGIN: Final = 0.2
 """Loss of Kendall's tau: rankings count as carried over if the whole interval lies below it."""

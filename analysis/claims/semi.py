@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analysis.across.setting import Setting
-from analysis.claims.base import Claim, Finding, Floats, Judgement, common_strategies, shared_areas
+from analysis.claims.base import Claim, Finding, Judgement, common_strategies, shared_areas
+from analysis.statistics.arrays import Floats
 from analysis.statistics.intervals import Interval, t_interval
 
 

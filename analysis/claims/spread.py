@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.across.setting import Setting
-from analysis.claims.base import Claim, Finding, Floats, common_strategies, jackknife, judge, shared_areas
+from analysis.claims.base import Claim, Finding, common_strategies, jackknife, judge, shared_areas
+from analysis.statistics.arrays import Floats
 
 
 def variance_between(scores: Floats) -> float:

@@ -54,11 +54,11 @@ class Table:
 
     def to_markdown(self) -> str:
         """Return a pipe table."""
-        return tables.markdown_of(self.formatted(), self.text_columns)
+        return tables.render_markdown(self.formatted(), self.text_columns)
 
     def to_latex(self) -> str:
         """Return a booktabs table."""
-        return tables.latex_of(self.formatted(), self.text_columns)
+        return tables.render_latex(self.formatted(), self.text_columns)
 
 
 @dataclass(frozen=True)

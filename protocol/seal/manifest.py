@@ -77,12 +77,7 @@ def manifest_of(folder: StudyFolder) -> Manifest:
             heads[name] = RecordHead(head=record.head, lines=len(record.lines), sealed=record.sealed)
     if faults:
         raise InputError(faults)
-    runs = {
-        str(folder.run(p.name, s.id, seed).events.relative_to(folder.path))
-        for p in study.protocols
-        for s in study.strategies
-        for seed in study.seeds
-    }
+    runs = {str(folder.run(run).events.relative_to(folder.path)) for run in study.runs()}
     finished = sum(heads[name].sealed for name in runs if name in heads)
     return Manifest(study=study.fingerprint, planned=len(runs), finished=finished, records=heads, files=files)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -11,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from protocol.digests import fingerprint
 from protocol.spec.base import EXACT, LABEL, Count, Name, Part, Size
 from protocol.spec.protocol import UPPER_LINE, Argument, Protocol
+from protocol.spec.run_id import RunId
 
 STUDY_TAG: Final = "beatrandom/study/1"
 
@@ -146,6 +148,27 @@ class Study(Part):
             if absent:
                 problems.append(f"expected plan.at_budgets among the budgets of {p.name}, found {absent}")
         return problems
+
+    def runs(self, *, by_seed: bool = False) -> Iterator[RunId]:
+        """Yield every planned run: by protocol, then strategy, then seed.
+
+        Args:
+            by_seed: order by seed before strategy, so that runs of the same split follow one another.
+        """
+        strategies = [s.id for s in self.strategies]
+        for protocol in self.protocols:
+            if by_seed:
+                yield from (RunId(protocol.name, name, seed) for seed in self.seeds for name in strategies)
+            else:
+                yield from (RunId(protocol.name, name, seed) for name in strategies for seed in self.seeds)
+
+    def protocol(self, name: str) -> Protocol:
+        """Return the protocol with this name. Raises KeyError if the study has none."""
+        return {p.name: p for p in self.protocols}[name]
+
+    def strategy(self, id_: str) -> StrategySpec:
+        """Return the strategy with this id. Raises KeyError if the study has none."""
+        return {s.id: s for s in self.strategies}[id_]
 
     def with_strategies(self, strategies: tuple[StrategySpec, ...]) -> Study:
         """The same study with other strategies, checked as if read anew."""

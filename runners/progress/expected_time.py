@@ -11,7 +11,7 @@ from typing import Final
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE
-from runners.progress.plan import Planned
+from runners.progress.plan import PlannedRun
 from runners.progress.status import RunStatus
 
 SAMPLES: Final = 3
@@ -23,7 +23,7 @@ def expected_seconds(folder: StudyFolder, statuses: Sequence[RunStatus]) -> dict
     for s in statuses:
         key = (s.planned.protocol.name, s.planned.strategy.id)
         if s.state == "done" and len(done[key]) < SAMPLES:
-            done[key].append(folder.run(*key, s.planned.seed).events)
+            done[key].append(folder.run(s.planned.id).events)
     return {key: sum(map(_seconds, paths)) / len(paths) for key, paths in done.items() if paths}
 
 
@@ -32,7 +32,7 @@ def _seconds(events: Path) -> float:
     return float(sum(value for row in rounds for name, value in row["cost"].items() if name.endswith("_s")))
 
 
-def work_of(run: Planned) -> float:
+def work_of(run: PlannedRun) -> float:
     """Images seen in training, all rounds and trials together: what stands in for a run's time before one was measured."""
     regime = run.protocol.regime
     steps = [regime.most_steps(labels) for labels in run.protocol.training_labels]
@@ -40,7 +40,7 @@ def work_of(run: Planned) -> float:
     return float((sum(steps) + trials) * regime.batch_size)
 
 
-def seconds_of(runs: Sequence[Planned], measured: dict[tuple[str, str], float]) -> list[float]:
+def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float]) -> list[float]:
     """Expected seconds of each run: measured for its protocol and strategy, else for its protocol, else by its work.
 
     Without any measurement the unit is arbitrary; the order is what counts then.

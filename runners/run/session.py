@@ -34,6 +34,7 @@ from protocol.spec.base import Part
 from protocol.spec.cards import SplitCard
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec
 from protocol.spec.units import Division
 from runners.data import load
@@ -223,7 +224,7 @@ def _delivered(order: Order, pipe: Connection, ledger: WriteAhead, tell: Disclos
 
 def keep_shop(order: Order, pipe: Connection) -> None:
     """In the oracle's process: open the run's ledger, hand over the images, answer until the run hangs up."""
-    folder = StudyFolder(Path(order.study)).oracle(order.protocol.name, order.strategy.id, order.seed)
+    folder = StudyFolder(Path(order.study)).oracle(RunId(order.protocol.name, order.strategy.id, order.seed))
     with writing(folder) as (writer, before):
         stock = Stock.of(order)
         keep_split(order, stock)

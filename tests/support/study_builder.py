@@ -21,6 +21,7 @@ from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent, Tri
 from protocol.record.layout import RunFolder, StudyFolder, write_arrays
 from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
 from protocol.spec.tuning import Setting
@@ -109,7 +110,7 @@ def build_run(
         {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets},
     )
     write_arrays(folder.twins(array_digest(make_labels())), {"content": np.arange(IMAGES), "look": np.arange(IMAGES)})
-    run = folder.run(protocol.name, strategy.id, seed)
+    run = folder.run(RunId(protocol.name, strategy.id, seed))
     with writing(run) as (writer, _):
         writer.append(first_event(study, protocol, strategy, seed, split, targets))
         oracle = Oracle(protocol, seed, split, labels, writer.append)

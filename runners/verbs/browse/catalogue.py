@@ -259,7 +259,7 @@ def _dataset_facts(card: Card, data_root: Path | None) -> dict[str, Any]:
             state = "not found" if found.endswith(NOTHING) else found
     return {
         "name": card.name,
-        "what": card.what,
+        "what": card.description,
         "task": card.task,
         "train": card.n_train,
         "test": card.n_test,

@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from analysis.figures import Material, write_figures
+from analysis.figures import FigureInputs, write_figures
 from analysis.loading.records import load_study
 from analysis.report import Subject, write_report
 from analysis.verdict.decide import compare
@@ -86,12 +86,12 @@ def quickstart(out: Path, fast: bool, slots: int | None, task: str = "classifica
     compliance = check_study(out)
     curves = load_study(out)
     comparison = compare(curves)
-    material = Material(curves, comparison, purchases_of(folder, None))
-    for _ in write_figures(material, folder.analysis, FIGURES):
+    inputs = FigureInputs(curves, comparison, purchases_of(folder, None))
+    for _ in write_figures(inputs, folder.analysis, FIGURES):
         pass
     write_tables(comparison, folder.analysis, scores(curves, comparison))
     with console.status("rendering the report"):
-        write_report(Subject(material, folder.read_plan(), compliance), folder.report)
+        write_report(Subject(inputs, folder.read_plan(), compliance), folder.report)
     show(comparison, curves)
     console.print(compliance.summary())
     console.print(

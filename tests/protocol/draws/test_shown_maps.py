@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from study_builder import make_study
 
 from protocol.draws.shown_maps import MOST_MAPS, MOST_PIXELS, maps_digest, panel
+from tests.support.study_builder import make_study
 
 
 def test_the_images_are_drawn_by_the_seed_alone() -> None:

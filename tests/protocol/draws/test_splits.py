@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import protocol_table
 
 from protocol.draws.seeds import generator
 from protocol.draws.splits import drawn_again, make_split, starting_set
@@ -14,6 +13,7 @@ from protocol.errors import InputError
 from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import protocol_table
 
 
 def protocol(**splits: Any) -> Protocol:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import make_study, protocol_table, study_table
 
 from protocol.digests import array_digest, canonical_json
 from protocol.errors import InputError
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import make_study, protocol_table, study_table
 
 NAMES_ONLY = {"name", "title", "source", "provenance", "reference", "data.encoder.weights", "data.encoder.trained_on"}
 """Of an encoder's files the digests count, not where they lie."""

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from study_builder import protocol_table
 
 from protocol.draws.splits import make_split, refuse_unpayable, starting_set
 from protocol.errors import InputError, RuleBroken
@@ -19,6 +18,7 @@ from protocol.record.events import LabelsEvent
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse, preset
 from protocol.spec.units import Goods, Units, tiled
+from tests.support.study_builder import protocol_table
 
 N, HEIGHT, WIDTH = 12, 5, 7
 TILE = {"unit": "tile", "tile": [3, 4]}  # tiles of 12, 9, 8 and 6 pixels

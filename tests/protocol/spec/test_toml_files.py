@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from study_builder import make_study, protocol_table, study_table
 
 from protocol.errors import InputError
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse, preset, preset_names, read_protocol, read_study, with_added
+from tests.support.study_builder import make_study, protocol_table, study_table
 
 PROTOCOL = """
 name = "p"

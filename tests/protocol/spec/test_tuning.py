@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import protocol_table
 
 from protocol.draws.trials import best, drawn_settings, held_out
 from protocol.errors import InputError
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
 from protocol.spec.tuning import held_out_size, with_setting
+from tests.support.study_builder import protocol_table
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"low": 1e-4, "high": 1e-1, "scale": "log"},

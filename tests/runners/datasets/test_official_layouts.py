@@ -16,6 +16,7 @@ from protocol.errors import InputError
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
 from protocol.spec.data import Data
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse, preset
 from runners.data import load
@@ -300,6 +301,6 @@ def test_the_presets_on_them_run_on_small_trees(tmp_path: Path, monkeypatch: pyt
     adopt(folder, study, tmp_path)
     result = perform(jobs(folder, study, tmp_path, "cpu", 1, planned(study))[0])
     assert result.state == "done", result.message
-    record = read(folder.run(name, "random", 0).events)
+    record = read(folder.run(RunId(name, "random", 0)).events)
     assert [r.budget for r in record.rounds] == [len(classes), 2 * len(classes)]
     assert all(0 <= r.metrics["balanced_accuracy"] <= 1 for r in record.rounds)

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import rewrite
 
 from protocol.digests import array_digest
 from protocol.draws.trials import held_out
@@ -33,6 +32,7 @@ from runners.run.replay import choose_again
 from runners.run.session import Order, Stock
 from runners.verbs.running.plan import cost_of
 from runners.verbs.running.status import trying
+from tests.support.study_builder import rewrite
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"low": 1e-4, "high": 1e-1, "scale": "log"},
@@ -66,7 +66,7 @@ def job_of(path: Path, study: Study, strategy: str = "margin", *, isolate: bool 
 
 
 def folder_of(job: Job) -> RunFolder:
-    return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    return StudyFolder(job.study).run(job.run)
 
 
 def record_of(job: Job) -> Record:
