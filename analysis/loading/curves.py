@@ -44,7 +44,7 @@ class Curves:
         frame: columns study, protocol, dataset, regime, strategy, seed, budget (labels), metric, value; complete runs only.
         study: its name.
         plan: the analysis plan.
-        exploratory: True unless the plan was fixed and fingerprinted with the study before the first run.
+        exploratory: True unless the plan was fixed and fingerprint_content with the study before the first run.
         planned: every run that should be there, in the study's order.
         missing: runs that are not analysed, each with its reason.
         metrics: protocol -> primary metric (higher is better).

@@ -19,7 +19,7 @@ from protocol.errors import Fault, InputError, RecordError
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder, write_atomically
 from protocol.safe_read import content
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 
 SCHEMA: Final = "beatrandom/manifest/1"
 DERIVED: Final = frozenset(
@@ -28,7 +28,7 @@ DERIVED: Final = frozenset(
 """At the top of a study folder: what can be rebuilt from the evidence, what others found out about it, and the seal itself."""
 
 
-class RecordHead(Part):
+class RecordHead(FrozenModel):
     """The hash of a record's last whole line, which fixes all lines before it."""
 
     head: str
@@ -36,7 +36,7 @@ class RecordHead(Part):
     sealed: bool
 
 
-class Manifest(Part):
+class Manifest(FrozenModel):
     """What a study consisted of when it was sealed; equal studies have equal manifests."""
 
     schema_: Literal["beatrandom/manifest/1"] = SCHEMA

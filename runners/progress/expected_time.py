@@ -35,7 +35,7 @@ def _seconds(events: Path) -> float:
 def work_of(run: PlannedRun) -> float:
     """Images seen in training, all rounds and trials together: what stands in for a run's time before one was measured."""
     regime = run.protocol.regime
-    steps = [regime.most_steps(labels) for labels in run.protocol.training_labels]
+    steps = [regime.max_steps(labels) for labels in run.protocol.training_labels]
     trials = regime.tuning.steps_of(steps) if regime.tuning else 0
     return float((sum(steps) + trials) * regime.batch_size)
 
@@ -83,7 +83,7 @@ def _share_done(s: RunStatus) -> float:
     protocol, tuning = s.planned.protocol, s.planned.protocol.regime.tuning
     if tuning is None:
         return s.rounds / len(protocol.budgets)
-    steps = [protocol.regime.most_steps(labels) for labels in protocol.training_labels]
+    steps = [protocol.regime.max_steps(labels) for labels in protocol.training_labels]
     trials = [tuning.trials * n if tuning.round_of(k) == k else 0 for k, n in enumerate(steps)]
     under_way = s.trials * steps[s.rounds] if s.rounds < len(steps) else 0
     return (sum(steps[: s.rounds]) + sum(trials[: s.rounds]) + under_way) / (sum(steps) + sum(trials))

@@ -30,7 +30,7 @@ from protocol.oracle.process import Counter, OracleGone, RemoteOracle, receive, 
 from protocol.record.chain import Record, Writer, writing
 from protocol.record.events import DataCard, LabelsEvent, ResumeEvent, RunEvent
 from protocol.record.layout import StudyFolder, write_arrays
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 from protocol.spec.cards import SplitCard
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
@@ -48,7 +48,7 @@ from runners.guard.audit_hook import opened
 _PATIENCE_S: Final = 10.0
 
 
-class Order(Part):
+class Order(FrozenModel):
     """Which run, of which study, on which data."""
 
     study: str

@@ -18,7 +18,7 @@ from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.executors.inline import Inline
 from runners.progress.plan import planned
 from runners.progress.status import adopt, counts, jobs, status
@@ -43,7 +43,7 @@ def main() -> None:
     names = ("random", "margin", "entropy", "core-set", "least-confidence")
     study = Study(
         name="large",
-        protocols=(preset("digits-plain"),),
+        protocols=(load_preset("digits-plain"),),
         strategies=tuple(StrategySpec(name=name) for name in names),
         seeds=tuple(range(options.runs // len(names))),
     )

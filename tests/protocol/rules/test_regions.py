@@ -25,7 +25,7 @@ from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.units import Goods, tiled
+from protocol.spec.units import PricedUnits, tiled
 from tests.support.study_builder import ENVIRONMENT, make_study, protocol_table, rewrite
 
 N, TEST, CLASSES = 12, 4, 3
@@ -55,7 +55,7 @@ def a_study(cost: str) -> Study:
 def build(path: Path, cost: str = "pixel") -> StudyFolder:
     study, folder = a_study(cost), StudyFolder(path)
     folder.adopt(study)
-    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels, "maps": UNITS.fixed})
+    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels, "maps": UNITS.map_bytes})
     write_arrays(folder.twins(array_digest(MASKS)), {"content": ALONE, "look": ALONE})
     for strategy in study.strategies:
         for seed in study.seeds:
@@ -99,7 +99,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
                 environment=ENVIRONMENT,
             )
         )
-        oracle = Oracle(protocol, seed, split, MASKS, writer.append, None, CLASSES, Goods(DIVISION, price))
+        oracle = Oracle(protocol, seed, split, MASKS, writer.append, None, CLASSES, PricedUnits(DIVISION, price))
         oracle.start()
         for k, budget in enumerate(protocol.budgets):
             rng = generator(protocol.root_seed, "query", seed, k)
@@ -221,5 +221,7 @@ def test_other_images_than_planned_are_found_and_those_planned_are_not(tmp_path:
 
 def test_regions_that_were_altered_are_not_believed(tmp_path: Path) -> None:
     folder = build(tmp_path / "study")
-    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels + 1, "maps": UNITS.fixed})
+    write_arrays(
+        folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels + 1, "maps": UNITS.map_bytes}
+    )
     assert fired(folder, "unverifiable") == {"BUD-04", "BUD-07", "SED-03"}

@@ -17,7 +17,7 @@ from protocol.spec.protocol import Model, Protocol
 from protocol.spec.recipe import Augmentation, Optimizer, RandAugment
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
-from protocol.spec.toml_files import preset_names, study_from
+from protocol.spec.toml_files import preset_names, study_from_table
 from runners.data import load
 from runners.datasets import Images
 from runners.machine.device import sent
@@ -61,7 +61,7 @@ def study_of(base: str, strategies: dict[str, dict[str, Any]], regime: dict[str,
     named = [{"name": "random"}] + [
         {"name": n, "args": args, "tuning": 0} for n, args in strategies.items() if n != "random"
     ]
-    return study_from({"name": "t", "protocols": [table], "strategies": named, "seeds": [0]}, "toy", Path())
+    return study_from_table({"name": "t", "protocols": [table], "strategies": named, "seeds": [0]}, "toy", Path())
 
 
 def record_of(job: Job) -> Record:

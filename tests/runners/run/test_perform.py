@@ -308,4 +308,4 @@ def test_a_run_on_a_constructed_data_set_with_a_noisy_oracle_is_compliant(tmp_pa
     record = read(folder.run(RunId("made", "entropy", 0)).events)
     assert record.run is not None
     assert record.run.data.classes == 3
-    assert record.run.data.digest == study.protocols[0].data.recorded(content)
+    assert record.run.data.digest == study.protocols[0].data.recorded_digest(content)

@@ -18,7 +18,7 @@ from analysis.loading.records import load_study
 from analysis.secondary.changed_predictions import MapChange
 from analysis.verdict.decide import compare
 from protocol.digests import array_digest
-from protocol.draws.shown_maps import maps_digest, panel
+from protocol.draws.shown_maps import draw_shown_maps, maps_digest
 from protocol.draws.splits import make_split
 from protocol.errors import InputError, RuleBroken
 from protocol.metrics import VOID, confusion_matrices, segmentation_metrics
@@ -130,7 +130,7 @@ def test_maps_of_the_same_few_test_images_are_kept(finished: Path) -> None:
         for event in read(run.events).rounds:
             with np.load(run.predictions(event.round)) as kept:
                 places, maps, counts = kept["place"], kept["map"], kept["confusion"]
-            assert places.tolist() == panel(protocol, 1, len(split.test), *images.pixels.shape[1:3]).tolist()
+            assert places.tolist() == draw_shown_maps(protocol, 1, len(split.test), *images.pixels.shape[1:3]).tolist()
             assert event.maps == maps_digest(places, maps)
             truth = hidden.for_oracle()[split.test[places]]
             np.testing.assert_array_equal(confusion_matrices(maps, truth, len(images.classes)), counts[places])

@@ -69,8 +69,8 @@ def answers(folder: StudyFolder) -> dict[str, set[str]]:
 def settled(events: Lines, round_: int, trial: int) -> None:
     """Let a round train by another of its trials, the recipe and steps mended."""
     protocol = parse(Protocol, events[0]["protocol"], "p")
-    tuned = protocol.tuned(events[trial]["setting"])
-    steps = tuned.regime.most_steps(events[round_]["training_labels"])
+    tuned = protocol.with_setting(events[trial]["setting"])
+    steps = tuned.regime.max_steps(events[round_]["training_labels"])
     events[round_].update(setting=events[trial]["setting"], recipe=tuned.recipe, steps=steps)
     events[round_]["extra"].update(selected_step=float(steps))
 
@@ -78,7 +78,7 @@ def settled(events: Lines, round_: int, trial: int) -> None:
 def own_setting(events: Lines) -> None:
     """A setting of its own, tried instead of the drawn one, its recipe mended."""
     setting = events[3]["setting"] | {"optimizer.lr": 0.5}
-    events[3].update(setting=setting, recipe=parse(Protocol, events[0]["protocol"], "p").tuned(setting).recipe)
+    events[3].update(setting=setting, recipe=parse(Protocol, events[0]["protocol"], "p").with_setting(setting).recipe)
 
 
 def one_more(events: Lines) -> None:
