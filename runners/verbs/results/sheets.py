@@ -18,7 +18,7 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from protocol.spec.units import Division
 from runners.datasets import Images, Labels
-from runners.datasets.regions import divided
+from runners.datasets.regions import divide
 
 PALE: Final = 192
 """Grey added to a quarter of what was not bought."""
@@ -30,7 +30,7 @@ def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Ima
         return []
     values = labels.for_oracle()
     masks = values if values.shape == images.pixels.shape[:3] else None
-    division = divided(protocol, images, folder)
+    division = divide(protocol, images, folder)
     regions = division.maps is not None
     for seed in study.seeds:
         out = []

@@ -15,7 +15,7 @@ from runners.progress.status import adopt, jobs
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
 
-SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].suited(kind()) is not None]
+SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].adapt(kind()) is not None]
 
 
 @pytest.fixture(scope="module")
