@@ -35,6 +35,7 @@ from protocol.rules.sidecars import SplitEvidence, SplitShelf, read_arrays, read
 from protocol.safe_read import content
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import BASELINE, StrategySpec, Study
 from protocol.spec.units import Units
 
@@ -43,18 +44,6 @@ E = TypeVar("E", bound=Event)
 _LARGEST_TAIL: Final = 2**26
 _MOST_PIXELS: Final = 2**32
 """Of one image; sums over images then fit int64."""
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """Names one planned run; reads `protocol/strategy/seed-n`."""
-
-    protocol: str
-    strategy: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.protocol}/{self.strategy}/seed-{self.seed}"
 
 
 def _tail(path: Path) -> bytes | None:
@@ -68,7 +57,7 @@ def _tail(path: Path) -> bytes | None:
 class RunEvidence:
     """One planned run: what was planned, and its record if one can be read (`problem` if it is there but cannot)."""
 
-    key: RunKey
+    key: RunId
     study: Study
     protocol: Protocol
     strategy: StrategySpec
@@ -217,7 +206,7 @@ class Noted:
 class Facts:
     """What is kept of one planned run for the rules that look across runs."""
 
-    key: RunKey
+    key: RunId
     path: str
     present: bool
     readable: bool
@@ -370,23 +359,13 @@ class StudyEvidence:
 def planned_runs(folder: StudyFolder, study: Study, plans: frozenset[str]) -> Iterator[RunEvidence]:
     """Every planned run, one at a time, runs of the same split next to each other."""
     shelf = SplitShelf(folder)
-    for protocol in study.protocols:
-        for seed in study.seeds:
-            for strategy in study.strategies:
-                yield planned_run(folder, study, protocol, strategy, seed, plans, shelf)
+    for run in study.runs(by_seed=True):
+        yield planned_run(folder, study, run, plans, shelf)
 
 
-def planned_run(
-    folder: StudyFolder,
-    study: Study,
-    protocol: Protocol,
-    strategy: StrategySpec,
-    seed: int,
-    plans: frozenset[str],
-    shelf: SplitShelf,
-) -> RunEvidence:
+def planned_run(folder: StudyFolder, study: Study, run: RunId, plans: frozenset[str], shelf: SplitShelf) -> RunEvidence:
     """One planned run, whether it is there or not."""
-    key, at = RunKey(protocol.name, strategy.id, seed), folder.run(protocol.name, strategy.id, seed)
+    at = folder.run(run)
     record, problem = _read_record(at)
     if link := next((place for place in (at.events, at.path, *at.path.parents[:3]) if place.is_symlink()), None):
         # evidence that lies elsewhere can be exchanged without a trace here, and no seal covers it
@@ -394,7 +373,8 @@ def planned_run(
             None,
             Fault(str(link), "a file or folder of its own", "a link", "put what it points at in its place"),
         )
-    return RunEvidence(key, study, protocol, strategy, folder.path, at, record, problem, shelf, plans)
+    protocol, strategy = study.protocol(run.protocol), study.strategy(run.strategy)
+    return RunEvidence(run, study, protocol, strategy, folder.path, at, record, problem, shelf, plans)
 
 
 def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:
@@ -408,12 +388,7 @@ def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:
 
 def unplanned_runs(folder: StudyFolder, study: Study) -> tuple[str, ...]:
     """Folders under records/ that hold a record, or lie where a run would lie, and are in no plan; relative paths, sorted."""
-    planned = {
-        folder.run(protocol.name, strategy.id, seed).path
-        for protocol in study.protocols
-        for strategy in study.strategies
-        for seed in study.seeds
-    }
+    planned = {folder.run(run).path for run in study.runs()}
     depth = len(folder.records.parts) + 3
     found = []
     for place, inner, files in os.walk(folder.records):

@@ -209,7 +209,7 @@ def _set_up(protocol: Protocol, inputs: FitInputs, seed: int, round_: int, resid
         rows=torch.from_numpy(inputs.labelled.astype(np.int64)).to(device),
         targets=targets,
         # every label bought counts, so that no strategy trains for fewer steps
-        steps=regime.most_steps(len(inputs.labelled) + len(inputs.useless)),
+        steps=regime.max_steps(len(inputs.labelled) + len(inputs.useless)),
         average=None if regime.ema_decay is None else Ema(net, regime.ema_decay),
         weights=class_weights(targets, len(images.classes)) if regime.imbalance == "weighted-loss" else None,
     )
@@ -270,7 +270,7 @@ def _rate_and_averaging(regime: Regime, step: int, steps: int) -> tuple[float, b
 def _reached_accuracy(now: Round, method: Objective, step: int) -> bool:
     """Return whether an epoch ends with this step and reached the training accuracy `regime.stop_at`."""
     regime = now.regime
-    if regime.stop_at is None or step % regime.epoch(len(now.rows)):
+    if regime.stop_at is None or step % regime.steps_per_epoch(len(now.rows)):
         return False
     return method.accuracy() >= regime.stop_at
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.digests import array_digest
-from protocol.draws.shown_maps import maps_digest, panel
+from protocol.draws.shown_maps import draw_shown_maps, maps_digest
 from protocol.errors import Fault
 from protocol.metrics import calibration_metrics, classification_metrics, segmentation_metrics
 from protocol.record.events import RoundEvent
@@ -54,7 +54,7 @@ def _maps_are_the_recorded_ones(
         yield unverifiable(kept.where, kept.expected, kept.found, key)
         return
     places, maps = kept
-    drawn = panel(run.protocol, run.key.seed, len(counts), *maps.shape[1:])
+    drawn = draw_shown_maps(run.protocol, run.key.seed, len(counts), *maps.shape[1:])
     if (digest := maps_digest(places, maps)) != event.maps:
         yield Observation(where, f"the digest of the maps in the file, {digest[:16]}", event.maps[:16], key)
     elif len(maps) != len(places) or not np.array_equal(places, drawn):

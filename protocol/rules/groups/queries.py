@@ -145,7 +145,7 @@ def _clock_runs_forward(run: RunEvidence) -> Observations:
 
 
 def _no_replay_differs(run: RunEvidence) -> Observations:
-    path = StudyFolder(run.root).replays(run.key.protocol, run.key.strategy, run.key.seed)
+    path = StudyFolder(run.root).replays(run.key)
     name, key = str(path.relative_to(run.root)), str(run.key)
     try:
         kept = read_replays(path)

@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 
-from protocol.draws.splits import Split, drawn_again
+from protocol.draws.splits import Split, redraw_split
 from protocol.errors import Fault, InputError
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.rules.rule import (
@@ -19,7 +19,6 @@ from protocol.rules.rule import (
     shared,
     unverifiable,
 )
-from protocol.spec.cards import SplitCard
 
 
 def _split(run: RunEvidence) -> tuple[str, Split] | Observation:
@@ -96,7 +95,7 @@ def _parts_have_the_sizes_of_the_protocol(run: RunEvidence) -> Observations:
 
 def _data_are_the_same(study: StudyEvidence) -> Observations:
     yield from shared(study.facts, lambda f: f.data, "data digest", within=by_protocol)
-    expected = {p.name: p.data.digest and p.data.recorded(p.data.digest) for p in study.study.protocols}
+    expected = {p.name: p.data.digest and p.data.recorded_digest(p.data.digest) for p in study.study.protocols}
     for fact in study.facts:
         planned = expected[fact.key.protocol]
         if planned and fact.content and fact.content.value and fact.content.value != planned:
@@ -121,7 +120,7 @@ def _split_is_drawn_from_the_seed(run: RunEvidence) -> Observations:
             str(run.key),
         )
     try:
-        drawn = drawn_again(run.protocol, run.key.seed, SplitCard(digest="", targets="", training=training, **sizes))
+        drawn = redraw_split(run.protocol, run.key.seed, training=training, **sizes)
     except InputError as error:
         yield Observation(where, error.faults[0].expected, error.faults[0].found, str(run.key))
         return

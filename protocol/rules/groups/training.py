@@ -44,7 +44,7 @@ def as_long_as(protocol: Protocol, where: str, event: RoundEvent, key: str) -> O
     """Steps of a round by the recipe that it was trained by: exactly as many, or at most where training accuracy ends a round."""
     if 0 <= event.round < len(protocol.training_labels):  # else BUD-02's
         most, exactly = (
-            protocol.regime.most_steps(protocol.training_labels[event.round]),
+            protocol.regime.max_steps(protocol.training_labels[event.round]),
             protocol.regime.stop_at is None,
         )
         if event.steps > most or (exactly and event.steps != most):

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.digests import array_digest
-from protocol.draws.trials import best, drawn_settings, held_out
+from protocol.draws.trials import best_trial, draw_held_out, draw_settings
 from protocol.errors import Fault
 from protocol.record.events import Event, LabelsEvent, RoundEvent, TrialEvent
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.rules.groups.training import as_long_as
 from protocol.rules.rule import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
 from protocol.spec.protocol import Protocol
-from protocol.spec.tuning import Setting, Tuning
+from protocol.spec.tuning import HyperparameterSetting, Tuning
 
 Trial = tuple[str, TrialEvent]
 """file:line, and what stands there."""
@@ -80,11 +80,11 @@ class _Search:
 
 
 @lru_cache(maxsize=128)
-def _drawn(search: _Search, seed: int, number: int) -> tuple[tuple[Setting, str], ...]:
+def _drawn(search: _Search, seed: int, number: int) -> tuple[tuple[HyperparameterSetting, str], ...]:
     """(setting, recipe) of a round's trials: the same for all strategies of a seed, whose records are looked at one after the other."""
     protocol = search.protocol
-    settings = drawn_settings(protocol.regime, protocol.root_seed, seed, number)
-    return tuple((setting, protocol.tuned(setting).recipe) for setting in settings)
+    settings = draw_settings(protocol.regime, protocol.root_seed, seed, number)
+    return tuple((setting, protocol.with_setting(setting).recipe) for setting in settings)
 
 
 def _out_of_place(run: RunEvidence, tuning: Tuning) -> list[Trial]:
@@ -106,7 +106,7 @@ def _out_of_place(run: RunEvidence, tuning: Tuning) -> list[Trial]:
     ]
 
 
-def _told(setting: Setting) -> str:
+def _told(setting: HyperparameterSetting) -> str:
     return ", ".join(f"{path} = {value}" for path, value in setting.items()) or "nothing"
 
 
@@ -117,7 +117,7 @@ def _the_best_is_trained_with(run: RunEvidence) -> Observations:
             if event.setting:
                 yield Observation(where, "the recipe as declared", f"another: {_told(event.setting)}", key)
             continue
-        place = best([trial.validation.get(protocol.metric) for _, trial in trials])
+        place = best_trial([trial.validation.get(protocol.metric) for _, trial in trials])
         if place is None:
             yield unverifiable(where, f"a trial with its {protocol.metric}", f"none among {len(trials)}", key)
             continue
@@ -126,7 +126,7 @@ def _the_best_is_trained_with(run: RunEvidence) -> Observations:
             expected = f"the best of the trials, number {chosen.trial} ({at}): {_told(chosen.setting)}"
             yield Observation(where, expected, _told(event.setting), key)
             continue
-        tuned = protocol.tuned(event.setting)
+        tuned = protocol.with_setting(event.setting)
         if event.recipe != tuned.recipe:
             yield Observation(
                 where, f"the recipe that its setting makes, {tuned.recipe[:16]}", event.recipe[:16] or "none", key
@@ -185,7 +185,7 @@ def _granted(run: RunEvidence, number: int, owned: list[int]) -> NDArray[np.int6
         if isinstance(units, Fault):
             return units
         images = np.unique(units.image_of(images))
-    return held_out(protocol.regime, protocol.root_seed, run.key.seed, number, images)
+    return draw_held_out(protocol.regime, protocol.root_seed, run.key.seed, number, images)
 
 
 def _strategies_share_the_setting(study: StudyEvidence) -> Observations:
