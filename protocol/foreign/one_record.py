@@ -12,7 +12,7 @@ from protocol.rules.check import Body, evaluate
 from protocol.rules.evidence import RunEvidence, RunKey, planned_run
 from protocol.rules.result import Compliance
 from protocol.rules.rule import KINDS
-from protocol.rules.sidecars import SplitShelf
+from protocol.rules.sidecars import SidecarCache
 from protocol.spec.study import BASELINE, StrategySpec, Study
 
 _DEPTH = 4
@@ -39,7 +39,7 @@ def _within(path: Path, root: StudyFolder) -> Body:
         for strategy in study.strategies:
             for seed in study.seeds:
                 if root.run(protocol.name, strategy.id, seed).events == path.resolve():
-                    run = planned_run(root, study, protocol, strategy, seed, plans, SplitShelf(root))
+                    run = planned_run(root, study, protocol, strategy, seed, plans, SidecarCache(root))
                     lacks = f"one record; check the whole study ({root.path.name}) for this"
                     kinds = KINDS - {"presence", "peers"}
                     return Body(
@@ -85,7 +85,7 @@ def _alone(path: Path) -> Body:
         RunFolder(path.parent),
         record,
         None,
-        SplitShelf(root),
+        SidecarCache(root),
         source=path.name,
     )
     run.places = tuple(f"{path.name}:{line}" for line in record.lines)
