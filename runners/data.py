@@ -79,7 +79,12 @@ def _check_digest(found: str, data: Data, card: Card) -> None:
     where = f"data set {data.name}: content digest"
     if twin := next((other for other in CARDS.values() if other.digest == found and other is not card), None):
         raise InputError(
-            Fault(where, card.what, f"the images of {twin.name}", f"use data set {twin.name!r} or another --data-root")
+            Fault(
+                where,
+                card.description,
+                f"the images of {twin.name}",
+                f"use data set {twin.name!r} or another --data-root",
+            )
         )
     faults = [
         Fault(f"{where} ({source})", expected, found, "the files were changed or are another version; get the original")

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from protocol.draws.seeds import generator
-from protocol.draws.shown_maps import panel
+from protocol.draws.shown_maps import draw_shown_maps
 from protocol.draws.splits import Indices, Split
 from protocol.errors import Fault
 from protocol.oracle.oracle import Holdings, Seller
 from protocol.spec.protocol import Protocol
-from protocol.spec.tuning import Setting
+from protocol.spec.tuning import HyperparameterSetting
 from protocol.spec.units import Division
 from runners.datasets import Images
 from runners.features.regions import Regions
@@ -41,7 +41,7 @@ class Outcome:
     examined: Examined
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
-    setting: Setting = field(default_factory=dict)
+    setting: HyperparameterSetting = field(default_factory=dict)
     """What of the recipe trials have chosen; empty: the recipe as declared."""
 
     @property
@@ -83,14 +83,14 @@ def rounds(
     with asked(f"strategy {name}"):
         strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
     height, width = images.pixels.shape[1:3]
-    shown = panel(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
+    shown = draw_shown_maps(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
         inputs = inputs_of(protocol, k, images, oracle)
         setting = tuner.chosen(declared, k, inputs, oracle, resident, before)
         if setting:
             clock.lap("tune_s")
-        protocol = declared.tuned(setting) if setting else declared
+        protocol = declared.with_setting(setting) if setting else declared
         fitted = fit(protocol, inputs, replicate, k, resident, before)
         clock.lap("train_s")
         examined = task.examine(fitted.learner, split.test, oracle, tables, shown)

@@ -35,6 +35,7 @@ from protocol.rules.sidecars import SidecarCache, SplitEvidence, form, read_arra
 from protocol.safe_read import content
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import BASELINE, StrategySpec, Study
 from protocol.spec.units import Units
 
@@ -43,18 +44,6 @@ E = TypeVar("E", bound=Event)
 _LARGEST_TAIL: Final = 2**26
 _MOST_PIXELS: Final = 2**32
 """Of one image, so that sums over images fit int64."""
-
-
-@dataclass(frozen=True)
-class RunKey:
-    """Identity of one planned run; as text `protocol/strategy/seed-n`."""
-
-    protocol: str
-    strategy: str
-    seed: int
-
-    def __str__(self) -> str:
-        return f"{self.protocol}/{self.strategy}/seed-{self.seed}"
 
 
 def _tail(path: Path) -> bytes | None:
@@ -76,7 +65,7 @@ class RunEvidence:
         given_split: the split of an imported record.
     """
 
-    key: RunKey
+    key: RunId
     study: Study
     protocol: Protocol
     strategy: StrategySpec
@@ -247,7 +236,7 @@ class Facts:
         first_trials: one digest of the first round's trials, settings and scores; None without any.
     """
 
-    key: RunKey
+    key: RunId
     path: str
     present: bool
     readable: bool
@@ -395,28 +384,21 @@ class StudyEvidence:
 def planned_runs(folder: StudyFolder, study: Study, plans: frozenset[str]) -> Iterator[RunEvidence]:
     """Yield every planned run, one at a time, runs of the same split next to each other."""
     sidecars = SidecarCache(folder)
-    for protocol in study.protocols:
-        for seed in study.seeds:
-            for strategy in study.strategies:
-                yield planned_run(folder, study, protocol, strategy, seed, plans, sidecars)
+    for run in study.runs(by_seed=True):
+        yield planned_run(folder, study, run, plans, sidecars)
 
 
 def planned_run(
-    folder: StudyFolder,
-    study: Study,
-    protocol: Protocol,
-    strategy: StrategySpec,
-    seed: int,
-    plans: frozenset[str],
-    sidecars: SidecarCache,
+    folder: StudyFolder, study: Study, run: RunId, plans: frozenset[str], sidecars: SidecarCache
 ) -> RunEvidence:
     """Return one planned run, whether its record exists or not."""
-    key, at = RunKey(protocol.name, strategy.id, seed), folder.run(protocol.name, strategy.id, seed)
+    at = folder.run(run)
     record, problem = _read_record(at)
     if link := next((place for place in (at.events, at.path, *at.path.parents[:3]) if place.is_symlink()), None):
         # what a link points at can be exchanged without a trace in this folder, and no seal covers it
         record, problem = None, Fault(str(link), "a file or folder, not a link", "a link", "replace it by its target")
-    return RunEvidence(key, study, protocol, strategy, folder.path, at, record, problem, sidecars, plans)
+    protocol, strategy = study.protocol(run.protocol), study.strategy(run.strategy)
+    return RunEvidence(run, study, protocol, strategy, folder.path, at, record, problem, sidecars, plans)
 
 
 def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:
@@ -430,12 +412,7 @@ def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:
 
 def unplanned_runs(folder: StudyFolder, study: Study) -> tuple[str, ...]:
     """Return folders under records/ that are in no plan and hold a record, or lie where a run would; sorted."""
-    planned = {
-        folder.run(protocol.name, strategy.id, seed).path
-        for protocol in study.protocols
-        for strategy in study.strategies
-        for seed in study.seeds
-    }
+    planned = {folder.run(run).path for run in study.runs()}
     above = {parent for path in planned for parent in path.parents}
     depth = len(folder.records.parts) + 3
     unplanned: list[Path] = []

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Final, Literal, Required, TypedDict, TypeVar, Unpack, get_args
 
 from protocol.errors import Fault
-from protocol.rules.evidence import Facts, Noted, RunEvidence, RunKey, StudyEvidence
+from protocol.rules.evidence import Facts, Noted, RunEvidence, StudyEvidence
+from protocol.spec.run_id import RunId
 
 Answer = Literal["obeyed", "broken", "unverifiable"]
 Severity = Literal["error", "warning", "note"]
@@ -55,12 +56,12 @@ class Observation:
 Observations = Iterator[Observation]
 
 
-def broken(where: str, expected: str, found: object, run: RunKey | None = None) -> Observation:
+def broken(where: str, expected: str, found: object, run: RunId | None = None) -> Observation:
     """Return a violation. Only rules that compare runs need to name the `run`."""
     return Observation(where, expected, str(found), str(run or ""))
 
 
-def unverifiable(where: str | Fault, expected: str = "", found: str = "", run: RunKey | None = None) -> Observation:
+def unverifiable(where: str | Fault, expected: str = "", found: str = "", run: RunId | None = None) -> Observation:
     """Return that the rule could not look here, from a fault or its fields; the run does not count as evaluated."""
     fault = where if isinstance(where, Fault) else Fault(where, expected, found)
     return Observation(fault.where, fault.expected, fault.found, str(run or ""), "unverifiable")

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ValidationError
 
 from protocol.errors import Fault, InputError, nearest, unknown_name
 from protocol.safe_read import content
-from protocol.spec.base import DIGEST, LABEL, NAME, NETWORK, Part
+from protocol.spec.base import DIGEST, LABEL, NAME, NETWORK, FrozenModel
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE, StrategySpec, Study
 
-P = TypeVar("P", bound=Part)
+P = TypeVar("P", bound=FrozenModel)
 
 _PATTERNS = {
     NAME: "letters a to z, digits and . _ + -, the first a letter or a digit (it names files and folders)",
@@ -34,7 +34,7 @@ def preset_names() -> list[str]:
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
-def preset(name: str) -> Protocol:
+def load_preset(name: str) -> Protocol:
     """The preset protocol called `name`. Raises InputError that lists the known names."""
     return parse(Protocol, _preset_table(name), where=f"preset {name}")
 
@@ -46,10 +46,10 @@ def read_protocol(path: Path) -> Protocol:
 
 def read_study(path: Path) -> Study:
     """A study from a TOML file (resolved studies are kept as JSON and read by `protocol.record.layout`)."""
-    return study_from(_toml(path), where=str(path), folder=path.parent)
+    return study_from_table(_toml(path), where=str(path), folder=path.parent)
 
 
-def study_from(table: dict[str, Any], where: str, folder: Path) -> Study:
+def study_from_table(table: dict[str, Any], where: str, folder: Path) -> Study:
     """A study from a table whose protocols may be preset names, TOML paths or tables with `base`."""
     table = dict(table)
     faults: list[Fault] = []
@@ -72,7 +72,7 @@ def study_from(table: dict[str, Any], where: str, folder: Path) -> Study:
     return parse(Study, table, where)
 
 
-def with_added(study: Study, names: Sequence[str]) -> Study:
+def add_strategies(study: Study, names: Sequence[str]) -> Study:
     """The study and the strategies of these names that it does not have.
 
     Raises:

@@ -49,7 +49,7 @@ def constructed(images: Images, hidden: Labels, data: Data) -> tuple[Images, Lab
         train_size=len(sources),
         test_size=len(test),
         classes=classes,
-        digest=data.recorded(images.digest),
+        digest=data.recorded_digest(images.digest),
     )
     return new, Labels(told)
 
@@ -68,7 +68,9 @@ def _stretches(images: Images, hidden: Labels, data: Data, asked: Frames) -> tup
     pixels, told = images.pixels[chosen], hidden.for_oracle()[chosen]
     for array in (pixels, told):
         array.flags.writeable = False
-    return replace(images, pixels=pixels, train_size=len(kept), digest=data.recorded(images.digest)), Labels(told)
+    return replace(images, pixels=pixels, train_size=len(kept), digest=data.recorded_digest(images.digest)), Labels(
+        told
+    )
 
 
 def _draws(images: Images, what: str) -> np.random.Generator:

@@ -17,7 +17,7 @@ from protocol.record.layout import StudyFolder, write_arrays
 from protocol.rules.sidecars import SidecarCache
 from protocol.spec.labelling import Labelling
 from protocol.spec.protocol import Protocol
-from protocol.spec.units import Division, Goods, Units, one_each, tiled
+from protocol.spec.units import Division, PricedUnits, Units, tiled, unit_price
 from runners.caching import kept_array
 from runners.datasets import Images
 
@@ -46,18 +46,18 @@ def divided(protocol: Protocol, images: Images, study: StudyFolder | None) -> Di
     return Division(Units.images(n, images.height * images.width))
 
 
-def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> Goods:
+def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
     """The division with its prices, for the oracle; labels of all images."""
     cost = protocol.labelling.cost if protocol.labelling else "label"
     if cost == "pixel":
-        return Goods(division, lambda units: division.units.pixels[units])
+        return PricedUnits(division, lambda units: division.units.pixels[units])
     if cost == "click":
         _skimage("measure")
-        return Goods(
+        return PricedUnits(
             division,
             lambda units: np.asarray([_clicks_of(division, labels, unit) for unit in units.tolist()], np.int64),
         )
-    return Goods(division, one_each)
+    return PricedUnits(division, unit_price)
 
 
 def keep(study: StudyFolder, protocol: Protocol, division: Division) -> str:
@@ -67,7 +67,7 @@ def keep(study: StudyFolder, protocol: Protocol, division: Division) -> str:
     units = division.units
     path = study.units(units.digest)
     if not path.exists():
-        write_arrays(path, {"first": units.first, "pixels": units.pixels, "maps": units.fixed})
+        write_arrays(path, {"first": units.first, "pixels": units.pixels, "maps": units.map_bytes})
     return units.digest
 
 
@@ -132,7 +132,7 @@ def expected_cost(
     """
     cost = labelling.cost if labelling else "label"
     if cost == "label":
-        return one_each(units)
+        return unit_price(units)
     if cost == "pixel":
         return division.units.pixels[units]
     images = division.units.image_of(units)

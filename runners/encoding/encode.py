@@ -70,7 +70,7 @@ def inputs(images: Images, encoder: Encoder) -> dict[str, Any]:
     return {
         "images": images.digest,
         "shape": list(images.pixels.shape),
-        "encoder": encoder.fingerprinted(),
+        "encoder": encoder.fingerprint_content(),
         "versions": versions,
     }
 

@@ -76,7 +76,7 @@ def fit(
         ValueError: the recipe is still to be tuned.
     """
     if protocol.regime.tuning is not None:
-        raise ValueError("fit trains one recipe: give it the protocol with a setting, see Protocol.tuned")
+        raise ValueError("fit trains one recipe: give it the protocol with a setting, see Protocol.with_setting")
     return train(_objective, protocol, inputs, (replicate, round_), resident, before)
 
 

@@ -174,7 +174,7 @@ def train(
     rows, targets = (
         a.to(resident.device) for a in (torch.from_numpy(inputs.labelled.astype(np.int64)), task.targets(inputs.labels))
     )
-    steps = regime.most_steps(
+    steps = regime.max_steps(
         len(rows) + len(inputs.useless)
     )  # every label bought counts, so that no strategy trains less
     shown, scaling = average.net if average else net, resident.scaling(inputs.pool)
@@ -243,7 +243,9 @@ def _learned(now: Round, method: Objective, made: int) -> bool:
     """Whether an epoch ends here in which the images were predicted as well as the regime asks for."""
     regime = now.regime
     return (
-        regime.stop_at is not None and made % regime.epoch(len(now.rows)) == 0 and method.accuracy() >= regime.stop_at
+        regime.stop_at is not None
+        and made % regime.steps_per_epoch(len(now.rows)) == 0
+        and method.accuracy() >= regime.stop_at
     )
 
 

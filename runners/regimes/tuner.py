@@ -15,12 +15,12 @@ import numpy as np
 
 from protocol.digests import array_digest
 from protocol.draws.splits import Indices
-from protocol.draws.trials import best, drawn_settings, held_out
+from protocol.draws.trials import best_trial, draw_held_out, draw_settings
 from protocol.errors import Fault, InputError, RecordError
 from protocol.oracle.oracle import Seller
 from protocol.record.events import TrialEvent
 from protocol.spec.protocol import Protocol
-from protocol.spec.tuning import Setting
+from protocol.spec.tuning import HyperparameterSetting
 from runners.regimes import Diverged, Ended, FitInputs, Resident, fit
 from runners.regimes.augment.images import refuse_impossible
 
@@ -38,7 +38,7 @@ class Tuner:
     replicate: int
     made: Sequence[TrialEvent] = ()
     write: Callable[[TrialEvent], None] = lambda _: None
-    _chosen: dict[int, Setting] = field(default_factory=dict)
+    _chosen: dict[int, HyperparameterSetting] = field(default_factory=dict)
 
     def chosen(
         self,
@@ -48,7 +48,7 @@ class Tuner:
         oracle: Seller,
         resident: Resident,
         before: Ended | None,
-    ) -> Setting:
+    ) -> HyperparameterSetting:
         """The setting that the round trains with; makes what is missing of the trials that decide it. Empty without tuning.
 
         Args:
@@ -64,7 +64,7 @@ class Tuner:
         deciding = tuning.round_of(round_)
         if deciding not in self._chosen:
             trials = [e for e in self.made if e.round == deciding]
-            settings = drawn_settings(protocol.regime, protocol.root_seed, self.replicate, deciding)
+            settings = draw_settings(protocol.regime, protocol.root_seed, self.replicate, deciding)
             _refuse_others(protocol, deciding, trials, settings)
             if len(trials) < len(settings):
                 if deciding != round_:
@@ -87,7 +87,7 @@ class _Search:
     protocol: Protocol
     replicate: int
     round: int
-    settings: tuple[Setting, ...]
+    settings: tuple[HyperparameterSetting, ...]
     inputs: FitInputs
     scored_on: str
     examined: int
@@ -100,7 +100,7 @@ class _Search:
         protocol: Protocol,
         replicate: int,
         round_: int,
-        settings: tuple[Setting, ...],
+        settings: tuple[HyperparameterSetting, ...],
         inputs: FitInputs,
         oracle: Seller,
         resident: Resident,
@@ -109,7 +109,7 @@ class _Search:
         """Raises InputError where a setting asks too much of the images, or nothing is left to train on or to score on."""
         for setting in settings:
             _refuse_impossible(protocol, setting, inputs)
-        apart = held_out(
+        apart = draw_held_out(
             protocol.regime, protocol.root_seed, replicate, round_, np.concatenate([inputs.labelled, inputs.useless])
         )
         scored_on = array_digest(apart if len(apart) else np.sort(oracle.validation()[0]))
@@ -123,7 +123,7 @@ class _Search:
     def trial(self, number: int) -> TrialEvent:
         """Train with one setting."""
         setting, start = self.settings[number], time.perf_counter()
-        tried = self.protocol.tuned(setting)
+        tried = self.protocol.with_setting(setting)
         try:
             made = fit(tried, self.inputs, self.replicate, self.round, self.resident, self.before)
             validation, weights, steps, failed = made.validation, made.initial_weights, made.steps, ""
@@ -167,8 +167,8 @@ def _without(inputs: FitInputs, apart: Indices, where: str) -> FitInputs:
     )
 
 
-def _refuse_impossible(protocol: Protocol, setting: Setting, inputs: FitInputs) -> None:
-    regime = protocol.tuned(setting).regime
+def _refuse_impossible(protocol: Protocol, setting: HyperparameterSetting, inputs: FitInputs) -> None:
+    regime = protocol.with_setting(setting).regime
     for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
         try:
             refuse_impossible(spec, inputs.images.height, inputs.images.width)
@@ -178,7 +178,9 @@ def _refuse_impossible(protocol: Protocol, setting: Setting, inputs: FitInputs) 
             raise InputError(Fault(where, fault.expected, fault.found, fault.fix)) from None
 
 
-def _refuse_others(protocol: Protocol, round_: int, trials: Sequence[TrialEvent], settings: Sequence[Setting]) -> None:
+def _refuse_others(
+    protocol: Protocol, round_: int, trials: Sequence[TrialEvent], settings: Sequence[HyperparameterSetting]
+) -> None:
     for made, (number, setting) in zip(trials, enumerate(settings), strict=False):
         if (made.trial, made.setting) != (number, setting):
             where, fix = (
@@ -201,8 +203,8 @@ def _refuse_others(protocol: Protocol, round_: int, trials: Sequence[TrialEvent]
         )
 
 
-def _best(protocol: Protocol, round_: int, trials: Sequence[TrialEvent]) -> Setting:
-    place = best([e.validation.get(protocol.metric) for e in trials])
+def _best(protocol: Protocol, round_: int, trials: Sequence[TrialEvent]) -> HyperparameterSetting:
+    place = best_trial([e.validation.get(protocol.metric) for e in trials])
     if place is None:
         where, found = (
             f"protocol {protocol.name}, round {round_}: regime.tuning",

@@ -47,7 +47,7 @@ def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
 
     Threads of one process take turns, so that each run gives the bytes it gives alone; processes train side by side.
     """
-    folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    folder = StudyFolder(job.study).run(job.run)
     try:
         with writing(folder) as (writer, before):
             if before is not None and before.sealed:

@@ -16,7 +16,7 @@ import torch
 
 from protocol.digests import sha256
 from protocol.draws.seeds import generator
-from protocol.draws.splits import Indices, drawn_again
+from protocol.draws.splits import Indices, redraw_split
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.oracle.oracle import Holdings, Oracle
 from protocol.record.chain import Record, read
@@ -147,7 +147,7 @@ def _before(record: Record, k: int) -> list[LabelsEvent]:
 
 def _random_query(study: StudyFolder, record: Record, head: RunEvent, k: int) -> Indices:
     protocol, card = head.protocol, head.split
-    split = drawn_again(protocol, head.replicate, card)
+    split = redraw_split(protocol, head.replicate, **card.sizes)
     units = read_units(study, head.data.units) if head.data.units else Units.images(int(split.pool.max()) + 1)
     held = Holdings(protocol, split, units)
     for e in _before(record, k):

@@ -30,10 +30,11 @@ from protocol.oracle.process import Counter, OracleGone, RemoteOracle, receive, 
 from protocol.record.chain import Record, Writer, writing
 from protocol.record.events import DataCard, LabelsEvent, ResumeEvent, RunEvent
 from protocol.record.layout import StudyFolder, write_arrays
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 from protocol.spec.cards import SplitCard
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec
 from protocol.spec.units import Division
 from runners.data import load
@@ -47,7 +48,7 @@ from runners.guard.audit_hook import opened
 _PATIENCE_S: Final = 10.0
 
 
-class Order(Part):
+class Order(FrozenModel):
     """Which run, of which study, on which data."""
 
     study: str
@@ -223,7 +224,7 @@ def _delivered(order: Order, pipe: Connection, ledger: WriteAhead, tell: Disclos
 
 def keep_shop(order: Order, pipe: Connection) -> None:
     """In the oracle's process: open the run's ledger, hand over the images, answer until the run hangs up."""
-    folder = StudyFolder(Path(order.study)).oracle(order.protocol.name, order.strategy.id, order.seed)
+    folder = StudyFolder(Path(order.study)).oracle(RunId(order.protocol.name, order.strategy.id, order.seed))
     with writing(folder) as (writer, before):
         stock = Stock.of(order)
         keep_split(order, stock)

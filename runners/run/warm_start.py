@@ -39,7 +39,7 @@ class Training:
         for k in range(first, stop):
             inputs = inputs_of(self.protocol, k, self.images, self.oracle)
             setting = self.tuner.chosen(self.protocol, k, inputs, self.oracle, self.resident, before)
-            tuned = self.protocol.tuned(setting) if setting else self.protocol
+            tuned = self.protocol.with_setting(setting) if setting else self.protocol
             before = fit(tuned, inputs, self.replicate, k, self.resident, before).ended
             if before is not None:
                 yield before

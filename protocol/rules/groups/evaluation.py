@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.digests import array_digest
-from protocol.draws.shown_maps import maps_digest, panel
+from protocol.draws.shown_maps import draw_shown_maps, maps_digest
 from protocol.errors import Fault
 from protocol.metrics import calibration_metrics, classification_metrics, segmentation_metrics
 from protocol.record.events import RoundEvent
@@ -132,7 +132,7 @@ def _exchanged_maps(run: RunEvidence, where: str, event: RoundEvent, counts: NDA
         yield unverifiable(kept)
         return
     places, maps = kept
-    drawn = panel(run.protocol, run.key.seed, len(counts), *maps.shape[1:])
+    drawn = draw_shown_maps(run.protocol, run.key.seed, len(counts), *maps.shape[1:])
     if (digest := maps_digest(places, maps)) != event.maps:
         yield broken(where, f"the digest of the maps in the file, {digest[:16]}", event.maps[:16])
     elif len(maps) != len(places) or not np.array_equal(places, drawn):

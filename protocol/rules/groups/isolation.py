@@ -9,12 +9,13 @@ from protocol.errors import RecordError
 from protocol.record.chain import Record, read
 from protocol.record.events import ExaminedEvent, LabelsEvent, ResumeEvent, RoundEvent
 from protocol.record.layout import StudyFolder
-from protocol.rules.evidence import RunEvidence, RunKey, StudyEvidence
+from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.rules.rule import AnyRule, Observation, Observations, broken, run_rule, study_rule, unverifiable
+from protocol.spec.run_id import RunId
 
 
-def _ledger_path(root: Path, key: RunKey) -> Path:
-    return StudyFolder(root).oracle(key.protocol, key.strategy, key.seed).events
+def _ledger_path(root: Path, key: RunId) -> Path:
+    return StudyFolder(root).oracle(key).events
 
 
 def _ledger(run: RunEvidence) -> Record | Observation | None:

@@ -180,7 +180,7 @@ def decreasing_times(run: RunEvidence) -> Observations:
     reads={"replays"},
 )
 def contradicting_replays(run: RunEvidence) -> Observations:
-    path = StudyFolder(run.root).replays(run.key.protocol, run.key.strategy, run.key.seed)
+    path = StudyFolder(run.root).replays(run.key)
     name = str(path.relative_to(run.root))
     try:
         kept = read_replays(path)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol.draws.splits import Split, drawn_again
+from protocol.draws.splits import Split, redraw_split
 from protocol.errors import InputError
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.rules.rule import (
@@ -21,7 +21,6 @@ from protocol.rules.rule import (
     study_rule,
     unverifiable,
 )
-from protocol.spec.cards import SplitCard
 
 _MOST_SHOWN = 5
 
@@ -125,7 +124,7 @@ def wrong_split_sizes(run: RunEvidence) -> Observations:
 )
 def unequal_data(study: StudyEvidence) -> Observations:
     yield from shared(study.facts, lambda f: f.data, "data digest", within=by_protocol)
-    expected = {p.name: p.data.digest and p.data.recorded(p.data.digest) for p in study.study.protocols}
+    expected = {p.name: p.data.digest and p.data.recorded_digest(p.data.digest) for p in study.study.protocols}
     for fact in study.facts:
         planned, content = expected[fact.key.protocol], fact.content
         if planned and content and content.value and content.value != planned:
@@ -148,7 +147,7 @@ def undrawn_split(run: RunEvidence) -> Observations:
         yield broken(where, expected, training)
     sizes = {name: len(indices) for name, indices in _parts(split).items()}
     try:
-        drawn = drawn_again(run.protocol, run.key.seed, SplitCard(digest="", targets="", training=training, **sizes))
+        drawn = redraw_split(run.protocol, run.key.seed, training=training, **sizes)
     except InputError as error:
         yield broken(where, error.faults[0].expected, error.faults[0].found)
         return

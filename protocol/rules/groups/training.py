@@ -100,7 +100,7 @@ def wrong_steps(protocol: Protocol, where: str, event: RoundEvent) -> Observatio
     """Check a round's steps: as many as the recipe says, or at most these where training accuracy ends a round."""
     if 0 <= event.round < len(protocol.training_labels):  # else BUD-02's
         regime = protocol.regime
-        most, exactly = regime.most_steps(protocol.training_labels[event.round]), regime.stop_at is None
+        most, exactly = regime.max_steps(protocol.training_labels[event.round]), regime.stop_at is None
         if event.steps > most or (exactly and event.steps != most):
             yield broken(where, f"{'' if exactly else 'at most '}{most} steps, by its recipe", event.steps)
 

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol.digests import array_digest
-from protocol.draws.trials import best, drawn_settings, held_out
+from protocol.draws.trials import best_trial, draw_held_out, draw_settings
 from protocol.errors import Fault
 from protocol.record.events import Event, LabelsEvent, RoundEvent, TrialEvent
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.rules.groups.training import wrong_steps
 from protocol.rules.rule import AnyRule, Observations, broken, run_rule, shared, study_rule, unverifiable
 from protocol.spec.protocol import Protocol
-from protocol.spec.tuning import Setting, Tuning
+from protocol.spec.tuning import HyperparameterSetting, Tuning
 
 Trial = tuple[str, TrialEvent]
 """file:line, and the event."""
@@ -85,11 +85,11 @@ class _Search:
 
 
 @lru_cache(maxsize=128)  # strategies of one seed, which are checked one after the other, share their trials
-def _drawn(search: _Search, seed: int, number: int) -> tuple[tuple[Setting, str], ...]:
+def _drawn(search: _Search, seed: int, number: int) -> tuple[tuple[HyperparameterSetting, str], ...]:
     """Return (setting, recipe) of each trial of a round."""
     protocol = search.protocol
-    settings = drawn_settings(protocol.regime, protocol.root_seed, seed, number)
-    return tuple((setting, protocol.tuned(setting).recipe) for setting in settings)
+    settings = draw_settings(protocol.regime, protocol.root_seed, seed, number)
+    return tuple((setting, protocol.with_setting(setting).recipe) for setting in settings)
 
 
 def _misplaced(run: RunEvidence, tuning: Tuning) -> list[Trial]:
@@ -106,7 +106,7 @@ def _misplaced(run: RunEvidence, tuning: Tuning) -> list[Trial]:
     return late + [(where, trial) for where, trial in run.of(TrialEvent) if trial.round not in done]
 
 
-def _words(setting: Setting) -> str:
+def _words(setting: HyperparameterSetting) -> str:
     return ", ".join(f"{path} = {value}" for path, value in setting.items()) or "nothing"
 
 
@@ -125,7 +125,7 @@ def setting_not_the_best(run: RunEvidence) -> Observations:
             if event.setting:
                 yield broken(where, "the recipe as declared", f"the setting {_words(event.setting)}")
             continue
-        place = best([trial.validation.get(protocol.metric) for _, trial in trials])
+        place = best_trial([trial.validation.get(protocol.metric) for _, trial in trials])
         if place is None:
             yield unverifiable(where, f"a trial with its {protocol.metric}", f"none among {len(trials)}")
             continue
@@ -134,7 +134,7 @@ def setting_not_the_best(run: RunEvidence) -> Observations:
             expected = f"the best of the trials, number {chosen.trial} ({at}): {_words(chosen.setting)}"
             yield broken(where, expected, _words(event.setting))
             continue
-        tuned = protocol.tuned(event.setting)
+        tuned = protocol.with_setting(event.setting)
         if event.recipe != tuned.recipe:
             yield broken(where, f"the recipe of its setting, {tuned.recipe[:16]}", event.recipe[:16] or "none")
         yield from wrong_steps(tuned, where, event)
@@ -188,7 +188,7 @@ def _granted(run: RunEvidence, tuning: Tuning, number: int, labelled: list[int])
         if isinstance(units, Fault):
             return units
         images = np.unique(units.image_of(images))
-    return held_out(protocol.regime, protocol.root_seed, run.key.seed, number, images)
+    return draw_held_out(protocol.regime, protocol.root_seed, run.key.seed, number, images)
 
 
 @study_rule(

@@ -55,7 +55,7 @@ def key_of(protocol: Protocol, images: Images, pool: Indices) -> str:
 
     What becomes of the body afterwards, frozen or fine-tuned, is not part of it.
     """
-    recipe = _pretraining(protocol).fingerprinted()
+    recipe = _pretraining(protocol).fingerprint_content()
     del recipe["then"]
     model = protocol.model.model_dump(mode="json", exclude={"dropout"})
     body = {"recipe": recipe, "model": model, "precision": protocol.regime.precision, "root_seed": protocol.root_seed}

@@ -9,7 +9,7 @@ from typing import Final
 
 import typer
 
-from analysis.figures import Material, write_figures
+from analysis.figures import FigureInputs, write_figures
 from analysis.loading.records import load_study
 from analysis.report import Subject, write_report
 from analysis.verdict.decide import compare
@@ -20,7 +20,7 @@ from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.verbs.results.classes import purchases_of
 from runners.verbs.results.compare import show
 from runners.verbs.running.run import execute
@@ -67,7 +67,9 @@ def study(fast: bool, task: str = "classification") -> Study:
     name = "quickstart" if task == "classification" else f"quickstart-{task}"
     return Study(
         name=f"{name}-fast" if fast else name,
-        protocols=tuple(_shorter(preset(p), menu.budgets) if menu.budgets else preset(p) for p in menu.presets),
+        protocols=tuple(
+            _shorter(load_preset(p), menu.budgets) if menu.budgets else load_preset(p) for p in menu.presets
+        ),
         strategies=tuple(StrategySpec(name=s) for s in menu.strategies),
         seeds=tuple(range(menu.seeds)),
     )
@@ -86,12 +88,12 @@ def quickstart(out: Path, fast: bool, slots: int | None, task: str = "classifica
     compliance = check_study(out)
     curves = load_study(out)
     comparison = compare(curves)
-    material = Material(curves, comparison, purchases_of(folder, None))
-    for _ in write_figures(material, folder.analysis, FIGURES):
+    inputs = FigureInputs(curves, comparison, purchases_of(folder, None))
+    for _ in write_figures(inputs, folder.analysis, FIGURES):
         pass
     write_tables(comparison, folder.analysis, scores(curves, comparison))
     with console.status("rendering the report"):
-        write_report(Subject(material, folder.read_plan(), compliance), folder.report)
+        write_report(Subject(inputs, folder.read_plan(), compliance), folder.report)
     show(comparison, curves)
     console.print(compliance.summary())
     console.print(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from analysis.loading.curves import Curves, Group, Mismatch
-from analysis.loading.metric_direction import raised
+from analysis.loading.metric_direction import negate_losses
 from analysis.loading.records import load_study
 from analysis.loading.table import load_table
 from analysis.statistics.corrections import Correction
@@ -132,4 +132,4 @@ class Asked:
         if not changed:
             return asked
         note = f"exploratory: another {', '.join(changed)} than planned was asked for"
-        return raised(replace(asked, exploratory=True, notes=(*curves.notes, note)))
+        return negate_losses(replace(asked, exploratory=True, notes=(*curves.notes, note)))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.figures import FORMATS, Material
-from analysis.figures.style import save
-from analysis.figures.verdict.result_card import card
+from analysis.figures import FORMATS, FigureInputs, result_card, save
 from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from protocol.errors import InputError, unknown_name
@@ -25,10 +23,10 @@ def cards(source: Path, protocol: str | None, out: Path | None, form: str) -> No
     if faults:
         raise InputError(faults)
     target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{study.name}"))
-    material = Material(curves, compare(curves))
+    inputs = FigureInputs(curves, compare(curves))
     for one in study.protocols:
         if protocol in (None, one.name):
-            made = card(material, study, one)
+            made = result_card(inputs, study, one)
             console.print(
                 "\n".join(map(str, save(made.figure, target / made.name, (form,)))), markup=False, soft_wrap=True
             )

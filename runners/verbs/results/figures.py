@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.figures import FIGURES, FORMATS, VENUES, Material, write_figures
+from analysis.figures import FIGURES, FORMATS, VENUES, FigureInputs, write_figures
 from analysis.secondary.purchases import Purchases
 from analysis.verdict.decide import compare
 from analysis.verdict.score_table import scores
@@ -44,26 +44,26 @@ def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root:
     )
     with console.status("reading the curves") as shown:
         with opened(source) as place:  # a packed study is read as it is
-            material = _material(place, asked, look, data_root)
+            inputs = _inputs(place, asked, look, data_root)
         left_out = []
         wanted = [name for name in FIGURES if name in look.only or not look.only]
         shown.update(f"drawing {wanted[0]}")
-        for done, (name, made) in enumerate(write_figures(material, target, look.only, look.formats), 1):
+        for done, (name, made) in enumerate(write_figures(inputs, target, look.only, look.formats), 1):
             shown.update(f"drawing {wanted[min(done, len(wanted) - 1)]} ({done} of {len(wanted)} done)")
             if isinstance(made, str):
                 left_out.append(f"{name}: not drawn: {made}")
             else:
                 console.print("\n".join(map(str, made)), markup=False, soft_wrap=True)
         if not look.only:
-            board = scores(material.curves, material.comparison)
+            board = scores(inputs.curves, inputs.comparison)
             console.print(
-                "\n".join(map(str, write_tables(material.comparison, target, board))), markup=False, soft_wrap=True
+                "\n".join(map(str, write_tables(inputs.comparison, target, board))), markup=False, soft_wrap=True
             )
     for line in left_out:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def _material(source: Path, asked: Asked, look: Look, data_root: Path | None) -> Material:
+def _inputs(source: Path, asked: Asked, look: Look, data_root: Path | None) -> FigureInputs:
     curves = asked.curves(source)
     bought = Purchases()
     if curves.bought and (
@@ -72,4 +72,4 @@ def _material(source: Path, asked: Asked, look: Look, data_root: Path | None) ->
         from runners.verbs.results.classes import purchases_of
 
         bought = purchases_of(StudyFolder(source), data_root)
-    return Material(curves, compare(curves), bought, VENUES[look.style])
+    return FigureInputs(curves, compare(curves), bought, VENUES[look.style])

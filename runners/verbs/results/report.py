@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from analysis.figures import Material
+from analysis.figures import FigureInputs
 from analysis.report import Subject, write_pdf, write_report
 from analysis.report.sections import KINDS
 from analysis.secondary.purchases import Purchases
@@ -47,7 +47,7 @@ def subject_of(source: Path, asked: Asked, data_root: Path | None) -> Subject:
     """What is to be reported of a study folder or of a table of curves. Raises InputError if it is neither."""
     if not source.is_dir():
         curves = asked.curves(source)
-        return Subject(Material(curves, compare(curves)))
+        return Subject(FigureInputs(curves, compare(curves)))
     folder = StudyFolder(source)
     with _checked(folder) as compliance:
         curves = asked.curves(source)
@@ -57,8 +57,8 @@ def subject_of(source: Path, asked: Asked, data_root: Path | None) -> Subject:
 
             bought = purchases_of(folder, data_root)
         pictures = tuple(sorted(p for p in folder.pictures.glob("*/*") if p.suffix.lower() in KINDS))
-        material = Material(curves, compare(curves), bought)
-        return Subject(material, folder.read_plan(), compliance(), pictures)
+        inputs = FigureInputs(curves, compare(curves), bought)
+        return Subject(inputs, folder.read_plan(), compliance(), pictures)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from protocol.record.chain import read
 from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.units import Division
 from runners.datasets import Images, Labels
@@ -36,7 +37,7 @@ def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Ima
         out = []
         for strategy in study.strategies:
             try:
-                record = read(folder.run(protocol.name, strategy.id, seed).events)
+                record = read(folder.run(RunId(protocol.name, strategy.id, seed)).events)
             except BeatRandomError:
                 continue  # not started, or damaged: the check tells
             bought = [e for e in record.of(LabelsEvent) if e.purpose == "query"]

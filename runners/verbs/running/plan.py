@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from analysis.loading.records import load_study
-from analysis.verdict.pilot import LEAST, MOST, Seeds, seeds_of_study
+from analysis.verdict.pilot import LEAST, MOST, Seeds, seeds_from_pilot
 from analysis.verdict.plan import PlanSummary, plan_summary
 from protocol.draws.splits import make_split
 from protocol.oracle.oracle import Oracle
@@ -54,7 +54,7 @@ def plan(
     }
     total = (sum(seconds[run.protocol.name] for run in planned(study)) + sum(once.values())) / side_by_side
     power = plan_summary(study)
-    needed = seeds_of_study(load_study(pilot), power) if pilot else []
+    needed = seeds_from_pilot(load_study(pilot), power) if pilot else []
     if json:
         costs = {
             "seconds_per_run": seconds,
@@ -216,7 +216,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
         first, trial = time.perf_counter() - start, outcome.cost["train_s"]
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0
     steps = [
-        protocol.regime.most_steps(size) for size in protocol.training_labels
+        protocol.regime.max_steps(size) for size in protocol.training_labels
     ]  # with epochs, time grows with the labelled set
     trials = protocol.regime.tuning.steps_of(steps) / steps[0] * trial if protocol.regime.tuning else 0.0
     return Cost(loaded + first * sum(steps) / steps[0] + trials, pretraining, own_pools)

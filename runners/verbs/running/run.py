@@ -135,7 +135,7 @@ def _show(study: Study, folder: StudyFolder, options: Options) -> None:
     seconds = seconds_of([s.planned for s in todo], measured)
     rows = [
         (
-            f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}",
+            str(s.planned.id),
             s.state,
             s.rounds,
             duration(t) if measured else "·",
@@ -262,7 +262,7 @@ def _summary(results: Sequence[Result], left_out: Sequence[RunStatus]) -> int:
         )
         run = s.planned
         console.print(
-            f"left alone: {run.protocol.name}/{run.strategy.id}/seed-{run.seed}: {why}\n{first_lines(s.message)}",
+            f"left alone: {run.id}: {why}\n{first_lines(s.message)}",
             markup=False,
         )
     if failed or left_out:

@@ -15,6 +15,7 @@ from protocol.errors import InputError
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
 from protocol.spec.data import Data, Encoder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -284,7 +285,7 @@ def test_a_protocol_names_its_encoder_and_its_runs_ask_it_once(tmp_path: Path) -
         adopt(folder, made, tmp_path)
         result = perform(jobs(folder, made, tmp_path, "cpu", 1, planned(made)[:1], isolate)[0])
         assert result.state == "done", result.message
-        record = read(folder.run("p", "random", 0).events)
+        record = read(folder.run(RunId("p", "random", 0)).events)
         curves.append([(r.metrics, r.query) for r in record.rounds])
     assert curves[0] == curves[1]
     assert curves[0][1][0]["accuracy"] > 0.6

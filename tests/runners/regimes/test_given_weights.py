@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
 
 from protocol.errors import InputError
 from protocol.record.chain import read
@@ -17,6 +16,7 @@ from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.data import Data
 from protocol.spec.protocol import Model, Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -29,6 +29,7 @@ from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.tasks import TASKS
 from runners.verbs.running.amend import amend
+from tests.support.made_jobs import made
 
 NONE = np.empty(0, np.int64)
 
@@ -108,13 +109,15 @@ def test_a_study_obeys_resumes_and_can_be_chosen_again(task: str, tmp_path: Path
         r.rule.id for r in check_study(folder.path).results if r.answer != "obeyed" and not r.rule.id.startswith("ENV")
     ]
     assert broken == []
-    rounds = [e for s in ("random", "entropy") for k in (0, 1) for e in read(folder.run("given", s, k).events).rounds]
+    rounds = [
+        e for s in ("random", "entropy") for k in (0, 1) for e in read(folder.run(RunId("given", s, k)).events).rounds
+    ]
     assert len({e.pretrained for e in rounds}) == 1
     assert rounds[0].pretrained
-    again = list(choose_again(folder.run("given", "entropy", 0), None, tmp_path, None))
+    again = list(choose_again(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None))
     assert [a.answer for a in again] == ["equal", "equal"]
     write(tmp_path / "w.pth", protocol(task), 0.5)
-    told, _ = choose_again(folder.run("given", "entropy", 0), None, tmp_path, None)
+    told, _ = choose_again(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None)
     assert (told.answer, "SHA-256" in told.said) == ("undecided", True)
     failed = perform(replace(next(j for j in made(tmp_path / "other", whole)), data_root=tmp_path))
     assert (failed.state, "other weights are another comparison" in failed.message) == ("failed", True)

@@ -20,6 +20,7 @@ from protocol.record.layout import StudyFolder
 from protocol.spec.data import Data
 from protocol.spec.protocol import Protocol
 from protocol.spec.recipe import Views
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -282,7 +283,7 @@ def test_first_and_later_runs_leave_the_same_records(tmp_path: Path) -> None:
         for job in jobs(folder, study, None, "cpu", 1, list(planned(study)))[::order]:
             assert perform(job).state == "done"
     for strategy in ("random", "margin"):
-        one, two = (read(StudyFolder(tmp_path / x).run("pre", strategy, 0).events) for x in "ab")
+        one, two = (read(StudyFolder(tmp_path / x).run(RunId("pre", strategy, 0)).events) for x in "ab")
         assert essence(one) == essence(two)
         assert {len(e.pretrained) for e in one.of(RoundEvent)} == {64}
 

@@ -53,7 +53,7 @@ def job_of(path: Path, study: Study = WARM, strategy: str = "margin") -> Job:
 
 
 def folder_of(job: Job) -> RunFolder:
-    return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    return StudyFolder(job.study).run(job.run)
 
 
 def record_of(job: Job) -> Record:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from protocol.errors import InputError
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from protocol.spec.units import Division, tiled
 from runners.data import load
 from runners.features.segmentation import _with_mirrored
@@ -74,7 +74,7 @@ def test_equal_is_the_jensen_shannon_divergence_of_the_two_maps() -> None:
 
 
 def test_the_mirrored_map_is_mirrored_back() -> None:
-    protocol = preset("digit-scenes-plain")
+    protocol = load_preset("digit-scenes-plain")
     images, _ = load(protocol.data, None)
     task, rows = TASKS["segmentation"], np.arange(3)
     resident = Resident.of(images, torch.device("cpu"))

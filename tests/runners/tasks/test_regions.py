@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
-from toy_strategies import TOY
 
-from analysis.figures import FIGURES, Material, Plate
+from analysis.figures import FIGURES, FigureInputs, StudyFigure
 from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from protocol.draws.splits import make_split
@@ -26,6 +24,7 @@ from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from protocol.spec.units import Division, tiled
@@ -45,6 +44,8 @@ from runners.strategies.support.mixtures import mixed
 from runners.tasks import TASKS
 from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
+from tests.support.made_jobs import made
+from tests.support.toy_strategies import TOY
 
 TILES = {"unit": "tile", "tile": [8, 10]}  # of 24x24 scenes: rows of 80, 80 and 32 pixels
 KINDS: dict[str, dict[str, Any]] = {
@@ -103,13 +104,13 @@ def test_a_study_obeys_every_rule_that_its_records_can_show(finished: Path) -> N
 @pytest.mark.parametrize("protocol", KINDS)
 def test_queries_can_be_chosen_again(finished: Path, protocol: str) -> None:
     for strategy in ("random", "entropy"):
-        again = list(choose_again(StudyFolder(finished).run(protocol, strategy, 1), None, None, None))
+        again = list(choose_again(StudyFolder(finished).run(RunId(protocol, strategy, 1)), None, None, None))
         assert [a.answer for a in again] == ["equal", "equal", "equal"]
 
 
 @pytest.mark.parametrize("protocol", KINDS)
 def test_budgets_are_spent_as_far_as_they_reach(finished: Path, protocol: str) -> None:
-    record = read(StudyFolder(finished).run(protocol, "entropy", 1).events)
+    record = read(StudyFolder(finished).run(RunId(protocol, "entropy", 1)).events)
     sold = record.of(LabelsEvent)
     assert record.run is not None
     budgets = record.run.protocol.budgets
@@ -141,7 +142,9 @@ def test_interrupted_or_with_the_oracle_apart_the_record_is_the_same(
 
     assert perform(job, stop).state == "stopped"
     assert perform(job).state == "done"
-    again, before = (read(StudyFolder(p).run(protocol, "entropy", 0).events) for p in (tmp_path / "again", finished))
+    again, before = (
+        read(StudyFolder(p).run(RunId(protocol, "entropy", 0)).events) for p in (tmp_path / "again", finished)
+    )
     assert essence(again) == essence(before)
 
 
@@ -163,9 +166,9 @@ def test_pictures_show_the_regions_that_were_bought_and_axes_what_is_paid(finish
     curves = load_study(finished)
     assert curves.currency("tiles") == "regions"
     assert curves.currency() == "regions or pixels or clicks"
-    plate = FIGURES["learning-curves"](Material(curves, compare(curves), bought))
-    assert isinstance(plate, Plate)
-    assert [ax.get_xlabel() for ax in plate.figure.axes] == [
+    study_figure = FIGURES["learning-curves"](FigureInputs(curves, compare(curves), bought))
+    assert isinstance(study_figure, StudyFigure)
+    assert [ax.get_xlabel() for ax in study_figure.figure.axes] == [
         "regions paid for",
         "pixels paid for",
         "clicks paid for",

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from study_builder import rewrite
 
 from protocol.digests import sha256
 from protocol.errors import InputError
@@ -20,6 +19,7 @@ from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.data import Data
 from protocol.spec.protocol import Model
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -30,6 +30,7 @@ from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
 from runners.run.perform import perform
 from runners.verbs.browse.encode import Asked, encode
+from tests.support.study_builder import rewrite
 
 
 def arrays(**changes: Any) -> dict[str, Any]:
@@ -104,7 +105,7 @@ def made(tmp_path: Path, planned_study: Study, isolate: bool = False) -> Any:
     folder = StudyFolder(tmp_path / f"study-{isolate}")
     adopt(folder, planned_study, folder.path)
     job = jobs(folder, planned_study, tmp_path, "cpu", 1, planned(planned_study)[:1], isolate)[0]
-    return perform(job), folder.run("p", job.strategy.id, 0).events
+    return perform(job), folder.run(RunId("p", job.strategy.id, 0)).events
 
 
 def test_a_probe_on_features_runs_and_learns_also_with_the_labels_elsewhere(tmp_path: Path) -> None:

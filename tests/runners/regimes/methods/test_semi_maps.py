@@ -16,7 +16,7 @@ from protocol.metrics import VOID
 from protocol.oracle.oracle import Oracle
 from protocol.spec.protocol import Model, Protocol
 from protocol.spec.recipe import Discriminator
-from protocol.spec.toml_files import parse, preset
+from protocol.spec.toml_files import load_preset, parse
 from runners.data import load
 from runners.datasets import Images
 from runners.loop import rounds
@@ -56,7 +56,7 @@ def test_images_and_maps_are_mixed_in_the_same_places() -> None:
 
 
 def protocol(method: str = "cutmix", **changes: Any) -> Protocol:
-    table = preset(f"digit-scenes-{method}").model_dump(mode="json") | {
+    table = load_preset(f"digit-scenes-{method}").model_dump(mode="json") | {
         "name": "toy",
         "provenance": {},
         "budgets": [4, 6],
@@ -304,7 +304,7 @@ def test_the_critics_settings_are_part_of_the_comparison() -> None:
 def test_it_needs_its_teacher_and_maps() -> None:
     with pytest.raises(InputError, match="cutmix needs ema_decay"):
         protocol(ema_decay=None)
-    classes = preset("digits-mean-teacher").model_dump(mode="json") | {"provenance": {}}
+    classes = load_preset("digits-mean-teacher").model_dump(mode="json") | {"provenance": {}}
     classes["regime"] |= {"method": "cutmix"}
     with pytest.raises(InputError, match="for classification"):
         refuse_unknown_method(parse(Protocol, classes, "toy"))

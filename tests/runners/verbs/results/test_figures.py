@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from study_builder import build_study
 
 from analysis.figures import FIGURES
 from protocol.errors import InputError
@@ -15,6 +14,7 @@ from protocol.seal.manifest import seal
 from runners.verbs.results import figures as figures_verb
 from runners.verbs.results import report as report_verb
 from runners.verbs.results.asked import Asked
+from tests.support.study_builder import build_study
 
 
 @pytest.fixture

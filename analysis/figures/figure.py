@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from analysis.across.collect import across
 from analysis.across.result import Across
 from analysis.figures.layout import seeds_in_words
-from analysis.figures.style import PLAIN, Look, Venue, looks, rendered
+from analysis.figures.style import PLAIN, LineStyle, Venue, line_styles, render
 from analysis.loading.curves import Curves
 from analysis.secondary.details import Details, details
 from analysis.secondary.purchases import Purchases
@@ -23,7 +23,7 @@ from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 
 
 @dataclass(frozen=True)
-class Plate:
+class StudyFigure:
     """One figure, finished.
 
     Attributes:
@@ -43,11 +43,11 @@ class Plate:
 
     def _repr_svg_(self) -> str:
         """How Jupyter shows it."""
-        return rendered(self.figure, "svg").decode()
+        return render(self.figure, "svg").decode()
 
 
 @dataclass(frozen=True)
-class Material:
+class FigureInputs:
     """Curves with their verdicts, and everything else once a figure asks for it."""
 
     curves: Curves
@@ -56,8 +56,8 @@ class Material:
     venue: Venue = PLAIN
 
     @cached_property
-    def look(self) -> Mapping[str, Look]:
-        return looks(self.curves.strategies, self.curves.baseline)
+    def styles(self) -> Mapping[str, LineStyle]:
+        return line_styles(self.curves.strategies, self.curves.baseline)
 
     @cached_property
     def across(self) -> Across:

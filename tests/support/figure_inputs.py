@@ -8,12 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.figures import VENUES, Material
-from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, RunKey
+from analysis.figures import VENUES, FigureInputs
+from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves
 from analysis.loading.extract import BIN_COLUMNS
 from analysis.secondary.changed_predictions import ClassChange, MapChange, Turned
 from analysis.secondary.purchases import Classes, Purchases, Query, Sheet
 from analysis.verdict.decide import compare
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan
 
 BUDGETS = (100, 200, 400, 800)
@@ -26,14 +27,14 @@ def strategy_names(k: int, long: bool = False) -> list[str]:
     return ["random", *(f"own{tail}{i}" for i in range(k))]
 
 
-def material(
+def make_inputs(
     k: int,
     datasets: Sequence[str] = ("one",),
     regimes: Sequence[str] = ("plain",),
     seeds: int = 6,
     long: bool = False,
     venue: str = "plain",
-) -> Material:
+) -> FigureInputs:
     """k strategies beside random, each 0.006 better than the one before, under every data set and regime."""
     rng = np.random.default_rng([k, seeds, len(datasets), len(regimes)])
     names = strategy_names(k, long)
@@ -47,7 +48,7 @@ def material(
             shared = rng.normal(0, 0.02, seeds)
             for i, name in enumerate(names):
                 for seed in range(seeds):
-                    key = RunKey(protocol, name, seed)
+                    key = RunId(protocol, name, seed)
                     planned.append(key)
                     bought[key] = rng.choice(IMAGES // 2 + 10 * i if i % 2 else IMAGES, 120, replace=False)
                     for bin_ in range(4, 15):  # no draw: the other figures keep theirs
@@ -101,7 +102,9 @@ def material(
         for p in places
         for i, name in enumerate(names)
     ]
-    return Material(curves, compare(curves), Purchases(classes, sheets=sheets, changes=tuple(changes)), VENUES[venue])
+    return FigureInputs(
+        curves, compare(curves), Purchases(classes, sheets=sheets, changes=tuple(changes)), VENUES[venue]
+    )
 
 
 def map_change(protocol: str, strategy: str, number: int) -> MapChange:
