@@ -27,7 +27,7 @@ STRAIGHT: Final = 1.0
 """Pixels by which the lines between segments are straightened before their corners are counted."""
 
 
-def divided(protocol: Protocol, images: Images, study: StudyFolder | None) -> Division:
+def divide(protocol: Protocol, images: Images, study: StudyFolder | None) -> Division:
     """What can be bought of the training images.
 
     Args:
@@ -46,7 +46,7 @@ def divided(protocol: Protocol, images: Images, study: StudyFolder | None) -> Di
     return Division(Units.images(n, images.height * images.width))
 
 
-def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
+def price_units(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
     """The division with its prices, for the oracle; labels of all images."""
     cost = protocol.labelling.cost if protocol.labelling else "label"
     if cost == "pixel":
@@ -60,7 +60,7 @@ def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) 
     return PricedUnits(division, unit_price)
 
 
-def keep(study: StudyFolder, protocol: Protocol, division: Division) -> str:
+def write_units(study: StudyFolder, protocol: Protocol, division: Division) -> str:
     """Write what can be bought beside the study's splits, once; returns its digest, empty where it is one label an image."""
     if protocol.labelling is None:
         return ""
