@@ -14,7 +14,7 @@ from protocol.digests import array_digest, fingerprint
 from protocol.errors import Fault, InputError
 from protocol.metrics import VOID
 from protocol.record.layout import StudyFolder, write_arrays
-from protocol.rules.sidecars import SplitShelf
+from protocol.rules.sidecars import SidecarCache
 from protocol.spec.labelling import Labelling
 from protocol.spec.protocol import Protocol
 from protocol.spec.units import Division, PricedUnits, Units, tiled, unit_price
@@ -73,7 +73,7 @@ def write_units(study: StudyFolder, protocol: Protocol, division: Division) -> s
 
 def read_units(study: StudyFolder, digest: str) -> Units:
     """What a record says could be bought. Raises InputError where the study does not hold it as it was."""
-    units = SplitShelf(study).units(digest)
+    units = SidecarCache(study).units(digest)
     if isinstance(units, Fault):
         raise InputError(units)
     return units
