@@ -24,11 +24,11 @@ from runners.features.round import Round
 from runners.features.view_of_round import ensemble, look, prepare
 from runners.guard.audit_hook import asked
 from runners.guard.user_code import line_of
-from runners.regimes import Ended, Fit, FitInputs, fit
+from runners.regimes import EndState, Fit, FitInputs, fit
 from runners.regimes.tuner import Tuner
 from runners.session import Session
 from runners.strategies import Strategy, StrategyError, View, checked
-from runners.tasks import TASKS, Examined
+from runners.tasks import TASKS, Evaluation
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Outcome:
 
     round: int
     fit: Fit
-    examined: Examined
+    examined: Evaluation
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
     setting: HyperparameterSetting = field(default_factory=dict)
@@ -57,7 +57,7 @@ def rounds(
     strategy: Strategy,
     first: int,
     *,
-    before: Ended | None = None,
+    before: EndState | None = None,
     tuner: Tuner | None = None,
     keep_tables: bool = True,
 ) -> Iterator[Outcome]:
@@ -80,7 +80,7 @@ def rounds(
     _check_start(declared, first, before)
     task, tuner = TASKS[declared.task], tuner or Tuner(session.seed)
     with asked(f"strategy {session.strategy}"):
-        strategy = task.adapted(strategy, session.strategy, regions=session.queries_regions)
+        strategy = task.adapt_or_refuse(strategy, session.strategy, regions=session.queries_regions)
     height, width = session.images.pixels.shape[1:3]
     maps = draw_shown_maps(declared, session.seed, len(split.test), height, width)[: None if keep_tables else 0]
     for k in range(first, len(declared.budgets)):
@@ -97,12 +97,12 @@ def rounds(
         query = np.empty(0, np.int64) if last else _query(tuned, strategy, k, inputs, fitted, clock)
         clock.lap("query_s")
         yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()}, setting)
-        before = fitted.ended
+        before = fitted.end
         if not last:
             oracle.buy(query)
 
 
-def _check_start(protocol: Protocol, first: int, before: Ended | None) -> None:
+def _check_start(protocol: Protocol, first: int, before: EndState | None) -> None:
     if 0 < first < len(protocol.budgets) and (before is None) != (protocol.regime.start == "reset"):
         given = "no weights" if before is None else "weights"
         raise ValueError(

@@ -19,7 +19,7 @@ from runners.features.round import Round
 from runners.features.view_of_round import look
 from runners.guard.audit_hook import asked
 from runners.loop import prepare_strategy, select
-from runners.regimes import Fit, FitInputs, untrained
+from runners.regimes import Fit, FitInputs, untrained_learner
 from runners.session import Session
 from runners.strategies import Strategy
 from runners.strategies.view import UNTRAINED
@@ -55,11 +55,11 @@ def initial_query(session: Session, spec: StrategySpec, strategy: Strategy) -> I
 
 def _select(session: Session, strategy: Strategy) -> Indices:
     protocol, images, oracle, name = session.protocol, session.images, session.oracle, session.strategy
-    strategy = TASKS[protocol.task].adapted(strategy, name)
+    strategy = TASKS[protocol.task].adapt_or_refuse(strategy, name)
     nothing = np.empty(0, np.int64)
     labels = nothing if protocol.task == "classification" else np.empty((0, images.height, images.width), np.uint8)
     inputs = FitInputs(images, nothing, labels, nothing, labels, oracle.pool)
-    learner = untrained(protocol, images, oracle.pool, session.seed, session.resident)
+    learner = untrained_learner(protocol, images, oracle.pool, session.seed, session.resident)
     now = Round(protocol, session.seed, START, inputs, Fit(learner, 0, "", ""), session.resident)
     view = look(now, strategy, [learner], oracle.disclose)
     prepare_strategy(now, strategy, name, view)

@@ -39,9 +39,8 @@ from protocol.spec.study import StrategySpec
 from protocol.spec.units import Division
 from runners.data import load
 from runners.datasets import Images
-from runners.datasets.duplicates import keep as keep_twins
-from runners.datasets.regions import divided, price_units
-from runners.datasets.regions import keep as keep_units
+from runners.datasets.duplicates import write_groups
+from runners.datasets.regions import divide, price_units, write_units
 from runners.datasets.registry import refuse_other_task
 from runners.guard.audit_hook import opened
 
@@ -103,7 +102,7 @@ class LabelledData(SessionData):
         with opened() as files:
             images, hidden = load(protocol.data, spec.data_root)
         split = make_split(protocol, spec.seed, images.train_size, images.test_size)
-        division = divided(protocol, images, spec.folder)
+        division = divide(protocol, images, spec.folder)
         if protocol.labelling:
             refuse_unpayable(protocol, split, division.units)
         data = cls(images, split, division, "", frozenset(files), hidden.for_oracle())
@@ -138,7 +137,7 @@ def run_event(spec: SessionSpec, data: SessionData, environment: dict[str, Any])
     Writes the study's tables of duplicate images and of units if they are missing.
     """
     protocol, images, split = spec.protocol, data.images, data.split
-    twins, units = keep_twins(spec.folder, images), keep_units(spec.folder, protocol, data.division)
+    twins, units = write_groups(spec.folder, images), write_units(spec.folder, protocol, data.division)
     sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
     if protocol.splits.pool_size is not None:
         sizes["training"] = images.train_size
@@ -247,7 +246,7 @@ def _received(spec: SessionSpec, pipe: Connection) -> SessionData:
         encoded=FeatureCard.model_validate_json(card["encoded"]) if card["encoded"] else None,
     )
     split = make_split(spec.protocol, spec.seed, images.train_size, images.test_size)
-    division = divided(spec.protocol, images, spec.folder)
+    division = divide(spec.protocol, images, spec.folder)
     return SessionData(images, split, division, card["targets"], frozenset(card["files"]))
 
 

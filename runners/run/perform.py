@@ -30,7 +30,7 @@ from protocol.spec.protocol import Protocol
 from runners.guard.audit_hook import asked, between, guarding
 from runners.loop import Outcome, rounds
 from runners.progress.job import FULL, Cause, Job, Progress, Result, Stopped
-from runners.regimes import Resident, prepared
+from runners.regimes import Resident, prepare
 from runners.regimes.tuner import Tuner
 from runners.run.initial_query import initial_query
 from runners.run.open_oracle import SessionSpec, check_same_run, isolated_oracle, local_oracle, run_event
@@ -123,7 +123,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         trials = before.of(TrialEvent) if before else []
         progress(first, sum(trial.round == first for trial in trials))
         raw = Resident.of(data.images, torch.device(job.device))
-        images, resident = prepared(protocol, data.images, raw, data.split.pool, study, data_root=job.data_root)
+        images, resident = prepare(protocol, data.images, raw, data.split.pool, study, data_root=job.data_root)
         with asked(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
         session = Session(protocol, job.strategy.id, job.seed, images, data.split, oracle, resident, data.division)
@@ -159,7 +159,7 @@ def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: 
 
 def _write_round(writer: Writer, protocol: Protocol, outcome: Outcome, oracle: LabelOracle) -> None:
     """Write the round's sidecar and checkpoint, then append its event."""
-    k, ended = outcome.round, outcome.fit.ended
+    k, ended = outcome.round, outcome.fit.end
     writer.folder.write_sidecar(k, outcome.examined.sidecar)
     if ended and k + 1 < len(protocol.budgets):
         write_checkpoint(writer.folder, k, ended)
@@ -178,7 +178,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, oracle: LabelOracle) -> R
         validation=fitted.validation,
         steps=fitted.steps,
         initial_weights=fitted.initial_weights,
-        final_weights=fitted.ended.digest if fitted.ended else "",
+        final_weights=fitted.end.digest if fitted.end else "",
         pretrained=fitted.pretrained,
         recipe=fitted.recipe,
         setting=outcome.setting,

@@ -29,7 +29,7 @@ from runners.datasets.regions import read_units
 from runners.loop import Outcome, query_size, rounds, select
 from runners.machine.environment import describe
 from runners.progress.status import kept_copy
-from runners.regimes import Ended, Resident, prepared
+from runners.regimes import EndState, Resident, prepare
 from runners.regimes.tuner import Tuner
 from runners.run.initial_query import START, initial_query
 from runners.run.open_oracle import LabelledData, SessionSpec
@@ -66,7 +66,7 @@ class _Progress:
     """How far a run with a warm start is trained again: round `next` starts from `ended`."""
 
     next: int = 0
-    ended: Ended | None = None
+    ended: EndState | None = None
 
 
 def replay_run(
@@ -222,7 +222,7 @@ def _open_session(replay: _Replay, purchases: Sequence[LabelsEvent]) -> tuple[Se
     for purchase in purchases:
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     raw = Resident.of(data.images, replay.device)
-    images, resident = prepared(
+    images, resident = prepare(
         protocol, data.images, raw, data.split.pool, study, keep=False, data_root=replay.data_root
     )
     session = Session(protocol, strategy.id, start.replicate, images, data.split, oracle, resident, data.division)
@@ -246,7 +246,7 @@ def _train_again(replay: _Replay, k: int, progress: _Progress, *, trials: bool) 
         again = Tuner(seed, (), repeated.append)
         again.chosen(protocol, k, session.inputs(k), session.oracle, session.resident, before)
     outcome = next(rounds(session, strategy, k, before=before, tuner=tuner))
-    progress.next, progress.ended = k + 1, outcome.fit.ended
+    progress.next, progress.ended = k + 1, outcome.fit.end
     return outcome, repeated
 
 

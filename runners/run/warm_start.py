@@ -11,12 +11,12 @@ from protocol.errors import Fault, InputError, RecordError
 from protocol.record.events import RoundEvent
 from protocol.record.layout import RunFolder, write_atomically
 from runners.models.state_file import arrays_of, read_state
-from runners.regimes import Ended, digest_of, fit
+from runners.regimes import EndState, digest_of, fit
 from runners.regimes.tuner import Tuner
 from runners.session import Session
 
 
-def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: Ended | None) -> Iterator[Ended]:
+def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: EndState | None) -> Iterator[EndState]:
     """Train rounds `first` to `stop` - 1 again, without evaluation; yield the state that each ended with.
 
     Args:
@@ -28,12 +28,12 @@ def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: Ended
         inputs = session.inputs(k)
         setting = tuner.chosen(session.protocol, k, inputs, session.oracle, session.resident, before)
         protocol = session.with_setting(setting).protocol
-        before = fit(protocol, inputs, session.seed, k, session.resident, before).ended
+        before = fit(protocol, inputs, session.seed, k, session.resident, before).end
         if before is not None:
             yield before
 
 
-def write_checkpoint(folder: RunFolder, round_: int, ended: Ended) -> None:
+def write_checkpoint(folder: RunFolder, round_: int, ended: EndState) -> None:
     """Write the state that a round ended with. Call it before the round is recorded, so that no recorded round lacks it."""
     buffer = io.BytesIO()
     # not compressed: weights hardly shrink, and it takes seconds
@@ -48,7 +48,7 @@ def remove_checkpoints(folder: RunFolder, but: int | None = None) -> None:
             path.unlink()
 
 
-def last_state(folder: RunFolder, done: Sequence[RoundEvent], session: Session, tuner: Tuner) -> Ended | None:
+def last_state(folder: RunFolder, done: Sequence[RoundEvent], session: Session, tuner: Tuner) -> EndState | None:
     """Return the state that the last complete round ended with: from its checkpoint, or trained again.
 
     Returns `None` if no further round starts from it.
@@ -70,9 +70,9 @@ def last_state(folder: RunFolder, done: Sequence[RoundEvent], session: Session, 
     else:
         digest = digest_of(protocol, state, session.resident)
         if digest == last.final_weights:
-            return Ended(state, digest)
+            return EndState(state, digest)
         lost = Fault(str(path), f"weights with digest {last.final_weights[:16]}", digest[:16])
-    ended: Ended | None = None
+    ended: EndState | None = None
     for event, ended in zip(done, retrain(session, tuner, 0, len(done), None), strict=True):
         if ended.digest != event.final_weights:
             where = f"{folder.path}: round {event.round}, trained again because its weights were lost"

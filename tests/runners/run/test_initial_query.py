@@ -29,7 +29,7 @@ from runners.progress.job import Job
 from runners.progress.plan import planned
 from runners.progress.status import adopt
 from runners.progress.status import jobs as jobs_of
-from runners.regimes import Resident, digest_of, prepared
+from runners.regimes import Resident, digest_of, prepare
 from runners.run import initial_query as module
 from runners.run.initial_query import START, chooses, initial_query
 from runners.run.perform import perform
@@ -142,7 +142,7 @@ def test_a_pretrained_body_is_what_strategies_start_from(tmp_path: Path) -> None
     images, secret = load(protocol.data, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     plain = Resident.of(images, torch.device("cpu"))
-    embedded, resident = prepared(protocol, images, plain, split.pool, None)
+    embedded, resident = prepare(protocol, images, plain, split.pool, None)
     oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda _: None)
     spec = StrategySpec(name="core-set")
     found = initial_query(

@@ -29,7 +29,7 @@ from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from protocol.spec.units import Division, tiled
 from runners.data import load
-from runners.datasets.regions import clicks, divided, price_units
+from runners.datasets.regions import clicks, divide, price_units
 from runners.features.regions import Places, Regions, averaged
 from runners.features.segmentation import gradients, image_mixtures
 from runners.loop import rounds
@@ -182,7 +182,7 @@ def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
     protocol = parse(Protocol, table("tiles"), "p")
     images, hidden = load(protocol.data, None)
     labels = hidden.for_oracle().copy()
-    resident, division = Resident.of(images, torch.device("cpu")), divided(protocol, images, None)
+    resident, division = Resident.of(images, torch.device("cpu")), divide(protocol, images, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     ends = []
     for poisoned in (False, True):
@@ -225,7 +225,7 @@ def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
 def test_every_strategy_works_on_regions_or_is_refused_with_what_is_missing() -> None:
     protocol = parse(Protocol, table("tiles", budgets=[9, 14]), "p")
     images, hidden = load(protocol.data, None)
-    labels, division = hidden.for_oracle(), divided(protocol, images, None)
+    labels, division = hidden.for_oracle(), divide(protocol, images, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     split = dataclasses.replace(split, pool=split.pool[:30], test=split.test[:5])
     resident, works = Resident.of(images, torch.device("cpu")), []
@@ -243,7 +243,7 @@ def test_every_strategy_works_on_regions_or_is_refused_with_what_is_missing() ->
         )
         oracle.start()
         run = rounds(Session(protocol, name, 0, images, split, oracle, resident, division), kind(**few), 0)
-        suited = TASKS["segmentation"].suited(kind(**few))
+        suited = TASKS["segmentation"].adapt(kind(**few))
         if suited is None or {"images", "labelled_images"} & set(suited.needs):
             with pytest.raises(InputError, match="a strategy for segmentation of regions"):
                 next(run)
@@ -367,7 +367,7 @@ def test_weighed_by_cost_the_query_is_in_the_order_of_worth(kind: str) -> None:
     }  # until predicted maps have more than one class
     protocol = parse(Protocol, table(kind, regime=regime), "p")
     images, hidden = load(protocol.data, None)
-    labels, division = hidden.for_oracle(), divided(protocol, images, None)
+    labels, division = hidden.for_oracle(), divide(protocol, images, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     split = dataclasses.replace(split, pool=split.pool[:25], test=split.test[:3])
     oracle = Oracle(
@@ -439,10 +439,10 @@ def test_superpixels_are_kept_and_fill_images_without_gaps(tmp_path: Path) -> No
     images, _ = load(protocol.data, None)
     few = dataclasses.replace(images, pixels=images.pixels[:30], train_size=20)
     study = StudyFolder(tmp_path)
-    first = divided(protocol, few, study)
+    first = divide(protocol, few, study)
     [kept] = (tmp_path / "regions").iterdir()
     stamp = kept.stat().st_mtime_ns
-    again, without = divided(protocol, few, study), divided(protocol, few, None)
+    again, without = divide(protocol, few, study), divide(protocol, few, None)
     assert kept.stat().st_mtime_ns == stamp
     assert first.units.digest == again.units.digest == without.units.digest
     for division in (first, again, without):
