@@ -117,7 +117,7 @@ def test_the_choice_is_made_on_the_embeddings_of_the_seeds_own_weights(made: Pat
     images, _ = load(protocol.data, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     resident = Resident.of(images, torch.device("cpu"))
-    learner = module.untrained(protocol, images, split.pool, 0, resident)
+    learner = module.untrained_learner(protocol, images, split.pool, 0, resident)
     points = learner.predict(split.pool).embeddings
     rng = generator(protocol.root_seed, "query", 0, "start")
     expected = split.pool[k_center_greedy(points, points[:0], 20, rng)]
@@ -128,7 +128,7 @@ def test_untrained_means_the_weights_that_the_first_round_starts_from(made: Path
     protocol = study_of().protocols[0]
     images, _ = load(protocol.data, None)
     resident = Resident.of(images, torch.device("cpu"))
-    learner = module.untrained(protocol, images, np.arange(100), 0, resident)
+    learner = module.untrained_learner(protocol, images, np.arange(100), 0, resident)
     assert (
         digest_of(protocol, learner.net.state_dict(), resident) == record_of(made, "random").rounds[0].initial_weights
     )
@@ -150,7 +150,7 @@ def test_a_pretrained_body_is_what_strategies_start_from(tmp_path: Path) -> None
     )
     features = torch.from_numpy(embedded.pixels[:, 0, 0])[torch.from_numpy(split.pool)]
     scaled = (features - features.mean(0)) / features.std(0)
-    learner = module.untrained(protocol, embedded, split.pool, 0, resident)
+    learner = module.untrained_learner(protocol, embedded, split.pool, 0, resident)
     points = learner.predict(split.pool).embeddings
     assert points.shape == scaled.shape  # the embeddings themselves, not a projection of them
     expected = k_center_greedy(points, points[:0], 20, generator(protocol.root_seed, "query", 0, "start"))
