@@ -6,12 +6,12 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from analysis.claims.base import Claim, Says
+from analysis.claims.base import Claim, Judgement
 from analysis.figures.figure import StudyFigure
 from analysis.figures.layout import draw_interval, fold, label_rows, rows_height
 from analysis.figures.style import PLAIN, LineStyle, Venue, style_context
 
-STYLES: Final[dict[Says, LineStyle]] = {
+STYLES: Final[dict[Judgement, LineStyle]] = {
     "holds": LineStyle("#0072B2", "o", (0, ()), 1.6),
     "does not hold": LineStyle("#D55E00", "s", (0, ()), 1.6),
     "undecided": LineStyle("0.45", "D", (0, ()), 1.6),

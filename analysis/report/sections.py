@@ -13,7 +13,7 @@ from analysis.across import sentences as across_sentences
 from analysis.across import tables as across_tables
 from analysis.figures import FIGURES
 from analysis.formatting import numbers
-from analysis.formatting.rows import Rows
+from analysis.formatting.rows import Rows, Table
 from analysis.report import interactive
 from analysis.report.html import figure, folded, items, paragraph, picture, table, text
 from analysis.verdict import score_table, sentences, verdict_table
@@ -224,7 +224,7 @@ DRAWN: Final = {"ranks", "nemenyi", "profiles", "penalties", "penalty-means", "s
 """Parts across settings whose rows are the data of figures."""
 
 
-def _secondary(name: str, part: Rows[Any]) -> str:
+def _secondary(name: str, part: Rows[Any] | Table) -> str:
     body = table(part.formatted(), f"{part.title}. Secondary: no verdict rests on it.", data=(name, part.to_frame()))
     return folded(part.title, body)
 

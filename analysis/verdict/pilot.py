@@ -150,7 +150,7 @@ def seeds_by_simulation(
     return high
 
 
-def seeds_from_pilot(
+def seeds_of_pair(
     protocol: str,
     strategy: str,
     areas: ArrayLike,
@@ -178,7 +178,7 @@ def seeds_from_pilot(
     )
 
 
-def seeds_of_study(pilot: Curves, summary: PlanSummary, rng: np.random.Generator | None = None) -> list[Seeds]:
+def seeds_from_pilot(pilot: Curves, summary: PlanSummary, rng: np.random.Generator | None = None) -> list[Seeds]:
     """Seeds a planned study needs, for every comparison of a pilot with at least 3 complete pairs.
 
     Args:
@@ -193,6 +193,6 @@ def seeds_of_study(pilot: Curves, summary: PlanSummary, rng: np.random.Generator
         if len(pair.differences) >= LEAST:
             along = paired_curves(pilot, pair.protocol, pair.strategy).to_numpy()
             found.append(
-                seeds_from_pilot(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator)
+                seeds_of_pair(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator)
             )
     return found

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures import VENUES, FigureInputs
-from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, RunKey
+from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves
 from analysis.loading.extract import BIN_COLUMNS
 from analysis.secondary.changed_predictions import ClassChange, MapChange, Turned
 from analysis.secondary.purchases import Classes, Purchases, Query, Sheet
 from analysis.verdict.decide import compare
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan
 
 BUDGETS = (100, 200, 400, 800)
@@ -47,7 +48,7 @@ def make_inputs(
             shared = rng.normal(0, 0.02, seeds)
             for i, name in enumerate(names):
                 for seed in range(seeds):
-                    key = RunKey(protocol, name, seed)
+                    key = RunId(protocol, name, seed)
                     planned.append(key)
                     bought[key] = rng.choice(IMAGES // 2 + 10 * i if i % 2 else IMAGES, 120, replace=False)
                     for bin_ in range(4, 15):  # no draw: the other figures keep theirs

@@ -20,7 +20,7 @@ from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.verbs.results.classes import purchases_of
 from runners.verbs.results.compare import show
 from runners.verbs.running.run import execute
@@ -67,7 +67,9 @@ def study(fast: bool, task: str = "classification") -> Study:
     name = "quickstart" if task == "classification" else f"quickstart-{task}"
     return Study(
         name=f"{name}-fast" if fast else name,
-        protocols=tuple(_shorter(preset(p), menu.budgets) if menu.budgets else preset(p) for p in menu.presets),
+        protocols=tuple(
+            _shorter(load_preset(p), menu.budgets) if menu.budgets else load_preset(p) for p in menu.presets
+        ),
         strategies=tuple(StrategySpec(name=s) for s in menu.strategies),
         seeds=tuple(range(menu.seeds)),
     )

@@ -10,9 +10,10 @@ import typer
 from protocol.errors import Fault, InputError
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.replay_answers import Attempt, Replayed, keep
+from protocol.spec.run_id import RunId
 from runners.machine.environment import describe
 from runners.progress.plan import planned
-from runners.run.replay import choose_again, sound
+from runners.run.replay import read_intact_record, replay_run
 from runners.verbs.shared.console import console, print_json, table
 from runners.verbs.shared.inputs import device_of
 
@@ -41,8 +42,8 @@ def replay(
         found.append((run, outcomes))
         if keeps:
             keep(
-                study.replays(*_key(run)),
-                Attempt(head=sound(run).head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
+                study.replays(_run_id(run)),
+                Attempt(head=read_intact_record(run)[0].head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
             )
     _show(found, json)
     answers = {o.answer for _, outcomes in found for o in outcomes}
@@ -54,12 +55,11 @@ def replay(
 def _outcomes(
     run: RunFolder, round_: int | None, data_root: Path | None, device: str | None, trials: bool
 ) -> list[Replayed]:
-    return list(choose_again(run, None if round_ is None else [round_], data_root, device, trials=trials))
+    return list(replay_run(run, None if round_ is None else [round_], data_root, device, trials=trials))
 
 
-def _key(run: RunFolder) -> tuple[str, str, int]:
-    protocol, strategy, seed = run.path.parts[-3:]
-    return protocol, strategy, int(seed.removeprefix("seed-"))
+def _run_id(run: RunFolder) -> RunId:
+    return RunId.parse("/".join(run.path.parts[-3:]))
 
 
 def _runs(path: Path, every: bool, sample: int | None, seed: int) -> list[RunFolder]:
@@ -84,7 +84,7 @@ def _runs(path: Path, every: bool, sample: int | None, seed: int) -> list[RunFol
             Fault("replay of a study", "either --all or --sample N", "both" if every else "neither", "choose one")
         )
     folder = StudyFolder(path)
-    runs = [folder.run(p.protocol.name, p.strategy.id, p.seed) for p in planned(folder.read_plan())]
+    runs = [folder.run(p.id) for p in planned(folder.read_plan())]
     runs = [run for run in runs if run.events.is_file()]
     if not runs:
         raise InputError(Fault(str(path), "at least one run", "none", "run the study first"))

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from analysis.loading.records import load_study
-from analysis.verdict.pilot import LEAST, MOST, Seeds, seeds_of_study
+from analysis.verdict.pilot import LEAST, MOST, Seeds, seeds_from_pilot
 from analysis.verdict.plan import PlanSummary, plan_summary
 from protocol.draws.splits import make_split
 from protocol.oracle.oracle import Oracle
@@ -20,12 +20,13 @@ from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from runners.data import load
-from runners.datasets.regions import divided, priced
+from runners.datasets.regions import divide, price_units
 from runners.loop import rounds
 from runners.progress.plan import planned
 from runners.progress.status import kept_copy
-from runners.regimes import Resident, prepared
+from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
+from runners.session import Session
 from runners.strategies import STRATEGIES
 from runners.strategies.resolve import make, own_file
 from runners.verbs.shared.console import console, cores, duration, print_json, table
@@ -54,7 +55,7 @@ def plan(
     }
     total = (sum(seconds[run.protocol.name] for run in planned(study)) + sum(once.values())) / side_by_side
     power = plan_summary(study)
-    needed = seeds_of_study(load_study(pilot), power) if pilot else []
+    needed = seeds_from_pilot(load_study(pilot), power) if pilot else []
     if json:
         costs = {
             "seconds_per_run": seconds,
@@ -194,29 +195,29 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     start = time.perf_counter()
     images, secret = load(protocol.data, data_root)
     split = make_split(protocol, 0, images.train_size, images.test_size)
-    labels, division = secret.for_oracle(), divided(protocol, images, None)
-    goods = priced(protocol, division, labels)
-    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), goods=goods)
+    labels, division = secret.for_oracle(), divide(protocol, images, None)
+    units = price_units(protocol, division, labels)
+    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), units=units)
     oracle.start()
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
     short, epochs = _one_epoch(protocol)
-    prepared(
+    prepare(
         short, images, resident, split.pool[:_A_FEW], None, data_root=data_root
     )  # pays for what is loaded only once
     start = time.perf_counter()
-    images, resident = prepared(short, images, resident, split.pool, None, data_root=data_root)
+    images, resident = prepare(short, images, resident, split.pool, None, data_root=data_root)
     pretraining = (time.perf_counter() - start) * epochs
     first = trial = 0.0
     for _ in range(2):  # the first pays for what is loaded only once
         start = time.perf_counter()
         outcome = next(
-            rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0, division=division)
+            rounds(Session(short, "random", 0, images, split, oracle, resident, division), STRATEGIES["random"](), 0)
         )
         first, trial = time.perf_counter() - start, outcome.cost["train_s"]
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0
     steps = [
-        protocol.regime.most_steps(size) for size in protocol.training_labels
+        protocol.regime.max_steps(size) for size in protocol.training_labels
     ]  # with epochs, time grows with the labelled set
     trials = protocol.regime.tuning.steps_of(steps) / steps[0] * trial if protocol.regime.tuning else 0.0
     return Cost(loaded + first * sum(steps) / steps[0] + trials, pretraining, own_pools)

@@ -8,7 +8,7 @@ from pathlib import Path
 from protocol.errors import Fault, InputError
 from protocol.record.layout import StudyFolder
 from protocol.spec.study import Study
-from protocol.spec.toml_files import read_study, with_added
+from protocol.spec.toml_files import add_strategies, read_study
 from runners.progress.status import kept_copy, resolve
 
 
@@ -32,7 +32,7 @@ def read(source: Path, extra: list[str], data_root: Path | None = None) -> tuple
                 )
             )
         return study, source, source
-    return resolve(with_added(read_study(source), extra), source.parent, data_root), source.parent, None
+    return resolve(add_strategies(read_study(source), extra), source.parent, data_root), source.parent, None
 
 
 def own_files_are_kept(folder: StudyFolder, study: Study) -> None:

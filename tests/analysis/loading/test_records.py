@@ -12,8 +12,10 @@ from analysis.verdict.sentences import summary
 from protocol.errors import InputError
 from protocol.record.amendments import amend
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from tests.analysis.simulated import curve, make_study, write_run, write_study
+from tests.support.study_builder import rewrite
 
 
 def test_a_whole_study(folder: StudyFolder, study: Study) -> None:
@@ -29,15 +31,15 @@ def test_a_whole_study(folder: StudyFolder, study: Study) -> None:
 def test_every_kind_of_missing_run_is_listed_with_its_reason(folder: StudyFolder, study: Study) -> None:
     plain, _ = study.protocols
     random, good, _ = study.strategies
-    shutil.rmtree(folder.run("plain", "good", 0).path)
+    shutil.rmtree(folder.run(RunId("plain", "good", 0)).path)
     for seed, end in ((1, "failed"), (2, "open")):
-        shutil.rmtree(folder.run("plain", "good", seed).path)
+        shutil.rmtree(folder.run(RunId("plain", "good", seed)).path)
         write_run(folder, plain, good, seed, curve(seed, 0.05), end)
-    shutil.rmtree(folder.run("plain", "good", 3).path)
-    shutil.copytree(folder.run("augmented", "good", 3).path, folder.run("plain", "good", 3).path)
-    shutil.rmtree(folder.run("plain", "good", 4).path)
-    shutil.copytree(folder.run("plain", "bad", 4).path, folder.run("plain", "good", 4).path)
-    events = folder.run("plain", "good", 5).events
+    shutil.rmtree(folder.run(RunId("plain", "good", 3)).path)
+    shutil.copytree(folder.run(RunId("augmented", "good", 3)).path, folder.run(RunId("plain", "good", 3)).path)
+    shutil.rmtree(folder.run(RunId("plain", "good", 4)).path)
+    shutil.copytree(folder.run(RunId("plain", "bad", 4)).path, folder.run(RunId("plain", "good", 4)).path)
+    events = folder.run(RunId("plain", "good", 5)).events
     events.write_bytes(events.read_bytes().replace(b'"digest":"d"', b'"digest":"e"', 1))  # the next line's hash tells
     write_run(folder, plain, random, 99, curve(99, 0.0))
     curves = load_study(folder.path)
@@ -51,6 +53,17 @@ def test_every_kind_of_missing_run_is_listed_with_its_reason(folder: StudyFolder
     assert "broken record at line 2" in reasons[5]
     assert reasons["extra"].startswith("not in the plan")
     assert not ((curves.frame["protocol"] == "plain") & (curves.frame["strategy"] == "good")).any()
+
+
+def test_fingerprint_and_protocol_of_a_record_must_both_be_the_planned_ones(folder: StudyFolder) -> None:
+    other_body, other_fingerprint = RunId("plain", "good", 0), RunId("plain", "good", 1)
+    rewrite(folder.run(other_body).events, lambda e: e[0]["protocol"].update(root_seed=99))
+    rewrite(folder.run(other_fingerprint).events, lambda e: e[0].update(fingerprint="0" * 64))
+    curves = load_study(folder.path)
+    assert [m.run for m in curves.missing] == [other_body, other_fingerprint]
+    assert all("another protocol" in m.reason for m in curves.missing)
+    rows = curves.frame[(curves.frame["protocol"] == "plain") & (curves.frame["strategy"] == "good")]
+    assert set(rows["seed"]) == {2, 3, 4, 5}
 
 
 def test_not_a_study_folder(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from analysis.statistics.alpha_spending import LEAST, alpha_spent, nominal_level
 from analysis.verdict.decide import compare
 from analysis.verdict.plan import plan_summary
 from analysis.verdict.sentences import summary
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan
 from tests.analysis.simulated import make_study, write_study
 
@@ -66,7 +67,7 @@ def test_verdicts_use_the_last_look_reached(tmp_path: Path, done: int, n: int, a
     study = make_study(["p"], ["random", "good"], seeds=9, plan=plan)
     folder = write_study(tmp_path / "s", study, {"good": 0.05})
     for seed in range(done, 9):
-        folder.run("p", "good", seed).events.unlink()
+        folder.run(RunId("p", "good", seed)).events.unlink()
     comparison = compare(load_study(folder.path))
     (verdict,) = comparison.verdicts
     assert (verdict.n, verdict.answer) == (n, answer)

@@ -14,6 +14,7 @@ from analysis.verdict.sentences import headline, summary
 from analysis.verdict.verdict_table import to_latex, to_markdown
 from analysis.verdict.write_tables import write_tables
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan
 from tests.analysis.simulated import make_study, write_study
 
@@ -59,6 +60,15 @@ def test_a_significant_difference_within_the_margin_is_flagged_not_hidden(table)
     assert "better (negligible)" in to_markdown(comparison)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("scale", [10, 2])  # the whole interval beyond the margin of 0.01, or on both sides of it
+def test_a_difference_that_may_exceed_the_margin_is_not_negligible(table, sign: int, scale: int) -> None:  # type: ignore[no-untyped-def]
+    (verdict,) = compare(table(rows(x=sign * scale * D))).verdicts
+    near, far = sorted((abs(verdict.low), abs(verdict.high)))
+    assert near > 0.01 if scale == 10 else near < 0.01 < far
+    assert (verdict.answer, verdict.negligible) == ("better" if sign > 0 else "worse", False)
+
+
 def test_swapping_strategy_and_random_swaps_the_answer(table) -> None:  # type: ignore[no-untyped-def]
     up, down = (compare(table(rows(x=sign * D * 10))).verdicts[0] for sign in (1, -1))
     assert (up.answer, down.answer) == ("better", "worse")
@@ -88,7 +98,7 @@ def test_missing_runs_never_shrink_the_family(folder: StudyFolder) -> None:
 
 
 def test_a_missing_random_seed_is_reported_and_unpaired(folder: StudyFolder) -> None:
-    shutil.rmtree(folder.run("plain", "random", 2).path)
+    shutil.rmtree(folder.run(RunId("plain", "random", 2)).path)
     comparison = compare(load_study(folder.path))
     assert {v.strategy: v.n for v in comparison.verdicts if v.protocol == "plain"} == {"good": 5, "bad": 5}
     assert any("plain/good: seed 2" in u for u in comparison.unmatched)

@@ -214,7 +214,7 @@ def test_every_leaf_but_names_changes_the_fingerprint(path: str, value: Any) -> 
 
 
 def test_of_fields_that_came_later_only_those_used_are_in_the_fingerprint() -> None:
-    kept = parse(Protocol, full_table(), "p").regime.fingerprinted()
+    kept = parse(Protocol, full_table(), "p").regime.fingerprint_content()
     assert not {"epoch_at_least", "stop_at", "imbalance", "swa", "start"} & set(kept)
     assert {"ema_decay", "semi"} <= set(kept)
 

@@ -16,8 +16,8 @@ from protocol.metrics import VOID
 from protocol.oracle.oracle import Oracle
 from protocol.record.events import LabelsEvent
 from protocol.spec.protocol import Protocol
-from protocol.spec.toml_files import parse, preset
-from protocol.spec.units import Goods, Units, tiled
+from protocol.spec.toml_files import load_preset, parse
+from protocol.spec.units import PricedUnits, Units, tiled
 from tests.support.study_builder import protocol_table
 
 N, HEIGHT, WIDTH = 12, 5, 7
@@ -43,7 +43,13 @@ def an_oracle(of: Protocol, written: list[LabelsEvent] | None = None, price: Any
         else (lambda units: np.ones(len(units), np.int64))
     )
     return Oracle(
-        of, 0, split, MASKS, ([] if written is None else written).append, None, 3, Goods(division, price or by_pixels)
+        of,
+        0,
+        split,
+        MASKS,
+        ([] if written is None else written).append,
+        classes=3,
+        units=PricedUnits(division, price or by_pixels),
     )
 
 
@@ -74,15 +80,15 @@ def test_exactly_the_paid_pixels_are_told() -> None:
     oracle = an_oracle(protocol())
     oracle.start()
     oracle.buy(oracle.unlabelled[[7, 0, 3, 1, 2]])
-    images, told = oracle.labels_of(oracle.owned)
-    assert len(oracle.owned) == oracle.spent == 9
-    assert images.tolist() == list(dict.fromkeys((oracle.owned // 4).tolist()))
+    images, told = oracle.labels_of(oracle.labelled)
+    assert len(oracle.labelled) == oracle.spent == 9
+    assert images.tolist() == list(dict.fromkeys((oracle.labelled // 4).tolist()))
     for image, mask in zip(images.tolist(), told, strict=True):
         for unit in range(4):
             rows, columns = slice(3 * (unit // 2), 3 + 2 * (unit // 2)), slice(4 * (unit % 2), 4 + 3 * (unit % 2))
             expected = (
                 MASKS[image, rows, columns]
-                if 4 * image + unit in oracle.owned
+                if 4 * image + unit in oracle.labelled
                 else np.full_like(MASKS[0, rows, columns], VOID)
             )
             np.testing.assert_array_equal(mask[rows, columns], expected)
@@ -92,15 +98,15 @@ def test_what_is_not_paid_is_not_told() -> None:
     oracle = an_oracle(protocol())
     oracle.start()
     with pytest.raises(RuleBroken, match="BUD-06"):
-        oracle.labels_of(np.append(oracle.owned, oracle.unlabelled[0]))
+        oracle.labels_of(np.append(oracle.labelled, oracle.unlabelled[0]))
 
 
 def test_what_an_earlier_round_was_trained_on_is_had_again() -> None:
     oracle = an_oracle(protocol())
     oracle.start()
-    before = oracle.labels_of(oracle.owned)
+    before = oracle.labels_of(oracle.labelled)
     oracle.buy(oracle.unlabelled[:5])
-    for then, now in zip(before, oracle.labels_of(oracle.owned_at(0)), strict=True):
+    for then, now in zip(before, oracle.labels_of(oracle.labelled_at(0)), strict=True):
         np.testing.assert_array_equal(then, now)
 
 
@@ -111,7 +117,7 @@ def test_a_region_is_bought_once_of_the_pool_and_up_to_the_budget() -> None:
     assert oracle.validation()[0].tolist() == make_split(oracle._protocol, 0, N, 4).validation.tolist()
     np.testing.assert_array_equal(oracle.validation()[1], MASKS[oracle.validation()[0]])
     for wish, rule in (
-        (oracle.owned[:2], "BUD-03"),
+        (oracle.labelled[:2], "BUD-03"),
         (4 * oracle.validation()[0][:1], "BUD-04"),
         (np.array([4 * N]), "BUD-04"),
         (oracle.unlabelled[:6], "BUD-01"),
@@ -128,8 +134,8 @@ def test_pixels_are_bought_in_the_order_of_preference_as_far_as_the_budget_reach
     written: list[LabelsEvent] = []
     oracle = an_oracle(protocol(labelling=TILE | {"cost": "pixel"}, budgets=[30, 60, 90]), written)
     oracle.start()
-    spent = sum(pixels_of(oracle.owned))
-    assert written[0].costs == tuple(pixels_of(oracle.owned))
+    spent = sum(pixels_of(oracle.labelled))
+    assert written[0].costs == tuple(pixels_of(oracle.labelled))
     assert oracle.spent == spent <= 30 < spent + 12
     order = oracle.unlabelled[::-1]
     n = oracle.affordable(60)
@@ -139,7 +145,7 @@ def test_pixels_are_bought_in_the_order_of_preference_as_far_as_the_budget_reach
     reach = int(np.searchsorted(np.cumsum(pixels_of(order)), 60 - spent, side="right"))
     assert written[1].indices == tuple(order[:reach].tolist())
     assert (written[1].before, written[1].after) == (spent, spent + sum(pixels_of(order[:reach])))
-    assert oracle.owned_at(0).tolist() == list(written[0].indices)
+    assert oracle.labelled_at(0).tolist() == list(written[0].indices)
     oracle.buy(oracle.unlabelled[:0])  # nothing asked for: what is left stays for the next budget
     assert written[2].indices == ()
     assert oracle.affordable(90) > oracle.affordable(60)
@@ -155,9 +161,9 @@ def test_what_is_restored_costs_what_it_cost() -> None:
     for sale in written:
         second.restore(sale.purpose, np.asarray(sale.indices, np.int64))
     assert second.spent == first.spent
-    assert second.owned.tolist() == first.owned.tolist()
+    assert second.labelled.tolist() == first.labelled.tolist()
     with pytest.raises(RuleBroken, match="BUD-01"):
-        an_oracle(of).restore("initial", first.owned)
+        an_oracle(of).restore("initial", first.labelled)
 
 
 def test_clicks_are_paid_when_they_are_known() -> None:
@@ -205,7 +211,7 @@ def test_a_budget_beyond_all_regions_is_refused(cost: str, budgets: list[int], s
         ({"labelling": {"unit": "image", "cost": "label"}}, "remove the table"),
         ({"task": "classification", "metric": "accuracy"}, "labelling is of masks"),
         ({"splits": {"validation_size": 2}}, "validation_counted = false"),
-        ({"regime": preset("digit-scenes-s4gan").regime.model_dump(mode="json")}, "s4gan's critic"),
+        ({"regime": load_preset("digit-scenes-s4gan").regime.model_dump(mode="json")}, "s4gan's critic"),
         (
             {"regime": {"name": "plain", "epochs": 5, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.1}}},
             "regime.steps",
@@ -219,7 +225,7 @@ def test_what_does_not_go_together_is_refused(changes: dict[str, Any], says: str
 
 def test_units_are_read_as_they_were_kept_and_nothing_else_is() -> None:
     units = Units(np.array([0, 2, 5]), np.array([3, 4, 1, 5, 2]), "ab" * 32)
-    kept = {"first": units.first, "pixels": units.pixels, "maps": units.fixed}
+    kept = {"first": units.first, "pixels": units.pixels, "maps": units.map_bytes}
     assert Units.read(kept).digest == units.digest
     assert (
         len(

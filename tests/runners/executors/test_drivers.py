@@ -76,7 +76,7 @@ class Here:
     def run_folder(self) -> RunFolder:
         """Of the run that can be held."""
         job = self.work[0]
-        return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+        return StudyFolder(job.study).run(job.run)
 
     def inside(self) -> bool:
         """Whether the run is in its second round."""

@@ -33,7 +33,7 @@ class Another:
     def shared_with(self, does: Callable[[], object]) -> list[Result]:
         job = self.work[0]
         with self._held:
-            self._held.enter_context(alone(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)))
+            self._held.enter_context(alone(StudyFolder(job.study).run(job.run)))
 
             def waiting(runs: int) -> None:
                 self.told.append(runs)

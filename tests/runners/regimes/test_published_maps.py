@@ -14,10 +14,11 @@ from protocol.draws.splits import make_split
 from protocol.errors import InputError
 from protocol.oracle.oracle import Oracle
 from protocol.spec.protocol import Protocol
-from protocol.spec.toml_files import parse, preset, preset_names
+from protocol.spec.toml_files import load_preset, parse, preset_names
 from runners.data import load
 from runners.loop import rounds
 from runners.regimes import Resident
+from runners.session import Session
 from runners.strategies import STRATEGIES
 
 NAMES = [name for name in preset_names() if name.startswith(("mittal2019", "mittal2023"))]
@@ -56,7 +57,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def toy(name: str) -> Protocol:
     """The preset at the size of the trees."""
-    table: dict[str, Any] = preset(name).model_dump(mode="json") | {"name": "toy", "provenance": {}, "budgets": [2, 4]}
+    table: dict[str, Any] = load_preset(name).model_dump(mode="json") | {
+        "name": "toy",
+        "provenance": {},
+        "budgets": [2, 4],
+    }
     table["model"] = {"name": "unet-small", "width": 2}
     table["regime"] |= {"steps": 2, "batch_size": 2}
     if table["data"]["name"] != "masks":
@@ -77,10 +82,10 @@ def test_a_published_protocol_runs_on_its_layout(name: str, root: Path) -> None:
     p = toy(name)
     images, hidden = load(p.data, root)
     split = make_split(p, 0, images.train_size, images.test_size)
-    oracle = Oracle(p, 0, split, np.array(hidden.for_oracle()), lambda *_: None, None, len(images.classes))
+    oracle = Oracle(p, 0, split, np.array(hidden.for_oracle()), lambda *_: None, classes=len(images.classes))
     oracle.start()
     resident = Resident.of(images, torch.device("cpu"))
-    done = list(rounds(p, STRATEGIES["entropy"](), "entropy", 0, images, split, oracle, resident, 0))
+    done = list(rounds(Session(p, "entropy", 0, images, split, oracle, resident), STRATEGIES["entropy"](), 0))
     assert [len(o.examined.sidecar["confusion"]) for o in done] == [TEST] * 2
     assert ("discriminator_loss_maps" in done[0].fit.extra) == name.endswith("s4gan")
 
@@ -95,13 +100,13 @@ def test_pools_differ_in_how_near_their_frames_are(root: Path) -> None:
 
 def test_a_folder_with_too_few_frames_is_told_how_many(root: Path) -> None:
     with pytest.raises(InputError, match="at most the 12 training images"):
-        load(preset("mittal2023-driving-redundant-5-5-s4gan").data, root)
+        load(load_preset("mittal2023-driving-redundant-5-5-s4gan").data, root)
 
 
 def test_the_grid_is_redundancy_by_semi_supervision_by_budget() -> None:
     for pool, size in (("voc2012", 10582), ("driving-diverse", 2640), ("driving-redundant", 2640)):
         for step in (5, 10):
-            supervised, semi = (preset(f"mittal2023-{pool}-{step}-{step}-{how}") for how in ("augmented", "s4gan"))
+            supervised, semi = (load_preset(f"mittal2023-{pool}-{step}-{step}-{how}") for how in ("augmented", "s4gan"))
             assert supervised.budgets == semi.budgets == tuple(size * step * k // 100 for k in (1, 2, 3, 4))
             same = {"name": "x", "method": "supervised", "semi": None}
             assert semi.regime.model_copy(update=same) == supervised.regime.model_copy(update=same)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from protocol.digests import array_digest
-from protocol.draws.trials import held_out
+from protocol.draws.trials import draw_held_out
 from protocol.errors import RecordError
 from protocol.record.chain import Record, Writer, essence, read, writing
 from protocol.record.events import LabelsEvent, RoundEvent, TrialEvent
@@ -27,9 +27,9 @@ from runners.progress.status import adopt, state
 from runners.progress.status import jobs as jobs_of
 from runners.regimes import Diverged, fit, tuner
 from runners.regimes.tuner import Tuner
+from runners.run.open_oracle import LabelledData, SessionSpec
 from runners.run.perform import perform
-from runners.run.replay import choose_again
-from runners.run.session import Order, Stock
+from runners.run.replay import replay_run
 from runners.verbs.running.plan import cost_of
 from runners.verbs.running.status import trying
 from tests.support.study_builder import rewrite
@@ -66,7 +66,7 @@ def job_of(path: Path, study: Study, strategy: str = "margin", *, isolate: bool 
 
 
 def folder_of(job: Job) -> RunFolder:
-    return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    return StudyFolder(job.study).run(job.run)
 
 
 def record_of(job: Job) -> Record:
@@ -142,14 +142,15 @@ def test_held_out_labels_are_scored_on_and_not_trained_on(tmp_path: Path, monkey
     record, regime = records["random"], study.protocols[0].regime
     for number, inputs in enumerate(seen[:9:3]):
         bought = np.array([i for e in record.of(LabelsEvent)[: number + 1] for i in e.indices])
-        apart = held_out(regime, 0, 0, number, bought)
+        apart = draw_held_out(regime, 0, 0, number, bought)
         assert set(inputs.validation) == set(apart)
         assert not set(inputs.labelled) & set(apart)
         assert set(inputs.labelled) | set(apart) == set(bought)
         assert set(inputs.pool) >= set(apart)
         assert [e.scored_on for e in record.of(TrialEvent)][3 * number] == array_digest(apart)
     assert [e.steps for e in record.of(TrialEvent)] == [
-        study.protocols[0].tuned(e.setting).regime.most_steps([20, 30, 45][e.round]) for e in record.of(TrialEvent)
+        study.protocols[0].with_setting(e.setting).regime.max_steps([20, 30, 45][e.round])
+        for e in record.of(TrialEvent)
     ]
     assert broken(tmp_path / "study") == []
 
@@ -158,16 +159,16 @@ def test_what_test_labels_say_changes_no_trial(
     undisturbed: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels that are neither bought nor of the validation set are poisoned: trials and choices stay."""
-    of = Stock.of
+    load = LabelledData.load
 
-    def poisoned(order: Order) -> Stock:
-        stock = of(order)
-        labels = stock.labels.copy()
-        labels[stock.split.test] = (labels[stock.split.test] + 1) % 10
-        return replace(stock, labels=labels)
+    def poisoned(spec: SessionSpec) -> LabelledData:
+        data = load(spec)
+        labels = data.labels.copy()
+        labels[data.split.test] = (labels[data.split.test] + 1) % 10
+        return replace(data, labels=labels)
 
     job = job_of(tmp_path / "study", study_of())
-    monkeypatch.setattr(Stock, "of", poisoned)
+    monkeypatch.setattr(LabelledData, "load", poisoned)
     assert perform(job).state == "done"
     ours, theirs = record_of(job), record_of(undisturbed)
     assert ours.rounds[0].metrics != theirs.rounds[0].metrics
@@ -176,7 +177,7 @@ def test_what_test_labels_say_changes_no_trial(
 
 
 def test_the_fit_refuses_a_recipe_that_is_still_to_be_tuned(undisturbed: Job) -> None:
-    with pytest.raises(ValueError, match=r"Protocol\.tuned"):
+    with pytest.raises(ValueError, match=r"Protocol\.with_setting"):
         fit(undisturbed.protocol, None, 0, 0, None)  # type: ignore[arg-type]
 
 
@@ -242,7 +243,7 @@ def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, mo
         return trained(protocol, *rest)
 
     study = study_of()
-    rates = sorted(s["optimizer.lr"] for s in tuner.drawn_settings(study.protocols[0].regime, 0, 0, 0))
+    rates = sorted(s["optimizer.lr"] for s in tuner.draw_settings(study.protocols[0].regime, 0, 0, 0))
     monkeypatch.setattr(tuner, "fit", failing)
     job = job_of(tmp_path / "study", study, "random")
     result = perform(job)
@@ -268,14 +269,14 @@ def test_a_setting_that_asks_too_much_of_the_images_is_refused_before_any_trial(
 
 def test_replay_chooses_again_without_trying_again(undisturbed: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuner._Search, "trial", None)
-    assert [o.answer for o in choose_again(folder_of(undisturbed), None, None, None)] == ["equal", "equal", "equal"]
+    assert [o.answer for o in replay_run(folder_of(undisturbed), None, None, None)] == ["equal", "equal", "equal"]
 
 
 @pytest.mark.parametrize("strategy", ["random", pytest.param("margin", marks=pytest.mark.slow)])
 def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, strategy: str) -> None:
     job = job_of(tmp_path / "forged", study_of(), strategy)
     shutil.copytree(every, job.study, dirs_exist_ok=True)
-    again = list(choose_again(folder_of(job), None, None, None, trials=True))
+    again = list(replay_run(folder_of(job), None, None, None, trials=True))
     assert [o.answer for o in again] == ["equal"] * 3
     assert all("3 trials made again with the same scores" in o.said for o in again)
 
@@ -285,12 +286,12 @@ def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, 
 
     chosen = record_of(job).rounds[1].setting
     rewrite(folder_of(job).events, forge)
-    assert [o.answer for o in choose_again(folder_of(job), None, None, None, trials=True)] == [
+    assert [o.answer for o in replay_run(folder_of(job), None, None, None, trials=True)] == [
         "equal",
         "differs",
         "equal",
     ]
-    assert {o.answer for o in choose_again(folder_of(job), None, None, None)} == {"equal"}
+    assert {o.answer for o in replay_run(folder_of(job), None, None, None)} == {"equal"}
 
 
 def test_with_a_warm_start_it_goes_on_though_the_weights_were_lost(tmp_path: Path) -> None:
@@ -305,7 +306,7 @@ def test_with_a_warm_start_it_goes_on_though_the_weights_were_lost(tmp_path: Pat
     events.write_bytes(b"".join(lines[: second + 1]))
     assert perform(cut).state == "done"
     assert essence(record_of(cut)) == essence(record_of(job))
-    assert [o.answer for o in choose_again(folder_of(job), None, None, None)] == ["equal", "equal", "equal"]
+    assert [o.answer for o in replay_run(folder_of(job), None, None, None)] == ["equal", "equal", "equal"]
 
 
 @pytest.mark.slow
@@ -342,7 +343,7 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     events.events.write_bytes(b"".join(lines[:10]))  # run, validation, initial, 3 trials, round, query, 2 trials
     found = state(events, run)
     assert (found.state, found.rounds, found.trials) == ("partial", 1, 2)
-    steps = [job.protocol.regime.most_steps(n) for n in (20, 30, 45)]
+    steps = [job.protocol.regime.max_steps(n) for n in (20, 30, 45)]
     left = 1 - (4 * steps[0] + 2 * steps[1]) / (4 * sum(steps))
     assert seconds_left([found], [100.0]) == pytest.approx(100 * left)
     told = trying([replace(found, state="running"), replace(found, state="running", trials=0)])
@@ -369,7 +370,7 @@ def test_failures_between_trials_are_no_row(every: Path, tmp_path: Path) -> None
 
 def test_a_plan_counts_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     once, each = (planned(study_of(policy))[0] for policy in ("starting-set", "every-round"))
-    steps = [each.protocol.regime.most_steps(n) for n in (20, 30, 45)]
+    steps = [each.protocol.regime.max_steps(n) for n in (20, 30, 45)]
     assert work_of(each) == 4 * sum(steps) * 16
     assert work_of(once) == (sum(steps) + 3 * steps[0]) * 16
     monkeypatch.setattr(tuner._Search, "trial", None)  # a plan measures one training and multiplies

@@ -30,7 +30,7 @@ from runners.regimes import FitInputs, Resident, fit
 from runners.run import perform as perform_module
 from runners.run import warm_start
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
 
 
 def study_of(validation: int = 0, **regime: Any) -> Study:
@@ -53,7 +53,7 @@ def job_of(path: Path, study: Study = WARM, strategy: str = "margin") -> Job:
 
 
 def folder_of(job: Job) -> RunFolder:
-    return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    return StudyFolder(job.study).run(job.run)
 
 
 def record_of(job: Job) -> Record:
@@ -72,7 +72,7 @@ def no_training_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("trained again although the weights were kept")
 
-    monkeypatch.setattr(warm_start.Training, "rounds", refuse)
+    monkeypatch.setattr(warm_start, "retrain", refuse)
 
 
 def test_it_equals_a_reset_in_the_first_round_and_goes_on_from_there(undisturbed: Job, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_it_is_replayed_each_round_trained_once(
 
     monkeypatch.setattr(warm_start, "fit", counted)
     monkeypatch.setattr(loop, "fit", counted)
-    replayed = list(choose_again(folder_of(undisturbed), wanted, None, "cpu"))
+    replayed = list(replay_run(folder_of(undisturbed), wanted, None, "cpu"))
     assert rounds == trained
     assert [r.round for r in replayed] == (wanted or [0, 1, 2])
     assert {r.answer for r in replayed} == {"equal"}
@@ -222,8 +222,8 @@ def test_other_weights_than_declared_are_found(
     def cheat(protocol: Protocol, *rest: Any) -> Any:
         told = protocol.model_copy(update={"regime": protocol.regime.model_copy(update={"start": "warm"})})
         found = fit(told, *rest[:4], last[0])
-        last[0] = found.ended if start == "warm" else None
-        return replace(found, ended=found.ended if declared == "warm" else None)
+        last[0] = found.end if start == "warm" else None
+        return replace(found, end=found.end if declared == "warm" else None)
 
     monkeypatch.setattr(loop, "fit", cheat)
     assert perform(job_of(tmp_path / "study", study_of(start=declared))).state == "done"
@@ -254,10 +254,10 @@ def test_it_goes_on_from_the_weights_that_are_evaluated(
     given, resident = digits
     [protocol] = study_of(50, start="warm", **recipe).protocols
     first = fit(protocol, given, 3, 0, resident)
-    assert first.ended is not None
-    assert first.ended.digest == weights_digest(first.learner.net) != first.initial_weights
-    second = fit(protocol, given, 3, 1, resident, first.ended)
-    assert second.initial_weights == first.ended.digest == weights_digest_of(first.ended.state, protocol, given)
+    assert first.end is not None
+    assert first.end.digest == weights_digest(first.learner.net) != first.initial_weights
+    second = fit(protocol, given, 3, 1, resident, first.end)
+    assert second.initial_weights == first.end.digest == weights_digest_of(first.end.state, protocol, given)
     anew = fit(protocol, given, 3, 1, resident)  # as ensemble members are trained
     assert anew.initial_weights == first.initial_weights
 
@@ -272,13 +272,13 @@ def test_a_linear_probe_goes_on_too_and_its_digest_covers_the_frozen_body(digits
     given, resident = digits
     own = {"method": "simsiam", "epochs": 1, "batch_size": 64, "optimizer": {"name": "sgd", "lr": 0.1}}
     [protocol] = study_of(start="warm", pretraining={"then": "linear-probe", "self_supervised": own}).protocols
-    bodies = [resident.starting_from(Start({}, digest, "features")) for digest in ("one body", "another")]
+    bodies = [resident.with_start(Start({}, digest, "features")) for digest in ("one body", "another")]
     first = fit(protocol, given, 3, 0, bodies[0])
-    assert first.ended is not None
-    second = fit(protocol, given, 3, 1, bodies[0], first.ended)
-    assert second.initial_weights == first.ended.digest
-    assert set(first.ended.state) == {"head.weight", "head.bias"}
-    assert fit(protocol, given, 3, 1, bodies[1], first.ended).initial_weights != second.initial_weights
+    assert first.end is not None
+    second = fit(protocol, given, 3, 1, bodies[0], first.end)
+    assert second.initial_weights == first.end.digest
+    assert set(first.end.state) == {"head.weight", "head.bias"}
+    assert fit(protocol, given, 3, 1, bodies[1], first.end).initial_weights != second.initial_weights
 
 
 def test_a_run_with_a_warm_start_is_never_begun_in_the_middle_without_weights(
@@ -288,7 +288,7 @@ def test_a_run_with_a_warm_start_is_never_begun_in_the_middle_without_weights(
     shutil.copytree(undisturbed.study / "records", job.study / "records")
     events = folder_of(job).events
     events.write_bytes(b"".join(events.read_bytes().splitlines(keepends=True)[:5]))
-    monkeypatch.setattr(perform_module, "resumed", lambda *_: None)
+    monkeypatch.setattr(perform_module, "last_state", lambda *_: None)
     result = perform(job)
     assert result.state == "failed"
     assert "no weights of the round before round 2" in result.message

@@ -20,6 +20,7 @@ from protocol.record.chain import read
 from protocol.record.events import DisclosureEvent
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -28,7 +29,8 @@ from runners.loop import rounds
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
+from runners.session import Session
 from runners.strategies import Context, View
 from runners.strategies.greedy_oracle import GreedyOracle
 from runners.strategies.resolve import make, resolved
@@ -111,11 +113,13 @@ def test_only_the_upper_line_is_told_labels_and_it_is_on_the_record(tmp_path: Pa
     folder, failed = run(tmp_path / "study", study)
     assert len(failed) == 2
     assert [("BUD-06" in m, "only labels that were bought" in m) for m in failed] == [(True, True)] * 2, failed
-    told = read(folder.run("toy", "ceiling", 0).events).of(DisclosureEvent)
+    told = read(folder.run(RunId("toy", "ceiling", 0)).events).of(DisclosureEvent)
     assert [event.count for event in told] == [377]
-    assert not read(folder.run("toy", "oracle-like", 0).events).of(DisclosureEvent)
+    assert not read(folder.run(RunId("toy", "oracle-like", 0)).events).of(DisclosureEvent)
     assert not [f for f in check_study(folder.path).findings if f.rule == "BUD-06"]
-    assert [again.answer for again in choose_again(folder.run("toy", "ceiling", 0), None, None, None)] == ["equal"] * 2
+    assert [again.answer for again in replay_run(folder.run(RunId("toy", "ceiling", 0)), None, None, None)] == [
+        "equal"
+    ] * 2
 
 
 @pytest.mark.slow
@@ -125,9 +129,9 @@ def test_a_separate_oracle_tells_the_upper_line_alone(tmp_path: Path) -> None:
     )
     assert not failed
     beside, _ = run(tmp_path / "near", study_of([{"name": "random"}, {"name": "oracle", "args": TOY["oracle"]}]))
-    queries = [[r.query for r in read(f.run("toy", "oracle", 0).events).rounds] for f in (folder, beside)]
+    queries = [[r.query for r in read(f.run(RunId("toy", "oracle", 0)).events).rounds] for f in (folder, beside)]
     assert queries[0] == queries[1]
-    assert len(read(folder.oracle("toy", "oracle", 0).events).of(DisclosureEvent)) == 1
+    assert len(read(folder.oracle(RunId("toy", "oracle", 0)).events).of(DisclosureEvent)) == 1
 
 
 def test_it_is_shown_and_not_judged(tmp_path: Path) -> None:
@@ -157,4 +161,10 @@ def test_without_the_name_the_seller_refuses(toy_protocol: object) -> None:
     oracle.start()
     strategy = make(StrategySpec(name="oracle", args=dict(TOY["oracle"])), None)
     with pytest.raises(RuleBroken, match="BUD-06"):
-        next(rounds(toy_protocol, strategy, "x", 0, images, split, oracle, Resident.of(images, torch.device("cpu")), 0))
+        next(
+            rounds(
+                Session(toy_protocol, "x", 0, images, split, oracle, Resident.of(images, torch.device("cpu"))),
+                strategy,
+                0,
+            )
+        )

@@ -68,7 +68,7 @@ def work_in(path: Path, study: Study) -> list[Job]:
 
 
 def record_of(job: Job) -> Record:
-    return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
+    return read(StudyFolder(job.study).run(job.run).events)
 
 
 @pytest.mark.parametrize("executor", [Inline(), Local(1)], ids=["inline", "local"])

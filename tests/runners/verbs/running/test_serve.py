@@ -11,6 +11,7 @@ import pytest
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from runners.verbs.running.serve import Server, studies
 from tests.support.front_door import beatrandom
 from tests.support.study_builder import build_study, rewrite
@@ -23,8 +24,8 @@ FAILURE = {
 @pytest.fixture
 def folder(tmp_path: Path) -> StudyFolder:
     folder = build_study(tmp_path / "study")
-    rewrite(folder.run("small", "last", 1).events, lambda events: events.__setitem__(slice(-2, None), [FAILURE]))
-    folder.run("small", "last", 0).events.unlink()
+    rewrite(folder.run(RunId("small", "last", 1)).events, lambda events: events.__setitem__(slice(-2, None), [FAILURE]))
+    folder.run(RunId("small", "last", 0)).events.unlink()
     return folder
 
 
