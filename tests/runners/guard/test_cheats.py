@@ -34,7 +34,7 @@ from runners.progress.job import Job, Result
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
 from runners.tasks import TASKS
 from tests.support.study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
@@ -233,7 +233,7 @@ def test_draws_random_numbers_outside_its_generator(toy_study: Study, tmp_path: 
     )
     assert perform(job).state == "done"
     run = StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0))
-    assert [r.answer for r in choose_again(run, None, None, None)] == ["differs", "differs", "equal"]
+    assert [r.answer for r in replay_run(run, None, None, None)] == ["differs", "differs", "equal"]
 
 
 def forged(path: Path, study: Study, forge: Callable[[StudyFolder], object]) -> StudyFolder:
@@ -309,7 +309,7 @@ def test_a_forgery_that_obeys_every_rule_is_found_by_making_it_again(
 ) -> None:
     forge, strategy, answers, said = REPLAYED[name]
     folder = forged(tmp_path, toy_study, forge)
-    outcomes = list(choose_again(folder.run(RunId("toy", strategy, 0)), None, None, None))
+    outcomes = list(replay_run(folder.run(RunId("toy", strategy, 0)), None, None, None))
     assert [o.answer for o in outcomes] == answers
     assert said in outcomes[-1].said
 
@@ -321,8 +321,8 @@ def test_a_forgery_of_random_is_not_found_where_the_data_are_not(
         raise InputError(Fault("data set", "the files", "nothing"))
 
     folder = forged(tmp_path, toy_study, weaken_random_later)
-    monkeypatch.setattr("runners.run.session.load", absent)
-    outcomes = list(choose_again(folder.run(RunId("toy", "random", 0)), None, None, None))
+    monkeypatch.setattr("runners.run.open_oracle.load", absent)
+    outcomes = list(replay_run(folder.run(RunId("toy", "random", 0)), None, None, None))
     assert [(o.round, o.answer, "not trained again" in o.said) for o in outcomes] == [
         (0, "equal", True),
         (1, "equal", True),
@@ -339,7 +339,7 @@ def test_alters_the_images_that_later_rounds_train_on(toy_study: Study, tmp_path
     job = job_of(tmp_path / "run", toy_study, source)
     assert perform(job).state == "done"
     answers = [
-        r.answer for r in choose_again(StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)), None, None, None)
+        r.answer for r in replay_run(StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)), None, None, None)
     ]
     assert answers == ["equal", "differs", "differs"]
 
