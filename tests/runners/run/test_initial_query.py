@@ -285,8 +285,9 @@ def test_readers_are_told_whose_starts_are_their_own(made: Path) -> None:
     bought = load_study(made).bought
     sizes = {run.strategy: len(indices) for run, indices in bought.items()}
     assert sizes == {"random": 25, "margin": 25, "core-set": 45, "max-herding": 45}
-    assert "no: strategies that can choose their own, all others share random's, 20 labels | yes |" in to_markdown(
-        check_study(made)
+    assert (
+        "no: strategies that can choose their own do, all others share that of random, 20 labels | yes |"
+        in to_markdown(check_study(made))
     )
     study = study_of()
     told = ["Starting sets of toy: chosen by core-set, max-herding; drawn by the seed for random, margin."]
