@@ -36,6 +36,7 @@ from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.strategies import STRATEGIES, Strategy, View
 from runners.strategies.core_set import k_center_greedy
+from runners.study import StudySource
 from runners.verbs.running.plan import starts as starts_told
 
 NAMES = ("random", "margin", "core-set", "max-herding")
@@ -288,8 +289,8 @@ def test_readers_are_told_whose_starts_are_their_own(made: Path) -> None:
         check_study(made)
     )
     study = study_of()
-    told = ["Starting sets of toy: chosen by core-set, max-herding; drawn by the seed for random, margin."]
-    assert list(starts_told(study, made, None)) == told
+    told = ["Initial sets of toy: chosen by core-set, max-herding; drawn by the seed for random, margin."]
+    assert list(starts_told(StudySource(study, made, None))) == told
 
 
 def test_regions_are_not_chosen_before_the_first_round() -> None:
