@@ -307,7 +307,7 @@ def test_a_run_that_keeps_failing_is_left_alone(tmp_path: Path) -> None:
         assert "1 failed" in beatrandom(*words, cwd=tmp_path, check=1).stdout
     said = beatrandom(*words, cwd=tmp_path, check=1).stdout
     assert "0 to do" in said
-    assert "failed 3 times without a whole round between" in said
+    assert "failed 3 times without a finished round in between" in said
     assert "left alone from now on" in beatrandom("status", "s", cwd=tmp_path).stdout
     assert "1 failed" in beatrandom(*words, "--retry-failed", cwd=tmp_path, check=1).stdout
 
