@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from protocol.draws.seeds import generator
-from protocol.draws.shown_maps import panel
+from protocol.draws.shown_maps import draw_shown_maps
 from protocol.draws.splits import Indices, Split
 from protocol.errors import Fault
 from protocol.oracle.oracle import Holdings, Seller
 from protocol.spec.protocol import Protocol
-from protocol.spec.tuning import Setting
+from protocol.spec.tuning import HyperparameterSetting
 from protocol.spec.units import Division
 from runners.datasets import Images
 from runners.features.regions import Regions
@@ -26,10 +26,10 @@ from runners.features.round import Round
 from runners.features.view_of_round import ensemble, look, prepare
 from runners.guard.audit_hook import asked
 from runners.guard.user_code import line_of
-from runners.regimes import Ended, Fit, FitInputs, Resident, fit
+from runners.regimes import EndState, Fit, FitInputs, Resident, fit
 from runners.regimes.tuner import Tuner
 from runners.strategies import Strategy, StrategyError, View, checked
-from runners.tasks import TASKS, Examined
+from runners.tasks import TASKS, Evaluation
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Outcome:
 
     round: int
     fit: Fit
-    examined: Examined
+    examined: Evaluation
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
-    setting: Setting = field(default_factory=dict)
+    setting: HyperparameterSetting = field(default_factory=dict)
     """What of the recipe trials have chosen; empty: the recipe as declared."""
 
     @property
@@ -61,7 +61,7 @@ def rounds(
     resident: Resident,
     first: int,
     tables: bool = True,
-    before: Ended | None = None,
+    before: EndState | None = None,
     division: Division | None = None,
     tuner: Tuner | None = None,
 ) -> Iterator[Outcome]:
@@ -81,16 +81,16 @@ def rounds(
         )
     task, declared, tuner = TASKS[protocol.task], protocol, tuner or Tuner(replicate)
     with asked(f"strategy {name}"):
-        strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
+        strategy = task.adapt_or_refuse(strategy, name, regions=division is not None and division.maps is not None)
     height, width = images.pixels.shape[1:3]
-    shown = panel(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
+    shown = draw_shown_maps(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
         inputs = inputs_of(protocol, k, images, oracle)
         setting = tuner.chosen(declared, k, inputs, oracle, resident, before)
         if setting:
             clock.lap("tune_s")
-        protocol = declared.tuned(setting) if setting else declared
+        protocol = declared.with_setting(setting) if setting else declared
         fitted = fit(protocol, inputs, replicate, k, resident, before)
         clock.lap("train_s")
         examined = task.examine(fitted.learner, split.test, oracle, tables, shown)
@@ -110,7 +110,7 @@ def rounds(
                 query = ask(strategy, name, view, n, rng) if n else query
         clock.lap("query_s")
         yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()}, setting)
-        before = fitted.ended
+        before = fitted.end
         if k + 1 < len(protocol.budgets):
             oracle.buy(query)
 

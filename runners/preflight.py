@@ -12,10 +12,10 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from runners.data import load
 from runners.datasets.images import Images
-from runners.datasets.regions import divided
+from runners.datasets.regions import divide
 from runners.datasets.registry import refuse_other_task
 from runners.regimes import refuse_unknown_method
-from runners.regimes.pretraining.bodies import given_body
+from runners.regimes.pretraining.bodies import body_from_file
 from runners.strategies.resolve import make
 from runners.tasks import TASKS
 
@@ -52,16 +52,16 @@ def _name_checks(study: Study, protocol: Protocol) -> Iterator[Check]:
     regions = protocol.labelling is not None and protocol.labelling.unit != "image"
     for strategy in study.strategies:
         if strategy.source_digest is None:
-            yield partial(task.adapted, make(strategy, None), strategy.id, regions=regions)
+            yield partial(task.adapt_or_refuse, make(strategy, None), strategy.id, regions=regions)
 
 
 def _fit(protocol: Protocol, seed: int, images: Images, data_root: Path | None) -> None:
     """Refuse splits, budgets and weights that do not fit the images."""
     split = make_split(protocol, seed, images.train_size, images.test_size)
     if protocol.labelling and protocol.labelling.superpixels is None:  # superpixels are counted by the runs
-        refuse_unpayable(protocol, split, divided(protocol, images, None).units)
+        refuse_unpayable(protocol, split, divide(protocol, images, None).units)
     if protocol.regime.pretraining and protocol.regime.pretraining.weights:
-        given_body(protocol, images, data_root)
+        body_from_file(protocol, images, data_root)
 
 
 def _faults(checks: Iterator[Check]) -> list[Fault]:

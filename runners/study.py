@@ -12,7 +12,7 @@ from protocol.errors import Fault, InputError, unknown_name
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.toml_files import preset, read_study, with_added
+from protocol.spec.toml_files import add_strategies, load_preset, read_study
 from runners.executors.base import Executor, Limits, Stop
 from runners.executors.config import EXECUTORS, read_config
 from runners.executors.inline import Inline
@@ -170,9 +170,9 @@ def read_source(study: Study | Path, strategies: Sequence[str] = (), data_root: 
         InputError: the study cannot be read, or a strategy or a file cannot be used.
     """
     if isinstance(study, Study):
-        return StudySource(resolve(with_added(study, strategies), Path(), data_root), Path(), None)
+        return StudySource(resolve(add_strategies(study, strategies), Path(), data_root), Path(), None)
     if not study.is_dir():
-        read = with_added(read_study(study), strategies)
+        read = add_strategies(read_study(study), strategies)
         return StudySource(resolve(read, study.parent, data_root), study.parent, None)
     if strategies:
         expected = "no added strategy for a study folder, whose plan is fixed"
@@ -259,9 +259,8 @@ def _print_failures(results: Sequence[Result], left_alone: Sequence[RunStatus]) 
             if s.state == "unreadable"
             else f"failed {s.failures_in_a_row} times without a finished round in between (--retry-failed tries again)"
         )
-        run = s.planned
         console.print(
-            f"left alone: {run.protocol.name}/{run.strategy.id}/seed-{run.seed}: {why}\n{first_lines(s.message)}",
+            f"left alone: {s.planned.id}: {why}\n{first_lines(s.message)}",
             markup=False,
         )
     if failed or left_alone:
@@ -317,7 +316,7 @@ def quickstart_study(task: str = "classification", *, fast: bool = False) -> Stu
     name = "quickstart" if task == "classification" else f"quickstart-{task}"
     return Study(
         name=f"{name}-fast" if fast else name,
-        protocols=tuple(_with_budgets(preset(p), plan.budgets) for p in plan.presets),
+        protocols=tuple(_with_budgets(load_preset(p), plan.budgets) for p in plan.presets),
         strategies=tuple(StrategySpec(name=s) for s in plan.strategies),
         seeds=tuple(range(plan.seeds)),
     )

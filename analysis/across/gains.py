@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.across.result import Gain
-from analysis.across.setting import Floats, Setting
+from analysis.across.setting import Setting
 from analysis.statistics.aggregates import iqm, performance_profile, probability_of_improvement
+from analysis.statistics.arrays import Floats
 from analysis.statistics.bootstrap import Resampler
 
 

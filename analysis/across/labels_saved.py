@@ -16,9 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.across.setting import Setting
 from analysis.statistics.area import DECIMALS
+from analysis.statistics.arrays import Floats
 from analysis.statistics.bootstrap import Counts, Resampler
 
-Floats = NDArray[np.float64]
 Censored = Literal["no", "left", "right"]
 
 

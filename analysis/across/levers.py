@@ -13,15 +13,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.across.labels_saved import labels_to_reach, minus
 from analysis.across.setting import Setting
 from analysis.statistics.area import DECIMALS
+from analysis.statistics.arrays import Floats
 from analysis.statistics.bootstrap import Counts, Resampler
 from analysis.statistics.intervals import t_band
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike, NDArray
 from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
 from analysis.across.setting import Setting
+from analysis.statistics.arrays import Floats
 
-Floats = NDArray[np.float64]
 Outcome = Literal["level", "slope"]
 
 
@@ -121,7 +121,7 @@ def crossed_model(y: ArrayLike, design: ArrayLike, factors: Mapping[str, ArrayLi
     )
 
 
-def crossed(settings: Sequence[Setting], strategies: Sequence[str], baseline: str) -> tuple[CrossedEffect, ...]:
+def crossed_effects(settings: Sequence[Setting], strategies: Sequence[str], baseline: str) -> tuple[CrossedEffect, ...]:
     """Both models over all settings; slopes over those with more than one budget.
 
     Raises:
@@ -188,7 +188,7 @@ class MixedModel:
 
 
 @dataclass(frozen=True)
-class Growth:
+class CurveTrend:
     """The model for one strategy: x = log2(budget), from -1/2 at the first to 1/2 at the last budget of its setting.
 
     The fit's intercept is the mean difference halfway, its slope the change of the difference over the whole range.
@@ -240,7 +240,7 @@ def mixed_model(y: ArrayLike, x: ArrayLike, curve: ArrayLike) -> MixedModel:
     )
 
 
-def growth(settings: Sequence[Setting], strategy: str, baseline: str) -> Growth:
+def curve_trend(settings: Sequence[Setting], strategy: str, baseline: str) -> CurveTrend:
     """The model over all settings with more than one budget in which the two share seeds.
 
     Raises:
@@ -262,4 +262,4 @@ def growth(settings: Sequence[Setting], strategy: str, baseline: str) -> Growth:
         seen += len(ours)
     if not values:
         raise ValueError("expected settings with paired curves of more than one budget, found none")
-    return Growth(strategy, mixed_model(np.concatenate(values), np.concatenate(places), np.concatenate(curves)))
+    return CurveTrend(strategy, mixed_model(np.concatenate(values), np.concatenate(places), np.concatenate(curves)))

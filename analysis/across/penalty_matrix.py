@@ -26,7 +26,6 @@ from analysis.across.setting import Setting
 from analysis.statistics.area import DECIMALS
 from analysis.statistics.hypothesis_tests import smallest_p
 
-Floats = NDArray[np.float64]
 Definition = Literal["ash-2020", "lueth-2023"]
 ALPHA: Final = 0.05
 

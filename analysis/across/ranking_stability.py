@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.statistics.area import DECIMALS
-
-Floats = NDArray[np.float64]
+from analysis.statistics.arrays import Floats
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from analysis.across.labels_saved import LabelsSaved
 from analysis.across.levers import Lever
-from analysis.across.mixed_models import CrossedEffect, Growth
+from analysis.across.mixed_models import CrossedEffect, CurveTrend
 from analysis.across.penalty_matrix import PenaltyMatrix
 from analysis.across.ranking_stability import Agreement, SeedAgreement
 from analysis.statistics.ranks import AgainstControl, Friedman
@@ -91,7 +91,7 @@ class Across:
     seeds: tuple[SeedAgreement, ...] = ()
     labels: tuple[Saved, ...] = ()
     levers: tuple[Lever, ...] = ()
-    growth: tuple[Growth, ...] = ()
+    growth: tuple[CurveTrend, ...] = ()
     crossed: tuple[CrossedEffect, ...] = ()
     notes: tuple[str, ...] = ()
     label: str = "secondary"

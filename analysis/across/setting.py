@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.loading.curves import Curves
 from analysis.statistics.area import DECIMALS, aubc
+from analysis.statistics.arrays import Floats
 from analysis.verdict.endpoint import matrix
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""A claim, what was found on it place by place, and what that amounts to."""
+"""A claim, its findings, and the answer that they amount to."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.across.setting import Setting
+from analysis.statistics.arrays import Floats
 from analysis.statistics.intervals import t_interval
 
-Floats = NDArray[np.float64]
-Says = Literal["holds", "does not hold", "undecided"]
+Judgement = Literal["holds", "does not hold", "undecided"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one place says of a claim.
+    """Finding on a claim in one data set, regime or for one strategy.
 
     Attributes:
         where: data set, regime or strategy.
         what: what was estimated, in words.
-        value, low, high: the estimate and its 95 % interval, in the units that `what` names; NaN where it cannot be had.
-        says: by the claim's rule.
-        beside: numbers the estimate is made of, by name.
+        value, low, high: the estimate and its 95 % interval, in the units that `what` names; NaN if undefined.
+        says: judgement by the claim's rule.
+        n: number of seeds.
+        components: numbers that the estimate is made of, by name.
     """
 
     where: str
@@ -35,14 +36,14 @@ class Finding:
     value: float
     low: float
     high: float
-    says: Says
+    says: Judgement
     n: int
-    beside: dict[str, float]
+    components: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A statement, the rule by which it is judged, and the findings."""
+    """Statement, the rule that judges it, and its findings."""
 
     name: str
     statement: str
@@ -51,7 +52,7 @@ class Claim:
 
     @property
     def answer(self) -> str:
-        """One of the three answers if all places agree; else how many say what."""
+        """Return one of the three judgements if all findings agree, else the count of each."""
         counts = Counter(f.says for f in self.findings)
         if not counts:
             return "undecided"
@@ -64,12 +65,12 @@ class Claim:
         return ", ".join(parts)
 
     def to_markdown(self) -> str:
-        """The statement, the answer, the rule, and a row a finding."""
-        extra = list(dict.fromkeys(name for f in self.findings for name in f.beside))
+        """Return the statement, the answer, the rule, and a table with one row per finding."""
+        extra = list(dict.fromkeys(name for f in self.findings for name in f.components))
         head = ["where", "says", "n", "estimated", "value", "95 % interval", *extra]
         rows = [head, ["---"] * len(head)]
         for f in self.findings:
-            numbers = [f"{f.beside[name]:.3g}" if name in f.beside else "" for name in extra]
+            numbers = [f"{f.components[name]:.3g}" if name in f.components else "" for name in extra]
             rows.append(
                 [
                     f.where,
@@ -85,13 +86,13 @@ class Claim:
         return f"*{self.statement}*\n\n**Answer: {self.answer}.**\n\n{self.rule}\n\n{table}"
 
     def to_frame(self) -> pd.DataFrame:
-        """A row a finding, unrounded."""
-        rows = [{k: v for k, v in asdict(f).items() if k != "beside"} | f.beside for f in self.findings]
+        """Return one row per finding, unrounded."""
+        rows = [{k: v for k, v in asdict(f).items() if k != "components"} | f.components for f in self.findings]
         return pd.DataFrame(rows)
 
 
-def judged(low: float, high: float, *, above: float, below: float) -> Says:
-    """`holds` if the whole interval lies above the one bound, `does not hold` if it lies below the other."""
+def judge(low: float, high: float, *, above: float, below: float) -> Judgement:
+    """Return "holds" if the whole interval lies above `above`, "does not hold" if it lies below `below`."""
     if low > above:
         return "holds"
     return "does not hold" if high < below else "undecided"
@@ -100,27 +101,32 @@ def judged(low: float, high: float, *, above: float, below: float) -> Says:
 def jackknife(
     statistic: Callable[[NDArray[np.intp]], float], n: int, level: float = 0.95
 ) -> tuple[float, float, float]:
-    """Estimate over all n seeds and a t interval from leaving out one seed at a time (Tukey 1958); NaN for n < 3.
+    """Compute a statistic over n seeds and its jackknife t interval (Tukey 1958).
 
     Args:
-        statistic: of the seeds at these positions.
+        statistic: function of the positions of the seeds to use.
+        n: number of seeds.
+        level: level of the interval.
+
+    Returns:
+        The statistic over all seeds and the bounds of the interval, which are NaN for n < 3.
     """
     everything = np.arange(n)
     value = statistic(everything)
     if n < 3:
         return value, float("nan"), float("nan")
     pseudo = np.asarray([n * value - (n - 1) * statistic(np.delete(everything, i)) for i in range(n)])
-    around = t_interval(pseudo, level)
-    return value, around.low, around.high
+    interval = t_interval(pseudo, level)
+    return value, interval.low, interval.high
 
 
 def shared_areas(cells: list[tuple[Setting, str]]) -> Floats:
-    """AUBC of each (setting, strategy), a column each, over the seeds that all have: (n, cells)."""
+    """Return the AUBC of each (setting, strategy) over the seeds that all have, shape (n, cells)."""
     seeds = sorted(set.intersection(*(set(setting.seeds[name]) for setting, name in cells)))
     columns = [setting.area(name)[np.searchsorted(setting.seeds[name], seeds)] for setting, name in cells]
     return np.column_stack(columns)
 
 
-def common(settings: list[Setting]) -> list[str]:
-    """Strategies that every setting has, in the first one's order."""
+def common_strategies(settings: list[Setting]) -> list[str]:
+    """Return the strategies that every setting has, in the order of the first setting."""
     return [name for name in settings[0].curves if all(name in s.curves for s in settings)]

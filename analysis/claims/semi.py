@@ -1,27 +1,32 @@
-"""Is a strategy with semi-supervision far above supervised learning, and hardly above random with semi-supervision?"""
+"""Claim: semi-supervision gains much, and strategies add little to it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from analysis.across.setting import Setting
-from analysis.claims.base import Claim, Finding, Floats, Says, common, shared_areas
+from analysis.claims.base import Claim, Finding, Judgement, common_strategies, shared_areas
+from analysis.statistics.arrays import Floats
 from analysis.statistics.intervals import Interval, t_interval
 
 
 def semi_supervision(settings: Sequence[Setting], supervised: str, semi: str, baseline: str, margin: float) -> Claim:
-    """A finding for each data set and strategy that both regimes have.
+    """Judge whether semi-supervision gains much and strategies little; one finding per data set and strategy.
 
     Args:
-        supervised, semi: names of the regimes.
-        margin: what counts as far, and below which as hardly; in the metric's units.
+        settings: any number of data sets; those that have both regimes are judged.
+        supervised, semi: names of the two regimes.
+        baseline: name of the strategy to compare to under `semi`.
+        margin: gains above it count as large and gains below it as small, in the metric's units.
     """
     cells = {(s.dataset, s.regime): s for s in settings}
     findings = []
     for dataset in dict.fromkeys(s.dataset for s in settings):
         pair = [cells[key] for regime in (supervised, semi) if (key := (dataset, regime)) in cells]
         if len(pair) == 2:
-            findings += [_finding(dataset, pair, name, baseline, margin) for name in common(pair) if name != baseline]
+            findings += [
+                _finding(dataset, pair, name, baseline, margin) for name in common_strategies(pair) if name != baseline
+            ]
     rule = (
         f"Two paired differences in area under the budget curve with 95 % t intervals: the strategy with semi-supervision minus the strategy "
         f"without, and minus {baseline} with it. Holds if the first interval lies above {margin * 100:g} points and the second below; does not "
@@ -35,13 +40,13 @@ def _finding(dataset: str, pair: list[Setting], name: str, baseline: str, margin
     plain, semi = pair
     areas: Floats = shared_areas([(semi, name), (plain, name), (semi, baseline)]) * 100
     far, hardly = t_interval(areas[:, 0] - areas[:, 1]), t_interval(areas[:, 0] - areas[:, 2])
-    beside = {"over supervised": far.mean, "from": far.low, "to": far.high}
+    components = {"over supervised": far.mean, "from": far.low, "to": far.high}
     what = f"over {baseline} with semi-supervision (points)"
     says = _says(far, hardly, margin * 100)
-    return Finding(f"{dataset}, {name}", what, hardly.mean, hardly.low, hardly.high, says, len(areas), beside)
+    return Finding(f"{dataset}, {name}", what, hardly.mean, hardly.low, hardly.high, says, len(areas), components)
 
 
-def _says(far: Interval, hardly: Interval, margin: float) -> Says:
+def _says(far: Interval, hardly: Interval, margin: float) -> Judgement:
     if far.high < margin or hardly.low > margin:
         return "does not hold"
     return "holds" if far.low > margin and hardly.high < margin else "undecided"

@@ -1,11 +1,34 @@
-"""Figures of a comparison. Each module has drawing functions that take Axes and return them, fed with the very data frame that is
-written beside the figure, and a function that lays out the whole figure for a study or says why there is none.
+"""Figures of a study, each with its data and caption. Importing this loads matplotlib.
 
-Every figure states its band and n; the same strategy looks the same in all of them, the baseline black and on top.
+Draw one figure in a notebook, or write them all to a folder:
+
+    inputs = FigureInputs(curves, compare(curves))
+    FIGURES["learning-curves"](inputs)  # a `StudyFigure`, which Jupyter shows, or a sentence that says why there is none
+    for name, paths in write_figures(inputs, Path("figures")):
+        ...
+
+`FIGURES` maps each name to the function that draws it; that function is in the module of the same name. Each such module also has a
+`draw_...` function, which draws the panel of one protocol on given Axes from a data frame. The same frame is written as CSV.
+
+Every caption states the number of seeds and what the bands are. A strategy has the same colour, marker and dashes in every figure;
+the baseline is black and on top.
 """
 
-from analysis.figures.catalogue import FIGURES, drawn, write_figures
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import FORMATS, VENUES
+from analysis.figures.catalogue import FIGURES, draw_figures, write_figures
+from analysis.figures.claims import claim_figure
+from analysis.figures.figure import FigureInputs, StudyFigure
+from analysis.figures.style import FORMATS, VENUES, save
+from analysis.figures.verdict.result_card import result_card
 
-__all__ = ["FIGURES", "FORMATS", "VENUES", "Material", "Plate", "drawn", "write_figures"]
+__all__ = [
+    "FIGURES",
+    "FORMATS",
+    "VENUES",
+    "FigureInputs",
+    "StudyFigure",
+    "claim_figure",
+    "draw_figures",
+    "result_card",
+    "save",
+    "write_figures",
+]

@@ -6,24 +6,24 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from analysis.claims.base import Claim, Says
+from analysis.claims.base import Claim, Judgement
+from analysis.figures.figure import StudyFigure
 from analysis.figures.layout import folded, interval, rows, rows_height
-from analysis.figures.plate import Plate
-from analysis.figures.style import PLAIN, Look, Venue, applied
+from analysis.figures.style import PLAIN, LineStyle, Venue, style_context
 
-SHOWN: Final[dict[Says, Look]] = {
-    "holds": Look("#0072B2", "o", (0, ()), 1.6),
-    "does not hold": Look("#D55E00", "s", (0, ()), 1.6),
-    "undecided": Look("0.45", "D", (0, ()), 1.6),
+SHOWN: Final[dict[Judgement, LineStyle]] = {
+    "holds": LineStyle("#0072B2", "o", (0, ()), 1.6),
+    "does not hold": LineStyle("#D55E00", "s", (0, ()), 1.6),
+    "undecided": LineStyle("0.45", "D", (0, ()), 1.6),
 }
 
 
-def claim_figure(claim: Claim, venue: Venue = PLAIN) -> Plate | str:
+def claim_figure(claim: Claim, venue: Venue = PLAIN) -> StudyFigure | str:
     """Estimates with their 95 % intervals, a row a finding, what it says to the right; or why there is nothing to show."""
     if not claim.findings:
         return f"no data set has what the claim needs: {claim.statement}"
     names = [f.where for f in claim.findings]
-    with applied(venue):
+    with style_context(venue):
         figure = Figure(figsize=(venue.page * 0.8, rows_height(names) + 0.9), layout="constrained")
         ax = figure.subplots()
         ax.axvline(0.0, color="black", linewidth=0.8, zorder=1.5)
@@ -35,4 +35,4 @@ def claim_figure(claim: Claim, venue: Venue = PLAIN) -> Plate | str:
         ax.set_title(folded(claim.statement, 5.0), loc="left")
     caption = f"{claim.statement} {claim.rule} Bars: 95 % interval. Hollow: undecided."
     alt = "; ".join(f"{f.where}: {f.value:+.2f} [{f.low:+.2f}, {f.high:+.2f}], {f.says}" for f in claim.findings)
-    return Plate(f"claim-{claim.name}", claim.statement, figure, claim.to_frame(), caption, alt)
+    return StudyFigure(f"claim-{claim.name}", claim.statement, figure, claim.to_frame(), caption, alt)

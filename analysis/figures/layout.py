@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analysis.figures.style import PLAIN, SMALL, Look, Venue
+from analysis.figures.style import PLAIN, SMALL, LineStyle, Venue
 
 CROWDED: Final = 4
 """Beyond this many strategies, shaded bands hide each other: fewer are shaded, or bars are drawn."""
@@ -97,9 +97,9 @@ def zone(ax: Axes, delta: float, *, horizontal: bool) -> None:
     line(0.0, color="black", linewidth=0.8, zorder=1.5)
 
 
-def shade(ax: Axes, x: Any, low: Any, high: Any, look: Look) -> None:
+def shade(ax: Axes, x: Any, low: Any, high: Any, style: LineStyle) -> None:
     """A band in the colour of its line."""
-    ax.fill_between(x, low, high, color=look.colour, alpha=0.13, linewidth=0, zorder=1)
+    ax.fill_between(x, low, high, color=style.colour, alpha=0.13, linewidth=0, zorder=1)
 
 
 def dodge(x: NDArray[np.float64], place: int, of: int) -> NDArray[np.float64]:
@@ -112,14 +112,22 @@ def dodge(x: NDArray[np.float64], place: int, of: int) -> NDArray[np.float64]:
 
 
 def interval(
-    ax: Axes, row: float, value: float, low: float, high: float, look: Look, *, hollow: bool = False, thin: bool = False
+    ax: Axes,
+    row: float,
+    value: float,
+    low: float,
+    high: float,
+    style: LineStyle,
+    *,
+    hollow: bool = False,
+    thin: bool = False,
 ) -> None:
     """A mark with its horizontal interval; where a bound is not known there is no bar on that side."""
     bars = np.nan_to_num([[value - low], [high - value]], nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
-    style = look.line() | {"linestyle": "none", "zorder": 3}
+    marks = style.line() | {"linestyle": "none", "zorder": 3}
     if hollow:
-        style |= {"markerfacecolor": "white", "markeredgecolor": look.colour, "markeredgewidth": 0.9}
-    ax.errorbar([value], [row], xerr=bars, elinewidth=0.7 if thin else 1.2, **style)
+        marks |= {"markerfacecolor": "white", "markeredgecolor": style.colour, "markeredgewidth": 0.9}
+    ax.errorbar([value], [row], xerr=bars, elinewidth=0.7 if thin else 1.2, **marks)
 
 
 def rows(ax: Axes, names: Sequence[str], right: Sequence[str] | None = None) -> Axes:
@@ -205,11 +213,11 @@ def names_height(names: Sequence[str], cell: float) -> float:
     return 0.06 * min(max(map(len, names), default=0), column_width(names, cell))
 
 
-def legend(figure: Figure, names: Sequence[str], look: Mapping[str, Look], note: str) -> None:
+def legend(figure: Figure, names: Sequence[str], styles: Mapping[str, LineStyle], note: str) -> None:
     """Below the panels, as many entries side by side as fit; the panels keep their height."""
     shown = [wrapped(n, 2 * NAME) for n in names]
     across = columns_that_fit([max(map(len, n.split("\n"))) for n in shown], figure.get_figwidth())
-    handles = [Line2D([], [], label=s, **look[n].line()) for n, s in zip(names, shown, strict=True)]
+    handles = [Line2D([], [], label=s, **styles[n].line()) for n, s in zip(names, shown, strict=True)]
     note = folded(note, figure.get_figwidth())
     made = figure.legend(handles=handles, loc="outside lower center", ncols=across, title=note)
     made.get_title().set_multialignment("center")
@@ -250,7 +258,9 @@ def folded(note: str, width: float) -> str:
     return "\n".join(lines)
 
 
-def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], look: Mapping[str, Look], height: float) -> None:
+def label_ends(
+    ax: Axes, ends: Mapping[str, tuple[float, float]], styles: Mapping[str, LineStyle], height: float
+) -> None:
     """Names at the ends of their lines, spread so that none overlap; `height` is that of the panel in inches."""
     low, high = ax.get_ylim()
     gap = (high - low) * 0.125 / height
@@ -258,8 +268,8 @@ def label_ends(ax: Axes, ends: Mapping[str, tuple[float, float]], look: Mapping[
     at = spread([ends[n][1] for n in order], gap)
     for name, y in zip(order, at, strict=True):
         ax.annotate(
-            name, ends[name], xytext=(1.04, (y - low) / (high - low)), textcoords="axes fraction", color=look[name].colour, va="center",
-            annotation_clip=False, arrowprops={"arrowstyle": "-", "relpos": (0, 0.5), "color": look[name].colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2},
+            name, ends[name], xytext=(1.04, (y - low) / (high - low)), textcoords="axes fraction", color=styles[name].colour, va="center",
+            annotation_clip=False, arrowprops={"arrowstyle": "-", "relpos": (0, 0.5), "color": styles[name].colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2},
         )  # fmt: skip
 
 

@@ -92,7 +92,7 @@ _SETTINGS: Final[Any] = {
 
 
 @dataclass(frozen=True)
-class Look:
+class LineStyle:
     """How one strategy is drawn."""
 
     colour: str
@@ -111,11 +111,11 @@ class Look:
         }
 
 
-def looks(strategies: Sequence[str], baseline: str) -> dict[str, Look]:
-    """A look for every strategy, by its place in the study; the baseline is black, solid and on top of all."""
+def line_styles(strategies: Sequence[str], baseline: str) -> dict[str, LineStyle]:
+    """A styles for every strategy, by its place in the study; the baseline is black, solid and on top of all."""
     others = [s for s in strategies if s != baseline]
     made = {
-        name: Look(
+        name: LineStyle(
             _COLOURS[i % len(_COLOURS)],
             _MARKERS[i % len(_MARKERS)],
             _DASHES[(i + 2 * (i // len(_MARKERS))) % len(_DASHES)],
@@ -123,11 +123,11 @@ def looks(strategies: Sequence[str], baseline: str) -> dict[str, Look]:
         )
         for i, name in enumerate(others)
     }
-    return {baseline: Look("black", "o", (0, ()), 4.0), **made}
+    return {baseline: LineStyle("black", "o", (0, ()), 4.0), **made}
 
 
 @contextmanager
-def applied(venue: Venue = PLAIN) -> Iterator[None]:
+def style_context(venue: Venue = PLAIN) -> Iterator[None]:
     """The project's settings for the figures drawn and saved inside."""
     with mpl.rc_context(_SETTINGS | {"font.family": [venue.font, *_others()]}):
         yield
@@ -164,12 +164,12 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS, venue: Ve
     paths = []
     for kind in formats:
         path = stem.with_name(f"{stem.name}.{kind}")
-        write_atomically(path, rendered(figure, kind, venue))
+        write_atomically(path, render(figure, kind, venue))
         paths.append(path)
     return paths
 
 
-def rendered(figure: Figure, kind: str, venue: Venue = PLAIN) -> bytes:
+def render(figure: Figure, kind: str, venue: Venue = PLAIN) -> bytes:
     """The figure as a file of this kind: pdf, svg or png."""
     facts: dict[str, dict[str, Any]] = {
         "pdf": {"CreationDate": None, "Creator": "beatrandom", "Producer": None},
@@ -177,7 +177,7 @@ def rendered(figure: Figure, kind: str, venue: Venue = PLAIN) -> bytes:
         "png": {"Software": None},
     }
     drawn = io.BytesIO()
-    with applied(venue), _missing_letters_told():
+    with style_context(venue), _missing_letters_told():
         figure.savefig(drawn, format=kind, dpi=300, metadata=facts[kind])
         if figure.get_layout_engine() is not None:  # laid out once: alike in every format, and the slowest part of it
             figure.set_layout_engine("none")

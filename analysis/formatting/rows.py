@@ -23,54 +23,90 @@ INTERVAL = "95 % interval"
 
 
 @dataclass(frozen=True)
+class Table:
+    """Rows of plain values under named columns.
+
+    Attributes:
+        title: what the table shows, in one line.
+        columns: names of the columns, in order.
+        rows: one mapping per row, with a value for each column.
+        text_columns: number of leading columns that hold text.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[dict[str, Any], ...]
+    text_columns: int
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return a frame with one row per result and one column per field, unrounded."""
+        return pd.DataFrame(list(self.rows), columns=list(self.columns))
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return the rows for JSON; NaN and infinity become null."""
+        return [{name: jsonable(value) for name, value in row.items()} for row in self.rows]
+
+    def formatted(self) -> pd.DataFrame:
+        """Return the cells as text for people; low and high become one interval."""
+        shown = list(dict.fromkeys(map(_shown, self.columns)))
+        frame = pd.DataFrame([_cells(row) for row in self.rows], columns=shown)
+        return frame.rename(columns=lambda name: name.replace("_", " "))
+
+    def to_markdown(self) -> str:
+        """Return a pipe table."""
+        return tables.render_markdown(self.formatted(), self.text_columns)
+
+    def to_latex(self) -> str:
+        """Return a booktabs table."""
+        return tables.render_latex(self.formatted(), self.text_columns)
+
+
+@dataclass(frozen=True)
 class Rows(Generic[Row]):
     """Results of one kind.
 
     Attributes:
-        kind: the class of the rows, which are frozen dataclasses of plain values.
-        title: what they are, in a line.
-        rows: in the study's order.
+        kind: class of the rows, a frozen dataclass of plain values.
+        title: what the rows show, in one line.
+        rows: results in the study's order.
     """
 
     kind: type[Row]
     title: str
     rows: tuple[Row, ...]
 
+    def table(self) -> Table:
+        """Return the rows as a table with one column per field."""
+        text = [field.type in ("str", str) for field in fields(self.kind)]
+        leading = text.index(False) if False in text else len(text)
+        return Table(self.title, tuple(f.name for f in fields(self.kind)), tuple(map(asdict, self.rows)), leading)
+
     def to_frame(self) -> pd.DataFrame:
-        """A row each, a column per field, unrounded."""
-        return pd.DataFrame([asdict(row) for row in self.rows], columns=[f.name for f in fields(self.kind)])
+        """Return a frame with one row per result and one column per field, unrounded."""
+        return self.table().to_frame()
 
     def to_list(self) -> list[dict[str, Any]]:
-        """For JSON: NaN and infinity become null."""
-        return [{name: jsonable(value) for name, value in asdict(row).items()} for row in self.rows]
+        """Return the rows for JSON; NaN and infinity become null."""
+        return self.table().to_list()
 
     def formatted(self) -> pd.DataFrame:
-        """Text cells as people read them; low and high become one interval."""
-        frame = pd.DataFrame(
-            [_cells(row) for row in self.rows], columns=list(dict.fromkeys(_shown(f.name) for f in fields(self.kind)))
-        )
-        return frame.rename(columns=lambda name: name.replace("_", " "))
+        """Return the cells as text for people; low and high become one interval."""
+        return self.table().formatted()
 
     def to_markdown(self) -> str:
-        """A pipe table."""
-        return tables.markdown_of(self.formatted(), self._text())
+        """Return a pipe table."""
+        return self.table().to_markdown()
 
     def to_latex(self) -> str:
-        """A booktabs table."""
-        return tables.latex_of(self.formatted(), self._text())
-
-    def _text(self) -> int:
-        """How many leading columns are text."""
-        numbers = [f.type not in ("str", str) for f in fields(self.kind)]
-        return numbers.index(True) if True in numbers else len(numbers)
+        """Return a booktabs table."""
+        return self.table().to_latex()
 
 
 def _shown(name: str) -> str:
     return INTERVAL if name in ("low", "high") else name
 
 
-def _cells(row: DataclassInstance) -> dict[str, str]:
-    values = asdict(row)
+def _cells(values: dict[str, Any]) -> dict[str, str]:
     number = numbers.signed if "difference" in values else numbers.plain
     cells = {_shown(name): _cell(name, value, number) for name, value in values.items()}
     if INTERVAL in cells:

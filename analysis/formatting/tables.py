@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # verdict renders itself through this module
     pass
 
 
-def markdown_of(frame: pd.DataFrame, text: int) -> str:
+def render_markdown(frame: pd.DataFrame, text: int) -> str:
     """A pipe table of text cells; the first `text` columns to the left, the others to the right."""
     rows = [list(frame.columns), *frame.to_numpy().tolist()]
     cells = [[str(c).replace("|", "\\|") for c in row] for row in rows]
@@ -50,7 +50,7 @@ def tex(cell: object) -> str:
     return f"${text}$" if text.lstrip("[")[:1] in ("+", "-") and text.lstrip("[")[1:2].isdigit() else text
 
 
-def latex_of(frame: pd.DataFrame, text: int) -> str:
+def render_latex(frame: pd.DataFrame, text: int) -> str:
     r"""A tabular for \usepackage{booktabs,siunitx} of text cells, a rule wherever the first column changes.
 
     Columns of numbers become S columns, aligned at the decimal point; what is no number in them stands in braces.

@@ -10,7 +10,7 @@ from typing import Final
 import pandas as pd
 
 from analysis.loading.curves import COLUMNS
-from analysis.loading.text_cells import LINE, cells_of
+from analysis.loading.text_cells import LINE, read_cells
 from protocol.errors import Fault, InputError, unknown_name
 
 NAMES: Final = ("study", "protocol", "dataset", "regime", "strategy", "metric")
@@ -29,7 +29,7 @@ def read_table(
     Raises:
         InputError: the file cannot be read, a mapped column is not there, or a needed column is absent.
     """
-    frame = cells_of(path)
+    frame = read_cells(path)
     taken = set(frame.columns) | set(columns)
     small = {
         c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in taken

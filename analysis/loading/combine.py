@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.loading.curves import Curves
 
 
-def pooled(parts: Sequence[Curves], name: str) -> Curves:
+def combine(parts: Sequence[Curves], name: str) -> Curves:
     """One table of curves, marked exploratory: no plan was made for all of them together.
 
     Args:
@@ -44,7 +44,7 @@ def pooled(parts: Sequence[Curves], name: str) -> Curves:
     )
 
 
-def placed(curves: Curves, places: Mapping[str, tuple[str, str]]) -> Curves:
+def relabel(curves: Curves, places: Mapping[str, tuple[str, str]]) -> Curves:
     """The same curves with protocols named after another (data set, regime): frozen features after the images they were made of, say."""
     frame = curves.frame.copy()
     for protocol, (dataset, regime) in places.items():

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from protocol.spec.run_id import RunId
 from protocol.spec.study import BASELINE, Plan
 
 COLUMNS: Final = ("study", "protocol", "dataset", "regime", "strategy", "seed", "budget", "metric", "value")
@@ -22,19 +23,11 @@ Group = Literal["protocol", "dataset", "regime"]
 Mismatch = Literal["list", "refuse", "crop", "unpaired"]
 
 
-class RunKey(NamedTuple):
-    """Names one run."""
-
-    protocol: str
-    strategy: str
-    seed: int
-
-
 @dataclass(frozen=True)
 class Missing:
     """A run that is not analysed, and why."""
 
-    run: RunKey
+    run: RunId
     reason: str
     planned: bool = True
     unit: str = ""
@@ -51,7 +44,7 @@ class Curves:
         frame: columns study, protocol, dataset, regime, strategy, seed, budget (labels), metric, value; complete runs only.
         study: its name.
         plan: the analysis plan.
-        exploratory: True unless the plan was fixed and fingerprinted with the study before the first run.
+        exploratory: True unless the plan was fixed and fingerprint_content with the study before the first run.
         planned: every run that should be there, in the study's order.
         missing: runs that are not analysed, each with its reason.
         metrics: protocol -> primary metric (higher is better).
@@ -76,7 +69,7 @@ class Curves:
     study: str
     plan: Plan
     exploratory: bool
-    planned: tuple[RunKey, ...]
+    planned: tuple[RunId, ...]
     missing: tuple[Missing, ...]
     metrics: Mapping[str, str]
     baseline: str = BASELINE
@@ -90,7 +83,7 @@ class Curves:
     group: Group | None = None
     upper: frozenset[str] = frozenset()
     costs: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=list(COST_COLUMNS)))
-    bought: Mapping[RunKey, NDArray[np.int64]] = field(default_factory=dict)
+    bought: Mapping[RunId, NDArray[np.int64]] = field(default_factory=dict)
     environments: Mapping[str, int] = field(default_factory=dict)
     currencies: Mapping[str, str] = field(default_factory=dict)
 

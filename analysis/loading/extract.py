@@ -13,11 +13,12 @@ from protocol.metrics import ECE_BINS, reliability
 from protocol.record.chain import Record
 from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 
 Indices = NDArray[np.int64]
 
 
-def bought_by(record: Record) -> Indices:
+def queried_indices(record: Record) -> Indices:
     """Indices that a strategy bought, in order: by its queries, and the initial set if it chose that; without validation images."""
     queries = [e.indices for e in record.of(LabelsEvent) if e.purpose == "query" or e.chosen]
     return np.array([i for indices in queries for i in indices], dtype=np.int64)
@@ -27,7 +28,7 @@ PARTS: Final = ("members_s", "features_s", "prepare_s", "query_s")
 """What a query takes, as a round's record names it: an ensemble's further members, features, the strategy's own training, choosing."""
 
 
-def of_record(record: Record, *run: object) -> list[tuple[object, ...]]:
+def query_cost_rows(record: Record, run: RunId) -> list[tuple[object, ...]]:
     """Rows of `COST_COLUMNS` for every round that ended in a query, `run` first; rounds that recorded no cost are left out."""
     asked = [r for r in record.rounds if r.query and r.cost.keys() & set(PARTS)]
     return [
@@ -39,7 +40,7 @@ def of_record(record: Record, *run: object) -> list[tuple[object, ...]]:
 BIN_COLUMNS: Final = ("protocol", "strategy", "seed", "budget", "bin", "images", "confidence", "right")
 
 
-def bins_of(folder: StudyFolder, record: Record, place: tuple[str, str, int]) -> list[tuple[object, ...]]:
+def confidence_bin_rows(folder: StudyFolder, record: Record, place: RunId) -> list[tuple[object, ...]]:
     """Rows of `BIN_COLUMNS` for a complete run's last round; none where probabilities were not kept or cannot be read.
 
     `confidence` and `right` are sums over the bin's images. Whether the sidecar is the one that the record means is for
@@ -50,7 +51,7 @@ def bins_of(folder: StudyFolder, record: Record, place: tuple[str, str, int]) ->
         return []
     split = folder.split(record.run.split.digest)
     other = folder.split(record.run.split.digest, record.run.split.targets)
-    kept = _arrays(folder.run(*place).predictions(last.round), "prediction", "log_probability")
+    kept = _arrays(folder.run(place).predictions(last.round), "prediction", "log_probability")
     truth = _arrays(other if other.exists() else split, "targets")
     if kept is None or truth is None or kept[1].ndim != 2 or not len(kept[0]) == len(kept[1]) == len(truth[0]):
         return []

@@ -9,16 +9,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.loading.curves import Mismatch, Missing, RunKey
+from analysis.loading.curves import Mismatch, Missing
 from protocol.errors import Fault, InputError
+from protocol.spec.run_id import RunId
 
 RUN = ["protocol", "strategy", "seed"]
 SHOWN: Final = 12
 """Runs with other budgets that are named."""
-Met = tuple[pd.DataFrame, tuple[RunKey, ...], tuple[Missing, ...], tuple[str, ...]]
+Resolved = tuple[pd.DataFrame, tuple[RunId, ...], tuple[Missing, ...], tuple[str, ...]]
 
 
-def met(frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, units: Mapping[int, str]) -> Met:
+def resolve_gaps(
+    frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, units: Mapping[int, str]
+) -> Resolved:
     """Rows of complete runs on shared budgets, expected runs, missing runs, and notes on what was done.
 
     Raises:
@@ -76,12 +79,12 @@ def met(frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, unit
     return frame, expected, missing, notes
 
 
-def _expected(frame: pd.DataFrame, *, unpaired: bool) -> Iterator[RunKey]:
+def _expected(frame: pd.DataFrame, *, unpaired: bool) -> Iterator[RunId]:
     """Every seed of a protocol for every strategy in it; unpaired, the seeds each strategy has."""
     for protocol, part in frame.groupby("protocol", sort=False):
         for strategy in part["strategy"].unique():
             own = part[part["strategy"] == strategy] if unpaired else part
-            yield from (RunKey(str(protocol), str(strategy), int(seed)) for seed in sorted(own["seed"].unique()))
+            yield from (RunId(str(protocol), str(strategy), int(seed)) for seed in sorted(own["seed"].unique()))
 
 
 def _keys(frame: pd.DataFrame) -> Iterator[tuple[str, str, int]]:
@@ -92,9 +95,9 @@ def _mask(keep: Iterator[bool]) -> NDArray[np.bool_]:
     return np.fromiter(keep, dtype=np.bool_)
 
 
-def _cells(empty: pd.DataFrame) -> Iterator[tuple[RunKey, int]]:
+def _cells(empty: pd.DataFrame) -> Iterator[tuple[RunId, int]]:
     for key, budget in zip(_keys(empty), empty["budget"], strict=True):
-        yield RunKey(*key), budget
+        yield RunId(*key), budget
 
 
 def _on_shared_budgets(

@@ -48,7 +48,7 @@ def lower_is_better(metric: str) -> bool:
     return turned if likelihood and not named else named and not turned
 
 
-def raised(curves: Curves) -> Curves:
+def negate_losses(curves: Curves) -> Curves:
     """The same curves where higher is better; else with the primary metric negated (as -nll, say), beside what it was made of, and a note.
 
     Values none of which is above 0 are taken for negated already: no such metric is negative.

@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, Missing, RunKey
-from analysis.loading.extract import BIN_COLUMNS, bins_of, bought_by, of_record
-from analysis.loading.table import load_table
+from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, Missing
+from analysis.loading.extract import BIN_COLUMNS, confidence_bin_rows, queried_indices, query_cost_rows
 from protocol.errors import RecordError
 from protocol.record.amendments import read_amendments
 from protocol.record.chain import Record, read
@@ -25,9 +24,8 @@ from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
 from protocol.seal.archive import opened
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
-
-__all__ = ["COLUMNS", "Curves", "Missing", "RunKey", "load_study", "load_table"]
 
 
 def load_study(path: Path) -> Curves:
@@ -50,27 +48,22 @@ def _load(folder: StudyFolder) -> Curves:
     costs: list[tuple[object, ...]] = []
     missing: list[Missing] = []
     bins: list[tuple[object, ...]] = []
-    bought: dict[RunKey, NDArray[np.int64]] = {}
+    bought: dict[RunId, NDArray[np.int64]] = {}
     starters: dict[str, set[str]] = {}
     environments: Counter[str] = Counter()
-    planned = tuple(
-        RunKey(p.name, s.id, seed) for p in study.protocols for s in study.strategies for seed in study.seeds
-    )
-    for protocol in study.protocols:
-        for strategy in study.strategies:
-            for seed in study.seeds:
-                events = folder.run(protocol.name, strategy.id, seed).events
-                found = _run(events, protocol, strategy, seed)
-                if isinstance(found, str):
-                    missing.append(Missing(RunKey(protocol.name, strategy.id, seed), found))
-                else:
-                    environments[json.dumps(found.run.environment, sort_keys=True) if found.run else ""] += 1
-                    bought[RunKey(protocol.name, strategy.id, seed)] = bought_by(found)
-                    if any(e.chosen for e in found.of(LabelsEvent)):
-                        starters.setdefault(protocol.name, set()).add(strategy.id)
-                    bins += bins_of(folder, found, (protocol.name, strategy.id, seed))
-                    costs += of_record(found, protocol.name, strategy.id, seed)
-                    rows += [(study.name, *row) for row in _rows(found, protocol, strategy, seed)]
+    for run in study.runs():
+        protocol = study.protocol(run.protocol)
+        record = _complete_record(folder.run(run).events, protocol, study.strategy(run.strategy), run.seed)
+        if isinstance(record, str):
+            missing.append(Missing(run, record))
+            continue
+        environments[json.dumps(record.run.environment, sort_keys=True) if record.run else ""] += 1
+        bought[run] = queried_indices(record)
+        if any(e.chosen for e in record.of(LabelsEvent)):
+            starters.setdefault(run.protocol, set()).add(run.strategy)
+        bins += confidence_bin_rows(folder, record, run)
+        costs += query_cost_rows(record, run)
+        rows += [(study.name, *row) for row in _rows(record, protocol, run)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "int64", "budget": "int64", "value": "float64"})
     return Curves(
         frame=frame,
@@ -79,7 +72,7 @@ def _load(folder: StudyFolder) -> Curves:
         exploratory=bool(amendments),
         amended=len(amendments),
         notes=(*(f"the plan was amended on {a.time}: {a.reason}" for a in amendments), *_starts(study, starters)),
-        planned=planned,
+        planned=tuple(study.runs()),
         missing=(*missing, *_unplanned(folder, study)),
         upper=frozenset(s.id for s in study.strategies if s.upper_line),
         metrics={p.name: p.metric for p in study.protocols},
@@ -107,7 +100,7 @@ def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
         )
 
 
-def _run(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) -> Record | str:
+def _complete_record(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) -> Record | str:
     """The complete record, or why there is none."""
     if not events.exists():
         return "not run"
@@ -135,32 +128,22 @@ def _run(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) ->
     return record
 
 
-def _rows(record: Record, protocol: Protocol, strategy: StrategySpec, seed: int) -> Iterator[tuple[object, ...]]:
+def _rows(record: Record, protocol: Protocol, run: RunId) -> Iterator[tuple[object, ...]]:
+    setting = (run.protocol, protocol.data.name, protocol.regime.name)
     for event in record.rounds:
         for metric, value in event.metrics.items():
-            yield (
-                protocol.name,
-                protocol.data.name,
-                protocol.regime.name,
-                strategy.id,
-                seed,
-                event.budget,
-                metric,
-                value,
-            )
+            yield (*setting, run.strategy, run.seed, event.budget, metric, value)
 
 
 def _unplanned(folder: StudyFolder, study: Study) -> Iterator[Missing]:
     """Records that the plan does not know: left out, and said so."""
-    known = {
-        folder.run(p.name, s.id, seed).events for p in study.protocols for s in study.strategies for seed in study.seeds
-    }
+    planned = {folder.run(run).events for run in study.runs()}
     for events in sorted(folder.records.glob("*/*/seed-*/events.jsonl")):
-        if events not in known:
+        if events not in planned:
             protocol, strategy, seed = events.parts[-4:-1]
             number = seed.removeprefix("seed-")
             yield Missing(
-                RunKey(protocol, strategy, int(number) if number.isdecimal() else -1),
+                RunId(protocol, strategy, int(number) if number.isdecimal() else -1),
                 "not in the plan; left out",
                 planned=False,
             )

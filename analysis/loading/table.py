@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from analysis.loading.columns import read_table
 from analysis.loading.curves import COLUMNS, Curves, Group, Mismatch
-from analysis.loading.gaps import met
-from analysis.loading.metric_direction import raised
+from analysis.loading.gaps import resolve_gaps
+from analysis.loading.metric_direction import negate_losses
 from analysis.loading.text_cells import LINE
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec.study import BASELINE, Plan
@@ -90,7 +90,7 @@ def load_table(
         )
     if not units:
         _one_recipe_each(frame, where)
-    frame, expected, missing, more = met(frame, where, baseline, mismatch, units)
+    frame, expected, missing, more = resolve_gaps(frame, where, baseline, mismatch, units)
     plan = plan or Plan()
     largest = float(frame["value"].abs().max()) if len(frame) else 0.0
     if largest > BEYOND_A_SHARE:
@@ -114,7 +114,7 @@ def load_table(
         mismatch=mismatch,
         group=group,
     )
-    return raised(curves)
+    return negate_losses(curves)
 
 
 def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -14,7 +14,7 @@ LINE: Final = "line of the file"
 """Column that keeps where a row came from."""
 
 
-def cells_of(path: Path) -> pd.DataFrame:
+def read_cells(path: Path) -> pd.DataFrame:
     """Text cells (missing: NaN) under the file's own column names, and `LINE`; rows without any cell are left out.
 
     A separator at the end of every row is no column, and what stands before the first named column names rows, as R writes it.

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from analysis.figures import Plate
-from analysis.figures.style import rendered
+from analysis.figures import StudyFigure
+from analysis.figures.style import render
 
 
 def text(value: object) -> str:
@@ -62,12 +62,14 @@ def csv_link(name: str, frame: pd.DataFrame) -> str:
     return f'<a class="data-link" download="{text(name)}.csv" href="data:text/csv;charset=utf-8,{data}">Data of {text(name)} (CSV, {size})</a>'
 
 
-def figure(plate: Plate) -> str:
+def figure(study_figure: StudyFigure) -> str:
     """The figure as SVG inside a data URI: text stays sharp and nothing is fetched."""
-    data = base64.b64encode(rendered(plate.figure, "svg")).decode()
-    width, height = (round(inches * 118) for inches in plate.figure.get_size_inches())
-    image = f'<img src="data:image/svg+xml;base64,{data}" width="{width}" height="{height}" alt="{text(plate.alt)}">'
-    return f"<figure>{image}<figcaption>{text(plate.caption)} {csv_link(plate.name, plate.frame)}</figcaption></figure>"
+    data = base64.b64encode(render(study_figure.figure, "svg")).decode()
+    width, height = (round(inches * 118) for inches in study_figure.figure.get_size_inches())
+    image = (
+        f'<img src="data:image/svg+xml;base64,{data}" width="{width}" height="{height}" alt="{text(study_figure.alt)}">'
+    )
+    return f"<figure>{image}<figcaption>{text(study_figure.caption)} {csv_link(study_figure.name, study_figure.frame)}</figcaption></figure>"
 
 
 def picture(kind: str, content: bytes, alt: str, caption: str) -> str:

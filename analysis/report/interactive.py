@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import pandas as pd
 
+from analysis.figures.figure import FigureInputs
 from analysis.figures.layout import own
-from analysis.figures.plate import Material
 from analysis.figures.verdict.learning_curves import learning_frame
 from analysis.formatting import numbers
 
@@ -19,38 +19,41 @@ LOOK_DASHES: Final = 2.0
 """Points of the print figures' dashes to pixels."""
 
 
-def curves(material: Material) -> str:
+def curves(inputs: FigureInputs) -> str:
     """Markup, data and script; nothing where no curve has two budgets."""
-    panels = _panels(material)
+    panels = _panels(inputs)
     if not panels:
         return ""
     looks = {
-        name: {"colour": look.colour, "dash": " ".join(f"{LOOK_DASHES * part:g}" for part in look.dash[1]) or "none"}
-        for name, look in material.look.items()
+        name: {
+            "colour": styles.colour,
+            "dash": " ".join(f"{LOOK_DASHES * part:g}" for part in styles.dash[1]) or "none",
+        }
+        for name, styles in inputs.styles.items()
     }
-    data = {"panels": panels, "strategies": list(material.curves.strategies), "looks": looks}
+    data = {"panels": panels, "strategies": list(inputs.curves.strategies), "looks": looks}
     content = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     script = files("analysis.report").joinpath("curves.js").read_text(encoding="utf-8")
     return f'<div id="curve-box" hidden></div><script type="application/json" id="curve-data">{content}</script><script>{script}</script>'
 
 
-def _panels(material: Material) -> list[dict[str, Any]]:
+def _panels(inputs: FigureInputs) -> list[dict[str, Any]]:
     found = []
-    frame = learning_frame(material.curves)
-    band = material.details.band.to_frame().rename(columns={"difference": "mean"})
-    for protocol in material.curves.protocols:
-        metric = material.curves.metrics[protocol].replace("_", " ")
+    frame = learning_frame(inputs.curves)
+    band = inputs.details.band.to_frame().rename(columns={"difference": "mean"})
+    for protocol in inputs.curves.protocols:
+        metric = inputs.curves.metrics[protocol].replace("_", " ")
         level = _panel(own(frame, protocol=protocol), protocol, metric, "pointwise 95 % t interval", signed=False)
         apart = _panel(
             own(band, protocol=protocol),
             f"{protocol}: difference",
-            f"{metric} difference to {material.curves.baseline}",
+            f"{metric} difference to {inputs.curves.baseline}",
             "95 % simultaneous band",
             signed=True,
         )
         found += [
             p | {"zone": zone}
-            for p, zone in ((level, None), (apart, material.curves.plan.delta))
+            for p, zone in ((level, None), (apart, inputs.curves.plan.delta))
             if p and len(p["budgets"]) > 1
         ]
     return sorted(found, key=lambda p: p["zone"] is not None)

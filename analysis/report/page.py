@@ -24,7 +24,7 @@ def page(subject: Subject) -> str:
         f'<section aria-labelledby="{name}"><h2 id="{name}">{text(title)}</h2>{part}</section>'
         for name, title, part in made
     )
-    baseline, study = subject.material.curves.baseline, subject.material.curves.study
+    baseline, study = subject.inputs.curves.baseline, subject.inputs.curves.study
     style = files("analysis.report").joinpath("page.css").read_text(encoding="utf-8")
     return f"""<!DOCTYPE html>
 <html lang="en">

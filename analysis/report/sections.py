@@ -13,7 +13,7 @@ from analysis.across import sentences as across_sentences
 from analysis.across import tables as across_tables
 from analysis.figures import FIGURES
 from analysis.formatting import numbers
-from analysis.formatting.rows import Rows
+from analysis.formatting.rows import Rows, Table
 from analysis.report import interactive
 from analysis.report.html import figure, folded, items, paragraph, picture, table, text
 from analysis.verdict import score_table, sentences, verdict_table
@@ -32,21 +32,21 @@ SHORT: Final = ["protocol", "strategy", "answer", "difference", "95 % interval",
 KINDS: Final = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".svg": "svg+xml"}
 
 
-def drawn(subject: Subject, *names: str) -> str:
+def figures_html(subject: Subject, *names: str) -> str:
     """The named figures under their titles; in words why one is missing."""
     parts = []
     for name in names:
-        plate = FIGURES[name](subject.material)
-        if isinstance(plate, str):
-            parts.append(paragraph(f"No figure {name}: {plate}.", "note"))
+        study_figure = FIGURES[name](subject.inputs)
+        if isinstance(study_figure, str):
+            parts.append(paragraph(f"No figure {name}: {study_figure}.", "note"))
         else:
-            parts.append(f"<h3>{text(plate.title)}</h3>{figure(plate)}")
+            parts.append(f"<h3>{text(study_figure.title)}</h3>{figure(study_figure)}")
     return "".join(parts)
 
 
 def answer(subject: Subject) -> str:
     """The first screen: who beats random, where, by how much, how sure, under what protocol, in words and one picture."""
-    material, comparison = subject.material, subject.material.comparison
+    inputs, comparison = subject.inputs, subject.inputs.comparison
     parts = [paragraph(sentences.headline(comparison), "headline")]
     if subject.toy:
         parts.insert(
@@ -60,7 +60,7 @@ def answer(subject: Subject) -> str:
             else "no plan was fixed before the first run"
         )
         parts.append(paragraph(f"Exploratory: {why}.", "warning"))
-    for protocol in material.curves.protocols:
+    for protocol in inputs.curves.protocols:
         own = sorted(
             (v for v in comparison.verdicts if v.protocol == protocol), key=lambda v: -abs(v.difference) if v.n else 0.0
         )
@@ -68,7 +68,7 @@ def answer(subject: Subject) -> str:
         for kind, words in SAYS.items():
             names = [_named(v) for v in own if v.answer == kind]
             if names:
-                said = words.format(material.curves.baseline, comparison.plan.delta)
+                said = words.format(inputs.curves.baseline, comparison.plan.delta)
                 says.append(f"{text(said)}: <strong>{text(_few(names))}</strong>")
         parts.append(f"<p>Under <em>{text(protocol)}</em>: {'; '.join(says) or 'nothing to compare'}.</p>")
     parts.append(paragraph(_how_sure(subject)))
@@ -76,8 +76,10 @@ def answer(subject: Subject) -> str:
     if short:
         said = f"{short} of {comparison.planned} runs are not complete and not analysed"
         parts.append(f'<p class="warning">{text(said)}; see <a href="#runs">Runs</a>.</p>')
-    plate = FIGURES["verdicts"](material)
-    parts.append(paragraph(f"No picture: {plate}.", "note") if isinstance(plate, str) else figure(plate))
+    study_figure = FIGURES["verdicts"](inputs)
+    parts.append(
+        paragraph(f"No picture: {study_figure}.", "note") if isinstance(study_figure, str) else figure(study_figure)
+    )
     return "".join(parts)
 
 
@@ -100,8 +102,8 @@ def _named(verdict: Any) -> str:
 
 
 def _how_sure(subject: Subject) -> str:
-    material, plan = subject.material, subject.material.comparison.plan
-    sure = f"Differences in {material.endpoint}, n = {material.pairs}; {material.tested}, {sentences.ASSUMES[plan.correction].format(alpha=plan.alpha)}."
+    inputs, plan = subject.inputs, subject.inputs.comparison.plan
+    sure = f"Differences in {inputs.endpoint}, n = {inputs.pairs}; {inputs.tested}, {sentences.ASSUMES[plan.correction].format(alpha=plan.alpha)}."
     if subject.compliance is not None and subject.study is not None:
         return f"{sure} Protocol: {subject.compliance.summary()}; study {subject.study.fingerprint[:12]}."
     return f"{sure} A table of curves: nothing is known of the protocol that it was made under."
@@ -109,10 +111,10 @@ def _how_sure(subject: Subject) -> str:
 
 def verdicts(subject: Subject) -> str:
     """All numbers, one sentence each, and how they were reached."""
-    comparison = subject.material.comparison
-    caption = f"Difference to {comparison.baseline} in {subject.material.endpoint}; {subject.material.tested}. Intervals: 95 %, each for itself."
+    comparison = subject.inputs.comparison
+    caption = f"Difference to {comparison.baseline} in {subject.inputs.endpoint}; {subject.inputs.tested}. Intervals: 95 %, each for itself."
     each = [f"{v.protocol}: {sentences.sentence(v, comparison)}" for v in comparison.verdicts]
-    board = score_table.scores(subject.material.curves, comparison)
+    board = score_table.scores(subject.inputs.curves, comparison)
     return "".join(
         [
             table(
@@ -133,7 +135,7 @@ def verdicts(subject: Subject) -> str:
 
 def curves(subject: Subject) -> str:
     """To hover over where scripts run, and as printed."""
-    return interactive.curves(subject.material) + drawn(subject, "learning-curves", "difference-to-random")
+    return interactive.curves(subject.inputs) + figures_html(subject, "learning-curves", "difference-to-random")
 
 
 def protocol(subject: Subject) -> str:
@@ -188,18 +190,18 @@ FINDINGS: Final = 50
 
 def levers(subject: Subject) -> str:
     """Strategies beside regimes; nothing where there is one regime."""
-    return drawn(subject, "levers", "interaction") if len(subject.material.across.regimes) > 1 else ""
+    return figures_html(subject, "levers", "interaction") if len(subject.inputs.across.regimes) > 1 else ""
 
 
 def over_all(subject: Subject) -> str:
     """What several settings say together."""
-    across = subject.material.across
+    across = subject.inputs.across
     said = (
         ""
         if len(across.datasets) * len(across.regimes) < 2
         else items([line.removeprefix("- ") for line in across_sentences.summary(across).splitlines()])
     )
-    figures = drawn(
+    figures = figures_html(
         subject,
         "mean-ranks",
         "penalty-matrix",
@@ -222,15 +224,17 @@ DRAWN: Final = {"ranks", "nemenyi", "profiles", "penalties", "penalty-means", "s
 """Parts across settings whose rows are the data of figures."""
 
 
-def _secondary(name: str, part: Rows[Any]) -> str:
+def _secondary(name: str, part: Rows[Any] | Table) -> str:
     body = table(part.formatted(), f"{part.title}. Secondary: no verdict rests on it.", data=(name, part.to_frame()))
     return folded(part.title, body)
 
 
 def details(subject: Subject) -> str:
     """Secondary endpoints and whatever else is reported beside the verdicts."""
-    parts = [drawn(subject, "labels-saved", "class-iou", "changed-predictions", "power", "calibration", "reliability")]
-    for name, part in subject.material.details.parts().items():
+    parts = [
+        figures_html(subject, "labels-saved", "class-iou", "changed-predictions", "power", "calibration", "reliability")
+    ]
+    for name, part in subject.inputs.details.parts().items():
         if part.rows and name not in ("band", "query_cost"):
             parts.append(_secondary(name, part))
     return "".join(parts)
@@ -238,7 +242,7 @@ def details(subject: Subject) -> str:
 
 def bought(subject: Subject) -> str:
     """Classes, overlap, and pictures where some lie beside the study."""
-    if not subject.material.curves.bought and not subject.pictures:
+    if not subject.inputs.curves.bought and not subject.pictures:
         return ""
     shown = []
     for path in subject.pictures:
@@ -248,16 +252,17 @@ def bought(subject: Subject) -> str:
         shown.append(
             picture(KINDS[path.suffix.lower()], path.read_bytes(), f"Images that were bought: {name}", caption)
         )
-    return drawn(subject, "contact-sheet", "class-balance", "overlap") + (
+    return figures_html(subject, "contact-sheet", "class-balance", "overlap") + (
         f"<h3>Images that were bought</h3>{''.join(shown)}" if shown else ""
     )
 
 
 def costs(subject: Subject) -> str:
     """Seconds and memory of queries."""
-    part = subject.material.details.query_cost
+    part = subject.inputs.details.query_cost
     return (
-        drawn(subject, "query-cost") + table(part.formatted(), part.title, data=("query-cost-table", part.to_frame()))
+        figures_html(subject, "query-cost")
+        + table(part.formatted(), part.title, data=("query-cost-table", part.to_frame()))
         if part.rows
         else ""
     )
@@ -265,7 +270,7 @@ def costs(subject: Subject) -> str:
 
 def environment(subject: Subject) -> str:
     """Versions, commit and device of the runs, and how many were made so."""
-    made = subject.material.curves.environments
+    made = subject.inputs.curves.environments
     if not made:
         return ""
     columns: list[dict[str, str]] = [
@@ -294,7 +299,7 @@ def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
 
 def runs(subject: Subject) -> str:
     """How many runs are in, and which are not."""
-    comparison = subject.material.comparison
+    comparison = subject.inputs.comparison
     first, *rest = sentences.runs(comparison).splitlines()
     reasons: Sequence[tuple[str, int]] = Counter(m.reason for m in comparison.missing).most_common()
     counted = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.figures import Material
+from analysis.figures import FigureInputs
 from protocol.rules import Compliance
 from protocol.spec.study import Study
 
@@ -15,13 +15,13 @@ class Subject:
     """What is reported.
 
     Attributes:
-        material: curves and verdicts.
+        inputs: curves and verdicts.
         study, compliance: of a study folder; None for a table of curves, which says nothing of its protocol.
         pictures: image files of what was bought, e.g. contact sheets, each with a caption in a .txt file beside it, if any.
         toy: a rehearsal whose verdicts mean little.
     """
 
-    material: Material
+    inputs: FigureInputs
     study: Study | None = None
     compliance: Compliance | None = None
     pictures: tuple[Path, ...] = field(default=())

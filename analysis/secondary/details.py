@@ -18,7 +18,7 @@ from analysis.loading.curves import Curves
 from analysis.secondary.query_cost import QueryCost, query_costs
 from analysis.statistics.bayes import correlated_t, signed_rank
 from analysis.statistics.corrections import adjust
-from analysis.statistics.effect_sizes import Effect, paired_improvement, standardised, superiority
+from analysis.statistics.effect_sizes import Effect, cohens_dz, paired_improvement, superiority
 from analysis.statistics.intervals import simultaneous_band
 from analysis.statistics.max_t import MaxT, max_t
 from analysis.verdict.comparison import SIMULATION_SEED
@@ -257,7 +257,7 @@ def _effects(pairs: Sequence[Paired], *, paired: bool) -> Iterator[EffectRow]:
         found: dict[str, Effect] = {"A12": a12 if n >= A12_LEAST else Effect(a12.value, math.nan, math.nan)}
         if paired:
             found = {
-                "d_z": standardised(pair.differences),
+                "d_z": cohens_dz(pair.differences),
                 **found,
                 "paired improvement": paired_improvement(pair.differences),
             }

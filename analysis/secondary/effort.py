@@ -53,26 +53,21 @@ def effort(path: Path) -> Effort:
     with opened(path) as place:
         folder = StudyFolder(place)
         study = folder.read_plan()
-        for protocol in study.protocols:
-            for strategy in study.strategies:
-                for seed in study.seeds:
-                    events = folder.run(protocol.name, strategy.id, seed).events
-                    try:
-                        record = read(events)
-                    except (FileNotFoundError, RecordError):
-                        continue
-                    if not record.sealed or record.run is None:
-                        continue
-                    told.append(record.run.environment)
-                    spent: dict[str, float] = {}
-                    for event in record.rounds:
-                        for name, seconds in event.cost.items():
-                            if name.endswith("_s"):
-                                spent[kind_of(name)] = spent.get(kind_of(name), 0.0) + seconds
-                    labels = sum(len(e.indices) for e in record.of(LabelsEvent))
-                    rows.append(
-                        {"protocol": protocol.name, "strategy": strategy.id, "runs": 1, "labels": labels} | spent
-                    )
+        for run in study.runs():
+            try:
+                record = read(folder.run(run).events)
+            except (FileNotFoundError, RecordError):
+                continue
+            if not record.sealed or record.run is None:
+                continue
+            told.append(record.run.environment)
+            spent: dict[str, float] = {}
+            for event in record.rounds:
+                for name, seconds in event.cost.items():
+                    if name.endswith("_s"):
+                        spent[kind_of(name)] = spent.get(kind_of(name), 0.0) + seconds
+            labels = sum(len(e.indices) for e in record.of(LabelsEvent))
+            rows.append({"protocol": run.protocol, "strategy": run.strategy, "runs": 1, "labels": labels} | spent)
     columns = ["protocol", "strategy", "runs", "labels", "train_s", "choose_s", "evaluate_s"]
     table = (
         pd.DataFrame(rows, columns=columns)

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
-from analysis.loading.curves import Curves, RunKey
+from analysis.loading.curves import Curves
 from analysis.loading.records import load_study
 from protocol.digests import canonical_json, sha256
 from protocol.errors import Fault, InputError, RecordError
@@ -17,6 +17,7 @@ from protocol.record.chain import Record, read
 from protocol.record.events import FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, TrialEvent
 from protocol.record.layout import StudyFolder, write_atomically
 from protocol.seal.archive import opened
+from protocol.spec.run_id import RunId
 
 Format = Literal["parquet", "csv"]
 RUN: Final = ["protocol", "strategy", "seed"]
@@ -52,7 +53,7 @@ def study_tables(path: Path) -> dict[str, pd.DataFrame]:
         ledger: list[tuple[object, ...]] = []
         trials: list[tuple[object, ...]] = []
         for run in curves.planned:
-            record = _record(folder.run(*run).events)
+            record = _record(folder.run(run).events)
             runs.append(_run(run, curves, reasons.get(run, "complete"), record))
             ledger += _purchases(run, record)
             trials += _trials(run, curves.metrics[run.protocol], record)
@@ -72,7 +73,7 @@ def _record(events: Path) -> Record | None:
         return None
 
 
-def _run(run: RunKey, curves: Curves, state: str, record: Record | None) -> dict[str, Any]:
+def _run(run: RunId, curves: Curves, state: str, record: Record | None) -> dict[str, Any]:
     dataset, regime = curves.places[run.protocol]
     row: dict[str, Any] = run._asdict() | {"dataset": dataset, "regime": regime, "state": state}
     if record is None:
@@ -98,7 +99,7 @@ def kind_of(cost: str) -> str:
     return {"train_s": "train_s", "tune_s": "train_s", "evaluate_s": "evaluate_s"}.get(cost, "choose_s")
 
 
-def _trials(run: RunKey, metric: str, record: Record | None) -> list[tuple[object, ...]]:
+def _trials(run: RunId, metric: str, record: Record | None) -> list[tuple[object, ...]]:
     chosen = {event.round: event.setting for event in record.rounds} if record else {}
     return [
         (
@@ -116,7 +117,7 @@ def _trials(run: RunKey, metric: str, record: Record | None) -> list[tuple[objec
     ]
 
 
-def _purchases(run: RunKey, record: Record | None) -> list[tuple[object, ...]]:
+def _purchases(run: RunId, record: Record | None) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
     trained = 0
     for event in record.events if record else ():

@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.loading.curves import Curves, RunKey
+from analysis.loading.curves import Curves
 from analysis.loading.extract import Indices
 from analysis.secondary.changed_predictions import ClassChange, MapChange
+from protocol.spec.run_id import RunId
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def overlap(curves: Curves) -> pd.DataFrame:
     for protocol in curves.protocols:
         sums: dict[tuple[str, str], list[float]] = {}
         for seed in sorted({k.seed for k in curves.bought if k.protocol == protocol}):
-            sets = {s: curves.bought.get(RunKey(protocol, s, seed)) for s in curves.strategies}
+            sets = {s: curves.bought.get(RunId(protocol, s, seed)) for s in curves.strategies}
             known = {s: np.unique(v) for s, v in sets.items() if v is not None and len(v)}
             for pair, value in _jaccard(known).items():
                 sums.setdefault(pair, []).append(value)

@@ -13,12 +13,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis.statistics.bootstrap import Counts, Estimate, Method, Resampler, Statistic
+from analysis.statistics.arrays import Floats
+from analysis.statistics.bootstrap import BootstrapEstimate, Counts, Method, Resampler, Statistic
 
-Floats = NDArray[np.float64]
 
-
-def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method | None = None) -> Estimate:
+def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method | None = None) -> BootstrapEstimate:
     """Interquartile mean over all runs of all data sets: the mean without the lowest and the highest quarter.
 
     Args:
@@ -41,7 +40,7 @@ def probability_of_improvement(
     *,
     paired: bool,
     method: Method | None = None,
-) -> Estimate:
+) -> BootstrapEstimate:
     """Probability that a run of ours scores higher than one of theirs, ties counting half, averaged over data sets; in [0, 1].
 
     Plain: any run of ours against any run of theirs (Mann-Whitney's U / (n m)), the answer for a new pair of unrelated
@@ -66,7 +65,7 @@ def probability_of_improvement(
     return _beyond_the_seen(resampler.estimate(statistic, [len(s) for s in x], method), len(x))
 
 
-def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike, resampler: Resampler) -> Estimate:
+def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike, resampler: Resampler) -> BootstrapEstimate:
     """Share of runs that score above each threshold, averaged over data sets; shape (K,), in [0, 1], falling.
 
     The run-score distribution of Agarwal et al. 2021, section 4.2. Intervals are pointwise; where all runs or none score above, as in
@@ -78,7 +77,7 @@ def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike, resa
     return _beyond_the_seen(resampler.estimate(mean_of(above), [len(s) for s in strata]), len(strata))
 
 
-def _beyond_the_seen(found: Estimate, strata: int) -> Estimate:
+def _beyond_the_seen(found: BootstrapEstimate, strata: int) -> BootstrapEstimate:
     """A share of 0 or 1 with the bound that a bootstrap of equal outcomes cannot give.
 
     If stratum d has the probability p_d and every one of its n_d runs wins, the mean p of these is at least tail^(1/m) with

@@ -19,7 +19,7 @@ LEAST, MOST = 1e-7, 0.5
 """Sequential p-values below LEAST are given as LEAST, above MOST as 1."""
 
 
-def spent(share: float, spending: Spending, alpha: float) -> float:
+def alpha_spent(share: float, spending: Spending, alpha: float) -> float:
     """Two-sided alpha spent when `share` in (0, 1] of the seeds are in (Lan & DeMets 1983, each side at alpha / 2)."""
     if spending == "pocock":
         return alpha * math.log(1 + (math.e - 1) * share)
@@ -38,7 +38,7 @@ def nominal_levels(looks: tuple[int, ...], spending: Spending, alpha: float) -> 
     levels: list[float] = []
     x, mass, before, gone = np.zeros(1), np.ones(1), 0.0, 0.0
     for share in shares:
-        step, left = math.sqrt(share - before), spent(share, spending, alpha) - gone
+        step, left = math.sqrt(share - before), alpha_spent(share, spending, alpha) - gone
 
         def beyond(b: float, x: np.ndarray = x, mass: np.ndarray = mass, step: float = step) -> float:
             return float(mass @ (stats.norm.sf((b - x) / step) + stats.norm.cdf((-b - x) / step)))
@@ -72,7 +72,7 @@ def _inverted(p: float, place: int, looks: tuple[int, ...], spending: Spending) 
     return math.exp(float(optimize.brentq(gap, math.log(LEAST), math.log(MOST), xtol=1e-6)))
 
 
-def describe(looks: tuple[int, ...], spending: Spending, alpha: float) -> str:
+def describe_looks(looks: tuple[int, ...], spending: Spending, alpha: float) -> str:
     """The looks and their nominal levels in a sentence."""
     levels = ", ".join(
         f"{level:.4f} at {n}" for n, level in zip(looks, nominal_levels(looks, spending, alpha), strict=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from analysis.statistics.arrays import Floats
 
 Scale = Literal["linear", "log2"]
 
 
-def aubc(budgets: ArrayLike, values: ArrayLike, scale: Scale = "linear") -> NDArray[np.float64]:
+def aubc(budgets: ArrayLike, values: ArrayLike, scale: Scale = "linear") -> Floats:
     """Normalised area under curves over the budget; higher is better if the metric is so.
 
     Args:

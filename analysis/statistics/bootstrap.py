@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special, stats
 
-Floats = NDArray[np.float64]
+from analysis.statistics.arrays import Floats
+
 Counts = Floats
 """Whole numbers, shape (B, n), kept as floats: what they are multiplied with is."""
 Method = Literal["percentile", "expanded", "bca"]
@@ -27,7 +27,7 @@ Statistic = Callable[[Sequence[Counts]], Floats]
 
 
 @dataclass(frozen=True)
-class Estimate:
+class BootstrapEstimate:
     """A statistic with its bootstrap interval; arrays of the statistic's shape, 0-dimensional for one number.
 
     Attributes:
@@ -82,7 +82,7 @@ class Resampler:
             )
         return self._drawn[place, n]
 
-    def estimate(self, statistic: Statistic, sizes: Sequence[int], method: Method | None = None) -> Estimate:
+    def estimate(self, statistic: Statistic, sizes: Sequence[int], method: Method | None = None) -> BootstrapEstimate:
         """The statistic of the data and its interval, by `method` or the resampler's own.
 
         percentile: the resamples' (1 - level) / 2 and (1 + level) / 2 quantiles, rounded outwards to a resample.
@@ -102,15 +102,17 @@ class Resampler:
         if (method or self.method) != "bca":
             return self.percentile(value, drawn, sizes, method)
         low, high = _bounds(drawn, _accelerated(self._tails(value), value, drawn, statistic, sizes), min(sizes))
-        return Estimate(value, low, high, _undefined(drawn), self.level, "bca", self.resamples, min(sizes))
+        return BootstrapEstimate(value, low, high, _undefined(drawn), self.level, "bca", self.resamples, min(sizes))
 
-    def percentile(self, value: Floats, drawn: Floats, sizes: Sequence[int], method: Method | None = None) -> Estimate:
+    def percentile(
+        self, value: Floats, drawn: Floats, sizes: Sequence[int], method: Method | None = None
+    ) -> BootstrapEstimate:
         """The percentile interval of resamples (B, ...) at hand, expanded if that is the method, with so many runs in each stratum."""
         expanded = (method or self.method) == "expanded"
         low, high = _bounds(
             drawn, self._tails(value, expanded_tail(sizes, self.level) if expanded else None), min(sizes)
         )
-        return Estimate(
+        return BootstrapEstimate(
             value,
             low,
             high,

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import stats
+
+from analysis.statistics.arrays import Floats
 
 Correction = Literal["holm", "hochberg", "hommel", "bh", "by"]
 
 
-def adjust(p_values: Sequence[float], correction: Correction) -> NDArray[np.float64]:
+def adjust(p_values: Sequence[float], correction: Correction) -> Floats:
     """Adjusted p, shape (m,): reject where <= alpha.
 
     holm (1979): family-wise error under any dependence. hochberg (1988), hommel (1988): the same under positive
@@ -43,7 +44,7 @@ def adjust(p_values: Sequence[float], correction: Correction) -> NDArray[np.floa
     return adjusted
 
 
-def _hommel(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
+def _hommel(ordered: Floats) -> Floats:
     """Of increasing p, by the algorithm of Wright (1992, Biometrics 48, appendix): Simes' test of every intersection, closed."""
     m = len(ordered)
     adjusted = ordered.copy()
@@ -56,6 +57,6 @@ def _hommel(ordered: NDArray[np.float64]) -> NDArray[np.float64]:
     return adjusted
 
 
-def holm(p_values: Sequence[float]) -> NDArray[np.float64]:
+def holm(p_values: Sequence[float]) -> Floats:
     """Holm's step-down adjusted p (Holm 1979), shape (m,): reject where <= alpha; controls the family-wise error."""
     return adjust(p_values, "holm")

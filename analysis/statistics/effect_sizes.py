@@ -24,7 +24,7 @@ CERTAIN = 100.0
 UNDEFINED = Effect(math.nan, math.nan, math.nan)
 
 
-def standardised(differences: ArrayLike, level: float = 0.95) -> Effect:
+def cohens_dz(differences: ArrayLike, level: float = 0.95) -> Effect:
     """d_z = mean / sd of the paired differences, shape (n,) (Cohen 1988), positive: the strategy is better.
 
     The interval inverts the noncentral t distribution (Steiger & Fouladi 1997). Undefined for n < 2 or zero spread.

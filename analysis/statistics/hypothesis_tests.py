@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special, stats
+
+from analysis.statistics.arrays import Floats
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ def sign_flips(samples: Sequence[ArrayLike], rng: np.random.Generator | None = N
         reached = np.abs(total) - 1e-9 * np.abs(d).sum(axis=0)
         if n <= ENUMERATED:
             p, least, error = (
-                (np.abs(half_of_all_signs(n) @ d) >= reached).mean(axis=0),
+                (np.abs(half_sign_patterns(n) @ d) >= reached).mean(axis=0),
                 smallest_p(n),
                 np.zeros(len(places)),
             )
@@ -201,14 +203,14 @@ def t_tail(t: float, df: float) -> float:
     return float(special.stdtr(df, -t))
 
 
-def random_bits(count: int, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def random_bits(count: int, n: int, rng: np.random.Generator) -> Floats:
     """Fair coins, 0.0 or 1.0, shape (count, n)."""
     packed = rng.integers(0, 256, (count, -(-n // 8)), dtype=np.uint8)
     return np.unpackbits(packed, axis=1, count=n).astype(np.float64)
 
 
 @functools.lru_cache(maxsize=ENUMERATED)
-def half_of_all_signs(n: int) -> NDArray[np.float64]:
+def half_sign_patterns(n: int) -> Floats:
     """All sign patterns with the first sign fixed, shape (2^(n-1), n): |sum| is equal for a pattern and its negative."""
     bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1
     return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
@@ -218,7 +220,7 @@ def _sign(value: float) -> int:
     return int(np.sign(value))
 
 
-def _clean(differences: ArrayLike) -> NDArray[np.float64]:
+def _clean(differences: ArrayLike) -> Floats:
     """Shape (n,), finite; rounded to 12 digits of the largest, so that equal differences are equal numbers."""
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 1 or not np.isfinite(d).all():

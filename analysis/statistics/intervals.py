@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special, stats
 
-Floats = NDArray[np.float64]
+from analysis.statistics.arrays import Floats
+
 Method = Literal["bonferroni-t", "sup-t"]
 FEW = 5
 """Up to this many seeds correlations are anyone's guess: Bonferroni, which needs none."""
@@ -90,9 +91,7 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     return Interval(mean, low, high, float(spread(x)) if len(x) > 1 else float("nan"), len(x))
 
 
-def t_band(
-    values: ArrayLike, level: float = 0.95
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def t_band(values: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats, Floats]:
     """Pointwise mean, low and high, each (T,), of `values` (n, T), n >= 1; not simultaneous over T. NaN bounds for n = 1."""
     x = np.asarray(values, dtype=np.float64)
     n, mean = len(x), x.mean(axis=0)
@@ -103,6 +102,6 @@ def t_band(
     return mean, mean - half, mean + half
 
 
-def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def spread(values: Floats) -> Floats:
     """Sample standard deviation (n - 1) along the first axis, n >= 2; exactly 0 of equal values, whose mean may round to another number."""
     return np.asarray(np.where(np.ptp(values, axis=0) == 0, 0.0, values.std(axis=0, ddof=1)))

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from analysis.statistics.hypothesis_tests import ENUMERATED, half_of_all_signs, random_bits, smallest_p
+from analysis.statistics.arrays import Floats
+from analysis.statistics.hypothesis_tests import ENUMERATED, half_sign_patterns, random_bits, smallest_p
 from analysis.statistics.intervals import spread
 
-Floats = NDArray[np.float64]
 FLIPS = 20_000
 """Monte Carlo sign patterns beyond 16 seeds."""
 CHUNK = 2_000
@@ -83,7 +83,7 @@ def max_t(differences: ArrayLike, rng: np.random.Generator | None = None) -> Max
 
 def _patterns(n: int, rng: np.random.Generator | None) -> Iterator[Floats]:
     if n <= ENUMERATED:
-        yield half_of_all_signs(n)
+        yield half_sign_patterns(n)
         return
     if rng is None:
         raise ValueError(f"expected a generator for more than {ENUMERATED} seeds, found none for {n}")

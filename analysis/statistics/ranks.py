@@ -18,10 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from analysis.statistics.area import DECIMALS
+from analysis.statistics.arrays import Floats
 from analysis.statistics.corrections import holm
 from analysis.statistics.hypothesis_tests import smallest_p, wilcoxon
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -190,16 +189,6 @@ def against_control(scores: ArrayLike, names: Sequence[str], control: str) -> tu
             )
         )
     return tuple(rows)
-
-
-def pairwise_wilcoxon(scores: ArrayLike) -> Floats:
-    """Wilcoxon signed-rank p for every pair of strategies, Holm over all pairs, shape (k, k), 1 on the diagonal."""
-    x = _scores(scores, least=1)
-    k = x.shape[1]
-    upper = np.triu_indices(k, 1)
-    p = np.ones((k, k))
-    p[upper] = holm([wilcoxon(np.round(x[:, i] - x[:, j], DECIMALS)).p for i, j in zip(*upper, strict=True)])
-    return np.minimum(p, p.T)
 
 
 def cliques(alike: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:

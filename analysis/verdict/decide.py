@@ -20,7 +20,7 @@ from analysis.statistics.corrections import adjust
 from analysis.statistics.power import least_seeds, seeds_to_decide
 from analysis.verdict.comparison import SIMULATION_SEED, Answer, Comparison, Verdict
 from analysis.verdict.endpoint import endpoints
-from analysis.verdict.estimate import Estimate, at_looks, estimates
+from analysis.verdict.estimate import Estimate, estimates, estimates_at_looks
 from analysis.verdict.pairing import Paired, paired_endpoints
 from protocol.spec.study import Plan
 
@@ -80,7 +80,7 @@ def decide(found: Sequence[Estimate], plan: Plan) -> list[tuple[Answer, float, f
 def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Verdict]:
     plan = curves.plan
     found = (
-        at_looks(family, curves, rng)
+        estimates_at_looks(family, curves, rng)
         if plan.looks and curves.paired
         else estimates(family, plan.test, plan.delta, rng, paired=curves.paired)
     )

@@ -76,7 +76,7 @@ def independent(strategy: ArrayLike, baseline: ArrayLike, delta: float, level: f
     return Estimate(n, mean, mean - half, mean + half, sd, test, equal)
 
 
-def at_looks(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Estimate]:
+def estimates_at_looks(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Estimate]:
     """Each comparison at the last look it has reached, with sequential p-values of the test and of equivalence (one-sided).
 
     Before the first look: what there is, with p = 1.

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from analysis.loading.curves import Curves
 from analysis.statistics.area import DECIMALS, Scale
+from analysis.statistics.arrays import Floats
 from analysis.verdict.endpoint import endpoints, matrix
 
 
@@ -33,12 +33,12 @@ class Paired:
     protocol: str
     strategy: str
     seeds: tuple[int, ...]
-    strategy_values: NDArray[np.float64]
-    baseline_values: NDArray[np.float64]
+    strategy_values: Floats
+    baseline_values: Floats
     unmatched: tuple[int, ...] = ()
 
     @property
-    def differences(self) -> NDArray[np.float64]:
+    def differences(self) -> Floats:
         """Strategy minus baseline per seed, shape (n,); positive: the strategy is better."""
         return np.round(self.strategy_values - self.baseline_values, DECIMALS)
 
@@ -75,12 +75,12 @@ def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
         return own.get((protocol, strategy), pd.Series(dtype=np.float64))
 
     return [
-        sided(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired)
+        pair_sides(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired)
         for protocol, strategy in curves.comparisons
     ]
 
 
-def sided(protocol: str, strategy: str, ours: pd.Series, random: pd.Series, *, paired: bool) -> Paired:
+def pair_sides(protocol: str, strategy: str, ours: pd.Series, random: pd.Series, *, paired: bool) -> Paired:
     """Two series indexed by seed as one `Paired`: shared seeds only, or all values of both sides."""
     if paired:
         return _paired(protocol, strategy, ours, random)

@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from analysis.loading.curves import Curves
-from analysis.statistics.hypothesis_tests import ENUMERATED, half_of_all_signs, random_bits
+from analysis.statistics.arrays import Floats
+from analysis.statistics.hypothesis_tests import ENUMERATED, half_sign_patterns, random_bits
 from analysis.statistics.power import WANTED, seeds_to_detect, seeds_to_reject
 from analysis.verdict.pairing import paired_curves, paired_endpoints
 from analysis.verdict.plan import PlanSummary
 
-Floats = NDArray[np.float64]
 Simulated = Literal["sign-flip", "max-t", "tost"]
 RESAMPLES = 1_000
 PATTERNS = 2_000
@@ -118,7 +118,7 @@ def _flips(drawn: Floats, alpha: float, rng: np.random.Generator) -> NDArray[np.
     """Whether the sign-flip test of each study, by its largest |studentised sum| over the budgets, rejects."""
     n = drawn.shape[1]
     enumerated = n <= ENUMERATED and 2 ** (n - 1) <= PATTERNS
-    signs = half_of_all_signs(n) if enumerated else 2 * random_bits(PATTERNS, n, rng) - 1
+    signs = half_sign_patterns(n) if enumerated else 2 * random_bits(PATTERNS, n, rng) - 1
     norm = np.sqrt((drawn**2).sum(axis=1, keepdims=True))
     scaled = np.divide(drawn, norm, out=np.zeros_like(drawn), where=norm > 0)
     seen = np.abs(scaled.sum(axis=1)).max(axis=1)
@@ -150,7 +150,7 @@ def seeds_by_simulation(
     return high
 
 
-def seeds_from_pilot(
+def seeds_of_pair(
     protocol: str,
     strategy: str,
     areas: ArrayLike,
@@ -178,7 +178,7 @@ def seeds_from_pilot(
     )
 
 
-def seeds_of_study(pilot: Curves, summary: PlanSummary, rng: np.random.Generator | None = None) -> list[Seeds]:
+def seeds_from_pilot(pilot: Curves, summary: PlanSummary, rng: np.random.Generator | None = None) -> list[Seeds]:
     """Seeds a planned study needs, for every comparison of a pilot with at least 3 complete pairs.
 
     Args:
@@ -193,6 +193,6 @@ def seeds_of_study(pilot: Curves, summary: PlanSummary, rng: np.random.Generator
         if len(pair.differences) >= LEAST:
             along = paired_curves(pilot, pair.protocol, pair.strategy).to_numpy()
             found.append(
-                seeds_from_pilot(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator)
+                seeds_of_pair(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator)
             )
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from analysis.statistics.alpha_spending import Spending, describe
+from analysis.statistics.alpha_spending import Spending, describe_looks
 from analysis.statistics.hypothesis_tests import Test, smallest_p
 from analysis.statistics.power import least_seeds, minimum_detectable_effect
 from protocol.spec.study import BASELINE, Study
@@ -56,7 +56,7 @@ class PlanSummary:
                 f"Smallest reachable p: {self.smallest_p:.3g} a test; a first rejection needs {self.alpha / self.tests:.3g} or less."
             )
         if self.looks:
-            lines.append(describe(self.looks, self.spending, self.alpha))
+            lines.append(describe_looks(self.looks, self.spending, self.alpha))
         if not self.can_decide:
             lines.append(
                 f"This plan can never call a strategy better or worse: it needs at least {self.minimum_seeds} seeds."

@@ -76,7 +76,7 @@ class Scores:
 
     def to_markdown(self) -> str:
         """A pipe table and its caption."""
-        return f"{tables.markdown_of(self.formatted(bold=True), 1)}\n{self.caption.replace('*:', 'Bold:')}\n"
+        return f"{tables.render_markdown(self.formatted(bold=True), 1)}\n{self.caption.replace('*:', 'Bold:')}\n"
 
     def to_latex(self) -> str:
         r"""A tabular for \usepackage{booktabs,siunitx}: means with the sd in brackets, 0.8123(42), aligned; marks beside them."""

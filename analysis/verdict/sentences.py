@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Final
 
 from analysis.formatting import numbers
-from analysis.statistics.alpha_spending import describe
+from analysis.statistics.alpha_spending import describe_looks
 from analysis.verdict import verdict_table
 from analysis.verdict.comparison import Comparison, Verdict
 
@@ -113,7 +113,7 @@ def method(comparison: Comparison) -> str:
     )
     sides = "two one-sided t tests" if comparison.paired else "two one-sided Welch tests"
     looks = (
-        f" {describe(plan.looks, plan.spending, plan.alpha)} p are sequential; intervals are not adjusted for looks."
+        f" {describe_looks(plan.looks, plan.spending, plan.alpha)} p are sequential; intervals are not adjusted for looks."
         if plan.looks
         else ""
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.formatting.numbers import NOTHING, p_value, plain, signed, span
-from analysis.formatting.tables import latex_of, markdown_of
+from analysis.formatting.tables import render_latex, render_markdown
 from analysis.verdict.comparison import Comparison, Verdict
 
 
@@ -51,9 +51,9 @@ def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 def to_markdown(comparison: Comparison) -> str:
     """A pipe table, text to the left and numbers to the right."""
-    return markdown_of(formatted(comparison.verdicts), 3)
+    return render_markdown(formatted(comparison.verdicts), 3)
 
 
 def to_latex(comparison: Comparison) -> str:
     r"""A tabular for \usepackage{booktabs,siunitx}, a rule between protocols."""
-    return latex_of(formatted(comparison.verdicts), 3)
+    return render_latex(formatted(comparison.verdicts), 3)

@@ -11,7 +11,7 @@ from analysis.verdict.verdict_table import to_latex, to_markdown
 from protocol.record.layout import write_atomically
 
 
-def write_tables(comparison: Comparison, folder: Path, board: Scores | None = None) -> list[Path]:
+def write_tables(comparison: Comparison, folder: Path, scores: Scores | None = None) -> list[Path]:
     """Write verdicts.csv (unrounded), .md, .tex, .json and summary.txt, and scores in the first three forms; returns their paths."""
     contents = {
         "verdicts.csv": comparison.to_frame().to_csv(index=False),
@@ -20,11 +20,11 @@ def write_tables(comparison: Comparison, folder: Path, board: Scores | None = No
         "verdicts.json": comparison.to_json() + "\n",
         "summary.txt": summary(comparison) + "\n",
     }
-    if board is not None:
+    if scores is not None:
         contents |= {
-            "scores.csv": board.to_frame().to_csv(index=False),
-            "scores.md": board.to_markdown(),
-            "scores.tex": board.to_latex(),
+            "scores.csv": scores.to_frame().to_csv(index=False),
+            "scores.md": scores.to_markdown(),
+            "scores.tex": scores.to_latex(),
         }
     for name, text in contents.items():
         write_atomically(Path(folder) / name, text.encode())

@@ -18,7 +18,7 @@ MOST_PIXELS: Final = 2**21
 """Of all maps of a round together, before compression; larger images are fewer, and one that is larger is not kept."""
 
 
-def panel(protocol: Protocol, replicate: int, tests: int, height: int, width: int) -> Indices:
+def draw_shown_maps(protocol: Protocol, replicate: int, tests: int, height: int, width: int) -> Indices:
     """Places, ascending, of the panel's images among the sorted test indices; the same for every strategy of a seed.
 
     From the split's stream, so that neither training nor strategy has a say in which images are looked at.

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from protocol.digests import array_digest
 from protocol.draws.seeds import generator
 from protocol.errors import Fault, InputError
-from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.units import Units
 
@@ -96,11 +95,23 @@ def refuse_unpayable(protocol: Protocol, split: Split, units: Units) -> None:
         raise InputError(Fault(where, expected, str(protocol.budgets[-1]), "lower the last budget"))
 
 
-def drawn_again(protocol: Protocol, replicate: int, card: SplitCard) -> Split:
-    """The split of a record, from what its first event says of the sizes alone. Raises InputError where the sizes are impossible."""
-    own_test = protocol.splits.test_size is not None
-    left = card.pool + card.validation + (card.test if own_test else 0)
-    return make_split(protocol, replicate, card.training or left, 0 if own_test else card.test)
+def redraw_split(
+    protocol: Protocol, replicate: int, *, pool: int, validation: int, test: int, training: int = 0
+) -> Split:
+    """Draw the split of a record again, from the recorded sizes alone.
+
+    Args:
+        protocol: says whether the test images are drawn too.
+        replicate: the run's seed.
+        pool, validation, test: number of images of each part.
+        training: number of training images; 0: pool, validation and drawn test images are all of them.
+
+    Raises:
+        InputError: the sizes are impossible.
+    """
+    drawn_test = protocol.splits.test_size is not None
+    everything = pool + validation + (test if drawn_test else 0)
+    return make_split(protocol, replicate, training or everything, 0 if drawn_test else test)
 
 
 def starting_set(

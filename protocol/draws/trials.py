@@ -11,10 +11,19 @@ from numpy.typing import NDArray
 
 from protocol.draws.seeds import generator
 from protocol.spec.recipe import Regime
-from protocol.spec.tuning import DIGITS, Dimension, Keyed, Setting, Value, at_path, held_out_size, tuning_of
+from protocol.spec.tuning import (
+    DIGITS,
+    Dimension,
+    HyperparameterSetting,
+    Keyed,
+    Value,
+    at_path,
+    held_out_size,
+    tuning_of,
+)
 
 
-def drawn_settings(regime: Regime, root: int, replicate: int, round_: int) -> tuple[Setting, ...]:
+def draw_settings(regime: Regime, root: int, replicate: int, round_: int) -> tuple[HyperparameterSetting, ...]:
     """The settings tried in a round, in order; no two alike.
 
     Args:
@@ -27,11 +36,11 @@ def drawn_settings(regime: Regime, root: int, replicate: int, round_: int) -> tu
 
 
 @lru_cache(maxsize=128)
-def _drawn(keyed: Keyed, root: int, replicate: int, round_: int) -> tuple[Setting, ...]:
+def _drawn(keyed: Keyed, root: int, replicate: int, round_: int) -> tuple[HyperparameterSetting, ...]:
     regime: Regime = keyed.regime
     tuning = tuning_of(regime)
     rng, table = generator(root, "estimator", replicate, "tuning", round_), regime.model_dump(mode="json")
-    found: list[Setting] = []
+    found: list[HyperparameterSetting] = []
     while len(found) < tuning.trials:
         setting = {path: _draw(tuning.space[path], at_path(table, path), rng) for path in sorted(tuning.space)}
         if setting not in found:
@@ -39,7 +48,9 @@ def _drawn(keyed: Keyed, root: int, replicate: int, round_: int) -> tuple[Settin
     return tuple(found)
 
 
-def held_out(regime: Regime, root: int, replicate: int, round_: int, labelled: NDArray[np.int64]) -> NDArray[np.int64]:
+def draw_held_out(
+    regime: Regime, root: int, replicate: int, round_: int, labelled: NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Which of the labelled images a round's trials are scored on, sorted; none if they are scored on the validation images.
 
     Args:
@@ -52,7 +63,7 @@ def held_out(regime: Regime, root: int, replicate: int, round_: int, labelled: N
     return np.sort(rng.choice(np.sort(labelled), held_out_size(share, len(labelled)), replace=False))
 
 
-def best(scores: Sequence[float | None]) -> int | None:
+def best_trial(scores: Sequence[float | None]) -> int | None:
     """Place of the highest score, the first of equals; None where no trial has one."""
     known = [(score, -place) for place, score in enumerate(scores) if score is not None]
     return -max(known)[1] if known else None

@@ -9,10 +9,11 @@ from protocol.record.amendments import read_amendments
 from protocol.record.chain import read
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.rules.check import Body, evaluate
-from protocol.rules.evidence import RunEvidence, RunKey, planned_run
+from protocol.rules.evidence import RunEvidence, planned_run
 from protocol.rules.result import Compliance
 from protocol.rules.rule import KINDS
-from protocol.rules.sidecars import SplitShelf
+from protocol.rules.sidecars import SidecarCache
+from protocol.spec.run_id import RunId
 from protocol.spec.study import BASELINE, StrategySpec, Study
 
 _DEPTH = 4
@@ -35,16 +36,12 @@ def check_record(path: Path) -> Compliance:
 def _within(path: Path, root: StudyFolder) -> Body:
     study, amendments = root.read_plan(), read_amendments(root)
     plans = frozenset({study.fingerprint, *(a.before.fingerprint for a in amendments)})
-    for protocol in study.protocols:
-        for strategy in study.strategies:
-            for seed in study.seeds:
-                if root.run(protocol.name, strategy.id, seed).events == path.resolve():
-                    run = planned_run(root, study, protocol, strategy, seed, plans, SplitShelf(root))
-                    lacks = f"one record; check the whole study ({root.path.name}) for this"
-                    kinds = KINDS - {"presence", "peers"}
-                    return Body(
-                        "record", str(root.path), study, root, iter([run]), 1, kinds, lacks, amendments=amendments
-                    )
+    for run_id in study.runs():
+        if root.run(run_id).events == path.resolve():
+            run = planned_run(root, study, run_id, plans, SidecarCache(root))
+            lacks = f"one record; check the whole study ({root.path.name}) for this"
+            kinds = KINDS - {"presence", "peers"}
+            return Body("record", str(root.path), study, root, iter([run]), 1, kinds, lacks, amendments=amendments)
     raise InputError(
         Fault(
             str(path),
@@ -75,7 +72,7 @@ def _alone(path: Path) -> Body:
     )
     study = Study(name=head.protocol.name, protocols=(head.protocol,), strategies=strategies, seeds=(head.replicate,))
     root = StudyFolder(path.parent)
-    key = RunKey(head.protocol.name, head.strategy.id, head.replicate)
+    key = RunId(head.protocol.name, head.strategy.id, head.replicate)
     run = RunEvidence(
         key,
         study,
@@ -85,7 +82,7 @@ def _alone(path: Path) -> Body:
         RunFolder(path.parent),
         record,
         None,
-        SplitShelf(root),
+        SidecarCache(root),
         source=path.name,
     )
     run.places = tuple(f"{path.name}:{line}" for line in record.lines)

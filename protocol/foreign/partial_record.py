@@ -10,8 +10,8 @@ from pathlib import Path
 from protocol.record.chain import Record
 from protocol.record.events import AnyEvent, RoundEvent
 from protocol.record.layout import StudyFolder
-from protocol.rules.evidence import RunEvidence, RunKey
-from protocol.rules.sidecars import SplitEvidence, SplitShelf
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.sidecars import SidecarCache, SplitEvidence
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE, Study
 from protocol.spec.toml_files import parse
@@ -46,17 +46,16 @@ def study_of(name: str, protocol: Protocol, runs: Iterable[tuple[str, int]], whe
 
 def evidence(study: Study, folder: StudyFolder, runs: Runs, otherwise: str) -> Iterator[RunEvidence]:
     """One body of evidence per strategy and seed; `otherwise` is where a run that is missing should have been."""
-    [protocol], shelf = study.protocols, SplitShelf(folder)
-    for seed in study.seeds:
-        for strategy in study.strategies:
-            there = runs.get((strategy.name, seed))
-            record = Record(Path(otherwise), there.events, "", 0, 0) if there else None
-            key, at = RunKey(protocol.name, strategy.id, seed), folder.run(protocol.name, strategy.id, seed)
-            source, places = (there.source, there.places) if there else (otherwise, ())
-            given = there.split if there else None
-            yield RunEvidence(
-                key, study, protocol, strategy, folder.path, at, record, None, shelf, frozenset(), source, places, given
-            )
+    [protocol], sidecars = study.protocols, SidecarCache(folder)
+    for run in study.runs(by_seed=True):
+        strategy = study.strategy(run.strategy)
+        there = runs.get((strategy.name, run.seed))
+        record = Record(Path(otherwise), there.events, "", 0, 0) if there else None
+        source, places = (there.source, there.places) if there else (otherwise, ())
+        given, at = there.split if there else None, folder.run(run)
+        yield RunEvidence(
+            run, study, protocol, strategy, folder.path, at, record, None, sidecars, frozenset(), source, places, given
+        )
 
 
 def known_round(

@@ -15,7 +15,7 @@ from protocol.errors import Fault, RuleBroken
 from protocol.metrics import VOID, calibration_metrics, classification_metrics, confusion_matrices
 from protocol.record.events import LabelsEvent
 from protocol.spec.protocol import Protocol
-from protocol.spec.units import Goods, Units
+from protocol.spec.units import PricedUnits, Units
 
 Purpose = Literal["initial", "validation", "query"]
 WriteAhead = Callable[[LabelsEvent], None]
@@ -183,9 +183,9 @@ class Oracle(Holdings):
         write: WriteAhead,
         tell: Disclosure | None = None,
         classes: int = 0,
-        goods: Goods | None = None,
+        goods: PricedUnits | None = None,
     ) -> None:
-        self._goods: Final = goods or Goods.images(len(labels))
+        self._goods: Final = goods or PricedUnits.images(len(labels))
         super().__init__(protocol, split, self._goods.division.units)
         self._classes: Final = classes
         self._tell: Final = tell

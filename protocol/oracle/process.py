@@ -27,16 +27,16 @@ from protocol.oracle.oracle import Disclosure, Holdings, Oracle, Purpose, WriteA
 from protocol.record.chain import Record, Writer
 from protocol.record.events import DisclosureEvent, ExaminedEvent, LabelsEvent
 from protocol.record.layout import predictions_digest
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 from protocol.spec.protocol import Protocol
-from protocol.spec.units import Goods, Units
+from protocol.spec.units import PricedUnits, Units
 
 
 class OracleGone(BeatRandomError):
     """The oracle's process ended or answered something that is no answer."""
 
 
-class Request(Part):
+class Request(FrozenModel):
     """All that a run can ask of the oracle."""
 
     do: Literal["start", "buy", "restore", "labels", "validation", "examine", "maps", "disclose"]
@@ -68,7 +68,7 @@ class Counter:
         *,
         upper_line: bool = False,
         classes: int = 0,
-        goods: Goods | None = None,
+        goods: PricedUnits | None = None,
     ) -> None:
         tell = self._told if upper_line else None
         self._oracle: Final = Oracle(protocol, replicate, split, labels, self._write, tell, classes, goods)

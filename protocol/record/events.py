@@ -7,19 +7,19 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 from protocol.spec.cards import SplitCard
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec
-from protocol.spec.tuning import Setting
+from protocol.spec.tuning import HyperparameterSetting
 
 SCHEMA: Final = 1
 VOLATILE: Final = frozenset({"seq", "prev", "time", "cost", "environment"})
 """Keys that may differ between a run and its repetition."""
 
 
-class Event(Part):
+class Event(FrozenModel):
     """Common to every line: position in the chain and wall-clock time (ISO 8601, UTC)."""
 
     seq: int = 0
@@ -27,7 +27,7 @@ class Event(Part):
     time: str = ""
 
 
-class DataCard(Part):
+class DataCard(FrozenModel):
     """Which images were really there."""
 
     name: str
@@ -84,7 +84,7 @@ class TrialEvent(Event):
     event: Literal["trial"] = "trial"
     round: int
     trial: int = Field(description="number among the round's trials, from 0")
-    setting: Setting
+    setting: HyperparameterSetting
     validation: dict[str, float] = Field(
         description="metrics on the images that it was scored on; empty where it failed"
     )
@@ -113,7 +113,7 @@ class RoundEvent(Event):
     )
     pretrained: str = Field("", description="digest of the pretrained body that the round started from; empty: none")
     recipe: str = Field("", description="digest of the recipe as executed: regime and model")
-    setting: Setting = Field(
+    setting: HyperparameterSetting = Field(
         default_factory=dict, description="what of the recipe trials have chosen; empty: the recipe as declared"
     )
     predictions: str = Field(description="digest of the test predictions in the sidecar")

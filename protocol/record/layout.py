@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from protocol.digests import array_digest, canonical_json
 from protocol.errors import Fault, InputError
 from protocol.safe_read import content
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 
@@ -208,20 +209,20 @@ class StudyFolder:
         """Earlier plans of this study, one a line, each with the reason why it was changed."""
         return self.path / "amendments.jsonl"
 
-    def run(self, protocol: str, strategy: str, seed: int) -> RunFolder:
-        return RunFolder(self.records / protocol / strategy / f"seed-{seed}")
+    def run(self, run: RunId) -> RunFolder:
+        return RunFolder(self.records / str(run))
 
-    def oracle(self, protocol: str, strategy: str, seed: int) -> RunFolder:
-        """The ledger that a separate oracle keeps of one run (`run --isolate`)."""
-        return RunFolder(self.path / "oracle" / protocol / strategy / f"seed-{seed}")
+    def oracle(self, run: RunId) -> RunFolder:
+        """Return the folder of the ledger that a separate oracle keeps of one run (`run --isolate`)."""
+        return RunFolder(self.path / "oracle" / str(run))
 
     def source(self, strategy: str, digest: str) -> Path:
         """The kept source of an own strategy, so that later edits cannot change what is run."""
         return self.path / "strategies" / f"{strategy}-{digest[:16]}.py"
 
-    def replays(self, protocol: str, strategy: str, seed: int) -> Path:
-        """Outcomes of replaying one run (`replay --keep`)."""
-        return self.path / "replays" / protocol / strategy / f"seed-{seed}.json"
+    def replays(self, run: RunId) -> Path:
+        """Return the file of the outcomes of replaying one run (`replay --keep`)."""
+        return self.path / "replays" / f"{run}.json"
 
     def read_plan(self) -> Study:
         """The study this folder belongs to. Raises InputError if there is none."""

@@ -11,12 +11,12 @@ from protocol.digests import canonical_json
 from protocol.errors import Fault, InputError
 from protocol.record.layout import write_atomically
 from protocol.safe_read import content
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 
 Answer = Literal["equal", "differs", "undecided"]
 
 
-class Replayed(Part):
+class Replayed(FrozenModel):
     """One round chosen again: is the query the recorded one?"""
 
     round: int
@@ -24,7 +24,7 @@ class Replayed(Part):
     said: str
 
 
-class Attempt(Part):
+class Attempt(FrozenModel):
     """One replay of a run; `head` is the hash of the record's last line at that time."""
 
     head: str
@@ -32,7 +32,7 @@ class Attempt(Part):
     environment: dict[str, Any]
 
 
-class Replays(Part):
+class Replays(FrozenModel):
     """All kept replays of one run, the oldest first; none is ever taken out."""
 
     attempts: tuple[Attempt, ...] = Field(default=())

@@ -58,7 +58,7 @@ class Compliance:
     def data_of(self, protocol: Protocol) -> str:
         """For people: the protocol's images, and what embedded them, if something did and the plan or a record says so."""
         card = self.cards.get(protocol.name)
-        return protocol.data.described if card is None else card.described
+        return protocol.data.description if card is None else card.description
 
     @property
     def exit_code(self) -> int:

@@ -19,7 +19,7 @@ from protocol.errors import Fault, InputError, RecordError
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder, write_atomically
 from protocol.safe_read import content
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 
 SCHEMA: Final = "beatrandom/manifest/1"
 DERIVED: Final = frozenset(
@@ -28,7 +28,7 @@ DERIVED: Final = frozenset(
 """At the top of a study folder: what can be rebuilt from the evidence, what others found out about it, and the seal itself."""
 
 
-class RecordHead(Part):
+class RecordHead(FrozenModel):
     """The hash of a record's last whole line, which fixes all lines before it."""
 
     head: str
@@ -36,7 +36,7 @@ class RecordHead(Part):
     sealed: bool
 
 
-class Manifest(Part):
+class Manifest(FrozenModel):
     """What a study consisted of when it was sealed; equal studies have equal manifests."""
 
     schema_: Literal["beatrandom/manifest/1"] = SCHEMA
@@ -77,12 +77,7 @@ def manifest_of(folder: StudyFolder) -> Manifest:
             heads[name] = RecordHead(head=record.head, lines=len(record.lines), sealed=record.sealed)
     if faults:
         raise InputError(faults)
-    runs = {
-        str(folder.run(p.name, s.id, seed).events.relative_to(folder.path))
-        for p in study.protocols
-        for s in study.strategies
-        for seed in study.seeds
-    }
+    runs = {str(folder.run(run).events.relative_to(folder.path)) for run in study.runs()}
     finished = sum(heads[name].sealed for name in runs if name in heads)
     return Manifest(study=study.fingerprint, planned=len(runs), finished=finished, records=heads, files=files)
 

@@ -19,7 +19,7 @@ DIGEST: Final = "^[0-9a-f]{64}$"
 Name = Annotated[str, Field(pattern=NAME, max_length=100)]
 
 
-class Part(BaseModel):
+class FrozenModel(BaseModel):
     """Base of every part of a specification: strict, frozen, closed, finite."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 
 
-class SplitCard(Part):
+class SplitCard(FrozenModel):
     """Sizes and digests of the split; the indices are in the study's splits folder under `digest`."""
 
     digest: str
@@ -18,3 +18,8 @@ class SplitCard(Part):
         0, description="training images they were drawn from, where splits.pool_size leaves some out; 0: pool and all"
     )
     targets: str = Field(description="digest of the test labels")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes as arguments of `protocol.draws.splits.redraw_split`."""
+        return self.model_dump(include={"pool", "validation", "test", "training"})

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Final
 from pydantic import Field, model_validator
 
 from protocol.digests import fingerprint
-from protocol.spec.base import Count, Name, Part, Size
+from protocol.spec.base import Count, FrozenModel, Name, Size
 
 CONSTRUCTION_TAG: Final = "beatrandom/construction/1"
 
 
-class Frames(Part):
+class Frames(FrozenModel):
     """Stretches of neighbouring training images, evenly spread: for images that are stored in the order they were filmed."""
 
     frames: Count = Field(description="training images that are kept in all; a multiple of length")
@@ -28,7 +28,7 @@ class Frames(Part):
         return self
 
 
-class Construction(Part):
+class Construction(FrozenModel):
     """What is made of the training images before they are divided; the same for all seeds, as a data set is."""
 
     unknown_classes: tuple[str, ...] = Field(
@@ -60,7 +60,7 @@ class Construction(Part):
             raise ValueError("expected sequence alone, found others beside it; choose one kind of redundancy")
         return self
 
-    def fingerprinted(self) -> dict[str, Any]:
+    def fingerprint_content(self) -> dict[str, Any]:
         """Its values; `sequence`, which came later, only where it is used."""
         return self.model_dump(mode="json", exclude={"sequence"} if self.sequence is None else None)
 
@@ -71,7 +71,7 @@ NOT_DECLARED: Final = "not declared"
 """Stands where nobody said what an encoder learned from."""
 
 
-class Encoder(Part):
+class Encoder(FrozenModel):
     """What makes frozen features of images, once; then a run trains only a probe on them."""
 
     name: Annotated[str, Field(min_length=1, max_length=300)] = Field(
@@ -132,7 +132,7 @@ class Encoder(Part):
         """Path of the file of weights, if there is one."""
         return None if self.weights in (UNTRAINED, PRETRAINED) else self.weights
 
-    def fingerprinted(self) -> dict[str, Any]:
+    def fingerprint_content(self) -> dict[str, Any]:
         """What decides the features: digests in place of the paths of files."""
         name = self.name if self.own is None else "own:" + self.name[len(self.own) :].lstrip(":")
         source = self.weights if self.weights_file is None else "file"
@@ -145,7 +145,7 @@ class Encoder(Part):
         }
 
 
-class EncodedImages(Part):
+class EncodedImages(FrozenModel):
     """The images that an encoder was given."""
 
     name: str = Field(description="data set")
@@ -155,14 +155,14 @@ class EncodedImages(Part):
     shape: tuple[Count, Count, Count] = Field(description="height, width, channels")
 
 
-class Making(Part):
+class Making(FrozenModel):
     """Where and with what features were computed."""
 
     device: str
     versions: dict[str, str] = Field(description="of torch and the encoder's library; empty: an own encoder")
 
 
-class FeatureCard(Part):
+class FeatureCard(FrozenModel):
     """What frozen features were made of; `beatrandom encode` writes it beside them, and the records of runs on them hold it."""
 
     encoder: Encoder
@@ -172,17 +172,17 @@ class FeatureCard(Part):
     made: Making
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """For people: which images, by which encoder."""
-        return as_features(self.source.name, self.encoder)
+        return feature_description(self.source.name, self.encoder)
 
 
-def as_features(images: str, encoder: Encoder) -> str:
+def feature_description(images: str, encoder: Encoder) -> str:
     """For people: these images as that encoder's features."""
     return f"{images}, as features by {encoder.name} (which learned from: {encoder.learned_from})"
 
 
-class Data(Part):
+class Data(FrozenModel):
     """Which images."""
 
     name: Name = Field(description="data set as listed by `beatrandom datasets`, or 'npz' / 'folder' for your own")
@@ -208,12 +208,14 @@ class Data(Part):
     )
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """For people: the name, and what embedded its images, if something did."""
-        return self.name if self.encoder is None else as_features(self.name, self.encoder)
+        return self.name if self.encoder is None else feature_description(self.name, self.encoder)
 
-    def recorded(self, digest: str) -> str:
+    def recorded_digest(self, digest: str) -> str:
         """Digest that stands in records for the data made from content with that digest."""
         if self.construction is None:
             return digest
-        return fingerprint(CONSTRUCTION_TAG, {"content": digest, "construction": self.construction.fingerprinted()})
+        return fingerprint(
+            CONSTRUCTION_TAG, {"content": digest, "construction": self.construction.fingerprint_content()}
+        )

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from protocol.spec.base import Count, Part
+from protocol.spec.base import Count, FrozenModel
 
 
-class Labelling(Part):
+class Labelling(FrozenModel):
     """What is labelled at a time, and in what budgets are counted."""
 
     unit: Literal["image", "tile", "superpixel"] = Field(

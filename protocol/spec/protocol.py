@@ -15,7 +15,7 @@ from pydantic import Field, field_validator, model_validator
 from protocol.digests import fingerprint
 from protocol.spec.base import EXACT as EXACT
 from protocol.spec.base import NETWORK, Count, Name, Size
-from protocol.spec.base import Part as Part
+from protocol.spec.base import FrozenModel as FrozenModel
 from protocol.spec.data import Construction as Construction
 from protocol.spec.data import Data as Data
 from protocol.spec.data import Encoder as Encoder
@@ -32,7 +32,7 @@ from protocol.spec.recipe import Semi as Semi
 from protocol.spec.recipe import Swa as Swa
 from protocol.spec.recipe import Views as Views
 from protocol.spec.tuning import Dimension as Dimension
-from protocol.spec.tuning import Setting, held_out_size, with_setting
+from protocol.spec.tuning import HyperparameterSetting, held_out_size, with_setting
 from protocol.spec.tuning import Tuning as Tuning
 
 PROTOCOL_TAG: Final = "beatrandom/protocol/1"
@@ -52,7 +52,7 @@ LATER: Final = (
 Argument = bool | int | float | str
 
 
-class Splits(Part):
+class Splits(FrozenModel):
     """How the images are divided, per seed."""
 
     test_size: Count | None = Field(
@@ -70,7 +70,7 @@ class Splits(Part):
     )
 
 
-class Model(Part):
+class Model(FrozenModel):
     """The network, built from the seed's model stream every round; `regime.start` says whose weights it then has."""
 
     name: Annotated[str, Field(pattern=NETWORK, max_length=100)] = Field(
@@ -82,7 +82,7 @@ class Model(Part):
     )
 
 
-class Reference(Part):
+class Reference(FrozenModel):
     """What random is known to reach under the protocol; a random far below it is a weak baseline, easily beaten."""
 
     source: Annotated[str, Field(min_length=1)] = Field(description="where the values were published: paper and table")
@@ -98,14 +98,16 @@ class Reference(Part):
     )
 
 
-class Protocol(Part):
+class Protocol(FrozenModel):
     """Frozen, fully resolved description of one comparison: everything but the strategy."""
 
     name: Name = Field(description="readable id; part of record paths")
     title: str = Field("", description="one line for people; not part of the fingerprint")
     source: str = Field("", description="paper or page the values follow; not part of the fingerprint")
     provenance: dict[str, str] = Field(
-        default_factory=dict, description="field path -> 'published: …' or 'our choice: …'; not part of the fingerprint"
+        default_factory=dict,
+        description="path of a field or table -> 'published: …' or 'our choice: …'; the longest prefix of a field's path counts; "
+        "not part of the fingerprint",
     )
     reference: Reference | None = Field(
         None, description="what random is known to reach, for rule STA-03; not part of the fingerprint"
@@ -217,7 +219,7 @@ class Protocol(Part):
                 f"regime.imbalance = {self.regime.imbalance!r} needs one class an image; use 'none' for segmentation"
             )
         if dense and self.regime.pretraining:
-            problems += self.regime.pretraining.of_whole_images()
+            problems += self.regime.pretraining.segmentation_problems()
         if dense and self.regime.stop_at is not None:
             problems.append("regime.stop_at is an accuracy over images; leave it out for segmentation")
         if dense and self.label_noise:
@@ -283,7 +285,7 @@ class Protocol(Part):
         """Labelled training images (or regions) at each round; where units differ in cost, what they cost at most."""
         return tuple(b - self.charged_validation for b in self.budgets)
 
-    def tuned(self, setting: Setting) -> Protocol:
+    def with_setting(self, setting: HyperparameterSetting) -> Protocol:
         """The protocol with the recipe that a tried setting makes of its own; what a round is trained by. Its fingerprint is no one's."""
         return self.model_copy(update={"regime": with_setting(self.regime, setting)})
 
@@ -291,29 +293,29 @@ class Protocol(Part):
     def recipe(self) -> str:
         """SHA-256 of regime and model, as the record of every round has it; of a tuned round, of what `tuned` gives."""
         return fingerprint(
-            RECIPE_TAG, {"regime": self.regime.fingerprinted(), "model": self.model.model_dump(mode="json")}
+            RECIPE_TAG, {"regime": self.regime.fingerprint_content(), "model": self.model.model_dump(mode="json")}
         )
 
     @property
     def fingerprint(self) -> str:
         """SHA-256 that is equal for equal comparisons, whatever they are called."""
-        return fingerprint(PROTOCOL_TAG, self.fingerprinted())
+        return fingerprint(PROTOCOL_TAG, self.fingerprint_content())
 
-    def fingerprinted(self) -> dict[str, Any]:
+    def fingerprint_content(self) -> dict[str, Any]:
         """What the fingerprint covers: every value but the protocol's names; fields that came later only where they are used."""
         body = self.model_dump(mode="json", exclude={"name", "title", "source", "provenance", "reference", "regime"})
         for part, field in LATER:
             if body[part][field] is None:
                 del body[part][field]
         if self.data.construction is not None:
-            body["data"]["construction"] = self.data.construction.fingerprinted()
+            body["data"]["construction"] = self.data.construction.fingerprint_content()
         if self.data.encoder is not None:
-            body["data"]["encoder"] = self.data.encoder.fingerprinted()
+            body["data"]["encoder"] = self.data.encoder.fingerprint_content()
         if not self.label_noise:
             del body["label_noise"]
         if self.labelling is None:
             del body["labelling"]
-        return body | {"regime": self.regime.fingerprinted()}
+        return body | {"regime": self.regime.fingerprint_content()}
 
 
 UPPER_LINE: Final = "oracle"

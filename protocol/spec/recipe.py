@@ -7,20 +7,20 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from protocol.spec.base import DIGEST, Count, Name, Part, Size
-from protocol.spec.tuning import Tuning, faults_of
+from protocol.spec.base import DIGEST, Count, FrozenModel, Name, Size
+from protocol.spec.tuning import Tuning, tuning_faults
 
 Positive = Annotated[float, Field(gt=0)]
 
 
-class RandAugment(Part):
+class RandAugment(FrozenModel):
     """RandAugment (Cubuk 2020, arXiv 1909.13719)."""
 
     ops: Count = Field(2, description="operations applied one after the other to each image")
     magnitude: Annotated[float, Field(ge=0, le=10)] = Field(10.0, description="strength of each operation, 0 to 10")
 
 
-class Augmentation(Part):
+class Augmentation(FrozenModel):
     """Random changes of the training images; never applied when predicting or scoring the pool."""
 
     flip: bool = Field(False, description="mirror left-right with probability 1/2")
@@ -46,12 +46,12 @@ class Augmentation(Part):
             raise ValueError(f"expected zoom = [least, largest], found {list(zoom)}")
         return zoom
 
-    def unused(self) -> set[str]:
+    def unused_fields(self) -> set[str]:
         """Fields that came later and are not used."""
         return {name for name in ("zoom", "crop", "colour") if not getattr(self, name)}
 
 
-class Optimizer(Part):
+class Optimizer(FrozenModel):
     """How weights are updated."""
 
     name: Literal["sgd", "adam", "adamw", "nadam"] = Field(description="torch.optim class")
@@ -74,7 +74,7 @@ class Optimizer(Part):
         return self
 
 
-class Swa(Part):
+class Swa(FrozenModel):
     """Stochastic weight averaging (Izmailov 2018, arXiv 1803.05407): the mean of late weights is evaluated."""
 
     start: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -84,7 +84,7 @@ class Swa(Part):
     every: Count = Field(description="steps between averaged weights; the last step counts in any case")
 
 
-class Discriminator(Part):
+class Discriminator(FrozenModel):
     """The image-wise critic of s4gan: tells masks of labelled images from predicted maps of the pool's (arXiv 1908.05724)."""
 
     lr: Annotated[float, Field(gt=0)] = Field(
@@ -99,7 +99,7 @@ class Discriminator(Part):
     )
 
 
-class Semi(Part):
+class Semi(FrozenModel):
     """What the semi-supervised methods do with the pool's images; those already labelled are among them."""
 
     unlabelled_batch: Count = Field(description="pool images a step; a smaller pool is one batch")
@@ -122,12 +122,12 @@ class Semi(Part):
     )
     discriminator: Discriminator | None = Field(None, description="s4gan's, which needs it, and nobody else's")
 
-    def unused(self) -> set[str]:
+    def unused_fields(self) -> set[str]:
         """Fields that came later and are not used."""
         return {"discriminator"} if self.discriminator is None else set()
 
 
-class Views(Part):
+class Views(FrozenModel):
     """Two random views of an image, which self-supervised learning holds to be the same (arXiv 2002.05709, section 3)."""
 
     flip: bool = Field(False, description="mirror left-right with probability 1/2")
@@ -141,7 +141,7 @@ class Views(Part):
     grey: Annotated[float, Field(ge=0, le=1)] = Field(0.2, description="probability that colours are taken away")
 
 
-class SelfSupervised(Part):
+class SelfSupervised(FrozenModel):
     """Pretraining on the pool's images without any label; once for all runs that have the pool, strategies and seeds alike."""
 
     method: Literal["simclr", "simsiam"] = Field(description="SimCLR (arXiv 2002.05709) or SimSiam (arXiv 2011.10566)")
@@ -164,7 +164,7 @@ class SelfSupervised(Part):
         return self
 
 
-class Pretraining(Part):
+class Pretraining(FrozenModel):
     """Where the network's body starts from, and what becomes of it in every round."""
 
     then: Literal["linear-probe", "fine-tune"] = Field(
@@ -190,7 +190,7 @@ class Pretraining(Part):
             raise ValueError("weights_digest is of the file weights; add it, or remove the digest")
         return self
 
-    def of_whole_images(self) -> list[str]:
+    def segmentation_problems(self) -> list[str]:
         """What of it segmentation cannot use, in words."""
         found = []
         if self.self_supervised:
@@ -201,12 +201,12 @@ class Pretraining(Part):
             )
         return found
 
-    def fingerprinted(self) -> dict[str, Any]:
+    def fingerprint_content(self) -> dict[str, Any]:
         """Its values where they are used; of a file what is in it, not where it lies."""
         return self.model_dump(mode="json", exclude_none=True, exclude={"weights"})
 
 
-class Regime(Part):
+class Regime(FrozenModel):
     """The training recipe; the same for every strategy of a comparison."""
 
     name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
@@ -336,19 +336,19 @@ class Regime(Part):
 
     @model_validator(mode="after")
     def _tuning_fits(self) -> Regime:
-        if problems := faults_of(self):
+        if problems := tuning_faults(self):
             raise ValueError("; ".join(problems))
         return self
 
-    def epoch(self, labelled: int) -> int:
+    def steps_per_epoch(self, labelled: int) -> int:
         """Steps of an epoch: as many batches as cover the labelled images, or `epoch_at_least`, once."""
         return math.ceil(max(labelled, self.epoch_at_least or 0) / self.batch_size)
 
-    def most_steps(self, labelled: int) -> int:
+    def max_steps(self, labelled: int) -> int:
         """Steps of a round with that many labelled images, if `stop_at` does not end it sooner."""
-        return self.steps if self.steps is not None else (self.epochs or 0) * self.epoch(labelled)
+        return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch(labelled)
 
-    def fingerprinted(self) -> dict[str, Any]:
+    def fingerprint_content(self) -> dict[str, Any]:
         """What fingerprints cover: fields that came later only where they are used, so that older recipes keep theirs."""
         table = self.model_dump(
             mode="json",
@@ -358,12 +358,12 @@ class Regime(Part):
         semi: dict[str, Any] = table.get("semi") or {}
         parts = ((self.augmentation, table["augmentation"]), (self.semi, semi), (strong, semi.get("strong", {}) or {}))
         for spec, told in parts:
-            for name in spec.unused() if spec else ():
+            for name in spec.unused_fields() if spec else ():
                 del told[name]
         if self.pretraining:
-            table["pretraining"] = self.pretraining.fingerprinted()
+            table["pretraining"] = self.pretraining.fingerprint_content()
         if self.tuning:
-            table["tuning"] = self.tuning.fingerprinted()
+            table["tuning"] = self.tuning.fingerprint_content()
         return table
 
 

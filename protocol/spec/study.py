@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from protocol.digests import fingerprint
-from protocol.spec.base import EXACT, LABEL, Count, Name, Part, Size
+from protocol.spec.base import EXACT, LABEL, Count, FrozenModel, Name, Size
 from protocol.spec.protocol import UPPER_LINE, Argument, Protocol
+from protocol.spec.run_id import RunId
 
 STUDY_TAG: Final = "beatrandom/study/1"
 
@@ -18,7 +20,7 @@ STUDY_TAG: Final = "beatrandom/study/1"
 BASELINE: Final = "random"
 
 
-class StrategySpec(Part):
+class StrategySpec(FrozenModel):
     """One query strategy with its arguments."""
 
     name: str = Field(min_length=1, description="registered name, 'file.py:Name' or 'package.module:Name'")
@@ -56,7 +58,7 @@ class StrategySpec(Part):
         return re.sub(r"[^A-Za-z0-9._+-]", "-", stem).lstrip("._+-") or "strategy"
 
 
-class Plan(Part):
+class Plan(FrozenModel):
     """The analysis, fixed before the first run; anything else is exploratory."""
 
     endpoint: Literal["aubc"] = Field(
@@ -98,13 +100,13 @@ class Plan(Part):
             raise ValueError(f"expected strictly increasing looks, found {list(looks)}")
         return looks
 
-    def fingerprinted(self) -> dict[str, Any]:
+    def fingerprint_content(self) -> dict[str, Any]:
         """What a study's fingerprint covers: fields that came later only where they are used, so that older plans keep theirs."""
         later = {name for name in ("secondary", "at_budgets", "looks") if not getattr(self, name)}
         return self.model_dump(mode="json", exclude=later | (set() if self.looks else {"spending"}))
 
 
-class Study(Part):
+class Study(FrozenModel):
     """Protocols x strategies (random always among them) x seeds, and the plan of analysis."""
 
     name: Name
@@ -147,6 +149,27 @@ class Study(Part):
                 problems.append(f"expected plan.at_budgets among the budgets of {p.name}, found {absent}")
         return problems
 
+    def runs(self, *, by_seed: bool = False) -> Iterator[RunId]:
+        """Yield every planned run: by protocol, then strategy, then seed.
+
+        Args:
+            by_seed: order by seed before strategy, so that runs of the same split follow one another.
+        """
+        strategies = [s.id for s in self.strategies]
+        for protocol in self.protocols:
+            if by_seed:
+                yield from (RunId(protocol.name, name, seed) for seed in self.seeds for name in strategies)
+            else:
+                yield from (RunId(protocol.name, name, seed) for name in strategies for seed in self.seeds)
+
+    def protocol(self, name: str) -> Protocol:
+        """Return the protocol with this name. Raises KeyError if the study has none."""
+        return {p.name: p for p in self.protocols}[name]
+
+    def strategy(self, id_: str) -> StrategySpec:
+        """Return the strategy with this id. Raises KeyError if the study has none."""
+        return {s.id: s for s in self.strategies}[id_]
+
     def with_strategies(self, strategies: tuple[StrategySpec, ...]) -> Study:
         """The same study with other strategies, checked as if read anew."""
         return Study(name=self.name, protocols=self.protocols, strategies=strategies, seeds=self.seeds, plan=self.plan)
@@ -155,7 +178,7 @@ class Study(Part):
     def fingerprint(self) -> str:
         """SHA-256 over protocols' fingerprints, strategies, seeds and plan."""
         body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols", "plan"}) | {
-            "plan": self.plan.fingerprinted()
+            "plan": self.plan.fingerprint_content()
         }
         body["protocols"] = {p.name: p.fingerprint for p in self.protocols}
         for strategy in body[

@@ -17,10 +17,10 @@ from pydantic import Field, ValidationError, model_validator
 
 from protocol.digests import canonical_json
 from protocol.errors import nearest
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 
 Value = bool | int | float | str
-Setting = dict[str, Value]
+HyperparameterSetting = dict[str, Value]
 """Path in the recipe, such as `optimizer.lr` -> value."""
 
 FIXED: Final = frozenset(
@@ -31,7 +31,7 @@ DIGITS: Final = 6
 """Significant digits of a drawn real number: readable, and the same whatever last bits a machine's logarithm has."""
 
 
-class Dimension(Part):
+class Dimension(FrozenModel):
     """What one field may become: drawn between two bounds, or from a list."""
 
     low: float | None = Field(None, description="least value")
@@ -65,7 +65,7 @@ class Dimension(Part):
         return self.choices if self.choices is not None else (self.low or 0.0, self.high or 0.0)
 
 
-class Tuning(Part):
+class Tuning(FrozenModel):
     """How hyperparameters are chosen inside a run, alike for every strategy: by random search (Bergstra & Bengio 2012)."""
 
     policy: Literal["starting-set", "every-round"] = Field(
@@ -100,7 +100,7 @@ class Tuning(Part):
         """Steps of all trials of a run, given those of a training in each round."""
         return self.trials * (rounds[0] if self.policy == "starting-set" else sum(rounds))
 
-    def fingerprinted(self) -> dict[str, Any]:
+    def fingerprint_content(self) -> dict[str, Any]:
         """What fingerprints cover: what is given, scale only where it counts."""
         table = self.model_dump(mode="json", exclude_none=True)
         for dimension in table["space"].values():
@@ -141,7 +141,7 @@ class Keyed:
         return cls(regime.model_dump_json(), regime)
 
 
-def faults_of(regime: Recipe) -> tuple[str, ...]:
+def tuning_faults(regime: Recipe) -> tuple[str, ...]:
     """Why the space of a recipe's table tuning does not fit the recipe, path by path; empty if it does, or if there is no such table."""
     return _faults(Keyed.of(regime)) if regime.tuning else ()
 

@@ -44,10 +44,10 @@ class Units:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all of it."""
-        return array_digest(self.first, self.pixels, self.fixed)
+        return array_digest(self.first, self.pixels, self.map_bytes)
 
     @property
-    def fixed(self) -> Numbers:
+    def map_bytes(self) -> Numbers:
         """`maps` as bytes in an array."""
         return np.frombuffer(bytes.fromhex(self.maps), np.uint8).astype(np.int64)
 
@@ -80,7 +80,7 @@ class Division:
 
 
 @dataclass(frozen=True, eq=False)
-class Goods:
+class PricedUnits:
     """What an oracle sells, and at what price.
 
     Attributes:
@@ -92,12 +92,12 @@ class Goods:
     price: Callable[[Numbers], Numbers]
 
     @classmethod
-    def images(cls, n: int) -> Goods:
+    def images(cls, n: int) -> PricedUnits:
         """Whole images, one label each."""
-        return cls(Division(Units.images(n)), one_each)
+        return cls(Division(Units.images(n)), unit_price)
 
 
-def one_each(units: Numbers) -> Numbers:
+def unit_price(units: Numbers) -> Numbers:
     """A price of 1."""
     return np.ones(len(units), np.int64)
 

@@ -14,10 +14,10 @@ from protocol.digests import array_digest, fingerprint
 from protocol.errors import Fault, InputError
 from protocol.metrics import VOID
 from protocol.record.layout import StudyFolder, write_arrays
-from protocol.rules.sidecars import SplitShelf
+from protocol.rules.sidecars import SidecarCache
 from protocol.spec.labelling import Labelling
 from protocol.spec.protocol import Protocol
-from protocol.spec.units import Division, Goods, Units, one_each, tiled
+from protocol.spec.units import Division, PricedUnits, Units, tiled, unit_price
 from runners.caching import kept_array
 from runners.datasets import Images
 
@@ -27,7 +27,7 @@ STRAIGHT: Final = 1.0
 """Pixels by which the lines between segments are straightened before their corners are counted."""
 
 
-def divided(protocol: Protocol, images: Images, study: StudyFolder | None) -> Division:
+def divide(protocol: Protocol, images: Images, study: StudyFolder | None) -> Division:
     """What can be bought of the training images.
 
     Args:
@@ -46,34 +46,34 @@ def divided(protocol: Protocol, images: Images, study: StudyFolder | None) -> Di
     return Division(Units.images(n, images.height * images.width))
 
 
-def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> Goods:
+def price_units(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
     """The division with its prices, for the oracle; labels of all images."""
     cost = protocol.labelling.cost if protocol.labelling else "label"
     if cost == "pixel":
-        return Goods(division, lambda units: division.units.pixels[units])
+        return PricedUnits(division, lambda units: division.units.pixels[units])
     if cost == "click":
         _skimage("measure")
-        return Goods(
+        return PricedUnits(
             division,
             lambda units: np.asarray([_clicks_of(division, labels, unit) for unit in units.tolist()], np.int64),
         )
-    return Goods(division, one_each)
+    return PricedUnits(division, unit_price)
 
 
-def keep(study: StudyFolder, protocol: Protocol, division: Division) -> str:
+def write_units(study: StudyFolder, protocol: Protocol, division: Division) -> str:
     """Write what can be bought beside the study's splits, once; returns its digest, empty where it is one label an image."""
     if protocol.labelling is None:
         return ""
     units = division.units
     path = study.units(units.digest)
     if not path.exists():
-        write_arrays(path, {"first": units.first, "pixels": units.pixels, "maps": units.fixed})
+        write_arrays(path, {"first": units.first, "pixels": units.pixels, "maps": units.map_bytes})
     return units.digest
 
 
 def read_units(study: StudyFolder, digest: str) -> Units:
     """What a record says could be bought. Raises InputError where the study does not hold it as it was."""
-    units = SplitShelf(study).units(digest)
+    units = SidecarCache(study).units(digest)
     if isinstance(units, Fault):
         raise InputError(units)
     return units
@@ -132,7 +132,7 @@ def expected_cost(
     """
     cost = labelling.cost if labelling else "label"
     if cost == "label":
-        return one_each(units)
+        return unit_price(units)
     if cost == "pixel":
         return division.units.pixels[units]
     images = division.units.image_of(units)

@@ -21,13 +21,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from protocol.errors import Fault, InputError
-from protocol.spec.base import Part
+from protocol.spec.base import FrozenModel
 from protocol.spec.toml_files import parse
 
 EXECUTORS = ("local", "inline", "ray", "slurm")
 
 
-class RayConfig(Part):
+class RayConfig(FrozenModel):
     """Where Ray is."""
 
     address: str | None = Field(
@@ -36,7 +36,7 @@ class RayConfig(Part):
     gpus: Annotated[float, Field(ge=0)] = Field(0.0, description="share of a GPU that a run takes")
 
 
-class SlurmConfig(Part):
+class SlurmConfig(FrozenModel):
     """How jobs are submitted."""
 
     cluster: Literal["slurm", "local", "debug"] = Field(
@@ -48,7 +48,7 @@ class SlurmConfig(Part):
     )
 
 
-class Config(Part):
+class Config(FrozenModel):
     """All of a user's defaults."""
 
     executor: Literal["local", "inline", "ray", "slurm"] = Field(

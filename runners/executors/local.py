@@ -211,7 +211,7 @@ def _finished(item: _Running) -> Result:
     item.process.close()
     if item.result is not None:
         return item.result
-    log = StudyFolder(item.job.study).run(item.job.protocol.name, item.job.strategy.id, item.job.seed).log
+    log = StudyFolder(item.job.study).run(item.job.run).log
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     cause: Cause = "machine" if code < 0 and -code in OUTSIDE else "own"
     if code == UNKNOWN and _gone(item.server):

@@ -260,7 +260,7 @@ def _absolute(job: Job) -> Job:
 def _progress(item: _Running) -> Generator[Update, None, None]:
     """How far it is by its record: no message has to cross the network."""
     job = item.task.job
-    events = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events
+    events = StudyFolder(job.study).run(job.run).events
     try:
         size = events.stat().st_size
         if size == item.size:

@@ -11,7 +11,7 @@ from typing import Final
 from protocol.record.layout import StudyFolder
 from runners.executors.base import Executor, Stop, Update
 from runners.progress.job import Job, Result
-from runners.progress.plan import Planned
+from runners.progress.plan import PlannedRun
 from runners.progress.status import RunStatus, state
 
 LOOK_SECONDS: Final = 2.0
@@ -77,5 +77,5 @@ class Shared:
 
 
 def _look(job: Job) -> RunStatus:
-    folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
-    return state(folder, Planned(job.protocol, job.strategy, job.seed))
+    folder = StudyFolder(job.study).run(job.run)
+    return state(folder, PlannedRun(job.protocol, job.strategy, job.seed))

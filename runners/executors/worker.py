@@ -49,7 +49,7 @@ def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(STOP_SIGNAL, lambda *_: stop.set())
-    _log_to(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).log, job)
+    _log_to(StudyFolder(job.study).run(job.run).log, job)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA starts, which is not before the run
     sending = threading.Lock()

@@ -40,7 +40,7 @@ def imported(source: Path | str, where: str) -> ModuleType:
         if isinstance(error, ModuleNotFoundError) and not isinstance(source, str):
             fix = (
                 f"install {error.name} (uv pip install …); what lies beside the file is not found: put it into the file, which is kept and "
-                "fingerprinted alone, or install both as a package and name package.module:Name"
+                "fingerprint_content alone, or install both as a package and name package.module:Name"
             )
         said = f"{type(error).__name__}: {error}{line_of(error)}"
         raise InputError(Fault(where, "a file that can be imported", said, fix)) from error

@@ -11,7 +11,7 @@ from typing import Final
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE
-from runners.progress.plan import Planned
+from runners.progress.plan import PlannedRun
 from runners.progress.status import RunStatus
 
 SAMPLES: Final = 3
@@ -23,7 +23,7 @@ def expected_seconds(folder: StudyFolder, statuses: Sequence[RunStatus]) -> dict
     for s in statuses:
         key = (s.planned.protocol.name, s.planned.strategy.id)
         if s.state == "done" and len(done[key]) < SAMPLES:
-            done[key].append(folder.run(*key, s.planned.seed).events)
+            done[key].append(folder.run(s.planned.id).events)
     return {key: sum(map(_seconds, paths)) / len(paths) for key, paths in done.items() if paths}
 
 
@@ -32,15 +32,15 @@ def _seconds(events: Path) -> float:
     return float(sum(value for row in rounds for name, value in row["cost"].items() if name.endswith("_s")))
 
 
-def work_of(run: Planned) -> float:
+def work_of(run: PlannedRun) -> float:
     """Images seen in training, all rounds and trials together: what stands in for a run's time before one was measured."""
     regime = run.protocol.regime
-    steps = [regime.most_steps(labels) for labels in run.protocol.training_labels]
+    steps = [regime.max_steps(labels) for labels in run.protocol.training_labels]
     trials = regime.tuning.steps_of(steps) if regime.tuning else 0
     return float((sum(steps) + trials) * regime.batch_size)
 
 
-def seconds_of(runs: Sequence[Planned], measured: dict[tuple[str, str], float]) -> list[float]:
+def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float]) -> list[float]:
     """Expected seconds of each run: measured for its protocol and strategy, else for its protocol, else by its work.
 
     Without any measurement the unit is arbitrary; the order is what counts then.
@@ -83,7 +83,7 @@ def _share_done(s: RunStatus) -> float:
     protocol, tuning = s.planned.protocol, s.planned.protocol.regime.tuning
     if tuning is None:
         return s.rounds / len(protocol.budgets)
-    steps = [protocol.regime.most_steps(labels) for labels in protocol.training_labels]
+    steps = [protocol.regime.max_steps(labels) for labels in protocol.training_labels]
     trials = [tuning.trials * n if tuning.round_of(k) == k else 0 for k, n in enumerate(steps)]
     under_way = s.trials * steps[s.rounds] if s.rounds < len(steps) else 0
     return (sum(steps[: s.rounds]) + sum(trials[: s.rounds]) + under_way) / (sum(steps) + sum(trials))

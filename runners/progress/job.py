@@ -14,6 +14,7 @@ from protocol.record.chain import writing
 from protocol.record.events import FailureEvent
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec
 
 Progress = Callable[[int, int], None]
@@ -44,9 +45,14 @@ class Job:
     """Whether log-probabilities, or maps of a few images, are kept beside what the metrics are computed from."""
 
     @property
+    def run(self) -> RunId:
+        """Return the names of protocol and strategy, and the seed."""
+        return RunId(self.protocol.name, self.strategy.id, self.seed)
+
+    @property
     def id(self) -> str:
-        """Readable id, e.g. digits-plain/entropy/seed-3."""
-        return f"{self.protocol.name}/{self.strategy.id}/seed-{self.seed}"
+        """Return the readable form of `run`, e.g. digits-plain/entropy/seed-3."""
+        return str(self.run)
 
 
 class Stopped(BaseException):
@@ -72,7 +78,7 @@ def keep_death(job: Job, kind: str, message: str, details: str) -> None:
 
     Does nothing if there is no record yet, or if it cannot be written: the next attempt will say so.
     """
-    folder = StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    folder = StudyFolder(job.study).run(job.run)
     with contextlib.suppress(OSError, BeatRandomError), writing(folder) as (writer, before):
         if before is not None and not before.sealed:
             writer.append(

@@ -5,19 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import BASELINE, StrategySpec, Study
 
 
 @dataclass(frozen=True)
-class Planned:
-    """One run of the plan."""
+class PlannedRun:
+    """One run of the plan, with the definitions of its protocol and strategy."""
 
     protocol: Protocol
     strategy: StrategySpec
     seed: int
 
+    @property
+    def id(self) -> RunId:
+        """Return the names of protocol and strategy, and the seed."""
+        return RunId(self.protocol.name, self.strategy.id, self.seed)
 
-def planned(study: Study) -> list[Planned]:
+
+def planned(study: Study) -> list[PlannedRun]:
     """Every run of the plan, the baseline first, so that whatever else fails can be compared."""
     strategies = sorted(study.strategies, key=lambda s: s.id != BASELINE)
-    return [Planned(p, s, seed) for s in strategies for p in study.protocols for seed in study.seeds]
+    return [PlannedRun(p, s, seed) for s in strategies for p in study.protocols for seed in study.seeds]

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from protocol.errors import Fault, InputError, nearest
-from runners.progress.plan import Planned
+from runners.progress.plan import PlannedRun
 
-KEYS: Final[dict[str, Callable[[Planned], str | int]]] = {
+KEYS: Final[dict[str, Callable[[PlannedRun], str | int]]] = {
     "strategy": lambda run: run.strategy.id,
     "protocol": lambda run: run.protocol.name,
     "data": lambda run: run.protocol.data.name,
@@ -29,7 +29,7 @@ NUMERIC: Final[dict[str, Callable[[int, int], bool]]] = {
 _CONDITION: Final = re.compile(r"\s*([a-z]+)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*$")
 
 
-def chosen(runs: Sequence[Planned], text: str) -> list[Planned]:
+def chosen(runs: Sequence[PlannedRun], text: str) -> list[PlannedRun]:
     """The runs that meet every comma-separated condition; `|` gives alternatives, names may hold `*` and `?`.
 
     Raises:
@@ -48,11 +48,11 @@ def chosen(runs: Sequence[Planned], text: str) -> list[Planned]:
     return met
 
 
-def _values(runs: Sequence[Planned], key: str) -> list[str]:
+def _values(runs: Sequence[PlannedRun], key: str) -> list[str]:
     return [str(value) for value in dict.fromkeys(KEYS[key](run) for run in runs)]
 
 
-def _test(part: str, faults: list[Fault]) -> Callable[[Planned], bool]:
+def _test(part: str, faults: list[Fault]) -> Callable[[PlannedRun], bool]:
     match = _CONDITION.match(part)
     if match is None or match[1] not in KEYS or not match[3]:
         known = ", ".join(nearest(match[1], list(KEYS)) if match else KEYS)

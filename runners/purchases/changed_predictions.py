@@ -24,6 +24,7 @@ from protocol.record.chain import read
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.rules.sidecars import read_arrays
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from runners.datasets import Images, Labels
 
@@ -57,9 +58,9 @@ def changes_of(
         shown = _Shown(make_split(protocol, seed, images.train_size, images.test_size).test, images, truth)
         changes = []
         for strategy in study.strategies:
-            place = (protocol.name, strategy.id, seed)
-            ends = _ends(folder.run(*place))
-            change = ends and look(folder.run(*place), place, *ends, shown)
+            place = RunId(protocol.name, strategy.id, seed)
+            ends = _ends(folder.run(place))
+            change = ends and look(folder.run(place), place, *ends, shown)
             if change:
                 changes.append(change)
         if changes:
@@ -76,7 +77,7 @@ def _ends(run: RunFolder) -> tuple[Ends, Ends] | None:
     return ((rounds[0].round, rounds[-1].round), (rounds[0].budget, rounds[-1].budget)) if len(rounds) > 1 else None
 
 
-def _of_maps(run: RunFolder, place: Place, rounds: Ends, budgets: Ends, shown: _Shown) -> MapChange | None:
+def _of_maps(run: RunFolder, place: RunId, rounds: Ends, budgets: Ends, shown: _Shown) -> MapChange | None:
     test, images, truth = shown.test, shown.images, shown.truth
     kept = [read_arrays(run.predictions(k), ("place", "map"), str(k)) for k in rounds]
     shape = images.pixels.shape[1:3]
@@ -99,7 +100,7 @@ def _of_maps(run: RunFolder, place: Place, rounds: Ends, budgets: Ends, shown: _
     return MapChange(*place, budgets, tuple(drawn.tolist()), np.asarray(images.pixels[drawn]), true, maps[0], maps[1])
 
 
-def _of_classes(run: RunFolder, place: Place, rounds: Ends, budgets: Ends, shown: _Shown) -> ClassChange | None:
+def _of_classes(run: RunFolder, place: RunId, rounds: Ends, budgets: Ends, shown: _Shown) -> ClassChange | None:
     test, images, truth = shown.test, shown.images, shown.truth
     kept = [read_arrays(run.predictions(k), ("prediction",), str(k)) for k in rounds]
     predicted = []

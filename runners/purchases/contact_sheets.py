@@ -15,10 +15,11 @@ from protocol.record.chain import read
 from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.units import Division
 from runners.datasets import Images, Labels
-from runners.datasets.regions import divided
+from runners.datasets.regions import divide
 
 PALE: Final = 192
 """Grey level added to a quarter of the brightness of pixels that were not bought."""
@@ -33,13 +34,13 @@ def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Ima
         return []
     values = labels.for_oracle()
     masks = values if values.shape == images.pixels.shape[:3] else None
-    division = divided(protocol, images, folder)
+    division = divide(protocol, images, folder)
     regions = division.maps is not None
     for seed in study.seeds:
         out = []
         for strategy in study.strategies:
             try:
-                record = read(folder.run(protocol.name, strategy.id, seed).events)
+                record = read(folder.run(RunId(protocol.name, strategy.id, seed)).events)
             except BeatRandomError:
                 continue  # not started, or damaged, which `check` reports
             bought = [e for e in record.of(LabelsEvent) if e.purpose == "query"]

@@ -15,6 +15,7 @@ from protocol.spec.cards import SplitCard
 from protocol.spec.data import Data
 from protocol.spec.protocol import Model, Protocol
 from protocol.spec.recipe import Optimizer, Regime
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan, StrategySpec, Study
 
 BUDGETS = (20, 40, 80, 160)
@@ -51,7 +52,7 @@ def write_run(
     end: str = "sealed",
 ) -> None:
     """One record with these accuracies; `end` is sealed, failed or open."""
-    with writing(folder.run(protocol.name, strategy.id, seed)) as (writer, _):
+    with writing(folder.run(RunId(protocol.name, strategy.id, seed))) as (writer, _):
         writer.append(
             RunEvent(
                 protocol=protocol,

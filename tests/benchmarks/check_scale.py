@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 ROUNDS = tuple(range(20, 120, 10))
 
@@ -27,7 +27,7 @@ def build(path: Path, runs: int) -> None:
     """Strategies random, first, last and margin; as many seeds as it takes."""
     import os
 
-    from study_builder import build_study, obedient_study, protocol_table
+    from tests.support.study_builder import build_study, obedient_study, protocol_table
 
     os.fsync = lambda _: None  # the disk is not what is measured
     protocol = protocol_table(budgets=list(ROUNDS), splits={"test_size": 40})

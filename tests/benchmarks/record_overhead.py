@@ -18,7 +18,7 @@ from typing import Any
 from protocol.record.chain import Writer
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.run import session
@@ -49,7 +49,7 @@ def main() -> None:
     session.keep_split = timed(session.keep_split)
     study = Study(
         name="overhead",
-        protocols=(preset(options.protocol),),
+        protocols=(load_preset(options.protocol),),
         strategies=(StrategySpec(name="random"),),
         seeds=tuple(range(options.runs + 1)),
     )

@@ -10,15 +10,14 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "support"))
-from figure_material import material
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from analysis.report import Subject, page
+from tests.support.figure_inputs import make_inputs
 
 
 def main() -> None:
     """Print seconds and megabytes."""
-    subject = Subject(material(20, regimes=("plain", "augmented", "semi-supervised", "pretrained"), seeds=10))
+    subject = Subject(make_inputs(20, regimes=("plain", "augmented", "semi-supervised", "pretrained"), seeds=10))
     began, busy = time.perf_counter(), time.process_time()
     made = page(subject)
     print(

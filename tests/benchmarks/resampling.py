@@ -22,17 +22,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import scipy
-from numpy.typing import NDArray
 
 from analysis.across.collect import across
 from analysis.loading.table import load_table
 from analysis.statistics.aggregates import iqm, mean_of, probability_of_improvement
+from analysis.statistics.arrays import Floats
 from analysis.statistics.bootstrap import Resampler
 from analysis.statistics.ranks import nemenyi
 from analysis.verdict.decide import compare
 
 STRATEGIES, DATASETS, SEEDS, BUDGETS = 20, 10, 50, 10
-Floats = NDArray[np.float64]
 
 
 def table() -> Floats:

@@ -22,7 +22,7 @@ import psutil
 
 from protocol.record.layout import StudyFolder
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.executors.base import Executor
 from runners.executors.inline import Inline
 from runners.executors.local import Local
@@ -90,7 +90,7 @@ def main() -> None:
     options = parser.parse_args()
     spec = (StrategySpec(name="random"),)
     study = Study(
-        name="overhead", protocols=(preset("digits-plain"),), strategies=spec, seeds=tuple(range(options.runs))
+        name="overhead", protocols=(load_preset("digits-plain"),), strategies=spec, seeds=tuple(range(options.runs))
     )
     two = study.model_copy(update={"seeds": (0, 1)})
     warm_up()

@@ -41,11 +41,11 @@ RUN = """
 import runners.executors.worker
 lap("import")
 from pathlib import Path
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from protocol.draws.splits import make_split
 from runners.data import load
 from runners.models import build
-protocol = preset(sys.argv[1])
+protocol = load_preset(sys.argv[1])
 images, _ = load(protocol.data, Path(sys.argv[2]) if len(sys.argv) > 2 else None)
 make_split(protocol, 0, images.train_size, images.test_size)
 lap("data")

@@ -21,7 +21,7 @@ import torch
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.executors.local import Local
 from runners.executors.server import warm_up
 from runners.progress.plan import planned
@@ -36,7 +36,7 @@ PRESETS = {
 
 def protocol(name: str, given: argparse.Namespace) -> Protocol:
     """A preset with what the command line changes."""
-    spec = preset(PRESETS[name])
+    spec = load_preset(PRESETS[name])
     regime = spec.regime.model_copy(update={"epochs": None, "steps": given.steps, "batch_size": 64})
     data = spec.data.model_copy(update={"name": given.data})
     model = spec.model.model_copy(update={"name": given.model, "width": given.width})

@@ -18,7 +18,7 @@ from scipy import stats
 from protocol.draws.splits import make_split, starting_set
 from protocol.metrics import confusion_matrices, segmentation_metrics
 from protocol.spec.protocol import Protocol
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.data import load
 from runners.regimes import FitInputs, Resident, fit
 
@@ -42,7 +42,7 @@ def mean_iou(protocol: Protocol, seed: int) -> tuple[float, dict[str, float], fl
 
 def asked(name: str, masks: int, steps: int | None) -> Protocol:
     """The preset with one budget and, if given, other steps, its ramp stretched alike."""
-    protocol = preset(f"digit-scenes-{name}")
+    protocol = load_preset(f"digit-scenes-{name}")
     regime = protocol.regime
     if steps is not None and regime.steps is not None:
         semi = regime.semi and regime.semi.model_copy(

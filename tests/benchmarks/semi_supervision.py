@@ -15,7 +15,7 @@ from scipy import stats
 
 from protocol.draws.splits import make_split, starting_set
 from protocol.spec.protocol import Protocol
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.data import load
 from runners.regimes import FitInputs, Resident, fit
 
@@ -25,7 +25,7 @@ NONE = np.empty(0, np.int64)
 
 def recipes() -> dict[str, Protocol]:
     """Presets by recipe; `augmented` with the steps of the semi-supervised ones."""
-    found = {name: preset(f"digits-{name}") for name in ("plain", "augmented", *SEMI)}
+    found = {name: load_preset(f"digits-{name}") for name in ("plain", "augmented", *SEMI)}
     for name in ("plain", "augmented"):
         regime = found[name].regime.model_copy(update={"steps": found["fixmatch"].regime.steps})
         found[name] = found[name].model_copy(update={"regime": regime})

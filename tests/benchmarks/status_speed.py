@@ -16,8 +16,9 @@ from pathlib import Path
 
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.toml_files import preset
+from protocol.spec.toml_files import load_preset
 from runners.executors.inline import Inline
 from runners.progress.plan import planned
 from runners.progress.status import adopt, counts, jobs, status
@@ -42,7 +43,7 @@ def main() -> None:
     names = ("random", "margin", "entropy", "core-set", "least-confidence")
     study = Study(
         name="large",
-        protocols=(preset("digits-plain"),),
+        protocols=(load_preset("digits-plain"),),
         strategies=tuple(StrategySpec(name=name) for name in names),
         seeds=tuple(range(options.runs // len(names))),
     )
@@ -53,8 +54,8 @@ def main() -> None:
         (result,) = [m for m in Inline().execute(jobs(folder, study, None, "cpu", 1, runs[:1])) if hasattr(m, "state")]
         if result.state != "done":
             raise SystemExit(result.message)
-        whole = folder.run("digits-plain", "random", 0).events.read_bytes().splitlines(keepends=True)
-        paths = [folder.run(r.protocol.name, r.strategy.id, r.seed).events for r in runs]
+        whole = folder.run(RunId("digits-plain", "random", 0)).events.read_bytes().splitlines(keepends=True)
+        paths = [folder.run(r.id).events for r in runs]
         for number, path in enumerate(paths[1:]):
             path.parent.mkdir(parents=True)
             path.write_bytes(b"".join(whole if number % 2 else whole[: 1 + number % len(whole)]))

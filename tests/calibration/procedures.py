@@ -11,7 +11,7 @@ from scipy import stats
 
 from analysis.secondary.details import A12_LEAST
 from analysis.statistics.area import aubc
-from analysis.statistics.effect_sizes import paired_improvement, standardised, superiority
+from analysis.statistics.effect_sizes import cohens_dz, paired_improvement, superiority
 from analysis.statistics.hypothesis_tests import paired_t, sign_flip, tost, welch, wilcoxon
 from analysis.statistics.intervals import simultaneous_band, t_band, t_interval
 from analysis.statistics.max_t import max_t
@@ -173,7 +173,7 @@ def band_covers(method: Any) -> Event:
 
 
 def dz_covers(n: int, rng: np.random.Generator) -> bool:
-    found = standardised(area(n, rng) + 0.8 * area_sd())
+    found = cohens_dz(area(n, rng) + 0.8 * area_sd())
     return within(found.low, 0.8, found.high)
 
 

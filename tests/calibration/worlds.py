@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.statistics.area import aubc
+from analysis.statistics.arrays import Floats
 from analysis.verdict.pairing import Paired
 
-Floats = NDArray[np.float64]
 BUDGETS: Final = np.array([100, 200, 300, 500, 800, 1200, 2000, 3000, 5000, 8000], dtype=np.float64)
 SHARED: Final = 0.5
 """Share of a curve's variance that is its seed's, and cancels in pairs."""

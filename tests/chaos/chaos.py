@@ -142,8 +142,8 @@ def kill(pid: int, what: str, kills: Counter[str]) -> None:
 def faults(folder: StudyFolder, reference: StudyFolder, study: Study) -> list[str]:
     found = []
     for run in planned(study):
-        where = run.protocol.name, run.strategy.id, run.seed
-        record, undisturbed = read(folder.run(*where).events), read(reference.run(*where).events)
+        where = run.id
+        record, undisturbed = read(folder.run(where).events), read(reference.run(where).events)
         bought = [i for purchase in purchases(record) for i in purchase.indices]
         if record.breaks or not record.sealed:
             found.append(f"{where}: not whole: {record.breaks}")
@@ -151,7 +151,7 @@ def faults(folder: StudyFolder, reference: StudyFolder, study: Study) -> list[st
             found.append(
                 f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, {run.protocol.budgets[-1]} planned"
             )
-        if folder.run(*where).checkpoints():
+        if folder.run(where).checkpoints():
             found.append(f"{where}: weights were left behind")
         if essence(record) != essence(undisturbed):
             found.append(f"{where}: differs from the undisturbed run")

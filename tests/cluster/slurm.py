@@ -193,8 +193,7 @@ def main() -> None:
             raise SystemExit("the undisturbed study failed")
         different = 0
         for run in runs:
-            where = run.protocol.name, run.strategy.id, run.seed
-            disturbed, other = (read(StudyFolder(here / name).run(*where).events) for name in ("slurm", "alone"))
+            disturbed, other = (read(StudyFolder(here / name).run(run.id).events) for name in ("slurm", "alone"))
             bought = [i for purchase in purchases(disturbed) for i in purchase.indices]
             whole = (
                 disturbed.sealed
@@ -202,7 +201,7 @@ def main() -> None:
                 and len(bought) == len(set(bought)) == run.protocol.budgets[-1]
             )
             if not whole or essence(disturbed) != essence(other):
-                print(f"{where}: not what the undisturbed run is")
+                print(f"{run.id}: not what the undisturbed run is")
                 different += 1
         resumed = sum(len(read(path).of(ResumeEvent)) for path in (here / "slurm" / "records").rglob("events.jsonl"))
         print(f"{len(runs)} runs, {resumed} resumed, {different} differ, {time.monotonic() - began:.0f} s")

@@ -6,11 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
-from study_builder import build_study, lines
 
 from protocol.errors import InputError
 from protocol.rules import check_study
 from protocol.safe_read import content
+from protocol.spec.run_id import RunId
+from tests.support.study_builder import build_study, lines
 
 
 def test_a_file_is_read_whole_through_a_link_too(tmp_path: Path) -> None:
@@ -36,12 +37,12 @@ def test_a_pipe_a_device_a_folder_and_too_much_are_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize("what", ["record", "predictions", "split", "replays", "torn"])
 def test_a_check_ends_though_evidence_is_a_pipe(what: str, tmp_path: Path) -> None:
     folder = build_study(tmp_path / "study")
-    run = folder.run("small", "first", 0)
+    run = folder.run(RunId("small", "first", 0))
     path = {
         "record": run.events,
         "predictions": run.predictions(1),
         "split": folder.split(lines(run.events)[0]["split"]["digest"]),
-        "replays": folder.replays("small", "first", 0),
+        "replays": folder.replays(RunId("small", "first", 0)),
         "torn": run.path / "events.torn-0",
     }[what]
     path.unlink(missing_ok=True)

@@ -12,12 +12,12 @@ import time
 from pathlib import Path
 
 import pytest
-from front_door import beatrandom
 
 from analysis.figures import FIGURES
 from protocol.record.chain import essence, read
 from protocol.record.layout import StudyFolder
 from runners.cli import reading
+from tests.support.front_door import beatrandom
 
 TOY = """
 name = "toy"

@@ -126,7 +126,7 @@ def ended(executor: Executor, work: Sequence[Job]) -> list[Result]:
 
 
 def record_of(job: Job) -> Record:
-    return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
+    return read(StudyFolder(job.study).run(job.run).events)
 
 
 def is_whole(record: Record, labels: int) -> None:

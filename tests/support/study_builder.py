@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from protocol.digests import array_digest, sha256
 from protocol.draws.seeds import generator, stream_seeds
 from protocol.draws.splits import Split, make_split
-from protocol.draws.trials import drawn_settings, held_out
+from protocol.draws.trials import draw_held_out, draw_settings
 from protocol.metrics import classification_metrics
 from protocol.oracle.oracle import Oracle
 from protocol.record.chain import Writer, writing
@@ -21,9 +21,10 @@ from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent, Tri
 from protocol.record.layout import RunFolder, StudyFolder, write_arrays
 from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
-from protocol.spec.tuning import Setting
+from protocol.spec.tuning import HyperparameterSetting
 
 IMAGES = 160
 CLASSES = 3
@@ -109,7 +110,7 @@ def build_run(
         {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets},
     )
     write_arrays(folder.twins(array_digest(make_labels())), {"content": np.arange(IMAGES), "look": np.arange(IMAGES)})
-    run = folder.run(protocol.name, strategy.id, seed)
+    run = folder.run(RunId(protocol.name, strategy.id, seed))
     with writing(run) as (writer, _):
         writer.append(first_event(study, protocol, strategy, seed, split, targets))
         oracle = Oracle(protocol, seed, split, labels, writer.append)
@@ -151,8 +152,8 @@ def _rounds(
         predicted = np.where(rng.random(len(targets)) < 0.5 + 0.1 * number, targets, (targets + 1) % CLASSES)
         table = log_table(predicted) if probabilities else None
         setting = _tuned(writer, protocol, oracle, seed, number)
-        tuned = protocol.tuned(setting) if setting else None
-        steps = tuned.regime.most_steps(protocol.training_labels[number]) if tuned else 5
+        tuned = protocol.with_setting(setting) if setting else None
+        steps = tuned.regime.max_steps(protocol.training_labels[number]) if tuned else 5
         query = np.empty(0, np.int64)
         if number + 1 < len(protocol.budgets):
             query = _select(strategy.name, oracle.unlabelled, protocol.budgets[number + 1] - budget, rng)
@@ -180,17 +181,17 @@ def _rounds(
     writer.append(EndEvent(rounds=len(protocol.budgets)))
 
 
-def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number: int) -> Setting:
+def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number: int) -> HyperparameterSetting:
     """Make the round's trials, the later the better but the last, which fails; returns the setting of the best."""
     tuning = protocol.regime.tuning
     if tuning is None:
         return {}
     at = tuning.round_of(number)
-    settings = drawn_settings(protocol.regime, protocol.root_seed, seed, at)
-    apart = held_out(protocol.regime, protocol.root_seed, seed, at, oracle.owned)
+    settings = draw_settings(protocol.regime, protocol.root_seed, seed, at)
+    apart = draw_held_out(protocol.regime, protocol.root_seed, seed, at, oracle.owned)
     scored_on = array_digest(np.sort(apart if len(apart) else oracle.validation()[0]))
     for trial, setting in enumerate(settings if at == number else ()):
-        tuned, failed = protocol.tuned(setting), trial + 1 == len(settings)
+        tuned, failed = protocol.with_setting(setting), trial + 1 == len(settings)
         writer.append(
             TrialEvent(
                 round=number,
@@ -201,7 +202,7 @@ def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number
                 scored_on=scored_on,
                 initial_weights="" if failed else sha256(f"weights {seed}".encode()),
                 recipe=tuned.recipe,
-                steps=0 if failed else tuned.regime.most_steps(protocol.training_labels[number]),
+                steps=0 if failed else tuned.regime.max_steps(protocol.training_labels[number]),
                 examined=oracle.examinations,
             )
         )

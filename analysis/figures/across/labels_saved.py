@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 
 from analysis.across.collect import LEAST_RUNS
 from analysis.across.tables import frames
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import each, footnote, interval, own, panels, rows, rows_height, seeds_in_words
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import Look, applied
+from analysis.figures.style import LineStyle, style_context
 
 
-def labels_saved(ax: Axes, frame: pd.DataFrame, names: Sequence[str], look: Mapping[str, Look]) -> Axes:
+def draw_labels_saved(ax: Axes, frame: pd.DataFrame, names: Sequence[str], styles: Mapping[str, LineStyle]) -> Axes:
     """Labels saved at the highest target (filled) and the one below (hollow), a row per strategy.
 
     An arrow to the left: the strategy never reaches the target, or its interval goes on beyond the budgets; to the right: the
@@ -35,7 +35,7 @@ def labels_saved(ax: Axes, frame: pd.DataFrame, names: Sequence[str], look: Mapp
         for shift, row in zip(
             (0.15, -0.15) if len(own_rows) > 1 else (0.0,), each(own_rows.sort_values("target")), strict=True
         ):
-            _mark(ax, place + shift, row, look[str(name)], edges, hollow=shift > 0)
+            _mark(ax, place + shift, row, styles[str(name)], edges, hollow=shift > 0)
             said[str(name)] = _WORDS[str(row.censored)] if not math.isnan(float(row.saved)) else "neither"
     rows(ax, names, [said.get(n, "no data") for n in names])
     ax.set_xlim(*edges)
@@ -53,41 +53,41 @@ def _limits(frame: pd.DataFrame) -> tuple[float, float]:
     return float(finite.min()) - room, float(finite.max()) + room
 
 
-def _mark(ax: Axes, place: float, row: Any, look: Look, edges: tuple[float, float], *, hollow: bool) -> None:
+def _mark(ax: Axes, place: float, row: Any, style: LineStyle, edges: tuple[float, float], *, hollow: bool) -> None:
     inset = 0.02 * (edges[1] - edges[0])
     left, right = edges[0] + inset, edges[1] - inset
     if math.isfinite(row.saved):
         known = not math.isnan(row.low)
         bounds = (max(row.low, left), min(row.high, right)) if known else (math.nan, math.nan)
-        interval(ax, place, row.saved, bounds[0], bounds[1], look, hollow=hollow, thin=True)
+        interval(ax, place, row.saved, bounds[0], bounds[1], style, hollow=hollow, thin=True)
     elif row.saved < 0:
-        ax.plot([left, left + 0.1 * (edges[1] - edges[0])], [place, place], color=look.colour, linewidth=0.7, zorder=2)
+        ax.plot([left, left + 0.1 * (edges[1] - edges[0])], [place, place], color=style.colour, linewidth=0.7, zorder=2)
     ends = ((min(row.saved, row.low), left, "<"), (max(row.saved, row.high), right, ">"))
     for bound, edge, marker in ends:
         if math.isinf(bound):
-            ax.plot([edge], [place], marker=marker, color=look.colour, markersize=3.5, zorder=3)
+            ax.plot([edge], [place], marker=marker, color=style.colour, markersize=3.5, zorder=3)
 
 
-def labels(material: Material) -> Plate | str:
+def labels_saved(inputs: FigureInputs) -> StudyFigure | str:
     """At the baseline's best accuracy, where a saving is worth most; other targets are in the CSV."""
-    curves = material.curves
-    frame = frames(material.across)["labels"]
+    curves = inputs.curves
+    frame = frames(inputs.across)["labels"]
     if frame.empty:
         return "nothing is paired" if not curves.paired else "no curve of the baseline rises over its budgets"
     last = frame[frame["target"] == frame.groupby(["protocol", "strategy"])["target"].transform("max")]
-    names = [s for s in material.others if s in set(frame["strategy"])]
+    names = [s for s in inputs.others if s in set(frame["strategy"])]
     protocols = [p for p in curves.protocols if p in set(frame["protocol"])]
     n = seeds_in_words(last["n"], curves.unit)
-    with applied(material.venue):
+    with style_context(inputs.venue):
 
         def draw(ax: Axes, protocol: str) -> None:
-            labels_saved(ax, own(frame, protocol=protocol), names, material.look)
+            draw_labels_saved(ax, own(frame, protocol=protocol), names, inputs.styles)
 
         figure = panels(
             protocols,
             draw,
             rows_height(names) * 1.15,
-            material.venue,
+            inputs.venue,
             columns=2,
             labelled_rows=True,
             wide=max(map(len, names)) > 16,
@@ -97,13 +97,13 @@ def labels(material: Material) -> Plate | str:
             if last["low"].notna().any()
             else f"No bars for fewer than {LEAST_RUNS} {curves.unit}s"
         )
-        what = f"Labels saved at {curves.baseline}'s best {material.metric} (hollow: at 4/5 of its rise), {n}"
+        what = f"Labels saved at {curves.baseline}'s best {inputs.metric} (hollow: at 4/5 of its rise), {n}"
         footnote(figure, f"{what}\n{bars}; arrows: beyond the budgets")
     caption = (
-        f"Labels saved: how many fewer labels a strategy needs than {curves.baseline} for the best mean {material.metric} that {curves.baseline} reaches, on "
+        f"Labels saved: how many fewer labels a strategy needs than {curves.baseline} for the best mean {inputs.metric} that {curves.baseline} reaches, on "
         f"monotone mean curves, n = {n}; to the right is better. Bars: 95 % bootstrap interval over seeds, none for fewer than {LEAST_RUNS}. Arrows: censored, the answer lies "
         "beyond the budgets; nothing is extrapolated. Other targets are in the CSV. Secondary: it changes no verdict."
     )
     never = int((last["censored"] == "right").sum())
     alt = f"Intervals of labels saved, a row per strategy, one panel per protocol. In {never} of {len(last)} comparisons the strategy never reaches the target."
-    return Plate("labels-saved", f"Labels saved against {curves.baseline}", figure, frame, caption, alt)
+    return StudyFigure("labels-saved", f"Labels saved against {curves.baseline}", figure, frame, caption, alt)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from analysis.across.rank_tables import rank_tables
 from analysis.across.result import RankTable
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import folded, lines_of, wrapped
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import PLAIN, SMALL, Look, Venue, applied
+from analysis.figures.style import PLAIN, SMALL, LineStyle, Venue, style_context
 from analysis.formatting.numbers import p_value
 from analysis.statistics.ranks import cliques
 
@@ -27,11 +27,11 @@ BAR: Final = 0.1
 """Distance between bars, inches."""
 
 
-def rank_diagram(
+def draw_rank_diagram(
     ax: Axes,
     mean_ranks: Mapping[str, float],
     alike: NDArray[np.bool_],
-    look: Mapping[str, Look],
+    styles: Mapping[str, LineStyle],
     difference: float | None = None,
 ) -> Axes:
     """Best strategy to the left; vertical axis in inches below the line.
@@ -40,7 +40,7 @@ def rank_diagram(
         mean_ranks: strategy -> mean rank, in [1, k].
         alike: (k, k) in the order of `mean_ranks`: pairs that are not told apart. A bar spans the largest groups of
             which every pair is alike, with a dot at each member: groups found by Wilcoxon tests may skip a rank.
-        look: colours of the project.
+        styles: colours of the project.
         difference: Nemenyi's critical difference, drawn as a scale at the top.
     """
     names = list(mean_ranks)
@@ -57,9 +57,9 @@ def rank_diagram(
         )
         ax.plot(at, [0.12 + BAR * level] * len(at), "o", color="0.35", markersize=3.2, zorder=3)
     for row, i in enumerate(left):
-        _label(ax, names[i], mean_ranks[names[i]], top + high * (row + 0.4), 1 - 0.04 * (k - 1), "right", look)
+        _label(ax, names[i], mean_ranks[names[i]], top + high * (row + 0.4), 1 - 0.04 * (k - 1), "right", styles)
     for row, i in enumerate(order[len(left) :][::-1]):
-        _label(ax, names[i], mean_ranks[names[i]], top + high * (row + 0.4), k + 0.04 * (k - 1), "left", look)
+        _label(ax, names[i], mean_ranks[names[i]], top + high * (row + 0.4), k + 0.04 * (k - 1), "left", styles)
     if difference is not None:
         ax.plot([1, min(1 + difference, k)], [-0.42] * 2, color="black", linewidth=1, marker="|", markersize=5)
         ax.annotate(f"CD = {difference:.2f}", (1, -0.47), fontsize=7, ha="left", va="bottom", annotation_clip=False)
@@ -75,8 +75,8 @@ def rank_diagram(
     return ax
 
 
-def _label(ax: Axes, name: str, rank: float, y: float, x: float, side: str, look: Mapping[str, Look]) -> None:
-    colour = look[name].colour
+def _label(ax: Axes, name: str, rank: float, y: float, x: float, side: str, styles: Mapping[str, LineStyle]) -> None:
+    colour = styles[name].colour
     ax.plot([rank, rank, x], [0, y, y], color=colour, linewidth=0.8, clip_on=False, zorder=2)
     text = f"{wrapped(name, WIDE)} {rank:.2f}" if side == "right" else f"{rank:.2f} {wrapped(name, WIDE)}"
     ax.annotate(
@@ -103,19 +103,19 @@ def rank_frame(tables: Sequence[RankTable]) -> pd.DataFrame:
     return pd.DataFrame(parts, columns=["regime", "datasets", "strategy", "mean_rank", "critical_difference", "joined"])
 
 
-def rank_figure(tables: Sequence[RankTable], look: Mapping[str, Look], venue: Venue = PLAIN) -> Figure:
+def rank_figure(tables: Sequence[RankTable], styles: Mapping[str, LineStyle], venue: Venue = PLAIN) -> Figure:
     """A diagram per regime, one below the other: strategies that Nemenyi's test does not tell apart are joined, its CD is drawn to scale."""
     heights = [_height(t) for t in tables]
     width, below = venue.page, sum(heights)
     total = below
-    with applied(venue):
+    with style_context(venue):
         figure = Figure(figsize=(width, total))
         for table, height in zip(tables, heights, strict=True):
             longest = max(min(len(name), WIDE) for name in table.strategies) + 5
             margin = min(0.44, 0.063 * longest / width + 0.02)
             ax = figure.add_axes((margin, (below - height + 0.42) / total, 1 - 2 * margin, (height - 0.47) / total))
             ranks = dict(zip(table.strategies, table.friedman.mean_ranks, strict=True))
-            rank_diagram(ax, ranks, np.asarray(table.nemenyi) > table.alpha, look, table.critical_difference)
+            draw_rank_diagram(ax, ranks, np.asarray(table.nemenyi) > table.alpha, styles, table.critical_difference)
             figure.text(
                 0.5,
                 (below - height + 0.04) / total,
@@ -140,27 +140,27 @@ def _caption(table: RankTable) -> str:
     return f"{table.regime}: mean rank over {len(table.datasets)} data sets, 1 is best\n{joined}"
 
 
-def ranks(material: Material) -> Plate | str:
+def mean_ranks(inputs: FigureInputs) -> StudyFigure | str:
     """Every regime with two data sets or more."""
     notes: list[str] = []
-    tables = rank_tables(material.curves, notes)
+    tables = rank_tables(inputs.curves, notes)
     if not tables:
         return notes[0] if notes else "ranks need two data sets or more under one regime"
     frame = rank_frame(tables)
-    figure = rank_figure(tables, material.look, material.venue)
+    figure = rank_figure(tables, inputs.styles, inputs.venue)
     tested = "; ".join(
         f"{t.regime}: n = {len(t.datasets)} data sets, Friedman p {p_value(t.friedman.p_ties)}, Iman-Davenport p {p_value(t.friedman.p_f)}, CD {t.critical_difference:.2f}"
         for t in tables
     )
     caption = (
-        f"Critical-difference diagram (Demšar 2006): mean ranks by {material.endpoint} over data sets, 1 is best; strategies that Nemenyi's test at {tables[0].alpha:g} does not "
+        f"Critical-difference diagram (Demšar 2006): mean ranks by {inputs.endpoint} over data sets, 1 is best; strategies that Nemenyi's test at {tables[0].alpha:g} does not "
         f"tell apart are joined. {tested}. No band. Ranks depend on which strategies take part; secondary: it changes no verdict."
     )
     order = "; ".join(
         f"{t.regime}: {', '.join(f'{s} {r:.2f}' for r, s in sorted(zip(t.friedman.mean_ranks, t.strategies, strict=True)))}"
         for t in tables
     )
-    return Plate(
+    return StudyFigure(
         "mean-ranks",
         "Mean ranks over data sets",
         figure,

@@ -9,9 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.across.penalty_matrix import PenaltyMatrix
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import NAME, NUMBERED, footnote, heat, lines_of, names_height, own, panels, scale
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import applied
+from analysis.figures.style import style_context
 
 MEAN = "mean of column"
 
@@ -28,7 +28,7 @@ def penalty_frame(matrices: Sequence[PenaltyMatrix]) -> pd.DataFrame:
     return pd.DataFrame(parts, columns=["definition", "settings", "row", "column", "value"])
 
 
-def penalty_map(ax: Axes, frame: pd.DataFrame, names: Sequence[str], cell: float = 0.3) -> Axes:
+def draw_penalties(ax: Axes, frame: pd.DataFrame, names: Sequence[str], cell: float = 0.3) -> Axes:
     """Row beats column in so many settings; the last row, the column's mean, is the better the smaller. One definition's rows."""
     grid = frame.pivot(index="row", columns="column", values="value").reindex(index=[*names, MEAN], columns=list(names))  # noqa: PD010
     values = grid.to_numpy(dtype=np.float64)
@@ -37,28 +37,28 @@ def penalty_map(ax: Axes, frame: pd.DataFrame, names: Sequence[str], cell: float
     return ax
 
 
-def penalties(material: Material) -> Plate | str:
+def penalty_matrix(inputs: FigureInputs) -> StudyFigure | str:
     """Both definitions, strategies ordered by their mean penalty."""
-    if not material.curves.paired:
+    if not inputs.curves.paired:
         return "nothing is paired"
-    frame = penalty_frame(material.across.penalties)
-    if frame.empty or not material.others:
+    frame = penalty_frame(inputs.across.penalties)
+    if frame.empty or not inputs.others:
         return "no setting has checkpoints to compare two strategies at"
     order = own(frame, row=MEAN).groupby("column")["value"].mean().sort_values(kind="stable")
     names = [str(n) for n in order.index]
     definitions = list(frame["definition"].unique())
-    side = 2 if len(names) <= 7 and material.venue.page > 6 else 1
+    side = 2 if len(names) <= 7 and inputs.venue.page > 6 else 1
     longest = min(NAME, max(map(len, [*names, MEAN])))
-    cell = (material.venue.page / side - 0.25 - 0.055 * longest) / len(names)
+    cell = (inputs.venue.page / side - 0.25 - 0.055 * longest) / len(names)
     height = max(0.13 * lines_of(names), min(0.2, cell)) * (len(names) + 1) + 0.55 + names_height(names, cell)
-    used = {m.definition: m for m in material.across.penalties}
+    used = {m.definition: m for m in inputs.across.penalties}
     few = "".join(f". {d}: {used[d].absent()}" for d in definitions if used[d].absent())
-    with applied(material.venue):
+    with style_context(inputs.venue):
 
         def draw(ax: Axes, definition: str) -> None:
-            penalty_map(ax, own(frame, definition=definition), names, cell)
+            draw_penalties(ax, own(frame, definition=definition), names, cell)
 
-        figure = panels(definitions, draw, height, material.venue, columns=side, wide=True)
+        figure = panels(definitions, draw, height, inputs.venue, columns=side, wide=True)
         for ax in [ax for ax in figure.axes if ax.axison] if cell < NUMBERED else ():
             scale(figure, [ax])
         footnote(
@@ -74,4 +74,4 @@ def penalties(material: Material) -> Plate | str:
         f".05 without correction; the last row is each strategy's mean penalty. {counts}{few}. No band. Secondary: it changes no verdict."
     )
     alt = f"Heat maps, strategies by strategies. Mean penalty from best to worst: {', '.join(f'{n} {v:.2f}' for n, v in order.items())}."
-    return Plate("penalty-matrix", "Pairwise penalty matrix", figure, frame, caption, alt)
+    return StudyFigure("penalty-matrix", "Pairwise penalty matrix", figure, frame, caption, alt)

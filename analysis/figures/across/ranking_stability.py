@@ -9,16 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.across.tables import frames
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import each, finish, legend, own
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import Look, applied, looks
+from analysis.figures.style import LineStyle, line_styles, style_context
 
 
-def stability_lines(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], column: str) -> Axes:
+def draw_stability(ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineStyle], column: str) -> Axes:
     """`tau` or `winner_changes` against n, a line per protocol; `frame` is `frames(across)["seeds"]`."""
     for protocol in dict.fromkeys(frame["protocol"]):
         line = own(frame, protocol=protocol)
-        ax.plot(line["n"], line[column], label=protocol, **look[protocol].line())
+        ax.plot(line["n"], line[column], label=protocol, **styles[protocol].line())
     ax.set_ylim(min(-0.03, float(frame[column].min()) - 0.05), 1.03)
     return finish(
         ax,
@@ -27,19 +27,19 @@ def stability_lines(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], col
     )
 
 
-def stability(material: Material) -> Plate | str:
+def ranking_stability(inputs: FigureInputs) -> StudyFigure | str:
     """Agreement of the rankings beside how often the winner changes."""
-    frame = frames(material.across)["seeds"]
+    frame = frames(inputs.across)["seeds"]
     if frame.empty:
         return "needs two strategies that share two seeds or more, paired"
     protocols = list(dict.fromkeys(frame["protocol"]))
-    look = looks(protocols, "")
+    styles = line_styles(protocols, "")
     draws = int(frame["draws"].max())
-    with applied(material.venue):
-        figure = Figure(figsize=(material.venue.page, 1.9), layout="constrained")
+    with style_context(inputs.venue):
+        figure = Figure(figsize=(inputs.venue.page, 1.9), layout="constrained")
         for ax, column in zip(figure.subplots(1, 2), ("tau", "winner_changes"), strict=True):
-            stability_lines(ax, frame, look, column)
-        legend(figure, protocols, look, f"Means over {draws} splits of the seeds into two studies; no band")
+            draw_stability(ax, frame, styles, column)
+        legend(figure, protocols, styles, f"Means over {draws} splits of the seeds into two studies; no band")
     seeds = 2 * int(frame["n"].max())
     caption = (
         f"Ranking stability: two studies of n seeds each, drawn without overlap from this study's seeds (up to {seeds} used), {draws} draws. Left: Kendall's tau-b "
@@ -49,4 +49,4 @@ def stability(material: Material) -> Plate | str:
     alt = "Lines over the number of seeds, one per protocol. With most seeds: " + "; ".join(
         f"{r.protocol} tau {r.tau:.2f}, another winner in {r.winner_changes:.0%} with n = {r.n}" for r in each(most)
     )
-    return Plate("ranking-stability", "Ranking stability with seeds", figure, frame, caption, f"{alt}.")
+    return StudyFigure("ranking-stability", "Ranking stability with seeds", figure, frame, caption, f"{alt}.")

@@ -11,11 +11,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import wrapped
-from analysis.figures.plate import Material, Plate
 from analysis.figures.secondary.contact_sheet import GAP, MOST_ROWS, NAMES
 from analysis.figures.secondary.tiles import Pixels, coloured, masked, palette
-from analysis.figures.style import SMALL, applied
+from analysis.figures.style import SMALL, style_context
 from analysis.secondary.changed_predictions import EACH, GAINED, LOST, MAPS, OTHER, ClassChange, MapChange, kinds
 
 Change = MapChange | ClassChange
@@ -42,24 +42,24 @@ class Row:
     under: tuple[Note, ...] = ()
 
 
-def changed_predictions(material: Material) -> Plate | str:
+def changed_predictions(inputs: FigureInputs) -> StudyFigure | str:
     """A row per run, below the images and masks that it is about where it is a segmentation."""
-    changes, left_out = _chosen(material)
+    changes, left_out = _chosen(inputs)
     if not changes:
         return "no predictions of two rounds with the images that they are of: none were kept, or the data set was not at hand"
-    width = material.venue.page
+    width = inputs.venue.page
     cell = (width - NAMES - 0.05) / (2 * EACH + 3 * GAP)
-    rows = [row for change in changes for row in _rows(change, changes, material, int(cell / 0.06))]
-    named = _named(material, changes)
-    with applied(material.venue):
+    rows = [row for change in changes for row in _rows(change, changes, inputs, int(cell / 0.06))]
+    named = _named(inputs, changes)
+    with style_context(inputs.venue):
         figure = _drawn(rows, named, width)
-    return Plate(
+    return StudyFigure(
         "changed-predictions",
         "Where predictions changed",
         figure,
-        _frame(changes, material),
+        _frame(changes, inputs),
         _caption(changes, left_out),
-        _alt(changes, material),
+        _alt(changes, inputs),
     )
 
 
@@ -108,8 +108,8 @@ def _drawn(rows: Sequence[Row], named: dict[str, str | tuple[float, float, float
     return figure
 
 
-def _rows(change: Change, changes: Sequence[Change], material: Material, letters: int) -> list[Row]:
-    names = material.bought.class_names(change.protocol)
+def _rows(change: Change, changes: Sequence[Change], inputs: FigureInputs, letters: int) -> list[Row]:
+    names = inputs.bought.class_names(change.protocol)
     if isinstance(change, ClassChange):
         return [_class_row(change, names, letters)]
     first = next(c for c in changes if c.protocol == change.protocol)
@@ -201,10 +201,10 @@ def _strip(tiles: Sequence[Pixels], places: int, group: int) -> tuple[Pixels, li
     return out, middles
 
 
-def _chosen(material: Material) -> tuple[list[Change], int]:
-    order = {s: i for i, s in enumerate(material.curves.strategies)}
-    protocols = list(material.curves.protocols)
-    known = [c for c in material.bought.changes if c.strategy in order and c.protocol in protocols and _pictured(c)]
+def _chosen(inputs: FigureInputs) -> tuple[list[Change], int]:
+    order = {s: i for i, s in enumerate(inputs.curves.strategies)}
+    protocols = list(inputs.curves.protocols)
+    known = [c for c in inputs.bought.changes if c.strategy in order and c.protocol in protocols and _pictured(c)]
     known.sort(key=lambda c: (protocols.index(c.protocol), order[c.strategy]))
     return known[:MOST_ROWS], max(0, len(known) - MOST_ROWS)
 
@@ -214,24 +214,24 @@ def _pictured(change: Change) -> bool:
     return isinstance(change, MapChange) or change.gained.count + change.lost.count > 0
 
 
-def _named(material: Material, changes: Sequence[Change]) -> dict[str, str | tuple[float, float, float]]:
+def _named(inputs: FigureInputs, changes: Sequence[Change]) -> dict[str, str | tuple[float, float, float]]:
     """What the colours of masks mean; empty without maps."""
     out: dict[str, str | tuple[float, float, float]] = {}
     for change in changes:
         if isinstance(change, MapChange):
-            names = material.bought.class_names(change.protocol)
+            names = inputs.bought.class_names(change.protocol)
             out |= dict(zip(names, palette(len(names)), strict=True))
     return out
 
 
-def _frame(changes: Sequence[Change], material: Material) -> pd.DataFrame:
+def _frame(changes: Sequence[Change], inputs: FigureInputs) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for c in changes:
         where = (c.protocol, c.strategy, c.seed, *c.budgets)
         if isinstance(c, ClassChange):
             rows.append((*where, "images", "", c.gained.count, c.lost.count, c.other, c.tests))
             continue
-        classes = len(material.bought.class_names(c.protocol))
+        classes = len(inputs.bought.class_names(c.protocol))
         for index, truth, before, after in zip(c.indices, c.truth, c.before, c.after, strict=True):
             counts = np.bincount(kinds(before, after, truth, classes).ravel(), minlength=4)
             rows.append(
@@ -269,8 +269,8 @@ def _caption(changes: Sequence[Change], left_out: int) -> str:
     )
 
 
-def _alt(changes: Sequence[Change], material: Material) -> str:
-    frame = _frame(changes, material)
+def _alt(changes: Sequence[Change], inputs: FigureInputs) -> str:
+    frame = _frame(changes, inputs)
     said = []
     for (protocol, strategy), own in frame.groupby(["protocol", "strategy"], sort=False):
         sums = own[["gained", "lost", "of"]].sum()

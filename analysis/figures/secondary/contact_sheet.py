@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import folded, wrapped
-from analysis.figures.plate import Material, Plate
 from analysis.figures.secondary.tiles import Pixels, coloured, masked, palette
-from analysis.figures.style import SMALL, applied
+from analysis.figures.style import SMALL, style_context
 from analysis.secondary.purchases import QUERIES, SHOWN, Sheet
 
 MOST_ROWS: Final = 24
@@ -27,27 +27,27 @@ GAP: Final = 0.12
 """White between two images, in widths of an image; between two queries it is four times as wide."""
 
 
-def contact_sheet(material: Material) -> Plate | str:
+def contact_sheet(inputs: FigureInputs) -> StudyFigure | str:
     """A row per run, a block per query."""
-    sheets = _chosen(material)
+    sheets = _chosen(inputs)
     if not sheets:
-        why = "; ".join(dict.fromkeys(material.bought.absent.values()))
+        why = "; ".join(dict.fromkeys(inputs.bought.absent.values()))
         return f"no images of what was bought: {why or 'records hold none, and the data set was not at hand'}"
-    width = material.venue.page
-    strips = [_strip(sheet, material) for sheet in sheets]
+    width = inputs.venue.page
+    strips = [_strip(sheet, inputs) for sheet in sheets]
     heights = [(width - NAMES) * strip.shape[0] / strip.shape[1] + APART for strip, _ in strips]
     heads = [i == 0 or s.protocol != sheets[i - 1].protocol for i, s in enumerate(sheets)]
     above = [0.52 if head else 0.0 for head in heads]
-    named = _named_classes(material, sheets)
+    named = _named_classes(inputs, sheets)
     below = 0.35 + 0.16 * -(-len(named) // 5)
-    with applied(material.venue):
+    with style_context(inputs.venue):
         total = sum(heights) + sum(above) + below
         figure = Figure(figsize=(width, total))
         top = total
         for sheet, (strip, centres), height, head in zip(sheets, strips, heights, above, strict=True):
             top -= height + head
             ax = figure.add_axes((NAMES / width, top / total, 1 - (NAMES + 0.05) / width, (height - APART) / total))
-            contact_strip(ax, strip, centres if head else [], sheet)
+            draw_contact_strip(ax, strip, centres if head else [], sheet)
             ax.set_ylabel(wrapped(sheet.strategy, 18), rotation=0, ha="right", va="center", fontsize=SMALL)
             if head:
                 figure.text(
@@ -66,8 +66,8 @@ def contact_sheet(material: Material) -> Plate | str:
                 borderaxespad=0.2,
             )
     regions = any(s.regions for s in sheets)
-    currency = material.curves.currency()
-    left_out = len(material.bought.sheets) - len(sheets)
+    currency = inputs.curves.currency()
+    left_out = len(inputs.bought.sheets) - len(sheets)
     caption = (
         f"Images that were bought: the first {SHOWN} of up to {QUERIES} queries (first and last among them), in the order of purchase; n = 1 run "
         f"a strategy, seed {sheets[0].seed}, over a block the {currency} paid for before and after. "
@@ -81,10 +81,10 @@ def contact_sheet(material: Material) -> Plate | str:
         for s in sheets[:4]
     )
     alt = f"Small pictures of the images bought, a row per strategy, a block per query. {currency.capitalize()} before and after each query: {said}."
-    return Plate("contact-sheet", "What was bought", figure, _frame(sheets), caption, alt)
+    return StudyFigure("contact-sheet", "What was bought", figure, _frame(sheets), caption, alt)
 
 
-def contact_strip(ax: Axes, strip: Pixels, centres: Sequence[float], sheet: Sheet) -> Axes:
+def draw_contact_strip(ax: Axes, strip: Pixels, centres: Sequence[float], sheet: Sheet) -> Axes:
     """One run's images side by side.
 
     Args:
@@ -102,24 +102,24 @@ def contact_strip(ax: Axes, strip: Pixels, centres: Sequence[float], sheet: Shee
     return ax
 
 
-def _chosen(material: Material) -> list[Sheet]:
-    order = {s: i for i, s in enumerate(material.curves.strategies)}
-    known = [s for s in material.bought.sheets if s.strategy in order]
-    protocols = list(material.curves.protocols)
+def _chosen(inputs: FigureInputs) -> list[Sheet]:
+    order = {s: i for i, s in enumerate(inputs.curves.strategies)}
+    known = [s for s in inputs.bought.sheets if s.strategy in order]
+    protocols = list(inputs.curves.protocols)
     known = sorted(
         (s for s in known if s.protocol in protocols), key=lambda s: (protocols.index(s.protocol), order[s.strategy])
     )
     return known[:MOST_ROWS]
 
 
-def _strip(sheet: Sheet, material: Material) -> tuple[Pixels, list[float]]:
+def _strip(sheet: Sheet, inputs: FigureInputs) -> tuple[Pixels, list[float]]:
     """Images (and masks below them) on white, and the middle of every query's block."""
     height, width = sheet.queries[0].pixels.shape[1:3]
     gap = max(1, round(GAP * width))
     rows = 1 if sheet.queries[0].masks is None else 2
     block = SHOWN * (width + gap) + 3 * gap
     out = np.ones((rows * (height + gap), QUERIES * block, 3))
-    classes = len(material.bought.class_names(sheet.protocol))
+    classes = len(inputs.bought.class_names(sheet.protocol))
     centres = []
     for number, query in enumerate(sheet.queries):
         start = number * block
@@ -133,12 +133,12 @@ def _strip(sheet: Sheet, material: Material) -> tuple[Pixels, list[float]]:
     return out[: -gap or None, : used if used > 0 else None], centres
 
 
-def _named_classes(material: Material, sheets: Sequence[Sheet]) -> dict[str, Any]:
+def _named_classes(inputs: FigureInputs, sheets: Sequence[Sheet]) -> dict[str, Any]:
     """Class -> its colour in the masks; empty without masks."""
     out: dict[str, Any] = {}
     for sheet in sheets:
         if sheet.queries[0].masks is not None:
-            names = material.bought.class_names(sheet.protocol)
+            names = inputs.bought.class_names(sheet.protocol)
             out |= dict(zip(names, palette(len(names)), strict=True))
     return out
 

@@ -8,19 +8,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import each, highest, legend, own, panels, seeds_in_words
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import Look, applied
+from analysis.figures.style import LineStyle, style_context
 
 FLOOR = 1e-4
 """Seconds below which a query is drawn as this fast: a logarithmic axis has no zero."""
 
 
-def query_cost(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look]) -> Axes:
+def draw_query_cost(ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineStyle]) -> Axes:
     """Mean AUBC against mean seconds a query, a mark per strategy; up and to the left is better. Rows of one protocol."""
     base = frame.iloc[:1]
     for row in each(frame):
-        style = look[str(row.strategy)]
+        style = styles[str(row.strategy)]
         ax.plot(
             [max(row.seconds, FLOOR)],
             [row.value],
@@ -41,30 +41,30 @@ def query_cost(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look]) -> Axes:
     return ax
 
 
-def costs(material: Material) -> Plate | str:
+def query_cost(inputs: FigureInputs) -> StudyFigure | str:
     """All protocols, the baseline first."""
-    curves = material.curves
-    frame = material.details.query_cost.to_frame()
+    curves = inputs.curves
+    frame = inputs.details.query_cost.to_frame()
     if frame.empty:
         return "no cost of queries is known: a table of curves does not say it"
     frame["place"] = frame["strategy"].map({s: i for i, s in enumerate(curves.strategies)})
     frame = frame.sort_values(["protocol", "place"]).drop(columns="place")
     protocols = [p for p in curves.protocols if p in set(frame["protocol"])]
     n = seeds_in_words(frame["runs"], "run")
-    with applied(material.venue):
+    with style_context(inputs.venue):
         figure = panels(
-            protocols, lambda ax, p: query_cost(ax, own(frame, protocol=p), material.look), 1.9, material.venue
+            protocols, lambda ax, p: draw_query_cost(ax, own(frame, protocol=p), inputs.styles), 1.9, inputs.venue
         )
         legend(
             figure,
             [s for s in curves.strategies if s in set(frame["strategy"])],
-            material.look,
+            inputs.styles,
             f"Means over {n}; line across: {curves.baseline}",
         )
     caption = (
-        f"Accuracy and cost: mean {material.endpoint} over n = {n} against the mean wall-clock seconds of a query (features, an ensemble's further members and the strategy's "
-        f"own training included). Line across: {curves.baseline}. Times depend on the machine and what else ran on it. No band, no test.{material.upper}"
+        f"Accuracy and cost: mean {inputs.endpoint} over n = {n} against the mean wall-clock seconds of a query (features, an ensemble's further members and the strategy's "
+        f"own training included). Line across: {curves.baseline}. Times depend on the machine and what else ran on it. No band, no test.{inputs.upper}"
     )
     slowest = highest(frame, "seconds")
     alt = f"Marks, one per strategy, one panel per protocol. The slowest is {slowest['strategy']} under {slowest['protocol']}, {slowest['seconds']:.2f} s a query."
-    return Plate("query-cost", "Accuracy and what a query cost", figure, frame, caption, alt)
+    return StudyFigure("query-cost", "Accuracy and what a query cost", figure, frame, caption, alt)

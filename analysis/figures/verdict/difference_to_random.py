@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import CROWDED, MANY, dodge, finish, legend, own, panels, seeds_in_words, shade, zone
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import Look, applied
+from analysis.figures.style import LineStyle, style_context
 
 
-def difference_curves(
-    ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta: float, currency: str = "labels"
+def draw_differences(
+    ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineStyle], delta: float, currency: str = "labels"
 ) -> Axes:
     """Mean difference with its simultaneous band (bars beyond four strategies, none beyond twelve), a zero line and the zone of ±delta.
 
@@ -28,25 +28,25 @@ def difference_curves(
         rows = own(frame, strategy=strategy)
         budgets, mean, low, high = (rows[c].to_numpy(dtype=np.float64) for c in ("budget", "difference", "low", "high"))
         if len(names) <= CROWDED:
-            ax.plot(budgets, mean, label=strategy, **look[strategy].line())
-            shade(ax, budgets, low, high, look[strategy])
+            ax.plot(budgets, mean, label=strategy, **styles[strategy].line())
+            shade(ax, budgets, low, high, styles[strategy])
         elif len(names) > MANY:
-            ax.plot(budgets, mean, label=strategy, **(look[strategy].line() | {"linewidth": 0.8, "markersize": 2.6}))
+            ax.plot(budgets, mean, label=strategy, **(styles[strategy].line() | {"linewidth": 0.8, "markersize": 2.6}))
         else:
             bars = np.nan_to_num(np.stack([mean - low, high - mean]))
-            thin = look[strategy].line() | {"linewidth": 0.8, "markersize": 2.6}
+            thin = styles[strategy].line() | {"linewidth": 0.8, "markersize": 2.6}
             ax.errorbar(budgets + dodge(budgets, place, len(names)), mean, bars, label=strategy, elinewidth=0.5, **thin)
     return finish(ax, f"{currency} paid for", "")
 
 
-def differences(material: Material) -> Plate | str:
+def difference_to_random(inputs: FigureInputs) -> StudyFigure | str:
     """All protocols."""
-    curves, delta = material.curves, material.curves.plan.delta
+    curves, delta = inputs.curves, inputs.curves.plan.delta
     if not curves.has_curves:
         return "there is one budget: no curve"
     if not curves.paired:
         return "nothing is paired"
-    frame = material.details.band.to_frame()
+    frame = inputs.details.band.to_frame()
     if frame.empty:
         return f"no strategy has a complete run with the same {curves.unit} as {curves.baseline}"
     n = seeds_in_words(frame["n"], curves.unit)
@@ -59,21 +59,21 @@ def differences(material: Material) -> Plate | str:
     )
 
     def draw(ax: Axes, protocol: str) -> None:
-        difference_curves(ax, own(frame, protocol=protocol), material.look, delta, curves.currency(protocol))
+        draw_differences(ax, own(frame, protocol=protocol), inputs.styles, delta, curves.currency(protocol))
         ax.set_ylabel(f"{curves.metrics[protocol].replace('_', ' ')} difference\nto {curves.baseline}")
 
-    with applied(material.venue):
-        figure = panels(curves.protocols, draw, 1.9, material.venue)
+    with style_context(inputs.venue):
+        figure = panels(curves.protocols, draw, 1.9, inputs.venue)
         note = f"Mean paired difference over {n}. {band}. Grey: within ±{delta:g}"
-        legend(figure, material.others, material.look, note)
+        legend(figure, inputs.others, inputs.styles, note)
     methods = " and ".join(sorted(set(frame["method"])))
     caption = (
-        f"Difference to {curves.baseline} in {material.metric} against {curves.currency()} paid for, paired by {curves.unit}, n = {n}. {band} "
+        f"Difference to {curves.baseline} in {inputs.metric} against {curves.currency()} paid for, paired by {curves.unit}, n = {n}. {band} "
         f"({methods}) of each strategy: its whole true curve lies inside with that confidence; what leaves zero out somewhere shows a "
         f"difference somewhere, though it is no verdict. Grey zone: equivalent within ±{delta:g}."
     )
     alt = f"Differences to {curves.baseline} against {curves.currency()}, one panel per protocol, with zero line and the zone of equivalence. {_outside(frame)}"
-    return Plate(
+    return StudyFigure(
         "difference-to-random", f"Difference to {curves.baseline} along the budget", figure, frame, caption, alt
     )
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import finish, legend, own, panels
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import Look, applied
+from analysis.figures.style import LineStyle, style_context
 from analysis.statistics.power import minimum_detectable_effect
 from analysis.verdict.comparison import Comparison
 
@@ -35,7 +35,9 @@ def power_frame(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(parts, columns=["protocol", "strategy", "sd", "seeds", "detectable"])
 
 
-def power_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta: float, n: int, least: int) -> Axes:
+def draw_power(
+    ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineStyle], delta: float, n: int, least: int
+) -> Axes:
     """Detectable difference against seeds, a line per strategy; the margin across, this study's seeds upright.
 
     Args:
@@ -50,16 +52,20 @@ def power_curves(ax: Axes, frame: pd.DataFrame, look: Mapping[str, Look], delta:
     for strategy in frame["strategy"].unique():
         line = own(frame, strategy=strategy)
         ax.plot(
-            line["seeds"], line["detectable"], label=strategy, markevery=max(1, len(line) // 6), **look[strategy].line()
+            line["seeds"],
+            line["detectable"],
+            label=strategy,
+            markevery=max(1, len(line) // 6),
+            **styles[strategy].line(),
         )
     shown = frame[frame["seeds"] >= max(start + 2, least - 2)]["detectable"]
     ax.set_ylim(0, max(1.15 * float(shown.max()), 1.5 * delta))
     return finish(ax, "seeds", "detectable difference")
 
 
-def power(material: Material) -> Plate | str:
+def power(inputs: FigureInputs) -> StudyFigure | str:
     """All protocols."""
-    comparison, curves = material.comparison, material.curves
+    comparison, curves = inputs.comparison, inputs.curves
     if not curves.paired:
         return "nothing is paired"
     frame = power_frame(comparison)
@@ -68,17 +74,17 @@ def power(material: Material) -> Plate | str:
     protocols = list(dict.fromkeys(frame["protocol"]))
     delta, least = comparison.plan.delta, comparison.least_seeds
     seeds = {p: max(v.n for v in comparison.verdicts if v.protocol == p) for p in protocols}
-    with applied(material.venue):
+    with style_context(inputs.venue):
 
         def draw(ax: Axes, protocol: str) -> None:
-            power_curves(ax, own(frame, protocol=protocol), material.look, delta, seeds[protocol], least)
+            draw_power(ax, own(frame, protocol=protocol), inputs.styles, delta, seeds[protocol], least)
 
-        figure = panels(protocols, draw, 1.9, material.venue)
+        figure = panels(protocols, draw, 1.9, inputs.venue)
         grey = f". Grey: {comparison.plan.test} cannot reject" if least > 2 else ""
         legend(
             figure,
-            [s for s in material.others if s in set(frame["strategy"])],
-            material.look,
+            [s for s in inputs.others if s in set(frame["strategy"])],
+            inputs.styles,
             f"80 % power at alpha / {comparison.tests}. Line across: ±{delta:g}; upright: this study's n{grey}",
         )
     at = [
@@ -87,11 +93,11 @@ def power(material: Material) -> Plate | str:
         if v.n > 1
     ]
     known = [x for _, x in at if math.isfinite(x)]
-    now = f"With this study's n = {material.pairs} it is {min(known):.4f} to {max(known):.4f}. " if known else ""
+    now = f"With this study's n = {inputs.pairs} it is {min(known):.4f} to {max(known):.4f}. " if known else ""
     caption = (
-        f"Power: the smallest true difference to {curves.baseline} in {material.endpoint} that is found with 80 % power by the paired t test at alpha / {comparison.tests} "
+        f"Power: the smallest true difference to {curves.baseline} in {inputs.endpoint} that is found with 80 % power by the paired t test at alpha / {comparison.tests} "
         f"(strictest Holm step), given the spread that this study saw; its own mean differences are not used. {now}Line across: the margin ±{delta:g}; upright: this study's n. "
         f"The test of the plan ({comparison.plan.test}) cannot reject with fewer than {least} seeds. No band."
     )
     alt = f"Falling curves of detectable difference against seeds, one per strategy, one panel per protocol. {now}".strip()
-    return Plate("power", "Seeds and detectable difference", figure, frame, caption, alt)
+    return StudyFigure("power", "Seeds and detectable difference", figure, frame, caption, alt)

@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import each, footnote, interval, own, panels, rows, rows_height, same_x, zone
-from analysis.figures.plate import Material, Plate
-from analysis.figures.style import Look, applied
+from analysis.figures.style import LineStyle, style_context
 from analysis.formatting import numbers
 from analysis.verdict import verdict_table
 from analysis.verdict.sentences import headline
 
 
-def forest(ax: Axes, frame: pd.DataFrame, names: Sequence[str], look: Mapping[str, Look], delta: float) -> Axes:
+def draw_forest(
+    ax: Axes, frame: pd.DataFrame, names: Sequence[str], styles: Mapping[str, LineStyle], delta: float
+) -> Axes:
     """Paired difference with its 95 % interval, a row per strategy, the answer to the right; hollow marks are undecided.
 
     Args:
@@ -30,42 +32,42 @@ def forest(ax: Axes, frame: pd.DataFrame, names: Sequence[str], look: Mapping[st
             place = list(names).index(str(verdict.strategy))
             hollow = verdict.answer == "undecided"
             interval(
-                ax, place, verdict.difference, verdict.low, verdict.high, look[str(verdict.strategy)], hollow=hollow
+                ax, place, verdict.difference, verdict.low, verdict.high, styles[str(verdict.strategy)], hollow=hollow
             )
     return rows(ax, names, [said.get(n, "") for n in names])
 
 
-def verdicts(material: Material) -> Plate | str:
+def verdicts(inputs: FigureInputs) -> StudyFigure | str:
     """All protocols on one scale."""
-    curves, comparison = material.curves, material.comparison
+    curves, comparison = inputs.curves, inputs.comparison
     frame, delta = comparison.to_frame(), comparison.plan.delta
     if frame.empty:
         return f"{curves.baseline} is the only strategy"
-    names = material.others
-    name = "AUBC" if curves.has_curves else material.metric
+    names = inputs.others
+    name = "AUBC" if curves.has_curves else inputs.metric
     kind = "t" if curves.paired else "Welch t"
-    with applied(material.venue):
+    with style_context(inputs.venue):
 
         def draw(ax: Axes, protocol: str) -> None:
-            forest(ax, own(frame, protocol=protocol), names, material.look, delta)
+            draw_forest(ax, own(frame, protocol=protocol), names, inputs.styles, delta)
 
         figure = panels(
             curves.protocols,
             draw,
             rows_height(names),
-            material.venue,
+            inputs.venue,
             columns=2,
             labelled_rows=True,
             wide=max(map(len, names)) > 16,
         )
         footnote(
             figure,
-            f"Difference to {curves.baseline} in {name}, {material.pairs}\nBars: 95 % {kind} interval. Grey: within ±{delta:g}. Hollow: undecided",
+            f"Difference to {curves.baseline} in {name}, {inputs.pairs}\nBars: 95 % {kind} interval. Grey: within ±{delta:g}. Hollow: undecided",
         )
         same_x(figure)
     caption = (
-        f"Verdicts: mean {'paired ' if curves.paired else ''}difference to {curves.baseline} in {material.endpoint}, n = {material.pairs}. Bars: 95 % {kind} "
-        f"interval of each comparison for itself. Answers: {material.tested}. Grey zone: equivalent within ±{delta:g}; hollow marks are undecided."
+        f"Verdicts: mean {'paired ' if curves.paired else ''}difference to {curves.baseline} in {inputs.endpoint}, n = {inputs.pairs}. Bars: 95 % {kind} "
+        f"interval of each comparison for itself. Answers: {inputs.tested}. Grey zone: equivalent within ±{delta:g}; hollow marks are undecided."
     )
     listed = "; ".join(
         f"{v.strategy} under {v.protocol} {verdict_table.answer(v)} {numbers.signed(v.difference)}"
@@ -73,4 +75,4 @@ def verdicts(material: Material) -> Plate | str:
     )
     more = "; and so on in the table" if len(comparison.verdicts) > 12 else ""
     alt = f"Forest plot of the differences to {curves.baseline}. {headline(comparison)} {listed}{more}."
-    return Plate("verdicts", "Verdicts", figure, frame, caption, alt)
+    return StudyFigure("verdicts", "Verdicts", figure, frame, caption, alt)

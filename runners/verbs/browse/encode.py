@@ -23,7 +23,7 @@ from runners.data import load
 from runners.datasets import CARDS, Images
 from runners.datasets.images import content_digest
 from runners.datasets.registry import OWN
-from runners.encoding import encoded, resolved
+from runners.encoding import encode_images, resolve_files
 from runners.encoding.encode import inputs
 from runners.machine.device import choose_device
 from runners.terminal.console import console, duration, print_json, table
@@ -55,7 +55,7 @@ def encode(*, data_root: Path | None, json: bool, **options: Any) -> None:
             Fault("--out", "a new file", f"{out} exists", "choose another --out, or remove it; nothing was changed")
         )
     data = data_of(chosen.data, chosen.size)
-    encoder = resolved(encoder, data_root)
+    encoder = resolve_files(encoder, data_root)
     with console.status(f"reading {chosen.data}"):
         images, hidden = load(data, data_root)
     if (task := CARDS[images.name].task) != "classification":
@@ -141,7 +141,7 @@ def _encode_with_bar(
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"encoding on {device}", total=images.n)
-        return encoded(images, encoder, root, lambda done, _: bar.update(task, completed=done), device, batch)
+        return encode_images(images, encoder, root, lambda done, _: bar.update(task, completed=done), device, batch)
 
 
 def _card(

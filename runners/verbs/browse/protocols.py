@@ -6,7 +6,7 @@ from typing import Any
 
 from protocol.spec.protocol import Protocol
 from protocol.spec.recipe import Regime
-from protocol.spec.toml_files import preset, preset_names
+from protocol.spec.toml_files import load_preset, preset_names
 from runners.terminal.console import console, print_json, table
 from runners.verbs.browse.words import page_requested
 
@@ -14,9 +14,9 @@ from runners.verbs.browse.words import page_requested
 def protocols(action: str | None, name: str | None, json: bool) -> None:
     """See `beatrandom protocols --help`."""
     if page_requested("protocols", action, name, preset_names()):
-        _protocol_page(preset(str(name)), json)
+        _protocol_page(load_preset(str(name)), json)
         return
-    every = [preset(n) for n in preset_names()]
+    every = [load_preset(n) for n in preset_names()]
     if json:
         print_json([{"name": p.name, "title": p.title, "fingerprint": p.fingerprint} for p in every])
         return
@@ -33,7 +33,7 @@ def _protocol_page(p: Protocol, json: bool) -> None:
     if json:
         print_json({"fingerprint": p.fingerprint, **p.model_dump(mode="json")})
         return
-    values = _leaves(p.fingerprinted())
+    values = _leaves(p.fingerprint_content())
     rows = [(path, value, _mark(p, path)) for path, value in values]
     console.print(f"[bold]{p.name}[/]: {p.title}\nSource: {p.source}\nFingerprint: {p.fingerprint}")
     console.print(table("", ["field", "value", "published or our choice"], rows))
@@ -56,7 +56,7 @@ def _leaves(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def regimes(json: bool) -> None:
     """See `beatrandom regimes --help`."""
-    every = [preset(name) for name in preset_names()]
+    every = [load_preset(name) for name in preset_names()]
     if json:
         print_json({f"{p.data.name} / {p.regime.name} ({p.name})": p.regime.model_dump(mode="json") for p in every})
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from analysis.figures import Material, write_figures
+from analysis.figures import FigureInputs, write_figures
 from analysis.loading.records import load_study
 from analysis.report import Subject, write_report
 from analysis.verdict.decide import compare
@@ -38,12 +38,12 @@ def quickstart(out: Path | None, task: str, fast: bool, jobs: int | None) -> Non
     compliance = check_study(folder.path)
     curves = load_study(folder.path)
     comparison = compare(curves)
-    material = Material(curves, comparison, load_purchases(folder.path))
-    for _ in write_figures(material, folder.analysis, FIGURES):
+    inputs = FigureInputs(curves, comparison, load_purchases(folder.path))
+    for _ in write_figures(inputs, folder.analysis, FIGURES):
         pass
     write_tables(comparison, folder.analysis, scores(curves, comparison))
     with console.status("writing the report"):
-        write_report(Subject(material, folder.read_plan(), compliance), folder.report)
+        write_report(Subject(inputs, folder.read_plan(), compliance), folder.report)
     show(comparison, curves)
     console.print(compliance.summary())
     console.print(

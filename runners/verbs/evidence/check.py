@@ -17,7 +17,7 @@ from protocol.formats.schema import json_schema
 from protocol.rules import Compliance, check_study, rule
 from protocol.rules.check import Progress
 from protocol.seal.archive import is_archive, opened
-from protocol.spec.toml_files import preset, read_protocol
+from protocol.spec.toml_files import load_preset, read_protocol
 from runners.terminal.console import console, table
 
 SHOWN = 5
@@ -71,7 +71,7 @@ def _result(path: Path | None, indices: Path | None, protocol: str | None, progr
         found = "no --protocol" if protocol is None else f"--protocol {protocol}"
         raise InputError(Fault("check", expected, found, "a TOML file or a preset"))
     if foreign is not None and protocol is not None:
-        against = read_protocol(Path(protocol)) if protocol.endswith(".toml") else preset(protocol)
+        against = read_protocol(Path(protocol)) if protocol.endswith(".toml") else load_preset(protocol)
         return check_indices(foreign, against) if indices else check_table(foreign, against)
     if path is not None and path.is_file():
         return check_record(path)

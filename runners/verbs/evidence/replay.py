@@ -12,6 +12,7 @@ from protocol.errors import Fault, InputError
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.replay_answers import Attempt, Replayed
 from protocol.record.replay_answers import keep as keep_answers
+from protocol.spec.run_id import RunId
 from runners.machine.device import choose_device
 from runners.machine.environment import describe
 from runners.progress.plan import planned
@@ -45,7 +46,7 @@ def replay(
         replayed.append((run, outcomes))
         if keep:
             attempt = Attempt(head=sound(run).head, rounds=tuple(outcomes), environment=describe("cpu", 1))
-            keep_answers(study.replays(*_key(run)), attempt)
+            keep_answers(study.replays(_run_id(run)), attempt)
     _show(replayed, json)
     answers = {outcome.answer for _, outcomes in replayed for outcome in outcomes}
     if "differs" in answers:
@@ -54,9 +55,8 @@ def replay(
         raise typer.Exit(3)
 
 
-def _key(run: RunFolder) -> tuple[str, str, int]:
-    protocol, strategy, seed = run.path.parts[-3:]
-    return protocol, strategy, int(seed.removeprefix("seed-"))
+def _run_id(run: RunFolder) -> RunId:
+    return RunId.parse("/".join(run.path.parts[-3:]))
 
 
 def _runs(path: Path, *, every: bool, sample: int | None, seed: int) -> list[RunFolder]:
@@ -68,7 +68,7 @@ def _runs(path: Path, *, every: bool, sample: int | None, seed: int) -> list[Run
         found = "both" if every else "neither"
         raise InputError(Fault("replay of a study", "either --all or --sample N", found, "choose one"))
     folder = StudyFolder(path)
-    runs = [folder.run(p.protocol.name, p.strategy.id, p.seed) for p in planned(folder.read_plan())]
+    runs = [folder.run(p.id) for p in planned(folder.read_plan())]
     runs = [run for run in runs if run.events.is_file()]
     if not runs:
         raise InputError(Fault(str(path), "at least one run", "none", "run the study first"))

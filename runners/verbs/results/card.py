@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.figures import FORMATS, Material
-from analysis.figures.style import save
-from analysis.figures.verdict.result_card import card as draw_card
+from analysis.figures import FORMATS, FigureInputs, result_card, save
 from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from protocol.errors import InputError, unknown_name
@@ -25,9 +23,9 @@ def card(source: Path, protocol: str | None, out: Path | None, format: str) -> N
     if faults:
         raise InputError(faults)
     target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{study.name}"))
-    material = Material(curves, compare(curves))
+    inputs = FigureInputs(curves, compare(curves))
     for one in study.protocols:
         if protocol in (None, one.name):
-            drawn = draw_card(material, study, one)
+            drawn = result_card(inputs, study, one)
             paths = save(drawn.figure, target / drawn.name, (format,))
             console.print("\n".join(map(str, paths)), markup=False, soft_wrap=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from analysis.loading.curves import Curves, Group, Mismatch
-from analysis.loading.metric_direction import raised
+from analysis.loading.metric_direction import negate_losses
 from analysis.loading.records import load_study
 from analysis.loading.table import load_table
 from analysis.statistics.corrections import Correction
@@ -113,7 +113,7 @@ class CompareOptions:
         if not changed:
             return curves
         note = f"exploratory: changed after planning: {', '.join(changed)}"
-        return raised(replace(curves, exploratory=True, notes=(*planned.notes, note)))
+        return negate_losses(replace(curves, exploratory=True, notes=(*planned.notes, note)))
 
     def _refuse_unusable(self, source: Path, curves: Curves) -> None:
         """Refuse options that only tables have, and names that the study does not have."""

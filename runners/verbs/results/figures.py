@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from analysis.figures import FIGURES, FORMATS, VENUES, Material, write_figures
+from analysis.figures import FIGURES, FORMATS, VENUES, FigureInputs, write_figures
 from analysis.verdict.decide import compare
 from analysis.verdict.score_table import scores
 from analysis.verdict.write_tables import write_tables
@@ -38,19 +38,19 @@ def figures(
     _refuse_unknown(style, names, formats)
     target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{stem(source)}"))
     with console.status("reading the curves") as line, opened(source) as folder:
-        material = _material(folder, chosen, names, data_root)
-        material = replace(material, venue=VENUES[style])
+        inputs = _inputs(folder, chosen, names, data_root)
+        inputs = replace(inputs, venue=VENUES[style])
         not_drawn = []
         wanted = [name for name in FIGURES if name in names or not names]
         line.update(f"drawing {wanted[0]}")
-        for done, (name, written) in enumerate(write_figures(material, target, names, formats), 1):
+        for done, (name, written) in enumerate(write_figures(inputs, target, names, formats), 1):
             line.update(f"drawing {wanted[min(done, len(wanted) - 1)]} ({done} of {len(wanted)} done)")
             if isinstance(written, str):
                 not_drawn.append(f"{name}: not drawn: {written}")
             else:
                 _print_paths(written)
         if not names:
-            _print_paths(write_tables(material.comparison, target, scores(material.curves, material.comparison)))
+            _print_paths(write_tables(inputs.comparison, target, scores(inputs.curves, inputs.comparison)))
     for reason in not_drawn:
         console.print(reason, markup=False, soft_wrap=True)
 
@@ -63,11 +63,11 @@ def _refuse_unknown(style: str, only: tuple[str, ...], formats: tuple[str, ...])
         raise InputError(faults)
 
 
-def _material(source: Path, options: CompareOptions, only: tuple[str, ...], data_root: Path | None) -> Material:
+def _inputs(source: Path, options: CompareOptions, only: tuple[str, ...], data_root: Path | None) -> FigureInputs:
     curves = options.curves(source)
     if curves.bought and (not only or PURCHASE_FIGURES & set(only)):
-        return Material(curves, compare(curves), load_purchases(source, data_root))
-    return Material(curves, compare(curves))
+        return FigureInputs(curves, compare(curves), load_purchases(source, data_root))
+    return FigureInputs(curves, compare(curves))
 
 
 def _print_paths(paths: Iterable[Path]) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from analysis.figures import Material
+from analysis.figures import FigureInputs
 from analysis.report import Subject, write_pdf, write_report
 from analysis.report.sections import KINDS
 from analysis.secondary.purchases import Purchases
@@ -48,14 +48,14 @@ def subject_of(source: Path, options: CompareOptions, data_root: Path | None) ->
     """
     if not source.is_dir():
         curves = options.curves(source)
-        return Subject(Material(curves, compare(curves)))
+        return Subject(FigureInputs(curves, compare(curves)))
     folder = StudyFolder(source)
     with _checked(folder) as compliance:
         curves = options.curves(source)
         bought = load_purchases(source, data_root) if curves.bought else Purchases()
         pictures = tuple(sorted(p for p in folder.pictures.glob("*/*") if p.suffix.lower() in KINDS))
-        material = Material(curves, compare(curves), bought)
-        return Subject(material, folder.read_plan(), compliance(), pictures)
+        inputs = FigureInputs(curves, compare(curves), bought)
+        return Subject(inputs, folder.read_plan(), compliance(), pictures)
 
 
 @contextmanager

@@ -85,20 +85,18 @@ def _failures(statuses: Sequence[RunStatus]) -> str:
     parts = []
     for s in statuses:
         if s.message:
-            where = f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}"
             lines = "\n".join(s.message.splitlines()[:ERROR_LINES])
             parts.append(
-                f"<h3>{text(where)}: {text(s.state)}, {s.failures} failed attempts</h3><pre>{text(lines)}</pre>"
+                f"<h3>{text(str(s.planned.id))}: {text(s.state)}, {s.failures} failed attempts</h3><pre>{text(lines)}</pre>"
             )
     return f"<h2>Failed runs</h2>{''.join(parts)}" if parts else ""
 
 
 def _curves(folder: StudyFolder, study: Study, protocol: Protocol) -> str:
     values: dict[str, dict[int, list[float]]] = {}
-    for strategy in study.strategies:
-        for seed in study.seeds:
-            for budget, value in _rounds(folder.run(protocol.name, strategy.id, seed).events, protocol.metric):
-                values.setdefault(strategy.id, {}).setdefault(budget, []).append(value)
+    for run in (run for run in study.runs() if run.protocol == protocol.name):
+        for budget, value in _rounds(folder.run(run).events, protocol.metric):
+            values.setdefault(run.strategy, {}).setdefault(budget, []).append(value)
     if not values:
         return items([f"{protocol.name}: no round has been recorded yet"])
     means = {

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from analysis.loading.records import load_study
-from analysis.verdict.pilot import LEAST, MOST, Seeds, seeds_of_study
+from analysis.verdict.pilot import LEAST, MOST, Seeds, seeds_from_pilot
 from analysis.verdict.plan import PlanSummary, plan_summary
 from protocol.draws.splits import make_split
 from protocol.oracle.oracle import Oracle
@@ -20,12 +20,12 @@ from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from runners.data import load
-from runners.datasets.regions import divided, priced
+from runners.datasets.regions import divide, price_units
 from runners.loop import rounds
 from runners.machine.device import choose_device
 from runners.progress.plan import planned
 from runners.progress.status import kept_copy
-from runners.regimes import Resident, prepared
+from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
 from runners.strategies import STRATEGIES
 from runners.strategies.resolve import make, own_file
@@ -50,7 +50,7 @@ def plan(
     costs = costs_of(source.study, data_root, chosen, threads)
     at_once = jobs or (1 if chosen != "cpu" else max(1, cores() // threads))
     power = plan_summary(source.study)
-    needed = seeds_of_study(load_study(pilot), power) if pilot else []
+    needed = seeds_from_pilot(load_study(pilot), power) if pilot else []
     if json:
         print_json(_as_dict(source.study, costs, at_once, power, needed))
         return
@@ -202,18 +202,18 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     start = time.perf_counter()
     images, secret = load(protocol.data, data_root)
     split = make_split(protocol, 0, images.train_size, images.test_size)
-    labels, division = secret.for_oracle(), divided(protocol, images, None)
-    goods = priced(protocol, division, labels)
+    labels, division = secret.for_oracle(), divide(protocol, images, None)
+    goods = price_units(protocol, division, labels)
     oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), goods=goods)
     oracle.start()
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
     short, epochs = _one_epoch(protocol)
-    prepared(
+    prepare(
         short, images, resident, split.pool[:_WARM_UP_IMAGES], None, data_root=data_root
     )  # loads and compiles what later calls reuse
     start = time.perf_counter()
-    images, resident = prepared(short, images, resident, split.pool, None, data_root=data_root)
+    images, resident = prepare(short, images, resident, split.pool, None, data_root=data_root)
     pretraining = (time.perf_counter() - start) * epochs
     first = trial = 0.0
     for _ in range(2):  # the first one also loads and compiles
@@ -224,7 +224,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
         first, trial = time.perf_counter() - start, outcome.cost["train_s"]
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0
     steps = [
-        protocol.regime.most_steps(size) for size in protocol.training_labels
+        protocol.regime.max_steps(size) for size in protocol.training_labels
     ]  # with epochs, time grows with the labelled set
     trials = protocol.regime.tuning.steps_of(steps) / steps[0] * trial if protocol.regime.tuning else 0.0
     return Cost(loaded + first * sum(steps) / steps[0] + trials, pretraining, own_pools)

@@ -65,7 +65,7 @@ def _show_selected(study: Study, folder: StudyFolder, options: RunOptions) -> No
     seconds = seconds_of([s.planned for s in todo], measured)
     rows = [
         (
-            f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}",
+            str(s.planned.id),
             s.state,
             s.rounds,
             duration(t) if measured else "·",

@@ -89,7 +89,7 @@ def _trials(s: RunStatus) -> int:
 
 
 def _run_name(s: RunStatus) -> str:
-    return f"{s.planned.protocol.name}/{s.planned.strategy.id}/seed-{s.planned.seed}"
+    return str(s.planned.id)
 
 
 def _message(s: RunStatus) -> str:

@@ -38,10 +38,9 @@ def merge(folder: Path, sources: Sequence[Path]) -> None:
     for source in map(StudyFolder, sources):
         _copy_shared(source, into)
         for run in planned(study):
-            where = run.protocol.name, run.strategy.id, run.seed
-            theirs = source.run(*where)
+            theirs = source.run(run.id)
             if theirs.events.exists():
-                outcomes.setdefault(_merge_run(theirs, into.run(*where)), []).append(str(theirs.path))
+                outcomes.setdefault(_merge_run(theirs, into.run(run.id)), []).append(str(theirs.path))
     for outcome, message in MESSAGES.items():
         if runs := outcomes.get(outcome):
             console.print(f"{len(runs)} runs {message}")

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.across.mixed_models import crossed, crossed_model
+from analysis.across.mixed_models import crossed_effects, crossed_model
 from analysis.across.setting import Setting
 from tests.analysis.several import setting, simulated
 
@@ -40,7 +40,7 @@ def test_a_balanced_two_way_layout_gives_the_estimates_of_its_analysis_of_varian
 def test_balanced_strategies_get_their_mean_differences_with_the_error_of_paired_runs() -> None:
     gains = {"random": 0.0, "a": 0.02, "b": -0.01}
     settings = [world(gains, i) for i in range(3)]
-    found = {(r.strategy, r.outcome): r for r in crossed(settings, list(gains), "random")}
+    found = {(r.strategy, r.outcome): r for r in crossed_effects(settings, list(gains), "random")}
     for name in ("a", "b"):
         row = found[name, "level"]
         # least squares halfway is the mean over the evenly spaced log budgets of these settings
@@ -60,7 +60,9 @@ def test_scale_and_shift_of_the_metric_only_rescale() -> None:
     made = [world({"random": 0.0, "a": 0.02}, i) for i in range(2)]
     percent = [setting({s: 100 * v + 7 for s, v in m.curves.items()}, dataset=m.dataset) for m in made]
     for one, two in zip(
-        crossed(made, ["random", "a"], "random"), crossed(percent, ["random", "a"], "random"), strict=True
+        crossed_effects(made, ["random", "a"], "random"),
+        crossed_effects(percent, ["random", "a"], "random"),
+        strict=True,
     ):
         assert (100 * one.value, 100 * one.standard_error) == pytest.approx((two.value, two.standard_error), rel=1e-3)
 
@@ -68,7 +70,7 @@ def test_scale_and_shift_of_the_metric_only_rescale() -> None:
 def test_missing_seeds_are_no_reason_to_drop_the_others() -> None:
     made = simulated({"random": 0.0, "a": 0.02}, 6)
     short = setting({"random": made.curves["random"], "a": made.curves["a"][:4]}, dataset="one")
-    rows = crossed([short, simulated({"random": 0.0, "a": 0.02}, 6, dataset="two")], ["random", "a"], "random")
+    rows = crossed_effects([short, simulated({"random": 0.0, "a": 0.02}, 6, dataset="two")], ["random", "a"], "random")
     assert {r.runs for r in rows} == {22}
     assert rows[0].value == pytest.approx(0.02, abs=0.01)
 
@@ -76,9 +78,9 @@ def test_missing_seeds_are_no_reason_to_drop_the_others() -> None:
 def test_refusals() -> None:
     one = simulated({"random": 0.0, "a": 0.02}, 6)
     with pytest.raises(ValueError, match="one level"):
-        crossed([one], ["random", "a"], "random")
+        crossed_effects([one], ["random", "a"], "random")
     flat = [setting({"random": [[0.5] * 4] * 5, "a": [[0.6] * 4] * 5}, dataset=d) for d in "ab"]
     with pytest.raises(ValueError, match="spread"):
-        crossed(flat, ["random", "a"], "random")
+        crossed_effects(flat, ["random", "a"], "random")
     with pytest.raises(ValueError, match="baseline"):
-        crossed([one], ["random", "a"], "entropy")
+        crossed_effects([one], ["random", "a"], "entropy")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.across.mixed_models import growth, mixed_model
+from analysis.across.mixed_models import curve_trend, mixed_model
 from tests.analysis.several import setting, simulated
 
 SLEEP = np.loadtxt(Path(__file__).parent / "sleepstudy.csv", delimiter=",")
@@ -27,7 +27,7 @@ def test_planted_gain_and_slope_are_found() -> None:
     base = rng.normal(0.7, 0.05, (30, 4))
     tilt = np.array([-0.5, -1 / 6, 1 / 6, 0.5])
     own = rng.normal(0, 0.01, (30, 1)) + rng.normal(0, 0.02, (30, 1)) * tilt + rng.normal(0, 0.003, (30, 4))
-    found = growth([setting({"random": base, "a": base + 0.03 - 0.04 * tilt + own})], "a", "random")
+    found = curve_trend([setting({"random": base, "a": base + 0.03 - 0.04 * tilt + own})], "a", "random")
     assert found.fit.intercept == pytest.approx(0.03, abs=4 * found.fit.intercept_se)
     assert found.fit.slope == pytest.approx(-0.04, abs=4 * found.fit.slope_se)
     assert 0.002 < found.fit.slope_se < 0.006
@@ -38,9 +38,9 @@ def test_swapping_flips_the_effects_and_shared_shifts_do_not_matter() -> None:
     made = simulated({"random": 0.0, "a": 0.02}, 10)
     shifted = setting({s: v + np.arange(10)[:, None] for s, v in made.curves.items()})
     one, two, three = (
-        growth([made], "a", "random").fit,
-        growth([made], "random", "a").fit,
-        growth([shifted], "a", "random").fit,
+        curve_trend([made], "a", "random").fit,
+        curve_trend([made], "random", "a").fit,
+        curve_trend([shifted], "a", "random").fit,
     )
     assert (one.intercept, one.slope) == pytest.approx((-two.intercept, -two.slope), rel=1e-3)
     assert (one.intercept, one.slope) == pytest.approx((three.intercept, three.slope), rel=1e-3)
@@ -49,9 +49,9 @@ def test_swapping_flips_the_effects_and_shared_shifts_do_not_matter() -> None:
 def test_refusals() -> None:
     two = simulated({"random": 0.0, "a": 0.02}, 2)
     with pytest.raises(ValueError, match="three curves"):
-        growth([two], "a", "random")
+        curve_trend([two], "a", "random")
     constant = setting({"random": [[0.5] * 4] * 5, "a": [[0.6] * 4] * 5})
     with pytest.raises(ValueError, match="spread"):
-        growth([constant], "a", "random")
+        curve_trend([constant], "a", "random")
     with pytest.raises(ValueError, match="found none"):
-        growth([setting({"random": [[0.5]], "a": [[0.6]]}, budgets=[100])], "a", "random")
+        curve_trend([setting({"random": [[0.5]], "a": [[0.6]]}, budgets=[100])], "a", "random")

@@ -9,7 +9,7 @@ from scipy import stats
 
 from analysis.across.setting import Setting
 from analysis.claims import carried_over, losing, semi_supervision, shrinking
-from analysis.claims.base import jackknife, judged
+from analysis.claims.base import jackknife, judge
 from analysis.claims.rankings import agreements
 from analysis.claims.spread import variance_between
 
@@ -70,7 +70,7 @@ def test_shrinking_and_growing_differences(before: float, after: float, says: st
     ]
     claim = shrinking(pair, "plain", "augmented", "Augmentation shrinks the differences.")
     assert claim.answer == says
-    assert claim.findings[0].beside.keys() == {"spread, plain", "spread, augmented"}
+    assert claim.findings[0].components.keys() == {"spread, plain", "spread, augmented"}
 
 
 def test_a_data_set_with_one_regime_only_says_nothing_of_shrinking() -> None:
@@ -100,10 +100,10 @@ def test_a_loser_is_found_and_corrected_for_all_that_were_compared() -> None:
     claim = losing([bad, good], "random", 0.01)
     assert [f.says for f in claim.findings] == ["holds", "does not hold"]
     assert claim.findings[0].what.startswith("a minus random")
-    assert claim.findings[0].beside["worse than random"] == 1
+    assert claim.findings[0].components["worse than random"] == 1
     first = bad.paired_areas("a", "random")
     p = stats.ttest_rel(*first).pvalue
-    assert claim.findings[0].beside["adjusted p"] > 1.99 * p  # at most two of the four have smaller ones
+    assert claim.findings[0].components["adjusted p"] > 1.99 * p  # at most two of the four have smaller ones
     assert "over all 4 comparisons" in claim.rule
 
 
@@ -113,7 +113,7 @@ def test_the_same_order_carries_over_and_another_does_not() -> None:
     same = carried_over([setting("d", "plain", order, seed=1), setting("e", "plain", order, seed=2)])
     changed = carried_over([setting("d", "plain", order, seed=1), setting("e", "plain", other, seed=2)])
     assert (same.answer, changed.answer) == ("does not hold", "holds")
-    assert changed.findings[0].beside["tau between"] < 0 < changed.findings[0].beside["tau within"]
+    assert changed.findings[0].components["tau between"] < 0 < changed.findings[0].components["tau within"]
 
 
 def test_noise_alone_is_no_change_of_ranking() -> None:
@@ -131,7 +131,7 @@ def test_noise_alone_is_no_change_of_ranking() -> None:
     [(1, 2, "holds"), (-2, -1, "does not hold"), (-1, 1, "undecided"), (np.nan, np.nan, "undecided")],
 )
 def test_an_interval_is_judged_whole(low: float, high: float, says: str) -> None:
-    assert judged(low, high, above=0, below=0) == says
+    assert judge(low, high, above=0, below=0) == says
 
 
 def test_the_answer_counts_places_that_disagree() -> None:

@@ -8,16 +8,15 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from figure_material import BUDGETS, material
 from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.figures import FIGURES, Material, Plate, drawn, style, write_figures
-from analysis.figures.across.labels_saved import labels_saved
+from analysis.figures import FIGURES, FigureInputs, StudyFigure, draw_figures, style, write_figures
+from analysis.figures.across.labels_saved import draw_labels_saved
 from analysis.figures.layout import spread, wrapped
-from analysis.figures.style import Venue, looks, rendered
-from analysis.figures.verdict.learning_curves import learning_curves
+from analysis.figures.style import Venue, line_styles, render
+from analysis.figures.verdict.learning_curves import draw_learning_curves
 from analysis.figures.verdict.power import power_frame
 from analysis.loading.records import load_study
 from analysis.loading.table import load_table
@@ -27,34 +26,37 @@ from analysis.verdict.endpoint import matrix
 from protocol.errors import Notice
 from protocol.record.layout import StudyFolder
 from tests.analysis.simulated import make_study
+from tests.support.figure_inputs import BUDGETS, make_inputs
 
 
 @pytest.fixture(scope="module")
-def made() -> Material:
-    return material(2, ("one", "two"), ("plain", "augmented"), seeds=3)
+def made() -> FigureInputs:
+    return make_inputs(2, ("one", "two"), ("plain", "augmented"), seeds=3)
 
 
 @pytest.fixture(scope="module")
-def plates(made: Material) -> dict[str, Plate]:
-    found = dict(drawn(made))
-    assert not [name for name, plate in found.items() if isinstance(plate, str)]
-    return {name: plate for name, plate in found.items() if isinstance(plate, Plate)}
+def study_figures(made: FigureInputs) -> dict[str, StudyFigure]:
+    found = dict(draw_figures(made))
+    assert not [name for name, study_figure in found.items() if isinstance(study_figure, str)]
+    return {name: study_figure for name, study_figure in found.items() if isinstance(study_figure, StudyFigure)}
 
 
-def test_every_caption_states_n_and_its_band_and_what_is_tested(plates: dict[str, Plate]) -> None:
-    assert set(plates) == set(FIGURES)
-    for name, plate in plates.items():
-        assert plate.name == name
-        assert re.search(r"n = |over (up to )?\d+ (seeds|runs|data sets)|draws", plate.caption), plate.caption
-        assert re.search(r"interval|band|No band", plate.caption), plate.caption
-        assert re.search(r"test|verdict", plate.caption), plate.caption
-        assert len(plate.alt) > 60
-        assert "{" not in plate.caption + plate.alt
-        assert len(plate.frame) > 0
+def test_every_caption_states_n_and_its_band_and_what_is_tested(study_figures: dict[str, StudyFigure]) -> None:
+    assert set(study_figures) == set(FIGURES)
+    for name, study_figure in study_figures.items():
+        assert study_figure.name == name
+        assert re.search(r"n = |over (up to )?\d+ (seeds|runs|data sets)|draws", study_figure.caption), (
+            study_figure.caption
+        )
+        assert re.search(r"interval|band|No band", study_figure.caption), study_figure.caption
+        assert re.search(r"test|verdict", study_figure.caption), study_figure.caption
+        assert len(study_figure.alt) > 60
+        assert "{" not in study_figure.caption + study_figure.alt
+        assert len(study_figure.frame) > 0
 
 
 def test_the_same_strategy_looks_the_same_everywhere_and_random_is_black_and_last(
-    made: Material, plates: dict[str, Plate]
+    made: FigureInputs, study_figures: dict[str, StudyFigure]
 ) -> None:
     for name in (
         "learning-curves",
@@ -64,35 +66,35 @@ def test_the_same_strategy_looks_the_same_everywhere_and_random_is_black_and_las
         "query-cost",
         "calibration",
     ):
-        for ax in plates[name].figure.axes:
-            lines = [line for line in ax.get_lines() if line.get_label() in made.look]
+        for ax in study_figures[name].figure.axes:
+            lines = [line for line in ax.get_lines() if line.get_label() in made.styles]
             lines += [
-                c.lines[0] for c in ax.containers if isinstance(c, ErrorbarContainer) and c.get_label() in made.look
+                c.lines[0] for c in ax.containers if isinstance(c, ErrorbarContainer) and c.get_label() in made.styles
             ]
-            assert all(line.get_color() == made.look[str(line.get_label())].colour for line in lines)
+            assert all(line.get_color() == made.styles[str(line.get_label())].colour for line in lines)
             own = [line for line in lines if line.get_label() == "random"]
             assert all(line.get_zorder() > max([0, *(o.get_zorder() for o in lines if o is not line)]) for line in own)
-    assert made.look["random"].colour == "black"
+    assert made.styles["random"].colour == "black"
 
 
 def test_looks_are_fixed_and_distinct_without_colour() -> None:
     names = [f"s{i}" for i in range(20)]
-    look = looks(names, "random")
-    assert look["random"].colour == "black"
-    assert look["random"].order > max(look[n].order for n in names)
-    assert len({(v.colour, v.marker, v.dash) for v in look.values()}) == 21
-    assert len({(v.marker, v.dash) for v in look.values()}) == 21
-    assert looks(names[:5], "random")["s3"].colour == look["s3"].colour
+    styles = line_styles(names, "random")
+    assert styles["random"].colour == "black"
+    assert styles["random"].order > max(styles[n].order for n in names)
+    assert len({(v.colour, v.marker, v.dash) for v in styles.values()}) == 21
+    assert len({(v.marker, v.dash) for v in styles.values()}) == 21
+    assert line_styles(names[:5], "random")["s3"].colour == styles["s3"].colour
 
 
-def test_the_written_data_are_what_is_drawn(made: Material, tmp_path: Path) -> None:
+def test_the_written_data_are_what_is_drawn(made: FigureInputs, tmp_path: Path) -> None:
     ((_, written),) = write_figures(made, tmp_path, ["learning-curves"], ["svg"])
     assert [p.name for p in map(Path, written)] == ["learning-curves.svg", "learning-curves.csv", "learning-curves.txt"]
     frame = pd.read_csv(tmp_path / "learning-curves.csv")
     one = frame[(frame["protocol"] == "one/plain") & (frame["strategy"] == "random")]
     wide = matrix(made.curves, "one/plain").loc["random"]
     np.testing.assert_allclose(one["mean"], wide.mean())
-    ax = learning_curves(Figure().subplots(), frame[frame["protocol"] == "one/plain"], made.look, ())
+    ax = draw_learning_curves(Figure().subplots(), frame[frame["protocol"] == "one/plain"], made.styles, ())
     (line,) = [line for line in ax.get_lines() if line.get_label() == "random"]
     np.testing.assert_allclose(line.get_ydata(), wide.mean())
     assert list(line.get_xdata()) == list(BUDGETS)
@@ -101,7 +103,7 @@ def test_the_written_data_are_what_is_drawn(made: Material, tmp_path: Path) -> N
 def test_three_formats_byte_for_byte_again_with_fonts_inside(tmp_path: Path) -> None:
     files = []
     for name in "ab":
-        ((_, written),) = write_figures(material(2, venue="neurips"), tmp_path / name, ["verdicts"])
+        ((_, written),) = write_figures(make_inputs(2, venue="neurips"), tmp_path / name, ["verdicts"])
         files.append([p for p in map(Path, written) if p.suffix in {".pdf", ".svg", ".png"}])
     for a, b in zip(*files, strict=True):
         assert a.read_bytes() == b.read_bytes(), a.name
@@ -115,8 +117,8 @@ def test_nothing_complete_draws_nothing_and_says_why(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / "s")
     folder.adopt(make_study())
     curves = load_study(folder.path)
-    found = dict(drawn(Material(curves, compare(curves))))
-    assert {n for n, p in found.items() if isinstance(p, Plate)} <= {"verdicts", "learning-curves"}
+    found = dict(draw_figures(FigureInputs(curves, compare(curves))))
+    assert {n for n, p in found.items() if isinstance(p, StudyFigure)} <= {"verdicts", "learning-curves"}
     assert all(len(p) > 10 for p in found.values() if isinstance(p, str))
 
 
@@ -127,18 +129,18 @@ def test_a_table_of_one_value_a_run_and_an_unpaired_one(tmp_path: Path) -> None:
         + "".join(f"{s},{i},{0.5 + i / 100 + (s == 'b') / 50}\n" for s in ("random", "b") for i in range(5))
     )
     curves = load_table(path)
-    found = dict(drawn(Material(curves, compare(curves))))
-    assert isinstance(found["verdicts"], Plate)
+    found = dict(draw_figures(FigureInputs(curves, compare(curves))))
+    assert isinstance(found["verdicts"], StudyFigure)
     assert isinstance(found["power"], str) is (compare(curves).verdicts[0].sd == 0)
     assert found["learning-curves"] == found["difference-to-random"] == "there is one budget: no curve"
     unpaired = load_table(path, mismatch="unpaired")
-    found = dict(drawn(Material(unpaired, compare(unpaired))))
-    assert isinstance(found["verdicts"], Plate)
+    found = dict(draw_figures(FigureInputs(unpaired, compare(unpaired))))
+    assert isinstance(found["verdicts"], StudyFigure)
     assert "Welch" in found["verdicts"].caption
     assert found["penalty-matrix"] == "nothing is paired"
 
 
-def test_power_is_that_of_the_formula(made: Material) -> None:
+def test_power_is_that_of_the_formula(made: FigureInputs) -> None:
     frame = power_frame(made.comparison)
     row = frame[frame["seeds"] == 12].iloc[0]
     alpha = made.comparison.plan.alpha / made.comparison.tests
@@ -149,7 +151,9 @@ def test_power_is_that_of_the_formula(made: Material) -> None:
 def test_censored_savings_are_arrows_and_words() -> None:
     rows = [("a", 40.0, 20.0, np.inf, "no"), ("b", -np.inf, -np.inf, -10.0, "right"), ("c", 25.0, 20.0, 30.0, "left")]
     frame = pd.DataFrame(rows, columns=["strategy", "saved", "low", "high", "censored"]).assign(target=0.8)
-    ax = labels_saved(Figure().subplots(), frame, ["a", "b", "c", "d"], looks(["a", "b", "c", "d"], "random"))
+    ax = draw_labels_saved(
+        Figure().subplots(), frame, ["a", "b", "c", "d"], line_styles(["a", "b", "c", "d"], "random")
+    )
     marks = {
         (line.get_marker(), round(float(line.get_ydata()[0]))) for line in ax.get_lines() if line.get_marker() in "<>"
     }
@@ -157,7 +161,7 @@ def test_censored_savings_are_arrows_and_words() -> None:
     assert [t.get_text() for t in ax.child_axes[0].get_yticklabels()] == ["", "never", "at least", "no data"]
 
 
-def test_class_balance_needs_the_data_set(made: Material) -> None:
+def test_class_balance_needs_the_data_set(made: FigureInputs) -> None:
     counts = FIGURES["class-balance"](made).frame
     random = counts[(counts["protocol"] == "one/plain") & (counts["strategy"] == "random")]
     assert random["share"].sum() == pytest.approx(1)
@@ -167,9 +171,9 @@ def test_class_balance_needs_the_data_set(made: Material) -> None:
 
 
 def test_an_upper_line_is_shown_and_never_compared() -> None:
-    made = material(2)
+    made = make_inputs(2)
     curves = replace(made.curves, upper=frozenset({"own-strategy-1"}))
-    found = dict(drawn(Material(curves, compare(curves))))
+    found = dict(draw_figures(FigureInputs(curves, compare(curves))))
     assert "own-strategy-1: upper line" in found["learning-curves"].caption
     assert "own-strategy-1" in set(found["learning-curves"].frame["strategy"])
     for name in (
@@ -188,13 +192,13 @@ def test_long_names_are_whole_and_places_are_least_squares() -> None:
     assert wrapped(name).replace("\n", "") == name
     assert max(map(len, wrapped(name).split("\n"))) <= 24
     assert spread([0.0, 0.1, 5.0], 1.0) == pytest.approx([-0.45, 0.55, 5.0])
-    texts = [t.get_text() for t in FIGURES["learning-curves"](material(2)).figure.findobj(Text)]
+    texts = [t.get_text() for t in FIGURES["learning-curves"](make_inputs(2)).figure.findobj(Text)]
     assert {"random", "own-strategy-0", "own-strategy-1"} <= set(texts)  # beside their lines, no legend
 
 
 def test_no_band_is_claimed_that_is_not_drawn() -> None:
     one, four, six = (
-        dict(drawn(material(2, seeds=n), ("learning-curves", "difference-to-random", "labels-saved")))
+        dict(draw_figures(make_inputs(2, seeds=n), ("learning-curves", "difference-to-random", "labels-saved")))
         for n in (1, 4, 6)
     )
     for name, band, absent in (
@@ -202,15 +206,17 @@ def test_no_band_is_claimed_that_is_not_drawn() -> None:
         ("difference-to-random", "95 % simultaneous band", "fewer than two seeds"),
         ("labels-saved", "Bars: 95 % bootstrap interval", "No bars for fewer than 6 seeds"),
     ):
-        for plates, has in ((one, False), (four, name != "labels-saved"), (six, True)):
-            words = " ".join(" ".join(t.get_text() for t in plates[name].figure.findobj(Text)).split())  # type: ignore[union-attr]
+        for study_figures, has in ((one, False), (four, name != "labels-saved"), (six, True)):
+            words = " ".join(" ".join(t.get_text() for t in study_figures[name].figure.findobj(Text)).split())  # type: ignore[union-attr]
             assert ((band in words), (absent in words)) == (has, not has), (name, words)
 
 
 def test_of_very_many_strategies_the_lines_are_drawn_without_bars() -> None:
-    few, many = (dict(drawn(material(k, seeds=4), ["difference-to-random"]))["difference-to-random"] for k in (12, 13))
-    assert isinstance(few, Plate)
-    assert isinstance(many, Plate)
+    few, many = (
+        dict(draw_figures(make_inputs(k, seeds=4), ["difference-to-random"]))["difference-to-random"] for k in (12, 13)
+    )
+    assert isinstance(few, StudyFigure)
+    assert isinstance(many, StudyFigure)
     bars = [sum(isinstance(c, ErrorbarContainer) for c in p.figure.axes[0].containers) for p in (few, many)]
     assert bars == [12, 0]
     assert "Bars: 95" in few.caption
@@ -221,10 +227,10 @@ def test_of_very_many_strategies_the_lines_are_drawn_without_bars() -> None:
 
 def test_cells_without_numbers_have_a_scale_beside_them() -> None:
     for k, scales in ((3, 0), (24, 2)):  # one a definition: their largest cells differ
-        plate = dict(drawn(material(k, seeds=4), ["penalty-matrix"]))["penalty-matrix"]
-        assert isinstance(plate, Plate)
-        numbers = [t for ax in plate.figure.axes for t in ax.texts]
-        assert len(plate.figure.axes) == 2 + scales
+        study_figure = dict(draw_figures(make_inputs(k, seeds=4), ["penalty-matrix"]))["penalty-matrix"]
+        assert isinstance(study_figure, StudyFigure)
+        numbers = [t for ax in study_figure.figure.axes for t in ax.texts]
+        assert len(study_figure.figure.axes) == 2 + scales
         assert bool(numbers) is (scales == 0)
 
 
@@ -241,20 +247,20 @@ def test_names_are_shown_as_they_are_whatever_they_mean_elsewhere(tmp_path: Path
     )
     (tmp_path / "t.csv").write_text(f"dataset,regime,strategy,seed,budget,value\n{rows}", encoding="utf-8")
     curves = load_table(tmp_path / "t.csv")
-    for _, plate in drawn(
-        Material(curves, compare(curves)), ("verdicts", "learning-curves", "mean-ranks", "penalty-matrix")
+    for _, study_figure in draw_figures(
+        FigureInputs(curves, compare(curves)), ("verdicts", "learning-curves", "mean-ranks", "penalty-matrix")
     ):
-        assert isinstance(plate, Plate)
-        assert rendered(plate.figure, "svg")
-        words = [t.get_text() for t in plate.figure.findobj(Text)]
+        assert isinstance(study_figure, StudyFigure)
+        assert render(study_figure.figure, "svg")
+        words = [t.get_text() for t in study_figure.figure.findobj(Text)]
         assert all(any(name in text for text in words) for name in (r"$\frac{x$", "_hidden", "日本"))
 
 
 def test_seconds_are_plain_numbers() -> None:
-    plate = dict(drawn(material(3), ["query-cost"]))["query-cost"]
-    assert isinstance(plate, Plate)
-    plate.figure.draw_without_rendering()
-    ax = plate.figure.axes[0]
+    study_figure = dict(draw_figures(make_inputs(3), ["query-cost"]))["query-cost"]
+    assert isinstance(study_figure, StudyFigure)
+    study_figure.figure.draw_without_rendering()
+    ax = study_figure.figure.axes[0]
     said = [float(t.get_text()) for t in ax.get_xticklabels()]
     assert len(said) > 1
     np.testing.assert_allclose(said, ax.get_xticks())
@@ -266,7 +272,7 @@ def test_letters_that_no_font_has_are_told_once(monkeypatch: pytest.MonkeyPatch)
     figure = Figure()
     figure.text(0.1, 0.5, "a \u65e5\u672c \U000e0041")
     with pytest.warns(Notice, match="such as \u65e5; install one") as told:
-        style.rendered(figure, "png")
+        style.render(figure, "png")
     assert len(told) == 1
     style._others.cache_clear()
 
@@ -276,7 +282,7 @@ def test_other_fonts_that_are_installed_give_the_letters_that_are_missing(monkey
     figure.text(0.1, 0.5, "\u2115")  # DejaVu Sans has it, the other face here does not
     monkeypatch.setattr(style, "WIDE", ("No Such Font", "DejaVu Sans"))
     style._others.cache_clear()
-    with style.applied(Venue(3, 6, "cmr10")):
+    with style.style_context(Venue(3, 6, "cmr10")):
         assert mpl.rcParams["font.family"] == ["cmr10", "DejaVu Sans"]
         figure.canvas.draw()  # warnings are errors here
     style._others.cache_clear()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from figure_material import material
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.figures import FIGURES, Material, Plate, drawn
+from analysis.figures import FIGURES, FigureInputs, StudyFigure, draw_figures
 from analysis.figures.layout import columns_that_fit
+from tests.support.figure_inputs import make_inputs
 
 NEVER_EMPTY = {
     "verdicts",
@@ -26,17 +26,17 @@ NEVER_EMPTY = {
     "changed-predictions",
 }
 SIZES = {
-    "one": lambda: material(1, seeds=3),
-    "two": lambda: material(2, ("one", "two"), seeds=5, venue="ieee"),
-    "five, long": lambda: material(
+    "one": lambda: make_inputs(1, seeds=3),
+    "two": lambda: make_inputs(2, ("one", "two"), seeds=5, venue="ieee"),
+    "five, long": lambda: make_inputs(
         5,
         ("a-data-set-with-a-rather-long-name-in-five-parts",),
         ("plain", "semi-supervised-with-everything"),
         seeds=4,
         long=True,
     ),
-    "twelve": lambda: material(12, seeds=3, venue="neurips"),
-    "twenty, long": lambda: material(20, seeds=3, long=True, venue="icml"),
+    "twelve": lambda: make_inputs(12, seeds=3, venue="neurips"),
+    "twenty, long": lambda: make_inputs(20, seeds=3, long=True, venue="icml"),
 }
 
 
@@ -47,15 +47,15 @@ DEFAULT = ("one", "twenty, long")
 @pytest.mark.parametrize("size", [pytest.param(s, marks=() if s in DEFAULT else pytest.mark.slow) for s in SIZES])
 def test_text_is_large_whole_and_apart(size: str) -> None:
     made = SIZES[size]()
-    plates = dict(drawn(made))
-    assert set(plates) == set(FIGURES)
-    missing = {name for name, plate in plates.items() if isinstance(plate, str)}
-    assert not missing & NEVER_EMPTY, {n: plates[n] for n in missing}
+    study_figures = dict(draw_figures(made))
+    assert set(study_figures) == set(FIGURES)
+    missing = {name for name, study_figure in study_figures.items() if isinstance(study_figure, str)}
+    assert not missing & NEVER_EMPTY, {n: study_figures[n] for n in missing}
     faults = [
         f"{name}: {fault}"
-        for name, plate in plates.items()
-        if isinstance(plate, Plate)
-        for fault in faults_of(plate.figure, made)
+        for name, study_figure in study_figures.items()
+        if isinstance(study_figure, StudyFigure)
+        for fault in faults_of(study_figure.figure, made)
     ]
     assert not faults, "\n".join(faults)
 
@@ -70,7 +70,7 @@ def test_the_faults_are_found() -> None:
     assert all(word in found for word in ("overlaps", "clipped", "small"))
 
 
-def faults_of(figure: Figure, made: Material | None) -> list[str]:
+def faults_of(figure: Figure, made: FigureInputs | None) -> list[str]:
     """What is wrong with the figure's text, in words; and whether its width is the venue's."""
     figure.set_dpi(100)
     figure.draw_without_rendering()

@@ -1,7 +1,7 @@
 """Every figure beside a picture of it that a person has looked at.
 
 Tolerant of fonts and hinting: what is compared is small, and a line or mark in another place is not small. After a wanted
-change: BEATRANDOM_ACCEPT=1 uv run pytest tests/analysis/figures/test_images.py, then look at what git says has changed.
+change: BEATRANDOM_ACCEPT=1 uv run pytest tests/analysis/figures/test_images.py, then styles at what git says has changed.
 """
 
 from __future__ import annotations
@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from figure_material import material
 from matplotlib.testing.compare import compare_images
 
-from analysis.figures import FIGURES, Plate, drawn
-from analysis.figures.style import applied
+from analysis.figures import FIGURES, StudyFigure, draw_figures
+from analysis.figures.style import style_context
+from tests.support.figure_inputs import make_inputs
 
 SEEN = Path(__file__).parent / "seen"
 TOLERANCE = 12.0
@@ -22,11 +22,11 @@ TOLERANCE = 12.0
 
 def test_all_look_as_seen(tmp_path: Path) -> None:
     faults = []
-    for name, plate in drawn(material(3, ("one", "two"), ("plain", "augmented"))):
-        assert isinstance(plate, Plate), plate
+    for name, study_figure in draw_figures(make_inputs(3, ("one", "two"), ("plain", "augmented"))):
+        assert isinstance(study_figure, StudyFigure), study_figure
         now = tmp_path / f"{name}.png"
-        with applied():
-            plate.figure.savefig(now, dpi=60, metadata={"Software": None})
+        with style_context():
+            study_figure.figure.savefig(now, dpi=60, metadata={"Software": None})
         if os.environ.get("BEATRANDOM_ACCEPT"):
             SEEN.mkdir(exist_ok=True)
             (SEEN / now.name).write_bytes(now.read_bytes())

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from analysis.across.result import RankTable
-from analysis.figures import Material, write_figures
-from analysis.figures.across.mean_ranks import rank_diagram, rank_figure
-from analysis.figures.style import looks, save
+from analysis.figures import FigureInputs, write_figures
+from analysis.figures.across.mean_ranks import draw_rank_diagram, rank_figure
+from analysis.figures.style import line_styles, save
 from analysis.loading.table import load_table
 from analysis.statistics.ranks import against_control, critical_difference, friedman, nemenyi
 from analysis.verdict.decide import compare
@@ -34,7 +34,7 @@ def test_every_strategy_is_named_within_the_page_and_groups_are_joined(k: int, t
     scores = np.random.default_rng(k).normal(size=(9, k)) + 0.3 * np.arange(k)
     table = rank_table(names, scores)
     ranks = dict(zip(names, table.friedman.mean_ranks, strict=True))
-    figure = rank_figure([table], looks(names, "random"))
+    figure = rank_figure([table], line_styles(names, "random"))
     figure.savefig(tmp_path / "x.png")
     drawn = [t for t in figure.findobj(Text) if t.get_text().strip()]
     for name in names:
@@ -51,7 +51,7 @@ def test_every_strategy_is_named_within_the_page_and_groups_are_joined(k: int, t
 def test_equal_figures_are_equal_bytes(tmp_path: Path) -> None:
     names = ["random", "a", "b"]
     table = rank_table(names, np.array([[0.1, 0.2, 0.3], [0.1, 0.3, 0.2], [0.2, 0.2, 0.4]]))
-    paths = [save(rank_figure([table], looks(names, "random")), tmp_path / f / "ranks") for f in "xy"]
+    paths = [save(rank_figure([table], line_styles(names, "random")), tmp_path / f / "ranks") for f in "xy"]
     for one, two in zip(*paths, strict=True):
         assert one.read_bytes() == two.read_bytes()
 
@@ -62,7 +62,7 @@ def test_groups_that_skip_a_rank_have_a_dot_at_each_member() -> None:
         alike[i, j] = alike[j, i] = True
     names = ["random", "a", "b", "c"]
     ranks = dict(zip(names, [1.2, 1.9, 2.9, 3.5], strict=True))
-    ax = rank_diagram(Figure().subplots(), ranks, alike, looks(names, "random"))
+    ax = draw_rank_diagram(Figure().subplots(), ranks, alike, line_styles(names, "random"))
     (dots,) = [line for line in ax.lines if line.get_marker() == "o"]
     assert list(dots.get_xdata()) == [1.2, 2.9, 3.5]
 
@@ -71,7 +71,7 @@ def test_figures_of_a_table_with_several_data_sets_include_the_ranks(tmp_path: P
     path = tmp_path / "curves.csv"
     rows(3).to_csv(path, index=False)
     curves = load_table(path)
-    ((name, written),) = write_figures(Material(curves, compare(curves)), tmp_path / "out", ["mean-ranks"])
+    ((name, written),) = write_figures(FigureInputs(curves, compare(curves)), tmp_path / "out", ["mean-ranks"])
     assert {p.name for p in written} == {f"mean-ranks.{ending}" for ending in ("pdf", "svg", "png", "csv", "txt")}
     frame = pd.read_csv(tmp_path / "out" / f"{name}.csv")
     assert len(set(frame["regime"])) == 2

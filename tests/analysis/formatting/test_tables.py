@@ -30,25 +30,25 @@ def nine(tmp_path: Path) -> StudyFolder:
 
 def test_best_and_tied_are_marked_by_tests(nine: StudyFolder) -> None:
     curves = load_study(nine.path)
-    board = scores(curves, compare(curves))
-    found = {r.strategy: (r.answer, r.top) for r in board.rows}
+    table = scores(curves, compare(curves))
+    found = {r.strategy: (r.answer, r.top) for r in table.rows}
     assert found["bad"] == ("worse", "")
     assert found["random"] == ("", "")
     assert {found["good"][0], found["fine"][0]} == {"better"}
     assert {found["good"][1], found["fine"][1]} == {"best", "tied"}
     mean = endpoints(curves).groupby("strategy")["aubc"].mean()
-    assert {r.strategy: r.mean for r in board.rows} == pytest.approx(mean.to_dict())
-    cells = dict(board.formatted().to_numpy().tolist())
+    assert {r.strategy: r.mean for r in table.rows} == pytest.approx(mean.to_dict())
+    cells = dict(table.formatted().to_numpy().tolist())
     assert cells["bad"].endswith("↓")
     assert cells["good"].endswith("* ↑")
     assert cells["random"][-1].isdigit()
-    assert "**" in board.to_markdown()
+    assert "**" in table.to_markdown()
 
 
 def test_with_too_few_seeds_all_are_tied(folder: StudyFolder) -> None:
     curves = load_study(folder.path)  # six seeds: nothing can be rejected after Holm
-    board = scores(curves, compare(curves))
-    assert {r.top for r in board.rows} == {"best", "tied"}
+    table = scores(curves, compare(curves))
+    assert {r.top for r in table.rows} == {"best", "tied"}
 
 
 def test_a_mean_over_few_seeds_is_not_the_best(nine: StudyFolder) -> None:
@@ -56,10 +56,10 @@ def test_a_mean_over_few_seeds_is_not_the_best(nine: StudyFolder) -> None:
     kept = (curves.frame["strategy"] != "fine") | (curves.frame["seed"] < 3)
     lucky = curves.frame[kept].assign(value=lambda f: f["value"] + 0.02 * (f["strategy"] == "fine"))
     few = replace(curves, frame=lucky.reset_index(drop=True))
-    board = scores(few, compare(few))
-    assert max(board.rows, key=lambda r: r.mean).strategy == "fine"
-    assert {r.strategy: r.top for r in board.rows} == {"random": "", "good": "best", "fine": "tied", "bad": ""}
-    assert "highest mean of those with the most runs" in board.caption
+    table = scores(few, compare(few))
+    assert max(table.rows, key=lambda r: r.mean).strategy == "fine"
+    assert {r.strategy: r.top for r in table.rows} == {"random": "", "good": "best", "fine": "tied", "bad": ""}
+    assert "highest mean of those with the most runs" in table.caption
     assert "most runs" not in scores(curves, compare(curves)).caption
 
 
@@ -67,7 +67,7 @@ def test_numbers_stand_in_siunitx_columns() -> None:
     frame = pd.DataFrame(
         {"name": ["a_b", "c"], "n": ["12", "9 of 10"], "value": ["+0.1234", "-10.5"], "span": ["[+0.1, +0.2]", "–"]}
     )
-    made = tables.latex_of(frame, 1)
+    made = tables.render_latex(frame, 1)
     assert r"\begin{tabular}{lS[table-format=2.0]S[retain-explicit-plus, table-format=+2.4]r}" in made
     assert r"a\_b & 12 & +0.1234 & $[+0.1, +0.2]$ \\" in made
     assert r"c & {9 of 10} & -10.5 & -- \\" in made

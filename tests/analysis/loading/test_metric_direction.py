@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from analysis.figures.secondary.calibration import calibration
-from analysis.loading.metric_direction import lower_is_better, raised
+from analysis.loading.metric_direction import lower_is_better, negate_losses
 from analysis.loading.table import load_table
 from analysis.verdict.decide import compare
 from analysis.verdict.sentences import summary
 from runners.verbs.results.compare_options import CompareOptions
-from tests.support.figure_material import material
+from tests.support.figure_inputs import make_inputs
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_names_of_which_higher_is_better(name: str) -> None:
 def test_nll_of_a_study_says_what_accuracy_says(
     from_folder: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    curves = material(4, seeds=8).curves  # nll is 2 - 2 accuracy there
+    curves = make_inputs(4, seeds=8).curves  # nll is 2 - 2 accuracy there
     monkeypatch.setattr("runners.verbs.results.asked.load_study", lambda _: curves)
     curves.to_csv(tmp_path / "t.csv")
     found = compare(CompareOptions(metric="nll").curves(tmp_path if from_folder else tmp_path / "t.csv"))
@@ -65,13 +65,13 @@ def test_nll_of_a_study_says_what_accuracy_says(
 
 
 def test_what_it_was_made_of_stays_for_the_figure_of_calibration(tmp_path: Path) -> None:
-    made = material(2)
+    made = make_inputs(2)
     made.curves.to_csv(tmp_path / "t.csv")
     curves = load_table(tmp_path / "t.csv", metric="nll")
-    plate = calibration(replace(made, curves=curves, comparison=compare(curves)))
-    assert not isinstance(plate, str)
-    assert set(plate.frame["metric"]) == {"nll"}
-    assert (plate.frame["mean"] > 0).all()
+    study_figure = calibration(replace(made, curves=curves, comparison=compare(curves)))
+    assert not isinstance(study_figure, str)
+    assert set(study_figure.frame["metric"]) == {"nll"}
+    assert (study_figure.frame["mean"] > 0).all()
 
 
 def test_values_that_are_negated_already_stay(table) -> None:  # type: ignore[no-untyped-def]
@@ -83,7 +83,7 @@ def test_values_that_are_negated_already_stay(table) -> None:  # type: ignore[no
     curves = table(rows, "strategy,seed,budget,value,metric")
     assert compare(curves).verdicts[0].answer == "better"
     assert "negated already" in curves.notes[0]
-    assert raised(curves).metrics == curves.metrics == {"all": "nll"}
+    assert negate_losses(curves).metrics == curves.metrics == {"all": "nll"}
 
 
 def test_a_column_that_is_named_as_the_value_names_the_metric(table) -> None:  # type: ignore[no-untyped-def]

@@ -12,6 +12,7 @@ from analysis.verdict.sentences import summary
 from protocol.errors import InputError
 from protocol.record.amendments import amend
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from tests.analysis.simulated import curve, make_study, write_run, write_study
 
@@ -29,15 +30,15 @@ def test_a_whole_study(folder: StudyFolder, study: Study) -> None:
 def test_every_kind_of_missing_run_is_listed_with_its_reason(folder: StudyFolder, study: Study) -> None:
     plain, _ = study.protocols
     random, good, _ = study.strategies
-    shutil.rmtree(folder.run("plain", "good", 0).path)
+    shutil.rmtree(folder.run(RunId("plain", "good", 0)).path)
     for seed, end in ((1, "failed"), (2, "open")):
-        shutil.rmtree(folder.run("plain", "good", seed).path)
+        shutil.rmtree(folder.run(RunId("plain", "good", seed)).path)
         write_run(folder, plain, good, seed, curve(seed, 0.05), end)
-    shutil.rmtree(folder.run("plain", "good", 3).path)
-    shutil.copytree(folder.run("augmented", "good", 3).path, folder.run("plain", "good", 3).path)
-    shutil.rmtree(folder.run("plain", "good", 4).path)
-    shutil.copytree(folder.run("plain", "bad", 4).path, folder.run("plain", "good", 4).path)
-    events = folder.run("plain", "good", 5).events
+    shutil.rmtree(folder.run(RunId("plain", "good", 3)).path)
+    shutil.copytree(folder.run(RunId("augmented", "good", 3)).path, folder.run(RunId("plain", "good", 3)).path)
+    shutil.rmtree(folder.run(RunId("plain", "good", 4)).path)
+    shutil.copytree(folder.run(RunId("plain", "bad", 4)).path, folder.run(RunId("plain", "good", 4)).path)
+    events = folder.run(RunId("plain", "good", 5)).events
     events.write_bytes(events.read_bytes().replace(b'"digest":"d"', b'"digest":"e"', 1))  # the next line's hash tells
     write_run(folder, plain, random, 99, curve(99, 0.0))
     curves = load_study(folder.path)

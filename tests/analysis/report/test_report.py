@@ -9,9 +9,8 @@ from urllib.parse import unquote
 
 import pandas as pd
 import pytest
-from figure_material import material
 
-from analysis.figures import Material
+from analysis.figures import FigureInputs
 from analysis.loading.records import load_study
 from analysis.report import Subject, page, pdf, sections, write_pdf
 from analysis.verdict import verdict_table
@@ -20,6 +19,7 @@ from analysis.verdict.sentences import headline, summary
 from protocol.errors import BeatRandomError, InputError
 from protocol.rules import check_study
 from tests.analysis.simulated import make_study, write_study
+from tests.support.figure_inputs import make_inputs
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     """good: +0.05, bad: -0.05, eight seeds, two regimes: enough to decide."""
     folder = write_study(tmp_path_factory.mktemp("report") / "study", make_study(seeds=8), {"good": 0.05, "bad": -0.05})
     curves = load_study(folder.path)
-    return Subject(Material(curves, compare(curves)), folder.read_plan(), check_study(folder.path), toy=True)
+    return Subject(FigureInputs(curves, compare(curves)), folder.read_plan(), check_study(folder.path), toy=True)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_one_self_contained_page_that_answers_the_question(subject: Subject, mad
     assert not any(word in made for word in ("<link", "@import", "url(", "fetch(", "XMLHttpRequest"))
     assert "default-src 'none'" in made
     first = made[: made.index("<nav")]
-    comparison = subject.material.comparison
+    comparison = subject.inputs.comparison
     assert headline(comparison) in first
     assert "Toy size" in first
     assert "better than random: <strong>good (+0.0" in first
@@ -65,7 +65,7 @@ def test_every_figure_has_caption_and_data(made: str) -> None:
 
 
 def test_the_same_numbers_as_everywhere(subject: Subject, made: str) -> None:
-    comparison = subject.material.comparison
+    comparison = subject.inputs.comparison
     for _, row in verdict_table.formatted(comparison.verdicts).iterrows():
         assert all(str(cell).replace("<", "&lt;") in made for cell in row)
     for line in summary(comparison).splitlines():
@@ -74,7 +74,7 @@ def test_the_same_numbers_as_everywhere(subject: Subject, made: str) -> None:
 
 def test_names_cannot_break_out_of_the_page() -> None:
     name = "</script><img src=x onerror=alert(1)>\"'&"
-    small = material(1, seeds=3)
+    small = make_inputs(1, seeds=3)
     frame = small.curves.frame.replace({"strategy": {"own-strategy-0": name}})
     planned = tuple(k._replace(strategy=name) if k.strategy != "random" else k for k in small.curves.planned)
     curves = type(small.curves)(
@@ -86,7 +86,7 @@ def test_names_cannot_break_out_of_the_page() -> None:
         missing=(),
         metrics=small.curves.metrics,
     )
-    made = page(Subject(Material(curves, compare(curves))))
+    made = page(Subject(FigureInputs(curves, compare(curves))))
     assert "<img src=x" not in made
     assert made.count("</script>") == 2
     assert "Exploratory" in made
@@ -98,7 +98,7 @@ def test_pictures_of_what_was_bought_are_shown(subject: Subject, tmp_path: Path)
     path.parent.mkdir()
     path.write_bytes(_png())
     path.with_suffix(".txt").write_text("The first 100 images & more", encoding="utf-8")
-    made = sections.bought(Subject(subject.material, pictures=(path,)))
+    made = sections.bought(Subject(subject.inputs, pictures=(path,)))
     assert "The first 100 images &amp; more" in made
     assert 'alt="Images that were bought: plain, good"' in made
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from figure_material import class_change, map_change, material
 
-from analysis.figures import FIGURES, Plate
+from analysis.figures import FIGURES, StudyFigure
 from analysis.figures.secondary.changed_predictions import COLOURS, _marked
 from analysis.secondary.changed_predictions import GAINED, LOST, OTHER, UNCHANGED, kinds
+from tests.support.figure_inputs import class_change, make_inputs, map_change
 
 
 def test_every_kind_of_change() -> None:
@@ -33,34 +33,34 @@ def test_changed_pixels_are_coloured_and_the_others_are_pale() -> None:
 
 
 def test_the_data_are_counts_of_both_tasks() -> None:
-    made = material(1)
+    made = make_inputs(1)
     changes = (map_change("one/plain", "random", 0), class_change("one/plain", "own-strategy-0", 3))
-    plate = FIGURES["changed-predictions"](replace(made, bought=replace(made.bought, changes=changes)))
-    assert isinstance(plate, Plate)
-    *maps, classes = plate.frame.itertuples(index=False)
+    study_figure = FIGURES["changed-predictions"](replace(made, bought=replace(made.bought, changes=changes)))
+    assert isinstance(study_figure, StudyFigure)
+    *maps, classes = study_figure.frame.itertuples(index=False)
     assert [(m.unit, m.image, m.of) for m in maps] == [("pixels", i, 12 * 14) for i in ("3", "20", "31")]
     for row, before, after, truth in zip(maps, changes[0].before, changes[0].after, changes[0].truth, strict=True):
         right, was = (after == truth) & (truth < 10), (before == truth) & (truth < 10)
         assert (row.gained, row.lost) == ((right & ~was).sum(), (was & ~right).sum())
     assert (classes.unit, classes.gained, classes.lost, classes.other, classes.of) == ("images", 43, 2, 5, 200)
-    assert "own-strategy-0 under one/plain: 43 became right and 2 wrong of 200 images" in plate.alt
+    assert "own-strategy-0 under one/plain: 43 became right and 2 wrong of 200 images" in study_figure.alt
 
 
 def test_large_images_are_thinned_for_the_picture_alone() -> None:
-    made, small = material(1), map_change("one/plain", "random", 0)
+    made, small = make_inputs(1), map_change("one/plain", "random", 0)
     large = replace(
         small,
         **{name: getattr(small, name).repeat(50, 1).repeat(50, 2) for name in ("pixels", "truth", "before", "after")},
     )  # 600 x 800
-    plate = FIGURES["changed-predictions"](replace(made, bought=replace(made.bought, changes=(large,))))
-    assert isinstance(plate, Plate)
-    assert plate.frame["of"].tolist() == [12 * 14 * 2500] * 3
-    drawn = [ax.images[0].get_array() for ax in plate.figure.axes if ax.images]
+    study_figure = FIGURES["changed-predictions"](replace(made, bought=replace(made.bought, changes=(large,))))
+    assert isinstance(study_figure, StudyFigure)
+    assert study_figure.frame["of"].tolist() == [12 * 14 * 2500] * 3
+    drawn = [ax.images[0].get_array() for ax in study_figure.figure.axes if ax.images]
     assert {array.shape[0] for array in drawn if array is not None} == {300}
 
 
 def test_nothing_kept_is_said_and_nothing_turned_is_not_drawn() -> None:
-    made = material(1)
+    made = make_inputs(1)
     still = class_change("one/plain", "random", 0)
     still = replace(still, gained=replace(still.gained, count=0), lost=replace(still.lost, count=0))
     for changes in ((), (still,)):

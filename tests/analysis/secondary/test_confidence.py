@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_builder import build_study
 
 from analysis.loading.records import load_study
 from analysis.secondary.confidence import pooled
 from protocol.metrics import ECE_BINS, calibration_metrics, reliability
+from protocol.spec.run_id import RunId
+from tests.support.study_builder import build_study
 
 
 def test_the_bins_give_the_calibration_error() -> None:
@@ -43,7 +44,7 @@ def test_a_study_with_probabilities_has_its_last_round_binned(tmp_path: Path) ->
 
 def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     folder = build_study(tmp_path / "study", probabilities=True)
-    folder.run("small", "first", 0).predictions(2).write_bytes(b"PK nothing")
-    folder.run("small", "first", 1).predictions(2).unlink()
+    folder.run(RunId("small", "first", 0)).predictions(2).write_bytes(b"PK nothing")
+    folder.run(RunId("small", "first", 1)).predictions(2).unlink()
     assert set(load_study(folder.path).reliability["strategy"]) == {"random", "last"}
     assert load_study(build_study(tmp_path / "plain").path).reliability.empty

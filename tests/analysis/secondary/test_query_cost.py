@@ -10,6 +10,7 @@ from analysis.loading.records import load_study
 from analysis.secondary.query_cost import query_costs
 from analysis.verdict.endpoint import endpoints
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from tests.analysis.conftest import Table
 from tests.analysis.simulated import curve, write_run
@@ -31,7 +32,7 @@ def test_mean_seconds_largest_memory_and_mean_area_by_hand(folder: StudyFolder) 
 
 
 def test_only_complete_runs_count(folder: StudyFolder, study: Study) -> None:
-    events = folder.run("plain", "good", 2).events
+    events = folder.run(RunId("plain", "good", 2)).events
     events.unlink()
     write_run(folder, study.protocols[0], study.strategies[1], 2, curve(2, 0.05), "open")
     found = {(r.protocol, r.strategy): r for r in query_costs(load_study(folder.path)).rows}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.loading.combine import pooled
+from analysis.loading.combine import combine
 from analysis.loading.records import load_study
 from analysis.secondary.effort import effort
 from analysis.secondary.robustness import Variant, answers, changes, restricted, variants
@@ -52,12 +52,12 @@ def test_restricted_seeds_are_as_if_no_others_had_been_planned(whole: Path) -> N
 def test_studies_are_pooled_by_protocol_and_marked_exploratory(whole: Path, tmp_path: Path) -> None:
     write_study(tmp_path / "t", make_study(protocols=("uda",), seeds=4), GAINS)
     one, two = load_study(whole), load_study(tmp_path / "t")
-    both = pooled([one, two], "both")
+    both = combine([one, two], "both")
     assert both.protocols == ("plain", "augmented", "uda")
     assert both.exploratory
     assert len(both.frame) == len(one.frame) + len(two.frame)
     with pytest.raises(ValueError, match="plain"):
-        pooled([one, one], "twice")
+        combine([one, one], "twice")
 
 
 def test_effort_is_summed_over_sealed_runs_of_a_folder_or_a_packed_study(tmp_path: Path) -> None:

@@ -7,10 +7,11 @@ import pytest
 from scipy import stats
 
 from analysis.loading.records import load_study
-from analysis.statistics.alpha_spending import LEAST, nominal_levels, sequential_p, spent
+from analysis.statistics.alpha_spending import LEAST, alpha_spent, nominal_levels, sequential_p
 from analysis.verdict.decide import compare
 from analysis.verdict.plan import plan_summary
 from analysis.verdict.sentences import summary
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan
 from tests.analysis.simulated import make_study, write_study
 
@@ -31,8 +32,8 @@ def test_boundaries_are_the_published_ones(spending, bounds: list[float]) -> Non
 
 
 def test_all_is_spent_at_the_end_and_one_look_is_no_look() -> None:
-    assert spent(1.0, "pocock", 0.03) == pytest.approx(0.03)
-    assert spent(1.0, "obrien-fleming", 0.03) == pytest.approx(0.03)
+    assert alpha_spent(1.0, "pocock", 0.03) == pytest.approx(0.03)
+    assert alpha_spent(1.0, "obrien-fleming", 0.03) == pytest.approx(0.03)
     assert nominal_levels((7,), "obrien-fleming", 0.03)[0] == pytest.approx(0.03)
     assert sequential_p([0.013], (7,), "pocock") == pytest.approx(0.013, rel=1e-4)
 
@@ -66,7 +67,7 @@ def test_verdicts_use_the_last_look_reached(tmp_path: Path, done: int, n: int, a
     study = make_study(["p"], ["random", "good"], seeds=9, plan=plan)
     folder = write_study(tmp_path / "s", study, {"good": 0.05})
     for seed in range(done, 9):
-        folder.run("p", "good", seed).events.unlink()
+        folder.run(RunId("p", "good", seed)).events.unlink()
     comparison = compare(load_study(folder.path))
     (verdict,) = comparison.verdicts
     assert (verdict.n, verdict.answer) == (n, answer)

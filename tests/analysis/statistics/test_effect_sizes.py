@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.effect_sizes import paired_improvement, standardised, superiority
+from analysis.statistics.effect_sizes import cohens_dz, paired_improvement, superiority
 
 D = np.array([0.8, -0.3, 1.4, 0.1, 2.0, -0.9])
 
 
 @pytest.mark.parametrize("scale", [1.0, -1.0, 7.0])
 def test_bounds_of_dz_put_the_tail_areas_where_they_belong(scale: float) -> None:
-    found = standardised(scale * D)
+    found = cohens_dz(scale * D)
     t = found.value * np.sqrt(6)
     assert found.value == pytest.approx(np.mean(scale * D) / np.std(scale * D, ddof=1))
     assert stats.nct.cdf(t, 5, found.low * np.sqrt(6)) == pytest.approx(0.975, abs=1e-6)
@@ -20,19 +20,19 @@ def test_bounds_of_dz_put_the_tail_areas_where_they_belong(scale: float) -> None
 
 def test_dz_of_three_pairs_is_always_defined() -> None:
     for d in np.random.default_rng(0).normal(0.8, 1, (60, 3)):
-        found = standardised(d)
+        found = cohens_dz(d)
         assert found.low < found.value < found.high
 
 
 def test_dz_far_out_and_undefined() -> None:
     near, far = (
-        standardised(shift + np.array([0.1, -0.1, 0.2, -0.2])) for shift in (8.7, 9.2)
+        cohens_dz(shift + np.array([0.1, -0.1, 0.2, -0.2])) for shift in (8.7, 9.2)
     )  # t 95 and 101: either side of the switch
     assert near.value * 2 < 100 < far.value * 2
     assert near.low / near.value == pytest.approx(far.low / far.value, rel=2e-3)
     assert near.high / near.value == pytest.approx(far.high / far.value, rel=2e-3)
-    assert np.isnan(standardised([0.5, 0.5]).value)
-    assert np.isnan(standardised([0.5]).low)
+    assert np.isnan(cohens_dz([0.5, 0.5]).value)
+    assert np.isnan(cohens_dz([0.5]).low)
 
 
 def test_a12_by_hand() -> None:

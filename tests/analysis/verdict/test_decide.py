@@ -14,6 +14,7 @@ from analysis.verdict.sentences import headline, summary
 from analysis.verdict.verdict_table import to_latex, to_markdown
 from analysis.verdict.write_tables import write_tables
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan
 from tests.analysis.simulated import make_study, write_study
 
@@ -88,7 +89,7 @@ def test_missing_runs_never_shrink_the_family(folder: StudyFolder) -> None:
 
 
 def test_a_missing_random_seed_is_reported_and_unpaired(folder: StudyFolder) -> None:
-    shutil.rmtree(folder.run("plain", "random", 2).path)
+    shutil.rmtree(folder.run(RunId("plain", "random", 2)).path)
     comparison = compare(load_study(folder.path))
     assert {v.strategy: v.n for v in comparison.verdicts if v.protocol == "plain"} == {"good": 5, "bad": 5}
     assert any("plain/good: seed 2" in u for u in comparison.unmatched)

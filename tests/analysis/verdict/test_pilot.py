@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics.power import power_of_t, power_of_tost, seeds_to_detect, seeds_to_show_equivalence
-from analysis.verdict.pilot import MOST, seeds_by_simulation, seeds_from_pilot, simulated_power
+from analysis.verdict.pilot import MOST, seeds_by_simulation, seeds_of_pair, simulated_power
 
 PILOT = np.array([-0.9, 0.4, 1.3, 0.1, -0.6, 0.7])  # its mean must not matter
 SD = float(PILOT.std(ddof=1))
@@ -63,7 +63,7 @@ def test_more_budgets_that_all_differ_need_fewer_seeds_than_the_noisiest_alone()
 
 
 def test_seeds_agree_with_the_formulas_and_none_is_said_beyond_the_limit() -> None:
-    found = seeds_from_pilot("p", "s", PILOT, PILOT[:, None], 1.0, 0.05, rng())
+    found = seeds_of_pair("p", "s", PILOT, PILOT[:, None], 1.0, 0.05, rng())
     assert (found.n, found.sd) == (6, SD)
     assert found.t == seeds_to_detect(SD, 1.0)
     assert abs((found.sign_flip or 0) - (found.t or 0)) <= 2

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from study_builder import make_study
 
-from protocol.draws.shown_maps import MOST_MAPS, MOST_PIXELS, maps_digest, panel
+from protocol.draws.shown_maps import MOST_MAPS, MOST_PIXELS, draw_shown_maps, maps_digest
+from tests.support.study_builder import make_study
 
 
 def test_the_images_are_drawn_by_the_seed_alone() -> None:
     protocol = make_study().protocols[0]
-    drawn = panel(protocol, 0, 40, 48, 64)
+    drawn = draw_shown_maps(protocol, 0, 40, 48, 64)
     assert drawn.tolist() == [3, 7, 10, 27, 34, 39]  # golden: evidence is held to it
     other = protocol.model_copy(
         update={"budgets": (3, 4), "model": protocol.model.model_copy(update={"name": "other"})}
     )
-    assert panel(other, 0, 40, 48, 64).tolist() == drawn.tolist()
-    assert panel(protocol, 1, 40, 48, 64).tolist() != drawn.tolist()
-    assert set(panel(protocol, 0, 40, 1024, 1024).tolist()) < set(drawn.tolist())  # large images: the same, fewer
+    assert draw_shown_maps(other, 0, 40, 48, 64).tolist() == drawn.tolist()
+    assert draw_shown_maps(protocol, 1, 40, 48, 64).tolist() != drawn.tolist()
+    assert set(draw_shown_maps(protocol, 0, 40, 1024, 1024).tolist()) < set(
+        drawn.tolist()
+    )  # large images: the same, fewer
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ def test_the_images_are_drawn_by_the_seed_alone() -> None:
     ],
 )
 def test_what_is_kept_is_bounded(tests: int, height: int, width: int, kept: int) -> None:
-    places = panel(make_study().protocols[0], 3, tests, height, width)
+    places = draw_shown_maps(make_study().protocols[0], 3, tests, height, width)
     assert len(places) == kept
     assert places.tolist() == sorted(set(places.tolist()))
     assert kept * height * width <= MOST_PIXELS

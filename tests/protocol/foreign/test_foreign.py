@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import build_study, lines, protocol_table, rewrite
 
 from protocol.errors import InputError
 from protocol.foreign.curve_table import check_table
@@ -20,8 +19,10 @@ from protocol.foreign.one_record import check_record
 from protocol.record.layout import StudyFolder
 from protocol.rules import RULES, Compliance, check_study
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.toml_files import parse
 from protocol.testing import assert_compliant
+from tests.support.study_builder import build_study, lines, protocol_table, rewrite
 
 COMPARING = {r.id for r in RULES.values() if r.reads & {"presence", "peers"}}
 
@@ -39,7 +40,7 @@ def study(tmp_path: Path) -> StudyFolder:
 
 
 def test_a_record_in_its_study_answers_all_but_comparisons(study: StudyFolder) -> None:
-    path = study.run("small", "first", 0).events
+    path = study.run(RunId("small", "first", 0)).events
     result = check_record(path)
     assert (result.planned, result.source, result.exit_code) == (1, "record", 3)
     assert answered(result, "unverifiable") == COMPARING
@@ -51,7 +52,7 @@ def test_a_record_in_its_study_answers_all_but_comparisons(study: StudyFolder) -
 
 def test_a_record_alone_cannot_show_its_split_or_plan(study: StudyFolder, tmp_path: Path) -> None:
     alone = tmp_path / "mailed.jsonl"
-    shutil.copy(study.run("small", "first", 0).events, alone)
+    shutil.copy(study.run(RunId("small", "first", 0)).events, alone)
     rewrite(alone, lambda e: e[4]["indices"].reverse())
     result = check_record(alone)
     assert answered(result, "broken") == {"QRY-02"}
@@ -68,8 +69,8 @@ def test_what_is_no_record_is_bad_input(tmp_path: Path, content: bytes) -> None:
 
 
 def test_an_unplanned_record_is_said(study: StudyFolder) -> None:
-    copy = study.run("small", "first", 7).path
-    shutil.copytree(study.run("small", "first", 0).path, copy)
+    copy = study.run(RunId("small", "first", 7)).path
+    shutil.copytree(study.run(RunId("small", "first", 0)).path, copy)
     with pytest.raises(InputError, match="in no plan"):
         check_record(copy / "events.jsonl")
 
@@ -324,10 +325,10 @@ def test_lists_with_numbers_beyond_all_or_a_run_twice_are_refused(
 def test_assert_compliant(study: StudyFolder) -> None:
     assert assert_compliant(study.path).exit_code == 0
     with pytest.raises(AssertionError, match="CMP-01"):
-        assert_compliant(study.run("small", "first", 0).events)
-    assert assert_compliant(study.run("small", "first", 0).events, undecidable=True).exit_code == 3
-    rewrite(study.run("small", "first", 0).events, lambda e: e[5].update(budget=23))
+        assert_compliant(study.run(RunId("small", "first", 0)).events)
+    assert assert_compliant(study.run(RunId("small", "first", 0)).events, undecidable=True).exit_code == 3
+    rewrite(study.run(RunId("small", "first", 0)).events, lambda e: e[5].update(budget=23))
     with pytest.raises(AssertionError, match=r"BUD-02 .*events\.jsonl:6: expected round 1 at budget 22.*To do"):
         assert_compliant(study.path, undecidable=True)
     assert check_study(study.path).exit_code == 1
-    assert lines(study.run("small", "first", 0).events)[5]["budget"] == 23
+    assert lines(study.run(RunId("small", "first", 0)).events)[5]["budget"] == 23

@@ -9,12 +9,13 @@ from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
-from study_builder import build_study, rewrite
 
 from protocol.formats import CHECKLISTS, FORMATS
 from protocol.formats.checklist import badge
 from protocol.formats.schema import ComplianceModel, json_schema
 from protocol.rules import RULES, Compliance, check_study
+from protocol.spec.run_id import RunId
+from tests.support.study_builder import build_study, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Compliance:
         events[5].update(budget=23)
         events[7].update(recipe="", metrics={"accuracy": 95.0})
 
-    rewrite(folder.run("small", "first", 0).events, spoil)
+    rewrite(folder.run(RunId("small", "first", 0)).events, spoil)
     return check_study(path)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from study_builder import IMAGES, make_labels, protocol_table
 
 from protocol.draws.splits import make_split
 from protocol.errors import RuleBroken
@@ -15,6 +14,7 @@ from protocol.oracle.oracle import Oracle, as_told
 from protocol.record.events import LabelsEvent
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import IMAGES, make_labels, protocol_table
 
 
 class Desk:

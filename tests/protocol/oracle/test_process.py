@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import IMAGES, first_event, make_labels, make_study
 
 from protocol.draws.splits import make_split
 from protocol.errors import RecordError, RuleBroken
@@ -21,6 +20,7 @@ from protocol.oracle.process import Counter, OracleGone, RemoteOracle, receive, 
 from protocol.record.chain import read, writing
 from protocol.record.events import ExaminedEvent, LabelsEvent
 from protocol.record.layout import RunFolder
+from tests.support.study_builder import IMAGES, first_event, make_labels, make_study
 
 STUDY = make_study()
 PROTOCOL = STUDY.protocols[0]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from study_builder import make_study
 
 from protocol.errors import InputError
 from protocol.record.amendments import amend, read_amendments
 from protocol.record.layout import StudyFolder
+from tests.support.study_builder import make_study
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_builder import build_run, lines, make_study, rewrite
 
 from protocol.errors import RecordError, RunLocked
 from protocol.record.chain import essence, purchases, read, writing
 from protocol.record.events import EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.record.layout import RunFolder, StudyFolder
+from tests.support.study_builder import build_run, lines, make_study, rewrite
 
 Lines = list[dict[str, Any]]
 

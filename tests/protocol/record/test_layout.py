@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_builder import make_study
 
 from protocol.errors import InputError
 from protocol.record.layout import RunFolder, StudyFolder, predictions_digest, write_arrays, write_atomically
+from tests.support.study_builder import make_study
 
 
 def test_adopting_twice_is_the_same_folder(tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_builder import build_study, lines, obedient_study, rewrite
 
 from protocol.record.layout import RunFolder, StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
+from tests.support.study_builder import build_study, lines, obedient_study, rewrite
 
 Edit = Callable[[list[dict[str, Any]]], Any]
 
@@ -26,7 +27,7 @@ class Victim:
 
     @property
     def run(self) -> RunFolder:
-        return self.folder.run("small", "first", 0)
+        return self.folder.run(RunId("small", "first", 0))
 
     def edit(self, edit: Edit, *, rechain: bool = True) -> None:
         """Change the victim's record; by default the forger mends the chain too."""

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from study_builder import build_study, obedient_study, protocol_table
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from protocol.rules import GROUPS, RULES, check_study, rule
 from protocol.rules import check as check_module
 from protocol.rules.rule import RunRule
+from protocol.spec.run_id import RunId
+from tests.support.study_builder import build_study, obedient_study, protocol_table
 
 
 def test_findings_point_at_file_and_line_and_say_what_to_do(victim: Any) -> None:
@@ -39,7 +40,7 @@ def test_lines_are_right_behind_a_line_that_is_no_event(victim: Any) -> None:
 
 def test_runs_that_could_not_be_looked_at_are_counted(victim: Any) -> None:
     shutil.rmtree(victim.run.path)
-    victim.folder.run("small", "last", 1).predictions(0).unlink()
+    victim.folder.run(RunId("small", "last", 1)).predictions(0).unlink()
     result = check_study(victim.folder.path)
     assert (result.planned, result.present, result.sealed, result.unplanned) == (6, 5, 5, 0)
     counts = {r.rule.id: r.evaluated for r in result.results}
@@ -141,7 +142,7 @@ def test_a_bomb_in_a_sidecar_is_not_unpacked(victim: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr("protocol.rules.sidecars._LARGEST_SIDECAR", 10_000)
     np.savez_compressed(victim.run.predictions(0), prediction=np.zeros(100_000, np.int64))
     [finding] = {f.found for f in check_study(victim.folder.path).findings}
-    assert finding == "one that claims more"
+    assert finding == "800128 bytes unpacked"
 
 
 def test_a_pickle_in_a_sidecar_is_not_opened(victim: Any) -> None:
@@ -238,7 +239,7 @@ def test_a_run_that_is_slipped_in_as_a_link_is_unplanned(tmp_path: Path) -> None
 @pytest.mark.parametrize("level", ["events.jsonl", "seed-0", "first", "records"])
 def test_planned_evidence_behind_a_link_is_no_evidence(tmp_path: Path, level: str) -> None:
     build_study(tmp_path / "study", obedient_study())
-    run = StudyFolder(tmp_path / "study").run("small", "first", 0)
+    run = StudyFolder(tmp_path / "study").run(RunId("small", "first", 0))
     place = {"events.jsonl": run.events, "seed-0": run.path, "first": run.path.parent, "records": run.path.parents[2]}[
         level
     ]

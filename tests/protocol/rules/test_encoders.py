@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from study_builder import build_study, obedient_study, protocol_table
 
 from protocol.formats.checklist import to_markdown
 from protocol.rules import check_study
+from tests.support.study_builder import build_study, obedient_study, protocol_table
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from study_builder import build_study, make_study
 
 from protocol.errors import InputError
 from protocol.rules import check_study
+from tests.support.study_builder import build_study, make_study
 
 CASES = int(os.environ.get("BEATRANDOM_FUZZ", "300"))
 Damage = Callable[[bytes, np.random.Generator], bytes]

@@ -15,17 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import (
-    ENVIRONMENT,
-    IMAGES,
-    build_study,
-    lines,
-    make_labels,
-    obedient_study,
-    predict_otherwise,
-    protocol_table,
-    rewrite,
-)
 
 from protocol.digests import array_digest, sha256
 from protocol.draws.seeds import stream_seeds
@@ -36,8 +25,20 @@ from protocol.record.events import FailureEvent, ResumeEvent
 from protocol.record.layout import predictions_digest, write_arrays, write_atomically
 from protocol.rules import RULES, check_study
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import (
+    ENVIRONMENT,
+    IMAGES,
+    build_study,
+    lines,
+    make_labels,
+    obedient_study,
+    predict_otherwise,
+    protocol_table,
+    rewrite,
+)
 
 Lines = list[dict[str, Any]]
 
@@ -151,7 +152,7 @@ def change_split(victim: Any, change: Callable[[dict[str, Any]], object], *, dig
                 "targets": array_digest(content["targets"]),
             }
 
-        rewrite(victim.folder.run("small", strategy.id, 0).events, forge)
+        rewrite(victim.folder.run(RunId("small", strategy.id, 0)).events, forge)
 
 
 def move(content: dict[str, Any], source: str, target: str, *, keep: bool) -> None:
@@ -179,7 +180,7 @@ def failure(events: Lines) -> None:
 def choose_all_starts(victim: Any) -> None:
     """One hand-picked image, the same for every strategy of a seed, replaces the first of the start."""
     for seed in victim.study.seeds:
-        paths = [victim.folder.run("small", s.id, seed).events for s in victim.study.strategies]
+        paths = [victim.folder.run(RunId("small", s.id, seed)).events for s in victim.study.strategies]
         image = not_bought([lines(path) for path in paths])
         for path in paths:
             rewrite(path, lambda e, image=image: e[2]["indices"].__setitem__(0, image))
@@ -256,7 +257,7 @@ def begin_worse(victim: Any, strategy: str, seed: int) -> None:
         at = np.flatnonzero(predicted == targets)[0]
         predicted[at] = (targets[at] + 1) % 3
 
-    predict_otherwise(victim.folder.run("small", strategy, seed), worse)
+    predict_otherwise(victim.folder.run(RunId("small", strategy, seed)), worse)
 
 
 def resumed(next_round: int, dropped: int = 0, **environment: Any) -> dict[str, Any]:
@@ -275,14 +276,14 @@ def torn(victim: Any, change: Callable[[dict[str, Any]], object]) -> None:
 
 def start_of_another_seed(victim: Any) -> None:
     """Every strategy of seed 0 starts from the images of seed 1."""
-    start = lines(victim.folder.run("small", "first", 1).events)[2]["indices"]
+    start = lines(victim.folder.run(RunId("small", "first", 1)).events)[2]["indices"]
     for strategy in victim.study.strategies:
-        rewrite(victim.folder.run("small", strategy.id, 0).events, lambda e: e[2].update(indices=start))
+        rewrite(victim.folder.run(RunId("small", strategy.id, 0)).events, lambda e: e[2].update(indices=start))
 
 
 def curve_of_another_seed(victim: Any) -> None:
     """Seed 1's predictions for seed 0's test images would give seed 0's metrics."""
-    mine, other = victim.run, victim.folder.run("small", "first", 1)
+    mine, other = victim.run, victim.folder.run(RunId("small", "first", 1))
     digests = []
     for number, event in enumerate(e for e in lines(mine.events) if e["event"] == "round"):
         with np.load(mine.predictions(number)) as arrays:
@@ -306,7 +307,10 @@ def curve_of_another_seed(victim: Any) -> None:
 
 def alike(victim: Any, kind: str, *, digest: bool) -> None:
     """A test image of seed 0 and one of its pool get one group number."""
-    split, other = split_of(lines(victim.run.events)), split_of(lines(victim.folder.run("small", "first", 1).events))
+    split, other = (
+        split_of(lines(victim.run.events)),
+        split_of(lines(victim.folder.run(RunId("small", "first", 1)).events)),
+    )
     pool_of_both = np.intersect1d(split.pool, other.pool)
     content = {"content": np.arange(IMAGES), "look": np.arange(IMAGES)}
     content[kind][split.test[0]] = content[kind][pool_of_both[0]]
@@ -336,7 +340,7 @@ CASES = [
     Case("only the record is missing", lambda v: v.run.events.unlink(), "CMP-01", f"{NEEDS_FILE} {NEEDS_RUN}"),
     Case(
         "a random run is missing",
-        lambda v: shutil.rmtree(v.folder.run("small", "random", 0).path),
+        lambda v: shutil.rmtree(v.folder.run(RunId("small", "random", 0)).path),
         "CMP-01 CMP-04",
         f"{NEEDS_FILE} {NEEDS_RUN}",
     ),
@@ -352,7 +356,7 @@ CASES = [
     Case("the file is empty", lambda v: v.run.events.write_bytes(b""), "CMP-03", NEEDS_RUN),
     Case(
         "random is unfinished",
-        lambda v: rewrite(v.folder.run("small", "random", 1).events, lambda e: e.pop()),
+        lambda v: rewrite(v.folder.run(RunId("small", "random", 1)).events, lambda e: e.pop()),
         "CMP-03 CMP-04",
     ),
     edit("a seal over too few rounds", lambda e: e[8].update(rounds=2), "CMP-03"),
@@ -375,7 +379,10 @@ CASES = [
     Case("seeds were dropped from the plan", lambda v: replan(v, seeds=[0]), "CMP-02 PRO-03 STA-01"),
     Case(
         "a run was copied from another seed",
-        lambda v: (shutil.rmtree(v.run.path), shutil.copytree(v.folder.run("small", "first", 1).path, v.run.path)),
+        lambda v: (
+            shutil.rmtree(v.run.path),
+            shutil.copytree(v.folder.run(RunId("small", "first", 1)).path, v.run.path),
+        ),
         "PRO-03 SPL-02 SPL-06 SED-01 SED-02 SED-03 SED-04 STA-02 TRN-03",
     ),
     # splits
@@ -535,7 +542,8 @@ CASES = [
         lambda v: (
             begin_worse(v, "random", 1),
             rewrite(
-                v.folder.run("small", "random", 1).events, lambda e: e[0]["environment"].update(device_name="another")
+                v.folder.run(RunId("small", "random", 1)).events,
+                lambda e: e[0]["environment"].update(device_name="another"),
             ),
         ),
         "ENV-03",
@@ -660,7 +668,7 @@ def test_rounds_that_end_by_accuracy_may_differ_in_length_up_to_the_recipes_most
     regime = protocol_table()["regime"] | {"stop_at": 0.9}
     study = obedient_study(protocols=[protocol_table(regime=regime)])
     folder = build_study(tmp_path / "study", study)
-    run = folder.run("small", "first", 1)
+    run = folder.run(RunId("small", "first", 1))
     rewrite(run.events, lambda e: (e[5].update(steps=steps), e[5]["extra"].update(selected_step=steps)))
     assert {r.rule.id for r in check_study(folder.path).results if r.answer == "broken"} - {"CMP-03"} == broken
 
@@ -678,7 +686,10 @@ def test_every_rule_is_broken_by_some_case() -> None:
 
 def test_random_near_its_reference_is_no_weak_baseline(victim: Any) -> None:
     rounds = [
-        e for seed in (0, 1) for e in lines(victim.folder.run("small", "random", seed).events) if e["event"] == "round"
+        e
+        for seed in (0, 1)
+        for e in lines(victim.folder.run(RunId("small", "random", seed)).events)
+        if e["event"] == "round"
     ]
     at = {
         budget: np.mean([e["metrics"]["accuracy"] for e in rounds if e["budget"] == budget]) for budget in (16, 22, 30)
@@ -693,6 +704,6 @@ def test_random_near_its_reference_is_no_weak_baseline(victim: Any) -> None:
 
 def test_without_random_at_a_budget_its_reference_cannot_be_verified(victim: Any) -> None:
     for seed in (0, 1):
-        rewrite(victim.folder.run("small", "random", seed).events, lambda e: e.__delitem__(slice(6, 9)))
+        rewrite(victim.folder.run(RunId("small", "random", seed)).events, lambda e: e.__delitem__(slice(6, 9)))
     refer(victim, {"values": {"30": 0.1}, "aubc": 0.1})
     assert {f.answer for f in check_study(victim.folder.path).findings if f.rule == "STA-03"} == {"unverifiable"}

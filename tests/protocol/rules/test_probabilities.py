@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import build_study, lines, log_table, rewrite
 
 from protocol.digests import array_digest
 from protocol.record.layout import RunFolder, write_arrays
 from protocol.rules import check_study
+from tests.support.study_builder import build_study, lines, log_table, rewrite
 
 Table = np.ndarray[Any, Any]
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import ENVIRONMENT, make_study, protocol_table, rewrite
 
 from protocol.digests import array_digest, sha256
 from protocol.draws.seeds import generator, stream_seeds
@@ -24,8 +23,10 @@ from protocol.record.layout import StudyFolder, predictions_digest, write_arrays
 from protocol.rules import check_study
 from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
-from protocol.spec.units import Goods, tiled
+from protocol.spec.units import PricedUnits, tiled
+from tests.support.study_builder import ENVIRONMENT, make_study, protocol_table, rewrite
 
 N, TEST, CLASSES = 12, 4, 3
 MASKS = np.random.default_rng(3).integers(0, CLASSES, (N + TEST, 5, 7)).astype(np.uint8)
@@ -54,7 +55,7 @@ def a_study(cost: str) -> Study:
 def build(path: Path, cost: str = "pixel") -> StudyFolder:
     study, folder = a_study(cost), StudyFolder(path)
     folder.adopt(study)
-    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels, "maps": UNITS.fixed})
+    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels, "maps": UNITS.map_bytes})
     write_arrays(folder.twins(array_digest(MASKS)), {"content": ALONE, "look": ALONE})
     for strategy in study.strategies:
         for seed in study.seeds:
@@ -70,7 +71,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
         {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets},
     )
     price = (lambda units: UNITS.pixels[units]) if protocol.metered else (lambda units: np.ones(len(units), np.int64))
-    run = folder.run(protocol.name, strategy.id, seed)
+    run = folder.run(RunId(protocol.name, strategy.id, seed))
     with writing(run) as (writer, _):
         writer.append(
             RunEvent(
@@ -98,7 +99,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
                 environment=ENVIRONMENT,
             )
         )
-        oracle = Oracle(protocol, seed, split, MASKS, writer.append, None, CLASSES, Goods(DIVISION, price))
+        oracle = Oracle(protocol, seed, split, MASKS, writer.append, None, CLASSES, PricedUnits(DIVISION, price))
         oracle.start()
         for k, budget in enumerate(protocol.budgets):
             rng = generator(protocol.root_seed, "query", seed, k)
@@ -205,7 +206,7 @@ def test_what_a_forger_changes_is_found(
     tmp_path: Path, change: Callable[[Lines], object], broken: str, unverifiable: str
 ) -> None:
     folder = build(tmp_path / "study")
-    rewrite(folder.run("small", "first", 1).events, change)
+    rewrite(folder.run(RunId("small", "first", 1)).events, change)
     assert (fired(folder, "broken"), fired(folder, "unverifiable")) == (set(broken.split()), set(unverifiable.split()))
 
 
@@ -214,11 +215,13 @@ def test_other_images_than_planned_are_found_and_those_planned_are_not(tmp_path:
     assert fired(folder, "broken") == set()
     for strategy in ("random", "first"):
         for seed in (0, 1):
-            rewrite(folder.run("small", strategy, seed).events, lambda e: e[0]["data"].update(digest="0" * 64))
+            rewrite(folder.run(RunId("small", strategy, seed)).events, lambda e: e[0]["data"].update(digest="0" * 64))
     assert "SPL-05" in fired(folder, "broken")
 
 
 def test_regions_that_were_altered_are_not_believed(tmp_path: Path) -> None:
     folder = build(tmp_path / "study")
-    write_arrays(folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels + 1, "maps": UNITS.fixed})
+    write_arrays(
+        folder.units(UNITS.digest), {"first": UNITS.first, "pixels": UNITS.pixels + 1, "maps": UNITS.map_bytes}
+    )
     assert fired(folder, "unverifiable") == {"BUD-04", "BUD-07", "SED-03"}

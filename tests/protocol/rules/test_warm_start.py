@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 from protocol.formats.checklist import to_markdown
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
+from protocol.spec.run_id import RunId
+from tests.support.study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 Lines = list[dict[str, Any]]
 WARM = protocol_table(regime=protocol_table()["regime"] | {"start": "warm"})
@@ -69,7 +70,7 @@ def nothing_of_the_beginning(events: Lines) -> None:
 def test_a_warm_start_is_held_to_what_was_declared(
     study: StudyFolder, do: Callable[[Lines], None], broken: list[str], unverifiable: list[str]
 ) -> None:
-    rewrite(study.run("small", "first", 0).events, do)
+    rewrite(study.run(RunId("small", "first", 0)).events, do)
     result = check_study(study.path)
     training = [r for r in result.results if r.rule.id.startswith("TRN")]
     assert [r.rule.id for r in training if r.answer == "broken"] == broken
@@ -84,11 +85,11 @@ def test_the_checklist_says_that_it_was_declared(study: StudyFolder) -> None:
 
 def test_what_may_not_be_kept_is_found_where_a_reset_is_declared(study: StudyFolder, tmp_path: Path) -> None:
     reset = build_study(tmp_path / "reset")
-    warm = lines(study.run("small", "first", 0).events)
+    warm = lines(study.run(RunId("small", "first", 0)).events)
 
     def kept(events: Lines) -> None:
         for k in (3, 5, 7):
             events[k].update({name: warm[k][name] for name in ("initial_weights", "final_weights")})
 
-    rewrite(reset.run("small", "first", 0).events, kept)
+    rewrite(reset.run(RunId("small", "first", 0)).events, kept)
     assert check_study(reset.path).broken() == ["TRN-02"]

@@ -7,13 +7,13 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from study_builder import build_study, obedient_study
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.seal.archive import opened, pack, unpack
 from protocol.seal.manifest import evidence_files, read_manifest, seal
+from tests.support.study_builder import build_study, obedient_study
 
 
 @pytest.fixture

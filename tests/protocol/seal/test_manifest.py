@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from study_builder import build_study, make_study, rewrite
 
 from protocol.digests import sha256
 from protocol.errors import InputError
@@ -17,6 +16,8 @@ from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
 from protocol.seal.manifest import differences, manifest_of, read_manifest, seal
 from protocol.seal.signature import sign, verify
+from protocol.spec.run_id import RunId
+from tests.support.study_builder import build_study, make_study, rewrite
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def study(built: Path, tmp_path: Path) -> StudyFolder:
 
 
 def record(study: StudyFolder) -> Path:
-    return study.run("small", "first", 3).events
+    return study.run(RunId("small", "first", 3)).events
 
 
 def test_the_manifest_names_every_file_and_head(study: StudyFolder) -> None:
@@ -69,7 +70,7 @@ def test_what_can_be_rebuilt_is_not_sealed(study: StudyFolder) -> None:
         ),
         (lambda s: record(s).unlink(), "records/small/first/seed-3/events.jsonl", "no such file"),
         (
-            lambda s: s.run("small", "first", 3).predictions(1).write_bytes(b""),
+            lambda s: s.run(RunId("small", "first", 3)).predictions(1).write_bytes(b""),
             "records/small/first/seed-3/predictions/round-001.npz",
             "",
         ),

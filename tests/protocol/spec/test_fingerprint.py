@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import make_study, protocol_table, study_table
 
 from protocol.digests import array_digest, canonical_json
 from protocol.errors import InputError
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import make_study, protocol_table, study_table
 
 NAMES_ONLY = {"name", "title", "source", "provenance", "reference", "data.encoder.weights", "data.encoder.trained_on"}
 """Of an encoder's files the digests count, not where they lie."""
@@ -214,7 +214,7 @@ def test_every_leaf_but_names_changes_the_fingerprint(path: str, value: Any) -> 
 
 
 def test_of_fields_that_came_later_only_those_used_are_in_the_fingerprint() -> None:
-    kept = parse(Protocol, full_table(), "p").regime.fingerprinted()
+    kept = parse(Protocol, full_table(), "p").regime.fingerprint_content()
     assert not {"epoch_at_least", "stop_at", "imbalance", "swa", "start"} & set(kept)
     assert {"ema_decay", "semi"} <= set(kept)
 

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from study_builder import protocol_table
 
 from protocol.draws.splits import make_split, refuse_unpayable, starting_set
 from protocol.errors import InputError, RuleBroken
@@ -17,8 +16,9 @@ from protocol.metrics import VOID
 from protocol.oracle.oracle import Oracle
 from protocol.record.events import LabelsEvent
 from protocol.spec.protocol import Protocol
-from protocol.spec.toml_files import parse, preset
-from protocol.spec.units import Goods, Units, tiled
+from protocol.spec.toml_files import load_preset, parse
+from protocol.spec.units import PricedUnits, Units, tiled
+from tests.support.study_builder import protocol_table
 
 N, HEIGHT, WIDTH = 12, 5, 7
 TILE = {"unit": "tile", "tile": [3, 4]}  # tiles of 12, 9, 8 and 6 pixels
@@ -43,7 +43,14 @@ def an_oracle(of: Protocol, written: list[LabelsEvent] | None = None, price: Any
         else (lambda units: np.ones(len(units), np.int64))
     )
     return Oracle(
-        of, 0, split, MASKS, ([] if written is None else written).append, None, 3, Goods(division, price or by_pixels)
+        of,
+        0,
+        split,
+        MASKS,
+        ([] if written is None else written).append,
+        None,
+        3,
+        PricedUnits(division, price or by_pixels),
     )
 
 
@@ -205,7 +212,7 @@ def test_a_budget_beyond_all_regions_is_refused(cost: str, budgets: list[int], s
         ({"labelling": {"unit": "image", "cost": "label"}}, "remove the table"),
         ({"task": "classification", "metric": "accuracy"}, "labelling is of masks"),
         ({"splits": {"validation_size": 2}}, "validation_counted = false"),
-        ({"regime": preset("digit-scenes-s4gan").regime.model_dump(mode="json")}, "s4gan's critic"),
+        ({"regime": load_preset("digit-scenes-s4gan").regime.model_dump(mode="json")}, "s4gan's critic"),
         (
             {"regime": {"name": "plain", "epochs": 5, "batch_size": 8, "optimizer": {"name": "sgd", "lr": 0.1}}},
             "regime.steps",
@@ -219,7 +226,7 @@ def test_what_does_not_go_together_is_refused(changes: dict[str, Any], says: str
 
 def test_units_are_read_as_they_were_kept_and_nothing_else_is() -> None:
     units = Units(np.array([0, 2, 5]), np.array([3, 4, 1, 5, 2]), "ab" * 32)
-    kept = {"first": units.first, "pixels": units.pixels, "maps": units.fixed}
+    kept = {"first": units.first, "pixels": units.pixels, "maps": units.map_bytes}
     assert Units.read(kept).digest == units.digest
     assert (
         len(

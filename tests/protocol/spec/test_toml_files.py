@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from study_builder import make_study, protocol_table, study_table
 
 from protocol.errors import InputError
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
-from protocol.spec.toml_files import parse, preset, preset_names, read_protocol, read_study, with_added
+from protocol.spec.toml_files import add_strategies, load_preset, parse, preset_names, read_protocol, read_study
+from tests.support.study_builder import make_study, protocol_table, study_table
 
 PROTOCOL = """
 name = "p"
@@ -209,7 +209,7 @@ def test_unknown_preset_lists_the_known_ones(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_valid_and_says_where_it_comes_from(name: str) -> None:
-    protocol = preset(name)
+    protocol = load_preset(name)
     assert protocol.name == name
     assert protocol.source
     assert all(v.startswith(("published", "our choice")) for v in protocol.provenance.values())
@@ -260,13 +260,13 @@ def test_another_data_set_does_not_inherit_the_digest_of_the_bases(tmp_path: Pat
 def test_strategies_are_added_by_name_and_those_that_clash_are_refused() -> None:
     study = parse(Study, study_table(), "f.toml")
     before = [s.id for s in study.strategies]
-    more = with_added(study, ["a/mine.py:F", "random", "margin"])
+    more = add_strategies(study, ["a/mine.py:F", "random", "margin"])
     assert [s.id for s in more.strategies] == [*before, "mine-F", "margin"]
-    assert with_added(more, ["a/mine.py:F"]) == more  # known already
+    assert add_strategies(more, ["a/mine.py:F"]) == more  # known already
     for name, said in (
         ("b/mine.py:f", "mine-f more than once"),
         ("b/mine.py:F", "mine-f more than once"),
         ("", "--strategy"),
     ):
         with pytest.raises(InputError, match=said):  # another file or name, the same folder of records
-            with_added(more, [name])
+            add_strategies(more, [name])

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import protocol_table
 
-from protocol.draws.trials import best, drawn_settings, held_out
+from protocol.draws.trials import best_trial, draw_held_out, draw_settings
 from protocol.errors import InputError
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
 from protocol.spec.tuning import held_out_size, with_setting
+from tests.support.study_builder import protocol_table
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"low": 1e-4, "high": 1e-1, "scale": "log"},
@@ -40,12 +40,12 @@ def protocol(**changes: Any) -> Protocol:
 
 def draws(trials: int = 400, **space: Any) -> list[Any]:
     regime = protocol(trials=trials, space=space).regime
-    return [next(iter(s.values())) for s in drawn_settings(regime, 3, 1, 0)]
+    return [next(iter(s.values())) for s in draw_settings(regime, 3, 1, 0)]
 
 
 def test_golden_draws() -> None:
     """What seeds draw is a promise to everybody who has records."""
-    assert drawn_settings(protocol().regime, 7, 2, 1)[:2] == (
+    assert draw_settings(protocol().regime, 7, 2, 1)[:2] == (
         {"augmentation.flip": False, "batch_size": 3, "optimizer.lr": 0.00326321, "optimizer.name": "adam"},
         {"augmentation.flip": True, "batch_size": 5, "optimizer.lr": 0.00829437, "optimizer.name": "adam"},
     )
@@ -53,14 +53,14 @@ def test_golden_draws() -> None:
 
 def test_seed_replicate_and_round_decide_and_nothing_else() -> None:
     regime = protocol().regime
-    first = drawn_settings(regime, 7, 2, 1)
-    assert first == drawn_settings(regime, 7, 2, 1)
-    others = [drawn_settings(regime, *key) for key in ((8, 2, 1), (7, 3, 1), (7, 2, 0))]
+    first = draw_settings(regime, 7, 2, 1)
+    assert first == draw_settings(regime, 7, 2, 1)
+    others = [draw_settings(regime, *key) for key in ((8, 2, 1), (7, 3, 1), (7, 2, 0))]
     assert all(other != first for other in others)
-    more = drawn_settings(protocol(trials=9).regime, 7, 2, 1)
+    more = draw_settings(protocol(trials=9).regime, 7, 2, 1)
     assert more[:6] == first  # more trials do not change the first ones
     reordered = dict(reversed(SPACE.items()))
-    assert drawn_settings(protocol(space=reordered).regime, 7, 2, 1) == first
+    assert draw_settings(protocol(space=reordered).regime, 7, 2, 1) == first
 
 
 def test_logarithms_are_drawn_evenly_where_asked_for() -> None:
@@ -78,7 +78,7 @@ def test_whole_numbers_include_both_bounds(scale: str) -> None:
         trials=27,
         space={"batch_size": {"low": 2, "high": 10, "scale": scale}, "augmentation.shift": {"choices": [0, 1, 2]}},
     ).regime
-    found = drawn_settings(regime, 0, 0, 0)
+    found = draw_settings(regime, 0, 0, 0)
     assert {s["batch_size"] for s in found} == set(range(2, 11))
     assert all(type(s["batch_size"]) is int for s in found)
     assert len({tuple(s.values()) for s in found}) == 27  # every setting of the space, once
@@ -88,7 +88,7 @@ def test_the_bounds_of_whole_numbers_are_as_likely_as_the_rest() -> None:
     regime = protocol(
         trials=3000, space={"batch_size": {"low": 2, "high": 5}, "optimizer.lr": {"low": 0.1, "high": 0.2}}
     ).regime
-    counts = np.unique([s["batch_size"] for s in drawn_settings(regime, 0, 0, 0)], return_counts=True)[1]
+    counts = np.unique([s["batch_size"] for s in draw_settings(regime, 0, 0, 0)], return_counts=True)[1]
     assert (abs(counts - 750) < 5 * np.sqrt(3000 * 3 / 16)).all()
 
 
@@ -111,13 +111,13 @@ def test_toml_may_write_paths_with_dots() -> None:
 def test_held_out_images_are_labelled_ones_whatever_their_order() -> None:
     regime = protocol(splits={"test_size": 40}, held_out=0.25).regime
     owned = np.array([9, 4, 30, 2, 77, 12, 50, 8, 1, 40])
-    apart = held_out(regime, 7, 2, 1, owned)
+    apart = draw_held_out(regime, 7, 2, 1, owned)
     assert len(apart) == 3 == held_out_size(0.25, 10)
     assert set(apart) <= set(owned)
     assert (np.diff(apart) > 0).all()
-    assert (held_out(regime, 7, 2, 1, owned[::-1]) == apart).all()
-    assert not np.array_equal(held_out(regime, 7, 2, 2, owned), apart)
-    assert len(held_out(protocol().regime, 7, 2, 1, owned)) == 0
+    assert (draw_held_out(regime, 7, 2, 1, owned[::-1]) == apart).all()
+    assert not np.array_equal(draw_held_out(regime, 7, 2, 2, owned), apart)
+    assert len(draw_held_out(protocol().regime, 7, 2, 1, owned)) == 0
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_held_out_images_are_labelled_ones_whatever_their_order() -> None:
     [([0.2, 0.5, 0.4], 1), ([0.2, 0.5, 0.5], 1), ([None, 0.0, None], 1), ([None, None], None), ([], None)],
 )
 def test_the_highest_score_is_best_and_the_first_of_equals(scores: list[float | None], place: int | None) -> None:
-    assert best(scores) == place
+    assert best_trial(scores) == place
 
 
 @pytest.mark.parametrize(

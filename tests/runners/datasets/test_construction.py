@@ -117,7 +117,7 @@ def test_the_digest_that_is_expected_is_that_of_the_content(root: Path) -> None:
     table = {"name": "npz", "path": "small.npz", "digest": whole.digest, "construction": {"long_tail": 2.0}}
     data = parse(Data, table, "d")
     images, _ = load(data, root)
-    assert images.digest == data.recorded(whole.digest) != whole.digest
+    assert images.digest == data.recorded_digest(whole.digest) != whole.digest
 
 
 @pytest.mark.parametrize(

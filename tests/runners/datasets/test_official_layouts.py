@@ -16,8 +16,9 @@ from protocol.errors import InputError
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
 from protocol.spec.data import Data
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
-from protocol.spec.toml_files import parse, preset
+from protocol.spec.toml_files import load_preset, parse
 from runners.data import load
 from runners.datasets import CARDS, Images, Labels
 from runners.datasets.cards import Card
@@ -259,7 +260,7 @@ def test_mio_tcd(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["lueth2023-isic2019-low-supervised", "lueth2023-mio-tcd-low-pretrained"])
 def test_the_presets_on_them_run_on_small_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """The preset as it is, but for fewer and smaller images, a smaller network and a shorter training."""
-    p = preset(name)
+    p = load_preset(name)
     classes = CARDS[p.data.name].classes or ()
     each = 12
     rows = ["image," + ",".join([*classes, "UNK"])]
@@ -300,6 +301,6 @@ def test_the_presets_on_them_run_on_small_trees(tmp_path: Path, monkeypatch: pyt
     adopt(folder, study, tmp_path)
     result = perform(jobs(folder, study, tmp_path, "cpu", 1, planned(study))[0])
     assert result.state == "done", result.message
-    record = read(folder.run(name, "random", 0).events)
+    record = read(folder.run(RunId(name, "random", 0)).events)
     assert [r.budget for r in record.rounds] == [len(classes), 2 * len(classes)]
     assert all(0 <= r.metrics["balanced_accuracy"] <= 1 for r in record.rounds)

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conformance import (
+
+from protocol.record.events import FailureEvent, ResumeEvent
+from protocol.spec.study import Study
+from runners.executors.base import Limits, Update
+from runners.executors.ray import as_the_driver
+from tests.support.conformance import (
     ACCIDENTS,
     ALL,
     DYING,
@@ -26,11 +31,6 @@ from conformance import (
     start_ray_once,
     with_mine,
 )
-
-from protocol.record.events import FailureEvent, ResumeEvent
-from protocol.spec.study import Study
-from runners.executors.base import Limits, Update
-from runners.executors.ray import as_the_driver
 
 NOT_HERE = {
     **{("inline", name): "takes the driver with it: test_drivers.py" for name in DYING},

@@ -15,9 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from conformance import DYING, QUIETLY, end_ray, equal_undisturbed, jobs_in, record_of, start_ray_once, with_mine
-from drivers import CONFIG, NOHUP, WallClock, driving, in_a_terminal, wait_until
-from front_door import beatrandom
 
 from protocol.errors import RunLocked
 from protocol.record.events import FailureEvent, ResumeEvent
@@ -25,6 +22,18 @@ from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.machine_lock import claimed
 from protocol.spec.study import Study
 from runners.progress.job import Job
+from tests.support.conformance import (
+    DYING,
+    QUIETLY,
+    end_ray,
+    equal_undisturbed,
+    jobs_in,
+    record_of,
+    start_ray_once,
+    with_mine,
+)
+from tests.support.drivers import CONFIG, NOHUP, WallClock, driving, in_a_terminal, wait_until
+from tests.support.front_door import beatrandom
 
 SLOWLY = [pytest.param(name, marks=(pytest.mark.slow, QUIETLY)) for name in ("inline", "local", "ray", "slurm")]
 MOSTLY_SLOWLY = ["inline", *SLOWLY[1:]]
@@ -67,7 +76,7 @@ class Here:
     def run_folder(self) -> RunFolder:
         """Of the run that can be held."""
         job = self.work[0]
-        return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+        return StudyFolder(job.study).run(job.run)
 
     def inside(self) -> bool:
         """Whether the run is in its second round."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import psutil
 import pytest
-from conformance import ended, finishes_undisturbed, jobs_in, record_of, with_mine
 
 from protocol.record.events import FailureEvent
 from protocol.spec.study import Study
@@ -22,6 +21,7 @@ from runners.executors.base import Limits
 from runners.executors.local import Local
 from runners.executors.server import server, warm_up
 from runners.progress.job import Result
+from tests.support.conformance import ended, finishes_undisturbed, jobs_in, record_of, with_mine
 
 SERVER: Any = forkserver._forkserver
 

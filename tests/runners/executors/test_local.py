@@ -34,10 +34,7 @@ def jobs_in(study: Study, path: Path) -> list[Job]:
 def essences(study: Study, path: Path) -> dict[str, list[bytes]]:
     folder = StudyFolder(path)
     return {
-        f"{r.protocol.name}/{r.strategy.id}/{r.seed}": essence(
-            read(folder.run(r.protocol.name, r.strategy.id, r.seed).events)
-        )
-        for r in planned(study)
+        f"{r.protocol.name}/{r.strategy.id}/{r.seed}": essence(read(folder.run(r.id).events)) for r in planned(study)
     }
 
 
@@ -126,7 +123,7 @@ def results_of(executor: Executor, jobs: list[Job]) -> list[Result]:
 
 
 def record_of(job: Job) -> Record:
-    return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
+    return read(StudyFolder(job.study).run(job.run).events)
 
 
 DIES_ONCE = "os.path.exists('{0}/died') or (open('{0}/died', 'w').close(), os.kill(os.getpid(), signal.{1})); return view.unlabelled[:n]"

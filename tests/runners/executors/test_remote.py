@@ -15,6 +15,7 @@ from protocol.errors import InputError
 from protocol.record.chain import essence, read
 from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.config import read_config
@@ -74,7 +75,7 @@ def jobs_in(study: Study, path: Path) -> list[Job]:
 
 
 def essences(study: Study, path: Path) -> list[list[bytes]]:
-    found = [read(StudyFolder(path).run(r.protocol.name, r.strategy.id, r.seed).events) for r in planned(study)]
+    found = [read(StudyFolder(path).run(r.id).events) for r in planned(study)]
     for record in found:
         bought = [index for event in record.of(LabelsEvent) for index in event.indices]
         assert len(bought) == len(set(bought))
@@ -166,7 +167,7 @@ def test_asked_to_stop_a_task_under_way_finishes_its_round(toy_study: Study, tmp
     results = results_of(Remote(Threads(room=1), stop=stop), work)
     asking.join()
     assert [r.state for r in results.values()] == ["stopped"]
-    assert len(read(StudyFolder(work[0].study).run("toy", "mine", work[0].seed).events).rounds) == 1
+    assert len(read(StudyFolder(work[0].study).run(RunId("toy", "mine", work[0].seed)).events).rounds) == 1
 
 
 def test_a_configuration_is_read_and_its_faults_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

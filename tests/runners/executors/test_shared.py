@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from conformance import ACCIDENTS, ended, equal_undisturbed, jobs_in, record_of, with_mine
 
 from protocol.record.chain import alone
 from protocol.record.events import FailureEvent, ResumeEvent
@@ -18,6 +17,7 @@ from runners.executors.base import Stop
 from runners.executors.inline import Inline
 from runners.executors.shared import Shared
 from runners.progress.job import Job, Result
+from tests.support.conformance import ACCIDENTS, ended, equal_undisturbed, jobs_in, record_of, with_mine
 
 
 class Another:
@@ -33,7 +33,7 @@ class Another:
     def shared_with(self, does: Callable[[], object]) -> list[Result]:
         job = self.work[0]
         with self._held:
-            self._held.enter_context(alone(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)))
+            self._held.enter_context(alone(StudyFolder(job.study).run(job.run)))
 
             def waiting(runs: int) -> None:
                 self.told.append(runs)

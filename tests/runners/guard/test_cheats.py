@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import sklearn.datasets
 import torch
-from study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
 from protocol.digests import array_digest
 from protocol.draws.splits import make_split
@@ -26,6 +25,7 @@ from protocol.record.layout import StudyFolder, predictions_digest, write_arrays
 from protocol.rules import check_study
 from protocol.seal.manifest import differences, manifest_of, seal
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
 from runners import loop
@@ -36,6 +36,7 @@ from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.tasks import TASKS
+from tests.support.study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
 PAGE = Path(__file__).resolve().parents[3] / "protocol" / "CHEATS.md"
 Lines = list[dict[str, Any]]
@@ -85,7 +86,7 @@ def test_a_cheating_strategy_is_refused(name: str, toy_study: Study, tmp_path: P
     result = perform(job)
     assert result.state == "failed"
     assert said in result.message
-    record = read(StudyFolder(job.study).run("toy", job.strategy.id, 0).events)
+    record = read(StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)).events)
     assert len(record.of(FailureEvent)) == 1
     assert [e.purpose for e in record.events if e.event == "labels"] == ["initial"]
 
@@ -228,7 +229,7 @@ def test_draws_from_elsewhere_than_its_generator(toy_study: Study, tmp_path: Pat
         "import numpy, os; return numpy.random.default_rng().choice(view.unlabelled, n, False)",
     )
     assert perform(job).state == "done"
-    run = StudyFolder(job.study).run("toy", job.strategy.id, 0)
+    run = StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0))
     assert [r.answer for r in choose_again(run, None, None, None)] == ["differs", "differs", "equal"]
 
 
@@ -245,7 +246,7 @@ def forged(path: Path, study: Study, forge: Callable[[StudyFolder], object]) -> 
 
 def weaken_random_later(study: StudyFolder) -> None:
     """All but its first round."""
-    run = study.run("toy", "random", 0)
+    run = study.run(RunId("toy", "random", 0))
     split = next(e for e in lines(run.events) if e["event"] == "run")["split"]
     with np.load(study.split(split["digest"])) as arrays:
         targets = arrays["targets"]
@@ -262,13 +263,13 @@ def weaken_random_later(study: StudyFolder) -> None:
 def let_the_test_labels_be_what_margin_predicts(study: StudyFolder) -> None:
     """In the end; metrics of all runs follow."""
     path = study.split(
-        next(e for e in lines(study.run("toy", "margin", 0).events) if e["event"] == "run")["split"]["digest"]
+        next(e for e in lines(study.run(RunId("toy", "margin", 0)).events) if e["event"] == "run")["split"]["digest"]
     )
-    with np.load(path) as arrays, np.load(study.run("toy", "margin", 0).predictions(2)) as last:
+    with np.load(path) as arrays, np.load(study.run(RunId("toy", "margin", 0)).predictions(2)) as last:
         split = dict(arrays) | {"targets": last["prediction"].astype(np.int64)}
     write_arrays(path, split)
     for strategy in ("random", "margin"):
-        run = study.run("toy", strategy, 0)
+        run = study.run(RunId("toy", strategy, 0))
         told = {}
         for number in range(3):
             with np.load(run.predictions(number)) as arrays:
@@ -305,7 +306,7 @@ def test_a_forgery_that_obeys_every_rule_is_found_by_making_it_again(
 ) -> None:
     forge, strategy, answers, said = REPLAYED[name]
     folder = forged(tmp_path, toy_study, forge)
-    outcomes = list(choose_again(folder.run("toy", strategy, 0), None, None, None))
+    outcomes = list(choose_again(folder.run(RunId("toy", strategy, 0)), None, None, None))
     assert [o.answer for o in outcomes] == answers
     assert said in outcomes[-1].said
 
@@ -318,7 +319,7 @@ def test_a_forgery_of_random_is_not_found_where_the_data_are_not(
 
     folder = forged(tmp_path, toy_study, weaken_random_later)
     monkeypatch.setattr("runners.run.session.load", absent)
-    outcomes = list(choose_again(folder.run("toy", "random", 0), None, None, None))
+    outcomes = list(choose_again(folder.run(RunId("toy", "random", 0)), None, None, None))
     assert [(o.round, o.answer, "not trained again" in o.said) for o in outcomes] == [
         (0, "equal", True),
         (1, "equal", True),
@@ -334,14 +335,16 @@ def test_alters_the_images_that_later_rounds_train_on(toy_study: Study, tmp_path
     return view.unlabelled[:n]"""
     job = job_of(tmp_path / "run", toy_study, source)
     assert perform(job).state == "done"
-    answers = [r.answer for r in choose_again(StudyFolder(job.study).run("toy", job.strategy.id, 0), None, None, None)]
+    answers = [
+        r.answer for r in choose_again(StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)), None, None, None)
+    ]
     assert answers == ["equal", "differs", "differs"]
 
 
 def test_tries_again_until_it_likes_the_result(toy_study: Study, tmp_path: Path) -> None:
     job = job_of(tmp_path / "run", toy_study, "return view.unlabelled[:n]")
     assert perform(job).state == "done"
-    record = StudyFolder(job.study).run("toy", job.strategy.id, 0).events
+    record = StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)).events
     first = read(record)
     assert perform(job).state == "done"
     assert read(record).head == first.head  # a sealed run is never made again
@@ -353,7 +356,7 @@ def test_tries_again_until_it_likes_the_result(toy_study: Study, tmp_path: Path)
 
 # Edits of a finished study: 0 run, 1 validation, 2 initial, 3 round, 4 query, 5 round, 6 query, 7 round, 8 seal.
 def of_first(edit: Callable[[Lines], object], *, rechain: bool = True) -> Callable[[StudyFolder], object]:
-    return lambda s: rewrite(s.run("small", "first", 0).events, edit, rechain=rechain)
+    return lambda s: rewrite(s.run(RunId("small", "first", 0)).events, edit, rechain=rechain)
 
 
 def image_of_test(events: Lines) -> int:
@@ -373,16 +376,16 @@ def buy_more(events: Lines) -> None:
 
 
 def swap(study: StudyFolder) -> None:
-    a, b = (study.run("small", "first", seed).path for seed in (0, 1))
+    a, b = (study.run(RunId("small", "first", seed)).path for seed in (0, 1))
     a.rename(a.with_name("aside"))
     b.rename(a)
     a.with_name("aside").rename(b)
 
 
 def copy_curve(study: StudyFolder) -> None:
-    target = study.run("small", "first", 0).path
+    target = study.run(RunId("small", "first", 0)).path
     shutil.rmtree(target)
-    shutil.copytree(study.run("small", "last", 0).path, target)
+    shutil.copytree(study.run(RunId("small", "last", 0)).path, target)
 
 
 def edit_plan(study: StudyFolder, change: Callable[[dict[str, Any]], object]) -> None:
@@ -394,21 +397,21 @@ def edit_plan(study: StudyFolder, change: Callable[[dict[str, Any]], object]) ->
 def drop_seed(study: StudyFolder) -> None:
     edit_plan(study, lambda plan: plan["seeds"].remove(1))
     for strategy in ("random", "first", "last"):
-        shutil.rmtree(study.run("small", strategy, 1).path)
+        shutil.rmtree(study.run(RunId("small", strategy, 1)).path)
 
 
 def bring_from_another_study(study: StudyFolder) -> None:
     """One with the same protocol, strategies and seeds, and other settings tried before."""
-    target = study.run("small", "first", 0).path
+    target = study.run(RunId("small", "first", 0)).path
     tried = [{"name": "random"}, {"name": "first", "tuning": 50}, {"name": "last"}]
     other = build_study(study.path.with_name("other"), make_study(strategies=tried))
     shutil.rmtree(target)
-    shutil.copytree(other.run("small", "first", 0).path, target)
+    shutil.copytree(other.run(RunId("small", "first", 0)).path, target)
 
 
 def forge_predictions(study: StudyFolder, *, metric: bool) -> None:
     """Perfect predictions in the last round; with `metric` the whole record is made to go with them."""
-    run = study.run("small", "first", 0)
+    run = study.run(RunId("small", "first", 0))
     events = lines(run.events)
     targets = make_labels()[make_split(parse(Protocol, events[0]["protocol"], "p"), 0, IMAGES, 0).test]
     write_arrays(run.predictions(2), {"prediction": targets.astype(np.uint8)})
@@ -442,7 +445,7 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
         "TRN-04",
     ),
     "weakens random from the start": (
-        lambda s: predict_otherwise(s.run("small", "random", 0), lambda p, _: p.fill(0)),
+        lambda s: predict_otherwise(s.run(RunId("small", "random", 0)), lambda p, _: p.fill(0)),
         "TRN-11",
     ),
     "starts from another pretrained body": (
@@ -455,10 +458,13 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
         of_first(lambda e: e[2]["indices"].__setitem__(0, image_of_test(e))),
         "SED-02 SED-03",
     ),
-    "drops a bad seed": (lambda s: shutil.rmtree(s.run("small", "first", 1).path), "CMP-01"),
-    "drops random where it was good": (lambda s: shutil.rmtree(s.run("small", "random", 1).path), "CMP-01 CMP-04"),
+    "drops a bad seed": (lambda s: shutil.rmtree(s.run(RunId("small", "first", 1)).path), "CMP-01"),
+    "drops random where it was good": (
+        lambda s: shutil.rmtree(s.run(RunId("small", "random", 1)).path),
+        "CMP-01 CMP-04",
+    ),
     "adds a lucky seed": (
-        lambda s: shutil.copytree(s.run("small", "first", 1).path, s.run("small", "first", 7).path),
+        lambda s: shutil.copytree(s.run(RunId("small", "first", 1)).path, s.run(RunId("small", "first", 7)).path),
         "CMP-02",
     ),
     "exchanges the seeds of two runs": (swap, "PRO-03"),
@@ -515,7 +521,7 @@ ONLY_SEALED: dict[str, Callable[[StudyFolder], object]] = {
         ],
     ),
     "removes a failed attempt and mends the chain": lambda s: rewrite(
-        s.run("small", "last", 1).events, lambda e: [e.remove(x) for x in list(e) if x["event"] == "failure"]
+        s.run(RunId("small", "last", 1)).events, lambda e: [e.remove(x) for x in list(e) if x["event"] == "failure"]
     ),
 }
 
@@ -523,7 +529,7 @@ ONLY_SEALED: dict[str, Callable[[StudyFolder], object]] = {
 @pytest.mark.parametrize("name", ONLY_SEALED)
 def test_a_perfect_forgery_is_seen_against_the_seal_alone(name: str, study: StudyFolder) -> None:
     failed = {"event": "failure", "round": 1, "kind": "Diverged", "message": "once", "details": ""}
-    rewrite(study.run("small", "last", 1).events, lambda e: e.insert(4, failed | {"time": e[4]["time"]}))
+    rewrite(study.run(RunId("small", "last", 1)).events, lambda e: e.insert(4, failed | {"time": e[4]["time"]}))
     sealed, before = seal(study), set(check_study(study.path).broken())
     ONLY_SEALED[name](study)
     assert set(check_study(study.path).broken()) <= before

@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerator import CUDA, Machine, WrongDevice, accelerator, launched_by_a_step
-from made_jobs import made
-from toy_strategies import TOY
 
 from protocol.record.chain import Record, essence, read
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Model, Protocol
 from protocol.spec.recipe import Augmentation, Optimizer, RandAugment
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
-from protocol.spec.toml_files import preset_names, study_from
+from protocol.spec.toml_files import preset_names, study_from_table
 from runners.data import load
 from runners.datasets import Images
 from runners.machine.device import sent
@@ -28,12 +26,15 @@ from runners.models.resident import Scaling
 from runners.progress.job import Job
 from runners.regimes import FitInputs, Resident, fit
 from runners.regimes.augment.images import training_batch
-from runners.regimes.augment.prefetch import ahead
+from runners.regimes.augment.prefetch import prefetch
 from runners.regimes.schedule import optimizer
 from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
+from tests.support.accelerator import CUDA, Machine, WrongDevice, accelerator, launched_by_a_step
+from tests.support.made_jobs import made
+from tests.support.toy_strategies import TOY
 
 DIGITS = [name for name in preset_names() if name.startswith("digit")]
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -60,13 +61,13 @@ def study_of(base: str, strategies: dict[str, dict[str, Any]], regime: dict[str,
     named = [{"name": "random"}] + [
         {"name": n, "args": args, "tuning": 0} for n, args in strategies.items() if n != "random"
     ]
-    return study_from({"name": "t", "protocols": [table], "strategies": named, "seeds": [0]}, "toy", Path())
+    return study_from_table({"name": "t", "protocols": [table], "strategies": named, "seeds": [0]}, "toy", Path())
 
 
 def record_of(job: Job) -> Record:
     result = perform(job)
     assert result.state == "done", result.message
-    return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
+    return read(StudyFolder(job.study).run(job.run).events)
 
 
 def both(study: Study, tmp_path: Path, strategy: str, **device: int) -> tuple[list[bytes], list[bytes]]:
@@ -104,7 +105,7 @@ def test_a_record_is_replayed_there(tmp_path: Path) -> None:
     job = next(j for j in made(tmp_path, study_of("digits-augmented", {"margin": {}})) if j.strategy.name == "margin")
     record_of(job)
     with accelerator():
-        answers = list(choose_again(StudyFolder(tmp_path).run("toy", "margin", 0), None, None, str(CUDA)))
+        answers = list(choose_again(StudyFolder(tmp_path).run(RunId("toy", "margin", 0)), None, None, str(CUDA)))
     assert [a.answer for a in answers] == ["equal", "equal"], answers
 
 
@@ -112,7 +113,7 @@ SUITED = [
     pytest.param(task, name, marks=[pytest.mark.slow] * (task == "segmentation"), id=f"{task}-{name}")
     for task, kind in TASKS.items()
     for name, strategy in STRATEGIES.items()
-    if kind.suited(strategy()) is not None
+    if kind.adapt(strategy()) is not None
 ]
 
 
@@ -160,7 +161,7 @@ def test_augmentation_is_less_than_a_tenth_of_what_a_step_launches() -> None:
         assert (
             len(
                 list(
-                    ahead(
+                    prefetch(
                         rows,
                         spec,
                         (32, 32),

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pynvml
 import pytest
-from study_builder import build_study
 
 from runners.machine.gpus import gpus_in_use
 from runners.verbs.running.status import status
+from tests.support.study_builder import build_study
 
 MIB = 2**20
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.executors.inline import Inline
@@ -57,7 +58,7 @@ def test_a_line_that_was_altered_is_seen_at_a_glance(toy_study: Study, tmp_path:
     adopt(folder, toy_study, tmp_path)
     list(Inline().execute(jobs(folder, toy_study, None, "cpu", 1, planned(toy_study)[:2])))
     assert [s.state for s in status(folder, toy_study)] == ["done", "done", "missing", "missing"]
-    first, second = (folder.run("toy", "random", seed).events for seed in (0, 1))
+    first, second = (folder.run(RunId("toy", "random", seed)).events for seed in (0, 1))
     first.write_bytes(first.read_bytes().replace(b'"budget":30', b'"budget":31'))
     second.write_bytes(second.read_bytes()[:-40])
     seen = status(folder, toy_study)

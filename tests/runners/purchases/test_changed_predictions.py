@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from made_jobs import made
 
 from analysis.secondary.changed_predictions import EACH, ClassChange
 from protocol.draws.splits import make_split
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder, write_arrays
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from runners.data import load
 from runners.purchases.load import load_purchases
 from runners.run.perform import perform
+from tests.support.made_jobs import made
 
 
 def test_turned_images_are_those_of_the_sidecars(toy_study: Study, tmp_path: Path) -> None:
@@ -29,7 +30,7 @@ def test_turned_images_are_those_of_the_sidecars(toy_study: Study, tmp_path: Pat
     assert [c.strategy for c in found] == [s.id for s in toy_study.strategies]
     for change in found:
         assert isinstance(change, ClassChange)
-        run = folder.run(protocol.name, change.strategy, 0)
+        run = folder.run(RunId(protocol.name, change.strategy, 0))
         first, *_, last = read(run.events).rounds
         before, after = (np.load(run.predictions(e.round))["prediction"].astype(int) for e in (first, last))
         assert (change.seed, change.budgets, change.tests) == (0, (first.budget, last.budget), len(test))
@@ -41,5 +42,5 @@ def test_turned_images_are_those_of_the_sidecars(toy_study: Study, tmp_path: Pat
         assert change.lost.count == ((before == truth) & (after != truth)).sum()
         wrong = (before != truth) & (after != truth)
         assert change.other == (wrong & (before != after)).sum()
-    write_arrays(folder.run(protocol.name, "random", 0).predictions(0), {"prediction": np.zeros(3, np.uint8)})
+    write_arrays(folder.run(RunId(protocol.name, "random", 0)).predictions(0), {"prediction": np.zeros(3, np.uint8)})
     assert "random" not in [c.strategy for c in load_purchases(folder.path).changes]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
 
 from protocol.errors import InputError
 from protocol.record.chain import read
@@ -17,18 +16,20 @@ from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.data import Data
 from protocol.spec.protocol import Model, Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.datasets.files import file_digest
 from runners.models.net import state_digest
 from runners.progress.status import resolve
-from runners.regimes import FitInputs, Resident, fit, prepared
-from runners.regimes.pretraining.bodies import given_body
+from runners.regimes import FitInputs, Resident, fit, prepare
+from runners.regimes.pretraining.bodies import body_from_file
 from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.tasks import TASKS
 from runners.verbs.running.amend import amend
+from tests.support.made_jobs import made
 
 NONE = np.empty(0, np.int64)
 
@@ -80,10 +81,10 @@ def test_a_round_starts_from_the_files_tensors_and_a_head_of_the_seeds(task: str
     write(tmp_path / "w.pth", p, 0.25)
     images, hidden = load(p.data, None)
     raw = Resident.of(images, torch.device("cpu"))
-    same, resident = prepared(p, images, raw, np.arange(100), None, data_root=tmp_path)
+    same, resident = prepare(p, images, raw, np.arange(100), None, data_root=tmp_path)
     assert same is images
     assert resident.start is not None
-    assert resident.start.digest == state_digest(given_body(p, images, tmp_path))
+    assert resident.start.digest == state_digest(body_from_file(p, images, tmp_path))
     labelled = np.arange(6)
     inputs = FitInputs(
         images, labelled, hidden.for_oracle()[labelled], NONE, hidden.for_oracle()[NONE], np.arange(6, 100), NONE
@@ -108,13 +109,15 @@ def test_a_study_obeys_resumes_and_can_be_chosen_again(task: str, tmp_path: Path
         r.rule.id for r in check_study(folder.path).results if r.answer != "obeyed" and not r.rule.id.startswith("ENV")
     ]
     assert broken == []
-    rounds = [e for s in ("random", "entropy") for k in (0, 1) for e in read(folder.run("given", s, k).events).rounds]
+    rounds = [
+        e for s in ("random", "entropy") for k in (0, 1) for e in read(folder.run(RunId("given", s, k)).events).rounds
+    ]
     assert len({e.pretrained for e in rounds}) == 1
     assert rounds[0].pretrained
-    again = list(choose_again(folder.run("given", "entropy", 0), None, tmp_path, None))
+    again = list(choose_again(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None))
     assert [a.answer for a in again] == ["equal", "equal"]
     write(tmp_path / "w.pth", protocol(task), 0.5)
-    told, _ = choose_again(folder.run("given", "entropy", 0), None, tmp_path, None)
+    told, _ = choose_again(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None)
     assert (told.answer, "SHA-256" in told.said) == ("undecided", True)
     failed = perform(replace(next(j for j in made(tmp_path / "other", whole)), data_root=tmp_path))
     assert (failed.state, "other weights are another comparison" in failed.message) == ("failed", True)
@@ -203,7 +206,7 @@ def test_a_linear_probe_on_given_weights_is_on_their_embeddings(tmp_path: Path) 
     p = protocol("classification", then="linear-probe")
     write(tmp_path / "w.pth", p, 0.01)
     images, _ = load(Data(name="digits"), None)
-    embedded, resident = prepared(
+    embedded, resident = prepare(
         p, images, Resident.of(images, torch.device("cpu")), np.arange(100), None, data_root=tmp_path
     )
     assert embedded.pixels.shape == (

@@ -11,7 +11,7 @@ import torch
 
 from protocol.draws.splits import make_split
 from protocol.spec.protocol import Model
-from protocol.spec.toml_files import preset, preset_names
+from protocol.spec.toml_files import load_preset, preset_names
 from runners.datasets import CARDS, Images
 from runners.regimes import METHODS
 from runners.tasks import TASKS
@@ -145,13 +145,13 @@ def paper_of(name: str) -> str | None:
 
 
 def test_presets_and_their_fingerprints() -> None:
-    assert {name: preset(name).fingerprint[:16] for name in preset_names()} == GOLDEN
+    assert {name: load_preset(name).fingerprint[:16] for name in preset_names()} == GOLDEN
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_value_says_where_it_comes_from(name: str) -> None:
-    protocol = preset(name)
-    used = leaves(protocol.fingerprinted())
+    protocol = load_preset(name)
+    used = leaves(protocol.fingerprint_content())
     assert [field for field in used if field not in protocol.provenance] == []
     every = leaves(protocol.model_dump(exclude={"name", "title", "source", "provenance"}))
     tables = {field[:i] for field in every for i, letter in enumerate(field) if letter == "."}
@@ -166,7 +166,7 @@ def test_every_value_says_where_it_comes_from(name: str) -> None:
 
 @pytest.mark.parametrize("name", preset_names())
 def test_published_values_name_the_preset_s_own_paper_or_its_code(name: str) -> None:
-    published = {field: mark for field, mark in preset(name).provenance.items() if mark.startswith("published")}
+    published = {field: mark for field, mark in load_preset(name).provenance.items() if mark.startswith("published")}
     paper = paper_of(name)
     if paper is None:
         assert not published
@@ -176,14 +176,14 @@ def test_published_values_name_the_preset_s_own_paper_or_its_code(name: str) -> 
         assert {"regime.method", "budgets", "data.name"} & set(published)
     else:
         assert {"data.name", "model.name"} <= set(published)
-    assert paper in preset(name).source
+    assert paper in load_preset(name).source
     for mark in published.values():
         assert paper in mark or any(code in mark for code in CODE), mark
 
 
 @pytest.mark.parametrize("name", sorted(LUETH))
 def test_our_own_cifar_presets_cite_what_they_follow(name: str) -> None:
-    p = preset(name)
+    p = load_preset(name)
     published = {field for field, mark in p.provenance.items() if mark.startswith("published")}
     known = {
         "budgets",
@@ -230,7 +230,7 @@ def test_our_own_cifar_presets_cite_what_they_follow(name: str) -> None:
     ],
 )
 def test_budgets_are_the_papers_tables(row: str, start: int, step: int, rounds: int, validation: int) -> None:
-    p = preset(row)
+    p = load_preset(row)
     assert p.budgets == tuple(start + step * k for k in range(rounds))
     assert p.training_labels == p.budgets  # the papers do not count validation labels
     assert p.splits.validation_size == validation
@@ -240,7 +240,7 @@ def test_budgets_are_the_papers_tables(row: str, start: int, step: int, rounds: 
     "name", [name for name in preset_names() if name.startswith("lueth2023") and name.endswith("pretrained")]
 )
 def test_pretrained_rows_differ_from_the_supervised_ones_in_training_alone(name: str) -> None:
-    pretrained, supervised = preset(name), preset(name.replace("pretrained", "supervised"))
+    pretrained, supervised = load_preset(name), load_preset(name.replace("pretrained", "supervised"))
     assert pretrained.model_copy(update={"regime": supervised.regime}).fingerprint == supervised.fingerprint
     regime = pretrained.regime
     assert (regime.epochs, regime.optimizer.lr) == (80, 0.001)
@@ -271,7 +271,7 @@ def test_pretrained_rows_differ_from_the_supervised_ones_in_training_alone(name:
     "name", [name for name in preset_names() if name.startswith("munjal2022") and name.endswith("tuned")]
 )
 def test_tuned_rows_differ_from_the_others_in_tuning_alone_and_have_the_papers_search(name: str) -> None:
-    tuned, plain = preset(name), preset(name.removesuffix("-tuned"))
+    tuned, plain = load_preset(name), load_preset(name.removesuffix("-tuned"))
     assert tuned.model_copy(update={"regime": plain.regime}).fingerprint == plain.fingerprint
     assert tuned.regime.model_copy(update={"tuning": None}) == plain.regime
     assert tuned.reference == plain.reference
@@ -291,7 +291,7 @@ def test_tuned_rows_differ_from_the_others_in_tuning_alone_and_have_the_papers_s
 
 @pytest.mark.parametrize("twin", TWINS)
 def test_twins_differ_in_augmentation_alone(twin: str) -> None:
-    plain, augmented = preset(f"{twin}-plain"), preset(f"{twin}-augmented")
+    plain, augmented = load_preset(f"{twin}-plain"), load_preset(f"{twin}-augmented")
     assert plain.regime.augmentation != augmented.regime.augmentation
     same = augmented.regime.model_copy(update={"augmentation": plain.regime.augmentation, "name": plain.regime.name})
     assert augmented.model_copy(update={"regime": same}).fingerprint == plain.fingerprint
@@ -308,7 +308,7 @@ def logits_of(
 
 @pytest.mark.parametrize("name", preset_names())
 def test_presets_fit_their_data_and_build_their_model(name: str) -> None:
-    protocol = preset(name)
+    protocol = load_preset(name)
     card = CARDS[protocol.data.name]
     assert protocol.data.digest == card.digest or card.digest is None  # camvid is there in several sizes
     train, test = SIZES.get(card.name, (card.n_train, card.n_test))

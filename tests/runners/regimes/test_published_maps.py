@@ -14,7 +14,7 @@ from protocol.draws.splits import make_split
 from protocol.errors import InputError
 from protocol.oracle.oracle import Oracle
 from protocol.spec.protocol import Protocol
-from protocol.spec.toml_files import parse, preset, preset_names
+from protocol.spec.toml_files import load_preset, parse, preset_names
 from runners.data import load
 from runners.loop import rounds
 from runners.regimes import Resident
@@ -56,7 +56,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def toy(name: str) -> Protocol:
     """The preset at the size of the trees."""
-    table: dict[str, Any] = preset(name).model_dump(mode="json") | {"name": "toy", "provenance": {}, "budgets": [2, 4]}
+    table: dict[str, Any] = load_preset(name).model_dump(mode="json") | {
+        "name": "toy",
+        "provenance": {},
+        "budgets": [2, 4],
+    }
     table["model"] = {"name": "unet-small", "width": 2}
     table["regime"] |= {"steps": 2, "batch_size": 2}
     if table["data"]["name"] != "masks":
@@ -95,13 +99,13 @@ def test_pools_differ_in_how_near_their_frames_are(root: Path) -> None:
 
 def test_a_folder_with_too_few_frames_is_told_how_many(root: Path) -> None:
     with pytest.raises(InputError, match="at most the 12 training images"):
-        load(preset("mittal2023-driving-redundant-5-5-s4gan").data, root)
+        load(load_preset("mittal2023-driving-redundant-5-5-s4gan").data, root)
 
 
 def test_the_grid_is_redundancy_by_semi_supervision_by_budget() -> None:
     for pool, size in (("voc2012", 10582), ("driving-diverse", 2640), ("driving-redundant", 2640)):
         for step in (5, 10):
-            supervised, semi = (preset(f"mittal2023-{pool}-{step}-{step}-{how}") for how in ("augmented", "s4gan"))
+            supervised, semi = (load_preset(f"mittal2023-{pool}-{step}-{step}-{how}") for how in ("augmented", "s4gan"))
             assert supervised.budgets == semi.budgets == tuple(size * step * k // 100 for k in (1, 2, 3, 4))
             same = {"name": "x", "method": "supervised", "semi": None}
             assert semi.regime.model_copy(update=same) == supervised.regime.model_copy(update=same)

@@ -24,13 +24,13 @@ def test_batches_have_one_size_and_use_every_image_equally(n: int, size: int, st
 
 def test_an_epoch_covers_the_labelled_set_once() -> None:
     regime = Regime(name="r", epochs=3, batch_size=32, optimizer=SGD)
-    assert [regime.most_steps(n) for n in (1, 32, 33, 100)] == [3, 3, 6, 12]
-    assert Regime(name="r", steps=11, batch_size=32, optimizer=SGD).most_steps(100) == 11
+    assert [regime.max_steps(n) for n in (1, 32, 33, 100)] == [3, 3, 6, 12]
+    assert Regime(name="r", steps=11, batch_size=32, optimizer=SGD).max_steps(100) == 11
 
 
 def test_an_epoch_may_have_a_floor() -> None:
     regime = Regime(name="r", epochs=3, batch_size=32, optimizer=SGD, epoch_at_least=70)
-    assert [regime.most_steps(n) for n in (1, 70, 100)] == [9, 9, 12]
+    assert [regime.max_steps(n) for n in (1, 70, 100)] == [9, 9, 12]
     with pytest.raises(ValueError, match="needs epochs"):
         Regime(name="r", steps=3, batch_size=32, optimizer=SGD, epoch_at_least=70)
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import rewrite
 
 from protocol.digests import array_digest
-from protocol.draws.trials import held_out
+from protocol.draws.trials import draw_held_out
 from protocol.errors import RecordError
 from protocol.record.chain import Record, Writer, essence, read, writing
 from protocol.record.events import LabelsEvent, RoundEvent, TrialEvent
@@ -33,6 +32,7 @@ from runners.run.replay import choose_again
 from runners.run.session import Order, Stock
 from runners.verbs.running.plan import cost_of
 from runners.verbs.running.status import tuning_lines
+from tests.support.study_builder import rewrite
 
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"low": 1e-4, "high": 1e-1, "scale": "log"},
@@ -66,7 +66,7 @@ def job_of(path: Path, study: Study, strategy: str = "margin", *, isolate: bool 
 
 
 def folder_of(job: Job) -> RunFolder:
-    return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    return StudyFolder(job.study).run(job.run)
 
 
 def record_of(job: Job) -> Record:
@@ -142,14 +142,15 @@ def test_held_out_labels_are_scored_on_and_not_trained_on(tmp_path: Path, monkey
     record, regime = records["random"], study.protocols[0].regime
     for number, inputs in enumerate(seen[:9:3]):
         bought = np.array([i for e in record.of(LabelsEvent)[: number + 1] for i in e.indices])
-        apart = held_out(regime, 0, 0, number, bought)
+        apart = draw_held_out(regime, 0, 0, number, bought)
         assert set(inputs.validation) == set(apart)
         assert not set(inputs.labelled) & set(apart)
         assert set(inputs.labelled) | set(apart) == set(bought)
         assert set(inputs.pool) >= set(apart)
         assert [e.scored_on for e in record.of(TrialEvent)][3 * number] == array_digest(apart)
     assert [e.steps for e in record.of(TrialEvent)] == [
-        study.protocols[0].tuned(e.setting).regime.most_steps([20, 30, 45][e.round]) for e in record.of(TrialEvent)
+        study.protocols[0].with_setting(e.setting).regime.max_steps([20, 30, 45][e.round])
+        for e in record.of(TrialEvent)
     ]
     assert broken(tmp_path / "study") == []
 
@@ -176,7 +177,7 @@ def test_what_test_labels_say_changes_no_trial(
 
 
 def test_the_fit_refuses_a_recipe_that_is_still_to_be_tuned(undisturbed: Job) -> None:
-    with pytest.raises(ValueError, match=r"Protocol\.tuned"):
+    with pytest.raises(ValueError, match=r"Protocol\.with_setting"):
         fit(undisturbed.protocol, None, 0, 0, None)  # type: ignore[arg-type]
 
 
@@ -242,7 +243,7 @@ def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, mo
         return trained(protocol, *rest)
 
     study = study_of()
-    rates = sorted(s["optimizer.lr"] for s in tuner.drawn_settings(study.protocols[0].regime, 0, 0, 0))
+    rates = sorted(s["optimizer.lr"] for s in tuner.draw_settings(study.protocols[0].regime, 0, 0, 0))
     monkeypatch.setattr(tuner, "fit", failing)
     job = job_of(tmp_path / "study", study, "random")
     result = perform(job)
@@ -342,7 +343,7 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     events.events.write_bytes(b"".join(lines[:10]))  # run, validation, initial, 3 trials, round, query, 2 trials
     found = state(events, run)
     assert (found.state, found.rounds, found.trials) == ("partial", 1, 2)
-    steps = [job.protocol.regime.most_steps(n) for n in (20, 30, 45)]
+    steps = [job.protocol.regime.max_steps(n) for n in (20, 30, 45)]
     left = 1 - (4 * steps[0] + 2 * steps[1]) / (4 * sum(steps))
     assert seconds_left([found], [100.0]) == pytest.approx(100 * left)
     lines = tuning_lines([replace(found, state="running"), replace(found, state="running", trials=0)])
@@ -369,7 +370,7 @@ def test_failures_between_trials_are_no_row(every: Path, tmp_path: Path) -> None
 
 def test_a_plan_counts_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     once, each = (planned(study_of(policy))[0] for policy in ("starting-set", "every-round"))
-    steps = [each.protocol.regime.most_steps(n) for n in (20, 30, 45)]
+    steps = [each.protocol.regime.max_steps(n) for n in (20, 30, 45)]
     assert work_of(each) == 4 * sum(steps) * 16
     assert work_of(once) == (sum(steps) + 3 * steps[0]) * 16
     monkeypatch.setattr(tuner._Search, "trial", None)  # a plan measures one training and multiplies

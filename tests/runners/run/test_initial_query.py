@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from study_builder import rewrite
 
 from analysis.loading.records import load_study
 from protocol.draws.seeds import generator
@@ -22,6 +21,7 @@ from protocol.record.events import LabelsEvent
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -29,7 +29,7 @@ from runners.progress.job import Job
 from runners.progress.plan import planned
 from runners.progress.status import adopt
 from runners.progress.status import jobs as jobs_of
-from runners.regimes import Resident, digest_of, prepared
+from runners.regimes import Resident, digest_of, prepare
 from runners.run import initial_query
 from runners.run.initial_query import START, chooses, own_start
 from runners.run.perform import perform
@@ -38,6 +38,7 @@ from runners.strategies import STRATEGIES, Strategy, View
 from runners.strategies.core_set import k_center_greedy
 from runners.study import StudySource
 from runners.verbs.running.plan import starts as starts_told
+from tests.support.study_builder import rewrite
 
 NAMES = ("random", "margin", "core-set", "max-herding")
 
@@ -61,7 +62,7 @@ def job_of(path: Path, study: Study, strategy: str, *, isolate: bool = False) ->
 
 
 def folder_of(job: Job) -> RunFolder:
-    return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed)
+    return StudyFolder(job.study).run(job.run)
 
 
 def start_of(record: Record) -> LabelsEvent:
@@ -84,7 +85,7 @@ def study(made: Path, tmp_path: Path) -> StudyFolder:
 
 def record_of(study: StudyFolder | Path, strategy: str) -> Record:
     path = study.path if isinstance(study, StudyFolder) else study
-    return read(StudyFolder(path).run("toy", strategy, 0).events)
+    return read(StudyFolder(path).run(RunId("toy", strategy, 0)).events)
 
 
 def broken(study: StudyFolder) -> list[str]:
@@ -141,7 +142,7 @@ def test_a_pretrained_body_is_what_strategies_start_from(tmp_path: Path) -> None
     images, secret = load(protocol.data, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     plain = Resident.of(images, torch.device("cpu"))
-    embedded, resident = prepared(protocol, images, plain, split.pool, None)
+    embedded, resident = prepare(protocol, images, plain, split.pool, None)
     oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda _: None)
     spec = StrategySpec(name="core-set")
     found = own_start(protocol, spec, STRATEGIES["core-set"](), 0, embedded, oracle, resident)
@@ -192,12 +193,12 @@ def test_it_works_with_the_labels_in_another_process(made: Path, tmp_path: Path)
     job = job_of(tmp_path / "apart", study_of(), "core-set", isolate=True)
     assert perform(job).state == "done"
     assert essence(read(folder_of(job).events)) == essence(record_of(made, "core-set"))
-    ledger = read(StudyFolder(job.study).oracle("toy", "core-set", 0).events)
+    ledger = read(StudyFolder(job.study).oracle(RunId("toy", "core-set", 0)).events)
     assert start_of(ledger).chosen
 
 
 def test_replay_chooses_the_start_again(study: StudyFolder) -> None:
-    run = study.run("toy", "max-herding", 0)
+    run = study.run(RunId("toy", "max-herding", 0))
     assert [(o.round, o.answer) for o in choose_again(run, None, None, None)] == [
         (START, "equal"),
         (0, "equal"),
@@ -205,12 +206,12 @@ def test_replay_chooses_the_start_again(study: StudyFolder) -> None:
         (2, "equal"),
     ]
     assert [o.round for o in choose_again(run, [1], None, None)] == [1]
-    margin = list(choose_again(study.run("toy", "margin", 0), None, None, None))
+    margin = list(choose_again(study.run(RunId("toy", "margin", 0)), None, None, None))
     assert (margin[0].answer, "cannot choose" in margin[0].said) == ("equal", True)
 
 
 def test_replay_finds_a_start_that_the_strategy_did_not_choose(study: StudyFolder) -> None:
-    run = study.run("toy", "core-set", 0)
+    run = study.run(RunId("toy", "core-set", 0))
     other = next(
         i for i in range(1797) if not any(i in e.indices for e in record_of(study, "core-set").of(LabelsEvent))
     )
@@ -236,7 +237,7 @@ def test_replay_finds_a_start_that_the_strategy_did_not_choose(study: StudyFolde
 def test_who_started_is_held_to_what_is_recorded(
     study: StudyFolder, strategy: str, line: int, chosen: bool, rules: list[str]
 ) -> None:
-    rewrite(study.run("toy", strategy, 0).events, lambda e: e[line].update(chosen=chosen))
+    rewrite(study.run(RunId("toy", strategy, 0)).events, lambda e: e[line].update(chosen=chosen))
     assert broken(study) == rules
 
 
@@ -248,7 +249,7 @@ def test_where_the_seed_draws_no_start_is_a_strategys_own(tmp_path: Path) -> Non
     assert broken(folder) == []
     other = next(i for i in range(1797) if not any(i in e.indices for e in record_of(folder, "margin").of(LabelsEvent)))
     rewrite(
-        folder.run("toy", "margin", 0).events,
+        folder.run(RunId("toy", "margin", 0)).events,
         lambda e: (e[1].update(chosen=True), e[1]["indices"].__setitem__(0, other)),
     )
     assert [rule for rule in broken(folder) if rule.startswith("SED")] == ["SED-02", "SED-03"]
@@ -264,7 +265,7 @@ def test_equal_starts_of_two_seeds_are_no_replicate_counted_twice(tmp_path: Path
     adopt(folder := StudyFolder(tmp_path / "study"), study, tmp_path)
     for job in jobs_of(folder, study, None, "cpu", 1, planned(study)):
         assert perform(job).state == "done", perform(job).message
-    same = [start_of(read(folder.run("toy", "max-herding", seed).events)).indices for seed in (0, 1)]
+    same = [start_of(read(folder.run(RunId("toy", "max-herding", seed)).events)).indices for seed in (0, 1)]
     assert set(same[0]) == set(same[1])
     assert broken(folder) == []
 

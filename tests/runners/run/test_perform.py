@@ -17,6 +17,7 @@ from protocol.record.events import FailureEvent, LabelsEvent, ResumeEvent
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.data import Data
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -36,7 +37,7 @@ def job_of(study: Study, path: Path, strategy: str = "margin", seed: int = 0) ->
 
 
 def events_of(job: Job) -> Path:
-    return StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events
+    return StudyFolder(job.study).run(job.run).events
 
 
 @pytest.fixture
@@ -259,7 +260,7 @@ def test_predictions_alone_are_enough_for_the_metrics_they_give(
     lean = replace(undisturbed, study=tmp_path / "lean", tables=False)
     StudyFolder(lean.study).adopt(toy_study)
     assert perform(lean).state == "done"
-    full, kept = (StudyFolder(j.study).run("toy", j.strategy.id, j.seed) for j in (undisturbed, lean))
+    full, kept = (StudyFolder(j.study).run(RunId("toy", j.strategy.id, j.seed)) for j in (undisturbed, lean))
     for ours, theirs in zip(read(kept.events).rounds, read(full.events).rounds, strict=True):
         assert ours.probabilities == ""
         assert ours.predictions == theirs.predictions
@@ -304,7 +305,7 @@ def test_a_run_on_a_constructed_data_set_with_a_noisy_oracle_is_compliant(tmp_pa
     result = check_study(folder.path)
     environment = {"ENV-01", "ENV-02", "ENV-03"}
     assert {r.rule.id for r in result.results if r.answer == "broken"} <= environment
-    record = read(folder.run("made", "entropy", 0).events)
+    record = read(folder.run(RunId("made", "entropy", 0)).events)
     assert record.run is not None
     assert record.run.data.classes == 3
-    assert record.run.data.digest == study.protocols[0].data.recorded(content)
+    assert record.run.data.digest == study.protocols[0].data.recorded_digest(content)

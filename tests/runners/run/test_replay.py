@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from front_door import beatrandom
-from study_builder import rewrite
 
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import rewrite
 
 Lines = list[dict[str, Any]]
 
@@ -93,7 +94,7 @@ def test_what_was_run_is_chosen_again(study: StudyFolder) -> None:
 
 @pytest.mark.parametrize("strategy", ["random", "margin"])
 def test_another_query_is_found_and_the_checker_is_told(study: StudyFolder, strategy: str) -> None:
-    record = study.run("toy", strategy, 2).events
+    record = study.run(RunId("toy", strategy, 2)).events
     rewrite(record, ask_for_another(1, never_bought))
     assert answers(study, "broken") == []  # a perfect forgery: every other rule is obeyed
     [first] = replay(study, "--round", "0", path=record)
@@ -107,7 +108,7 @@ def test_another_query_is_found_and_the_checker_is_told(study: StudyFolder, stra
 
 
 def test_another_environment_that_trains_differently_decides_nothing(study: StudyFolder) -> None:
-    record = study.run("toy", "margin", 2).events
+    record = study.run(RunId("toy", "margin", 2)).events
 
     def elsewhere(events: Lines) -> None:
         ask_for_another(1, never_bought)(events)
@@ -121,7 +122,7 @@ def test_another_environment_that_trains_differently_decides_nothing(study: Stud
 
 
 def test_other_predictions_differ_and_another_commit_is_named(study: StudyFolder) -> None:
-    record = study.run("toy", "margin", 2).events
+    record = study.run(RunId("toy", "margin", 2)).events
 
     def by_other_code(events: Lines) -> None:
         events[0]["environment"]["commit"] = "0123456789abcdef"
@@ -134,7 +135,7 @@ def test_other_predictions_differ_and_another_commit_is_named(study: StudyFolder
 
 
 def test_a_record_that_changed_after_its_replay_is_told(study: StudyFolder) -> None:
-    record = study.run("toy", "random", 2).events
+    record = study.run(RunId("toy", "random", 2)).events
     replay(study, "--keep", path=record)
     assert answers(study, "broken") == []
     rewrite(record, lambda e: e[-1].update(time="later"))
@@ -167,7 +168,7 @@ def test_wrong_usage_is_said(study: StudyFolder, words: list[str], said: str) ->
 
 
 def test_a_broken_record_is_not_replayed(study: StudyFolder) -> None:
-    rewrite(study.run("toy", "random", 2).events, lambda e: e[2].update(steps=9), rechain=False)
+    rewrite(study.run(RunId("toy", "random", 2)).events, lambda e: e[2].update(steps=9), rechain=False)
     assert "hash of the line before" in beatrandom("replay", ".", "--all", cwd=study.path, check=2).stderr
 
 
@@ -180,11 +181,13 @@ def test_the_table_for_people_names_run_round_and_answer(study: StudyFolder) -> 
 def test_a_sealed_study_is_verified_and_a_change_is_named(study: StudyFolder) -> None:
     assert "2 of 2 planned runs finished" in beatrandom("seal", ".", cwd=study.path).stdout
     number = json.loads(beatrandom("seal", ".", "--json", cwd=study.path).stdout)["manifest"]
-    replay(study, "--keep", path=study.run("toy", "random", 2).events)  # what others find out is not under the seal
+    replay(
+        study, "--keep", path=study.run(RunId("toy", "random", 2)).events
+    )  # what others find out is not under the seal
     done = beatrandom("verify", ".", cwd=study.path)
     assert number in done.stdout
     assert "unchanged since the seal" in done.stdout
-    rewrite(study.run("toy", "random", 2).events, lambda e: e[2]["metrics"].update(accuracy=0.9))
+    rewrite(study.run(RunId("toy", "random", 2)).events, lambda e: e[2]["metrics"].update(accuracy=0.9))
     done = beatrandom("verify", ".", cwd=study.path, check=1)
     assert "records/toy/random/seed-2/events.jsonl" in done.stdout
     assert "1 changed" in done.stdout

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from toy_strategies import TOY
 
 from runners.loop import ask
 from runners.models import Net
@@ -26,6 +25,7 @@ from runners.strategies import (
     checked,
 )
 from runners.strategies.view import Feature
+from tests.support.toy_strategies import TOY
 
 CASES = ["ordinary", "one-hot", "constant", "ties", "bfloat16", "one class", "far offset"]
 

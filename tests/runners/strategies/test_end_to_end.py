@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from toy_strategies import TOY
 
 from protocol.record.chain import Record, read
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.executors.inline import Inline
@@ -14,8 +14,9 @@ from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
+from tests.support.toy_strategies import TOY
 
-SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].suited(kind()) is not None]
+SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].adapt(kind()) is not None]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned(study))))
     failed = [r for r in results if getattr(r, "state", "done") != "done"]
     assert not failed
-    return {name: read(folder.run("toy", name, 0).events) for name in SUITED}
+    return {name: read(folder.run(RunId("toy", name, 0)).events) for name in SUITED}
 
 
 def test_every_strategy_runs_to_the_seal_and_buys_ten(records: dict[str, Record]) -> None:

@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from toy_strategies import TOY
 
-from analysis.figures import FIGURES, Material, Plate
+from analysis.figures import FIGURES, FigureInputs, StudyFigure
 from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from analysis.verdict.plan import plan_summary
@@ -21,6 +20,7 @@ from protocol.record.chain import read
 from protocol.record.events import DisclosureEvent
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -33,6 +33,7 @@ from runners.run.replay import choose_again
 from runners.strategies import Context, View
 from runners.strategies.greedy_oracle import GreedyOracle
 from runners.strategies.resolve import make, resolved
+from tests.support.toy_strategies import TOY
 
 OWN = """
 class Thief:
@@ -111,11 +112,13 @@ def test_only_the_upper_line_is_told_labels_and_it_is_on_the_record(tmp_path: Pa
     folder, failed = run(tmp_path / "study", study)
     assert len(failed) == 2
     assert [("BUD-06" in m, "only labels that were bought" in m) for m in failed] == [(True, True)] * 2, failed
-    told = read(folder.run("toy", "ceiling", 0).events).of(DisclosureEvent)
+    told = read(folder.run(RunId("toy", "ceiling", 0)).events).of(DisclosureEvent)
     assert [event.count for event in told] == [377]
-    assert not read(folder.run("toy", "oracle-like", 0).events).of(DisclosureEvent)
+    assert not read(folder.run(RunId("toy", "oracle-like", 0)).events).of(DisclosureEvent)
     assert not [f for f in check_study(folder.path).findings if f.rule == "BUD-06"]
-    assert [again.answer for again in choose_again(folder.run("toy", "ceiling", 0), None, None, None)] == ["equal"] * 2
+    assert [again.answer for again in choose_again(folder.run(RunId("toy", "ceiling", 0)), None, None, None)] == [
+        "equal"
+    ] * 2
 
 
 @pytest.mark.slow
@@ -125,9 +128,9 @@ def test_a_separate_oracle_tells_the_upper_line_alone(tmp_path: Path) -> None:
     )
     assert not failed
     beside, _ = run(tmp_path / "near", study_of([{"name": "random"}, {"name": "oracle", "args": TOY["oracle"]}]))
-    queries = [[r.query for r in read(f.run("toy", "oracle", 0).events).rounds] for f in (folder, beside)]
+    queries = [[r.query for r in read(f.run(RunId("toy", "oracle", 0)).events).rounds] for f in (folder, beside)]
     assert queries[0] == queries[1]
-    assert len(read(folder.oracle("toy", "oracle", 0).events).of(DisclosureEvent)) == 1
+    assert len(read(folder.oracle(RunId("toy", "oracle", 0)).events).of(DisclosureEvent)) == 1
 
 
 def test_it_is_shown_and_not_judged(tmp_path: Path) -> None:
@@ -141,9 +144,9 @@ def test_it_is_shown_and_not_judged(tmp_path: Path) -> None:
     assert found.tests == 1
     assert [v.strategy for v in found.verdicts] == ["margin"]
     assert "toy/ceiling is an upper line that saw the pool's labels, not tested" in found.notes[-1]
-    plate = FIGURES["learning-curves"](Material(curves, found))
-    assert isinstance(plate, Plate)
-    assert set(plate.frame["strategy"]) == {"ceiling", "random", "margin"}
+    study_figure = FIGURES["learning-curves"](FigureInputs(curves, found))
+    assert isinstance(study_figure, StudyFigure)
+    assert set(study_figure.frame["strategy"]) == {"ceiling", "random", "margin"}
 
 
 def test_without_the_name_the_seller_refuses(toy_protocol: object) -> None:

@@ -12,16 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_jobs import made
-from study_builder import rewrite
-from toy_strategies import TOY
 
-from analysis.figures import FIGURES, Material, Plate
+from analysis.figures import FIGURES, FigureInputs, StudyFigure
 from analysis.loading.records import load_study
 from analysis.secondary.changed_predictions import MapChange
 from analysis.verdict.decide import compare
 from protocol.digests import array_digest
-from protocol.draws.shown_maps import maps_digest, panel
+from protocol.draws.shown_maps import draw_shown_maps, maps_digest
 from protocol.draws.splits import make_split
 from protocol.errors import InputError, RuleBroken
 from protocol.metrics import VOID, confusion_matrices, segmentation_metrics
@@ -31,6 +28,7 @@ from protocol.record.events import LabelsEvent
 from protocol.record.layout import RunFolder, StudyFolder, predictions_digest, write_arrays
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
 from runners.data import load
@@ -43,6 +41,9 @@ from runners.run.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
 from runners.verbs.running.plan import cost_of
+from tests.support.made_jobs import made
+from tests.support.study_builder import rewrite
+from tests.support.toy_strategies import TOY
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +79,12 @@ def test_a_study_obeys_every_rule_and_queries_can_be_chosen_again(finished: Path
     result = check_study(finished)
     not_this_machine = [r for r in result.results if not r.rule.id.startswith("ENV")]
     assert [r.rule.id for r in not_this_machine if r.answer != "obeyed"] == []
-    again = list(choose_again(StudyFolder(finished).run("toy-maps", "entropy", 0), None, None, None))
+    again = list(choose_again(StudyFolder(finished).run(RunId("toy-maps", "entropy", 0)), None, None, None))
     assert [a.answer for a in again] == ["equal", "equal", "equal"]
 
 
 def test_the_checker_counts_again_and_sees_what_was_altered(copied: StudyFolder) -> None:
-    run = copied.run("toy-maps", "entropy", 0)
+    run = copied.run(RunId("toy-maps", "entropy", 0))
     with np.load(run.predictions(2)) as kept:
         counts = kept["confusion"].astype(np.int64)
     better = counts.copy()
@@ -100,7 +101,7 @@ def test_the_checker_counts_again_and_sees_what_was_altered(copied: StudyFolder)
 
 def kept_maps(copied: StudyFolder) -> tuple[RunFolder, dict[str, np.ndarray[Any, Any]]]:
     """The sidecar of round 1 of one run, to be altered."""
-    run = copied.run("toy-maps", "entropy", 0)
+    run = copied.run(RunId("toy-maps", "entropy", 0))
     with np.load(run.predictions(1)) as kept:
         return run, {name: kept[name].copy() for name in kept.files}
 
@@ -125,11 +126,11 @@ def test_maps_of_the_same_few_test_images_are_kept(finished: Path) -> None:
     images, hidden = load(protocol.data, None)
     split = make_split(protocol, 1, images.train_size, images.test_size)
     for strategy in ("random", "core-set"):
-        run = folder.run("toy-maps", strategy, 1)
+        run = folder.run(RunId("toy-maps", strategy, 1))
         for event in read(run.events).rounds:
             with np.load(run.predictions(event.round)) as kept:
                 places, maps, counts = kept["place"], kept["map"], kept["confusion"]
-            assert places.tolist() == panel(protocol, 1, len(split.test), *images.pixels.shape[1:3]).tolist()
+            assert places.tolist() == draw_shown_maps(protocol, 1, len(split.test), *images.pixels.shape[1:3]).tolist()
             assert event.maps == maps_digest(places, maps)
             truth = hidden.for_oracle()[split.test[places]]
             np.testing.assert_array_equal(confusion_matrices(maps, truth, len(images.classes)), counts[places])
@@ -173,10 +174,10 @@ def test_a_record_without_maps_is_as_good(copied: StudyFolder) -> None:
 
 def test_a_replay_sees_maps_that_training_does_not_give(copied: StudyFolder) -> None:
     rewrite(
-        copied.run("toy-maps", "entropy", 0).events,
+        copied.run(RunId("toy-maps", "entropy", 0)).events,
         lambda e: next(x for x in e if x["event"] == "round").update(maps="0" * 64),
     )
-    again = list(choose_again(copied.run("toy-maps", "entropy", 0), [0], None, None))
+    again = list(choose_again(copied.run(RunId("toy-maps", "entropy", 0)), [0], None, None))
     assert [(a.answer, "other predictions" in a.said) for a in again] == [("differs", True)]
 
 
@@ -184,14 +185,14 @@ def test_predictions_only_keeps_no_maps(finished: Path, tmp_path: Path) -> None:
     plan = StudyFolder(finished).read_plan()
     job = dataclasses.replace(next(j for j in made(tmp_path / "lean", plan) if j.strategy.id == "random"), tables=False)
     assert perform(job).state == "done"
-    run = StudyFolder(tmp_path / "lean").run("toy-maps", "random", 0)
+    run = StudyFolder(tmp_path / "lean").run(RunId("toy-maps", "random", 0))
     assert {e.maps for e in read(run.events).rounds} == {""}
     with np.load(run.predictions(0)) as kept:
         assert kept.files == ["confusion"]
 
 
 def test_a_metric_that_the_counts_do_not_give_is_seen(copied: StudyFolder) -> None:
-    run = copied.run("toy-maps", "core-set", 1)
+    run = copied.run(RunId("toy-maps", "core-set", 1))
     rewrite(run.events, lambda e: next(x for x in e if x["event"] == "round")["metrics"].update(mean_iou=0.99))
     assert [r for r in check_study(copied.path).broken() if not r.startswith("ENV")] == ["EVL-01"]
 
@@ -205,7 +206,9 @@ def test_an_interrupted_run_gives_the_same_record(finished: Path, tmp_path: Path
 
     assert perform(job, stop).state == "stopped"
     assert perform(job).state == "done"
-    again, before = (read(StudyFolder(p).run("toy-maps", "entropy", 0).events) for p in (tmp_path / "again", finished))
+    again, before = (
+        read(StudyFolder(p).run(RunId("toy-maps", "entropy", 0)).events) for p in (tmp_path / "again", finished)
+    )
     assert essence(again) == essence(before)
 
 
@@ -214,7 +217,7 @@ def test_with_the_oracle_apart_the_record_is_the_same(finished: Path, tmp_path: 
     job = next(j for j in made(tmp_path / "apart", plan, isolate=True) if j.strategy.id == "entropy")
     assert perform(job).state == "done"
     apart, together = (
-        read(StudyFolder(p).run("toy-maps", "entropy", 0).events) for p in (tmp_path / "apart", finished)
+        read(StudyFolder(p).run(RunId("toy-maps", "entropy", 0)).events) for p in (tmp_path / "apart", finished)
     )
     assert essence(apart) == essence(together)
 
@@ -237,7 +240,7 @@ def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finishe
         oracle = Oracle(protocol, 0, split, hidden.for_oracle(), lambda *_: None, None, len(images.classes))
         oracle.start()
         run = rounds(protocol, kind(**few), name, 0, images, split, oracle, resident, 0)
-        if TASKS["segmentation"].suited(kind(**few)) is None:
+        if TASKS["segmentation"].adapt(kind(**few)) is None:
             with pytest.raises(InputError, match="a strategy for segmentation"):
                 next(run)
             refused.append(name)
@@ -264,11 +267,11 @@ def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finishe
 
 
 def test_the_mean_over_pixels_is_what_an_uncertainty_strategy_ranks_by(finished: Path) -> None:
-    entropy = TASKS["segmentation"].adapted(STRATEGIES["entropy"](), "entropy")
+    entropy = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["entropy"](), "entropy")
     p = torch.softmax(torch.randn(3, 1, 4, 5, 6, generator=torch.Generator().manual_seed(0)), 2)
     by_hand = -(p[:, 0] * p[:, 0].log()).sum(1).mean((1, 2))
     torch.testing.assert_close(entropy.score_maps(p), by_hand)  # type: ignore[attr-defined]
-    several = TASKS["segmentation"].adapted(STRATEGIES["bald"](), "bald")
+    several = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["bald"](), "bald")
     draws = torch.softmax(torch.randn(2, 7, 4, 5, 6, generator=torch.Generator().manual_seed(1)), 2)
     mean = draws.mean(1)
     total = -(mean * mean.log()).sum(1) + (draws * draws.log()).sum(2).mean(1)
@@ -360,12 +363,12 @@ def test_a_class_in_neither_has_no_part_in_the_mean_and_void_alone_is_refused() 
 
 
 def test_the_device_counts_as_the_checker_does() -> None:
-    from runners.tasks.counting import counts
+    from runners.tasks.segmentation import count_confusions
 
     rng = np.random.default_rng(4)
     target = rng.choice([0, 1, 2, VOID], size=(5, 8, 6)).astype(np.uint8)
     predicted = rng.integers(3, size=target.shape)
-    on_device = counts(torch.from_numpy(predicted), torch.from_numpy(target), 3).numpy()
+    on_device = count_confusions(torch.from_numpy(predicted), torch.from_numpy(target), 3).numpy()
     np.testing.assert_array_equal(on_device, confusion_matrices(predicted, target, 3))
 
 
@@ -387,7 +390,7 @@ def test_pictures_are_of_what_the_ledger_says_with_the_masks_of_those_frames(fin
     for sheet in bought.sheets:
         ledger = [
             e
-            for e in read(folder.run(sheet.protocol, sheet.strategy, 0).events).of(LabelsEvent)
+            for e in read(folder.run(RunId(sheet.protocol, sheet.strategy, 0)).events).of(LabelsEvent)
             if e.purpose == "query"
         ]
         for event, query in zip(ledger, sheet.queries, strict=True):
@@ -396,12 +399,12 @@ def test_pictures_are_of_what_the_ledger_says_with_the_masks_of_those_frames(fin
             np.testing.assert_array_equal(query.pixels, images.pixels[list(query.indices)])
             np.testing.assert_array_equal(query.masks, labels.for_oracle()[list(query.indices)])
     curves = load_study(finished)
-    material = Material(curves, compare(curves), bought)
-    plate = FIGURES["contact-sheet"](material)
-    assert isinstance(plate, Plate)
-    assert len(plate.frame) == 3 * (2 + 3)
-    classes = FIGURES["class-iou"](material)
-    assert isinstance(classes, Plate)
+    inputs = FigureInputs(curves, compare(curves), bought)
+    study_figure = FIGURES["contact-sheet"](inputs)
+    assert isinstance(study_figure, StudyFigure)
+    assert len(study_figure.frame) == 3 * (2 + 3)
+    classes = FIGURES["class-iou"](inputs)
+    assert isinstance(classes, StudyFigure)
     assert set(classes.frame["label"]) == set(images.classes)
 
 
@@ -416,7 +419,7 @@ def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, 
     test = make_split(protocol, 0, images.train_size, images.test_size).test
     for change in bought.changes:
         assert isinstance(change, MapChange)
-        run = folder.run("toy-maps", change.strategy, 0)
+        run = folder.run(RunId("toy-maps", change.strategy, 0))
         first, last = (np.load(run.predictions(k)) for k in (0, 2))
         np.testing.assert_array_equal(change.before, first["map"][:3])
         np.testing.assert_array_equal(change.after, last["map"][:3])
@@ -425,13 +428,13 @@ def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, 
         np.testing.assert_array_equal(change.pixels, images.pixels[shown])
         np.testing.assert_array_equal(change.truth, labels.for_oracle()[shown])
     curves = load_study(finished)
-    plate = FIGURES["changed-predictions"](Material(curves, compare(curves), bought))
-    assert isinstance(plate, Plate)
-    assert len(plate.frame) == 3 * 3
+    study_figure = FIGURES["changed-predictions"](FigureInputs(curves, compare(curves), bought))
+    assert isinstance(study_figure, StudyFigure)
+    assert len(study_figure.frame) == 3 * 3
     run, arrays = kept_maps(copied)  # sidecars that hold no maps, or none of these images, are passed over
     write_arrays(run.predictions(0), {"confusion": arrays["confusion"]})
-    write_arrays(copied.run("toy-maps", "random", 0).predictions(2), arrays | {"place": arrays["place"] + 10**6})
-    write_arrays(copied.run("toy-maps", "core-set", 0).predictions(2), arrays | {"map": arrays["map"][:, 1:]})
+    write_arrays(copied.run(RunId("toy-maps", "random", 0)).predictions(2), arrays | {"place": arrays["place"] + 10**6})
+    write_arrays(copied.run(RunId("toy-maps", "core-set", 0)).predictions(2), arrays | {"map": arrays["map"][:, 1:]})
     assert {c.seed for c in load_purchases(copied.path).changes} == {1}
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from front_door import beatrandom
 from rich.progress import Progress
 
 from protocol.record.chain import Record, essence, read
@@ -26,6 +25,7 @@ from runners.progress.status import jobs as jobs_of
 from runners.run.perform import perform
 from runners.terminal.progress_bar import Left, Tally
 from runners.verbs.running.live import study_page
+from tests.support.front_door import beatrandom
 
 TABLE: dict[str, Any] = {
     "name": "toy",
@@ -68,7 +68,7 @@ def work_in(path: Path, study: Study) -> list[Job]:
 
 
 def record_of(job: Job) -> Record:
-    return read(StudyFolder(job.study).run(job.protocol.name, job.strategy.id, job.seed).events)
+    return read(StudyFolder(job.study).run(job.run).events)
 
 
 @pytest.mark.parametrize("executor", [Inline(), Local(1)], ids=["inline", "local"])

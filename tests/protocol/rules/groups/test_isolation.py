@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from study_builder import lines, rewrite
 
 from protocol.record.chain import read, writing
 from protocol.record.events import ExaminedEvent, LabelsEvent, ResumeEvent, RoundEvent
 from protocol.record.layout import RunFolder, StudyFolder, predictions_digest
 from protocol.rules import RULES, check_study
+from protocol.spec.run_id import RunId
+from tests.support.study_builder import lines, rewrite
 
 
 def isolate(folder: StudyFolder) -> None:
@@ -53,16 +54,16 @@ def study(isolated_study: Path, tmp_path: Path) -> StudyFolder:
 
 
 def ledger(study: StudyFolder) -> Path:
-    return study.oracle("small", "first", 0).events
+    return study.oracle(RunId("small", "first", 0)).events
 
 
 def record(study: StudyFolder) -> Path:
-    return study.run("small", "first", 0).events
+    return study.run(RunId("small", "first", 0)).events
 
 
 def look_again(study: StudyFolder, sessions: int) -> None:
     """A second look at round 2 with other predictions, after so many later sessions."""
-    with writing(study.oracle("small", "first", 0)) as (writer, before):
+    with writing(study.oracle(RunId("small", "first", 0))) as (writer, before):
         assert before is not None
         last = before.of(ExaminedEvent)[-1]
         for _ in range(sessions):

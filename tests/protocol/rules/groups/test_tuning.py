@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
+from protocol.spec.run_id import RunId
 from protocol.spec.toml_files import parse
+from tests.support.study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 Lines = list[dict[str, Any]]
 SPACE = {"optimizer.lr": {"low": 0.01, "high": 1.0, "scale": "log"}, "batch_size": {"choices": [4, 8]}}
@@ -68,8 +69,8 @@ def answers(folder: StudyFolder) -> dict[str, set[str]]:
 def settled(events: Lines, round_: int, trial: int) -> None:
     """Let a round train by another of its trials, the recipe and steps mended."""
     protocol = parse(Protocol, events[0]["protocol"], "p")
-    tuned = protocol.tuned(events[trial]["setting"])
-    steps = tuned.regime.most_steps(events[round_]["training_labels"])
+    tuned = protocol.with_setting(events[trial]["setting"])
+    steps = tuned.regime.max_steps(events[round_]["training_labels"])
     events[round_].update(setting=events[trial]["setting"], recipe=tuned.recipe, steps=steps)
     events[round_]["extra"].update(selected_step=float(steps))
 
@@ -77,7 +78,7 @@ def settled(events: Lines, round_: int, trial: int) -> None:
 def own_setting(events: Lines) -> None:
     """A setting of its own, tried instead of the drawn one, its recipe mended."""
     setting = events[3]["setting"] | {"optimizer.lr": 0.5}
-    events[3].update(setting=setting, recipe=parse(Protocol, events[0]["protocol"], "p").tuned(setting).recipe)
+    events[3].update(setting=setting, recipe=parse(Protocol, events[0]["protocol"], "p").with_setting(setting).recipe)
 
 
 def one_more(events: Lines) -> None:
@@ -132,20 +133,20 @@ def test_exactly_the_rules_that_must_fire_do(
     study: Callable[[str], StudyFolder], do: Callable[[Lines], object], broken: str, unverifiable: str
 ) -> None:
     folder = study("every")
-    rewrite(folder.run("small", "first", 0).events, do)
+    rewrite(folder.run(RunId("small", "first", 0)).events, do)
     assert answers(folder) == {"broken": set(broken.split()), "unverifiable": set(unverifiable.split())}
 
 
 def test_of_trials_on_the_starting_set_everybody_has_the_same(study: Callable[[str], StudyFolder]) -> None:
     folder = study("start")
-    rewrite(folder.run("small", "first", 0).events, lambda e: e[3]["validation"].update(accuracy=0.2))
+    rewrite(folder.run(RunId("small", "first", 0)).events, lambda e: e[3]["validation"].update(accuracy=0.2))
     assert answers(folder) == {"broken": {"TRN-09"}, "unverifiable": set()}
 
 
 def test_tuning_again_although_only_the_start_was_declared(study: Callable[[str], StudyFolder]) -> None:
     folder = study("start")
     rewrite(
-        folder.run("small", "first", 0).events,
+        folder.run(RunId("small", "first", 0)).events,
         lambda e: e.insert(8, e[3] | {"round": 1, "examined": 1, "time": e[8]["time"]}),
     )
     assert answers(folder)["broken"] == {"TRN-06"}
@@ -153,14 +154,14 @@ def test_tuning_again_although_only_the_start_was_declared(study: Callable[[str]
 
 def test_other_held_out_images_than_the_seed_draws(study: Callable[[str], StudyFolder]) -> None:
     folder = study("apart")
-    other = lines(folder.run("small", "first", 1).events)
-    rewrite(folder.run("small", "first", 0).events, lambda e: e[2].update(scored_on=other[2]["scored_on"]))
+    other = lines(folder.run(RunId("small", "first", 1)).events)
+    rewrite(folder.run(RunId("small", "first", 0)).events, lambda e: e[2].update(scored_on=other[2]["scored_on"]))
     assert answers(folder) == {"broken": {"TRN-08"}, "unverifiable": set()}
 
 
 def test_trials_and_settings_where_the_protocol_tunes_nothing(tmp_path: Path, built: dict[str, Path]) -> None:
     plain = build_study(tmp_path / "plain")
-    trial = lines(StudyFolder(built["every"]).run("small", "first", 0).events)[3]
-    rewrite(plain.run("small", "first", 0).events, lambda e: e.insert(3, trial | {"time": e[3]["time"]}))
-    rewrite(plain.run("small", "first", 1).events, lambda e: e[3].update(setting={"optimizer.lr": 0.5}))
+    trial = lines(StudyFolder(built["every"]).run(RunId("small", "first", 0)).events)[3]
+    rewrite(plain.run(RunId("small", "first", 0)).events, lambda e: e.insert(3, trial | {"time": e[3]["time"]}))
+    rewrite(plain.run(RunId("small", "first", 1)).events, lambda e: e[3].update(setting={"optimizer.lr": 0.5}))
     assert {"TRN-06", "TRN-07"} == answers(plain)["broken"]

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
-from study_builder import rewrite
 
 from protocol.digests import sha256
 from protocol.errors import InputError
@@ -20,16 +19,18 @@ from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.data import Data
 from protocol.spec.protocol import Model
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
-from runners.datasets.duplicates import groups
+from runners.datasets.duplicates import duplicate_groups
 from runners.models import build
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
 from runners.run.perform import perform
 from runners.verbs.browse.encode import encode
+from tests.support.study_builder import rewrite
 
 
 def arrays(**changes: Any) -> dict[str, Any]:
@@ -56,7 +57,7 @@ def test_features_are_read_as_they_are_and_standardised_over_the_pool(tmp_path: 
     own = constant.astype(np.float32)[pool]
     np.testing.assert_allclose(scaling.mean.flatten(), own.mean(0), rtol=1e-5)
     np.testing.assert_allclose(scaling.deviation.flatten(), [*own.std(0)[:2], 1, *own.std(0)[3:]], rtol=1e-5)
-    alike = groups(images.pixels)
+    alike = duplicate_groups(images.pixels)
     assert len(np.unique(alike["content"])) == 31  # the four test images are one
     assert len(alike["look"]) == 0
 
@@ -104,7 +105,7 @@ def made(tmp_path: Path, planned_study: Study, isolate: bool = False) -> Any:
     folder = StudyFolder(tmp_path / f"study-{isolate}")
     adopt(folder, planned_study, folder.path)
     job = jobs(folder, planned_study, tmp_path, "cpu", 1, planned(planned_study)[:1], isolate)[0]
-    return perform(job), folder.run("p", job.strategy.id, 0).events
+    return perform(job), folder.run(RunId("p", job.strategy.id, 0)).events
 
 
 def test_a_probe_on_features_runs_and_learns_also_with_the_labels_elsewhere(tmp_path: Path) -> None:

@@ -9,12 +9,13 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from study_builder import build_study, rewrite
 from typer.testing import CliRunner
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from runners.cli import app
+from tests.support.study_builder import build_study, rewrite
 
 Check = Callable[..., tuple[int, str]]
 
@@ -23,7 +24,7 @@ Check = Callable[..., tuple[int, str]]
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("check") / "study"
     folder = build_study(path)
-    rewrite(folder.run("small", "first", 0).events, lambda e: e[5].update(budget=23))
+    rewrite(folder.run(RunId("small", "first", 0)).events, lambda e: e[5].update(budget=23))
     return path
 
 
@@ -49,7 +50,7 @@ def test_every_form_carries_the_same_exit_code(study: Path, check: Check) -> Non
 
 
 def test_a_run_is_checked_by_its_folder_or_its_record(study: Path, check: Check) -> None:
-    run = StudyFolder(study).run("small", "first", 0)
+    run = StudyFolder(study).run(RunId("small", "first", 0))
     assert check(run.path, "--json") == check(run.events, "--json")
 
 

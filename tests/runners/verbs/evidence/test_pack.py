@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from front_door import beatrandom
-from study_builder import build_study, obedient_study
-
 from protocol.record.layout import StudyFolder
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import build_study, obedient_study
 
 
 def test_a_packed_study_is_checked_as_it_is_and_comes_back(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runners.test_cli import beatrandom
+from tests.support.front_door import beatrandom
 
 
 @pytest.fixture

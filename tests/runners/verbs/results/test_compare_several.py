@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
-from front_door import beatrandom
-from study_builder import build_study
 
 from protocol.seal.archive import pack
 from protocol.seal.manifest import seal
 from runners.verbs.results.sparks import BLOCKS, WIDEST, mean_curves, spark
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import build_study
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from front_door import beatrandom
-from study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 from analysis.loading.records import load_study
 from analysis.secondary.effort import effort
@@ -20,7 +18,10 @@ from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from protocol.seal.archive import pack
 from protocol.seal.manifest import seal
+from protocol.spec.run_id import RunId
 from runners.verbs.results.export import export
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import build_study, lines, obedient_study, protocol_table, rewrite
 
 
 @pytest.fixture
@@ -29,9 +30,9 @@ def folder(tmp_path: Path) -> StudyFolder:
 
 
 def test_tables_say_what_the_records_say(folder: StudyFolder, tmp_path: Path) -> None:
-    cut = folder.run("small", "last", 1).events
+    cut = folder.run(RunId("small", "last", 1)).events
     rewrite(cut, lambda events: events.__delitem__(slice(-2, None)))
-    folder.run("small", "last", 0).events.unlink()
+    folder.run(RunId("small", "last", 0)).events.unlink()
     said = beatrandom("export", "study", "--format", "csv", cwd=tmp_path).stdout
     assert "study-tables/ledger.csv" in said
     curves, runs, ledger = (
@@ -43,7 +44,7 @@ def test_tables_say_what_the_records_say(folder: StudyFolder, tmp_path: Path) ->
         ("last", 0): "not run", ("last", 1): "not finished",
     }  # fmt: skip
     own = ledger[(ledger["strategy"] == "first") & (ledger["seed"] == 1)]
-    bought = [e for e in lines(folder.run("small", "first", 1).events) if e["event"] == "labels"]
+    bought = [e for e in lines(folder.run(RunId("small", "first", 1)).events) if e["event"] == "labels"]
     assert own["index"].tolist() == [i for e in bought for i in e["indices"]]
     assert own.groupby("round")["index"].size().to_dict() == {0: 16, 1: 6, 2: 8}
     assert own["after"].max() == bought[-1]["after"]
@@ -129,7 +130,7 @@ def test_trials_of_a_tuned_study_are_a_table_and_their_time_is_trainings(tmp_pat
         regime=protocol_table()["regime"] | {"tuning": {"policy": "every-round", "trials": 3, "space": space}}
     )
     folder = build_study(tmp_path / "study", obedient_study(protocols=[tuned]))
-    run = folder.run("small", "first", 1).events
+    run = folder.run(RunId("small", "first", 1)).events
     rewrite(run, lambda events: [e["cost"].update(tune_s=2.0) for e in events if e["event"] == "round"])
     tables = study_tables(folder.path)
     assert "trials" not in study_tables(build_study(tmp_path / "plain").path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from study_builder import build_study
 
 from analysis.figures import FIGURES
 from protocol.errors import InputError
@@ -14,6 +13,7 @@ from protocol.seal.archive import pack
 from protocol.seal.manifest import seal
 from runners.verbs.results.figures import figures
 from runners.verbs.results.report import report
+from tests.support.study_builder import build_study
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from protocol.record.chain import essence, read
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.seal.archive import unpack
+from protocol.spec.run_id import RunId
 from runners.machine.environment import describe
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
@@ -54,7 +55,7 @@ def test_a_named_cell_made_again_is_the_published_one(
     published = unpack(RECORDS / "supervised.tar.xz", tmp_path / "published")
     protocol, strategy, seed = cell.split("/")
     number = int(seed.removeprefix("seed-"))
-    before = read(published.run(protocol, strategy, number).events)
+    before = read(published.run(RunId(protocol, strategy, number)).events)
     assert before.run is not None
     then, now = before.run.environment, describe("cpu", 1)
     differ = [name for name in ("torch", "numpy", "scikit-learn") if then["packages"][name] != now["packages"][name]]
@@ -67,4 +68,4 @@ def test_a_named_cell_made_again_is_the_published_one(
     run = next(r for r in planned(study) if (r.protocol.name, r.strategy.id, r.seed) == (protocol, strategy, number))
     (job,) = jobs(again, study, data_root, "cpu", 1, [run], tables=False)
     assert perform(job).state == "done"
-    assert essence(read(again.run(protocol, strategy, number).events)) == essence(before)
+    assert essence(read(again.run(RunId(protocol, strategy, number)).events)) == essence(before)

@@ -11,7 +11,7 @@ import pytest
 
 from protocol.errors import InputError
 from runners.verbs.results.compare import compare
-from tests.runners.test_cli import beatrandom
+from tests.support.front_door import beatrandom
 
 DEMSAR = """
 .763 .768 .771 .798|.599 .591 .590 .569|.954 .971 .968 .967|.628 .661 .654 .657|.882 .888 .886 .898|.936 .931 .916 .931|.661 .668 .609 .685

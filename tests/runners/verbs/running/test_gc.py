@@ -8,19 +8,20 @@ import time
 from pathlib import Path
 
 import pytest
-from study_builder import build_study
 
 from protocol.record.chain import alone
 from protocol.record.layout import StudyFolder, clock
 from protocol.rules import check_study
+from protocol.spec.run_id import RunId
 from runners.caching.cache_folder import entries
 from runners.verbs.running.gc import gc_study
+from tests.support.study_builder import build_study
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> StudyFolder:
     made = build_study(tmp_path / "study")
-    run = made.run("small", "first", 0)
+    run = made.run(RunId("small", "first", 0))
     for path in (
         run.path / ".events.jsonl.a1b2c3d4",
         run.path / "predictions" / ".round-000.npz.zz_zz_9z",
@@ -71,7 +72,7 @@ def test_only_what_nobody_needs_is_removed(folder: StudyFolder, capsys: pytest.C
 def test_a_run_that_is_being_written_and_the_weights_of_one_that_goes_on_stay(
     folder: StudyFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = folder.run("small", "first", 0)
+    run = folder.run(RunId("small", "first", 0))
     lines = run.events.read_bytes().splitlines(keepends=True)
     run.events.write_bytes(b"".join(lines[:-1]))  # not sealed: it will go on
     run.checkpoint(0).write_bytes(b"older")

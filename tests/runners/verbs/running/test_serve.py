@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from front_door import beatrandom
-from study_builder import build_study, rewrite
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
+from protocol.spec.run_id import RunId
 from runners.verbs.running.serve import Server, studies
+from tests.support.front_door import beatrandom
+from tests.support.study_builder import build_study, rewrite
 
 FAILURE = {
     "event": "failure", "round": 2, "kind": "RuntimeError", "message": "out of <memory>\nline 2\n3\n4\n5\nsixth line", "details": "", "time": ""
@@ -23,8 +24,8 @@ FAILURE = {
 @pytest.fixture
 def folder(tmp_path: Path) -> StudyFolder:
     folder = build_study(tmp_path / "study")
-    rewrite(folder.run("small", "last", 1).events, lambda events: events.__setitem__(slice(-2, None), [FAILURE]))
-    folder.run("small", "last", 0).events.unlink()
+    rewrite(folder.run(RunId("small", "last", 1)).events, lambda events: events.__setitem__(slice(-2, None), [FAILURE]))
+    folder.run(RunId("small", "last", 0)).events.unlink()
     return folder
 
 

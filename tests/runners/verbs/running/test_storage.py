@@ -7,17 +7,18 @@ from pathlib import Path
 
 import pytest
 import typer
-from study_builder import rewrite
 
 from protocol.errors import InputError
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
+from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from runners.executors.inline import Inline
 from runners.progress.plan import planned
 from runners.progress.status import adopt, counts, jobs, status
 from runners.verbs.running.storage import merge
+from tests.support.study_builder import rewrite
 
 
 def part(study: Study, path: Path, runs: slice) -> StudyFolder:
@@ -55,11 +56,11 @@ def test_an_empty_folder_takes_all_that_evidence_needs(toy_study: Study, tmp_pat
 
 def test_the_longer_record_wins_and_the_shorter_is_kept_aside(toy_study: Study, tmp_path: Path) -> None:
     a, b = part(toy_study, tmp_path / "a", slice(0, 1)), part(toy_study, tmp_path / "b", slice(0, 1))
-    events = a.run("toy", "random", 0).events
+    events = a.run(RunId("toy", "random", 0)).events
     events.write_bytes(b"".join(events.read_bytes().splitlines(keepends=True)[:4]))
     short = content(a)
     merge(b.path, [a.path])  # nothing to take
-    assert read(b.run("toy", "random", 0).events).sealed
+    assert read(b.run(RunId("toy", "random", 0)).events).sealed
     merge(a.path, [b.path])
     assert read(events).sealed
     (aside,) = events.parent.parent.glob(".*before-merge*")
@@ -70,8 +71,8 @@ def test_what_differs_is_told_and_left_alone(
     toy_study: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     a, b = part(toy_study, tmp_path / "a", slice(0, 1)), part(toy_study, tmp_path / "b", slice(0, 3))
-    rewrite(b.run("toy", "random", 0).events, lambda events: events[3].update(steps=99))
-    damaged = b.run("toy", "random", 1).events
+    rewrite(b.run(RunId("toy", "random", 0)).events, lambda events: events[3].update(steps=99))
+    damaged = b.run(RunId("toy", "random", 1)).events
     damaged.write_bytes(damaged.read_bytes().replace(b'"budget":30', b'"budget":31'))
     before = content(a)
     with pytest.raises(typer.Exit):

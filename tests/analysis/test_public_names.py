@@ -1,0 +1,35 @@
+"""The public faces: every name resolves and is documented, the examples run, and nothing slow is loaded."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+import analysis
+import analysis.statistics
+
+MODULES = sorted(m.name for m in pkgutil.iter_modules(analysis.statistics.__path__, "analysis.statistics."))
+
+
+@pytest.mark.parametrize("package", [analysis, analysis.statistics])
+def test_every_public_name_resolves_and_has_a_docstring(package: ModuleType) -> None:
+    assert package.__all__ == sorted(package.__all__)
+    assert [name for name in package.__all__ if not inspect.getdoc(getattr(package, name))] == []
+
+
+@pytest.mark.parametrize("name", ["analysis", "analysis.statistics", *MODULES])
+def test_examples_give_what_they_show(name: str) -> None:
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_the_package_loads_neither_figures_nor_models() -> None:
+    slow = ("matplotlib", "seaborn", "statsmodels", "torch")
+    code = f"import sys, analysis; print([m for m in {slow} if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
