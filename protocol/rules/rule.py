@@ -150,7 +150,7 @@ AnyRule = RunRule | StudyRule
 
 
 class RuleWords(TypedDict, total=False):
-    """What stands in a decorator beside id and title; see `Rule`."""
+    """Keyword arguments of the rule decorators; see `Rule`."""
 
     severity: Severity
     why: Required[str]
