@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.record.layout import StudyFolder
@@ -29,7 +29,7 @@ from runners.terminal.console import console, cores
 from runners.terminal.progress_bar import first_lines, watched
 from runners.terminal.stopping import INTERRUPTED, Interrupted, interrupted, lasting
 
-__all__ = ["Interrupted", "Limits", "RunOptions", "StudyResult", "quickstart_study", "run_study"]
+__all__ = ["Interrupted", "Limits", "RunOptions", "StudyResult", "load_purchases", "quickstart_study", "run_study"]
 
 
 @dataclass(frozen=True)
@@ -269,6 +269,21 @@ def _print_failures(results: Sequence[Result], left_alone: Sequence[RunStatus]) 
             "The same command tries the missing ones again."
         )
     return len(failed) + len(left_alone)
+
+
+def load_purchases(folder: Path, data_root: Path | None = None) -> Any:
+    """Read classes and pictures of what a study bought, for figures that show them.
+
+    Args:
+        folder: study folder.
+        data_root: folder of the data sets; None: BEATRANDOM_DATA.
+
+    Returns:
+        A `Purchases`, which `analysis.figures.FigureInputs` takes as its third argument.
+    """
+    from runners.purchases.load import load_purchases as load  # loads pandas, which no run needs
+
+    return load(folder, data_root)
 
 
 @dataclass(frozen=True)
