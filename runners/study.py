@@ -20,10 +20,10 @@ from runners.executors.local import Local
 from runners.executors.shared import Shared
 from runners.machine.device import choose_device, visible_gpus
 from runners.preflight import refuse_unusable_inputs
-from runners.progress.expected_time import expected_seconds, in_order, seconds_of
+from runners.progress.expected_time import expected_seconds, longest_first, seconds_of
 from runners.progress.job import Result
-from runners.progress.selection import chosen
-from runners.progress.status import QUARANTINE, RunStatus, adopt, counts, kept_copy, resolve, status
+from runners.progress.selection import select_runs
+from runners.progress.status import QUARANTINE, RunStatus, adopt, copied_source, count_states, resolve, status
 from runners.progress.status import jobs as jobs_of
 from runners.terminal.console import console, cores
 from runners.terminal.progress_bar import first_lines, watched
@@ -131,8 +131,8 @@ def run_study(
         gpus=gpus,
         scratch=study_folder.path.resolve() / ".desk",
     )
-    runs, todo, left_alone = select_runs(study, study_folder, options)
-    done = counts(runs)["done"]
+    runs, todo, left_alone = select_work(study, study_folder, options)
+    done = count_states(runs)["done"]
     console.print(
         f"Study {study.name}: {len(runs)} runs, {done} done already, {len(todo)} to do, in {study_folder.path}"
     )
@@ -186,23 +186,23 @@ def default_folder(study: Study) -> Path:
     return Path(f"beatrandom-{study.name}")
 
 
-def select_runs(study: Study, folder: StudyFolder, options: RunOptions) -> Selection:
+def select_work(study: Study, folder: StudyFolder, options: RunOptions) -> Selection:
     """Select runs by `options.only`, and order those that are to be run."""
     runs = status(folder, study)
     if options.only is not None:
-        kept = set(map(id, chosen([s.planned for s in runs], options.only)))
+        kept = set(map(id, select_runs([s.planned for s in runs], options.only)))
         runs = [s for s in runs if id(s.planned) in kept]
     left_alone = [
         s for s in runs if s.state == "unreadable" or (s.failures_in_a_row >= QUARANTINE and not options.retry_failed)
     ]
     todo = [s for s in runs if s.state != "done" and s not in left_alone]
     seconds = seconds_of([s.planned for s in todo], expected_seconds(folder, runs))
-    return Selection(runs, in_order(todo, seconds), left_alone)
+    return Selection(runs, longest_first(todo, seconds), left_alone)
 
 
 def _refuse_missing_copies(folder: StudyFolder, study: Study) -> None:
     """Check that a started study holds its copies of the user's strategy files."""
-    missing = [c for c in (kept_copy(folder, s) for s in study.strategies) if c is not None and not c.exists()]
+    missing = [c for c in (copied_source(folder, s) for s in study.strategies) if c is not None and not c.exists()]
     if missing:
         expected = "the study's copy of a strategy file"
         raise InputError([Fault(str(path), expected, "no such file", "restore it") for path in missing])

@@ -222,7 +222,7 @@ def _partial(
     validation: list[int] | None,
     folder: Path,
     split: SplitEvidence | None,
-    own_start: bool,
+    initial_query: bool,
 ) -> Partial:
     placed: list[tuple[str, AnyEvent]] = []
     spent = owned = 0
@@ -240,7 +240,7 @@ def _partial(
             indices=tuple(batch),
             before=spent,
             after=spent + len(batch),
-            chosen=own_start and not number,
+            chosen=initial_query and not number,
         )
         spent, owned = spent + len(batch), owned + len(batch)
         query = tuple(batches[number + 1][1]) if number + 1 < len(batches) else ()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from protocol.errors import InputError
-from runners.data import located
+from runners.data import locate
 from runners.datasets.cards import CARDS, Card
 from runners.datasets.file_search import DATA_VARIABLE, NOTHING
 from runners.datasets.registry import OWN
@@ -33,7 +33,7 @@ def _dataset_facts(card: Card, data_root: Path | None) -> dict[str, Any]:
         state = "yours: data = { name = …, path = … }"
     else:
         try:
-            place = located(card.name, data_root)
+            place = locate(card.name, data_root)
         except InputError as error:
             reason = error.faults[0].found
             state = "not found" if reason.endswith(NOTHING) else reason

@@ -10,13 +10,12 @@ import typer
 
 from protocol.errors import Fault, InputError
 from protocol.record.layout import RunFolder, StudyFolder
-from protocol.record.replay_answers import Attempt, Replayed
-from protocol.record.replay_answers import keep as keep_answers
+from protocol.record.replay_answers import Attempt, Replayed, add_attempt
 from protocol.spec.run_id import RunId
 from runners.machine.device import choose_device
 from runners.machine.environment import describe
-from runners.progress.plan import planned
-from runners.run.replay import choose_again, sound
+from runners.progress.plan import planned_runs
+from runners.run.replay import read_intact_record, replay_run
 from runners.terminal.console import console, print_json, table
 
 COLOURS = {"equal": "green", "differs": "bold red", "undecided": "yellow"}
@@ -42,11 +41,13 @@ def replay(
     for run in _runs(path, every=every, sample=sample, seed=seed):
         study = StudyFolder(run.path.parents[3])
         with console.status(f"replaying {run.path.relative_to(study.records)}"):
-            outcomes = list(choose_again(run, rounds, data_root, chosen, trials=trials))
+            outcomes = list(replay_run(run, rounds, data_root, chosen, trials=trials))
         replayed.append((run, outcomes))
         if keep:
-            attempt = Attempt(head=sound(run).head, rounds=tuple(outcomes), environment=describe("cpu", 1))
-            keep_answers(study.replays(_run_id(run)), attempt)
+            attempt = Attempt(
+                head=read_intact_record(run)[0].head, rounds=tuple(outcomes), environment=describe("cpu", 1)
+            )
+            add_attempt(study.replays(_run_id(run)), attempt)
     _show(replayed, json)
     answers = {outcome.answer for _, outcomes in replayed for outcome in outcomes}
     if "differs" in answers:
@@ -68,7 +69,7 @@ def _runs(path: Path, *, every: bool, sample: int | None, seed: int) -> list[Run
         found = "both" if every else "neither"
         raise InputError(Fault("replay of a study", "either --all or --sample N", found, "choose one"))
     folder = StudyFolder(path)
-    runs = [folder.run(p.id) for p in planned(folder.read_plan())]
+    runs = [folder.run(p.id) for p in planned_runs(folder.read_plan())]
     runs = [run for run in runs if run.events.is_file()]
     if not runs:
         raise InputError(Fault(str(path), "at least one run", "none", "run the study first"))

@@ -9,13 +9,13 @@ from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from protocol.errors import InputError, unknown_name
 from protocol.record.layout import StudyFolder
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from runners.terminal.console import console
 
 
 def card(source: Path, protocol: str | None, out: Path | None, format: str) -> None:
     """See `beatrandom card --help`."""
-    with opened(source) as folder:
+    with open_study(source) as folder:
         study, curves = StudyFolder(folder).read_plan(), load_study(folder)
     names = [p.name for p in study.protocols]
     faults = [unknown_name("--protocol", protocol, names)] if protocol is not None and protocol not in names else []

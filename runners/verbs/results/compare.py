@@ -19,7 +19,7 @@ from analysis.verdict import sentences, verdict_table
 from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 from analysis.verdict.decide import compare as verdicts_of
 from protocol.errors import Fault, InputError
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from runners.terminal.console import console, print_json, table
 from runners.verbs.results.compare_options import CompareOptions
 from runners.verbs.results.sparks import mean_curves
@@ -63,7 +63,7 @@ def _read_sources(sources: Sequence[Path], options: CompareOptions) -> list[tupl
     faults: dict[Fault, None] = {}  # a wrong option is the same fault for every source
     for source in dict.fromkeys(sources):
         try:
-            with opened(source) as folder:
+            with open_study(source) as folder:
                 curves.append((source, options.curves(folder)))
         except InputError as error:
             faults |= dict.fromkeys(error.faults)

@@ -13,7 +13,7 @@ from analysis.verdict.score_table import scores
 from analysis.verdict.write_tables import write_tables
 from protocol.errors import InputError, unknown_name
 from protocol.record.layout import StudyFolder
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from runners.purchases.load import load_purchases
 from runners.terminal.console import console
 from runners.verbs.results.compare_options import CompareOptions, stem
@@ -37,7 +37,7 @@ def figures(
     formats = tuple(part.strip() for part in format.split(","))
     _refuse_unknown(style, names, formats)
     target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{stem(source)}"))
-    with console.status("reading the curves") as line, opened(source) as folder:
+    with console.status("reading the curves") as line, open_study(source) as folder:
         inputs = _inputs(folder, chosen, names, data_root)
         inputs = replace(inputs, venue=VENUES[style])
         not_drawn = []

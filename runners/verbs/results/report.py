@@ -16,7 +16,7 @@ from analysis.secondary.purchases import Purchases
 from analysis.verdict.decide import compare
 from protocol.record.layout import StudyFolder
 from protocol.rules import Compliance, check_study
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from runners.purchases.load import load_purchases
 from runners.terminal.console import console, cores
 from runners.verbs.results.compare_options import CompareOptions, stem
@@ -29,7 +29,7 @@ def report(*, source: Path, out: Path | None, pdf: bool, data_root: Path | None,
     """See `beatrandom report --help`; `options` are fields of `CompareOptions`."""
     target = out or (StudyFolder(source).report if source.is_dir() else Path(f"beatrandom-{stem(source)}.html"))
     with console.status("reading the curves") as line:
-        with opened(source) as folder:
+        with open_study(source) as folder:
             subject = subject_of(folder, CompareOptions.of(**options), data_root)
             line.update("drawing the figures and writing the page")
             written = [write_report(subject, target)]

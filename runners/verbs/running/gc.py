@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import BeatRandomError, Fault, InputError, RunLocked
-from protocol.record.chain import alone, read
-from protocol.record.layout import RunFolder, StudyFolder, abandoned, clock
+from protocol.record.chain import lock_run, read
+from protocol.record.layout import RunFolder, StudyFolder, clock, unfinished_files
 from runners.caching.cache_folder import CACHE_VARIABLE, Kept, cache_folder, entries
 from runners.terminal.console import console, print_json, table
 
@@ -39,7 +39,7 @@ def gc_study(folder: StudyFolder, dry_run: bool, json: bool) -> None:
             removed[kind].append(_remove(path, dry_run))
         for run in sorted(p.parent for p in folder.path.glob("records/*/*/*/events.jsonl")):
             try:
-                with alone(RunFolder(run)) as check_lock:
+                with lock_run(RunFolder(run)) as check_lock:
                     for kind, path in _of_run(RunFolder(run)):
                         check_lock()
                         removed[kind].append(_remove(path, dry_run))
@@ -108,7 +108,7 @@ def _of_run(run: RunFolder) -> Iterator[tuple[str, Path]]:
     """Yield drafts and checkpoints of one run. An unfinished run keeps its last checkpoint."""
     checkpoints = run.checkpoints()
     for folder in (run.path, *sorted(p for p in run.path.iterdir() if p.is_dir() and not p.is_symlink())):
-        yield from ((DRAFT, path) for path in abandoned(folder) if path not in checkpoints)
+        yield from ((DRAFT, path) for path in unfinished_files(folder) if path not in checkpoints)
     yield from ((CHECKPOINT, path) for path in (checkpoints if _is_finished(run) else checkpoints[:-1]))
 
 
@@ -123,7 +123,7 @@ def _outside_runs(folder: StudyFolder) -> Iterator[tuple[str, Path]]:
     folders = [folder.path, *(p for p in folder.path.glob("*") if p != folder.records)]
     folders += [*folder.path.glob("pretrained/*"), *folder.path.glob("regions/*")]
     for each in filter(Path.is_dir, folders):
-        if drafts := abandoned(each):
+        if drafts := unfinished_files(each):
             now = clock(each)
             yield from ((DRAFT, path) for path in drafts if now - _written_at(path, now) > OLD_SECONDS)
 

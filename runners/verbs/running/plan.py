@@ -23,10 +23,11 @@ from runners.data import load
 from runners.datasets.regions import divide, price_units
 from runners.loop import rounds
 from runners.machine.device import choose_device
-from runners.progress.plan import planned
-from runners.progress.status import kept_copy
+from runners.progress.plan import planned_runs
+from runners.progress.status import copied_source
 from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
+from runners.session import Session
 from runners.strategies import STRATEGIES
 from runners.strategies.resolve import make, own_file
 from runners.study import StudySource, read_source
@@ -82,7 +83,7 @@ def costs_of(study: Study, data_root: Path | None, device: str, threads: int) ->
     """Time one round of every protocol, and extrapolate."""
     costs = {p.name: cost_of(p, data_root, device, threads) for p in study.protocols}
     pretraining = {name: cost.pretraining * (len(study.seeds) if cost.per_seed else 1) for name, cost in costs.items()}
-    total = sum(costs[run.protocol.name].run for run in planned(study)) + sum(pretraining.values())
+    total = sum(costs[run.protocol.name].run for run in planned_runs(study)) + sum(pretraining.values())
     return StudyCost({name: cost.run for name, cost in costs.items()}, pretraining, total)
 
 
@@ -101,7 +102,7 @@ def _as_dict(
         "expected_seconds": costs.total / at_once,
         "jobs": at_once,
         "labels": labels(study),
-        "runs": len(planned(study)),
+        "runs": len(planned_runs(study)),
         "power": asdict(power) | detectable,
         "pilot": [asdict(s) for s in needed],
     }
@@ -125,7 +126,7 @@ def starts(source: StudySource) -> Iterator[str]:
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         can = []
         for spec in study.strategies:
-            file = kept_copy(StudyFolder(folder), spec) if folder else own_file(spec, base)
+            file = copied_source(StudyFolder(folder), spec) if folder else own_file(spec, base)
             if chooses(protocol, spec, make(spec, file)):
                 can.append(spec.id)
         rest = ", ".join(s.id for s in study.strategies if s.id not in can)
@@ -170,7 +171,7 @@ def finite(value: float) -> float | None:
 
 def labels(study: Study) -> int:
     """Return the labels (or pixels, or clicks) that all runs of the study pay for together."""
-    return sum(run.protocol.budgets[-1] for run in planned(study))
+    return sum(run.protocol.budgets[-1] for run in planned_runs(study))
 
 
 def _range(protocol: Protocol) -> str:
@@ -203,8 +204,8 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     images, secret = load(protocol.data, data_root)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     labels, division = secret.for_oracle(), divide(protocol, images, None)
-    goods = price_units(protocol, division, labels)
-    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), goods=goods)
+    units = price_units(protocol, division, labels)
+    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), units=units)
     oracle.start()
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
@@ -219,7 +220,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     for _ in range(2):  # the first one also loads and compiles
         start = time.perf_counter()
         outcome = next(
-            rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0, division=division)
+            rounds(Session(short, "random", 0, images, split, oracle, resident, division), STRATEGIES["random"](), 0)
         )
         first, trial = time.perf_counter() - start, outcome.cost["train_s"]
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0

@@ -10,7 +10,7 @@ import typer
 from protocol.record.layout import StudyFolder
 from protocol.spec.study import Study
 from runners.progress.expected_time import expected_seconds, seconds_left, seconds_of
-from runners.study import Interrupted, Limits, RunOptions, default_folder, read_source, run_study, select_runs
+from runners.study import Interrupted, Limits, RunOptions, default_folder, read_source, run_study, select_work
 from runners.terminal.console import console, duration, table
 
 
@@ -60,7 +60,7 @@ def _show_selected(study: Study, folder: StudyFolder, options: RunOptions) -> No
     """Print the runs that would be made, in order. Nothing is written."""
     if folder.plan.exists():
         folder.adopt(study)  # only compares the plans
-    runs, todo, left_alone = select_runs(study, folder, options)
+    runs, todo, left_alone = select_work(study, folder, options)
     measured = expected_seconds(folder, runs)
     seconds = seconds_of([s.planned for s in todo], measured)
     rows = [

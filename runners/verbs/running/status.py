@@ -15,7 +15,7 @@ from protocol.record.layout import StudyFolder
 from protocol.spec.study import Study
 from runners.machine.gpus import gpus_in_use
 from runners.progress.expected_time import expected_seconds, seconds_left, seconds_of
-from runners.progress.status import QUARANTINE, RunStatus, counts
+from runners.progress.status import QUARANTINE, RunStatus, count_states
 from runners.progress.status import status as read_status
 from runners.terminal.console import console, duration, print_json, table
 
@@ -36,7 +36,7 @@ def status(folder: Path, json: bool, watch: bool) -> None:
             {
                 "study": study.name,
                 "fingerprint": study.fingerprint,
-                "counts": dict(counts(statuses)),
+                "counts": dict(count_states(statuses)),
                 "expected_seconds": _seconds_left(study_folder, statuses),
                 "disk_bytes": disk_bytes(folder),
                 "gpus": [asdict(gpu) for gpu in gpus_in_use()],
@@ -45,7 +45,7 @@ def status(folder: Path, json: bool, watch: bool) -> None:
         )
     elif watch:
         with Live(_page(study_folder, study, statuses), console=console, auto_refresh=False) as live:
-            while counts(statuses)["done"] < len(statuses):
+            while count_states(statuses)["done"] < len(statuses):
                 time.sleep(WATCH_SECONDS)
                 statuses = read_status(study_folder, study)
                 live.update(_page(study_folder, study, statuses), refresh=True)
@@ -58,12 +58,12 @@ def _page(folder: StudyFolder, study: Study, statuses: list[RunStatus]) -> Group
     cells: dict[tuple[str, str], list[RunStatus]] = {}
     for s in statuses:
         cells.setdefault((s.planned.protocol.name, s.planned.strategy.id), []).append(s)
-    totals = counts(statuses)
+    totals = count_states(statuses)
     states = [state for state in STATES if state not in RARE or totals[state]]  # so that the names have room
     failures = ["failed attempts"] if any(s.failures for s in statuses) else []
     rows = []
     for (protocol, strategy), group in sorted(cells.items()):
-        by_state = counts(group)
+        by_state = count_states(group)
         attempts = [sum(s.failures for s in group) or "·"] * len(failures)
         rows.append([protocol, strategy, *(by_state[state] or "·" for state in states), *attempts])
     columns = [*states, *failures]
@@ -100,7 +100,7 @@ def _message(s: RunStatus) -> str:
 def outlook(folder: StudyFolder, statuses: list[RunStatus]) -> str:
     """Return one line with the size on disk, the work left, and when it will be done."""
     size = f"{disk_bytes(folder.path) / 2**20:.1f} MiB on disk"
-    left, running = _seconds_left(folder, statuses), counts(statuses)["running"]
+    left, running = _seconds_left(folder, statuses), count_states(statuses)["running"]
     if left is None:
         return f"{size}; no run is done yet, so there is no estimate"
     if not left:
