@@ -120,7 +120,9 @@ def _on_shared_budgets(
             kept.append(part)
             continue
         odd = sets[sets != frozenset(sets.mode().iloc[0])] if len(sets) > 1 else sets
-        runs = [f"{s} {units.get(n, f'seed {n}')} ({_short(sorted(b))})" for (s, n), b in odd.items()]
+        runs = [
+            f"{s} {units.get(n, f'seed {n}')} ({_short(sorted(b))})" for (s, n), b in zip(odd.index, odd, strict=True)
+        ]
         names = ", ".join(runs[:SHOWN]) + (f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else "")
         if not crop or not shared:
             fix = (
