@@ -98,8 +98,8 @@ class Compliance:
         count = Counter(r.answer for r in self.results)
         return (
             f"{words[self.answer]}: {self.sealed} of {self.planned} planned runs finished, "
-            f"{self.unplanned} unplanned{self._attempts()}; of {len(self.results)} rules {count['obeyed']} obeyed, {count['broken']} broken{self._lesser()}, "
-            f"{count['unverifiable']} cannot be verified"
+            f"{self.unplanned} unplanned{self._attempts()}; of {len(self.results)} rules {count['obeyed']} obeyed, "
+            f"{count['broken']} broken{self._lesser()}, {count['unverifiable']} cannot be verified"
         )
 
     def _attempts(self) -> str:

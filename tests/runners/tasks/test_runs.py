@@ -34,12 +34,13 @@ from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.loop import rounds
 from runners.progress.job import Stopped
+from runners.purchases.load import load_purchases
 from runners.regimes import Resident
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
+from runners.session import Session
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
-from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
 from tests.support.made_jobs import made
 from tests.support.study_builder import rewrite
@@ -79,7 +80,7 @@ def test_a_study_obeys_every_rule_and_queries_can_be_chosen_again(finished: Path
     result = check_study(finished)
     not_this_machine = [r for r in result.results if not r.rule.id.startswith("ENV")]
     assert [r.rule.id for r in not_this_machine if r.answer != "obeyed"] == []
-    again = list(choose_again(StudyFolder(finished).run(RunId("toy-maps", "entropy", 0)), None, None, None))
+    again = list(replay_run(StudyFolder(finished).run(RunId("toy-maps", "entropy", 0)), None, None, None))
     assert [a.answer for a in again] == ["equal", "equal", "equal"]
 
 
@@ -177,7 +178,7 @@ def test_a_replay_sees_maps_that_training_does_not_give(copied: StudyFolder) -> 
         copied.run(RunId("toy-maps", "entropy", 0)).events,
         lambda e: next(x for x in e if x["event"] == "round").update(maps="0" * 64),
     )
-    again = list(choose_again(copied.run(RunId("toy-maps", "entropy", 0)), [0], None, None))
+    again = list(replay_run(copied.run(RunId("toy-maps", "entropy", 0)), [0], None, None))
     assert [(a.answer, "other predictions" in a.said) for a in again] == [("differs", True)]
 
 
@@ -237,9 +238,9 @@ def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finishe
     for name, kind in STRATEGIES.items():
         accepted = inspect.signature(kind).parameters
         few = TOY.get(name, {}) | {key: value for key, value in (("samples", 3), ("members", 2)) if key in accepted}
-        oracle = Oracle(protocol, 0, split, hidden.for_oracle(), lambda *_: None, None, len(images.classes))
+        oracle = Oracle(protocol, 0, split, hidden.for_oracle(), lambda *_: None, classes=len(images.classes))
         oracle.start()
-        run = rounds(protocol, kind(**few), name, 0, images, split, oracle, resident, 0)
+        run = rounds(Session(protocol, name, 0, images, split, oracle, resident), kind(**few), 0)
         if TASKS["segmentation"].adapt(kind(**few)) is None:
             with pytest.raises(InputError, match="a strategy for segmentation"):
                 next(run)
@@ -283,10 +284,10 @@ def test_the_oracle_sells_whole_masks_and_reveals_no_other(finished: Path) -> No
     images, hidden = load(protocol.data, None)
     labels = hidden.for_oracle()
     split = make_split(protocol, 0, images.train_size, images.test_size)
-    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes))
+    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes))
     oracle.start()
-    assert oracle.labels_of(oracle.owned)[1].shape == (4, 24, 24)
-    np.testing.assert_array_equal(oracle.labels_of(oracle.owned)[1], labels[oracle.owned])
+    assert oracle.labels_of(oracle.labelled)[1].shape == (4, 24, 24)
+    np.testing.assert_array_equal(oracle.labels_of(oracle.labelled)[1], labels[oracle.labelled])
     with pytest.raises(RuleBroken, match="BUD-01"):
         oracle.buy(oracle.unlabelled[:3])
     with pytest.raises(RuleBroken, match="BUD-06"):
@@ -308,7 +309,7 @@ def test_a_protocol_of_another_task_is_refused() -> None:
 
 
 def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) -> None:
-    from runners.run.session import Order, Stock, keep_split
+    from runners.run.open_oracle import LabelledData, SessionSpec, write_split
 
     study = StudyFolder(tmp_path)
     order = {"study": str(tmp_path), "plan": "", "strategy": StrategySpec(name="random"), "seed": 0, "data_root": None}
@@ -321,19 +322,19 @@ def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) ->
             images=rng.integers(256, size=(90, 4, 4), dtype=np.uint8),
             labels=rng.integers(3, size=90),
         )
-    stocks = []
+    loaded = []
     for seed in (0, 1):
         protocol = parse(
             Protocol, base | {"regime": regime, "data": {"name": "npz", "path": str(tmp_path / f"{seed}.npz")}}, "p"
         )
-        this = Order(protocol=protocol, **order)  # type: ignore[arg-type]
-        stocks.append(Stock.of(this))
-        keep_split(this, stocks[-1])
-    assert stocks[0].split.digest == stocks[1].split.digest
-    plain, own = study.split(stocks[0].split.digest), study.split(stocks[1].split.digest, stocks[1].targets)
-    for path, stock in zip((plain, own), stocks, strict=True):
+        spec = SessionSpec(protocol=protocol, **order)  # type: ignore[arg-type]
+        loaded.append(LabelledData.load(spec))
+        write_split(study, loaded[-1])
+    assert loaded[0].split.digest == loaded[1].split.digest
+    plain, own = study.split(loaded[0].split.digest), study.split(loaded[1].split.digest, loaded[1].targets)
+    for path, data in zip((plain, own), loaded, strict=True):
         with np.load(path) as kept:
-            assert array_digest(kept["targets"]) == stock.targets
+            assert array_digest(kept["targets"]) == data.targets
 
 
 def test_metrics_are_those_of_scikit_learn_on_maps_with_void() -> None:
@@ -380,7 +381,7 @@ def test_what_a_plan_costs_is_measured(finished: Path) -> None:
 
 def test_pictures_are_of_what_the_ledger_says_with_the_masks_of_those_frames(finished: Path) -> None:
     folder = StudyFolder(finished)
-    bought = purchases_of(folder, None)
+    bought = load_purchases(folder.path)
     assert [(s.strategy, s.seed, len(s.queries)) for s in bought.sheets] == [
         ("random", 0, 2),
         ("entropy", 0, 2),
@@ -412,7 +413,7 @@ def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, 
     folder = StudyFolder(finished)
     protocol = protocol_of(finished)
     images, labels = load(protocol.data, None)
-    bought = purchases_of(folder, None)
+    bought = load_purchases(folder.path)
     assert [(c.strategy, c.seed, c.budgets) for c in bought.changes] == [
         (s, 0, (4, 9)) for s in ("random", "entropy", "core-set")
     ]
@@ -435,7 +436,7 @@ def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, 
     write_arrays(run.predictions(0), {"confusion": arrays["confusion"]})
     write_arrays(copied.run(RunId("toy-maps", "random", 0)).predictions(2), arrays | {"place": arrays["place"] + 10**6})
     write_arrays(copied.run(RunId("toy-maps", "core-set", 0)).predictions(2), arrays | {"map": arrays["map"][:, 1:]})
-    assert {c.seed for c in purchases_of(copied, None).changes} == {1}
+    assert {c.seed for c in load_purchases(copied.path).changes} == {1}
 
 
 def test_pictures_of_another_data_set_are_not_shown(finished: Path, tmp_path: Path) -> None:
@@ -443,6 +444,6 @@ def test_pictures_of_another_data_set_are_not_shown(finished: Path, tmp_path: Pa
     folder = StudyFolder(tmp_path / "other")
     for events in folder.records.rglob("events.jsonl"):
         rewrite(events, lambda lines: lines[0]["data"].update(digest="0" * 64))
-    bought = purchases_of(folder, None)
+    bought = load_purchases(folder.path)
     assert bought.sheets == ()
     assert "is not the one of the runs" in bought.absent["toy-maps"]

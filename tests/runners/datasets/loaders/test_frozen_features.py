@@ -25,11 +25,11 @@ from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.datasets.duplicates import duplicate_groups
 from runners.models import build
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
 from runners.run.perform import perform
-from runners.verbs.browse.encode import Asked, encode
+from runners.verbs.browse.encode import encode
 from tests.support.study_builder import rewrite
 
 
@@ -104,7 +104,7 @@ def made(tmp_path: Path, planned_study: Study, isolate: bool = False) -> Any:
         np.savez(tmp_path / "mine.npz", features=digits.data, labels=digits.target)
     folder = StudyFolder(tmp_path / f"study-{isolate}")
     adopt(folder, planned_study, folder.path)
-    job = jobs(folder, planned_study, tmp_path, "cpu", 1, planned(planned_study)[:1], isolate)[0]
+    job = jobs(folder, planned_study, tmp_path, "cpu", 1, planned_runs(planned_study)[:1], isolate)[0]
     return perform(job), folder.run(RunId("p", job.strategy.id, 0)).events
 
 
@@ -137,7 +137,7 @@ def encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "enc.py").write_text("def rows(images): return images.reshape(len(images), -1) / 255")
-    encode(Asked("digits", "enc.py:rows", out=Path("mine.npz")), None, json=False)
+    encode(data="digits", encoder="enc.py:rows", out=Path("mine.npz"), data_root=None, json=False)
     with np.load("mine.npz") as file:
         card: dict[str, Any] = json.loads(str(file["card"]))
     return card
