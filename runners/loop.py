@@ -87,7 +87,7 @@ def rounds(
     for k in range(first, len(protocol.budgets)):
         clock = Clock()
         inputs = inputs_of(protocol, k, images, oracle)
-        setting = tuner.chosen(declared, k, inputs, oracle, resident, before)
+        setting = tuner.choose(declared, k, inputs, oracle, resident, before)
         if setting:
             clock.lap("tune_s")
         protocol = declared.with_setting(setting) if setting else declared

@@ -254,7 +254,7 @@ def _again(
     before, division, again = trail.ended, stock.division, list[TrialEvent]()
     if tried:
         inputs = inputs_of(protocol, k, images, oracle)
-        Tuner(head.replicate, (), again.append).chosen(protocol, k, inputs, oracle, resident, before)
+        Tuner(head.replicate, (), again.append).choose(protocol, k, inputs, oracle, resident, before)
     run = rounds(
         protocol,
         setup.strategy,

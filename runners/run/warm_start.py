@@ -38,7 +38,7 @@ class Training:
         """Train rounds first … stop - 1 once more, without a look at the test images; yield what each ended with."""
         for k in range(first, stop):
             inputs = inputs_of(self.protocol, k, self.images, self.oracle)
-            setting = self.tuner.chosen(self.protocol, k, inputs, self.oracle, self.resident, before)
+            setting = self.tuner.choose(self.protocol, k, inputs, self.oracle, self.resident, before)
             tuned = self.protocol.with_setting(setting) if setting else self.protocol
             before = fit(tuned, inputs, self.replicate, k, self.resident, before).end
             if before is not None:
