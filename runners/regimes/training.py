@@ -263,7 +263,7 @@ def _steps(now: Round, method: Objective) -> Iterator[Tensor]:
 
 
 def _rate_and_averaging(regime: Regime, step: int, steps: int) -> tuple[float, bool]:
-    """Return the learning rate of a step, and whether its weights enter the mean of late weights."""
+    """Return the learning rate of a step, and whether its weights enter the late mean."""
     start = math.ceil(regime.swa.start * steps) if regime.swa else steps
     if regime.swa is None or step < start:
         return learning_rate(regime.optimizer, step, start), False
@@ -271,7 +271,7 @@ def _rate_and_averaging(regime: Regime, step: int, steps: int) -> tuple[float, b
 
 
 def _reached_accuracy(now: Round, method: Objective, step: int) -> bool:
-    """Return whether this step ends an epoch that reached the training accuracy `regime.stop_at`."""
+    """Return whether this step ends an epoch with training accuracy `regime.stop_at`."""
     regime = now.regime
     if regime.stop_at is None or step % regime.steps_per_epoch(len(now.rows)):
         return False

@@ -47,7 +47,7 @@ class Window:
 
     @classmethod
     def draw(cls, spec: Augmentation, batch: int, height: int, width: int, generator: torch.Generator) -> Window:
-        """Draw a log-uniform zoom, a random place of the crop, and mirroring with probability 1/2."""
+        """Draw a log-uniform zoom, the place of the crop, and mirroring with probability 1/2."""
         # always four draws, so that switching one change off does not shift the stream of the others
         draws = torch.rand((4, batch), generator=generator, dtype=torch.float64)
         least, most = (math.log(z) for z in spec.zoom) if spec.zoom else (0.0, 0.0)
@@ -62,7 +62,7 @@ class Window:
         return cls(zoom, top, left, mirrored, out_height, out_width)
 
     def places(self) -> tuple[Tensor, Tensor]:
-        """Return (b, height) rows and (b, width) columns of the source pixels, as fractional numbers."""
+        """Return (b, height) rows and (b, width) columns of the source pixels, as fractions."""
         steps = torch.arange(self.height, dtype=torch.float64), torch.arange(self.width, dtype=torch.float64)
         rows, columns = (
             start[:, None] + (step + 0.5) / self.zoom[:, None] - 0.5

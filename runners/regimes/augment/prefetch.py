@@ -18,7 +18,7 @@ from protocol.spec.recipe import Augmentation
 from runners.regimes.augment.images import Draws
 
 PIXELS_AT_ONCE: Final = {"cpu": 2**18, "cuda": 2**20}
-"""Pixels augmented together: 3 and 12 MiB of float32 with three channels. On a CPU, larger batches exceed the caches."""
+"""Pixels augmented together: 3 and 12 MiB of float32 with three channels. More would exceed a CPU's caches."""
 
 
 def prefetch(

@@ -20,7 +20,7 @@ from runners.machine.device import sent
 
 _LUMA: Final = (0.2989, 0.587, 0.114)
 Layer = tuple[Tensor, Tensor]
-"""Operation of each image, (b,) int64 in the order of GEOMETRIC and COLOUR, and its signed strength, (b,) in [-1, 1]."""
+"""Operation per image, (b,) int64 in the order of GEOMETRIC and COLOUR, and signed strength, (b,) in [-1, 1]."""
 Operation = Callable[[Tensor, Tensor], Tensor]
 """(images (m, c, h, w), signed strength (m, 1, 1, 1) in [-1, 1]) → images."""
 

@@ -53,7 +53,7 @@ def mix_boxes(x: Tensor, maps: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def pseudo_labels(logits: Tensor, threshold: float, visible: Tensor) -> Tensor:
-    """Return the most probable class of each pixel, void where it is less probable than `threshold`.
+    """Return the most probable class of each pixel, void below the threshold.
 
     Args:
         logits: (b, classes, height, width).
