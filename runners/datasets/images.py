@@ -70,15 +70,15 @@ class Labels:
     def for_oracle(self) -> NDArray[np.integer]:
         """Return the labels, read-only and in the order of `Images.pixels`.
 
-        They are (n,) int64 class numbers, or (n, height, width) uint8 maps for segmentation. Only the oracle may be built
-        from them.
+        They are (n,) int64 class numbers, or (n, height, width) uint8 maps for segmentation. This method is only for
+        building the oracle.
         """
         return self._values
 
     def subsample(self, cell: int) -> Labels:
-        """Of maps, the sample at the middle of every square of `cell` pixels.
+        """Sample maps at the middle of every square of `cell` pixels.
 
-        Classes of whole images stay.
+        Classes of whole images stay unchanged.
         """
         if self._values.ndim == 1:
             return self
