@@ -22,7 +22,7 @@ from protocol.record.amendments import read_amendments
 from protocol.record.chain import Record, read
 from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
@@ -37,7 +37,7 @@ def load_study(path: Path) -> Curves:
     Raises:
         InputError: the folder is not a study folder.
     """
-    with opened(Path(path)) as folder:
+    with open_study(Path(path)) as folder:
         return _load(StudyFolder(folder))
 
 

@@ -14,7 +14,7 @@ from protocol.digests import array_digest, fingerprint
 from protocol.errors import Fault, InputError
 from protocol.metrics import VOID
 from protocol.record.layout import StudyFolder, write_arrays
-from protocol.rules.sidecars import SplitShelf
+from protocol.rules.sidecars import SidecarCache
 from protocol.spec.labelling import Labelling
 from protocol.spec.protocol import Protocol
 from protocol.spec.units import Division, PricedUnits, Units, tiled, unit_price
@@ -79,7 +79,7 @@ def read_units(study: StudyFolder, digest: str) -> Units:
 
     Raises InputError if the study does not hold them unchanged.
     """
-    units = SplitShelf(study).units(digest)
+    units = SidecarCache(study).units(digest)
     if isinstance(units, Fault):
         raise InputError(units)
     return units

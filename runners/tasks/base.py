@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.oracle.oracle import Seller
+from protocol.oracle.oracle import LabelOracle
 from protocol.spec.protocol import Model
 from runners.datasets import Images
 
@@ -79,7 +79,7 @@ class Task(ABC):
         """Return a learner that predicts with the network."""
 
     @abstractmethod
-    def examine(self, learner: Any, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Evaluation:
+    def examine(self, learner: Any, test: Indices, oracle: LabelOracle, tables: bool, shown: Indices) -> Evaluation:
         """Predict the test images, and let the oracle evaluate the predictions once.
 
         Args:

@@ -16,7 +16,7 @@ from protocol.draws.splits import Split, make_split
 from protocol.draws.trials import draw_held_out, draw_settings
 from protocol.metrics import classification_metrics
 from protocol.oracle.oracle import Oracle
-from protocol.record.chain import Writer, writing
+from protocol.record.chain import Writer, open_record
 from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.record.layout import RunFolder, StudyFolder, write_arrays
 from protocol.spec.cards import SplitCard
@@ -111,7 +111,7 @@ def build_run(
     )
     write_arrays(folder.twins(array_digest(make_labels())), {"content": np.arange(IMAGES), "look": np.arange(IMAGES)})
     run = folder.run(RunId(protocol.name, strategy.id, seed))
-    with writing(run) as (writer, _):
+    with open_record(run) as (writer, _):
         writer.append(first_event(study, protocol, strategy, seed, split, targets))
         oracle = Oracle(protocol, seed, split, labels, writer.append)
         oracle.start()
@@ -161,7 +161,7 @@ def _rounds(
             RoundEvent(
                 round=number,
                 budget=budget,
-                training_labels=len(oracle.owned),
+                training_labels=len(oracle.labelled),
                 metrics=oracle.examine(predicted, table),
                 steps=steps,
                 **_weights(protocol, strategy, seed, number),
@@ -188,7 +188,7 @@ def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number
         return {}
     at = tuning.round_of(number)
     settings = draw_settings(protocol.regime, protocol.root_seed, seed, at)
-    apart = draw_held_out(protocol.regime, protocol.root_seed, seed, at, oracle.owned)
+    apart = draw_held_out(protocol.regime, protocol.root_seed, seed, at, oracle.labelled)
     scored_on = array_digest(np.sort(apart if len(apart) else oracle.validation()[0]))
     for trial, setting in enumerate(settings if at == number else ()):
         tuned, failed = protocol.with_setting(setting), trial + 1 == len(settings)

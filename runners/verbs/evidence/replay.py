@@ -9,11 +9,11 @@ import typer
 
 from protocol.errors import Fault, InputError
 from protocol.record.layout import RunFolder, StudyFolder
-from protocol.record.replay_answers import Attempt, Replayed, keep
+from protocol.record.replay_answers import Attempt, Replayed, add_attempt
 from protocol.spec.run_id import RunId
 from runners.machine.environment import describe
-from runners.progress.plan import planned
-from runners.run.replay import choose_again, sound
+from runners.progress.plan import planned_runs
+from runners.run.replay import read_intact_record, replay_run
 from runners.verbs.shared.console import console, print_json, table
 from runners.verbs.shared.inputs import device_of
 
@@ -41,9 +41,9 @@ def replay(
             outcomes = _outcomes(run, round_, data_root, None if device == "recorded" else device_of(device), trials)
         found.append((run, outcomes))
         if keeps:
-            keep(
+            add_attempt(
                 study.replays(_run_id(run)),
-                Attempt(head=sound(run).head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
+                Attempt(head=read_intact_record(run)[0].head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
             )
     _show(found, json)
     answers = {o.answer for _, outcomes in found for o in outcomes}
@@ -55,7 +55,7 @@ def replay(
 def _outcomes(
     run: RunFolder, round_: int | None, data_root: Path | None, device: str | None, trials: bool
 ) -> list[Replayed]:
-    return list(choose_again(run, None if round_ is None else [round_], data_root, device, trials=trials))
+    return list(replay_run(run, None if round_ is None else [round_], data_root, device, trials=trials))
 
 
 def _run_id(run: RunFolder) -> RunId:
@@ -84,7 +84,7 @@ def _runs(path: Path, every: bool, sample: int | None, seed: int) -> list[RunFol
             Fault("replay of a study", "either --all or --sample N", "both" if every else "neither", "choose one")
         )
     folder = StudyFolder(path)
-    runs = [folder.run(p.id) for p in planned(folder.read_plan())]
+    runs = [folder.run(p.id) for p in planned_runs(folder.read_plan())]
     runs = [run for run in runs if run.events.is_file()]
     if not runs:
         raise InputError(Fault(str(path), "at least one run", "none", "run the study first"))

@@ -13,23 +13,23 @@ import pytest
 from protocol.digests import array_digest
 from protocol.draws.trials import draw_held_out
 from protocol.errors import RecordError
-from protocol.record.chain import Record, Writer, essence, read, writing
+from protocol.record.chain import Record, Writer, essence, open_record, read
 from protocol.record.events import LabelsEvent, RoundEvent, TrialEvent
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
-from runners.progress.expected_time import seconds_left, work_of
-from runners.progress.job import Job, keep_death
-from runners.progress.plan import planned
+from runners.progress.expected_time import seconds_left, training_work
+from runners.progress.job import Job, record_death
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, state
 from runners.progress.status import jobs as jobs_of
 from runners.regimes import Diverged, fit, tuner
 from runners.regimes.tuner import Tuner
+from runners.run.open_oracle import LabelledData, SessionSpec
 from runners.run.perform import perform
-from runners.run.replay import choose_again
-from runners.run.session import Order, Stock
+from runners.run.replay import replay_run
 from runners.verbs.running.plan import cost_of
 from runners.verbs.running.status import trying
 from tests.support.study_builder import rewrite
@@ -61,7 +61,7 @@ def study_of(
 
 def job_of(path: Path, study: Study, strategy: str = "margin", *, isolate: bool = False) -> Job:
     adopt(StudyFolder(path), study, path)
-    runs = [r for r in planned(study) if r.strategy.id == strategy]
+    runs = [r for r in planned_runs(study) if r.strategy.id == strategy]
     return jobs_of(StudyFolder(path), study, None, "cpu", 1, runs, isolate)[0]
 
 
@@ -159,16 +159,16 @@ def test_what_test_labels_say_changes_no_trial(
     undisturbed: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels that are neither bought nor of the validation set are poisoned: trials and choices stay."""
-    of = Stock.of
+    load = LabelledData.load
 
-    def poisoned(order: Order) -> Stock:
-        stock = of(order)
-        labels = stock.labels.copy()
-        labels[stock.split.test] = (labels[stock.split.test] + 1) % 10
-        return replace(stock, labels=labels)
+    def poisoned(spec: SessionSpec) -> LabelledData:
+        data = load(spec)
+        labels = data.labels.copy()
+        labels[data.split.test] = (labels[data.split.test] + 1) % 10
+        return replace(data, labels=labels)
 
     job = job_of(tmp_path / "study", study_of())
-    monkeypatch.setattr(Stock, "of", poisoned)
+    monkeypatch.setattr(LabelledData, "load", poisoned)
     assert perform(job).state == "done"
     ours, theirs = record_of(job), record_of(undisturbed)
     assert ours.rounds[0].metrics != theirs.rounds[0].metrics
@@ -269,14 +269,14 @@ def test_a_setting_that_asks_too_much_of_the_images_is_refused_before_any_trial(
 
 def test_replay_chooses_again_without_trying_again(undisturbed: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuner._Search, "trial", None)
-    assert [o.answer for o in choose_again(folder_of(undisturbed), None, None, None)] == ["equal", "equal", "equal"]
+    assert [o.answer for o in replay_run(folder_of(undisturbed), None, None, None)] == ["equal", "equal", "equal"]
 
 
 @pytest.mark.parametrize("strategy", ["random", pytest.param("margin", marks=pytest.mark.slow)])
 def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, strategy: str) -> None:
     job = job_of(tmp_path / "forged", study_of(), strategy)
     shutil.copytree(every, job.study, dirs_exist_ok=True)
-    again = list(choose_again(folder_of(job), None, None, None, trials=True))
+    again = list(replay_run(folder_of(job), None, None, None, trials=True))
     assert [o.answer for o in again] == ["equal"] * 3
     assert all("3 trials made again with the same scores" in o.said for o in again)
 
@@ -286,12 +286,12 @@ def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, 
 
     chosen = record_of(job).rounds[1].setting
     rewrite(folder_of(job).events, forge)
-    assert [o.answer for o in choose_again(folder_of(job), None, None, None, trials=True)] == [
+    assert [o.answer for o in replay_run(folder_of(job), None, None, None, trials=True)] == [
         "equal",
         "differs",
         "equal",
     ]
-    assert {o.answer for o in choose_again(folder_of(job), None, None, None)} == {"equal"}
+    assert {o.answer for o in replay_run(folder_of(job), None, None, None)} == {"equal"}
 
 
 def test_with_a_warm_start_it_goes_on_though_the_weights_were_lost(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_with_a_warm_start_it_goes_on_though_the_weights_were_lost(tmp_path: Pat
     events.write_bytes(b"".join(lines[: second + 1]))
     assert perform(cut).state == "done"
     assert essence(record_of(cut)) == essence(record_of(job))
-    assert [o.answer for o in choose_again(folder_of(job), None, None, None)] == ["equal", "equal", "equal"]
+    assert [o.answer for o in replay_run(folder_of(job), None, None, None)] == ["equal", "equal", "equal"]
 
 
 @pytest.mark.slow
@@ -338,7 +338,7 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     study = study_of()
     job = job_of(tmp_path / "study", study)
     shutil.copytree(every / "records", job.study / "records")
-    events, run = folder_of(job), next(p for p in planned(study) if p.strategy.id == "margin")
+    events, run = folder_of(job), next(p for p in planned_runs(study) if p.strategy.id == "margin")
     lines = events.events.read_bytes().splitlines(keepends=True)
     events.events.write_bytes(b"".join(lines[:10]))  # run, validation, initial, 3 trials, round, query, 2 trials
     found = state(events, run)
@@ -349,7 +349,7 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     told = trying([replace(found, state="running"), replace(found, state="running", trials=0)])
     assert told == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
     for _ in range(2):
-        keep_death(job, "Killed", "the machine went away", "")
+        record_death(job, "Killed", "the machine went away", "")
     assert state(events, run).failures_in_a_row == 2
     assert perform(job).state == "done"
 
@@ -358,21 +358,21 @@ def test_failures_between_trials_are_no_row(every: Path, tmp_path: Path) -> None
     study = study_of()
     job = job_of(tmp_path / "study", study)
     shutil.copytree(every / "records", job.study / "records")
-    events, run = folder_of(job), next(p for p in planned(study) if p.strategy.id == "margin")
+    events, run = folder_of(job), next(p for p in planned_runs(study) if p.strategy.id == "margin")
     rewrite(events.events, lambda e: e.__delitem__(slice(9, None)))
-    keep_death(job, "Killed", "the machine went away", "")
+    record_death(job, "Killed", "the machine went away", "")
     trial = record_of(job_of(every, study)).of(TrialEvent)[4]
-    with writing(events) as (writer, _):
+    with open_record(events) as (writer, _):
         writer.append(trial)
-    keep_death(job, "Killed", "the machine went away", "")
+    record_death(job, "Killed", "the machine went away", "")
     assert state(events, run).failures_in_a_row == 1
 
 
 def test_a_plan_counts_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    once, each = (planned(study_of(policy))[0] for policy in ("starting-set", "every-round"))
+    once, each = (planned_runs(study_of(policy))[0] for policy in ("starting-set", "every-round"))
     steps = [each.protocol.regime.max_steps(n) for n in (20, 30, 45)]
-    assert work_of(each) == 4 * sum(steps) * 16
-    assert work_of(once) == (sum(steps) + 3 * steps[0]) * 16
+    assert training_work(each) == 4 * sum(steps) * 16
+    assert training_work(once) == (sum(steps) + 3 * steps[0]) * 16
     monkeypatch.setattr(tuner._Search, "trial", None)  # a plan measures one training and multiplies
     assert cost_of(each.protocol, None, "cpu", 1).run > 0
 

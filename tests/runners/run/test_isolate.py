@@ -16,7 +16,7 @@ from protocol.rules import check_study
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from runners.progress.job import Job
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
 from tests.support.study_builder import rewrite
@@ -25,7 +25,7 @@ from tests.support.study_builder import rewrite
 def job_of(study: Study, path: Path, *, isolate: bool) -> Job:
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    run = next(r for r in planned(study) if r.strategy.id == "margin" and r.seed == 0)
+    run = next(r for r in planned_runs(study) if r.strategy.id == "margin" and r.seed == 0)
     return jobs(folder, study, None, "cpu", 1, [run], isolate)[0]
 
 
@@ -43,7 +43,7 @@ def test_an_isolated_run_is_the_same_run_and_both_ledgers_agree(toy_study: Study
     record.write_bytes(b"".join(record.read_bytes().splitlines(keepends=True)[:3]))  # killed after the first round
     other = perform(replace(apart, isolate=False))
     assert other.state == "failed"
-    assert "continue as it began" in other.message
+    assert "continue with the option that the run began with" in other.message
     assert perform(apart).state == "done"
     assert essence(read(record)) == essence(records[1])
 

@@ -13,7 +13,7 @@ import pytest
 from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
 from tests.support.front_door import beatrandom
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = parse(Study, table | {"strategies": [{"name": "random"}, {"name": "margin"}]}, "toy")
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    assert [perform(job).state for job in jobs(folder, study, None, "cpu", 1, planned(study))] == ["done", "done"]
+    assert [perform(job).state for job in jobs(folder, study, None, "cpu", 1, planned_runs(study))] == ["done", "done"]
     return path
 
 
@@ -101,7 +101,7 @@ def test_another_query_is_found_and_the_checker_is_told(study: StudyFolder, stra
     assert first["answer"] == "equal"
     [second] = replay(study, "--round", "1", "--keep", path=record.parent, code=1)
     assert second["answer"] == "differs"
-    assert "14 of 15 labels chosen again, the first other one at place 14" in second["said"]
+    assert "14 of 15 labels reproduced, first difference at position 14" in second["said"]
     assert answers(study, "broken") == ["QRY-06"]
     replay(study, "--round", "0", "--keep", path=record)  # a later success does not wipe it out
     assert answers(study, "broken") == ["QRY-06"]
@@ -175,7 +175,7 @@ def test_a_broken_record_is_not_replayed(study: StudyFolder) -> None:
 def test_the_table_for_people_names_run_round_and_answer(study: StudyFolder) -> None:
     done = beatrandom("replay", "records/toy/random/seed-2", cwd=study.path)
     assert "toy/random/seed-2" in done.stdout
-    assert "10 labels chosen again" in done.stdout
+    assert "10 labels reproduced" in done.stdout
 
 
 def test_a_sealed_study_is_verified_and_a_change_is_named(study: StudyFolder) -> None:
