@@ -50,7 +50,7 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     return (images, labels) if data.encoder is None else (_encoded(images, labels, data.encoder, root), labels)
 
 
-def located(name: str, root: Path | None) -> Path | None:
+def locate(name: str, root: Path | None) -> Path | None:
     """Where the files of a data set lie, which are not read; None: it comes with the project and needs none.
 
     Raises:

@@ -12,7 +12,7 @@ from protocol.errors import RecordError
 from protocol.record.chain import read
 from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 
 ENERGY = "not measured: no counter of the processor's energy could be read on the machine"
 
@@ -50,7 +50,7 @@ def effort(path: Path) -> Effort:
     """Read off the records of a study folder or a packed study. Raises InputError if it is neither."""
     rows: list[dict[str, object]] = []
     told: list[dict[str, object]] = []
-    with opened(path) as place:
+    with open_study(path) as place:
         folder = StudyFolder(place)
         study = folder.read_plan()
         for run in study.runs():

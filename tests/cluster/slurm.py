@@ -27,7 +27,7 @@ from pathlib import Path
 from protocol.record.chain import essence, purchases, read
 from protocol.record.events import ResumeEvent
 from protocol.record.layout import StudyFolder
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt
 from runners.verbs.browse.quickstart import study
 
@@ -167,7 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
     seeds, began = parser.parse_args().seeds, time.monotonic()
-    runs = [run for run in planned(study(fast=True)) if run.seed < seeds]
+    runs = [run for run in planned_runs(study(fast=True)) if run.seed < seeds]
     with tempfile.TemporaryDirectory(prefix="beatrandom-slurm-") as scratch:
         here = Path(scratch)
         (here / "config.toml").write_text(CONFIG)

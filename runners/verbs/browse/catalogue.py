@@ -245,7 +245,7 @@ def datasets(data_root: Path | None, json: bool) -> None:
 
 def _dataset_facts(card: Card, data_root: Path | None) -> dict[str, Any]:
     """What the card says, and whether the files are there; nothing of them is read."""
-    from runners.data import located
+    from runners.data import locate
     from runners.datasets.registry import OWN
 
     state, place = "found", None
@@ -253,7 +253,7 @@ def _dataset_facts(card: Card, data_root: Path | None) -> dict[str, Any]:
         state = "yours: data = { name = …, path = … }"
     else:
         try:
-            place = located(card.name, data_root)
+            place = locate(card.name, data_root)
         except InputError as error:
             found = error.faults[0].found
             state = "not found" if found.endswith(NOTHING) else found

@@ -16,7 +16,7 @@ from protocol.formats.checklist import badge
 from protocol.formats.schema import json_schema
 from protocol.rules import Compliance, check_study, rule
 from protocol.rules.check import Progress
-from protocol.seal.archive import is_archive, opened
+from protocol.seal.archive import is_archive, open_study
 from protocol.spec.toml_files import load_preset, read_protocol
 from runners.verbs.shared.console import console, table
 
@@ -58,7 +58,7 @@ def check(
 def _result(path: Path | None, indices: Path | None, protocol: str | None, progress: Progress) -> Compliance:
     """Check what was given, by what it is."""
     if path is not None and is_archive(path) and protocol is None:
-        with opened(path) as folder:
+        with open_study(path) as folder:
             return check_study(folder, progress)
     if path is not None and (path / "events.jsonl").is_file() and not (path / "study.json").exists():
         path = path / "events.jsonl"  # the folder of one run

@@ -9,10 +9,10 @@ import typer
 
 from protocol.errors import Fault, InputError
 from protocol.record.layout import RunFolder, StudyFolder
-from protocol.record.replay_answers import Attempt, Replayed, keep
+from protocol.record.replay_answers import Attempt, Replayed, add_attempt
 from protocol.spec.run_id import RunId
 from runners.machine.environment import describe
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.run.replay import read_intact_record, replay_run
 from runners.verbs.shared.console import console, print_json, table
 from runners.verbs.shared.inputs import device_of
@@ -41,7 +41,7 @@ def replay(
             outcomes = _outcomes(run, round_, data_root, None if device == "recorded" else device_of(device), trials)
         found.append((run, outcomes))
         if keeps:
-            keep(
+            add_attempt(
                 study.replays(_run_id(run)),
                 Attempt(head=read_intact_record(run)[0].head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
             )
@@ -84,7 +84,7 @@ def _runs(path: Path, every: bool, sample: int | None, seed: int) -> list[RunFol
             Fault("replay of a study", "either --all or --sample N", "both" if every else "neither", "choose one")
         )
     folder = StudyFolder(path)
-    runs = [folder.run(p.id) for p in planned(folder.read_plan())]
+    runs = [folder.run(p.id) for p in planned_runs(folder.read_plan())]
     runs = [run for run in runs if run.events.is_file()]
     if not runs:
         raise InputError(Fault(str(path), "at least one run", "none", "run the study first"))

@@ -9,13 +9,13 @@ from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
 from protocol.errors import InputError, unknown_name
 from protocol.record.layout import StudyFolder
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from runners.verbs.shared.console import console
 
 
 def cards(source: Path, protocol: str | None, out: Path | None, form: str) -> None:
     """See `beatrandom card --help`."""
-    with opened(source) as place:
+    with open_study(source) as place:
         study, curves = StudyFolder(place).read_plan(), load_study(place)
     names = [p.name for p in study.protocols]
     faults = [unknown_name("--protocol", protocol, names)] if protocol is not None and protocol not in names else []

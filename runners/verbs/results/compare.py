@@ -19,7 +19,7 @@ from analysis.verdict import sentences, verdict_table
 from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 from analysis.verdict.decide import compare as verdicts_of
 from protocol.errors import Fault, InputError
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from runners.verbs.results.asked import Asked
 from runners.verbs.results.sparks import mean_curves
 from runners.verbs.shared.console import console, print_json, table
@@ -59,7 +59,7 @@ def _curves_of(sources: Sequence[Path], asked: Asked) -> list[tuple[Path, Curves
     faults: dict[Fault, None] = {}  # a wrong option is the same fault for every source
     for source in dict.fromkeys(sources):
         try:
-            with opened(source) as place:
+            with open_study(source) as place:
                 found.append((source, asked.curves(place)))
         except InputError as error:
             faults |= dict.fromkeys(error.faults)

@@ -12,7 +12,7 @@ from analysis.verdict.score_table import scores
 from analysis.verdict.write_tables import write_tables
 from protocol.errors import InputError, unknown_name
 from protocol.record.layout import StudyFolder
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from runners.verbs.results.asked import Asked
 from runners.verbs.shared.console import console
 
@@ -43,7 +43,7 @@ def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root:
         StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{source.stem.removesuffix('.tar')}")
     )
     with console.status("reading the curves") as shown:
-        with opened(source) as place:  # a packed study is read as it is
+        with open_study(source) as place:  # a packed study is read as it is
             inputs = _inputs(place, asked, look, data_root)
         left_out = []
         wanted = [name for name in FIGURES if name in look.only or not look.only]

@@ -16,7 +16,7 @@ from analysis.secondary.purchases import Purchases
 from analysis.verdict.decide import compare
 from protocol.record.layout import StudyFolder
 from protocol.rules import Compliance, check_study
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from runners.verbs.results.asked import Asked
 from runners.verbs.shared.console import console, cores
 
@@ -32,7 +32,7 @@ def report(source: Path, asked: Asked, out: Path | None, pdf: bool, data_root: P
         StudyFolder(source).report if source.is_dir() else Path(f"beatrandom-{source.stem.removesuffix('.tar')}.html")
     )
     with console.status("reading the curves") as shown:
-        with opened(source) as place:  # a packed study is read as it is
+        with open_study(source) as place:  # a packed study is read as it is
             subject = subject_of(place, asked, data_root)
             shown.update("drawing the figures and writing the page")
             written = [write_report(subject, target)]

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import BeatRandomError, RunLocked
-from protocol.record.chain import alone, read
-from protocol.record.layout import RunFolder, StudyFolder, abandoned, clock
+from protocol.record.chain import lock_run, read
+from protocol.record.layout import RunFolder, StudyFolder, clock, unfinished_files
 from runners.caching.cache_folder import CACHE_VARIABLE, Kept, cache_folder, entries
 from runners.verbs.shared.console import console, print_json, table
 
@@ -28,7 +28,7 @@ def gc(folder: StudyFolder, dry: bool, json: bool) -> None:
             removed[kind].append(_remove(path, dry))
         for run in sorted(p.parent for p in folder.path.glob("records/*/*/*/events.jsonl")):
             try:
-                with alone(RunFolder(run)) as still_ours:
+                with lock_run(RunFolder(run)) as still_ours:
                     for kind, path in _of_run(RunFolder(run)):
                         still_ours()
                         removed[kind].append(_remove(path, dry))
@@ -103,7 +103,7 @@ def _size_of_cache() -> dict[str, Any]:
 
 def _of_run(run: RunFolder) -> Iterator[tuple[str, Path]]:
     for place in (run.path, *sorted(p for p in run.path.iterdir() if p.is_dir() and not p.is_symlink())):
-        yield from ((DRAFT, path) for path in abandoned(place) if path not in run.checkpoints())
+        yield from ((DRAFT, path) for path in unfinished_files(place) if path not in run.checkpoints())
     kept = run.checkpoints()
     yield from ((CHECKPOINT, path) for path in (kept if _over(run) else kept[:-1]))
 
@@ -119,7 +119,7 @@ def _shared(folder: StudyFolder) -> Iterator[tuple[str, Path]]:
     places = [folder.path, *(p for p in folder.path.glob("*") if p != folder.records)]
     places += [*folder.path.glob("pretrained/*"), *folder.path.glob("regions/*")]
     for place in filter(Path.is_dir, places):
-        if drafts := abandoned(place):
+        if drafts := unfinished_files(place):
             now = clock(place)
             yield from ((DRAFT, path) for path in drafts if now - _written(path, now) > OLD_SECONDS)
 

@@ -15,7 +15,7 @@ from protocol.record.chain import read
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
-from runners.progress.status import RunStatus, counts, status
+from runners.progress.status import RunStatus, count_states, status
 from runners.verbs.results.sparks import spark
 from runners.verbs.running.status import STATES, outlook, trying
 
@@ -31,7 +31,7 @@ def index(folders: Sequence[StudyFolder]) -> str:
     lines = []
     for number, folder in enumerate(folders):
         study = folder.read_plan()
-        by = counts(status(folder, study))
+        by = count_states(status(folder, study))
         said = ", ".join(f"{by[state]} {state}" for state in STATES if by[state])
         lines.append(f'<li><a href="/study/{number}/">{text(study.name)}</a>: {text(said)} ({text(folder.path)})</li>')
     return _page("Studies", f"<h1>Studies</h1><ul>{''.join(lines)}</ul>", True)
@@ -41,7 +41,7 @@ def study_page(folder: StudyFolder) -> str:
     """Progress, failures and the curves so far of one study."""
     study = folder.read_plan()
     statuses = status(folder, study)
-    done = counts(statuses)["done"]
+    done = count_states(statuses)["done"]
     parts = [
         f'<p><a href="/">All studies</a></p><h1>{text(study.name)}</h1>',
         f'<progress value="{done}" max="{len(statuses)}" aria-label="runs done"></progress>',
@@ -73,7 +73,7 @@ def _progress(statuses: Sequence[RunStatus]) -> str:
     for s in statuses:
         cells.setdefault((s.planned.protocol.name, s.planned.strategy.id), []).append(s)
     rows = [
-        (strategy, protocol, *(counts(group)[state] or "·" for state in STATES))
+        (strategy, protocol, *(count_states(group)[state] or "·" for state in STATES))
         for (protocol, strategy), group in cells.items()
     ]
     return table(pd.DataFrame(rows, columns=["strategy", "protocol", *STATES]), "Runs by their state")

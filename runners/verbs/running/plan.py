@@ -22,8 +22,8 @@ from protocol.spec.study import Study
 from runners.data import load
 from runners.datasets.regions import divide, price_units
 from runners.loop import rounds
-from runners.progress.plan import planned
-from runners.progress.status import kept_copy
+from runners.progress.plan import planned_runs
+from runners.progress.status import copied_source
 from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
 from runners.session import Session
@@ -53,7 +53,7 @@ def plan(
         p.name: costs_of[p.name].pretraining * (len(study.seeds) if costs_of[p.name].a_seed else 1)
         for p in study.protocols
     }
-    total = (sum(seconds[run.protocol.name] for run in planned(study)) + sum(once.values())) / side_by_side
+    total = (sum(seconds[run.protocol.name] for run in planned_runs(study)) + sum(once.values())) / side_by_side
     power = plan_summary(study)
     needed = seeds_from_pilot(load_study(pilot), power) if pilot else []
     if json:
@@ -63,7 +63,7 @@ def plan(
             "expected_seconds": total,
             "jobs": side_by_side,
             "labels": labels(study),
-            "runs": len(planned(study)),
+            "runs": len(planned_runs(study)),
         }
         print_json(
             {
@@ -118,7 +118,7 @@ def starts(study: Study, beside: Path, folder: Path | None) -> Iterator[str]:
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         can = []
         for spec in study.strategies:
-            file = kept_copy(StudyFolder(folder), spec) if folder else own_file(spec, beside)
+            file = copied_source(StudyFolder(folder), spec) if folder else own_file(spec, beside)
             if chooses(protocol, spec, make(spec, file)):
                 can.append(spec.id)
         rest = ", ".join(s.id for s in study.strategies if s.id not in can)
@@ -163,7 +163,7 @@ def finite(value: float) -> float | None:
 
 def labels(study: Study) -> int:
     """Labels (or pixels, or clicks) that all runs of the study pay for together."""
-    return sum(run.protocol.budgets[-1] for run in planned(study))
+    return sum(run.protocol.budgets[-1] for run in planned_runs(study))
 
 
 def _range(protocol: Protocol) -> str:

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from runners.executors.base import Executor, Stop, Update
-from runners.progress.expected_time import seconds_left, trainings
+from runners.progress.expected_time import count_trainings, seconds_left
 from runners.progress.job import Job, Result
 from runners.progress.status import RunStatus
 from runners.verbs.running.stopping import GRACE_SECONDS, signals
@@ -33,8 +33,8 @@ class _Far:
     @classmethod
     def of(cls, s: RunStatus, seconds: float) -> _Far:
         protocol, left = s.planned.protocol, seconds_left([s], [seconds])
-        made = trainings(protocol, s.rounds, s.trials)
-        return cls(seconds - left, left, made, trainings(protocol, len(protocol.budgets)))
+        made = count_trainings(protocol, s.rounds, s.trials)
+        return cls(seconds - left, left, made, count_trainings(protocol, len(protocol.budgets)))
 
     def given_up(self) -> _Far:
         return _Far(self.done, 0.0, self.made, self.made)

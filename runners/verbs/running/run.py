@@ -17,10 +17,10 @@ from runners.executors.config import EXECUTORS, read_config
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.shared import Shared
-from runners.progress.expected_time import expected_seconds, in_order, seconds_left, seconds_of
+from runners.progress.expected_time import expected_seconds, longest_first, seconds_left, seconds_of
 from runners.progress.job import Result
-from runners.progress.selection import chosen
-from runners.progress.status import QUARANTINE, RunStatus, adopt, counts, jobs, status
+from runners.progress.selection import select_runs
+from runners.progress.status import QUARANTINE, RunStatus, adopt, count_states, jobs, status
 from runners.verbs.running.progress import first_lines, watched
 from runners.verbs.running.stopping import INTERRUPTED, interrupted, lasting
 from runners.verbs.shared.console import console, cores, duration, table
@@ -94,7 +94,7 @@ def execute(
     make = partial(_executor, _executor_name(options), options, slots, side_by_side, threads, stop, gpus, folder)
     before, todo, left_out = _selected(study, folder, options)
     console.print(
-        f"Study {study.name}: {len(before)} runs, {counts(before)['done']} done already, {len(todo)} to do, in {folder.path}"
+        f"Study {study.name}: {len(before)} runs, {count_states(before)['done']} done already, {len(todo)} to do, in {folder.path}"
     )
     work = jobs(
         folder, study, data_root, chosen_device, threads, [s.planned for s in todo], options.isolate, options.tables
@@ -117,13 +117,13 @@ def _selected(
     """All asked for; of these what is to be run, in order; and what is left alone."""
     every = status(folder, study)
     if options.only is not None:
-        kept = set(map(id, chosen([s.planned for s in every], options.only)))
+        kept = set(map(id, select_runs([s.planned for s in every], options.only)))
         every = [s for s in every if id(s.planned) in kept]
     left_out = [
         s for s in every if s.state == "unreadable" or (s.failures_in_a_row >= QUARANTINE and not options.again)
     ]
     todo = [s for s in every if s.state != "done" and s not in left_out]
-    return every, in_order(todo, seconds_of([s.planned for s in todo], expected_seconds(folder, every))), left_out
+    return every, longest_first(todo, seconds_of([s.planned for s in todo], expected_seconds(folder, every))), left_out
 
 
 def _show(study: Study, folder: StudyFolder, options: Options) -> None:

@@ -15,7 +15,7 @@ from protocol.record.layout import StudyFolder
 from protocol.spec.study import Study
 from runners.machine.gpus import gpus_in_use
 from runners.progress.expected_time import expected_seconds, seconds_left, seconds_of
-from runners.progress.status import QUARANTINE, RunStatus, counts, status
+from runners.progress.status import QUARANTINE, RunStatus, count_states, status
 from runners.verbs.shared.console import console, duration, print_json, table
 
 STATES = ("done", "running", "partial", "failed", "missing", "unreadable")
@@ -35,7 +35,7 @@ def show(path: Path, json: bool, watch: bool = False) -> None:
             {
                 "study": study.name,
                 "fingerprint": study.fingerprint,
-                "counts": dict(counts(statuses)),
+                "counts": dict(count_states(statuses)),
                 "expected_seconds": _left(folder, statuses),
                 "disk_bytes": disk_bytes(path),
                 "gpus": [asdict(gpu) for gpu in gpus_in_use()],
@@ -44,7 +44,7 @@ def show(path: Path, json: bool, watch: bool = False) -> None:
         )
     elif watch:
         with Live(_page(folder, study, statuses), console=console, auto_refresh=False) as live:
-            while counts(statuses)["done"] < len(statuses):
+            while count_states(statuses)["done"] < len(statuses):
                 time.sleep(WATCH_SECONDS)
                 statuses = status(folder, study)
                 live.update(_page(folder, study, statuses), refresh=True)
@@ -57,12 +57,12 @@ def _page(folder: StudyFolder, study: Study, statuses: list[RunStatus]) -> Group
     cells: dict[tuple[str, str], list[RunStatus]] = {}
     for s in statuses:
         cells.setdefault((s.planned.protocol.name, s.planned.strategy.id), []).append(s)
-    seen = counts(statuses)
+    seen = count_states(statuses)
     states = [state for state in STATES if state not in RARE or seen[state]]  # so that the others fit beside the names
     failures = ["failed attempts"] if any(s.failures for s in statuses) else []
     rows = []
     for (protocol, strategy), group in sorted(cells.items()):
-        by = counts(group)
+        by = count_states(group)
         tried = [sum(s.failures for s in group) or "·"] * len(failures)
         rows.append([protocol, strategy, *(by[state] or "·" for state in states), *tried])
     columns = [*states, *failures]
@@ -99,7 +99,7 @@ def _message(s: RunStatus) -> str:
 def outlook(folder: StudyFolder, statuses: list[RunStatus]) -> str:
     """Size on disk, work left and when it will be done, in a line."""
     size = f"{disk_bytes(folder.path) / 2**20:.1f} MiB on disk"
-    left, running = _left(folder, statuses), counts(statuses)["running"]
+    left, running = _left(folder, statuses), count_states(statuses)["running"]
     if left is None:
         return f"{size}; no run is done yet, so there is no estimate"
     if not left:

@@ -12,10 +12,10 @@ from typing import Literal
 import typer
 
 from protocol.errors import Fault, InputError, RecordError
-from protocol.record.chain import essence, read, writing
+from protocol.record.chain import essence, open_record, read
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.spec.study import Study
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.verbs.shared.console import console
 
 Outcome = Literal["copied", "went on", "equal", "behind", "conflict", "unreadable"]
@@ -37,7 +37,7 @@ def merge(target: Path, sources: Sequence[Path]) -> None:
     outcomes: dict[str, list[str]] = {}
     for source in map(StudyFolder, sources):
         _take_shared(source, into)
-        for run in planned(study):
+        for run in planned_runs(study):
             theirs = source.run(run.id)
             if theirs.events.exists():
                 outcomes.setdefault(_take(theirs, into.run(run.id)), []).append(str(theirs.path))
@@ -101,7 +101,7 @@ def _take(theirs: RunFolder, ours: RunFolder) -> Outcome:
         return "conflict"
     if len(a) <= len(b):
         return "equal" if len(a) == len(b) else "behind"
-    with writing(ours):  # nobody may be at work on what is set aside
+    with open_record(ours):  # nobody may be at work on what is set aside
         aside = ours.path.with_name(
             f".{ours.path.name}.before-merge-{len(list(ours.path.parent.glob('.*.before-merge-*')))}"
         )

@@ -9,7 +9,7 @@ from protocol.errors import Fault, InputError
 from protocol.record.layout import StudyFolder
 from protocol.spec.study import Study
 from protocol.spec.toml_files import add_strategies, read_study
-from runners.progress.status import kept_copy, resolve
+from runners.progress.status import copied_source, resolve
 
 
 def read(source: Path, extra: list[str], data_root: Path | None = None) -> tuple[Study, Path, Path | None]:
@@ -37,7 +37,7 @@ def read(source: Path, extra: list[str], data_root: Path | None = None) -> tuple
 
 def own_files_are_kept(folder: StudyFolder, study: Study) -> None:
     """A study folder must hold the copies of own strategy files its plan names."""
-    missing = [c for c in (kept_copy(folder, s) for s in study.strategies) if c is not None and not c.exists()]
+    missing = [c for c in (copied_source(folder, s) for s in study.strategies) if c is not None and not c.exists()]
     if missing:
         raise InputError(
             [Fault(str(path), "the kept copy of an own strategy", "no such file", "restore it") for path in missing]

@@ -17,7 +17,7 @@ from protocol.draws.seeds import generator, stream_seeds
 from protocol.draws.splits import make_split
 from protocol.metrics import segmentation_metrics, targets_of
 from protocol.oracle.oracle import Oracle
-from protocol.record.chain import writing
+from protocol.record.chain import open_record
 from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent
 from protocol.record.layout import StudyFolder, predictions_digest, write_arrays
 from protocol.rules import check_study
@@ -72,7 +72,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
     )
     price = (lambda units: UNITS.pixels[units]) if protocol.metered else (lambda units: np.ones(len(units), np.int64))
     run = folder.run(RunId(protocol.name, strategy.id, seed))
-    with writing(run) as (writer, _):
+    with open_record(run) as (writer, _):
         writer.append(
             RunEvent(
                 protocol=protocol,

@@ -24,7 +24,7 @@ from runners.datasets import CARDS, Images, Labels
 from runners.datasets.cards import Card
 from runners.datasets.file_search import Place
 from runners.datasets.loaders import isic_miotcd, medmnist, stl10, svhn, tiny_imagenet, user_images
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
 
@@ -299,7 +299,7 @@ def test_the_presets_on_them_run_on_small_trees(tmp_path: Path, monkeypatch: pyt
     study = parse(Study, {"name": "s", "protocols": [table], "strategies": [{"name": "random"}], "seeds": [0]}, name)
     folder = StudyFolder(tmp_path / "study")
     adopt(folder, study, tmp_path)
-    result = perform(jobs(folder, study, tmp_path, "cpu", 1, planned(study))[0])
+    result = perform(jobs(folder, study, tmp_path, "cpu", 1, planned_runs(study))[0])
     assert result.state == "done", result.message
     record = read(folder.run(RunId(name, "random", 0)).events)
     assert [r.budget for r in record.rounds] == [len(classes), 2 * len(classes)]

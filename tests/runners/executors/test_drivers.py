@@ -19,7 +19,7 @@ import pytest
 from protocol.errors import RunLocked
 from protocol.record.events import FailureEvent, ResumeEvent
 from protocol.record.layout import RunFolder, StudyFolder
-from protocol.record.machine_lock import claimed
+from protocol.record.machine_lock import claim_run
 from protocol.spec.study import Study
 from runners.progress.job import Job
 from tests.support.conformance import (
@@ -277,7 +277,7 @@ def test_a_clock_that_jumps(name: str, days: int, here: Here, tmp_path: Path) ->
         for claim in claims.iterdir():
             stamp = time.time() - days * DAYS
             os.utime(claim, (stamp, stamp))
-        with pytest.raises(RunLocked), claimed(claims, "another machine"):
+        with pytest.raises(RunLocked), claim_run(claims, "another machine"):
             pass
         here.let_go()
         assert driver.code() == 0, driver.said()

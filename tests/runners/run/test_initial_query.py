@@ -26,7 +26,7 @@ from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.progress.job import Job
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt
 from runners.progress.status import jobs as jobs_of
 from runners.regimes import Resident, digest_of, prepare
@@ -57,7 +57,7 @@ def study_of(names: tuple[str, ...] = NAMES, seeds: int = 1, **changes: Any) -> 
 
 def job_of(path: Path, study: Study, strategy: str, *, isolate: bool = False) -> Job:
     adopt(StudyFolder(path), study, path)
-    runs = [r for r in planned(study) if r.strategy.id == strategy]
+    runs = [r for r in planned_runs(study) if r.strategy.id == strategy]
     return jobs_of(StudyFolder(path), study, None, "cpu", 1, runs, isolate)[0]
 
 
@@ -265,7 +265,7 @@ def test_equal_starts_of_two_seeds_are_no_replicate_counted_twice(tmp_path: Path
     changes = {"data": {"name": "features", "path": str(tmp_path / "own.npz")}, "model": {"name": "linear"}}
     study = study_of(("random", "max-herding"), seeds=2, splits={"initial": "strategy"}, **changes)
     adopt(folder := StudyFolder(tmp_path / "study"), study, tmp_path)
-    for job in jobs_of(folder, study, None, "cpu", 1, planned(study)):
+    for job in jobs_of(folder, study, None, "cpu", 1, planned_runs(study)):
         assert perform(job).state == "done", perform(job).message
     same = [start_of(read(folder.run(RunId("toy", "max-herding", seed)).events)).indices for seed in (0, 1)]
     assert set(same[0]) == set(same[1])

@@ -13,7 +13,7 @@ import pytest
 from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
 from tests.support.front_door import beatrandom
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = parse(Study, table | {"strategies": [{"name": "random"}, {"name": "margin"}]}, "toy")
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    assert [perform(job).state for job in jobs(folder, study, None, "cpu", 1, planned(study))] == ["done", "done"]
+    assert [perform(job).state for job in jobs(folder, study, None, "cpu", 1, planned_runs(study))] == ["done", "done"]
     return path
 
 

@@ -309,7 +309,7 @@ def test_a_protocol_of_another_task_is_refused() -> None:
 
 
 def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) -> None:
-    from runners.run.open_oracle import LabelledData, SessionSpec, keep_split
+    from runners.run.open_oracle import LabelledData, SessionSpec, write_split
 
     study = StudyFolder(tmp_path)
     order = {"study": str(tmp_path), "plan": "", "strategy": StrategySpec(name="random"), "seed": 0, "data_root": None}
@@ -329,7 +329,7 @@ def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) ->
         )
         spec = SessionSpec(protocol=protocol, **order)  # type: ignore[arg-type]
         loaded.append(LabelledData.load(spec))
-        keep_split(study, loaded[-1])
+        write_split(study, loaded[-1])
     assert loaded[0].split.digest == loaded[1].split.digest
     plain, own = study.split(loaded[0].split.digest), study.split(loaded[1].split.digest, loaded[1].targets)
     for path, data in zip((plain, own), loaded, strict=True):

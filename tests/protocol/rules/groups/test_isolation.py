@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.record.chain import read, writing
+from protocol.record.chain import open_record, read
 from protocol.record.events import ExaminedEvent, LabelsEvent, ResumeEvent, RoundEvent
 from protocol.record.layout import RunFolder, StudyFolder, predictions_digest
 from protocol.rules import RULES, check_study
@@ -24,7 +24,7 @@ def isolate(folder: StudyFolder) -> None:
         rewrite(record, lambda e: e[0]["environment"].update(isolated=True))
         whole = read(record)
         assert whole.run is not None
-        with writing(oracle_of(folder, record)) as (writer, _):
+        with open_record(oracle_of(folder, record)) as (writer, _):
             writer.append(whole.run.model_copy(update={"environment": {"role": "oracle"}}))
             for event in whole.events:
                 if isinstance(event, LabelsEvent):
@@ -63,7 +63,7 @@ def record(study: StudyFolder) -> Path:
 
 def look_again(study: StudyFolder, sessions: int) -> None:
     """Evaluate round 2 again with other predictions, after `sessions` later sessions."""
-    with writing(study.oracle(RunId("small", "first", 0))) as (writer, before):
+    with open_record(study.oracle(RunId("small", "first", 0))) as (writer, before):
         assert before is not None
         last = before.of(ExaminedEvent)[-1]
         for _ in range(sessions):

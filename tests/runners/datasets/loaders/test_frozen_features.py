@@ -25,7 +25,7 @@ from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.datasets.duplicates import duplicate_groups
 from runners.models import build
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
 from runners.run.perform import perform
@@ -104,7 +104,7 @@ def made(tmp_path: Path, planned_study: Study, isolate: bool = False) -> Any:
         np.savez(tmp_path / "mine.npz", features=digits.data, labels=digits.target)
     folder = StudyFolder(tmp_path / f"study-{isolate}")
     adopt(folder, planned_study, folder.path)
-    job = jobs(folder, planned_study, tmp_path, "cpu", 1, planned(planned_study)[:1], isolate)[0]
+    job = jobs(folder, planned_study, tmp_path, "cpu", 1, planned_runs(planned_study)[:1], isolate)[0]
     return perform(job), folder.run(RunId("p", job.strategy.id, 0)).events
 
 

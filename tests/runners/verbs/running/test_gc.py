@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.record.chain import alone
+from protocol.record.chain import lock_run
 from protocol.record.layout import StudyFolder, clock
 from protocol.rules import check_study
 from protocol.spec.run_id import RunId
@@ -76,7 +76,7 @@ def test_a_run_that_is_being_written_and_the_weights_of_one_that_goes_on_stay(
     lines = run.events.read_bytes().splitlines(keepends=True)
     run.events.write_bytes(b"".join(lines[:-1]))  # not sealed: it will go on
     run.checkpoint(0).write_bytes(b"older")
-    with alone(run):
+    with lock_run(run):
         assert said(folder, capsys)["busy"] == ["records/small/first/seed-0"]
         assert run.checkpoint(0).exists()
     assert said(folder, capsys)["weights"]["files"] == 1

@@ -19,7 +19,7 @@ from runners.executors.base import Executor, Limits, Update
 from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.progress.job import Job, Result, Stopped
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import RunStatus, adopt
 from runners.progress.status import jobs as jobs_of
 from runners.run.perform import perform
@@ -64,7 +64,7 @@ def tuned() -> Study:
 
 def work_in(path: Path, study: Study) -> list[Job]:
     adopt(StudyFolder(path), study, path)
-    return jobs_of(StudyFolder(path), study, None, "cpu", 1, planned(study))
+    return jobs_of(StudyFolder(path), study, None, "cpu", 1, planned_runs(study))
 
 
 def record_of(job: Job) -> Record:
@@ -109,7 +109,7 @@ def test_asked_to_stop_between_trials_it_goes_on_from_there(tuned: Study, tmp_pa
 def statuses(study: Study, *far: tuple[int, int]) -> list[RunStatus]:
     return [
         RunStatus(run, "partial", rounds, 0, trials=trials)
-        for run, (rounds, trials) in zip(planned(study), far, strict=True)
+        for run, (rounds, trials) in zip(planned_runs(study), far, strict=True)
     ]
 
 
