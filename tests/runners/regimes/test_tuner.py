@@ -31,7 +31,7 @@ from runners.run.open_oracle import LabelledData, SessionSpec
 from runners.run.perform import perform
 from runners.run.replay import replay_run
 from runners.verbs.running.plan import cost_of
-from runners.verbs.running.status import trying
+from runners.verbs.running.status import tuning_lines
 from tests.support.study_builder import rewrite
 
 SPACE: dict[str, Any] = {
@@ -346,8 +346,8 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     steps = [job.protocol.regime.max_steps(n) for n in (20, 30, 45)]
     left = 1 - (4 * steps[0] + 2 * steps[1]) / (4 * sum(steps))
     assert seconds_left([found], [100.0]) == pytest.approx(100 * left)
-    told = trying([replace(found, state="running"), replace(found, state="running", trials=0)])
-    assert told == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
+    lines = tuning_lines([replace(found, state="running"), replace(found, state="running", trials=0)])
+    assert lines == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
     for _ in range(2):
         record_death(job, "Killed", "the machine went away", "")
     assert state(events, run).failures_in_a_row == 2

@@ -29,7 +29,7 @@ from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
 from runners.run.perform import perform
-from runners.verbs.browse.encode import Asked, encode
+from runners.verbs.browse.encode import encode
 from tests.support.study_builder import rewrite
 
 
@@ -137,7 +137,7 @@ def encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "enc.py").write_text("def rows(images): return images.reshape(len(images), -1) / 255")
-    encode(Asked("digits", "enc.py:rows", out=Path("mine.npz")), None, json=False)
+    encode(data="digits", encoder="enc.py:rows", out=Path("mine.npz"), data_root=None, json=False)
     with np.load("mine.npz") as file:
         card: dict[str, Any] = json.loads(str(file["card"]))
     return card
