@@ -231,7 +231,7 @@ def test_trials_that_the_seed_does_not_draw_are_not_gone_on_from(undisturbed: Jo
     forged = [trials[0].model_copy(update={"setting": trials[0].setting | {"optimizer.lr": 0.05}}), *trials[1:]]
     for wrong in (forged, [*trials, trials[2]]):
         with pytest.raises(RecordError, match=r"drawn from the seed|3 trials on the record"):
-            Tuner(0, wrong).chosen(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
+            Tuner(0, wrong).choose(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
 
 
 def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, mo
     other = job_of(tmp_path / "all fail", study, "random")
     result = perform(other)
     assert result.state == "failed"
-    assert "3, and all failed: the weights were not finite" in result.message
+    assert "3 trials, all failed: the weights were not finite" in result.message
 
 
 def test_a_setting_that_asks_too_much_of_the_images_is_refused_before_any_trial(tmp_path: Path) -> None:
