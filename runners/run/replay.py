@@ -244,7 +244,7 @@ def _train_again(replay: _Replay, k: int, progress: _Progress, *, trials: bool) 
     before, repeated = progress.ended, list[TrialEvent]()
     if trials:
         again = Tuner(seed, (), repeated.append)
-        again.chosen(protocol, k, session.inputs(k), session.oracle, session.resident, before)
+        again.choose(protocol, k, session.inputs(k), session.oracle, session.resident, before)
     outcome = next(rounds(session, strategy, k, before=before, tuner=tuner))
     progress.next, progress.ended = k + 1, outcome.fit.end
     return outcome, repeated

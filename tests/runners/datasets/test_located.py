@@ -11,7 +11,7 @@ from protocol.errors import InputError
 from runners.data import locate
 from runners.datasets import CARDS
 from runners.datasets.registry import OWN
-from runners.verbs.browse.catalogue import datasets
+from runners.verbs.browse.datasets import datasets
 
 FILES = {
     "fashion-mnist": (

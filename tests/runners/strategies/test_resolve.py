@@ -13,7 +13,7 @@ from protocol.errors import InputError
 from protocol.spec.study import StrategySpec
 from runners.strategies import STRATEGIES, StrategyError, View, checked
 from runners.strategies.resolve import GROUP, known, make, own_file, plugins, resolved
-from runners.verbs.browse.catalogue import strategies
+from runners.verbs.browse.strategies import strategies
 
 SOURCE = '''
 import numpy as np
