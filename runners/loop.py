@@ -129,7 +129,8 @@ def _query(session: Session, strategy: Strategy, k: int, inputs: FitInputs, fitt
 def query_size(protocol: Protocol, k: int, oracle: LabelOracle | Holdings) -> int:
     """Return the number of units to query in round `k`.
 
-    With metered budgets this is an upper bound: units are bought in the returned order until the next budget is reached.
+    With metered budgets this is an upper bound: units are bought in the returned order until the next budget is
+    reached.
     """
     if not protocol.metered:
         return protocol.budgets[k + 1] - protocol.budgets[k]
@@ -159,7 +160,10 @@ def select(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Gen
 
 @contextmanager
 def _strategy_errors(name: str, view: View, expected: str) -> Iterator[None]:
-    """Turn everything that a strategy raises, even SystemExit, into a StrategyError, so that it costs its own run only."""
+    """Turn everything that a strategy raises, even SystemExit, into a StrategyError.
+
+    So a strategy that fails costs only its own run.
+    """
     where = f"strategy {name}, round {view.round}"
     try:
         with asked(where):
@@ -186,7 +190,7 @@ class Clock:
 
 
 def peak_memory_mib() -> float:
-    """Return the largest resident memory of this process so far, plus that of the device if there is one."""
+    """Return the largest resident memory of this process so far, plus that of the device."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     device = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0  # type: ignore[no-untyped-call]
