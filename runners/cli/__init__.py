@@ -22,8 +22,8 @@ app = typer.Typer(
 
 Fix the protocol, run strategies under it, and test with honest statistics which of them beat random.
 
-Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** → **compare**
-→ **report**.
+Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** →
+**compare** → **report**.
 
 Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted (the same command
 continues).""",
@@ -33,7 +33,7 @@ for _verbs in (looking, encoding, running, proving, reading):
 
 
 def main() -> None:
-    """Run the command line. Every expected error becomes a message and an exit code, never a traceback."""
+    """Run the command line. Every expected error becomes a message and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a character that the terminal cannot show becomes "?"

@@ -41,12 +41,13 @@ def _strategy_list(facts: list[dict[str, Any]], json: bool) -> None:
     console.print(table("Query strategies", ["name", "paper", "needs", "cost per query", "works without labels"], rows))
     console.print(
         "u unlabelled, l labelled, n queried, k classes, d embedding width, s dropout draws, m ensemble members. "
-        "Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy (or package.module:Name, or skactiveml:Name)"
+        "Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy "
+        "(or package.module:Name, or skactiveml:Name)"
     )
 
 
 def _facts_or_fault(name: str) -> dict[str, Any]:
-    """Return a strategy's facts, or why it cannot be used: a broken package must not hide the other strategies."""
+    """Return a strategy's facts, or why it cannot be used, so that one cannot hide all others."""
     try:
         return strategy_facts(name)
     except InputError as error:
@@ -87,7 +88,7 @@ def _parameters(builder: Any) -> Iterable[inspect.Parameter]:
 
 
 def _flowing(text: str) -> str:
-    """Join the lines of a docstring to paragraphs, except lines that are indented or belong to a list."""
+    """Join the lines of a docstring to paragraphs, except indented lines and lists."""
     lines: list[str] = []
     for line in text.splitlines():
         if (
