@@ -25,10 +25,12 @@ from runners.features.regions import Regions
 from runners.features.round import Round
 from runners.features.view_of_round import ensemble, look, prepare
 from runners.guard.audit_hook import asked
+from runners.guard.errors import StrategyError
 from runners.guard.user_code import line_of
 from runners.regimes import Ended, Fit, FitInputs, Resident, fit
 from runners.regimes.tuner import Tuner
-from runners.strategies import Strategy, StrategyError, View, checked
+from runners.strategies import Strategy, View
+from runners.strategies.base import checked
 from runners.tasks import TASKS, Examined
 
 

@@ -16,7 +16,8 @@ from protocol.draws.splits import Indices
 from runners.features.round import Makers, Round
 from runners.models.learner import Trained
 from runners.regimes import Learner, Predictions
-from runners.strategies import ClassifierHead, Estimation, GradientFactors, Strategy
+from runners.strategies import Estimation, Strategy
+from runners.strategies.view import ClassifierHead, GradientFactors
 
 _LOGITS_AT_ONCE = 2**24
 """Bounds the logits of one chunk under all dropout masks (64 MiB)."""

@@ -14,7 +14,7 @@ from protocol.draws.splits import Indices
 from protocol.metrics import VOID
 from protocol.spec.units import Division, Units
 from runners.strategies.on_maps import MapStrategy
-from runners.strategies.support.mixtures import mixed
+from runners.strategies.support.mixtures import class_mixtures
 from runners.strategies.view import GradientFactors
 from runners.tasks.segmentation import MapLearner
 
@@ -105,7 +105,7 @@ class Regions:
         parts = [torch.empty(0, classes, classes, device=learner.device)]
         for start, maps in learner.passes(images):
             places = self.places(images[start : start + len(maps.logits)], maps.logits.device)
-            parts.append(mixed(maps.logits.float().softmax(1), places.of_pixels, places.count))
+            parts.append(class_mixtures(maps.logits.float().softmax(1), places.of_pixels, places.count))
         return torch.cat(parts)[self.wanted(regions, images).to(learner.device)]
 
     def gradients(self, learner: MapLearner) -> GradientFactors:

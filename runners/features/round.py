@@ -9,8 +9,7 @@ from protocol.draws.seeds import derive
 from protocol.spec.protocol import Protocol
 from runners.features.regions import Regions
 from runners.regimes import Fit, FitInputs, Resident
-from runners.strategies import Need
-from runners.strategies.view import Feature
+from runners.strategies.view import Feature, Need
 
 Makers = dict[Need, Callable[[], Feature]]
 """What strategies may need, made when asked for."""

@@ -16,7 +16,7 @@ from protocol.spec.units import Division, Units
 from runners.datasets.regions import expected_cost
 from runners.strategies.base import Strategy
 from runners.strategies.on_maps import MapStrategy
-from runners.strategies.support.mixtures import mixed
+from runners.strategies.support.mixtures import class_mixtures
 from runners.strategies.view import GradientFactors
 from runners.tasks.segmentation import MapLearner
 
@@ -136,7 +136,9 @@ def image_mixtures(learner: MapLearner, indices: Indices) -> Tensor:
     parts = [torch.empty(0, learner.net.head.out_channels, learner.net.head.out_channels, device=learner.device)]
     for _, maps in learner.passes(indices):
         p = maps.logits.float().softmax(1)
-        parts.append(mixed(p, torch.arange(len(p), device=p.device)[:, None, None].expand(-1, *p.shape[2:]), len(p)))
+        parts.append(
+            class_mixtures(p, torch.arange(len(p), device=p.device)[:, None, None].expand(-1, *p.shape[2:]), len(p))
+        )
     return torch.cat(parts)
 
 

@@ -18,11 +18,12 @@ from protocol.errors import Fault, unknown_name
 from runners.features import segmentation
 from runners.features.classification import makers
 from runners.features.round import Round
+from runners.guard.errors import StrategyError
 from runners.models.learner import Trained
 from runners.models.resident import as_float
 from runners.regimes import Learner, fit
 from runners.regimes.training import own_randomness
-from runners.strategies import Context, Strategy, StrategyError, View
+from runners.strategies import Context, Strategy, View
 
 
 def ensemble(round_: Round, strategy: Strategy) -> list[Trained[Any]]:

@@ -20,8 +20,8 @@ from runners.datasets import Images
 if TYPE_CHECKING:  # these import this package
     from runners.models.learner import Precision, Trained
     from runners.models.resident import Resident, Scaling
-    from runners.strategies import Need, Strategy
-
+    from runners.strategies import Strategy
+from runners.strategies.view import Need
 
 WHOLE: Final[frozenset[Need]] = frozenset({"images", "labelled_images"})
 """What is offered of whole images, and not of regions."""

@@ -18,11 +18,13 @@ from runners.data import load
 from runners.features.classification import gradient_factors, mc_samples
 from runners.features.round import Round
 from runners.features.view_of_round import ensemble, look, prepare
+from runners.guard.errors import StrategyError
 from runners.loop import ask, rounds
 from runners.models import Net, weights_digest
 from runners.models.resident import Scaling
 from runners.regimes import FitInputs, Learner, Predictions, Resident, fit
-from runners.strategies import NEEDS, Context, Estimation, Strategy, StrategyError, View
+from runners.strategies import Context, Estimation, Strategy, View
+from runners.strategies.view import NEEDS
 from runners.tasks import TASKS
 
 

@@ -8,10 +8,12 @@ import torch
 
 from protocol.errors import InputError
 from protocol.spec.study import StrategySpec
-from runners.strategies import ClassifierHead, View, checked
+from runners.strategies import View
+from runners.strategies.base import checked
 from runners.strategies.core_set import k_center_greedy
 from runners.strategies.resolve import make
 from runners.strategies.uncertainty import Margin
+from runners.strategies.view import ClassifierHead
 
 pytest.importorskip("skactiveml", reason="the extra skactiveml is not installed: uv sync --extra skactiveml")
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -11,20 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from runners.guard.errors import StrategyError
 from runners.loop import ask
 from runners.models import Net
-from runners.strategies import (
-    NEEDS,
-    STRATEGIES,
-    ClassifierHead,
-    Context,
-    GradientFactors,
-    Need,
-    StrategyError,
-    View,
-    checked,
-)
-from runners.strategies.view import Feature
+from runners.strategies import STRATEGIES, Context, View
+from runners.strategies.base import checked
+from runners.strategies.view import NEEDS, ClassifierHead, Feature, GradientFactors, Need
 from tests.support.toy_strategies import TOY
 
 CASES = ["ordinary", "one-hot", "constant", "ties", "bfloat16", "one class", "far offset"]

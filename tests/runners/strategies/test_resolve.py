@@ -11,7 +11,9 @@ import pytest
 
 from protocol.errors import InputError
 from protocol.spec.study import StrategySpec
-from runners.strategies import STRATEGIES, StrategyError, View, checked
+from runners.guard.errors import StrategyError
+from runners.strategies import STRATEGIES, View
+from runners.strategies.base import checked
 from runners.strategies.resolve import GROUP, known, make, own_file, plugins, resolved
 from runners.verbs.browse.catalogue import strategies
 

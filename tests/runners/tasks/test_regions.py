@@ -40,7 +40,7 @@ from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.strategies import STRATEGIES
 from runners.strategies.support.aggregation import Aggregation, boundaries
-from runners.strategies.support.mixtures import mixed
+from runners.strategies.support.mixtures import class_mixtures
 from runners.tasks import TASKS
 from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
@@ -327,10 +327,10 @@ def test_mixtures_of_regions_and_images_are_of_their_own_pixels() -> None:
         for row, unit in zip(found, which.tolist(), strict=True):
             pixels = p.permute(0, 2, 3, 1)[maps == unit]
             torch.testing.assert_close(
-                row, mixed(pixels.T[None, :, None], torch.zeros(1, 1, len(pixels), dtype=torch.int64), 1)[0]
+                row, class_mixtures(pixels.T[None, :, None], torch.zeros(1, 1, len(pixels), dtype=torch.int64), 1)[0]
             )
     whole = image_mixtures(said, np.array([3, 0, 2]))
-    torch.testing.assert_close(whole[1], mixed(p[:1], torch.zeros(1, 6, 7, dtype=torch.int64), 1)[0])
+    torch.testing.assert_close(whole[1], class_mixtures(p[:1], torch.zeros(1, 6, 7, dtype=torch.int64), 1)[0])
     assert (
         image_mixtures(said, np.empty(0, np.int64)).shape
         == regions.mixtures(said, np.empty(0, np.int64)).shape
