@@ -8,8 +8,8 @@ from pathlib import Path
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec.data import Data, Encoder
 from runners.datasets.cards import CARDS, Card
-from runners.datasets.construction import constructed
-from runners.datasets.downscale import averaged
+from runners.datasets.construction import construct
+from runners.datasets.downscale import downscale
 from runners.datasets.file_search import Looking, Place, Seen
 from runners.datasets.images import Images, Labels, content_digest
 from runners.datasets.registry import LOADERS, OF_ANY_SIZE, OWN
@@ -43,10 +43,10 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     images, labels = LOADERS[data.name](card, Place.of(root, data.path, data.size, data.resolution))
     _check_digest(images.digest, data, card)
     if data.resolution not in (None, min(images.height, images.width)):
-        smaller = averaged(images, data.resolution)
+        smaller = downscale(images, data.resolution)
         images, labels = smaller, labels.sampled(images.height // smaller.height)
     if data.construction is not None:
-        images, labels = constructed(images, labels, data)
+        images, labels = construct(images, labels, data)
     return (images, labels) if data.encoder is None else (_encoded(images, labels, data.encoder, root), labels)
 
 
@@ -68,9 +68,9 @@ def located(name: str, root: Path | None) -> Path | None:
 
 def _encoded(images: Images, labels: Labels, encoder: Encoder, root: Path | None) -> Images:
     """Features in the place of the images; their digest is that of their own content."""
-    from runners.encoding import encoded  # only where it is used
+    from runners.encoding import encode_images  # only where it is used
 
-    pixels = encoded(images, encoder, root)[:, None, None, :]
+    pixels = encode_images(images, encoder, root)[:, None, None, :]
     digest = content_digest(pixels, labels.for_oracle(), images.train_size)
     return replace(images, pixels=pixels, digest=digest, source=images.pixels)
 

@@ -27,11 +27,11 @@ from runners.features.view_of_round import ensemble, look, prepare
 from runners.guard.audit_hook import asked
 from runners.guard.errors import StrategyError
 from runners.guard.user_code import line_of
-from runners.regimes import Ended, Fit, FitInputs, Resident, fit
+from runners.regimes import EndState, Fit, FitInputs, Resident, fit
 from runners.regimes.tuner import Tuner
 from runners.strategies import Strategy, View
 from runners.strategies.base import checked
-from runners.tasks import TASKS, Examined
+from runners.tasks import TASKS, Evaluation
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Outcome:
 
     round: int
     fit: Fit
-    examined: Examined
+    examined: Evaluation
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
     setting: HyperparameterSetting = field(default_factory=dict)
@@ -63,7 +63,7 @@ def rounds(
     resident: Resident,
     first: int,
     tables: bool = True,
-    before: Ended | None = None,
+    before: EndState | None = None,
     division: Division | None = None,
     tuner: Tuner | None = None,
 ) -> Iterator[Outcome]:
@@ -83,7 +83,7 @@ def rounds(
         )
     task, declared, tuner = TASKS[protocol.task], protocol, tuner or Tuner(replicate)
     with asked(f"strategy {name}"):
-        strategy = task.adapted(strategy, name, regions=division is not None and division.maps is not None)
+        strategy = task.adapt_or_refuse(strategy, name, regions=division is not None and division.maps is not None)
     height, width = images.pixels.shape[1:3]
     shown = draw_shown_maps(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
     for k in range(first, len(protocol.budgets)):
@@ -112,7 +112,7 @@ def rounds(
                 query = ask(strategy, name, view, n, rng) if n else query
         clock.lap("query_s")
         yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()}, setting)
-        before = fitted.ended
+        before = fitted.end
         if k + 1 < len(protocol.budgets):
             oracle.buy(query)
 

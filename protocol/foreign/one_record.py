@@ -12,7 +12,7 @@ from protocol.rules.check import Body, evaluate
 from protocol.rules.evidence import RunEvidence, planned_run
 from protocol.rules.result import Compliance
 from protocol.rules.rule import KINDS
-from protocol.rules.sidecars import SplitShelf
+from protocol.rules.sidecars import SidecarCache
 from protocol.spec.run_id import RunId
 from protocol.spec.study import BASELINE, StrategySpec, Study
 
@@ -38,7 +38,7 @@ def _within(path: Path, root: StudyFolder) -> Body:
     plans = frozenset({study.fingerprint, *(a.before.fingerprint for a in amendments)})
     for run_id in study.runs():
         if root.run(run_id).events == path.resolve():
-            run = planned_run(root, study, run_id, plans, SplitShelf(root))
+            run = planned_run(root, study, run_id, plans, SidecarCache(root))
             lacks = f"one record; check the whole study ({root.path.name}) for this"
             kinds = KINDS - {"presence", "peers"}
             return Body("record", str(root.path), study, root, iter([run]), 1, kinds, lacks, amendments=amendments)
@@ -82,7 +82,7 @@ def _alone(path: Path) -> Body:
         RunFolder(path.parent),
         record,
         None,
-        SplitShelf(root),
+        SidecarCache(root),
         source=path.name,
     )
     run.places = tuple(f"{path.name}:{line}" for line in record.lines)

@@ -11,7 +11,7 @@ from protocol.record.chain import Record
 from protocol.record.events import AnyEvent, RoundEvent
 from protocol.record.layout import StudyFolder
 from protocol.rules.evidence import RunEvidence
-from protocol.rules.sidecars import SplitEvidence, SplitShelf
+from protocol.rules.sidecars import SidecarCache, SplitEvidence
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE, Study
 from protocol.spec.toml_files import parse
@@ -46,7 +46,7 @@ def study_of(name: str, protocol: Protocol, runs: Iterable[tuple[str, int]], whe
 
 def evidence(study: Study, folder: StudyFolder, runs: Runs, otherwise: str) -> Iterator[RunEvidence]:
     """One body of evidence per strategy and seed; `otherwise` is where a run that is missing should have been."""
-    [protocol], shelf = study.protocols, SplitShelf(folder)
+    [protocol], sidecars = study.protocols, SidecarCache(folder)
     for run in study.runs(by_seed=True):
         strategy = study.strategy(run.strategy)
         there = runs.get((strategy.name, run.seed))
@@ -54,7 +54,7 @@ def evidence(study: Study, folder: StudyFolder, runs: Runs, otherwise: str) -> I
         source, places = (there.source, there.places) if there else (otherwise, ())
         given, at = there.split if there else None, folder.run(run)
         yield RunEvidence(
-            run, study, protocol, strategy, folder.path, at, record, None, shelf, frozenset(), source, places, given
+            run, study, protocol, strategy, folder.path, at, record, None, sidecars, frozenset(), source, places, given
         )
 
 

@@ -24,6 +24,7 @@ from protocol.rules.rule import (
     Observations,
     RunRule,
     StudyRule,
+    Unverifiable,
     unverifiable,
 )
 from protocol.spec.study import Study
@@ -48,7 +49,7 @@ class Body:
         planned: how many there are.
         provides: kinds of evidence it holds; rules that read others cannot be verified.
         lacks: says why, in words, for example "a table of curves holds budgets and metrics only".
-        extra: runs that nobody planned.
+        unplanned: runs that nobody planned.
         amendments: earlier plans.
     """
 
@@ -60,7 +61,7 @@ class Body:
     planned: int
     provides: frozenset[Kind] = KINDS
     lacks: str = ""
-    extra: tuple[str, ...] = ()
+    unplanned: tuple[str, ...] = ()
     amendments: tuple[Amendment, ...] = ()
 
     @property
@@ -79,18 +80,20 @@ class _Tally:
     blind: bool = False
     blocked: bool = False
 
-    def add(self, observations: Iterable[Observation]) -> None:
-        for seen in observations:
-            rule = self.rule
+    def add(self, observations: Iterable[Observation], run: str = "") -> None:
+        """Turn observations into findings about `run`, unless they name the run themselves."""
+        rule = self.rule
+        for o in observations:
+            about = o.run or run
             self.findings.append(
-                Finding(rule.id, rule.severity, seen.answer, seen.run, seen.where, seen.expected, seen.found, rule.fix)
+                Finding(rule.id, rule.severity, o.answer, about, o.where, o.expected, o.found, rule.fix)
             )
-            if seen.answer == "unverifiable":
+            if o.answer == "unverifiable":
                 self.blind = True
-                self.unseen.add(seen.run)
+                self.unseen.add(about)
 
     def block(self, where: str, found: str) -> None:
-        """The source does not hold what the rule reads."""
+        """Mark the rule as unverifiable: the source does not hold what it reads."""
         self.blocked = True
         self.add([unverifiable(where, self.rule.evidence, found)])
 
@@ -121,7 +124,7 @@ def check_study(path: Path, progress: Progress | None = None) -> Compliance:
     planned = len(study.protocols) * len(study.seeds) * len(study.strategies)
     runs = planned_runs(folder, study, plans)
     body = Body(
-        "study", str(path), study, folder, runs, planned, extra=unplanned_runs(folder, study), amendments=amendments
+        "study", str(path), study, folder, runs, planned, unplanned=unplanned_runs(folder, study), amendments=amendments
     )
     return evaluate(body, progress)
 
@@ -141,13 +144,14 @@ def evaluate(body: Body, progress: Progress | None = None) -> Compliance:
             if not _can_be_seen(facts[-1], rule.needs):
                 tally.unseen.add(str(run.key))
             elif isinstance(rule, RunRule):
-                tally.add(itertools.islice(_guarded(rule, rule.function(run), str(run.key)), _MOST_PER_RUN))
+                observations = _guarded(rule, rule.function(run), str(run.key))
+                tally.add(itertools.islice(observations, _MOST_PER_RUN), str(run.key))
         if progress is not None:
             progress(len(facts), body.planned)
-    evidence = StudyEvidence(body.folder, body.study, tuple(facts), body.extra, body.plan_at, body.amendments)
+    evidence = StudyEvidence(body.folder, body.study, tuple(facts), body.unplanned, body.plan_at, body.amendments)
     for tally in awake:
         if isinstance(tally.rule, StudyRule):
-            tally.add(_guarded(tally.rule, tally.rule.function(evidence), ""))
+            tally.add(_guarded(tally.rule, tally.rule.function(evidence), "study"))
     return Compliance(
         source=body.source,
         path=body.path,
@@ -160,7 +164,7 @@ def evaluate(body: Body, progress: Progress | None = None) -> Compliance:
         planned=body.planned,
         present=sum(f.present for f in facts),
         sealed=sum(f.sealed for f in facts),
-        unplanned=len(body.extra),
+        unplanned=len(body.unplanned),
         results=tuple(t.result(body.planned) for t in tallies.values()),
         cards={f.key.protocol: f.encoded for f in facts if f.encoded is not None},
     )
@@ -170,11 +174,11 @@ def _can_be_seen(facts: Facts, needs: Needs) -> bool:
     return {"plan": True, "file": facts.present, "run": facts.has_run}[needs]
 
 
-def _guarded(rule: AnyRule, observations: Observations, run: str) -> Observations:
-    """A rule that fails on evidence it cannot digest has not been obeyed: it could not be verified."""
+def _guarded(rule: AnyRule, observations: Observations, where: str) -> Observations:
+    """Yield observations; a rule that fails on evidence has not been obeyed, it could not be verified."""
     try:
         yield from observations
-    except Exception as error:  # records are hostile input; the checker must outlive them
-        yield unverifiable(
-            run or "study", f"evidence that {rule.id} can read", f"{type(error).__name__}: {error}"[:200], run
-        )
+    except Unverifiable as error:
+        yield unverifiable(error.fault)
+    except Exception as error:  # records are untrusted input; one that breaks a rule must not end the check
+        yield unverifiable(where, f"evidence that {rule.id} can read", f"{type(error).__name__}: {error}"[:200])

@@ -1,4 +1,4 @@
-"""The ledger of a run, counted again from the purchases themselves."""
+"""Purchases and rounds of a run, counted again from the purchases themselves."""
 
 from __future__ import annotations
 
@@ -9,48 +9,51 @@ from protocol.rules.evidence import RunEvidence
 
 
 @dataclass(frozen=True)
-class Purchase:
-    """One purchase and what was true before it, by our own count (not the record's)."""
+class CountedPurchase:
+    """One purchase and what was true before it, by the checker's count.
+
+    Attributes:
+        rounds: rounds before it.
+        spent: cost paid before it.
+        charge: what it costs by the protocol.
+    """
 
     where: str
     event: LabelsEvent
     rounds: int
     spent: int
-    owned: int
     charge: int
-    last_round: RoundEvent | None
 
     @property
-    def trains(self) -> bool:
+    def for_training(self) -> bool:
+        """Return whether it buys training labels, not validation labels."""
         return self.event.purpose != "validation"
 
 
 @dataclass(frozen=True)
-class Training:
-    """One round and the labels paid for before it, by our own count."""
+class CountedRound:
+    """One round and the number of training labels bought before it, by the checker's count."""
 
     where: str
     event: RoundEvent
     number: int
-    spent: int
-    owned: int
+    labelled: int
 
 
-def ledger(run: RunEvidence) -> tuple[list[Purchase], list[Training]]:
-    """Purchases and rounds in the order of the record."""
-    purchases: list[Purchase] = []
-    trainings: list[Training] = []
+def recount(run: RunEvidence) -> tuple[list[CountedPurchase], list[CountedRound]]:
+    """Return purchases and rounds in the order of the record."""
+    purchases: list[CountedPurchase] = []
+    rounds: list[CountedRound] = []
     counted, metered = run.protocol.splits.validation_counted, run.protocol.metered
-    spent = owned = 0
-    last: RoundEvent | None = None
+    spent = labelled = 0
     for where, event in run.of(Event):
         if isinstance(event, RoundEvent):
-            trainings.append(Training(where, event, len(trainings), spent, owned))
-            last = event
+            rounds.append(CountedRound(where, event, len(rounds), labelled))
         elif isinstance(event, LabelsEvent):
-            bought = len(event.indices)
-            price = sum(event.costs) if metered else bought
-            charge = price if event.purpose != "validation" or counted else 0
-            purchases.append(Purchase(where, event, len(trainings), spent, owned, charge, last))
-            spent, owned = spent + charge, owned + (bought if event.purpose != "validation" else 0)
-    return purchases, trainings
+            for_training = event.purpose != "validation"
+            price = sum(event.costs) if metered else len(event.indices)
+            charge = price if for_training or counted else 0
+            purchases.append(CountedPurchase(where, event, len(rounds), spent, charge))
+            spent += charge
+            labelled += len(event.indices) if for_training else 0
+    return purchases, rounds

@@ -1,4 +1,4 @@
-"""The rules of compliance, by id. A rule is added by writing its function and entering it in its group's `RULES`."""
+"""The compliance rules by id. To add a rule, write its function and enter it in its group's `RULES`."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "QRY": queries.RULES,
     "SED": seeding.RULES,
     "EVL": evaluation.RULES,
-    "TRN": tuple(
-        sorted((*training.RULES, *tuning.RULES), key=lambda rule: rule.id)
-    ),  # those of tuning stand between the others
+    "TRN": tuple(sorted((*training.RULES, *tuning.RULES), key=lambda rule: rule.id)),  # tuning has TRN-06 to TRN-09
     "ISO": isolation.RULES,
     "ENV": environments.RULES,
     "STA": statistics.RULES,
@@ -40,7 +38,7 @@ RULES: Final[dict[str, AnyRule]] = {rule.id: rule for rules in GROUPS.values() f
 
 
 def rule(name: str) -> AnyRule:
-    """The rule with this id. Raises InputError that lists the known ids, nearest first."""
+    """Return the rule with this id. Raises InputError that lists the known ids, nearest first."""
     if name.upper() not in RULES:
         raise InputError(unknown_name("compliance rule", name.upper(), list(RULES)))
     return RULES[name.upper()]

@@ -1,13 +1,15 @@
-"""What a rule is, and what it answers: obeyed, broken, or cannot be verified from what was recorded."""
+"""A compliance rule, and what it yields: violations, and what could not be verified from the evidence."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Required, TypedDict, TypeVar, Unpack, get_args
 
+from protocol.errors import Fault
 from protocol.rules.evidence import Facts, Noted, RunEvidence, StudyEvidence
+from protocol.spec.run_id import RunId
 
 Answer = Literal["obeyed", "broken", "unverifiable"]
 Severity = Literal["error", "warning", "note"]
@@ -33,32 +35,56 @@ Kind = Literal[
     "oracle",
     "replays",
 ]
-"""Kinds of evidence. A study folder holds all of them, anybody's table or list of indices only some."""
+"""Kinds of evidence. A study folder holds all of them, a table of curves or lists of indices only some."""
 KINDS: Final[frozenset[Kind]] = frozenset(get_args(Kind))
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Observation:
-    """What one rule saw at one place: a violation, or why it could not look."""
+    """What a rule yields: a violation at one place, or why that place could not be verified."""
 
     where: str
     expected: str
     found: str
     run: str = ""
+    """Of which planned run. Empty in rules about one run (the evaluator fills it in) and for the study as a whole."""
     answer: Literal["broken", "unverifiable"] = "broken"
 
 
 Observations = Iterator[Observation]
 
 
-def unverifiable(where: str, expected: str, found: str, run: str = "") -> Observation:
-    """The rule could not look here; the run (if named) does not count as evaluated."""
-    return Observation(where, expected, found, run, "unverifiable")
+def broken(where: str, expected: str, found: object, run: RunId | None = None) -> Observation:
+    """Return a violation. Only rules that compare runs need to name the `run`."""
+    return Observation(where, expected, str(found), str(run or ""))
+
+
+def unverifiable(where: str | Fault, expected: str = "", found: str = "", run: RunId | None = None) -> Observation:
+    """Return that the rule could not look here, from a fault or its fields; the run does not count as evaluated."""
+    fault = where if isinstance(where, Fault) else Fault(where, expected, found)
+    return Observation(fault.where, fault.expected, fault.found, str(run or ""), "unverifiable")
+
+
+class Unverifiable(Exception):
+    """Ends a rule whose evidence is missing; the evaluator reports its `fault` as 'cannot be verified'."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+def need(evidence: T | Fault) -> T:
+    """Return the evidence. Raises Unverifiable, which ends the rule, if it is a fault instead."""
+    if isinstance(evidence, Fault):
+        raise Unverifiable(evidence)
+    return evidence
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An observation under its rule, with the way to mend it."""
+    """An observation with its rule, the run, and how to fix it."""
 
     rule: str
     severity: Severity
@@ -74,9 +100,11 @@ class Finding:
 class Rule:
     """One rule of the catalogue; `RunRule` and `StudyRule` add the function.
 
-    `since` is the release that brought it, `evidence` what it reads in words and `reads` in kinds, `needs`
-    the least that must be there for a run to count as evaluated: the plan alone, a readable file, or a
-    `run` event.
+    Attributes:
+        since: release that introduced it.
+        evidence: what it reads, in words.
+        reads: what it reads, as kinds of evidence.
+        needs: the least that must exist for a run to count as evaluated: the plan, a readable file, or a `run` event.
     """
 
     id: str
@@ -86,11 +114,12 @@ class Rule:
     why: str
     evidence: str
     fix: str
-    reads: frozenset[Kind]
+    reads: Set[Kind]
     needs: Needs = "run"
 
     def page(self) -> str:
-        """The rule's page, as plain text."""
+        """Return the rule's page as plain text."""
+        reads = ", ".join(sorted(self.reads))
         return "\n".join(
             (
                 f"{self.id} ({self.severity}, since {self.since}): {self.title}",
@@ -98,21 +127,21 @@ class Rule:
                 f"why:      {self.why}",
                 f"evidence: {self.evidence}",
                 f"to do:    {self.fix}",
-                f"needs:    {', '.join(sorted(self.reads))}; where one of these was not recorded, the answer is 'cannot be verified'",
+                f"needs:    {reads}; if one of these was not recorded, the answer is 'cannot be verified'",
             )
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRule(Rule):
-    """Looks at one planned run."""
+    """A rule about one planned run."""
 
     function: Callable[[RunEvidence], Observations]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRule(Rule):
-    """Looks across the runs of the study."""
+    """A rule about the study as a whole, or one that compares its runs."""
 
     function: Callable[[StudyEvidence], Observations]
 
@@ -120,13 +149,38 @@ class StudyRule(Rule):
 AnyRule = RunRule | StudyRule
 
 
+class RuleWords(TypedDict, total=False):
+    """What stands in a decorator beside id and title; see `Rule`."""
+
+    severity: Severity
+    why: Required[str]
+    evidence: Required[str]
+    fix: Required[str]
+    reads: Required[Set[Kind]]
+    needs: Needs
+
+
+def run_rule(
+    name: str, title: str, **words: Unpack[RuleWords]
+) -> Callable[[Callable[[RunEvidence], Observations]], RunRule]:
+    """Turn the decorated function, which looks at one run, into the rule with id `name`."""
+    return lambda function: RunRule(id=name, title=title, function=function, **words)
+
+
+def study_rule(
+    name: str, title: str, **words: Unpack[RuleWords]
+) -> Callable[[Callable[[StudyEvidence], Observations]], StudyRule]:
+    """Turn the decorated function, which looks at the study, into the rule with id `name`."""
+    return lambda function: StudyRule(id=name, title=title, function=function, **words)
+
+
 def by_protocol_and_seed(facts: Facts) -> str:
-    """What strategies are paired within."""
+    """Return the group within which strategies are paired."""
     return f"{facts.key.protocol}, seed {facts.key.seed}"
 
 
 def by_protocol(facts: Facts) -> str:
-    """What curves are compared within."""
+    """Return the group within which curves are compared."""
     return facts.key.protocol
 
 
@@ -137,14 +191,14 @@ def shared(
     *,
     within: Callable[[Facts], str] = by_protocol_and_seed,
 ) -> Observations:
-    """Runs whose `value` differs from the one most runs of their group have; on a tie the first run's is the reference."""
+    """Yield the runs whose `value` differs from that of most runs of their group; ties go to the first run."""
     groups: dict[str, list[tuple[Facts, Noted]]] = {}
     for fact in facts:
         if not fact.has_run:
             continue
         noted = value(fact)
         if noted is None or not noted.value:
-            yield unverifiable(fact.path, f"{what} in the record", "nothing recorded", str(fact.key))
+            yield unverifiable(fact.path, f"{what} in the record", "nothing recorded", fact.key)
         else:
             groups.setdefault(within(fact), []).append((fact, noted))
     for group, members in groups.items():
@@ -152,5 +206,5 @@ def shared(
         example = next(fact.key for fact, noted in members if noted.value == reference)
         for fact, noted in members:
             if noted.value != reference:
-                expected = f"the {what} of the other runs ({group}): {reference[:16]}, as in {example}"
-                yield Observation(noted.where, expected, noted.value[:16], str(fact.key))
+                expected = f"the {what} of most runs ({group}): {reference[:16]}, as in {example}"
+                yield broken(noted.where, expected, noted.value[:16], fact.key)

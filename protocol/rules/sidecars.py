@@ -1,4 +1,4 @@
-"""What lies beside the records of a study, read only as far as its digests are the recorded ones."""
+"""Sidecars of a study's records: split, predictions, units and twins, believed only if their digests match."""
 
 from __future__ import annotations
 
@@ -24,100 +24,112 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.units import Units
 
 _LARGEST_SIDECAR: Final = 2**31
-"""Bytes unpacked; what claims more is refused rather than allocated."""
+"""Bytes unpacked; a file that claims more is refused, not allocated."""
 _SPLITS_KEPT: Final = 4
 """Runs come grouped by seed, so few splits are in use at a time."""
 
 
 @dataclass(frozen=True)
 class SplitEvidence:
-    """A split's sidecar: its arrays, or why they cannot be believed (`altered`: its content is not what the digest says)."""
+    """The sidecar of a split: its arrays, or why they cannot be used (`altered`: its digest does not match)."""
 
     split: Split | None = None
     targets: NDArray[np.int64] | None = None
     problem: Fault | None = None
     altered: bool = False
 
+    @property
+    def indices(self) -> Split | Fault:
+        """Return the indices of pool, validation and test, or why they are not known."""
+        return self.split or self.problem or Fault("split", "a split", "none recorded")
+
     @cached_property
     def pool(self) -> frozenset[int]:
+        """Return the indices of the pool; empty if they are not known."""
         return frozenset(self.split.pool.tolist()) if self.split else frozenset()
 
     @cached_property
     def validation(self) -> frozenset[int]:
+        """Return the indices of the validation images; empty if they are not known."""
         return frozenset(self.split.validation.tolist()) if self.split else frozenset()
 
 
 @dataclass
-class SplitShelf:
-    """Reads split sidecars, each once while it is in use."""
+class SidecarCache:
+    """Reads sidecars that runs share, each once while it is in use."""
 
     folder: StudyFolder
-    _kept: OrderedDict[tuple[str, str], SplitEvidence] = field(default_factory=OrderedDict)
+    _splits: OrderedDict[tuple[str, str], SplitEvidence] = field(default_factory=OrderedDict)
     _protocol: tuple[Protocol, str] | None = None
     _twins: dict[tuple[str, str], dict[str, NDArray[np.int64]] | Fault] = field(default_factory=dict)
     _units: dict[str, Units | Fault] = field(default_factory=dict)
 
     def twins(self, data: str, digest: str) -> dict[str, NDArray[np.int64]] | Fault:
-        """Which images of the data set look alike, if the sidecar is the one with this digest."""
+        """Return which images of the data set look alike, if the sidecar has this digest."""
         if (data, digest) not in self._twins:
             self._twins = {(data, digest): _read_twins(self.folder, data, digest)}
         return self._twins[data, digest]
 
     def units(self, digest: str) -> Units | Fault:
-        """What can be bought, if the sidecar is the one with this digest."""
+        """Return what can be bought, if the sidecar has this digest."""
         if digest not in self._units:
             self._units = {digest: _read_units(self.folder, digest)}
         return self._units[digest]
 
     def fingerprint(self, protocol: Protocol) -> str:
-        """Fingerprint of a protocol; that of the last one is kept, since nearly all runs tell the same."""
+        """Return the protocol's fingerprint; the last one is kept, since nearly all runs record the same protocol."""
         if self._protocol is None or self._protocol[0] != protocol:
             self._protocol = (protocol, protocol.fingerprint)
         return self._protocol[1]
 
-    def get(self, digest: str, targets: str) -> SplitEvidence:
-        """The split that a record calls `digest`, with test labels of digest `targets`."""
-        if (digest, targets) not in self._kept:
-            self._kept[digest, targets] = _read_split(self.folder, digest, targets)
-            while len(self._kept) > _SPLITS_KEPT:
-                self._kept.popitem(last=False)
-        return self._kept[digest, targets]
+    def split(self, digest: str, targets: str) -> SplitEvidence:
+        """Return the split with this digest, with test labels of digest `targets`."""
+        if (digest, targets) not in self._splits:
+            self._splits[digest, targets] = _read_split(self.folder, digest, targets)
+            while len(self._splits) > _SPLITS_KEPT:
+                self._splits.popitem(last=False)
+        return self._splits[digest, targets]
+
+
+def _is_digest(text: str) -> bool:
+    """Return whether a text out of a record is a SHA-256 digest; nothing else may become a file name."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
 
 
 def _read_split(folder: StudyFolder, digest: str, targets: str) -> SplitEvidence:
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):  # a digest out of a record is a file name only if it is a digest
+    if not _is_digest(digest):
         return SplitEvidence(problem=Fault("split", "a SHA-256 digest", repr(digest[:80])), altered=True)
     path = folder.split(digest)
-    if re.fullmatch(r"[0-9a-f]{64}", targets) and os.path.exists(folder.split(digest, targets)):  # noqa: PTH110 - as in `_read_record`
+    if _is_digest(targets) and os.path.exists(folder.split(digest, targets)):  # noqa: PTH110 - as in `_read_record`
         path = folder.split(digest, targets)
     name = str(path.relative_to(folder.path))
     arrays = read_integers(path, ("pool", "validation", "test", "targets"), name)
     if isinstance(arrays, Fault):
         return SplitEvidence(problem=arrays)
     split = Split(arrays["pool"], arrays["validation"], arrays["test"])
-    for what, expected, found in (
+    for what, expected, actual in (
         ("indices", digest, split.digest),
         ("test labels", targets, array_digest(arrays["targets"])),
     ):
-        if expected != found:
-            return SplitEvidence(problem=Fault(name, f"{what} with digest {expected[:16]}", found[:16]), altered=True)
+        if expected != actual:
+            return SplitEvidence(problem=Fault(name, f"{what} with digest {expected[:16]}", actual[:16]), altered=True)
     return SplitEvidence(split, arrays["targets"])
 
 
 def _read_twins(folder: StudyFolder, data: str, digest: str) -> dict[str, NDArray[np.int64]] | Fault:
-    if not re.fullmatch(r"[0-9a-f]{64}", data):
+    if not _is_digest(data):
         return Fault("data", "a SHA-256 digest", repr(data[:80]))
     path = folder.twins(data)
     name = str(path.relative_to(folder.path))
     arrays = read_integers(path, ("content", "look"), name)
     if isinstance(arrays, Fault):
         return arrays
-    found = array_digest(arrays["content"], arrays["look"])
-    return arrays if found == digest else Fault(name, f"groups with digest {digest[:16]}", found[:16])
+    actual = array_digest(arrays["content"], arrays["look"])
+    return arrays if actual == digest else Fault(name, f"groups with digest {digest[:16]}", actual[:16])
 
 
 def _read_units(folder: StudyFolder, digest: str) -> Units | Fault:
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+    if not _is_digest(digest):
         return Fault("units", "a SHA-256 digest", repr(digest[:80]))
     path = folder.units(digest)
     name = str(path.relative_to(folder.path))
@@ -132,24 +144,29 @@ def _read_units(folder: StudyFolder, digest: str) -> Units | Fault:
 
 
 def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDArray[np.int64]] | Fault:
-    """One-dimensional integer arrays of an .npz as int64, or the fault that says why not; never raises."""
+    """Read one-dimensional integer arrays of an .npz as int64, or return the fault that says why not; never raises."""
     arrays = read_arrays(path, keys, name)
     if isinstance(arrays, Fault):
         return arrays
     wrong = [k for k, a in arrays.items() if not isinstance(a, np.ndarray) or a.ndim != 1 or a.dtype.kind not in "iu"]
     if wrong:
-        return Fault(name, "one-dimensional arrays of integers", f"something else in {', '.join(wrong)}")
+        return Fault(name, "one-dimensional arrays of integers", "; ".join(f"{k}: {form(arrays[k])}" for k in wrong))
     return {key: array.astype(np.int64) for key, array in arrays.items()}
 
 
+def form(value: object) -> str:
+    """Return type and shape of what a sidecar holds, for a fault."""
+    return f"{value.dtype} of shape {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+
+
 def read_arrays(path: Path, keys: tuple[str, ...], name: str) -> dict[str, Any] | Fault:
-    """Members of an .npz, or the fault that says why not; never raises."""
+    """Read members of an .npz, or return the fault that says why not; never raises."""
     try:
-        with zipfile.ZipFile(
-            io.BytesIO(content(path, _LARGEST_SIDECAR))
-        ) as archive:  # at once: sidecars are small and many
-            if sum(member.file_size for member in archive.infolist()) > _LARGEST_SIDECAR:
-                return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", "one that claims more")
+        # read at once: sidecars are small and many
+        with zipfile.ZipFile(io.BytesIO(content(path, _LARGEST_SIDECAR))) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+            if size > _LARGEST_SIDECAR:
+                return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", f"{size} bytes unpacked")
             arrays: dict[str, Any] = {}
             for key in keys:
                 with archive.open(f"{key}.npy") as member:

@@ -105,7 +105,9 @@ class Protocol(FrozenModel):
     title: str = Field("", description="one line for people; not part of the fingerprint")
     source: str = Field("", description="paper or page the values follow; not part of the fingerprint")
     provenance: dict[str, str] = Field(
-        default_factory=dict, description="field path -> 'published: …' or 'our choice: …'; not part of the fingerprint"
+        default_factory=dict,
+        description="path of a field or table -> 'published: …' or 'our choice: …'; the longest prefix of a field's path counts; "
+        "not part of the fingerprint",
     )
     reference: Reference | None = Field(
         None, description="what random is known to reach, for rule STA-03; not part of the fingerprint"

@@ -22,7 +22,7 @@ UNKNOWN = -1
 _AT_ONCE = 4096
 
 
-def constructed(images: Images, hidden: Labels, data: Data) -> tuple[Images, Labels]:
+def construct(images: Images, hidden: Labels, data: Data) -> tuple[Images, Labels]:
     """The data set that `data.construction` describes, with a digest of its own.
 
     Raises:
@@ -32,15 +32,15 @@ def constructed(images: Images, hidden: Labels, data: Data) -> tuple[Images, Lab
     if made is None:
         return images, hidden
     if made.sequence is not None:
-        return _stretches(images, hidden, data, made.sequence)
-    labels, classes = _without(images.classes, np.asarray(hidden.for_oracle(), np.int64), made.unknown_classes)
+        return _take_sequence(images, hidden, data, made.sequence)
+    labels, classes = _without_classes(images.classes, np.asarray(hidden.for_oracle(), np.int64), made.unknown_classes)
     kept = np.arange(images.train_size, dtype=np.int64)
     if made.long_tail is not None:
-        kept = _long_tail(labels[kept], len(classes), made.long_tail, _draws(images, "long-tail"))
+        kept = _thin_classes(labels[kept], len(classes), made.long_tail, _draws(images, "long-tail"))
     test = np.arange(images.train_size, images.n, dtype=np.int64)
     test = test[labels[test] != UNKNOWN]
-    sources, copied = _redundant(images, kept, made)
-    pixels = _taken(images.pixels, np.concatenate([sources, test]), copied, made.copy_noise, _draws(images, "copies"))
+    sources, copied = _choose_copies(images, kept, made)
+    pixels = _take(images.pixels, np.concatenate([sources, test]), copied, made.copy_noise, _draws(images, "copies"))
     told = np.concatenate([labels[sources], labels[test]])
     told.flags.writeable = False
     new = replace(
@@ -54,7 +54,7 @@ def constructed(images: Images, hidden: Labels, data: Data) -> tuple[Images, Lab
     return new, Labels(told)
 
 
-def _stretches(images: Images, hidden: Labels, data: Data, asked: Frames) -> tuple[Images, Labels]:
+def _take_sequence(images: Images, hidden: Labels, data: Data, asked: Frames) -> tuple[Images, Labels]:
     """The training images of evenly spread stretches, in their order; test images stay."""
     if asked.frames > images.train_size:
         where = "data.construction.sequence.frames"
@@ -77,7 +77,7 @@ def _draws(images: Images, what: str) -> np.random.Generator:
     return generator(0, "split", 0, "construction", what, images.digest)
 
 
-def _without(
+def _without_classes(
     classes: tuple[str, ...], labels: NDArray[np.int64], unknown: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Labels with the unknown classes as -1 and the others numbered anew, and the names of those."""
@@ -95,7 +95,7 @@ def _without(
     return new[labels], tuple(classes[k] for k in left)
 
 
-def _long_tail(labels: NDArray[np.int64], classes: int, ratio: float, rng: np.random.Generator) -> Indices:
+def _thin_classes(labels: NDArray[np.int64], classes: int, ratio: float, rng: np.random.Generator) -> Indices:
     """Sorted training indices: of class k at most n ratio^(-k / (classes - 1)), n the largest class's number; unknown ones all stay."""
     counts = np.bincount(labels[labels != UNKNOWN], minlength=classes)
     kept = [np.flatnonzero(labels == UNKNOWN)]
@@ -105,7 +105,7 @@ def _long_tail(labels: NDArray[np.int64], classes: int, ratio: float, rng: np.ra
     return np.sort(np.concatenate(kept)).astype(np.int64)
 
 
-def _redundant(images: Images, kept: Indices, made: Construction) -> tuple[Indices, NDArray[np.bool_]]:
+def _choose_copies(images: Images, kept: Indices, made: Construction) -> tuple[Indices, NDArray[np.bool_]]:
     """For every training image of the new data set, which image it is made from, and whether it is a near-copy."""
     copied = np.zeros(len(kept), bool)
     if made.redundancy is None:
@@ -123,7 +123,7 @@ def _redundant(images: Images, kept: Indices, made: Construction) -> tuple[Indic
     return sources, copied
 
 
-def _taken(
+def _take(
     pixels: NDArray[Any], chosen: Indices, copied: NDArray[np.bool_], noise: int, rng: np.random.Generator
 ) -> NDArray[Any]:
     """The chosen images, the copied ones (the first are training images) with noise of up to so many grey levels on every pixel."""

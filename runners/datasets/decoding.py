@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from protocol.errors import Fault, InputError
 from runners.caching import entry_folder, kept_array
-from runners.datasets.file_search import few, readable
+from runners.datasets.file_search import first_faults, read_or_refuse
 
 IN_MEMORY: Final = 2**24
 """Bytes up to which every process decodes for itself, which takes it less than a second."""
@@ -24,7 +24,7 @@ _LYING: Final = (5, 6, 7, 8)
 """EXIF orientations in which width and height change places."""
 
 
-def decoded(
+def decode(
     files: Sequence[Path], size: tuple[int, int], grey: bool, in_memory: int = IN_MEMORY, *, upright: bool = False
 ) -> NDArray[np.uint8]:
     """Pixels (n, height, width, 1 or 3) of the files in their order, decoded by as many threads as there are processors.
@@ -59,7 +59,7 @@ def _fill(pixels: NDArray[np.uint8], files: Sequence[Path], grey: bool, upright:
 
     def one(i: int) -> tuple[Fault, ...]:
         try:
-            pixels[i] = readable(files[i], lambda: _read(files[i], size, grey, upright), "an image")
+            pixels[i] = read_or_refuse(files[i], lambda: _read(files[i], size, grey, upright), "an image")
         except InputError as error:
             return error.faults
         return ()
@@ -70,10 +70,10 @@ def _fill(pixels: NDArray[np.uint8], files: Sequence[Path], grey: bool, upright:
             for found in workers.map(one, range(start, min(start + _SUBMITTED, len(files)))):
                 faults += found
     if faults:
-        raise InputError(few(faults, "images"))
+        raise InputError(first_faults(faults, "images"))
 
 
-def oriented(picture: Image.Image) -> tuple[int, int]:
+def upright_size(picture: Image.Image) -> tuple[int, int]:
     """Width and height once it is upright, from the header alone."""
     known = "exif" in picture.info and picture.format != "TIFF"  # whose size Pillow gives upright
     lying = known and picture.getexif().get(ExifTags.Base.Orientation, 1) in _LYING

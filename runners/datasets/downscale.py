@@ -14,7 +14,7 @@ from runners.datasets.images import Images
 _AT_ONCE: Final = 512
 
 
-def averaged(images: Images, side: int) -> Images:
+def downscale(images: Images, side: int) -> Images:
     """Means over equal square cells, rounded half up; the digest stays that of the original content.
 
     Args:

@@ -22,7 +22,7 @@ _MOST_IMAGES: Final = 100_000
 """Beyond this, only equal pixels are looked for."""
 
 
-def groups(pixels: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
+def duplicate_groups(pixels: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
     """Group numbers of all images: `content` for equal pixels, `look` for chains of near-duplicates (empty if there
     are too many images, or features instead of images).
 
@@ -46,13 +46,13 @@ def _near(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Means over cells differ, on average, by no more than the pixels do; so a search over the means misses nothing."""
     coarse, fine = _cell_means(pixels, 2), _cell_means(pixels, 4)
     pairs = cKDTree(coarse).query_pairs(TOLERANCE * coarse.shape[1] + 1e-3, p=1, output_type="ndarray")
-    pairs = _alike(pairs, fine, TOLERANCE + 1e-3)
-    pairs = _alike(pairs, pixels.reshape(len(pixels), -1), TOLERANCE)
+    pairs = _similar(pairs, fine, TOLERANCE + 1e-3)
+    pairs = _similar(pairs, pixels.reshape(len(pixels), -1), TOLERANCE)
     graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(len(pixels), len(pixels)))
     return np.asarray(connected_components(graph, directed=False)[1], np.int64)
 
 
-def _alike(pairs: NDArray[np.int64], values: NDArray[Any], tolerance: float) -> NDArray[np.int64]:
+def _similar(pairs: NDArray[np.int64], values: NDArray[Any], tolerance: float) -> NDArray[np.int64]:
     """The pairs whose values, shape (n, d), differ by no more than `tolerance` on average."""
     kept = [pairs[:0]]
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
@@ -71,13 +71,13 @@ def _cell_means(pixels: NDArray[np.uint8], cells: int) -> NDArray[np.float32]:
     return np.asarray(means.reshape(n, -1), np.float32)
 
 
-def keep(folder: StudyFolder, images: Images) -> str:
+def write_groups(folder: StudyFolder, images: Images) -> str:
     """Write the groups beside the study's splits, once for a data set; returns their digest. Features are as alike as their images."""
     path = folder.twins(images.digest)
     if path.exists():
         with np.load(path, allow_pickle=False) as kept:
             there: dict[str, NDArray[Any]] = {key: kept[key] for key in ("content", "look")}
     else:
-        there = groups(images.pixels if images.source is None else images.source)
+        there = duplicate_groups(images.pixels if images.source is None else images.source)
         write_arrays(path, there)
     return array_digest(there["content"], there["look"])

@@ -126,7 +126,7 @@ class Looking(Place):
         raise Seen(super().folder(card, candidates, *inside))
 
 
-def few(faults: Sequence[Fault], where: str) -> list[Fault]:
+def first_faults(faults: Sequence[Fault], where: str) -> list[Fault]:
     """The first few, and how many more there are: thousands of files can have the same fault."""
     more = len(faults) - MOST_FAULTS
     return [
@@ -135,7 +135,7 @@ def few(faults: Sequence[Fault], where: str) -> list[Fault]:
     ]
 
 
-def readable(path: Path, read: Callable[[], Any], what: str) -> Any:
+def read_or_refuse(path: Path, read: Callable[[], Any], what: str) -> Any:
     """`read()`, or InputError that says the file is not `what`.
 
     A damaged file makes its decoder raise nearly anything (OSError, EOFError, zlib.error, BadZipFile,
@@ -179,7 +179,7 @@ def npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
             with np.load(raw, allow_pickle=False) as file:
                 return {key: _plain(path, key, file) for key in file.files}
 
-    arrays: dict[str, NDArray[Any]] = readable(path, read, what)
+    arrays: dict[str, NDArray[Any]] = read_or_refuse(path, read, what)
     return arrays
 
 

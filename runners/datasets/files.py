@@ -10,7 +10,7 @@ from protocol.errors import Fault, InputError
 from runners.datasets.file_search import DATA_VARIABLE
 
 
-def found(path: str, root: Path | None, where: str, beside: Path | None = None) -> Path:
+def find_file(path: str, root: Path | None, where: str, beside: Path | None = None) -> Path:
     """The file, under the data root, here, or beside the study's file. Raises InputError that says where it was looked for."""
     given = os.environ.get(DATA_VARIABLE)
     root = root if root is not None else Path(given) if given else None

@@ -89,7 +89,7 @@ def content_digest(pixels: NDArray[Any], labels: NDArray[np.integer], train_size
     return array_digest(pixels, labels, np.asarray([train_size], np.int64))
 
 
-def joined(
+def join_parts(
     card: Card,
     where: str,
     train: tuple[NDArray[Any], NDArray[Any]],
@@ -111,23 +111,23 @@ def joined(
     faults = [
         fault for part, (pixels, labels) in parts.items() for fault in _part_faults(f"{where}: {part}", pixels, labels)
     ]
-    if not faults and test is not None and _channelled(train[0]).shape[1:] != _channelled(test[0]).shape[1:]:
+    if not faults and test is not None and _with_channels(train[0]).shape[1:] != _with_channels(test[0]).shape[1:]:
         faults.append(
             Fault(
                 where,
-                f"test images of the training images' shape {_channelled(train[0]).shape[1:]}",
+                f"test images of the training images' shape {_with_channels(train[0]).shape[1:]}",
                 str(test[0].shape[1:]),
                 "resize them",
             )
         )
     if faults:
         raise InputError(faults)
-    pixels = np.concatenate([_channelled(images) for images, _ in parts.values()])
-    labels = np.concatenate([_flat(part).astype(np.int64) for _, part in parts.values()])
-    return finished(card, where, pixels, labels, len(train[0]), classes)
+    pixels = np.concatenate([_with_channels(images) for images, _ in parts.values()])
+    labels = np.concatenate([_flatten(part).astype(np.int64) for _, part in parts.values()])
+    return seal(card, where, pixels, labels, len(train[0]), classes)
 
 
-def finished(
+def seal(
     card: Card,
     where: str,
     pixels: NDArray[Any],
@@ -235,9 +235,9 @@ def _class_faults(where: str, labels: NDArray[np.int64], names: tuple[str, ...])
     return faults
 
 
-def _channelled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _with_channels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return pixels[..., None] if pixels.ndim == 3 else pixels
 
 
-def _flat(labels: NDArray[Any]) -> NDArray[Any]:
+def _flatten(labels: NDArray[Any]) -> NDArray[Any]:
     return labels.reshape(len(labels))

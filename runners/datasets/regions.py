@@ -14,7 +14,7 @@ from protocol.digests import array_digest, fingerprint
 from protocol.errors import Fault, InputError
 from protocol.metrics import VOID
 from protocol.record.layout import StudyFolder, write_arrays
-from protocol.rules.sidecars import SplitShelf
+from protocol.rules.sidecars import SidecarCache
 from protocol.spec.labelling import Labelling
 from protocol.spec.protocol import Protocol
 from protocol.spec.units import Division, PricedUnits, Units, tiled, unit_price
@@ -27,7 +27,7 @@ STRAIGHT: Final = 1.0
 """Pixels by which the lines between segments are straightened before their corners are counted."""
 
 
-def divided(protocol: Protocol, images: Images, study: StudyFolder | None) -> Division:
+def divide(protocol: Protocol, images: Images, study: StudyFolder | None) -> Division:
     """What can be bought of the training images.
 
     Args:
@@ -46,7 +46,7 @@ def divided(protocol: Protocol, images: Images, study: StudyFolder | None) -> Di
     return Division(Units.images(n, images.height * images.width))
 
 
-def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
+def price_units(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
     """The division with its prices, for the oracle; labels of all images."""
     cost = protocol.labelling.cost if protocol.labelling else "label"
     if cost == "pixel":
@@ -60,7 +60,7 @@ def priced(protocol: Protocol, division: Division, labels: NDArray[np.integer]) 
     return PricedUnits(division, unit_price)
 
 
-def keep(study: StudyFolder, protocol: Protocol, division: Division) -> str:
+def write_units(study: StudyFolder, protocol: Protocol, division: Division) -> str:
     """Write what can be bought beside the study's splits, once; returns its digest, empty where it is one label an image."""
     if protocol.labelling is None:
         return ""
@@ -73,7 +73,7 @@ def keep(study: StudyFolder, protocol: Protocol, division: Division) -> str:
 
 def read_units(study: StudyFolder, digest: str) -> Units:
     """What a record says could be bought. Raises InputError where the study does not hold it as it was."""
-    units = SplitShelf(study).units(digest)
+    units = SidecarCache(study).units(digest)
     if isinstance(units, Fault):
         raise InputError(units)
     return units

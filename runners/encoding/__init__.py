@@ -1,6 +1,6 @@
-"""Frozen features by any encoder: computed once, kept in the cache, trained on by probes. torch is imported where it is used."""
+"""Frozen features by any encoder, computed once and cached. torch is imported only where it is used."""
 
-from runners.encoding.encode import encoded
-from runners.encoding.resolve import resolved
+from runners.encoding.encode import encode_images
+from runners.encoding.resolve import resolve_files
 
-__all__ = ["encoded", "resolved"]
+__all__ = ["encode_images", "resolve_files"]

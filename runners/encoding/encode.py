@@ -1,4 +1,4 @@
-"""From images to their frozen features, batch by batch into the cache."""
+"""Compute frozen features of images, batch by batch, into the cache."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from protocol.spec.data import Encoder
 from runners.caching import Allocate, entry_folder, kept_array
 from runners.caching.make_once import tell
 from runners.datasets.images import Images
-from runners.encoding.resolve import resolved
+from runners.encoding.resolve import resolve_files
 from runners.machine.progress_lines import Pace
 
 Progress = Callable[[int, int], None]
-"""Called with how many images are done, and how many there are."""
+"""Called with the number of encoded images and the number of all images."""
 
 BATCH: Final = 256
-"""Images at a time."""
+"""Number of images per batch."""
 
 
-def encoded(
+def encode_images(
     images: Images,
     encoder: Encoder,
     root: Path | None,
@@ -33,38 +33,39 @@ def encoded(
     device: str | None = None,
     batch: int = BATCH,
 ) -> NDArray[np.float32]:
-    """Features (n, d) of all images, read-only; computed if the cache does not have them, by one process for all.
+    """Return features (n, d) of all images, read-only; one process computes them if the cache does not hold them.
 
-    They are known by the digests of images and encoder and by the versions of the libraries, not by the device, whose rounding
-    differs: who computes them first decides, and the records name the features by their digest.
+    The cache key is made of the digests of images and encoder and of the versions of the libraries. It does not contain the
+    device, although devices round differently: the first computation is kept, and records name the features by their digest.
 
     Args:
         images: uint8.
-        encoder: with the digests of its files or without; those given must be met.
-        progress: None: lines on standard error.
-        device: None: CUDA where there is one.
+        encoder: with or without the digests of its files; given digests must match.
+        progress: `None`: lines on standard error.
+        device: `None`: CUDA if there is a device, else the CPU.
 
     Raises:
-        InputError: features instead of images; files that are missing, changed or unfit; an encoder that fails or gives no numbers.
+        InputError: features instead of images; files that are missing, changed or unsuitable; or an encoder that fails
+            or returns no numbers.
     """
     if images.pixels.dtype != np.uint8:
         raise InputError(
             Fault("data.encoder", "images, uint8", f"{images.name}, which are features already", "leave it out")
         )
-    known = encoder if _is_known(encoder) else resolved(encoder, root)
-    told = progress or _lines(f"encoding {images.name} by {encoder.name}")
+    identified = encoder if _has_digests(encoder) else resolve_files(encoder, root)
+    report = progress or _progress_lines(f"encoding {images.name} by {encoder.name}")
 
     def make(allocate: Allocate) -> None:
-        _compute(images, resolved(known, root), root, allocate, told, device, batch)
+        _compute(images, resolve_files(identified, root), root, allocate, report, device, batch)
 
-    folder = entry_folder("encoded", inputs(images, known))
+    folder = entry_folder("encoded", inputs(images, identified))
     what = f"{images.n:,} images of {images.name} by {encoder.name}"
     features: NDArray[np.float32] = kept_array(folder / "features.npy", what, (images.n, None), np.float32, make)
     return features
 
 
 def inputs(images: Images, encoder: Encoder) -> dict[str, Any]:
-    """What decides the features, but for rounding."""
+    """Return everything that determines the features, except rounding."""
     library = encoder.name.partition(":")[0]
     versions = {name: metadata.version(name) for name in ("torch", library) if encoder.own is None}
     return {
@@ -75,8 +76,8 @@ def inputs(images: Images, encoder: Encoder) -> dict[str, Any]:
     }
 
 
-def _is_known(encoder: Encoder) -> bool:
-    """Whether the digests of all its files are there, so that features in the cache need none of the files."""
+def _has_digests(encoder: Encoder) -> bool:
+    """Return whether the encoder names the digests of all its files, so that cached features need none of the files."""
     return (encoder.own is None or encoder.source_digest is not None) and (
         encoder.weights in (None, "untrained") or encoder.weights_digest is not None
     )
@@ -103,14 +104,14 @@ def _compute(
     for start in range(0, images.n, batch):
         part = np.array(images.pixels[start : start + batch])
         try:
-            found = embed(part)
+            output = embed(part)
         except InputError:
             raise
         except Exception as error:  # the user's own code, or images that a network cannot take
             raise InputError(
                 Fault(where, f"embeddings of {len(part)} images", f"{type(error).__name__}: {error}")
             ) from error
-        rows = user_encoder.checked(found, len(part), None if out is None else out.shape[1], where)
+        rows = user_encoder.check_embeddings(output, len(part), None if out is None else out.shape[1], where)
         if out is None:
             out = allocate((images.n, rows.shape[1]))
         out[start : start + len(part)] = rows
@@ -126,15 +127,15 @@ def _embedder(encoder: Encoder, root: Path | None, device: str | None) -> Callab
         return user_encoder.build(encoder, root)
     network = networks.build(encoder, root)
     if encoder.weights == "pretrained" and network.digest != encoder.weights_digest:
-        fix = "the library fetches others now; give the file that was used"
+        fix = "the library now fetches other weights; give the file that was used"
         raise InputError(Fault(f"encoder {encoder.name}", f"weights {encoder.weights_digest}", network.digest, fix))
     place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     network.body.to(place)
     return lambda images: network(images, place)
 
 
-def _lines(what: str) -> Progress:
-    """Says how far it is, and how long it will take, every few seconds."""
+def _progress_lines(what: str) -> Progress:
+    """Return a callback that prints progress and the expected time left every few seconds."""
     pace = Pace()
 
     def progress(done: int, total: int) -> None:

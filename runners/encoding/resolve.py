@@ -1,4 +1,4 @@
-"""Which files an encoder is made of, and their digests."""
+"""Find the files of an encoder and their digests."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from pathlib import Path
 
 from protocol.errors import Fault, InputError
 from protocol.spec.data import PRETRAINED, Encoder
-from runners.datasets.files import file_digest, found
+from runners.datasets.files import file_digest, find_file
 
 
-def resolved(encoder: Encoder, root: Path | None, beside: Path | None = None) -> Encoder:
-    """The encoder with the digests of its files filled in.
+def resolve_files(encoder: Encoder, root: Path | None, beside: Path | None = None) -> Encoder:
+    """Return the encoder with the digests of its files filled in.
 
     Args:
-        beside: folder of the study's file. A file that is only there is named from here afterwards, so that runs find it.
+        beside: folder of the study file. A file found only there is named relative to the working directory afterwards,
+            so that runs find it.
 
     Raises:
-        InputError: a file that is not there, or is not the one whose digest is given; all of them at once.
+        InputError: files that are missing or do not match their given digest; all of them at once.
     """
     faults: list[Fault] = []
     digests: dict[str, str] = {}
@@ -27,7 +28,7 @@ def resolved(encoder: Encoder, root: Path | None, beside: Path | None = None) ->
         if path is None:
             continue
         try:
-            file = found(path, root, where, beside)
+            file = find_file(path, root, where, beside)
             digest = file_digest(file)
         except InputError as error:
             faults += error.faults
@@ -37,7 +38,7 @@ def resolved(encoder: Encoder, root: Path | None, beside: Path | None = None) ->
             name, weights = (named + name[len(path) :], weights) if field == "source_digest" else (name, named)
         expected = getattr(encoder, field)
         if expected not in (None, digest):
-            fix = f"restore the file, or leave {field} out; other files are another comparison"
+            fix = f"restore the file, or leave {field} out; another file makes another comparison"
             faults.append(Fault(where, f"a file with digest {expected[:16]}", f"{path} with {digest[:16]}", fix))
         digests[field] = digest
     if faults:

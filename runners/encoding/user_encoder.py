@@ -1,4 +1,4 @@
-"""The user's own encoders: a function or a class in a Python file, or embeddings made elsewhere."""
+"""Encoders of the user: a function or class in a Python file, or a file of embeddings."""
 
 from __future__ import annotations
 
@@ -13,34 +13,38 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, InputError
 from protocol.spec.data import Encoder
-from runners.datasets.file_search import readable
-from runners.datasets.files import found
-from runners.encoding.scaling import scaled
+from runners.datasets.file_search import read_or_refuse
+from runners.datasets.files import find_file
+from runners.encoding.networks import resize_and_crop
 from runners.guard.user_code import attribute, imported
 
 Embed = Callable[[NDArray[np.uint8]], Any]
 
 
 def build(encoder: Encoder, root: Path | None) -> Embed:
-    """The function that the file names, or an object of the class it names, which is given the file of weights if there is one.
+    """Return the user's function, or an object of the user's class.
+
+    A class is called with `weights=`, the path of the file of weights, if the encoder has one.
 
     Raises:
-        InputError: no such file or name, or a class that cannot be built.
+        InputError: no such file or name, or the class cannot be instantiated.
     """
     where = f"encoder {encoder.name}"
-    file = found(str(encoder.own), root, where)
+    file = find_file(str(encoder.own), root, where)
     made: Any = attribute(imported(file.resolve(), where), encoder.name.rpartition(":")[2], where)
-    weights = None if encoder.weights_file is None else found(encoder.weights_file, root, f"{where}: weights")
-    is_class: bool = inspect.isclass(made)  # told to the type checker as no more than that: a class of any arguments
+    weights = None if encoder.weights_file is None else find_file(encoder.weights_file, root, f"{where}: weights")
+    is_class: bool = inspect.isclass(
+        made
+    )  # declared as bool, so that mypy does not narrow `made` to a class without arguments
     if is_class:
         try:
             with torch.random.fork_rng(devices=[]):
-                torch.default_generator.manual_seed(0)  # of weights that it draws
+                torch.default_generator.manual_seed(0)  # for weights that it draws
                 made = made() if weights is None else made(weights=weights)
         except Exception as error:  # the user's own code
             expected = f"{made.__name__}({'' if weights is None else 'weights=…'})"
             raise InputError(
-                Fault(where, f"a class that can be built, {expected}", f"{type(error).__name__}: {error}")
+                Fault(where, f"a class that can be instantiated by {expected}", f"{type(error).__name__}: {error}")
             ) from error
     elif weights is not None:
         raise InputError(
@@ -51,27 +55,39 @@ def build(encoder: Encoder, root: Path | None) -> Embed:
         raise InputError(Fault(where, "a function of images", type(made).__name__, fix))
     embed: Embed = made
     side = encoder.size
-    return embed if side is None else lambda images: embed(scaled(images, side))
+    return embed if side is None else lambda images: embed(resize_images(images, side))
 
 
 def embeddings(encoder: Encoder, root: Path | None, images: int) -> NDArray[np.float32]:
-    """Of all images, from a file of them. Raises InputError."""
+    """Read embeddings (n, d) of all images from a .npy file. Raises InputError."""
     where = f"encoder {encoder.name}"
-    path = found(str(encoder.own), root, where)
-    values: NDArray[Any] = readable(
+    path = find_file(str(encoder.own), root, where)
+    values: NDArray[Any] = read_or_refuse(
         path, lambda: np.load(path, mmap_mode="r", allow_pickle=False), "an array of numbers"
     )
     if values.ndim != 2 or len(values) != images:
         expected = f"shape ({images}, d): training images first, then the official test images"
         raise InputError(Fault(where, expected, str(values.shape), "embed all images of the data set, in its order"))
-    return checked(values, images, None, where)
+    return check_embeddings(values, images, None, where)
 
 
-def checked(values: Any, images: int, width: int | None, where: str) -> NDArray[np.float32]:
-    """What an encoder made of so many images, as float32 (images, d).
+def resize_images(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Resize uint8 images (b, height, width, channels) to `side`, and crop the middle of the longer side."""
+    x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
+    x = (resize_and_crop(x, side) * 255).round().to(torch.uint8)
+    resized: NDArray[np.uint8] = x.permute(0, 2, 3, 1).contiguous().numpy()
+    return resized
+
+
+def check_embeddings(values: Any, images: int, width: int | None, where: str) -> NDArray[np.float32]:
+    """Check the output of an encoder, and convert it to float32 (images, d).
+
+    Args:
+        images: number of images that were encoded.
+        width: d of earlier batches; `None` for the first batch.
 
     Raises:
-        InputError: another shape, another d than before, or numbers that are none.
+        InputError: another shape, another d than before, or values that are not finite numbers.
     """
     if isinstance(values, torch.Tensor):
         values = values.detach().float().cpu().numpy()
@@ -79,7 +95,12 @@ def checked(values: Any, images: int, width: int | None, where: str) -> NDArray[
     expected = f"({images}, {'d' if width is None else width})"
     if array.ndim != 2 or len(array) != images or not array.shape[1] or (width is not None and array.shape[1] != width):
         raise InputError(
-            Fault(where, f"embeddings of shape {expected}", str(array.shape), "one row an image, as long for all")
+            Fault(
+                where,
+                f"embeddings of shape {expected}",
+                str(array.shape),
+                "return one row per image, all of one length",
+            )
         )
     if array.dtype.kind not in "fiu":
         raise InputError(Fault(where, "numbers", str(array.dtype), "return float32"))
@@ -87,6 +108,6 @@ def checked(values: Any, images: int, width: int | None, where: str) -> NDArray[
         plain = array.astype(np.float32)
     if not np.isfinite(plain).all():
         raise InputError(
-            Fault(where, "finite numbers in float32", "NaN or infinity", "look for what it made of these images")
+            Fault(where, "finite numbers in float32", "NaN or infinity", "check the encoder on these images")
         )
     return plain

@@ -14,7 +14,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 from protocol.draws.splits import Indices
 from runners.features.round import Makers, Round
-from runners.models.learner import Trained
+from runners.models.learner import TrainedNetwork
 from runners.regimes import Learner, Predictions
 from runners.strategies import Estimation, Strategy
 from runners.strategies.view import ClassifierHead, GradientFactors
@@ -24,7 +24,7 @@ _LOGITS_AT_ONCE = 2**24
 
 
 def makers(
-    round_: Round, strategy: Strategy, members: list[Trained[Any]], disclose: Callable[[], NDArray[np.integer]]
+    round_: Round, strategy: Strategy, members: list[TrainedNetwork[Any]], disclose: Callable[[], NDArray[np.integer]]
 ) -> Makers:
     """What classification offers strategies, made when asked for; see `View`."""
     unlabelled, owned = round_.inputs.unlabelled, round_.inputs.labelled

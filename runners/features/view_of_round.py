@@ -19,14 +19,14 @@ from runners.features import segmentation
 from runners.features.classification import makers
 from runners.features.round import Round
 from runners.guard.errors import StrategyError
-from runners.models.learner import Trained
+from runners.models.learner import TrainedNetwork
 from runners.models.resident import as_float
 from runners.regimes import Learner, fit
 from runners.regimes.training import own_randomness
 from runners.strategies import Context, Strategy, View
 
 
-def ensemble(round_: Round, strategy: Strategy) -> list[Trained[Any]]:
+def ensemble(round_: Round, strategy: Strategy) -> list[TrainedNetwork[Any]]:
     """The compared classifier and as many others as the strategy's ensemble lacks; just the classifier where none is needed.
 
     The others are trained by the protocol's own recipe on the same labels, each from the seed streams of a replicate
@@ -41,7 +41,7 @@ def ensemble(round_: Round, strategy: Strategy) -> list[Trained[Any]]:
 
 
 def look(
-    round_: Round, strategy: Strategy, members: list[Trained[Any]], disclose: Callable[[], NDArray[np.integer]]
+    round_: Round, strategy: Strategy, members: list[TrainedNetwork[Any]], disclose: Callable[[], NDArray[np.integer]]
 ) -> View:
     """The round as the strategy may see it.
 

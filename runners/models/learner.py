@@ -40,7 +40,7 @@ class Predictions:
 N = TypeVar("N", bound=nn.Module)
 
 
-class Trained(ABC, Generic[N]):
+class TrainedNetwork(ABC, Generic[N]):
     """A trained network on resident images, whatever it predicts. Equal calls give equal bytes (float32 on one device)."""
 
     def __init__(self, net: N, resident: Resident, scaling: Scaling, precision: Precision) -> None:
@@ -55,7 +55,7 @@ class Trained(ABC, Generic[N]):
         return self._resident.device
 
     @abstractmethod
-    def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
+    def metrics(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
         """Metrics on labels that are owned, at least one."""
 
     def _batches(self, indices: Indices, least: int = 64) -> Iterator[tuple[int, Tensor]]:
@@ -66,7 +66,7 @@ class Trained(ABC, Generic[N]):
         rows = torch.from_numpy(np.asarray(indices, np.int64).copy())
         for start in range(0, len(rows), size):
             pixels, places = self._resident.at(rows[start : start + size])
-            yield start, laid_out(self.scaling(as_float(pixels[places])), self._precision)
+            yield start, to_memory_format(self.scaling(as_float(pixels[places])), self._precision)
 
     @contextmanager
     def _computing(self) -> Iterator[None]:
@@ -75,10 +75,10 @@ class Trained(ABC, Generic[N]):
             yield
 
 
-class Learner(Trained[Net]):
+class Learner(TrainedNetwork[Net]):
     """A trained classifier of whole images."""
 
-    def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
+    def metrics(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
         """Accuracy, balanced accuracy, macro-F1."""
         return classification_metrics(self.labels(indices), labels)
 
@@ -103,7 +103,9 @@ class Learner(Trained[Net]):
         return torch.cat(parts).numpy() if parts else np.empty(0, np.int64)
 
     @torch.no_grad()
-    def examined(self, indices: Indices, tables: bool = True) -> tuple[NDArray[np.int64], NDArray[np.float16] | None]:
+    def classes_and_log_probabilities(
+        self, indices: Indices, tables: bool = True
+    ) -> tuple[NDArray[np.int64], NDArray[np.float16] | None]:
         """(m,) most probable classes, the first of equals, and (m, classes) log-probabilities rounded to half precision.
 
         Rounding keeps their order and is what the record's sidecar holds, so that metrics can be computed again
@@ -136,6 +138,6 @@ def memory_format(height: int, width: int, precision: Precision) -> torch.memory
     return torch.contiguous_format if tiny else torch.channels_last
 
 
-def laid_out(x: Tensor, precision: Precision) -> Tensor:
+def to_memory_format(x: Tensor, precision: Precision) -> Tensor:
     """Images (b, channels, height, width) in the memory format that suits them."""
     return x.contiguous(memory_format=memory_format(x.shape[2], x.shape[3], precision))

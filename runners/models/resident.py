@@ -67,7 +67,7 @@ class Resident:
                 return cls(torch.from_numpy(images.pixels), device)
         return cls(torch.from_numpy(np.array(images.pixels)).to(device))
 
-    def starting_from(self, start: Start) -> Resident:
+    def with_start(self, start: Start) -> Resident:
         """The same images, wherever they are, for networks that start from a pretrained body."""
         same = Resident(self.pixels, self.device if self._streamed else None)
         same.start = start

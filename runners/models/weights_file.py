@@ -54,7 +54,7 @@ def read_tensors(path: Path, digest: str | None = None) -> dict[str, Tensor]:
         if digest is not None and (found := file_digest(path)) != digest:
             fix = "restore the file; other weights are another comparison"
             raise InputError(Fault(where, f"the file with SHA-256 {digest[:16]}", found[:16], fix))
-        loaded = _loaded(path)
+        loaded = _load(path)
     except FileNotFoundError:
         raise InputError(
             Fault(where, "a file of weights", "no such file", "see --data-root, where relative paths start")
@@ -74,7 +74,7 @@ def read_tensors(path: Path, digest: str | None = None) -> dict[str, Tensor]:
     return tensors
 
 
-def _loaded(path: Path) -> Any:
+def _load(path: Path) -> Any:
     if path.suffix != ".safetensors":
         return torch.load(path, map_location="cpu", weights_only=True)
     try:
@@ -104,7 +104,7 @@ class _Match:
         return -len(self.missing), -len(self.unlike) - len(self.beyond)
 
 
-def fitted(part: nn.Module, tensors: Mapping[str, Tensor], where: str, what: str) -> dict[str, Tensor]:
+def match_tensors(part: nn.Module, tensors: Mapping[str, Tensor], where: str, what: str) -> dict[str, Tensor]:
     """All tensors of `part` by its own names, from a file's.
 
     A file may hold other modules as well (a classifier, another decoder). Further layers of modules that `part` has, as of a deeper
@@ -119,7 +119,7 @@ def fitted(part: nn.Module, tensors: Mapping[str, Tensor], where: str, what: str
         InputError: tensors that are missing, of another shape, or of further layers, with examples of each.
     """
     own = part.state_dict()
-    matches = [_matched(own, tensors, off, on) for off, on in itertools.product(_TAKEN_OFF, _PUT_ON)]
+    matches = [_match(own, tensors, off, on) for off, on in itertools.product(_TAKEN_OFF, _PUT_ON)]
     best = max(matches, key=lambda m: m.likeness)
     if best.fits:
         return best.state
@@ -136,7 +136,7 @@ def fitted(part: nn.Module, tensors: Mapping[str, Tensor], where: str, what: str
     raise InputError(Fault(where, f"the {len(own)} tensors of {what}", "; ".join(said), fix))
 
 
-def _matched(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], off: str, on: str) -> _Match:
+def _match(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], off: str, on: str) -> _Match:
     renamed = {on + name.removeprefix(off): tensor for name, tensor in tensors.items() if name.startswith(off)}
     state, missing, unlike = {}, [], []
     for name, tensor in own.items():

@@ -19,12 +19,12 @@ from protocol.record.machine_lock import holder
 from protocol.safe_read import content
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
-from runners.encoding.resolve import resolved as known
+from runners.encoding.resolve import resolve_files as known
 from runners.machine.environment import describe
 from runners.progress.job import Job
 from runners.progress.plan import PlannedRun, planned
 from runners.progress.record_scan import END, FAILURE, ROUND, TRIAL, how_far, places, whole_lines
-from runners.regimes.pretraining.bodies import with_weights
+from runners.regimes.pretraining.bodies import with_weights_digest
 from runners.strategies.resolve import make, own_file, resolved
 
 State = Literal["missing", "partial", "running", "failed", "done", "unreadable"]
@@ -119,7 +119,7 @@ def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
     strategies = tuple(resolved(s, beside) for s in study.strategies)
     for spec in strategies:
         make(spec, own_file(spec, beside))
-    protocols = tuple(with_weights(_with_encoder(p, data_root, beside), data_root) for p in study.protocols)
+    protocols = tuple(with_weights_digest(_with_encoder(p, data_root, beside), data_root) for p in study.protocols)
     return Study(name=study.name, protocols=protocols, strategies=strategies, seeds=study.seeds, plan=study.plan)
 
 

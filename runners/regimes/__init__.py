@@ -15,17 +15,17 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.recipe import Semi
 from runners.models.learner import Learner, Predictions
 from runners.models.resident import Resident
-from runners.regimes.base import Diverged, Ended, Fit, FitInputs
+from runners.regimes.base import Diverged, EndState, Fit, FitInputs
 from runners.regimes.methods import semi, semi_maps
 from runners.regimes.methods.supervised import Supervised
 from runners.regimes.methods.supervised_maps import SupervisedMaps
-from runners.regimes.pretraining.bodies import prepared
-from runners.regimes.training import Objective, Round, digest_of, train, untrained
+from runners.regimes.pretraining.bodies import prepare
+from runners.regimes.training import Objective, Round, digest_of, train, untrained_learner
 
 __all__ = [
     "METHODS",
     "Diverged",
-    "Ended",
+    "EndState",
     "Fit",
     "FitInputs",
     "Learner",
@@ -33,9 +33,9 @@ __all__ = [
     "Resident",
     "digest_of",
     "fit",
-    "prepared",
+    "prepare",
     "refuse_unknown_method",
-    "untrained",
+    "untrained_learner",
 ]
 
 METHODS: Final = ("supervised", *semi.METHODS, *semi_maps.METHODS)
@@ -53,7 +53,12 @@ SEMI: Final[dict[str, dict[str, Callable[[Round, Semi], Objective]]]] = {
 
 
 def fit(
-    protocol: Protocol, inputs: FitInputs, replicate: int, round_: int, resident: Resident, before: Ended | None = None
+    protocol: Protocol,
+    inputs: FitInputs,
+    seed: int,
+    round_: int,
+    resident: Resident,
+    before: EndState | None = None,
 ) -> Fit:
     """Train once, from the seed's initial weights or from `before`, on the device where the images are.
 
@@ -65,7 +70,7 @@ def fit(
     Args:
         protocol: says regime, model, metric and root seed.
         inputs: what may be trained on.
-        replicate: the run's seed.
+        seed: the run's seed.
         round_: number of the round, from 0.
         resident: the run's images on the device.
         before: what the round before ended with, of a warm start.
@@ -77,7 +82,7 @@ def fit(
     """
     if protocol.regime.tuning is not None:
         raise ValueError("fit trains one recipe: give it the protocol with a setting, see Protocol.with_setting")
-    return train(_objective, protocol, inputs, (replicate, round_), resident, before)
+    return train(_objective, protocol, inputs, seed, round_, resident, before)
 
 
 def refuse_unknown_method(protocol: Protocol) -> None:

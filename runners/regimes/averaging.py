@@ -51,7 +51,7 @@ class LateMean:
         """Take in one more set of weights."""
         self._mean.update_parameters(net)
 
-    def take_over(self, net: nn.Module, images: Iterable[Tensor]) -> None:
+    def load_into(self, net: nn.Module, images: Iterable[Tensor]) -> None:
         """Put the mean into `net`, and BatchNorm statistics that fit it, from training images."""
         with torch.no_grad():
             for ours, mean in zip(net.parameters(), self._mean.module.parameters(), strict=True):

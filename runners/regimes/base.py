@@ -12,9 +12,9 @@ from torch import Tensor
 from protocol.draws.splits import Indices
 from protocol.errors import BeatRandomError, Fault, InputError
 from runners.datasets.images import Images
-from runners.models.learner import Trained
+from runners.models.learner import TrainedNetwork
 
-Bought = tuple[Indices, NDArray[np.integer]]
+Labelled = tuple[Indices, NDArray[np.integer]]
 """Indices and their labels, in one order."""
 
 
@@ -45,7 +45,7 @@ class FitInputs:
     useless: Indices = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
-    def of(cls, images: Images, bought: Bought, validated: Bought, unlabelled: Indices, where: str) -> FitInputs:
+    def of(cls, images: Images, bought: Labelled, validated: Labelled, unlabelled: Indices, where: str) -> FitInputs:
         """From what was bought; images of none of the task's classes (label -1) are set aside.
 
         Raises:
@@ -68,7 +68,7 @@ class FitInputs:
 
 
 @dataclass(frozen=True, eq=False)
-class Ended:
+class EndState:
     """The weights that a round was evaluated with: tensors by name, on the CPU, and their digest as records have it."""
 
     state: dict[str, Tensor] = field(repr=False)
@@ -87,14 +87,14 @@ class Fit:
         validation: metrics of the selected weights on the validation images; empty without any.
         pretrained: SHA-256 of the pretrained body that the round started from; empty: none.
         extra: further numbers for the record: final training loss, step of the selected weights.
-        ended: what the next round starts from; None: from the seed's own weights.
+        end: what the next round starts from; None: from the seed's own weights.
     """
 
-    learner: Trained[Any]
+    learner: TrainedNetwork[Any]
     steps: int
     initial_weights: str
     recipe: str
     validation: dict[str, float] = field(default_factory=dict)
     extra: dict[str, float] = field(default_factory=dict)
     pretrained: str = ""
-    ended: Ended | None = None
+    end: EndState | None = None

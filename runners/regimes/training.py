@@ -1,4 +1,4 @@
-"""A round of training, whatever the learning method: steps, averages of weights, selection, what the record gets."""
+"""One round of training, for every learning method: optimisation steps, weight averages, and selection of weights."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from runners import tasks
 from runners.datasets.images import Images
 from runners.machine.device import plain_kernels, sent
 from runners.models import build
-from runners.models.learner import Trained, arithmetic, laid_out, memory_format
+from runners.models.learner import TrainedNetwork, arithmetic, memory_format, to_memory_format
 from runners.models.net import state_digest
-from runners.models.resident import Resident, Scaling, Start
+from runners.models.resident import Resident, Scaling
 from runners.regimes.augment.images import Draws, refuse_impossible, training_batch
-from runners.regimes.augment.prefetch import ahead
+from runners.regimes.augment.prefetch import prefetch
 from runners.regimes.averaging import Ema, LateMean
-from runners.regimes.base import Diverged, Ended, Fit, FitInputs
+from runners.regimes.base import Diverged, EndState, Fit, FitInputs
 from runners.regimes.schedule import balanced_batches, batches, class_weights, learning_rate, optimizer
 
 START_TAG = "beatrandom/start/1"
@@ -38,81 +38,86 @@ START_TAG = "beatrandom/start/1"
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """What a learning method works with in one round.
+    """The data, network, and random streams that a learning method works with in one round.
 
     Attributes:
+        seed: seed of the run.
+        number: number of the round, from 0.
         net: the network that is trained.
-        shown: the network that is evaluated: `net`, or the moving average of its weights.
-        rows: (l,) labelled images, on the device; targets: (l,) their classes, or (l, height, width) maps.
-        steps: optimisation steps of the round, at most.
-        weights: (classes,) what an image's loss counts; None: all the same.
+        rows: (l,) labelled images, on the device.
+        targets: (l,) their classes, or (l, height, width) maps.
+        steps: maximum number of optimisation steps.
+        average: moving average of the weights of `net`, if the regime has one.
+        weights: (classes,) weights of the classes in the loss; `None`: all equal.
     """
 
     protocol: Protocol
     inputs: FitInputs
-    replicate: int
+    seed: int
     number: int
     resident: Resident
     scaling: Scaling
     net: nn.Module
-    shown: nn.Module
     rows: Tensor
     targets: Tensor
     steps: int
+    average: Ema | None = None
     weights: Tensor | None = None
 
     @property
     def regime(self) -> Regime:
+        """Return the training recipe of the protocol."""
         return self.protocol.regime
 
+    @property
+    def evaluated(self) -> nn.Module:
+        """Return the network that is evaluated: `net`, or the moving average of its weights."""
+        return self.average.net if self.average else self.net
+
     def draws(self, stream: Stream, *keys: str) -> torch.Generator:
-        """A CPU generator at the start of one of this round's streams."""
-        return torch.Generator().manual_seed(
-            derive(self.protocol.root_seed, stream, self.replicate, self.number, *keys)
-        )
+        """Return a CPU generator at the start of one of this round's random streams."""
+        return torch.Generator().manual_seed(derive(self.protocol.root_seed, stream, self.seed, self.number, *keys))
 
     def views(self, rows: Iterator[Tensor], spec: Augmentation, draws: torch.Generator) -> Iterator[Tensor]:
-        """Augmented images (b, channels, height, width) of each batch of rows, ready for the network.
+        """Yield augmented images (b, channels, height, width) of each batch, in the memory format of the network.
 
         Args:
             rows: (b,) int64 images of the data set, on the CPU.
-            draws: what chance is drawn from, on the CPU.
+            draws: source of the random changes, on the CPU.
         """
-        images = self.inputs.images
-        return ahead(
-            rows,
-            spec,
-            (images.height, images.width),
-            self.resident.device,
-            draws,
-            lambda some, drawn: self._batch(some, spec, drawn),
-        )
+        size = (self.inputs.images.height, self.inputs.images.width)
 
-    def _batch(self, rows: Tensor, spec: Augmentation, drawn: Draws) -> Tensor:
-        """Made in float32 whatever the network computes in."""
+        def augment(batch: Tensor, drawn: Draws) -> Tensor:
+            return self._augment(batch, spec, drawn)
+
+        return prefetch(rows, spec, size, self.resident.device, draws, augment)
+
+    def _augment(self, rows: Tensor, spec: Augmentation, drawn: Draws) -> Tensor:
+        """Compute views in float32, also when the network computes in bfloat16."""
         pixels, places = self.resident.at(rows)
         with torch.autocast(self.resident.device.type, enabled=False):
-            return laid_out(training_batch(pixels, places, spec, self.scaling, drawn), self.regime.precision)
+            return to_memory_format(training_batch(pixels, places, spec, self.scaling, drawn), self.regime.precision)
 
     def labelled_views(self) -> Iterator[Tensor]:
-        """Augmented images of the labelled batches, in the order of the steps."""
+        """Yield augmented images of the labelled batches, in the order of the steps."""
         labelled = torch.from_numpy(self.inputs.labelled.astype(np.int64))
-        return self.views(
-            (labelled[chosen] for chosen in self.order()), self.regime.augmentation, self.draws("augmentation")
-        )
+        batches_of_rows = (labelled[positions] for positions in self.order())
+        return self.views(batches_of_rows, self.regime.augmentation, self.draws("augmentation"))
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean loss on labelled images, smoothed and weighted as the regime says; an image counts as its own class does."""
+        """Compute the mean loss on labelled images, with the regime's label smoothing and class weights.
+
+        An image is weighted by its true class, and the loss is divided by the sum of the weights.
+        """
         smoothing = self.regime.label_smoothing
         if self.weights is None:
             return F.cross_entropy(logits, targets, label_smoothing=smoothing)
-        counted = self.weights[targets]
-        return (
-            F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none") * counted
-        ).sum() / counted.sum()
+        weights = self.weights[targets]
+        losses = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+        return (losses * weights).sum() / weights.sum()
 
     def order(self) -> Iterator[Tensor]:
-        """Positions of the labelled images, step by step, on the CPU; the same whenever it is asked for."""
+        """Yield the positions of the labelled images in each step's batch, on the CPU; every call gives the same order."""
         regime, draws = self.regime, self.draws("batches")
         if regime.imbalance == "balanced-batches":
             return balanced_batches(self.targets.cpu(), regime.batch_size, self.steps, draws)
@@ -124,25 +129,28 @@ class Objective(ABC):
 
     @abstractmethod
     def loss(self, step: int, chosen: Tensor) -> Tensor:
-        """Loss of step 0 … steps-1.
+        """Compute the loss of one step, from 0 to steps - 1.
 
         Args:
             chosen: (b,) positions among the labelled images, on the device.
         """
 
-    def stepped(self, rate: float) -> None:  # noqa: B027  # most methods have nothing to do here
-        """What the method does of its own after the network's step.
+    def after_step(self, rate: float) -> None:  # noqa: B027  # most methods have nothing to do here
+        """Update what the method itself trains, after the network's step.
 
         Args:
-            rate: the step's learning rate, as a share of the peak.
+            rate: the step's learning rate divided by the peak rate.
         """
 
     def accuracy(self) -> float:
-        """Share of labelled images predicted right in the steps since it was last asked for; kept only where the regime stops by it."""
+        """Return the share of labelled images predicted correctly in the steps since the last call.
+
+        Only methods that may be combined with `regime.stop_at` implement it.
+        """
         raise NotImplementedError(f"{type(self).__name__} keeps no training accuracy: recipes with it have no stop_at")
 
     def extra(self) -> dict[str, float]:
-        """What the record should say of the method's own workings."""
+        """Return further numbers for the record, by name."""
         return {}
 
 
@@ -150,113 +158,89 @@ def train(
     objective: Callable[[Round], Objective],
     protocol: Protocol,
     inputs: FitInputs,
-    number: tuple[int, int],
+    seed: int,
+    round_: int,
     resident: Resident,
-    before: Ended | None,
+    before: EndState | None,
 ) -> Fit:
-    """A round of training by one method; see `runners.regimes.fit`.
+    """Train one round with one learning method; see `runners.regimes.fit`.
 
     Args:
-        number: (the run's seed, the round).
+        objective: builds the learning method.
     """
-    regime, (replicate, round_) = protocol.regime, number
-    for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
-        refuse_impossible(spec, inputs.images.height, inputs.images.width)
-    task = tasks.TASKS[protocol.task]
-    net = _fresh(protocol, inputs.images, derive(protocol.root_seed, "model", replicate), resident.start)
+    refuse_impossible(protocol.regime, inputs.images.height, inputs.images.width)
+    net = _initial_network(protocol, inputs.images, seed, resident)
     if before is not None:
         net.load_state_dict(before.state)
     initial = digest_of(protocol, net.state_dict(), resident)
-    net = net.to(resident.device).to(
-        memory_format=memory_format(inputs.images.height, inputs.images.width, regime.precision)
-    )
-    average = Ema(net, regime.ema_decay) if regime.ema_decay is not None else None
-    rows, targets = (
-        a.to(resident.device) for a in (torch.from_numpy(inputs.labelled.astype(np.int64)), task.targets(inputs.labels))
-    )
-    steps = regime.max_steps(
-        len(rows) + len(inputs.useless)
-    )  # every label bought counts, so that no strategy trains less
-    shown, scaling = average.net if average else net, resident.scaling(inputs.pool)
-    weights = class_weights(targets, len(inputs.images.classes)) if regime.imbalance == "weighted-loss" else None
-    now = Round(protocol, inputs, replicate, round_, resident, scaling, net, shown, rows, targets, steps, weights)
-    learner = task.learner(shown, resident, scaling, regime.precision)
-    best, method = Best(learner, inputs, protocol.metric), objective(now)
-    dropout = derive(protocol.root_seed, "batches", replicate, round_, "dropout")
-    with own_randomness(dropout, resident.device), plain_kernels(resident.device):
-        loss, made = torch.zeros(()), 0
-        for made, current in enumerate(_steps(now, method, average), start=1):
-            loss = current
-            done = made == steps or _learned(now, method, made)
-            if regime.validate_every and (made % regime.validate_every == 0 or done):
-                best.consider(made)
-            if done:
-                break
+
+    now = _set_up(protocol, inputs, seed, round_, resident, net)
+    method = objective(now)
+    learner = tasks.TASKS[protocol.task].learner(now.evaluated, resident, now.scaling, protocol.regime.precision)
+    best = Best(learner, inputs, protocol.metric)
+    steps, loss = _optimise(now, method, best)
     best.restore()
-    _refuse_divergence(protocol, shown, round_)
-    extra = {"final_loss": float(loss), "selected_step": float(best.step or made)} | method.extra()
-    body, ended = resident.start.digest if resident.start else "", _ended(protocol, shown, resident)
-    return Fit(learner, made, initial, protocol.recipe, validate(learner, inputs), extra, body, ended)
-
-
-def untrained(protocol: Protocol, images: Images, pool: Indices, replicate: int, resident: Resident) -> Trained[Any]:
-    """What predicts before anything is learned: the network with the weights that the first round starts from, its pretrained body included.
-
-    Args:
-        pool: (p,) images that scaling is taken from.
-    """
-    precision = protocol.regime.precision
-    net = _fresh(protocol, images, derive(protocol.root_seed, "model", replicate), resident.start).to(resident.device)
-    net = net.to(memory_format=memory_format(images.height, images.width, precision))
-    return tasks.TASKS[protocol.task].learner(net, resident, resident.scaling(pool), precision)
-
-
-def _fresh(protocol: Protocol, images: Images, seed: int, start: Start | None) -> nn.Module:
-    """The network with the seed's own weights, of a pretrained part with those."""
-    if protocol.regime.pretraining is None or start is None:
-        return tasks.TASKS[protocol.task].build(protocol.model, images, seed)
-    if protocol.regime.pretraining.then == "linear-probe":  # the images are embeddings by now
-        return build(Model(name="linear", dropout=protocol.model.dropout), images, seed)
-    task = tasks.TASKS[protocol.task]
-    tuned = task.build(protocol.model, images, seed)
-    task.pretrained_part(tuned).load_state_dict(start.state)
-    return tuned
-
-
-def digest_of(protocol: Protocol, state: Mapping[str, Tensor], resident: Resident) -> str:
-    """Digest, as records have it, of all that a network with these tensors consists of, a frozen body included."""
-    pretraining, start = protocol.regime.pretraining, resident.start
-    if pretraining is None or start is None or pretraining.then == "fine-tune":
-        return state_digest(state)
-    return fingerprint(START_TAG, [start.digest, start.features, state_digest(state)])
-
-
-def _ended(protocol: Protocol, net: nn.Module, resident: Resident) -> Ended | None:
-    """A copy of the evaluated weights, where the next round starts from them."""
-    if protocol.regime.start == "reset":
-        return None
-    state = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
-    return Ended(state, digest_of(protocol, state, resident))
-
-
-def _learned(now: Round, method: Objective, made: int) -> bool:
-    """Whether an epoch ends here in which the images were predicted as well as the regime asks for."""
-    regime = now.regime
-    return (
-        regime.stop_at is not None
-        and made % regime.steps_per_epoch(len(now.rows)) == 0
-        and method.accuracy() >= regime.stop_at
+    _refuse_divergence(protocol, now.evaluated, round_)
+    return Fit(
+        learner=learner,
+        steps=steps,
+        initial_weights=initial,
+        recipe=protocol.recipe,
+        validation=validate(learner, inputs),
+        extra={"final_loss": loss, "selected_step": float(best.step or steps)} | method.extra(),
+        pretrained=resident.start.digest if resident.start else "",
+        end=_end_state(protocol, now.evaluated, resident),
     )
 
 
-def _steps(now: Round, method: Objective, average: Ema | None) -> Iterator[Tensor]:
-    """Make the steps; yield each one's loss, on the device."""
+def _set_up(protocol: Protocol, inputs: FitInputs, seed: int, round_: int, resident: Resident, net: nn.Module) -> Round:
+    """Move the network and the targets to the device, and build the averages and weights that the regime asks for."""
+    regime, images, device = protocol.regime, inputs.images, resident.device
+    net = net.to(device).to(memory_format=memory_format(images.height, images.width, regime.precision))
+    targets = tasks.TASKS[protocol.task].targets(inputs.labels).to(device)
+    return Round(
+        protocol=protocol,
+        inputs=inputs,
+        seed=seed,
+        number=round_,
+        resident=resident,
+        scaling=resident.scaling(inputs.pool),
+        net=net,
+        rows=torch.from_numpy(inputs.labelled.astype(np.int64)).to(device),
+        targets=targets,
+        # every label bought counts, so that no strategy trains for fewer steps
+        steps=regime.max_steps(len(inputs.labelled) + len(inputs.useless)),
+        average=None if regime.ema_decay is None else Ema(net, regime.ema_decay),
+        weights=class_weights(targets, len(images.classes)) if regime.imbalance == "weighted-loss" else None,
+    )
+
+
+def _optimise(now: Round, method: Objective, best: Best) -> tuple[int, float]:
+    """Make the round's steps, and validate where the regime says so.
+
+    Returns:
+        Number of steps made, and the loss of the last one.
+    """
+    validate_every, device = now.regime.validate_every, now.resident.device
+    dropout = derive(now.protocol.root_seed, "batches", now.seed, now.number, "dropout")
+    with own_randomness(dropout, device), plain_kernels(device):
+        for step, loss in enumerate(_steps(now, method), start=1):
+            done = step == now.steps or _reached_accuracy(now, method, step)
+            if validate_every and (done or step % validate_every == 0):
+                best.consider(step)
+            if done:
+                return step, float(loss)
+    return 0, 0.0
+
+
+def _steps(now: Round, method: Objective) -> Iterator[Tensor]:
+    """Make the optimisation steps; yield the loss of each, on the device."""
     regime, device, net = now.regime, now.resident.device, now.net
     update = optimizer(regime.optimizer, net.parameters(), device)
     late = LateMean(net) if regime.swa else None
     for step, chosen in enumerate(now.order()):
         net.train()
-        rate, averaging = _pace(regime, step, now.steps)
+        rate, averaging = _rate_and_averaging(regime, step, now.steps)
         for group in update.param_groups:
             group["lr"] = rate
         with arithmetic(regime.precision, device):
@@ -264,36 +248,88 @@ def _steps(now: Round, method: Objective, average: Ema | None) -> Iterator[Tenso
         update.zero_grad()
         torch.autograd.backward(loss)
         update.step()
-        method.stepped(rate / regime.optimizer.lr)
-        if average:
-            average.update()
+        method.after_step(rate / regime.optimizer.lr)
+        if now.average:
+            now.average.update()
         if late and averaging:
             late.update(net)
         if late and step + 1 == now.steps:
             with arithmetic(regime.precision, device):
-                late.take_over(net, _fresh_views(now))
+                late.load_into(net, _newly_augmented(now))
         yield loss.detach()
 
 
-def _pace(regime: Regime, step: int, steps: int) -> tuple[float, bool]:
-    """Learning rate of a step, and whether the weights after it enter the mean of late weights."""
+def _rate_and_averaging(regime: Regime, step: int, steps: int) -> tuple[float, bool]:
+    """Return the learning rate of a step, and whether the weights after it enter the mean of late weights."""
     start = math.ceil(regime.swa.start * steps) if regime.swa else steps
     if regime.swa is None or step < start:
         return learning_rate(regime.optimizer, step, start), False
     return regime.swa.lr, (step + 1 - start) % regime.swa.every == 0 or step + 1 == steps
 
 
-def _fresh_views(now: Round) -> Iterator[Tensor]:
-    """The labelled images once more, newly augmented."""
+def _reached_accuracy(now: Round, method: Objective, step: int) -> bool:
+    """Return whether an epoch ends with this step and reached the training accuracy `regime.stop_at`."""
+    regime = now.regime
+    if regime.stop_at is None or step % regime.steps_per_epoch(len(now.rows)):
+        return False
+    return method.accuracy() >= regime.stop_at
+
+
+def _newly_augmented(now: Round) -> Iterator[Tensor]:
+    """Yield the labelled images once, with new augmentation, for BatchNorm statistics of averaged weights."""
     parts = torch.split(torch.from_numpy(now.inputs.labelled.astype(np.int64)), now.regime.batch_size)
     return now.views(iter(parts), now.regime.augmentation, now.draws("augmentation", "swa"))
 
 
+def untrained_learner(
+    protocol: Protocol, images: Images, pool: Indices, seed: int, resident: Resident
+) -> TrainedNetwork[Any]:
+    """Return a learner with the weights that the first round starts from, including a pretrained body.
+
+    Args:
+        pool: (p,) images that the scaling is computed from.
+        seed: seed of the run.
+    """
+    precision = protocol.regime.precision
+    net = _initial_network(protocol, images, seed, resident).to(resident.device)
+    net = net.to(memory_format=memory_format(images.height, images.width, precision))
+    return tasks.TASKS[protocol.task].learner(net, resident, resident.scaling(pool), precision)
+
+
+def _initial_network(protocol: Protocol, images: Images, seed: int, resident: Resident) -> nn.Module:
+    """Return the network with the seed's initial weights, and with those of a pretrained part where there is one."""
+    start, pretraining, task = resident.start, protocol.regime.pretraining, tasks.TASKS[protocol.task]
+    model_seed = derive(protocol.root_seed, "model", seed)
+    if pretraining is None or start is None:
+        return task.build(protocol.model, images, model_seed)
+    if pretraining.then == "linear-probe":  # the images are embeddings by now
+        return build(Model(name="linear", dropout=protocol.model.dropout), images, model_seed)
+    net = task.build(protocol.model, images, model_seed)
+    task.pretrained_part(net).load_state_dict(start.state)
+    return net
+
+
+def digest_of(protocol: Protocol, state: Mapping[str, Tensor], resident: Resident) -> str:
+    """Return the digest that records hold of a network with these tensors, including a frozen body."""
+    pretraining, start = protocol.regime.pretraining, resident.start
+    if pretraining is None or start is None or pretraining.then == "fine-tune":
+        return state_digest(state)
+    return fingerprint(START_TAG, [start.digest, start.features, state_digest(state)])
+
+
+def _end_state(protocol: Protocol, net: nn.Module, resident: Resident) -> EndState | None:
+    """Copy the evaluated weights if the next round starts from them."""
+    if protocol.regime.start == "reset":
+        return None
+    state = {name: tensor.detach().cpu().clone() for name, tensor in net.state_dict().items()}
+    return EndState(state, digest_of(protocol, state, resident))
+
+
 @dataclass
 class Best:
-    """The weights that did best on the validation labels; of equals the latest, which has trained longest."""
+    """The weights with the best validation metric; the latest of equals, since it has trained longest."""
 
-    learner: Trained[Any]
+    learner: TrainedNetwork[Any]
     inputs: FitInputs
     metric: str
     step: int = 0
@@ -301,26 +337,26 @@ class Best:
     _state: dict[str, Tensor] = field(default_factory=dict)
 
     def consider(self, step: int) -> None:
-        """Keep a copy of the weights and buffers if they are the best so far."""
+        """Copy the weights and buffers if they are the best so far."""
         value = validate(self.learner, self.inputs)[self.metric]
         if value >= self._value:
             self.step, self._value = step, value
             self._state = {name: tensor.detach().clone() for name, tensor in self.learner.net.state_dict().items()}
 
     def restore(self) -> None:
-        """Put the best weights back; without any considered, the last stay."""
+        """Load the best weights; keep the last ones if none were considered."""
         if self._state:
             self.learner.net.load_state_dict(self._state)
 
 
-def validate(learner: Trained[Any], inputs: FitInputs) -> dict[str, float]:
-    """Metrics on the validation labels; empty without any."""
-    return learner.measured(inputs.validation, inputs.validation_labels) if len(inputs.validation) else {}
+def validate(learner: TrainedNetwork[Any], inputs: FitInputs) -> dict[str, float]:
+    """Compute the metrics on the validation labels; empty without validation labels."""
+    return learner.metrics(inputs.validation, inputs.validation_labels) if len(inputs.validation) else {}
 
 
 @contextmanager
 def own_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Give dropout, which only knows the global generators, a seed of its own, and leave those generators as they were."""
+    """Seed the global generators, which dropout draws from, and restore their state afterwards."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":

@@ -21,7 +21,7 @@ from protocol.oracle.oracle import Seller
 from protocol.record.events import TrialEvent
 from protocol.spec.protocol import Protocol
 from protocol.spec.tuning import HyperparameterSetting
-from runners.regimes import Diverged, Ended, FitInputs, Resident, fit
+from runners.regimes import Diverged, EndState, FitInputs, Resident, fit
 from runners.regimes.augment.images import refuse_impossible
 
 
@@ -30,12 +30,12 @@ class Tuner:
     """Finds the setting of every round of one run.
 
     Attributes:
-        replicate: the run's seed.
+        seed: the run's seed.
         made: trials that are on the record.
         write: puts a trial on the record; must have reached the disk when it returns.
     """
 
-    replicate: int
+    seed: int
     made: Sequence[TrialEvent] = ()
     write: Callable[[TrialEvent], None] = lambda _: None
     _chosen: dict[int, HyperparameterSetting] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class Tuner:
         inputs: FitInputs,
         oracle: Seller,
         resident: Resident,
-        before: Ended | None,
+        before: EndState | None,
     ) -> HyperparameterSetting:
         """The setting that the round trains with; makes what is missing of the trials that decide it. Empty without tuning.
 
@@ -64,7 +64,7 @@ class Tuner:
         deciding = tuning.round_of(round_)
         if deciding not in self._chosen:
             trials = [e for e in self.made if e.round == deciding]
-            settings = draw_settings(protocol.regime, protocol.root_seed, self.replicate, deciding)
+            settings = draw_settings(protocol.regime, protocol.root_seed, self.seed, deciding)
             _refuse_others(protocol, deciding, trials, settings)
             if len(trials) < len(settings):
                 if deciding != round_:
@@ -72,7 +72,7 @@ class Tuner:
                     raise RecordError(
                         Fault(where, f"the {len(settings)} trials of round {deciding} on the record", str(len(trials)))
                     )
-                search = _Search.of(protocol, self.replicate, round_, settings, inputs, oracle, resident, before)
+                search = _Search.of(protocol, self.seed, round_, settings, inputs, oracle, resident, before)
                 for trial in range(len(trials), len(settings)):
                     trials.append(search.trial(trial))
                     self.write(trials[-1])
@@ -85,32 +85,32 @@ class _Search:
     """The trials of one round: what they try, train on and start from; `scored_on` is the digest of what they are scored on."""
 
     protocol: Protocol
-    replicate: int
+    seed: int
     round: int
     settings: tuple[HyperparameterSetting, ...]
     inputs: FitInputs
     scored_on: str
     examined: int
     resident: Resident
-    before: Ended | None
+    before: EndState | None
 
     @classmethod
     def of(
         cls,
         protocol: Protocol,
-        replicate: int,
+        seed: int,
         round_: int,
         settings: tuple[HyperparameterSetting, ...],
         inputs: FitInputs,
         oracle: Seller,
         resident: Resident,
-        before: Ended | None,
+        before: EndState | None,
     ) -> _Search:
         """Raises InputError where a setting asks too much of the images, or nothing is left to train on or to score on."""
         for setting in settings:
             _refuse_impossible(protocol, setting, inputs)
         apart = draw_held_out(
-            protocol.regime, protocol.root_seed, replicate, round_, np.concatenate([inputs.labelled, inputs.useless])
+            protocol.regime, protocol.root_seed, seed, round_, np.concatenate([inputs.labelled, inputs.useless])
         )
         scored_on = array_digest(apart if len(apart) else np.sort(oracle.validation()[0]))
         trained = (
@@ -118,14 +118,14 @@ class _Search:
             if len(apart)
             else inputs
         )
-        return cls(protocol, replicate, round_, settings, trained, scored_on, oracle.examinations, resident, before)
+        return cls(protocol, seed, round_, settings, trained, scored_on, oracle.examinations, resident, before)
 
     def trial(self, number: int) -> TrialEvent:
         """Train with one setting."""
         setting, start = self.settings[number], time.perf_counter()
         tried = self.protocol.with_setting(setting)
         try:
-            made = fit(tried, self.inputs, self.replicate, self.round, self.resident, self.before)
+            made = fit(tried, self.inputs, self.seed, self.round, self.resident, self.before)
             validation, weights, steps, failed = made.validation, made.initial_weights, made.steps, ""
         except Diverged:
             validation, weights, steps, failed = {}, "", 0, "the weights were not finite"
@@ -168,14 +168,12 @@ def _without(inputs: FitInputs, apart: Indices, where: str) -> FitInputs:
 
 
 def _refuse_impossible(protocol: Protocol, setting: HyperparameterSetting, inputs: FitInputs) -> None:
-    regime = protocol.with_setting(setting).regime
-    for spec in (regime.augmentation, (regime.semi and regime.semi.strong) or regime.augmentation):
-        try:
-            refuse_impossible(spec, inputs.images.height, inputs.images.width)
-        except InputError as error:
-            fault = error.faults[0]
-            where = f"protocol {protocol.name}: regime.tuning.space, a setting with {fault.where}"
-            raise InputError(Fault(where, fault.expected, fault.found, fault.fix)) from None
+    try:
+        refuse_impossible(protocol.with_setting(setting).regime, inputs.images.height, inputs.images.width)
+    except InputError as error:
+        fault = error.faults[0]
+        where = f"protocol {protocol.name}: regime.tuning.space, a setting with {fault.where}"
+        raise InputError(Fault(where, fault.expected, fault.found, fault.fix)) from None
 
 
 def _refuse_others(

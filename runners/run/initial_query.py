@@ -21,7 +21,7 @@ from runners.features.round import Round
 from runners.features.view_of_round import look
 from runners.guard.audit_hook import asked
 from runners.loop import ask, ready
-from runners.regimes import Fit, FitInputs, Resident, untrained
+from runners.regimes import Fit, FitInputs, Resident, untrained_learner
 from runners.strategies import Strategy
 from runners.strategies.view import UNTRAINED
 from runners.tasks import TASKS
@@ -73,11 +73,11 @@ def _chosen(
     oracle: Seller,
     resident: Resident,
 ) -> Indices:
-    strategy = TASKS[protocol.task].adapted(strategy, spec.id)
+    strategy = TASKS[protocol.task].adapt_or_refuse(strategy, spec.id)
     nothing = np.empty(0, np.int64)
     labels = nothing if protocol.task == "classification" else np.empty((0, images.height, images.width), np.uint8)
     inputs = FitInputs(images, nothing, labels, nothing, labels, oracle.pool)
-    learner = untrained(protocol, images, oracle.pool, replicate, resident)
+    learner = untrained_learner(protocol, images, oracle.pool, replicate, resident)
     now = Round(protocol, replicate, START, inputs, Fit(learner, 0, "", ""), resident)
     view = look(now, strategy, [learner], oracle.disclose)
     ready(now, strategy, spec.id, view)

@@ -30,7 +30,7 @@ from protocol.spec.protocol import Protocol
 from runners.guard.audit_hook import asked, between, guarding
 from runners.loop import Outcome, rounds
 from runners.progress.job import FULL, Cause, Job, Progress, Result, Stopped
-from runners.regimes import Resident, prepared
+from runners.regimes import Resident, prepare
 from runners.regimes.tuner import Tuner
 from runners.run.initial_query import own_start
 from runners.run.session import Order, here, isolated, refuse_another_run, run_event
@@ -122,7 +122,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         trials = before.of(TrialEvent) if before else []
         progress(first, sum(trial.round == first for trial in trials))
         raw = Resident.of(market.images, torch.device(job.device))
-        images, resident = prepared(
+        images, resident = prepare(
             protocol, market.images, raw, market.split.pool, StudyFolder(job.study), data_root=job.data_root
         )
         with asked(f"strategy {job.strategy.id}, as it is imported"):
@@ -177,7 +177,7 @@ def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: 
 
 def _put_down(writer: Writer, protocol: Protocol, outcome: Outcome, seller: Seller) -> None:
     """A round on the record; what it refers to, and what the next one starts from, first."""
-    k, ended = outcome.round, outcome.fit.ended
+    k, ended = outcome.round, outcome.fit.end
     writer.folder.write_sidecar(k, outcome.examined.sidecar)
     if ended and k + 1 < len(protocol.budgets):
         keep(writer.folder, k, ended)
@@ -196,7 +196,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, seller: Seller) -> RoundE
         validation=fitted.validation,
         steps=fitted.steps,
         initial_weights=fitted.initial_weights,
-        final_weights=fitted.ended.digest if fitted.ended else "",
+        final_weights=fitted.end.digest if fitted.end else "",
         pretrained=fitted.pretrained,
         recipe=fitted.recipe,
         setting=outcome.setting,

@@ -30,7 +30,7 @@ from runners.datasets.regions import read_units
 from runners.loop import Outcome, ask, inputs_of, rounds, wanted
 from runners.machine.environment import describe
 from runners.progress.status import kept_copy
-from runners.regimes import Ended, Resident, prepared
+from runners.regimes import EndState, Resident, prepare
 from runners.regimes.tuner import Tuner
 from runners.run.initial_query import START, own_start
 from runners.run.replay_answer import compared, judged, with_trials
@@ -49,7 +49,7 @@ class Trail:
     """How far a run with a warm start has been trained again: round `next` starts from `ended`."""
 
     next: int = 0
-    ended: Ended | None = None
+    ended: EndState | None = None
 
 
 def choose_again(
@@ -206,7 +206,7 @@ def _set_up(
     for purchase in bought:
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     raw = Resident.of(stock.images, device)
-    images, resident = prepared(protocol, stock.images, raw, stock.split.pool, study, keep=False, data_root=data_root)
+    images, resident = prepare(protocol, stock.images, raw, stock.split.pool, study, keep=False, data_root=data_root)
     return _Setup(make(strategy, source), stock, oracle, images, resident)
 
 
@@ -270,7 +270,7 @@ def _again(
         tuner=tuner,
     )
     outcome = next(run)
-    trail.next, trail.ended = k + 1, outcome.fit.ended
+    trail.next, trail.ended = k + 1, outcome.fit.end
     return outcome, again
 
 

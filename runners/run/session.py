@@ -39,9 +39,9 @@ from protocol.spec.study import StrategySpec
 from protocol.spec.units import Division
 from runners.data import load
 from runners.datasets import Images
-from runners.datasets.duplicates import keep as keep_twins
-from runners.datasets.regions import divided, priced
-from runners.datasets.regions import keep as keep_units
+from runners.datasets.duplicates import write_groups as keep_twins
+from runners.datasets.regions import divide, price_units
+from runners.datasets.regions import write_units as keep_units
 from runners.datasets.registry import refuse_other_task
 from runners.guard.audit_hook import opened
 
@@ -121,7 +121,7 @@ class Stock:
             images, hidden = load(order.protocol.data, order.data_root)
         split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
         labels = hidden.for_oracle()
-        division = divided(order.protocol, images, StudyFolder(Path(order.study)))
+        division = divide(order.protocol, images, StudyFolder(Path(order.study)))
         if order.protocol.labelling:
             refuse_unpayable(order.protocol, split, division.units)
         stock = cls(images, split, division, "", labels, frozenset(files))
@@ -129,7 +129,7 @@ class Stock:
 
     def oracle(self, order: Order, ledger: WriteAhead, tell: Disclosure | None) -> Oracle:
         """Who sells it to one run."""
-        goods = priced(order.protocol, self.division, self.labels)
+        goods = price_units(order.protocol, self.division, self.labels)
         return Oracle(
             order.protocol, order.seed, self.split, self.labels, ledger, tell, len(self.images.classes), goods
         )
@@ -217,7 +217,7 @@ def _delivered(order: Order, pipe: Connection, ledger: WriteAhead, tell: Disclos
         encoded=encoded,
     )
     split = make_split(order.protocol, order.seed, images.train_size, images.test_size)
-    division = divided(order.protocol, images, StudyFolder(Path(order.study)))
+    division = divide(order.protocol, images, StudyFolder(Path(order.study)))
     seller = RemoteOracle(order.protocol, pipe, split, ledger, tell, division.units)
     return Market(images, split, division, card["targets"], seller, frozenset(card["files"]))
 
@@ -230,7 +230,7 @@ def keep_shop(order: Order, pipe: Connection) -> None:
         keep_split(order, stock)
         _open_ledger(run_event(order, stock, {"role": "oracle"}), writer, before)
         images, upper = stock.images, order.strategy.upper_line
-        goods, classes = priced(order.protocol, stock.division, stock.labels), len(images.classes)
+        goods, classes = price_units(order.protocol, stock.division, stock.labels), len(images.classes)
         counter = Counter(
             order.protocol,
             order.seed,

@@ -16,7 +16,7 @@ from protocol.spec.protocol import Protocol
 from runners.datasets import Images
 from runners.loop import inputs_of
 from runners.models.state_file import arrays_of, read_state
-from runners.regimes import Ended, Resident, digest_of, fit
+from runners.regimes import EndState, Resident, digest_of, fit
 from runners.regimes.tuner import Tuner
 
 
@@ -34,18 +34,18 @@ class Training:
     resident: Resident
     tuner: Tuner
 
-    def rounds(self, first: int, stop: int, before: Ended | None) -> Iterator[Ended]:
+    def rounds(self, first: int, stop: int, before: EndState | None) -> Iterator[EndState]:
         """Train rounds first … stop - 1 once more, without a look at the test images; yield what each ended with."""
         for k in range(first, stop):
             inputs = inputs_of(self.protocol, k, self.images, self.oracle)
             setting = self.tuner.chosen(self.protocol, k, inputs, self.oracle, self.resident, before)
             tuned = self.protocol.with_setting(setting) if setting else self.protocol
-            before = fit(tuned, inputs, self.replicate, k, self.resident, before).ended
+            before = fit(tuned, inputs, self.replicate, k, self.resident, before).end
             if before is not None:
                 yield before
 
 
-def keep(folder: RunFolder, round_: int, ended: Ended) -> None:
+def keep(folder: RunFolder, round_: int, ended: EndState) -> None:
     """Write what a round ended with. To be called before the round is on the record, so that no whole round is without it."""
     buffer = io.BytesIO()
     np.savez(
@@ -61,7 +61,7 @@ def forget(folder: RunFolder, but: int | None = None) -> None:
             path.unlink()
 
 
-def resumed(folder: RunFolder, done: Sequence[RoundEvent], training: Training) -> Ended | None:
+def resumed(folder: RunFolder, done: Sequence[RoundEvent], training: Training) -> EndState | None:
     """What the last whole round ended with: as it was kept, or else trained again, round after round; None where nothing goes on from it.
 
     Args:
@@ -81,9 +81,9 @@ def resumed(folder: RunFolder, done: Sequence[RoundEvent], training: Training) -
     else:
         found = digest_of(protocol, state, training.resident)
         if found == last.final_weights:
-            return Ended(state, found)
+            return EndState(state, found)
         lost = Fault(str(path), f"weights with digest {last.final_weights[:16]}", found[:16])
-    ended: Ended | None = None
+    ended: EndState | None = None
     for event, ended in zip(done, training.rounds(0, len(done), None), strict=True):
         if ended.digest != event.final_weights:
             where = f"{folder.path}: round {event.round}, trained again because its weights were lost"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from runners.tasks.base import Examined, Task
+from runners.tasks.base import Evaluation, Task
 from runners.tasks.classification import Classification
 from runners.tasks.segmentation import Segmentation
 
-__all__ = ["TASKS", "Examined", "Task"]
+__all__ = ["TASKS", "Evaluation", "Task"]
 
 TASKS: Final[dict[str, Task]] = {task.name: task for task in (Classification(), Segmentation())}

@@ -18,7 +18,7 @@ from protocol.spec.protocol import Model
 from runners.datasets import Images
 
 if TYPE_CHECKING:  # these import this package
-    from runners.models.learner import Precision, Trained
+    from runners.models.learner import Precision, TrainedNetwork
     from runners.models.resident import Resident, Scaling
     from runners.strategies import Strategy
 from runners.strategies.view import Need
@@ -28,7 +28,7 @@ WHOLE: Final[frozenset[Need]] = frozenset({"images", "labelled_images"})
 
 
 @dataclass(frozen=True, eq=False)
-class Examined:
+class Evaluation:
     """What came of a round's test predictions.
 
     Attributes:
@@ -72,11 +72,11 @@ class Task(ABC):
         """Owned labels as training wants them."""
 
     @abstractmethod
-    def learner(self, net: Any, resident: Resident, scaling: Scaling, precision: Precision) -> Trained[Any]:
+    def learner(self, net: Any, resident: Resident, scaling: Scaling, precision: Precision) -> TrainedNetwork[Any]:
         """What predicts with the network."""
 
     @abstractmethod
-    def examine(self, learner: Any, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Examined:
+    def examine(self, learner: Any, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Evaluation:
         """Have the seller mark the test predictions, once.
 
         Args:
@@ -85,12 +85,12 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def suited(self, strategy: Strategy) -> Strategy | None:
+    def adapt(self, strategy: Strategy) -> Strategy | None:
         """The strategy as it works on this task, or None if it cannot."""
 
-    def adapted(self, strategy: Strategy, name: str, *, regions: bool = False) -> Strategy:
+    def adapt_or_refuse(self, strategy: Strategy, name: str, *, regions: bool = False) -> Strategy:
         """`suited`, or InputError that says what the task does not offer; `regions`: whether regions of images are bought."""
-        suited, offers = self.suited(strategy), self.offers - (WHOLE if regions else set())
+        suited, offers = self.adapt(strategy), self.offers - (WHOLE if regions else set())
         if suited is None or not set(suited.needs) & self.offers <= offers:
             missing = sorted(set(strategy.needs) - offers)
             found = f"{', '.join(missing)} needed" if missing else f"one for {', '.join(strategy.tasks)}"

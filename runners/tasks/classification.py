@@ -23,7 +23,7 @@ from runners.models.resident import Resident, Scaling
 from runners.strategies.base import Strategy
 from runners.strategies.support.aggregation import Aggregation
 from runners.strategies.view import NEEDS, Need
-from runners.tasks.base import Examined, Task
+from runners.tasks.base import Evaluation, Task
 
 DENSE_ONLY: frozenset[Need] = frozenset(
     {
@@ -66,16 +66,16 @@ class Classification(Task):
         """Predicts classes, probabilities and embeddings of images."""
         return Learner(net, resident, scaling, precision)
 
-    def examine(self, learner: Learner, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Examined:  # noqa: ARG002  # all classes are kept
+    def examine(self, learner: Learner, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Evaluation:  # noqa: ARG002  # all classes are kept
         """Classes, and log-probabilities where the table is not too large."""
-        predicted, table = learner.examined(test, tables)
+        predicted, table = learner.classes_and_log_probabilities(test, tables)
         metrics = seller.examine(predicted, table)
         if table is None:
-            return Examined(metrics, predictions_digest(predicted), sidecar={"prediction": compact(predicted)})
+            return Evaluation(metrics, predictions_digest(predicted), sidecar={"prediction": compact(predicted)})
         sidecar = {"prediction": compact(predicted), "log_probability": table}
-        return Examined(metrics, predictions_digest(predicted), array_digest(table), sidecar=sidecar)
+        return Evaluation(metrics, predictions_digest(predicted), array_digest(table), sidecar=sidecar)
 
-    def suited(self, strategy: Strategy) -> Strategy | None:
+    def adapt(self, strategy: Strategy) -> Strategy | None:
         """Every strategy that is not for other tasks alone; needs that nobody knows are told when the round is looked at.
 
         Raises:

@@ -12,21 +12,20 @@ from torch import Tensor, nn
 
 from protocol.draws.shown_maps import maps_digest
 from protocol.draws.splits import Indices
-from protocol.metrics import segmentation_metrics
+from protocol.metrics import VOID, segmentation_metrics
 from protocol.oracle.oracle import Seller
 from protocol.record.layout import compact, predictions_digest
 from protocol.spec.protocol import Model
 from runners.datasets import Images
 from runners.models import segmentation
 from runners.models.dense import DenseNet, Maps
-from runners.models.learner import Precision, Trained
+from runners.models.learner import Precision, TrainedNetwork
 from runners.models.resident import Resident, Scaling
 from runners.strategies.base import Strategy
 from runners.strategies.on_maps import MapStrategy, on_maps
 from runners.strategies.resolve import Wrapped
 from runners.strategies.view import Need
-from runners.tasks.base import Examined, Task
-from runners.tasks.counting import counts
+from runners.tasks.base import Evaluation, Task
 
 OFFERS: Final[frozenset[Need]] = frozenset(
     {
@@ -46,7 +45,26 @@ OFFERS: Final[frozenset[Need]] = frozenset(
 )
 
 
-class MapLearner(Trained[DenseNet]):
+def count_confusions(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
+    """Count pixels by true class (rows) and predicted class, per image; void pixels are not counted.
+
+    The numbers equal those of `protocol.metrics.confusion_matrices`, but are counted on the device.
+
+    Args:
+        predicted: (n, height, width) classes.
+        target: (n, height, width) classes and `VOID`.
+
+    Returns:
+        (n, classes, classes) int64.
+    """
+    n, cells = len(target), classes * classes
+    image = torch.arange(n, device=target.device)[:, None, None]
+    place = image * (cells + 1) + torch.where(target == VOID, cells, target.long() * classes + predicted.long())
+    pixels = torch.bincount(place.flatten(), minlength=n * (cells + 1)).view(n, cells + 1)
+    return pixels[:, :cells].reshape(n, classes, classes)
+
+
+class MapLearner(TrainedNetwork[DenseNet]):
     """A trained network that classifies every pixel."""
 
     @torch.no_grad()
@@ -70,13 +88,13 @@ class MapLearner(Trained[DenseNet]):
         return predicted
 
     @torch.no_grad()
-    def measured(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
+    def metrics(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
         """Intersection over union and accuracy, counted on the device; 0 where all owned pixels are void."""
         classes = self.net.head.out_channels
         total = torch.zeros(1, classes, classes, dtype=torch.int64, device=self._resident.device)
         for start, maps in self.passes(indices):
             truth = torch.from_numpy(labels[start : start + len(maps.logits)].astype(np.uint8)).to(total.device)
-            total += counts(maps.logits.float().argmax(1), truth, classes).sum(0)
+            total += count_confusions(maps.logits.float().argmax(1), truth, classes).sum(0)
         return segmentation_metrics(total.cpu().numpy()) if total.any() else {"mean_iou": 0.0, "pixel_accuracy": 0.0}
 
     def embeddings(self, indices: Indices) -> Tensor:
@@ -112,15 +130,15 @@ class Segmentation(Task):
         """Predicts maps."""
         return MapLearner(net, resident, scaling, precision)
 
-    def examine(self, learner: MapLearner, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Examined:  # noqa: ARG002  # maps of probabilities are never kept
+    def examine(self, learner: MapLearner, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Evaluation:  # noqa: ARG002  # maps of probabilities are never kept
         """Confusion matrices, image by image, and the maps of those that are shown."""
         predicted = learner.labels(test)
         matrices = seller.examine_maps(predicted)
         digest, sidecar = predictions_digest(matrices), {"confusion": compact(matrices)}
         if not len(shown):
-            return Examined(segmentation_metrics(matrices), digest, sidecar=sidecar)
+            return Evaluation(segmentation_metrics(matrices), digest, sidecar=sidecar)
         maps = predicted[shown]
-        return Examined(
+        return Evaluation(
             segmentation_metrics(matrices),
             digest,
             "",
@@ -128,7 +146,7 @@ class Segmentation(Task):
             sidecar | {"place": shown, "map": maps},
         )
 
-    def suited(self, strategy: Strategy) -> Strategy | None:
+    def adapt(self, strategy: Strategy) -> Strategy | None:
         """As it is if it needs only what maps offer; a score of predictions is aggregated over pixels."""
         if isinstance(strategy, MapStrategy):
             return strategy

@@ -1,253 +1,214 @@
-"""BUD: the same labels for everyone, at the same prices."""
+"""BUD: every strategy pays for the same number of labels, at the same prices."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Set
 
-from protocol.errors import Fault
+import numpy as np
+from numpy.typing import NDArray
+
 from protocol.record.events import DisclosureEvent
 from protocol.rules.evidence import RunEvidence
-from protocol.rules.recount import ledger
-from protocol.rules.rule import AnyRule, Observation, Observations, RunRule, unverifiable
+from protocol.rules.recount import CountedPurchase, recount
+from protocol.rules.rule import AnyRule, Observations, broken, need, run_rule, unverifiable
+
+_MOST_SHOWN = 5
 
 
-def _never_over_budget(run: RunEvidence) -> Observations:
-    budgets = run.protocol.budgets
-    for purchase in ledger(run)[0]:
+@run_rule(
+    "BUD-01",
+    "no purchase exceeds the budget",
+    why="more labels help more than any strategy",
+    evidence="purchases of the record, counted again, against the protocol's budgets",
+    fix="run it again in a new folder through the oracle, which refuses such purchases",
+    reads={"ledger"},
+)
+def purchases_over_budget(run: RunEvidence) -> Observations:
+    budgets, currency = run.protocol.budgets, run.protocol.currency
+    for purchase in recount(run)[0]:
         limit = budgets[min(purchase.rounds, len(budgets) - 1)]
         after = purchase.spent + purchase.charge
-        if purchase.trains and after > limit:
-            yield Observation(
-                purchase.where,
-                f"at most {limit} labels paid for before round {purchase.rounds}",
-                str(after),
-                str(run.key),
-            )
+        if purchase.for_training and after > limit:
+            yield broken(purchase.where, f"at most {limit} {currency} paid for before round {purchase.rounds}", after)
 
 
-def _schedule_is_followed(run: RunEvidence) -> Observations:
-    key, budgets, training = str(run.key), run.protocol.budgets, run.protocol.training_labels
-    purchases, rounds = ledger(run)
+@run_rule(
+    "BUD-02",
+    "the schedule of budgets is followed exactly",
+    why="curves are compared point by point, at equal cost",
+    evidence="rounds and purchases of the record against the protocol's budgets",
+    fix="run it again in a new folder",
+    reads={"budgets"},
+)
+def deviations_from_schedule(run: RunEvidence) -> Observations:
+    budgets, training = run.protocol.budgets, run.protocol.training_labels
+    purchases, rounds = recount(run)
     for purchase in purchases:
-        told, counted = (
-            (purchase.event.before, purchase.event.after),
-            (purchase.spent, purchase.spent + purchase.charge),
-        )
-        if told != counted:
-            yield Observation(
-                purchase.where, f"cost {counted[0]} before and {counted[1]} after", f"{told[0]} and {told[1]}", key
-            )
+        labels, spent = purchase.event, purchase.spent
+        if (labels.before, labels.after) != (spent, spent + purchase.charge):
+            expected = f"cost {spent} before and {spent + purchase.charge} after"
+            yield broken(purchase.where, expected, f"{labels.before} and {labels.after}")
         purpose = "query" if purchase.rounds else "initial"
-        if purchase.trains and purchase.event.purpose != purpose:
-            yield Observation(
-                purchase.where,
-                f"a purchase for {purpose!r} after {purchase.rounds} rounds",
-                purchase.event.purpose,
-                key,
-            )
-    for done in rounds:
-        if done.number >= len(budgets):
-            yield Observation(done.where, f"{len(budgets)} rounds", f"round number {done.number + 1}", key)
+        if purchase.for_training and labels.purpose != purpose:
+            yield broken(purchase.where, f"a purchase for {purpose!r} after {purchase.rounds} rounds", labels.purpose)
+    for counted in rounds:
+        n, event = counted.number, counted.event
+        if n >= len(budgets):
+            yield broken(counted.where, f"{len(budgets)} rounds", f"round number {n + 1}")
             continue
-        event = done.event
-        expected = (done.number, budgets[done.number], done.owned if run.protocol.metered else training[done.number])
-        if (event.round, event.budget, event.training_labels) != expected:
-            yield Observation(
-                done.where, _round(*expected), _round(event.round, event.budget, event.training_labels), key
-            )
-    if run.record is not None and run.record.sealed and len(rounds) < len(budgets):
-        yield Observation(
-            run.path, f"{len(budgets)} rounds, up to the budget of {budgets[-1]}", f"{len(rounds)} rounds", key
-        )
+        expected = _round(n, budgets[n], counted.labelled if run.protocol.metered else training[n])
+        if (actual := _round(event.round, event.budget, event.training_labels)) != expected:
+            yield broken(counted.where, expected, actual)
+    if run.sealed and len(rounds) < len(budgets):
+        yield broken(run.path, f"{len(budgets)} rounds, up to the budget of {budgets[-1]}", f"{len(rounds)} rounds")
 
 
 def _round(number: int, budget: int, labels: int) -> str:
     return f"round {number} at budget {budget} with {labels} training labels"
 
 
-def _nothing_bought_twice(run: RunEvidence) -> Observations:
-    owned: set[int] = set()
-    validated = False
-    for purchase in ledger(run)[0]:
-        if not purchase.trains:
+@run_rule(
+    "BUD-03",
+    "nothing is bought twice",
+    why="with a label counted twice the training set is smaller than recorded",
+    evidence="indices of the purchases",
+    fix="fix the strategy: it may only return indices of unlabelled images, each once",
+    reads={"ledger"},
+)
+def repeated_purchases(run: RunEvidence) -> Observations:
+    labelled: set[int] = set()
+    validated = ""
+    for purchase in recount(run)[0]:
+        if not purchase.for_training:
             if validated:
-                yield Observation(
-                    purchase.where, "the validation labels bought once", "a second purchase", str(run.key)
-                )
-            validated = True
+                yield broken(purchase.where, "the validation labels bought once", f"bought already at {validated}")
+            validated = validated or purchase.where
             continue
         indices = purchase.event.indices
-        again = owned.intersection(indices)
-        twice = len(indices) - len(set(indices))
-        if again or twice:
-            found = f"{len(again)} owned already {_few(again)}, {twice} repeated within the purchase"
-            yield Observation(purchase.where, "every label bought once", found, str(run.key))
-        owned.update(indices)
+        again = labelled.intersection(indices)
+        repeated = len(indices) - len(set(indices))
+        if again or repeated:
+            found = f"{len(again)} labelled already{_examples(again)}, {repeated} repeated within the purchase"
+            yield broken(purchase.where, "every label bought once", found)
+        labelled.update(indices)
 
 
-def _nothing_from_outside_the_pool(run: RunEvidence) -> Observations:
-    split = run.split
-    if split.split is None:
-        problem = split.problem
-        yield unverifiable(
-            run.path, "the split's pool", f"{problem.where}: {problem.found}" if problem else "nothing", str(run.key)
-        )
-        return
-    for purchase in ledger(run)[0]:
-        allowed, name = (split.pool, "pool") if purchase.trains else (split.validation, "validation set")
-        if run.protocol.labelling is None:
-            strangers = set(purchase.event.indices) - allowed
-        elif isinstance(units := run.units, Fault):
-            yield unverifiable(
-                run.path, "which images the regions are of", f"{units.where}: {units.found}", str(run.key)
-            )
-            return
-        else:
-            bought = np.asarray(purchase.event.indices, np.int64)
-            there = np.isin(
-                bought, units.of(np.asarray([i for i in sorted(allowed) if 0 <= i < len(units.first) - 1], np.int64))
-            )
-            strangers = set(bought[~there].tolist())
-        if strangers:
-            yield Observation(
-                purchase.where, f"images of the {name}", f"{len(strangers)} others {_few(strangers)}", str(run.key)
-            )
+@run_rule(
+    "BUD-04",
+    "nothing is bought from outside the pool",
+    why="a label of the test or validation set in training makes the measurement worthless",
+    evidence="indices of the purchases and splits/<digest>.npz",
+    fix="fix the strategy: it may only return indices of the pool",
+    reads={"ledger", "split"},
+)
+def purchases_outside_pool(run: RunEvidence) -> Observations:
+    need(run.split.indices)
+    for purchase in recount(run)[0]:
+        allowed, name = (run.split.pool, "pool") if purchase.for_training else (run.split.validation, "validation set")
+        outside = set(purchase.event.indices) - _buyable(run, allowed, purchase)
+        if outside:
+            yield broken(purchase.where, f"images of the {name} only", f"{len(outside)} not in it{_examples(outside)}")
 
 
-def _validation_labels_are_paid(run: RunEvidence) -> Observations:
-    key, size = str(run.key), run.protocol.splits.validation_size
-    counted = run.protocol.splits.validation_counted
-    purchases, rounds = ledger(run)
-    bought = [p for p in purchases if not p.trains]
+def _buyable(run: RunEvidence, images: Set[int], purchase: CountedPurchase) -> Set[int]:
+    """Return what may be bought of `images`: the images, or those regions of the purchase that are of them."""
+    if run.protocol.labelling is None:
+        return images
+    units = need(run.units)
+    known = [image for image in sorted(images) if 0 <= image < len(units.first) - 1]
+    bought = np.asarray(purchase.event.indices, np.int64)
+    return set(bought[np.isin(bought, units.of(np.asarray(known, np.int64)))].tolist())
+
+
+@run_rule(
+    "BUD-05",
+    "validation labels are bought, and charged as the protocol says",
+    why="a validation set without cost is a hidden budget",
+    evidence="validation purchase of the record",
+    fix="run it again in a new folder, or set splits.validation_counted and report it",
+    reads={"validation"},
+)
+def unpaid_validation_labels(run: RunEvidence) -> Observations:
+    size, counted = run.protocol.splits.validation_size, run.protocol.splits.validation_counted
+    purchases, rounds = recount(run)
+    bought = [p for p in purchases if not p.for_training]
     for purchase in bought:
         charged = purchase.event.after - purchase.event.before
         if charged != purchase.charge:
             how = "charged" if counted else "not charged (splits.validation_counted = false)"
-            yield Observation(
-                purchase.where, f"{len(purchase.event.indices)} validation labels {how}", f"{charged} charged", key
-            )
+            yield broken(purchase.where, f"{len(purchase.event.indices)} validation labels {how}", f"{charged} charged")
     total = sum(len(p.event.indices) for p in bought)
-    before_training = sum(len(p.event.indices) for p in bought if p.rounds == 0)
+    late = sum(len(p.event.indices) for p in bought if p.rounds > 0)
     if total != size and (bought or rounds):
-        yield Observation(bought[0].where if bought else run.path, f"{size} validation labels bought", str(total), key)
-    elif total != before_training:
-        yield Observation(
-            bought[0].where, "validation labels bought before the first round", f"{total - before_training} later", key
-        )
+        yield broken(bought[0].where if bought else run.path, f"{size} validation labels bought", total)
+    elif late:
+        yield broken(bought[0].where, "validation labels bought before the first round", f"{late} later")
 
 
-def _prices_are_the_protocols(run: RunEvidence) -> Observations:
-    key, labelling = str(run.key), run.protocol.labelling
-    if labelling is None:
-        return
-    for purchase in ledger(run)[0]:
-        event = purchase.event
-        priced = len(event.costs) if purchase.trains and labelling.metered else len(event.indices)
-        if priced != len(event.indices) or (
-            event.costs and (min(event.costs) < 1 or not labelling.metered or not purchase.trains)
-        ):
-            yield Observation(
-                purchase.where, "a cost of at least 1 for everything bought", f"{len(event.costs)} costs", key
-            )
-    if labelling.cost == "click":
-        yield unverifiable(run.path, "what clicks come to, which the masks say", "a record, which holds no masks", key)
-    elif labelling.cost == "pixel":
-        yield from _pixels_are_paid(run)
-
-
-def _pixels_are_paid(run: RunEvidence) -> Observations:
-    key, units = str(run.key), run.units
-    if isinstance(units, Fault):
-        yield unverifiable(run.path, "how many pixels the regions have", f"{units.where}: {units.found}", key)
-        return
-    for purchase in ledger(run)[0]:
-        bought = np.asarray(purchase.event.indices, np.int64)
-        known = (bought >= 0) & (bought < len(units.pixels))
-        wrong = [c for c, n in zip(purchase.event.costs, units.pixels[bought[known]].tolist(), strict=False) if c != n]
-        if purchase.trains and (wrong or not known.all()):
-            yield Observation(
-                purchase.where,
-                "every region at the number of its pixels",
-                f"{len(wrong) or 'some'} at other prices",
-                key,
-            )
-
-
-def _few(indices: set[int]) -> str:
-    return str(sorted(indices)[:5]) if indices else ""
-
-
-def _disclosed_to_the_upper_line_alone(run: RunEvidence) -> Observations:
+@run_rule(
+    "BUD-06",
+    "only the oracle strategy sees labels without payment",
+    why="a strategy that has seen the pool's labels did not choose without them",
+    evidence="disclosure events of the record, and the name of the run's strategy",
+    fix="run it again in a new folder through the oracle, which discloses labels only to the strategy named 'oracle'",
+    reads={"ledger", "chain"},
+)
+def disclosed_labels(run: RunEvidence) -> Observations:
     if run.strategy.upper_line:
         return
     for where, event in run.of(DisclosureEvent):
-        yield Observation(
-            where, f"no label told unpaid to {run.strategy.id}", f"{event.count} labels told", str(run.key)
-        )
+        yield broken(where, f"no unpaid label disclosed to {run.strategy.id}", f"{event.count} labels disclosed")
+
+
+@run_rule(
+    "BUD-07",
+    "everything is sold at the protocol's prices",
+    why="a discount buys more labels for the same budget",
+    evidence="costs in the purchases, and for pixels data/units-<digest>.npz",
+    fix="run it again in a new folder through the oracle, which sets the prices",
+    reads={"ledger", "chain"},
+)
+def wrong_prices(run: RunEvidence) -> Observations:
+    labelling = run.protocol.labelling
+    if labelling is None:
+        return
+    purchases = recount(run)[0]
+    for purchase in purchases:
+        costs, n = purchase.event.costs, len(purchase.event.indices)
+        priced = n if purchase.for_training and labelling.metered else 0
+        if len(costs) != priced or min(costs, default=1) < 1:
+            found = f"{len(costs)} costs, the least {min(costs, default=0)}" if costs else "no costs"
+            yield broken(purchase.where, f"{priced} costs of at least 1 for {n} labels", found)
+    if labelling.cost == "click":
+        yield unverifiable(run.path, "the number of clicks, which only the masks show", "a record without masks")
+    elif labelling.cost == "pixel":
+        pixels = need(run.units).pixels
+        for purchase in purchases:
+            if purchase.for_training:
+                yield from _wrong_pixel_costs(purchase, pixels)
+
+
+def _wrong_pixel_costs(purchase: CountedPurchase, pixels: NDArray[np.int64]) -> Observations:
+    wrong: list[str] = []
+    for unit, cost in zip(purchase.event.indices, purchase.event.costs, strict=False):
+        size = int(pixels[unit]) if 0 <= unit < len(pixels) else None
+        if cost != size:
+            wrong.append(f"region {unit} at {cost}, " + ("no such region" if size is None else f"{size} pixels"))
+    if wrong:
+        more = f" and {len(wrong) - _MOST_SHOWN} more" if len(wrong) > _MOST_SHOWN else ""
+        yield broken(purchase.where, "every region at the number of its pixels", "; ".join(wrong[:_MOST_SHOWN]) + more)
+
+
+def _examples(indices: Set[int]) -> str:
+    return f", e.g. {sorted(indices)[:_MOST_SHOWN]}" if indices else ""
 
 
 RULES: tuple[AnyRule, ...] = (
-    RunRule(
-        id="BUD-01",
-        title="no purchase goes past the budget",
-        why="more labels are the strongest lever of all",
-        evidence="purchases of the record, counted again, against the protocol's budgets",
-        fix="run it again in a new folder through the oracle, which refuses this",
-        reads=frozenset({"ledger"}),
-        function=_never_over_budget,
-    ),
-    RunRule(
-        id="BUD-02",
-        title="the schedule of budgets is followed exactly",
-        why="curves are compared point by point, at equal cost",
-        evidence="rounds and purchases of the record against the protocol's budgets",
-        fix="run it again in a new folder",
-        reads=frozenset({"budgets"}),
-        function=_schedule_is_followed,
-    ),
-    RunRule(
-        id="BUD-03",
-        title="nothing is bought twice",
-        why="a label counted twice is a training set smaller than it says",
-        evidence="indices of the purchases",
-        fix="mend the strategy: it may only return indices of unlabelled images, each once",
-        reads=frozenset({"ledger"}),
-        function=_nothing_bought_twice,
-    ),
-    RunRule(
-        id="BUD-04",
-        title="nothing is bought from outside the pool",
-        why="a label of the test or validation set in training makes the measurement worthless",
-        evidence="indices of the purchases and splits/<digest>.npz",
-        fix="mend the strategy: it may only return indices of the pool",
-        reads=frozenset({"ledger", "split"}),
-        function=_nothing_from_outside_the_pool,
-    ),
-    RunRule(
-        id="BUD-05",
-        title="validation labels are bought, and charged as the protocol says",
-        why="a validation set that nobody pays for is a hidden budget",
-        evidence="validation purchase of the record",
-        fix="run it again in a new folder, or set splits.validation_counted and say so",
-        reads=frozenset({"validation"}),
-        function=_validation_labels_are_paid,
-    ),
-    RunRule(
-        id="BUD-06",
-        title="labels are told without payment to the upper line alone",
-        why="a competitor that has seen the pool's labels did not choose without them",
-        evidence="disclosure events of the record, and the name of the run's strategy",
-        fix="run it again in a new folder through the oracle, which discloses labels only to the strategy named 'oracle'",
-        reads=frozenset({"ledger", "chain"}),
-        function=_disclosed_to_the_upper_line_alone,
-    ),
-    RunRule(
-        id="BUD-07",
-        title="everything is sold at the protocol's prices",
-        why="a discount buys more labels for the same budget",
-        evidence="costs in the purchases, and of pixels data/units-<digest>.npz",
-        fix="run it again in a new folder through the oracle, which sets the prices",
-        reads=frozenset({"ledger", "chain"}),
-        function=_prices_are_the_protocols,
-    ),
+    purchases_over_budget,
+    deviations_from_schedule,
+    repeated_purchases,
+    purchases_outside_pool,
+    unpaid_validation_labels,
+    disclosed_labels,
+    wrong_prices,
 )

@@ -1,132 +1,125 @@
-"""CMP: the plan is the denominator. Missing is broken, empty is not success, unreadable is not success."""
+"""CMP: every planned run counts. A missing, empty or unreadable run is no success."""
 
 from __future__ import annotations
 
 from protocol.record.events import EndEvent, FailureEvent, ResumeEvent
 from protocol.rules.evidence import RunEvidence, StudyEvidence
-from protocol.rules.rule import AnyRule, Observation, Observations, RunRule, StudyRule, unverifiable
+from protocol.rules.rule import AnyRule, Observations, broken, run_rule, study_rule, unverifiable
 from protocol.spec.study import BASELINE
 
 
-def _planned_runs_are_present(study: StudyEvidence) -> Observations:
+@study_rule(
+    "CMP-01",
+    "every planned run exists",
+    why="runs left out after a look at the results make any strategy win",
+    evidence="study.json and the files under records/",
+    fix="run the study again: missing runs are executed, finished runs are kept",
+    reads={"presence"},
+    needs="plan",
+)
+def missing_runs(study: StudyEvidence) -> Observations:
     for fact in study.facts:
         if not fact.present:
-            yield Observation(fact.path, "the record of a planned run", "no such file", str(fact.key))
+            yield broken(fact.path, "the record of a planned run", "no such file", fact.key)
 
 
-def _no_unplanned_runs(study: StudyEvidence) -> Observations:
-    for path in study.extra:
-        yield Observation(path, "runs of the plan only", "a run that nobody planned")
+@study_rule(
+    "CMP-02",
+    "no run beyond the plan",
+    why="an extra attempt is a choice between results, unless the plan counts it",
+    evidence="study.json and the folders under records/",
+    fix="move runs of other studies out of the records/ folder, or plan them",
+    reads={"plan", "presence"},
+    needs="plan",
+)
+def unplanned_runs(study: StudyEvidence) -> Observations:
+    for path in study.unplanned:
+        yield broken(path, "runs of the plan only", "an unplanned run")
 
 
-def _runs_are_sealed(run: RunEvidence) -> Observations:
-    key = str(run.key)
+@run_rule(
+    "CMP-03",
+    "every run is finished and sealed",
+    why="an unfinished curve has a different area under it; without the seal a removed tail goes unnoticed",
+    evidence="the last line of each record",
+    fix="run the study again: an unfinished run continues after its last complete round",
+    reads={"seal"},
+    needs="file",
+)
+def unsealed_runs(run: RunEvidence) -> Observations:
     if run.record is None:
         if run.problem is not None:
-            yield unverifiable(run.problem.where, run.problem.expected, run.problem.found, key)
+            yield unverifiable(run.problem)
         return
-    rounds = len(run.record.rounds)
-    if not run.record.events:
-        yield Observation(run.path, "a record that ends with its seal", "no whole line", key)
-    elif run.record.torn_bytes:
-        where = f"{run.path}:{run.record.lines[-1] + 1}"
-        yield Observation(
-            where, "a record that ends with its seal", f"{run.record.torn_bytes} bytes of an unfinished line", key
-        )
-    elif not run.record.sealed:
-        where = f"{run.path}:{run.record.lines[-1]}"
-        yield Observation(
-            where, "a record that ends with its seal", f"{run.record.events[-1].event!r} as last event", key
-        )
+    expected, record = "a record that ends with its seal", run.record
+    if not record.events:
+        yield broken(run.path, expected, "no complete line")
+    elif record.torn_bytes:
+        found = f"{record.torn_bytes} bytes of an unfinished line"
+        yield broken(f"{run.path}:{record.lines[-1] + 1}", expected, found)
+    elif not record.sealed:
+        yield broken(f"{run.path}:{record.lines[-1]}", expected, f"{record.events[-1].event!r} as last event")
     for where, end in run.of(EndEvent):
-        if end.rounds != rounds:
-            yield Observation(
-                where, f"a seal over the {rounds} rounds that are there", f"a seal over {end.rounds}", key
-            )
+        if end.rounds != len(record.rounds):
+            yield broken(where, f"a seal over the {len(record.rounds)} rounds of the record", f"over {end.rounds}")
 
 
-def _random_is_there(study: StudyEvidence) -> Observations:
+@study_rule(
+    "CMP-04",
+    "the random baseline exists for every protocol and seed",
+    why="without it no strategy can be said to beat anything",
+    evidence="the records of strategy 'random'",
+    fix="run the study again; random is always part of it",
+    reads={"presence"},
+    needs="plan",
+)
+def missing_baseline(study: StudyEvidence) -> Observations:
     for fact in study.facts:
         if fact.key.strategy != BASELINE:
             continue
-        what = f"a finished run of the random baseline ({fact.key.protocol}, seed {fact.key.seed})"
+        expected = f"a finished run of the random baseline ({fact.key.protocol}, seed {fact.key.seed})"
         if fact.present and not fact.readable:
-            yield unverifiable(fact.path, what, "a record that cannot be read", str(fact.key))
+            yield unverifiable(fact.path, expected, "a record that cannot be read", fact.key)
         elif not fact.sealed:
-            yield Observation(fact.path, what, "an unfinished run" if fact.present else "no run", str(fact.key))
+            yield broken(fact.path, expected, "an unfinished run" if fact.present else "no run", fact.key)
 
 
-def _failed_attempts(run: RunEvidence) -> Observations:
+@run_rule(
+    "CMP-05",
+    "no attempt failed",
+    severity="note",
+    why="failures are kept and counted, so that no attempt can be dropped unseen",
+    evidence="failure events of the records",
+    fix="nothing, if the run was finished later; otherwise read the failure's details",
+    reads={"attempts"},
+)
+def failed_attempts(run: RunEvidence) -> Observations:
     for where, failure in run.of(FailureEvent):
-        yield Observation(
-            where, "no failed attempt", f"round {failure.round}: {failure.kind}: {failure.message}"[:200], str(run.key)
-        )
+        found = f"round {failure.round}: {failure.kind}: {failure.message}"
+        yield broken(where, "no failed attempt", found[:200])
 
 
-def _interruptions(run: RunEvidence) -> Observations:
+@run_rule(
+    "CMP-06",
+    "no run was interrupted",
+    severity="note",
+    why="results measured before an interruption may have been seen, so interruptions are counted; QRY-04 compares "
+    "what "
+    "came after them",
+    evidence="resume events of the records",
+    fix="nothing, if QRY-04 is obeyed",
+    reads={"attempts"},
+)
+def interruptions(run: RunEvidence) -> Observations:
     for where, resume in run.of(ResumeEvent):
-        yield Observation(where, "a run without interruption", f"continued at round {resume.next_round}", str(run.key))
+        yield broken(where, "a run without interruption", f"continued at round {resume.next_round}")
 
 
 RULES: tuple[AnyRule, ...] = (
-    StudyRule(
-        id="CMP-01",
-        title="every planned run is there",
-        why="runs left out after a look at the results make any strategy win",
-        evidence="study.json and the files under records/",
-        fix="run the study again: what is missing is run, what is finished is kept",
-        reads=frozenset({"presence"}),
-        needs="plan",
-        function=_planned_runs_are_present,
-    ),
-    StudyRule(
-        id="CMP-02",
-        title="no run beyond the plan",
-        why="a further attempt is a choice between results, unless the plan counts it",
-        evidence="study.json and the folders under records/",
-        fix="move what is not of this study out of its records/ folder, or plan it",
-        reads=frozenset({"plan", "presence"}),
-        needs="plan",
-        function=_no_unplanned_runs,
-    ),
-    RunRule(
-        id="CMP-03",
-        title="every run is finished and sealed",
-        why="an unfinished curve has another area under it; without the seal a cut tail is not seen",
-        evidence="the last line of each record",
-        fix="run the study again: an unfinished run goes on at its last whole round",
-        reads=frozenset({"seal"}),
-        needs="file",
-        function=_runs_are_sealed,
-    ),
-    StudyRule(
-        id="CMP-04",
-        title="the random baseline is there for every protocol and seed",
-        why="without it no strategy can be said to beat anything",
-        evidence="the records of strategy 'random'",
-        fix="run the study again; random is always part of it",
-        reads=frozenset({"presence"}),
-        needs="plan",
-        function=_random_is_there,
-    ),
-    RunRule(
-        id="CMP-05",
-        title="no attempt failed",
-        severity="note",
-        why="failures are kept and counted, so that nobody can drop an attempt unseen",
-        evidence="failure events of the records",
-        fix="nothing, if the run was finished later; else read the failure's details",
-        reads=frozenset({"attempts"}),
-        function=_failed_attempts,
-    ),
-    RunRule(
-        id="CMP-06",
-        title="no run was interrupted",
-        severity="note",
-        why="what was measured before an interruption may have been seen; so interruptions are counted, and QRY-04 looks at what came after",
-        evidence="resume events of the records",
-        fix="nothing, if QRY-04 is obeyed",
-        reads=frozenset({"attempts"}),
-        function=_interruptions,
-    ),
+    missing_runs,
+    unplanned_runs,
+    unsealed_runs,
+    missing_baseline,
+    failed_attempts,
+    interruptions,
 )

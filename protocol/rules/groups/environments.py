@@ -1,4 +1,4 @@
-"""ENV: curves that are compared were made by the same code, versions and kind of device. Warnings: none of this is forbidden."""
+"""ENV: compared curves come from the same code, versions and kind of device. Differences are only warned of."""
 
 from __future__ import annotations
 
@@ -6,93 +6,88 @@ from collections import Counter
 from collections.abc import Callable
 
 from protocol.rules.evidence import Environment, Facts, RunEvidence, StudyEvidence, environments_of
-from protocol.rules.rule import AnyRule, Observation, Observations, RunRule, StudyRule, unverifiable
+from protocol.rules.rule import AnyRule, Observations, broken, run_rule, study_rule, unverifiable
 
 _DEVICE = ("device", "device_name", "platform", "threads")
+_MOST_SHOWN = 5
 
 
-def _code_is_committed(run: RunEvidence) -> Observations:
-    for where, environment in environments_of(run):
-        told = dict(environment)
-        if "dirty" not in told:
-            yield unverifiable(where, "whether the code had uncommitted changes", "nothing recorded", str(run.key))
-        elif told["dirty"] != "False":
-            yield Observation(
-                where,
-                "a clean checkout",
-                f"uncommitted changes on {told.get('commit', 'an unknown commit')[:16]}",
-                str(run.key),
-            )
+@run_rule(
+    "ENV-01",
+    "the code that ran is committed",
+    severity="warning",
+    why="uncommitted changes cannot be looked up later",
+    evidence="commit and dirty flag in 'run' and 'resume' events",
+    fix="commit first, then run the study in a new folder",
+    reads={"environment"},
+)
+def uncommitted_code(run: RunEvidence) -> Observations:
+    for where, values in environments_of(run):
+        environment = dict(values)
+        if "dirty" not in environment:
+            yield unverifiable(where, "whether the code had uncommitted changes", "nothing recorded")
+        elif environment["dirty"] != "False":
+            commit = environment.get("commit", "an unknown commit")[:16]
+            yield broken(where, "a clean checkout", f"uncommitted changes on {commit}")
+
+
+@study_rule(
+    "ENV-02",
+    "one set of versions within a comparison",
+    severity="warning",
+    why="another version of a library is a different recipe, if only slightly",
+    evidence="Python, packages and commit in 'run' and 'resume' events",
+    fix="run the differing runs again with the versions of most runs",
+    reads={"environment", "peers"},
+)
+def unequal_versions(study: StudyEvidence) -> Observations:
+    yield from _differing(study.facts, _versions, "versions of Python, packages and code")
 
 
 def _versions(environment: Environment) -> Environment:
     return tuple((k, v) for k, v in environment if k in ("python", "commit") or k.startswith("packages."))
 
 
+@study_rule(
+    "ENV-03",
+    "one kind of device within a comparison",
+    severity="warning",
+    why="arithmetic differs between kinds of device and numbers of threads, so curves of one seed differ by more than "
+    "the "
+    "strategy",
+    evidence="device, platform and threads in 'run' and 'resume' events",
+    fix="run the differing runs again on the device of most runs",
+    reads={"environment", "peers"},
+)
+def unequal_devices(study: StudyEvidence) -> Observations:
+    yield from _differing(study.facts, _device, "device, platform and threads")
+
+
 def _device(environment: Environment) -> Environment:
     return tuple((k, v.split(":")[0] if k == "device" else v) for k, v in environment if k in _DEVICE)
 
 
-def _versions_are_equal(study: StudyEvidence) -> Observations:
-    yield from _alike(study.facts, _versions, "versions of Python, packages and code")
-
-
-def _devices_are_equal(study: StudyEvidence) -> Observations:
-    yield from _alike(study.facts, _device, "device, platform and threads")
-
-
-def _alike(facts: tuple[Facts, ...], part: Callable[[Environment], Environment], what: str) -> Observations:
-    """Environments of a protocol's runs whose `part` differs from that of most of them."""
+def _differing(facts: tuple[Facts, ...], part: Callable[[Environment], Environment], what: str) -> Observations:
+    """Yield environments whose `part` differs from that of most runs of their protocol."""
     groups: dict[str, list[tuple[Facts, str, Environment]]] = {}
     for fact in facts:
         for where, environment in fact.environments:
-            if told := part(environment):
-                groups.setdefault(fact.key.protocol, []).append((fact, where, told))
+            if values := part(environment):
+                groups.setdefault(fact.key.protocol, []).append((fact, where, values))
             else:
-                yield unverifiable(where, what, "nothing recorded", str(fact.key))
+                yield unverifiable(where, what, "nothing recorded", fact.key)
     for protocol, members in groups.items():
-        usual = Counter(told for _, _, told in members).most_common(1)[0][0]
-        for fact, where, told in members:
-            if told != usual:
-                own, others = dict(told), dict(usual)
-                differ = [k for k in sorted(own.keys() | others.keys()) if own.get(k) != others.get(k)][:5]
-                expected = f"the {what} of the other runs of {protocol}: " + ", ".join(
-                    f"{k} {others.get(k, 'untold')}" for k in differ
-                )
-                yield Observation(
-                    where, expected, ", ".join(f"{k} {own.get(k, 'untold')}" for k in differ), str(fact.key)
-                )
+        usual = Counter(values for _, _, values in members).most_common(1)[0][0]
+        for fact, where, values in members:
+            if values != usual:
+                keys = sorted({key for key, _ in set(values) ^ set(usual)})[:_MOST_SHOWN]
+                expected = f"the {what} of most runs of {protocol}: {_words(usual, keys)}"
+                yield broken(where, expected, _words(values, keys), fact.key)
 
 
-RULES: tuple[AnyRule, ...] = (
-    RunRule(
-        id="ENV-01",
-        title="the code that ran is committed",
-        severity="warning",
-        why="uncommitted changes cannot be looked up later",
-        evidence="commit and dirty flag in 'run' and 'resume' events",
-        fix="commit first, then run the study in a new folder",
-        reads=frozenset({"environment"}),
-        function=_code_is_committed,
-    ),
-    StudyRule(
-        id="ENV-02",
-        title="one set of versions within a comparison",
-        severity="warning",
-        why="another version of a library is another recipe, if a slightly different one",
-        evidence="Python, packages and commit in 'run' and 'resume' events",
-        fix="run what differs again with the versions of the others",
-        reads=frozenset({"environment", "peers"}),
-        function=_versions_are_equal,
-    ),
-    StudyRule(
-        id="ENV-03",
-        title="one kind of device within a comparison",
-        severity="warning",
-        why="arithmetic differs between kinds of device and numbers of threads, so curves of one seed differ by more than the strategy",
-        evidence="device, platform and threads in 'run' and 'resume' events",
-        fix="run what differs again on the device of the others",
-        reads=frozenset({"environment", "peers"}),
-        function=_devices_are_equal,
-    ),
-)
+def _words(environment: Environment, keys: list[str]) -> str:
+    values = dict(environment)
+    return ", ".join(f"{key} {values.get(key, 'not recorded')}" for key in keys)
+
+
+RULES: tuple[AnyRule, ...] = (uncommitted_code, unequal_versions, unequal_devices)

@@ -1,9 +1,8 @@
-"""EVL: the numbers are those of the predictions, and anybody can compute them again."""
+"""EVL: the metrics follow from the predictions, and can be computed again."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,255 +14,227 @@ from protocol.metrics import calibration_metrics, classification_metrics, segmen
 from protocol.record.events import RoundEvent
 from protocol.record.layout import predictions_digest
 from protocol.rules.evidence import RunEvidence
-from protocol.rules.rule import AnyRule, Observation, Observations, RunRule, unverifiable
+from protocol.rules.rule import AnyRule, Observation, Observations, broken, run_rule, unverifiable
 
 _TOLERANCE = 1e-12
-"""Ratios of counts, and sums over the very numbers of the sidecar: equal but for the last bits."""
+"""Ratios of counts, and sums over exactly the sidecar's numbers: equal except for the last bits."""
 _MOST_CLASSES = 2**20
 _LARGEST = {"brier": 2.0, "nll": math.inf}
 """Metrics that may exceed 1."""
 
 
-def _predictions_are_the_recorded_ones(run: RunEvidence) -> Observations:
-    return _RECORDED[run.protocol.task](run)
+def _test_results(run: RunEvidence, round_: int) -> NDArray[np.int64] | Fault:
+    """Return what a round's sidecar holds: predicted classes (n_test,), or confusion matrices of segmentation."""
+    return run.confusion(round_) if run.protocol.task == "segmentation" else run.predictions(round_)
 
 
-def _metrics_are_those_of_the_predictions(run: RunEvidence) -> Observations:
-    return _RECOMPUTED[run.protocol.task](run)
+@run_rule(
+    "EVL-01",
+    "the metrics are those of the predictions",
+    why="a number that cannot be computed again is only a claim",
+    evidence="predictions/round-<n>.npz and the test labels in splits/<digest>.npz",
+    fix="restore the files from a copy, or run it again in a new folder",
+    reads={"predictions", "split"},
+)
+def wrong_metrics(run: RunEvidence) -> Observations:
+    targets, rounds = run.split.targets, run.of(RoundEvent)
+    masks = run.protocol.task == "segmentation"  # then targets are pixels per class of every test image
+    usable = targets is not None and len(targets) > 0 and targets.min() >= 0
+    if targets is None or not usable or (not masks and targets.max() >= _MOST_CLASSES):
+        if rounds:
+            what = "the number of pixels of each class in the test images" if masks else "the test labels of the split"
+            yield unverifiable(run.path, what, "no usable test labels in the split's sidecar")
+        return
+    for where, event in rounds:
+        results = _test_results(run, event.round)
+        if isinstance(results, Fault):
+            yield unverifiable(results)
+            continue
+        metrics = _of_counts(where, results, targets) if masks else _of_classes(run, where, event, results, targets)
+        if isinstance(metrics, Observation):
+            yield metrics
+        else:
+            yield from _differing(where, metrics, event.metrics)
 
 
-def _counts_are_the_recorded_ones(run: RunEvidence) -> Observations:
+def _of_counts(where: str, counts: NDArray[np.int64], targets: NDArray[np.int64]) -> dict[str, float] | Observation:
+    """Return the metrics of confusion matrices, whose rows must count the pixels that the test images have."""
+    expected = "as many pixels of each class as the test images have"
+    images, classes = counts.shape[:2]
+    if images * classes != len(targets):
+        found = f"{images} images of {classes} classes, {len(targets)} numbers of pixels in the split's sidecar"
+        return broken(where, expected, found)
+    counted, pixels = counts.sum(2), targets.reshape(images, classes)
+    wrong = np.argwhere(counted != pixels)
+    if len(wrong):
+        i, c = wrong[0]
+        found = f"test image {i}, class {c}: {counted[i, c]} pixels counted, {pixels[i, c]} in the image"
+        return broken(where, expected, found + (f"; {len(wrong) - 1} more differences" if len(wrong) > 1 else ""))
+    return segmentation_metrics(counts)
+
+
+def _of_classes(
+    run: RunEvidence, where: str, event: RoundEvent, predicted: NDArray[np.int64], targets: NDArray[np.int64]
+) -> dict[str, float] | Observation:
+    """Return the metrics of predicted classes, and of probabilities if the round recorded them."""
+    if predicted.shape != targets.shape:
+        return broken(where, f"{len(targets)} predictions, one per test image", len(predicted))
+    metrics = classification_metrics(predicted, targets)
+    if not event.probabilities:
+        return metrics
+    table = run.log_probabilities(event.round)
+    if isinstance(table, Fault):
+        return unverifiable(table)
+    if not (_fits(table, predicted) and _fits(table, targets)):
+        return broken(where, f"probabilities of {len(targets)} images over all classes", f"a table of {table.shape}")
+    return metrics | calibration_metrics(table, predicted, targets)
+
+
+def _fits(table: NDArray[np.float16], classes: NDArray[np.int64]) -> bool:
+    """Return whether the table has one row per image and a column for every class."""
+    return len(table) == len(classes) > 0 and bool(classes.min() >= 0) and bool(classes.max() < table.shape[1])
+
+
+def _differing(where: str, computed: dict[str, float], recorded: dict[str, float]) -> Observations:
+    for name, value in recorded.items():
+        if name not in computed:
+            yield unverifiable(where, f"metrics that follow from predictions: {', '.join(computed)}", name)
+        elif not abs(value - computed[name]) <= _TOLERANCE * max(1.0, abs(computed[name])):
+            yield broken(where, f"{name} = {computed[name]!r}, computed from the predictions", repr(value))
+
+
+@run_rule(
+    "EVL-02",
+    "the predictions are the recorded ones",
+    why="predictions exchanged after the fact would fit any number",
+    evidence="digests of predictions, probabilities and maps of every round and predictions/round-<n>.npz",
+    fix="restore the files from a copy, or run it again in a new folder",
+    reads={"predictions"},
+)
+def exchanged_predictions(run: RunEvidence) -> Observations:
+    also_kept = _exchanged_maps if run.protocol.task == "segmentation" else _exchanged_probabilities
     for where, event in run.of(RoundEvent):
-        counts = run.confusion(event.round)
-        if isinstance(counts, Fault):
-            yield unverifiable(counts.where, counts.expected, counts.found, str(run.key))
-        elif (digest := predictions_digest(counts)) != event.predictions:
-            yield Observation(
-                where, f"the digest of the confusion matrices, {digest[:16]}", event.predictions[:16], str(run.key)
-            )
-        elif event.maps:
-            yield from _maps_are_the_recorded_ones(run, where, event, counts)
+        results = _test_results(run, event.round)
+        if isinstance(results, Fault):
+            yield unverifiable(results)
+        elif (digest := predictions_digest(results)) != event.predictions:
+            yield broken(where, f"the digest of the predictions file, {digest[:16]}", event.predictions[:16])
+        else:
+            yield from also_kept(run, where, event, results)
 
 
-def _maps_are_the_recorded_ones(
-    run: RunEvidence, where: str, event: RoundEvent, counts: NDArray[np.int64]
-) -> Observations:
-    """Kept maps are those of the images that the seed draws, and have the pixels that the confusion matrices count."""
-    kept, key = run.maps(event.round), str(run.key)
+def _exchanged_maps(run: RunEvidence, where: str, event: RoundEvent, counts: NDArray[np.int64]) -> Observations:
+    """Check that kept maps are of the images that the seed draws, with the pixels that the matrices count."""
+    if not event.maps:
+        return
+    kept = run.maps(event.round)
     if isinstance(kept, Fault):
-        yield unverifiable(kept.where, kept.expected, kept.found, key)
+        yield unverifiable(kept)
         return
     places, maps = kept
     drawn = draw_shown_maps(run.protocol, run.key.seed, len(counts), *maps.shape[1:])
     if (digest := maps_digest(places, maps)) != event.maps:
-        yield Observation(where, f"the digest of the maps in the file, {digest[:16]}", event.maps[:16], key)
+        yield broken(where, f"the digest of the maps in the file, {digest[:16]}", event.maps[:16])
     elif len(maps) != len(places) or not np.array_equal(places, drawn):
         expected = f"maps of the test images that the seed draws, {drawn.tolist()}"
-        yield Observation(where, expected, f"{len(maps)} maps of {places.tolist()}"[:200], key)
-    elif not all(_counted(one, matrix) for one, matrix in zip(maps, counts[places], strict=True)):
-        yield Observation(
-            where,
-            "maps with at least the pixels of each class that the confusion matrices count",
-            "fewer, or other classes",
-            key,
-        )
+        yield broken(where, expected, f"{len(maps)} maps of {places.tolist()}"[:200])
+    else:
+        for place, image in zip(places.tolist(), maps, strict=True):
+            if found := _uncounted(image, counts[place]):
+                expected = "maps with at least the pixels of each class that the confusion matrices count"
+                yield broken(where, expected, f"test image {place}, {found}")
+                return
 
 
-def _counted(predicted: NDArray[np.uint8], matrix: NDArray[np.int64]) -> bool:
-    """Whether a map can be what was counted: void pixels were not, so that it may have more of a class, never fewer."""
-    found = np.bincount(predicted.reshape(-1), minlength=len(matrix))
-    return len(found) == len(matrix) and bool((found >= matrix.sum(0)).all())
+def _uncounted(predicted: NDArray[np.uint8], matrix: NDArray[np.int64]) -> str:
+    """Return how a map contradicts its matrix, which leaves void pixels out: it may have more pixels, never fewer."""
+    pixels, counted = np.bincount(predicted.reshape(-1), minlength=len(matrix)), matrix.sum(0)
+    if len(pixels) != len(matrix):
+        return f"class {len(pixels) - 1} in a map of {len(matrix)} classes"
+    fewer = np.flatnonzero(pixels < counted)
+    return f"class {fewer[0]}: {pixels[fewer[0]]} pixels in the map, {counted[fewer[0]]} counted" if len(fewer) else ""
 
 
-def _metrics_are_those_of_the_counts(run: RunEvidence) -> Observations:
-    """Metrics from the confusion matrices, whose rows must have as many pixels of each class as the test images have."""
-    key, targets = str(run.key), run.split.targets
-    rounds = run.of(RoundEvent)
-    if targets is None or not len(targets) or targets.min() < 0:
-        if rounds:
-            yield unverifiable(
-                run.path, "how many pixels of each class the test images have", "no counts to believe", key
-            )
-        return
-    for where, event in rounds:
-        counts = run.confusion(event.round)
-        if isinstance(counts, Fault):
-            yield unverifiable(counts.where, counts.expected, counts.found, key)
-        elif counts.shape[0] * counts.shape[1] != len(targets) or (counts.sum(2).reshape(-1) != targets).any():
-            yield Observation(where, "as many pixels of each class as the test images have", "others", key)
-        else:
-            yield from _compare(where, segmentation_metrics(counts), event.metrics, key)
-
-
-def _classes_are_the_recorded_ones(run: RunEvidence) -> Observations:
-    for where, event in run.of(RoundEvent):
-        predicted = run.predictions(event.round)
-        if isinstance(predicted, Fault):
-            yield unverifiable(predicted.where, predicted.expected, predicted.found, str(run.key))
-        elif (digest := predictions_digest(predicted)) != event.predictions:
-            yield Observation(
-                where, f"the digest of the predictions file, {digest[:16]}", event.predictions[:16], str(run.key)
-            )
-        elif event.probabilities:
-            yield from _probabilities_are_the_recorded_ones(run, where, event, predicted)
-
-
-def _probabilities_are_the_recorded_ones(
+def _exchanged_probabilities(
     run: RunEvidence, where: str, event: RoundEvent, predicted: NDArray[np.int64]
 ) -> Observations:
-    table, key = run.log_probabilities(event.round), str(run.key)
-    if isinstance(table, Fault):
-        yield unverifiable(table.where, table.expected, table.found, key)
-    elif (digest := array_digest(table)) != event.probabilities:
-        yield Observation(
-            where, f"the digest of the probabilities in the file, {digest[:16]}", event.probabilities[:16], key
-        )
-    elif not _fit(table, predicted) or (table[np.arange(len(table)), predicted] < table.max(1)).any():
-        yield Observation(where, "predictions that are most probable by the probabilities beside them", "others", key)
-
-
-def _fit(table: NDArray[np.float16], classes: NDArray[np.int64]) -> bool:
-    return len(table) == len(classes) > 0 and bool(classes.min() >= 0) and bool(classes.max() < table.shape[1])
-
-
-def _metrics_are_those_of_the_classes(run: RunEvidence) -> Observations:
-    key, targets = str(run.key), run.split.targets
-    rounds = run.of(RoundEvent)
-    if targets is None or not len(targets) or targets.min() < 0 or targets.max() >= _MOST_CLASSES:
-        if rounds:
-            yield unverifiable(run.path, "the test labels of the split", "no test labels to believe", key)
+    if not event.probabilities:
         return
-    for where, event in rounds:
-        predicted = run.predictions(event.round)
-        if isinstance(predicted, Fault):
-            yield unverifiable(predicted.where, predicted.expected, predicted.found, key)
-            continue
-        if predicted.shape != targets.shape:
-            yield Observation(where, f"{len(targets)} predictions, one per test image", str(len(predicted)), key)
-            continue
-        computed = classification_metrics(predicted, targets)
-        if event.probabilities:
-            table = run.log_probabilities(event.round)
-            if isinstance(table, Fault):
-                yield unverifiable(table.where, table.expected, table.found, key)
-                continue
-            if not (_fit(table, predicted) and _fit(table, targets)):
-                yield Observation(
-                    where, f"probabilities of {len(targets)} images over all classes", f"a table of {table.shape}", key
-                )
-                continue
-            computed |= calibration_metrics(table, predicted, targets)
-        yield from _compare(where, computed, event.metrics, key)
+    table = run.log_probabilities(event.round)
+    if isinstance(table, Fault):
+        yield unverifiable(table)
+    elif (digest := array_digest(table)) != event.probabilities:
+        yield broken(where, f"the digest of the probabilities in the file, {digest[:16]}", event.probabilities[:16])
+    elif not _fits(table, predicted):
+        found = f"{len(predicted)} predictions and a table of {table.shape}"
+        yield broken(where, "predictions with probabilities of every class", found)
+    elif len(wrong := np.flatnonzero(table[np.arange(len(table)), predicted] < table.max(1))):
+        found = f"test image {wrong[0]}: class {predicted[wrong[0]]}, while {table[wrong[0]].argmax()} is most probable"
+        yield broken(where, "predictions of the most probable class", f"{found}; {len(wrong)} such images")
 
 
-def _compare(where: str, computed: dict[str, float], recorded: dict[str, float], key: str) -> Observations:
-    for name, value in recorded.items():
-        if name not in computed:
-            yield unverifiable(where, f"metrics that predictions give: {', '.join(computed)}", name, key)
-        elif not abs(value - computed[name]) <= _TOLERANCE * max(1.0, abs(computed[name])):
-            yield Observation(where, f"{name} = {computed[name]!r}, computed from the predictions", repr(value), key)
-
-
-def _metrics_are_finite(run: RunEvidence) -> Observations:
+@run_rule(
+    "EVL-03",
+    "the protocol's metric is recorded, finite and in its range",
+    why="NaN compares as neither better nor worse, and so goes unnoticed in every table",
+    evidence="metrics of every round",
+    fix="run it again in a new folder; a diverged training is a failure, not a number",
+    reads={"curve"},
+)
+def unusable_metrics(run: RunEvidence) -> Observations:
     for where, event in run.of(RoundEvent):
         if run.protocol.metric not in event.metrics:
-            yield Observation(
-                where, f"the protocol's metric, {run.protocol.metric}", ", ".join(event.metrics) or "none", str(run.key)
-            )
+            yield broken(where, f"the protocol's metric, {run.protocol.metric}", ", ".join(event.metrics) or "none")
         for name, value in event.metrics.items():
             most = _LARGEST.get(name, 1.0)
             if not (math.isfinite(value) and 0 <= value <= most):
-                yield Observation(where, f"{name} in [0, {most:g}]", repr(value), str(run.key))
+                yield broken(where, f"{name} in [0, {most:g}]", repr(value))
 
 
-def _test_labels_are_read_once_a_round(run: RunEvidence) -> Observations:
+@run_rule(
+    "EVL-04",
+    "the test labels are read once per round, after training",
+    why="a run that looks twice can choose, and every look leaks a little",
+    evidence="the oracle's own count in every round",
+    fix="run it again in a new folder; only the runner may ask for the test metrics, once per round",
+    reads={"training"},
+)
+def repeated_test_evaluations(run: RunEvidence) -> Observations:
     for number, (where, event) in enumerate(run.of(RoundEvent), start=1):
         if event.examined is None:
-            yield unverifiable(where, "how often the test labels were read", "not counted", str(run.key))
+            yield unverifiable(where, "how often the test labels were read", "not counted")
         elif event.examined != number:
-            yield Observation(
-                where,
-                f"the test labels read {number} times by the end of round {event.round}",
-                str(event.examined),
-                str(run.key),
-            )
+            expected = f"the test labels read {number} times by the end of round {event.round}"
+            yield broken(where, expected, event.examined)
 
 
-def _weights_are_selected_as_the_recipe_says(run: RunEvidence) -> Observations:
-    key, regime = str(run.key), run.protocol.regime
+@run_rule(
+    "EVL-05",
+    "the evaluated weights are selected as the recipe says",
+    why="the best of many steps on the test set is a number that cannot be reached again",
+    evidence="steps, extra.selected_step and validation metrics of every round",
+    fix="run it again in a new folder with regime.selection as planned",
+    reads={"training"},
+)
+def wrongly_selected_weights(run: RunEvidence) -> Observations:
+    regime = run.protocol.regime
     for where, event in run.of(RoundEvent):
         step = event.extra.get("selected_step")
         if step is None:
-            yield unverifiable(
-                where, "the step of the weights that were evaluated (extra.selected_step)", "nothing recorded", key
-            )
+            yield unverifiable(where, "the step of the evaluated weights (extra.selected_step)", "nothing recorded")
         elif regime.selection == "last" and step != event.steps:
-            yield Observation(
-                where, f"the weights after the last step, {event.steps}", f"those after step {step:g}", key
-            )
+            yield broken(where, f"the weights after the last step, {event.steps}", f"those after step {step:g}")
         elif regime.validate_every and step != event.steps and step % regime.validate_every:
-            yield Observation(
-                where,
-                f"weights of a validation pass, every {regime.validate_every} steps",
-                f"those after step {step:g}",
-                key,
-            )
+            expected = f"weights of a validation pass, every {regime.validate_every} steps"
+            yield broken(where, expected, f"those after step {step:g}")
         if run.protocol.splits.validation_size and run.protocol.metric not in event.validation:
-            yield unverifiable(where, f"{run.protocol.metric} on the validation labels", "nothing recorded", key)
+            yield unverifiable(where, f"{run.protocol.metric} on the validation labels", "nothing recorded")
 
-
-Checks = dict[str, Callable[[RunEvidence], Observations]]
-_RECORDED: Checks = {"classification": _classes_are_the_recorded_ones, "segmentation": _counts_are_the_recorded_ones}
-_RECOMPUTED: Checks = {
-    "classification": _metrics_are_those_of_the_classes,
-    "segmentation": _metrics_are_those_of_the_counts,
-}
-"""By the protocol's task: what the sidecar holds differs."""
 
 RULES: tuple[AnyRule, ...] = (
-    RunRule(
-        id="EVL-01",
-        title="the metrics are those of the predictions",
-        why="a number that cannot be computed again is a claim",
-        evidence="predictions/round-<n>.npz and the test labels in splits/<digest>.npz",
-        fix="restore the files from a copy, or run it again in a new folder",
-        reads=frozenset({"predictions", "split"}),
-        function=_metrics_are_those_of_the_predictions,
-    ),
-    RunRule(
-        id="EVL-02",
-        title="the predictions are the recorded ones",
-        why="predictions exchanged after the fact would fit any number",
-        evidence="digests of predictions, probabilities and maps of every round and predictions/round-<n>.npz",
-        fix="restore the files from a copy, or run it again in a new folder",
-        reads=frozenset({"predictions"}),
-        function=_predictions_are_the_recorded_ones,
-    ),
-    RunRule(
-        id="EVL-03",
-        title="the protocol's metric is there, finite and in its range",
-        why="NaN compares as neither better nor worse and so hides in every table",
-        evidence="metrics of every round",
-        fix="run it again in a new folder; a diverged training is a failure, not a number",
-        reads=frozenset({"curve"}),
-        function=_metrics_are_finite,
-    ),
-    RunRule(
-        id="EVL-04",
-        title="the test labels are read once a round, after training",
-        why="whoever looks twice can choose; every look is a small leak",
-        evidence="the oracle's own count in every round",
-        fix="run it again in a new folder; only the runner may ask for the test metrics, once a round",
-        reads=frozenset({"training"}),
-        function=_test_labels_are_read_once_a_round,
-    ),
-    RunRule(
-        id="EVL-05",
-        title="the evaluated weights are chosen as the recipe says",
-        why="the best of many steps by the test set is a number that nobody will see again",
-        evidence="steps, extra.selected_step and validation metrics of every round",
-        fix="run it again in a new folder with regime.selection as planned",
-        reads=frozenset({"training"}),
-        function=_weights_are_selected_as_the_recipe_says,
-    ),
+    wrong_metrics,
+    exchanged_predictions,
+    unusable_metrics,
+    repeated_test_evaluations,
+    wrongly_selected_weights,
 )

@@ -1,4 +1,4 @@
-"""TRN: one recipe for all, and every round from the same fresh weights."""
+"""TRN: all strategies are trained by one recipe, and every round starts from the declared weights."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from protocol.record.events import RoundEvent
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.rules.rule import (
     AnyRule,
-    Observation,
     Observations,
-    RunRule,
-    StudyRule,
+    broken,
     by_protocol_and_seed,
+    run_rule,
     shared,
+    study_rule,
     unverifiable,
 )
 from protocol.spec.data import NOT_DECLARED
@@ -19,190 +19,177 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE
 
 
-def _recipe_is_the_protocols(run: RunEvidence) -> Observations:
-    """Where rounds are tuned, recipes are what trials made of them, and judged by TRN-07."""
-    key, rounds = str(run.key), run.of(RoundEvent)
+@run_rule(
+    "TRN-01",
+    "every round is trained by the protocol's recipe",
+    why="a better recipe is worth more than any strategy, and a worse one makes a random baseline that is easily "
+    "beaten",
+    evidence="recipe digest of every round; for tuned rounds see TRN-07",
+    fix="run the study again in a new folder with one recipe",
+    reads={"training"},
+)
+def changed_recipe(run: RunEvidence) -> Observations:
+    rounds, recipe = run.of(RoundEvent), run.protocol.recipe
     if not rounds:
-        yield unverifiable(run.path, "a round with its recipe", "no round", key)
-    if run.protocol.regime.tuning or not rounds:
+        yield unverifiable(run.path, "a round with its recipe", "no round")
+    if run.protocol.regime.tuning:
         return
-    recipe = run.protocol.recipe
     for where, event in rounds:
         if not event.recipe:
-            yield unverifiable(where, "the recipe as executed", "nothing recorded", key)
+            yield unverifiable(where, "the recipe as executed", "nothing recorded")
         elif event.recipe != recipe:
-            yield Observation(where, f"the recipe of the protocol, {recipe[:16]}", event.recipe[:16], key)
+            yield broken(where, f"the recipe of the protocol, {recipe[:16]}", event.recipe[:16])
 
 
-def _as_long_as_the_recipe_says(run: RunEvidence) -> Observations:
-    if not run.protocol.regime.tuning:
-        for where, event in run.of(RoundEvent):
-            yield from as_long_as(run.protocol, where, event, str(run.key))
-
-
-def as_long_as(protocol: Protocol, where: str, event: RoundEvent, key: str) -> Observations:
-    """Steps of a round by the recipe that it was trained by: exactly as many, or at most where training accuracy ends a round."""
-    if 0 <= event.round < len(protocol.training_labels):  # else BUD-02's
-        most, exactly = (
-            protocol.regime.max_steps(protocol.training_labels[event.round]),
-            protocol.regime.stop_at is None,
-        )
-        if event.steps > most or (exactly and event.steps != most):
-            yield Observation(
-                where, f"{'' if exactly else 'at most '}{most} steps, as its recipe has it", str(event.steps), key
-            )
-
-
-def _weights_start_as_declared(run: RunEvidence) -> Observations:
-    yield from _warm(run) if run.protocol.regime.start == "warm" else _reset(run)
-
-
-def _reset(run: RunEvidence) -> Observations:
-    first = ""
-    for where, event in run.of(RoundEvent):
-        if not event.initial_weights:
-            yield unverifiable(where, "digest of the weights before training", "nothing recorded", str(run.key))
-            continue
-        first = first or event.initial_weights
-        if event.initial_weights != first:
-            yield Observation(
-                where, f"the first round's initial weights, {first[:16]}", event.initial_weights[:16], str(run.key)
-            )
-
-
-def _warm(run: RunEvidence) -> Observations:
-    """The first round is TRN-03's, every other one goes on from the round before."""
+@run_rule(
+    "TRN-02",
+    "every round starts from the weights that the protocol declares",
+    why="weights kept from earlier rounds are further training that the recipe does not name",
+    evidence="initial-weights digest of every round: equal in all, or after a warm start equal to the final weights "
+    "of the "
+    "previous round",
+    fix="build a new network in every round, from the seed's model stream, or declare regime.start = 'warm'",
+    reads={"training"},
+)
+def wrong_start_weights(run: RunEvidence) -> Observations:
+    warm, first = run.protocol.regime.start == "warm", ""
     ended: dict[int, str] = {}
     for where, event in run.of(RoundEvent):
         ended[event.round] = event.final_weights
-        before = ended.get(event.round - 1, "")
+        first = first or event.initial_weights
         if not event.initial_weights:
-            yield unverifiable(where, "digest of the weights before training", "nothing recorded", str(run.key))
-        elif event.round and not before:
-            expected = f"digest of the weights that round {event.round - 1} ended with, as a warm start is declared"
-            yield unverifiable(where, expected, "nothing recorded", str(run.key))
-        elif event.round and event.initial_weights != before:
-            expected = (
-                f"the weights that round {event.round - 1} ended with, {before[:16]}, as a warm start is declared"
-            )
-            yield Observation(where, expected, event.initial_weights[:16], str(run.key))
+            yield unverifiable(where, "digest of the weights before training", "nothing recorded")
+        elif not warm and event.initial_weights != first:
+            yield broken(where, f"the first round's initial weights, {first[:16]}", event.initial_weights[:16])
+        elif warm and event.round:  # the first round is TRN-03's
+            before = ended.get(event.round - 1, "")
+            expected = f"the final weights of round {event.round - 1}, as a warm start is declared"
+            if not before:
+                yield unverifiable(where, f"digest of {expected}", "nothing recorded")
+            elif event.initial_weights != before:
+                yield broken(where, f"{expected}: {before[:16]}", event.initial_weights[:16])
 
 
-def _strategies_share_initial_weights(study: StudyEvidence) -> Observations:
+@study_rule(
+    "TRN-03",
+    "strategies with one seed start from the same weights",
+    why="lucky weights are not a better strategy",
+    evidence="digests of initial weights and pretrained body of the first round",
+    fix="build the network from the seed's model stream, on one kind of device and one version of torch",
+    reads={"training", "peers"},
+)
+def unequal_start_weights(study: StudyEvidence) -> Observations:
     yield from shared(study.facts, lambda f: f.weights, "initial weights")
 
 
-def _equal_beginnings_predict_equally(study: StudyEvidence) -> Observations:
-    """Weights, recipe and labels of the first round are the same for all, so what it predicts is, too, to the last bit on a processor."""
-    begun = [fact for fact in study.facts if fact.begun is not None]
-    yield from shared(
-        begun,
-        lambda f: f.begun,
-        "predictions of the first round",
-        within=lambda f: f"{by_protocol_and_seed(f)}, {f.began}",
-    )
+@run_rule(
+    "TRN-04",
+    "every round is trained as long as the recipe says",
+    why="more steps raise accuracy, whatever was bought, and fewer make a random baseline that is easily beaten",
+    evidence="steps of every round; for tuned rounds see TRN-07",
+    fix="run the study again in a new folder with one recipe",
+    reads={"training"},
+)
+def wrong_training_length(run: RunEvidence) -> Observations:
+    if not run.protocol.regime.tuning:
+        for where, event in run.of(RoundEvent):
+            yield from wrong_steps(run.protocol, where, event)
 
 
-def _tuning_is_equal(study: StudyEvidence) -> Observations:
-    told = {s.id: s.tuning for s in study.study.strategies if s.id != BASELINE}
-    declared = {n for n in told.values() if n is not None}
-    for strategy, n in told.items():
+def wrong_steps(protocol: Protocol, where: str, event: RoundEvent) -> Observations:
+    """Check a round's steps: as many as the recipe says, or at most these where training accuracy ends a round."""
+    if 0 <= event.round < len(protocol.training_labels):  # else BUD-02's
+        regime = protocol.regime
+        most, exactly = regime.max_steps(protocol.training_labels[event.round]), regime.stop_at is None
+        if event.steps > most or (exactly and event.steps != most):
+            yield broken(where, f"{'' if exactly else 'at most '}{most} steps, by its recipe", event.steps)
+
+
+@study_rule(
+    "TRN-05",
+    "no strategy was tuned more than another",
+    severity="warning",
+    why="a strategy whose settings were chosen among many is compared with strategies at their defaults",
+    evidence="tuning of the strategies in the plan, as the authors declare it; what was tried elsewhere cannot be "
+    "seen. "
+    "For regime.tuning, which is part of every run, see TRN-06",
+    fix="declare tuning = n for every strategy (0: defaults), and tune all of them equally or none",
+    reads={"plan"},
+    needs="plan",
+)
+def unequal_tuning(study: StudyEvidence) -> Observations:
+    tried = {s.id: s.tuning for s in study.study.strategies if s.id != BASELINE}
+    declared = {strategy: n for strategy, n in tried.items() if n is not None}
+    for strategy, n in tried.items():
         if n is None:
-            yield unverifiable(
-                study.source, f"how many settings of {strategy} were tried before (tuning = n)", "not declared"
-            )
-        elif n > min(declared):
-            least = min(told, key=lambda s: (told[s] is None, told[s] or 0))
-            yield Observation(
-                study.source, f"as many settings tried as for {least}, {min(declared)}", f"{n} settings of {strategy}"
-            )
+            expected = f"how many settings of {strategy} were tried before (tuning = n)"
+            yield unverifiable(study.source, expected, NOT_DECLARED)
+        elif n > min(declared.values()):
+            least = min(declared, key=lambda s: declared[s])
+            expected = f"as many settings tried as for {least}, {declared[least]}"
+            yield broken(study.source, expected, f"{n} settings of {strategy}")
 
 
-def _encoders_say_what_they_learned_from(study: StudyEvidence) -> Observations:
+@study_rule(
+    "TRN-10",
+    "the training data of every encoder are declared",
+    severity="note",
+    why="an encoder that saw labels of the pool or the test set raises every curve, random's too",
+    evidence="data.encoder.trained_on of the plan, or for the data set 'features' the card in its file, which the "
+    "record "
+    "holds. Both are declared by the authors: weights do not show their training data, and features without a card "
+    "show nothing",
+    fix="name the data in data.encoder.trained_on (for features from a file: encode --trained-on), and whether labels "
+    "were "
+    "used; pretrain on other data than pool and test set",
+    reads={"plan"},
+    needs="plan",
+)
+def undeclared_encoder_data(study: StudyEvidence) -> Observations:
     for protocol in study.study.protocols:
         encoder = protocol.data.encoder
         if encoder is not None and not (encoder.trained_on or "").strip():
-            expected = f"what {encoder.name} of protocol {protocol.name} learned from (data.encoder.trained_on)"
-            yield Observation(study.source, expected, NOT_DECLARED)
-    told: set[tuple[str, str]] = set()
+            expected = f"training data of {encoder.name} of protocol {protocol.name} (data.encoder.trained_on)"
+            yield broken(study.source, expected, NOT_DECLARED)
+    reported: set[tuple[str, str]] = set()
     for facts in study.facts:
-        silent = facts.encoded.encoder if facts.encoded and facts.encoded.encoder.learned_from == NOT_DECLARED else None
-        if silent is not None and facts.data is not None and (of := (facts.key.protocol, silent.name)) not in told:
-            told.add(of)
-            expected = f"what {silent.name} of protocol {facts.key.protocol} learned from (encode --trained-on)"
-            yield Observation(facts.data.where, expected, NOT_DECLARED)
+        if facts.encoded is None or facts.data is None or facts.encoded.encoder.learned_from != NOT_DECLARED:
+            continue
+        name, protocol_name = facts.encoded.encoder.name, facts.key.protocol
+        if (protocol_name, name) not in reported:
+            reported.add((protocol_name, name))
+            expected = f"training data of {name} of protocol {protocol_name} (encode --trained-on)"
+            yield broken(facts.data.where, expected, NOT_DECLARED)
+
+
+@study_rule(
+    "TRN-11",
+    "strategies with one seed begin with the same predictions",
+    why="a strategy that starts better, or lets random start worse, with the same labels, weights and recipe was "
+    "trained "
+    "differently",
+    evidence="predictions digest of the first round, where starting set, weights, recipe and environment are equal "
+    "and it was "
+    "trained on a CPU in float32, which gives equal bytes; on other devices nothing can be said",
+    fix="find out what trained differently, and run the study again in a new folder",
+    reads={"training", "peers"},
+)
+def unequal_first_predictions(study: StudyEvidence) -> Observations:
+    comparable = [fact for fact in study.facts if fact.first_predictions is not None]
+    yield from shared(
+        comparable,
+        lambda f: f.first_predictions,
+        "predictions of the first round",
+        within=lambda f: f"{by_protocol_and_seed(f)}, {f.first_inputs}",
+    )
 
 
 RULES: tuple[AnyRule, ...] = (
-    RunRule(
-        id="TRN-01",
-        title="every round is trained by the protocol's recipe",
-        why="a better recipe is worth more than any strategy, and a worse one makes a random that is easily beaten",
-        evidence="recipe digest of every round; of tuned rounds see TRN-07",
-        fix="run the study again in a new folder with one recipe",
-        reads=frozenset({"training"}),
-        function=_recipe_is_the_protocols,
-    ),
-    RunRule(
-        id="TRN-02",
-        title="every round starts from the weights that the protocol declares",
-        why="weights kept from earlier rounds are further training that the recipe does not name",
-        evidence="initial-weights digest of every round, equal in all; of a warm start equal to what the round before ended with",
-        fix="build the network anew in every round, from the seed's model stream, or declare regime.start = 'warm'",
-        reads=frozenset({"training"}),
-        function=_weights_start_as_declared,
-    ),
-    StudyRule(
-        id="TRN-03",
-        title="strategies with one seed start from the same weights",
-        why="lucky weights are not a better strategy",
-        evidence="digests of initial weights and pretrained body of the first round",
-        fix="build the network from the seed's model stream, on one kind of device and one version of torch",
-        reads=frozenset({"training", "peers"}),
-        function=_strategies_share_initial_weights,
-    ),
-    RunRule(
-        id="TRN-04",
-        title="every round is trained as long as the recipe says",
-        why="more steps are worth accuracy, whatever was bought, and fewer make a random that is easily beaten",
-        evidence="steps of every round; of tuned rounds see TRN-07",
-        fix="run the study again in a new folder with one recipe",
-        reads=frozenset({"training"}),
-        function=_as_long_as_the_recipe_says,
-    ),
-    StudyRule(
-        id="TRN-05",
-        title="no strategy was tuned more than another",
-        severity="warning",
-        why="a strategy whose settings were chosen among many is compared with others at their defaults",
-        evidence="tuning of the strategies in the plan, which the authors declare: nobody can see what was tried elsewhere; of "
-        "regime.tuning, which is part of every run, see TRN-06",
-        fix="declare tuning = n for every strategy (0: defaults), and tune all of them alike or none",
-        reads=frozenset({"plan"}),
-        needs="plan",
-        function=_tuning_is_equal,
-    ),
-    StudyRule(
-        id="TRN-10",
-        title="it is declared what an encoder learned from",
-        severity="note",
-        why="an encoder that saw labels of the pool or the test set makes every curve, random's too, better than it is",
-        evidence="data.encoder.trained_on of the plan, of the data set 'features' the card in its file, which the record holds; the authors "
-        "declare it: weights do not tell what they were learned from, and of features without a card nothing is known",
-        fix="say in data.encoder.trained_on (of features from a file: encode --trained-on) which data, and whether with labels; pretrain "
-        "on other data than pool and test set",
-        reads=frozenset({"plan"}),
-        needs="plan",
-        function=_encoders_say_what_they_learned_from,
-    ),
-    StudyRule(
-        id="TRN-11",
-        title="strategies with one seed begin with the same predictions",
-        why="whoever begins better, or lets random begin worse, with the same labels, weights and recipe was trained otherwise",
-        evidence="predictions digest of the first round, where starting set, weights, recipe and environment are the same and it was trained on "
-        "a processor in float32, which gives equal bytes; between other devices nothing can be said",
-        fix="find out what trained differently, and run the study again in a new folder",
-        reads=frozenset({"training", "peers"}),
-        function=_equal_beginnings_predict_equally,
-    ),
+    changed_recipe,
+    wrong_start_weights,
+    unequal_start_weights,
+    wrong_training_length,
+    unequal_tuning,
+    undeclared_encoder_data,
+    unequal_first_predictions,
 )

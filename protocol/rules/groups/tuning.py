@@ -1,4 +1,4 @@
-"""TRN, tuning inside the protocol: the same trials for all, on labels that were granted, and the best of them trained with."""
+"""TRN, tuning inside the protocol: every run makes the same trials on granted labels and trains by the best."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from protocol.draws.trials import best_trial, draw_held_out, draw_settings
 from protocol.errors import Fault
 from protocol.record.events import Event, LabelsEvent, RoundEvent, TrialEvent
 from protocol.rules.evidence import RunEvidence, StudyEvidence
-from protocol.rules.groups.training import as_long_as
-from protocol.rules.rule import AnyRule, Observation, Observations, RunRule, StudyRule, shared, unverifiable
+from protocol.rules.groups.training import wrong_steps
+from protocol.rules.rule import AnyRule, Observations, broken, run_rule, shared, study_rule, unverifiable
 from protocol.spec.protocol import Protocol
 from protocol.spec.tuning import HyperparameterSetting, Tuning
 
 Trial = tuple[str, TrialEvent]
-"""file:line, and what stands there."""
+"""file:line, and the event."""
 
 
 def _rounds(run: RunEvidence) -> Iterator[tuple[str, RoundEvent, list[Trial]]]:
-    """(file:line, round, the trials on the record before it that decide how it trains)."""
+    """Yield (file:line, round, the trials recorded before it that decide how it trains)."""
     tuning = run.protocol.regime.tuning
     before: list[Trial] = []
     for where, event in run.of(Event):
@@ -35,60 +35,65 @@ def _rounds(run: RunEvidence) -> Iterator[tuple[str, RoundEvent, list[Trial]]]:
             yield where, event, [(place, trial) for place, trial in before if trial.round == deciding]
 
 
-def _as_many_as_drawn(run: RunEvidence) -> Observations:
-    key, tuning = str(run.key), run.protocol.regime.tuning
-    for where, event, trials in _rounds(run):
-        if tuning is None or event.round != tuning.round_of(event.round):
-            continue
-        yield from _compared(run, where, event.round, trials)
-    every = run.of(TrialEvent)
-    if tuning is None and every:
-        yield Observation(every[0][0], "no trial, as the protocol tunes nothing", f"{len(every)}", key)
-    elif tuning is not None and (late := _out_of_place(run, tuning)):
-        yield Observation(
-            late[0][0], "trials before the round that they are made for", f"one of round {late[0][1].round}", key
-        )
+@run_rule(
+    "TRN-06",
+    "every run tries the settings that the seed draws, as many as the protocol says",
+    why="a strategy whose recipe was searched longer, or among picked settings, is compared with strategies whose was "
+    "not",
+    evidence="'trial' events of the record, drawn again from the root seed",
+    fix="run it again in a new folder; tuning belongs in the table regime.tuning, where it is the same for all "
+    "strategies",
+    reads={"head", "training"},
+)
+def undrawn_trials(run: RunEvidence) -> Observations:
+    tuning, trials = run.protocol.regime.tuning, run.of(TrialEvent)
+    if tuning is None:
+        if trials:
+            yield broken(trials[0][0], "no trial, as the protocol tunes nothing", f"{len(trials)} trials")
+        return
+    for where, event, deciding in _rounds(run):
+        if event.round == tuning.round_of(event.round):
+            yield from _differing(run, where, event.round, deciding)
+    if misplaced := _misplaced(run, tuning):
+        where, trial = misplaced[0]
+        yield broken(where, "trials before the round that they are made for", f"a trial of round {trial.round}")
 
 
-def _compared(run: RunEvidence, where: str, number: int, trials: list[Trial]) -> Observations:
-    key, protocol = str(run.key), run.protocol
-    drawn = _drawn(_Search.of(protocol), run.key.seed, number)
+def _differing(run: RunEvidence, where: str, number: int, trials: list[Trial]) -> Observations:
+    drawn = _drawn(_Search.of(run.protocol), run.key.seed, number)
     if len(trials) != len(drawn):
-        yield Observation(where, f"{len(drawn)} trials before round {number}", str(len(trials)), key)
+        yield broken(where, f"{len(drawn)} trials before round {number}", len(trials))
     for (place, trial), (at, (setting, recipe)) in zip(trials, enumerate(drawn), strict=False):
         if (trial.trial, trial.setting) != (at, setting):
-            found = f"trial {trial.trial}: {_told(trial.setting)}"
-            yield Observation(place, f"trial {at} with what the seed draws: {_told(setting)}", found, key)
+            expected = f"trial {at} with the setting that the seed draws: {_words(setting)}"
+            yield broken(place, expected, f"trial {trial.trial}: {_words(trial.setting)}")
         elif trial.recipe != recipe:
-            yield Observation(
-                place, f"the recipe that the setting makes, {recipe[:16]}", trial.recipe[:16] or "none", key
-            )
+            yield broken(place, f"the recipe of this setting, {recipe[:16]}", trial.recipe[:16] or "none")
 
 
 @dataclass(frozen=True)
 class _Search:
-    """What decides which settings a seed draws, and the recipes that they make, compared by what it says."""
+    """What decides which settings a seed draws and their recipes; searches with the same `text` are equal."""
 
-    said: str
+    text: str
     protocol: Protocol = field(compare=False)
 
     @classmethod
     def of(cls, protocol: Protocol) -> _Search:
-        return cls(
-            f"{protocol.root_seed} {protocol.model.model_dump_json()} {protocol.regime.model_dump_json()}", protocol
-        )
+        parts = (protocol.root_seed, protocol.model.model_dump_json(), protocol.regime.model_dump_json())
+        return cls(" ".join(map(str, parts)), protocol)
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=128)  # strategies of one seed, which are checked one after the other, share their trials
 def _drawn(search: _Search, seed: int, number: int) -> tuple[tuple[HyperparameterSetting, str], ...]:
-    """(setting, recipe) of a round's trials: the same for all strategies of a seed, whose records are looked at one after the other."""
+    """Return (setting, recipe) of each trial of a round."""
     protocol = search.protocol
     settings = draw_settings(protocol.regime, protocol.root_seed, seed, number)
     return tuple((setting, protocol.with_setting(setting).recipe) for setting in settings)
 
 
-def _out_of_place(run: RunEvidence, tuning: Tuning) -> list[Trial]:
-    """Trials of rounds that none are made for, or after their round."""
+def _misplaced(run: RunEvidence, tuning: Tuning) -> list[Trial]:
+    """Return trials after their round, or of rounds that have no trials or do not exist."""
     done: set[int] = set()
     late: list[Trial] = []
     for where, event in run.of(Event):
@@ -96,90 +101,88 @@ def _out_of_place(run: RunEvidence, tuning: Tuning) -> list[Trial]:
             done.add(event.round)
         elif isinstance(event, TrialEvent) and (event.round in done or event.round != tuning.round_of(event.round)):
             late.append((where, event))
-    unfinished = (
-        run.record is not None and not run.record.sealed
-    )  # then trials of a round that is still to come are in place
-    return late + [
-        (where, e)
-        for where, e in run.of(TrialEvent)
-        if e.round not in done and not (unfinished and e.round == len(done))
-    ]
+    if run.record is not None and not run.sealed:
+        done.add(len(done))  # the round that an unfinished run has yet to train
+    return late + [(where, trial) for where, trial in run.of(TrialEvent) if trial.round not in done]
 
 
-def _told(setting: HyperparameterSetting) -> str:
+def _words(setting: HyperparameterSetting) -> str:
     return ", ".join(f"{path} = {value}" for path, value in setting.items()) or "nothing"
 
 
-def _the_best_is_trained_with(run: RunEvidence) -> Observations:
-    key, protocol, regime = str(run.key), run.protocol, run.protocol.regime
+@run_rule(
+    "TRN-07",
+    "every round trains by the best of its trials",
+    why="a setting chosen against the trials was chosen by something else, perhaps by the test images",
+    evidence="'trial' events, and setting, recipe digest and steps of every round",
+    fix="run it again in a new folder; the highest score decides, the first one on a tie",
+    reads={"training"},
+)
+def setting_not_the_best(run: RunEvidence) -> Observations:
+    protocol = run.protocol
     for where, event, trials in _rounds(run):
-        if regime.tuning is None:
+        if protocol.regime.tuning is None:
             if event.setting:
-                yield Observation(where, "the recipe as declared", f"another: {_told(event.setting)}", key)
+                yield broken(where, "the recipe as declared", f"the setting {_words(event.setting)}")
             continue
         place = best_trial([trial.validation.get(protocol.metric) for _, trial in trials])
         if place is None:
-            yield unverifiable(where, f"a trial with its {protocol.metric}", f"none among {len(trials)}", key)
+            yield unverifiable(where, f"a trial with its {protocol.metric}", f"none among {len(trials)}")
             continue
         at, chosen = trials[place]
         if event.setting != chosen.setting:
-            expected = f"the best of the trials, number {chosen.trial} ({at}): {_told(chosen.setting)}"
-            yield Observation(where, expected, _told(event.setting), key)
+            expected = f"the best of the trials, number {chosen.trial} ({at}): {_words(chosen.setting)}"
+            yield broken(where, expected, _words(event.setting))
             continue
         tuned = protocol.with_setting(event.setting)
         if event.recipe != tuned.recipe:
-            yield Observation(
-                where, f"the recipe that its setting makes, {tuned.recipe[:16]}", event.recipe[:16] or "none", key
-            )
-        yield from as_long_as(tuned, where, event, key)
+            yield broken(where, f"the recipe of its setting, {tuned.recipe[:16]}", event.recipe[:16] or "none")
+        yield from wrong_steps(tuned, where, event)
 
 
-def _scored_on_what_was_granted(run: RunEvidence) -> Observations:
-    key, tuning = str(run.key), run.protocol.regime.tuning
-    if tuning is None or not run.of(TrialEvent):
+@run_rule(
+    "TRN-08",
+    "trials use only labels that the protocol grants, from fresh weights",
+    why="settings chosen on test images, or on labels that were not paid for, flatter the strategy",
+    evidence="'trial' events: digest of the images scored on, how often the test predictions had been evaluated, "
+    "initial "
+    "weights",
+    fix="score trials on the validation images or on regime.tuning.held_out, and run it again in a new folder",
+    reads={"head", "training", "ledger", "split"},
+)
+def trials_on_ungranted_labels(run: RunEvidence) -> Observations:
+    tuning = run.protocol.regime.tuning
+    if tuning is None:
         return
-    owned: list[int] = []
-    done, start = 0, next((e.initial_weights for _, e in run.of(RoundEvent)), "")
+    labelled: list[int] = []
+    rounds, start = 0, next((e.initial_weights for _, e in run.of(RoundEvent)), "")
     for where, event in run.of(Event):
         if isinstance(event, LabelsEvent) and event.purpose != "validation":
-            owned += event.indices
+            labelled += event.indices
         elif isinstance(event, RoundEvent):
-            done += 1
+            rounds += 1
         elif isinstance(event, TrialEvent):
-            granted = _granted(run, event.round, owned)
+            granted = _granted(run, tuning, event.round, labelled)
             if isinstance(granted, Fault):
-                yield unverifiable(where, granted.expected, granted.found, key)
-            elif event.scored_on != array_digest(granted):
-                what = (
-                    "the validation images"
-                    if tuning.held_out is None
-                    else "the labelled images that the seed holds out"
-                )
-                yield Observation(
-                    where, f"scored on {what}, {array_digest(granted)[:16]}", event.scored_on[:16] or "nothing", key
-                )
-            if event.examined != done:
-                yield Observation(
-                    where, f"test predictions looked at {done} times, once a round before", str(event.examined), key
-                )
+                yield unverifiable(where, granted.expected, granted.found)
+            elif event.scored_on != (digest := array_digest(granted)):
+                what = "validation images" if tuning.held_out is None else "labelled images that the seed holds out"
+                yield broken(where, f"scored on the {what}, {digest[:16]}", event.scored_on[:16] or "nothing")
+            if event.examined != rounds:
+                expected = f"test predictions evaluated {rounds} times before, once per round"
+                yield broken(where, expected, event.examined)
             if not event.failed and run.protocol.regime.start == "reset" and event.initial_weights != start:
-                found = event.initial_weights[:16] or "nothing recorded"
-                yield Observation(
-                    where, f"a trial that starts from the weights of the rounds, {start[:16]}", found, key
-                )
+                expected = f"a trial that starts from the weights of the rounds, {start[:16]}"
+                yield broken(where, expected, event.initial_weights[:16] or "nothing recorded")
 
 
-def _granted(run: RunEvidence, number: int, owned: list[int]) -> NDArray[np.int64] | Fault:
-    """Indices, ascending, of the images that trials of a round are scored on."""
-    protocol, tuning = run.protocol, run.protocol.regime.tuning
-    if tuning is None or tuning.held_out is None:
-        split = run.split.split
-        return (
-            Fault(run.path, "the split's validation images", "no split to believe")
-            if split is None
-            else np.sort(split.validation)
-        )
-    images = np.asarray(owned, np.int64)
+def _granted(run: RunEvidence, tuning: Tuning, number: int, labelled: list[int]) -> NDArray[np.int64] | Fault:
+    """Return the indices, ascending, of the images on which trials of a round are scored."""
+    protocol = run.protocol
+    if tuning.held_out is None:
+        split = run.split.indices
+        return split if isinstance(split, Fault) else np.sort(split.validation)
+    images = np.asarray(labelled, np.int64)
     if protocol.labelling is not None:
         units = run.units
         if isinstance(units, Fault):
@@ -188,47 +191,20 @@ def _granted(run: RunEvidence, number: int, owned: list[int]) -> NDArray[np.int6
     return draw_held_out(protocol.regime, protocol.root_seed, run.key.seed, number, images)
 
 
-def _strategies_share_the_setting(study: StudyEvidence) -> Observations:
-    tuned = {p.name for p in study.study.protocols if p.regime.tuning and p.regime.tuning.policy == "starting-set"}
-    facts = [f for f in study.facts if f.key.protocol in tuned and not f.chosen]  # another start has other scores
-    yield from shared(facts, lambda f: f.tuned, "trials on the starting set")
-
-
-RULES: tuple[AnyRule, ...] = (
-    RunRule(
-        id="TRN-06",
-        title="every run tries as many settings as the protocol says, and those that the seed draws",
-        why="a strategy whose recipe was searched longer, or among picked settings, is compared with others that were not",
-        evidence="'trial' events of the record, drawn again from the root seed",
-        fix="run it again in a new folder; tuning belongs in the table regime.tuning, where it is the same for all strategies",
-        reads=frozenset({"head", "training"}),
-        function=_as_many_as_drawn,
-    ),
-    RunRule(
-        id="TRN-07",
-        title="every round trains by the best of its trials",
-        why="a setting chosen against the trials was chosen by something else, perhaps by the test images",
-        evidence="'trial' events, and setting, recipe digest and steps of every round",
-        fix="run it again in a new folder; the highest score decides, the first of equals",
-        reads=frozenset({"training"}),
-        function=_the_best_is_trained_with,
-    ),
-    RunRule(
-        id="TRN-08",
-        title="trials use only labels that the protocol grants, from fresh weights",
-        why="settings that were chosen on test images, or on labels that nobody paid for, flatter whoever chose them",
-        evidence="'trial' events: digest of the images scored on, how often the test predictions had been looked at, initial weights",
-        fix="score trials on the validation images or on regime.tuning.held_out, and run it again in a new folder",
-        reads=frozenset({"head", "training", "ledger", "split"}),
-        function=_scored_on_what_was_granted,
-    ),
-    StudyRule(
-        id="TRN-09",
-        title="strategies with one seed have the same trials on the starting set",
-        why="from one starting set and one seed everybody tunes alike; a difference is another machine, or a choice",
-        evidence="'trial' events of the first round where regime.tuning.policy is 'starting-set': settings and scores",
-        fix="run the study again in a new folder, on one kind of device",
-        reads=frozenset({"training", "peers"}),
-        function=_strategies_share_the_setting,
-    ),
+@study_rule(
+    "TRN-09",
+    "strategies with one seed have the same trials on the starting set",
+    why="from one starting set and one seed all strategies tune alike; a difference means a different machine, or a "
+    "choice",
+    evidence="'trial' events of the first round where regime.tuning.policy is 'starting-set': settings and scores",
+    fix="run the study again in a new folder, on one kind of device",
+    reads={"training", "peers"},
 )
+def unequal_first_trials(study: StudyEvidence) -> Observations:
+    tuned = {p.name for p in study.study.protocols if p.regime.tuning and p.regime.tuning.policy == "starting-set"}
+    # a start that the strategy chose leads to different scores
+    facts = [f for f in study.facts if f.key.protocol in tuned and not f.strategy_started]
+    yield from shared(facts, lambda f: f.first_trials, "trials on the starting set")
+
+
+RULES: tuple[AnyRule, ...] = (undrawn_trials, setting_not_the_best, trials_on_ungranted_labels, unequal_first_trials)

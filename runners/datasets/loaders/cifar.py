@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
-from runners.datasets.file_search import Place, npz_arrays, readable
-from runners.datasets.images import Images, Labels, joined
+from runners.datasets.file_search import Place, npz_arrays, read_or_refuse
+from runners.datasets.images import Images, Labels, join_parts
 
 _TEN: Final = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
 _NPZ_KEYS: Final = (
@@ -45,7 +45,7 @@ def _from_npz(card: Card, path: Path) -> tuple[Images, Labels]:
     for keys in _NPZ_KEYS:
         if all(key in arrays for key in keys):
             train_images, train_labels, test_images, test_labels = (arrays[key] for key in keys)
-            return joined(card, str(path), (train_images, train_labels), (test_images, test_labels), card.classes)
+            return join_parts(card, str(path), (train_images, train_labels), (test_images, test_labels), card.classes)
     expected = " or ".join(", ".join(keys) for keys in _NPZ_KEYS)
     raise InputError(Fault(str(path), f"arrays {expected}", ", ".join(sorted(arrays)) or "no arrays", "rename them"))
 
@@ -53,11 +53,13 @@ def _from_npz(card: Card, path: Path) -> tuple[Images, Labels]:
 def _from_batches(card: Card, train: list[Path], test: Path, key: bytes) -> tuple[Images, Labels]:
     parts = [_batch(path, key) for path in train]
     pixels, labels = np.concatenate([p for p, _ in parts]), np.concatenate([n for _, n in parts])
-    return joined(card, str(test.parent), (pixels, labels), _batch(test, key), card.classes)
+    return join_parts(card, str(test.parent), (pixels, labels), _batch(test, key), card.classes)
 
 
 def _batch(path: Path, key: bytes) -> tuple[NDArray[np.uint8], NDArray[Any]]:
-    table = readable(path, lambda: ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load(), "a CIFAR batch")
+    table = read_or_refuse(
+        path, lambda: ArraysOnly(io.BytesIO(path.read_bytes()), encoding="bytes").load(), "a CIFAR batch"
+    )
     if not isinstance(table, dict) or b"data" not in table or key not in table:
         found = ", ".join(str(k) for k in table) if isinstance(table, dict) else type(table).__name__
         raise InputError(
@@ -70,7 +72,7 @@ def _batch(path: Path, key: bytes) -> tuple[NDArray[np.uint8], NDArray[Any]]:
                 f"{path}: data", "uint8 of shape (n, 3072)", f"{flat.dtype} of shape {flat.shape}", "get the file again"
             )
         )
-    labels = readable(path, lambda: np.asarray(table[key]), f"a list of numbers under {key.decode()}")
+    labels = read_or_refuse(path, lambda: np.asarray(table[key]), f"a list of numbers under {key.decode()}")
     return flat.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1), labels
 
 

@@ -15,8 +15,8 @@ from protocol.digests import sha256
 from protocol.errors import Fault, InputError
 from runners.caching import entry_folder, kept_array
 from runners.datasets.cards import Card
-from runners.datasets.file_search import Place, npz_arrays, readable
-from runners.datasets.images import Images, Labels, finished
+from runners.datasets.file_search import Place, npz_arrays, read_or_refuse
+from runners.datasets.images import Images, Labels, seal
 
 _FILE: Final = "cifar10_jpeg_full_50k_10k.npz"
 _SIDE: Final = 32
@@ -40,7 +40,7 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
         np.uint8,
         lambda room: _fill(room(shape), arrays, path),
     )
-    return finished(card, str(path), pixels, labels, train_size, classes)
+    return seal(card, str(path), pixels, labels, train_size, classes)
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -67,12 +67,12 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 def _fill(pixels: NDArray[np.uint8], arrays: dict[str, NDArray[Any]], path: Path) -> None:
     start = 0
     for part in ("train", "test"):
-        images = _decoded(arrays, part, path)
+        images = _decode(arrays, part, path)
         pixels[start : start + len(images)] = images
         start += len(images)
 
 
-def _decoded(arrays: dict[str, NDArray[Any]], part: str, path: Path) -> NDArray[np.uint8]:
+def _decode(arrays: dict[str, NDArray[Any]], part: str, path: Path) -> NDArray[np.uint8]:
     head, bodies = arrays["header"].tobytes(), arrays[f"{part}_jpeg"].tobytes()
     ends = np.cumsum(arrays[f"{part}_len"], dtype=np.int64)
     if len(ends) and ends[-1] != len(bodies):
@@ -94,5 +94,5 @@ def _decoded(arrays: dict[str, NDArray[Any]], part: str, path: Path) -> NDArray[
                 raise InputError(Fault(f"{path}: {part}", "RGB of 32×32", found, "get the file again"))
             images[i] = np.asarray(picture)
 
-    readable(path, fill, "JPEG images")
+    read_or_refuse(path, fill, "JPEG images")
     return images

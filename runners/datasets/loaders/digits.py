@@ -6,7 +6,7 @@ import numpy as np
 
 from runners.datasets.cards import Card
 from runners.datasets.file_search import Place
-from runners.datasets.images import Images, Labels, joined
+from runners.datasets.images import Images, Labels, join_parts
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:  # noqa: ARG001  # one signature for all loaders
@@ -15,4 +15,4 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:  # noqa: ARG001  # 
 
     raw = load_digits()
     pixels = np.rint(np.asarray(raw.images) * (255 / 16)).astype(np.uint8)
-    return joined(card, "scikit-learn's digits", (pixels, np.asarray(raw.target)), None, card.classes)
+    return join_parts(card, "scikit-learn's digits", (pixels, np.asarray(raw.target)), None, card.classes)

@@ -16,7 +16,7 @@ from protocol.errors import Fault, InputError
 from protocol.spec.data import FeatureCard
 from runners.datasets.cards import Card
 from runners.datasets.file_search import Place, npz_arrays
-from runners.datasets.images import Images, Labels, finished, label_faults
+from runners.datasets.images import Images, Labels, label_faults, seal
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -44,7 +44,7 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     values = np.concatenate([arrays[f"{part}features"].astype(np.float32) for part in there])
     labels = np.concatenate([arrays[f"{part}labels"].reshape(-1).astype(np.int64) for part in there])
     classes = [str(name) for name in arrays["classes"].reshape(-1)] if "classes" in arrays else None
-    images, hidden = finished(card, str(path), values[:, None, None, :], labels, len(arrays["features"]), classes)
+    images, hidden = seal(card, str(path), values[:, None, None, :], labels, len(arrays["features"]), classes)
     return replace(
         images, encoded=_card(str(path), arrays["card"], images.digest) if "card" in arrays else None
     ), hidden

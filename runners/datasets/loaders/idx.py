@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
-from runners.datasets.file_search import Place, readable
-from runners.datasets.images import Images, Labels, joined
+from runners.datasets.file_search import Place, read_or_refuse
+from runners.datasets.images import Images, Labels, join_parts
 
 _UNSIGNED_BYTE: Final = 8
 _FOLDERS: Final = {
@@ -35,7 +35,9 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     train_images, train_labels, test_images, test_labels = [
         read_idx(path, dims) for path, dims in zip(paths, (3, 1, 3, 1), strict=True)
     ]
-    return joined(card, str(paths[0].parent), (train_images, train_labels), (test_images, test_labels), card.classes)
+    return join_parts(
+        card, str(paths[0].parent), (train_images, train_labels), (test_images, test_labels), card.classes
+    )
 
 
 def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:
@@ -45,7 +47,7 @@ def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:
         with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
             return _parse(file, path, dims)
 
-    array: NDArray[np.uint8] = readable(path, read, "an IDX file")
+    array: NDArray[np.uint8] = read_or_refuse(path, read, "an IDX file")
     return array
 
 

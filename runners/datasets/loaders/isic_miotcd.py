@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
-from runners.datasets.decoding import decoded
-from runners.datasets.file_search import Place, readable
-from runners.datasets.images import Images, Labels, finished
+from runners.datasets.decoding import decode
+from runners.datasets.file_search import Place, read_or_refuse
+from runners.datasets.images import Images, Labels, seal
 from runners.datasets.loaders.user_images import pictures
 
 SIDE: Final = 224
@@ -40,7 +40,7 @@ def load_isic(card: Card, place: Place) -> tuple[Images, Labels]:
     if missing := [file.name for file in files if not file.is_file()]:
         found = f"{len(missing)} are not there: {', '.join(missing[:_MOST])}"
         raise InputError(Fault(str(folder), f"the {len(files):,} images of {_TABLE}", found, "unpack all of it"))
-    return _quartered(card, place, str(root), files, np.asarray(classes, np.int64))
+    return _split_quarter(card, place, str(root), files, np.asarray(classes, np.int64))
 
 
 def load_miotcd(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -58,7 +58,7 @@ def load_miotcd(card: Card, place: Place) -> tuple[Images, Labels]:
             )
         )
     labels = np.repeat(np.arange(len(classes)), [len(files) for files in listed])
-    return _quartered(card, place, str(root), [file for files in listed for file in files], labels)
+    return _split_quarter(card, place, str(root), [file for files in listed for file in files], labels)
 
 
 def quarter(images: int) -> NDArray[np.bool_]:
@@ -68,18 +68,18 @@ def quarter(images: int) -> NDArray[np.bool_]:
     return test
 
 
-def _quartered(
+def _split_quarter(
     card: Card, place: Place, where: str, files: Sequence[Path], labels: NDArray[np.int64]
 ) -> tuple[Images, Labels]:
     test = quarter(len(files))
     order = np.concatenate([np.flatnonzero(~test), np.flatnonzero(test)])
-    pixels = decoded([files[i] for i in order], place.size or (SIDE, SIDE), grey=False)
-    return finished(card, where, pixels, labels[order], int((~test).sum()), card.classes)
+    pixels = decode([files[i] for i in order], place.size or (SIDE, SIDE), grey=False)
+    return seal(card, where, pixels, labels[order], int((~test).sum()), card.classes)
 
 
 def _ground_truth(table: Path, classes: Sequence[str]) -> tuple[list[str], list[int]]:
     """Names of the images and numbers of their classes. Raises InputError with the first lines that are not understood."""
-    text = readable(table, lambda: table.read_text(encoding="utf-8-sig"), "a table (CSV)")
+    text = read_or_refuse(table, lambda: table.read_text(encoding="utf-8-sig"), "a table (CSV)")
     rows = list(csv.reader(io.StringIO(text)))
     head = [cell.strip() for cell in rows[0]] if rows else []
     if head[: len(classes) + 1] != ["image", *classes]:

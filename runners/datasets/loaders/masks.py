@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from PIL import Image, ImageOps
 from protocol.errors import Fault, InputError
 from protocol.metrics import VOID
 from runners.datasets.cards import Card
-from runners.datasets.file_search import readable
+from runners.datasets.file_search import read_or_refuse
 from runners.datasets.images import Images, Labels, content_digest
 
 MOST_CLASSES: Final = 255
@@ -21,7 +22,7 @@ MOST_CLASSES: Final = 255
 _MOST: Final = 8
 
 
-def finished_maps(
+def seal_maps(
     card: Card, where: str, pixels: NDArray[np.uint8], maps: NDArray[np.uint8], train_size: int, classes: Sequence[str]
 ) -> tuple[Images, Labels]:
     """Check images (n, height, width, channels) and maps (n, height, width) of classes and void; seal them. Raises InputError."""
@@ -86,8 +87,8 @@ def read_pairs(
     masks: list[NDArray[np.uint8]] = []
     for picture, mask in pairs:
         try:
-            image = readable(picture, lambda picture=picture: _decoded(picture, upright, colour=True), "an image")  # type: ignore[misc]
-            labels = readable(mask, lambda mask=mask: _decoded(mask, upright, colour=False), "a mask of class numbers")  # type: ignore[misc]
+            image = read_or_refuse(picture, partial(_decode, picture, upright, colour=True), "an image")
+            labels = read_or_refuse(mask, partial(_decode, mask, upright, colour=False), "a mask of class numbers")
         except InputError as error:
             faults += error.faults
             continue
@@ -111,8 +112,8 @@ def read_pairs(
         elif expected[0] % cell or expected[1] % cell:
             raise InputError(Fault(where, f"sides that {cell} divides", _size(image), "change data.resolution"))
         else:
-            images.append(averaged_down(image, cell))
-            masks.append(sampled(labels, cell))
+            images.append(average_cells(image, cell))
+            masks.append(sample_cells(labels, cell))
     if faults:
         raise InputError(faults[:_MOST])
     pixels = np.stack(images)
@@ -121,7 +122,7 @@ def read_pairs(
     return pixels, np.stack(masks)
 
 
-def averaged_down(image: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
+def average_cells(image: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
     """(height, width, channels) to its means over squares of `cell` pixels, rounded."""
     if cell == 1:
         return image
@@ -133,7 +134,7 @@ def averaged_down(image: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
     return means
 
 
-def sampled(maps: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
+def sample_cells(maps: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
     """Maps (…, height, width) at the middle of every square of `cell` pixels: classes have no mean."""
     return np.ascontiguousarray(maps[..., cell // 2 :: cell, cell // 2 :: cell])
 
@@ -161,11 +162,11 @@ def size_of(file: Path) -> tuple[int, int]:
         with Image.open(file) as picture:
             return picture.size[1], picture.size[0]
 
-    size: tuple[int, int] = readable(file, header, "an image")
+    size: tuple[int, int] = read_or_refuse(file, header, "an image")
     return size
 
 
-def _decoded(file: Path, upright: bool, *, colour: bool) -> NDArray[np.uint8]:
+def _decode(file: Path, upright: bool, *, colour: bool) -> NDArray[np.uint8]:
     with Image.open(file) as picture:
         if upright:
             ImageOps.exif_transpose(picture, in_place=True)

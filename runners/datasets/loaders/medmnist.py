@@ -7,7 +7,7 @@ import numpy as np
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
 from runners.datasets.file_search import Place, npz_arrays
-from runners.datasets.images import Images, Labels, joined
+from runners.datasets.images import Images, Labels, join_parts
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -26,6 +26,6 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     joint = {
         kind: np.concatenate([arrays[f"{part}_{kind}"] for part in ("train", "val")]) for kind in ("images", "labels")
     }
-    return joined(
+    return join_parts(
         card, str(path), (joint["images"], joint["labels"]), (arrays["test_images"], arrays["test_labels"]), None
     )

@@ -11,7 +11,7 @@ from protocol.metrics import VOID
 from runners.datasets.cards import Card
 from runners.datasets.file_search import Place
 from runners.datasets.images import Images, Labels
-from runners.datasets.loaders.masks import finished_maps
+from runners.datasets.loaders.masks import seal_maps
 
 SIDE: Final = 24
 DIGITS: Final = 3
@@ -36,7 +36,7 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:  # noqa: ARG001  # 
     parts = [(slice(None, -_TEST_DIGITS), TRAIN), (slice(-_TEST_DIGITS, None), TEST)]
     scenes = [compose(ink[part], digits[part], rng) for part, count in parts for _ in range(count)]
     pixels, maps = np.stack([p for p, _ in scenes])[..., None], np.stack([m for _, m in scenes])
-    return finished_maps(card, "digit scenes", pixels, maps, TRAIN, card.classes or ())
+    return seal_maps(card, "digit scenes", pixels, maps, TRAIN, card.classes or ())
 
 
 def compose(

@@ -12,9 +12,9 @@ from PIL import Image
 from protocol.errors import Fault, InputError
 from protocol.metrics import VOID
 from runners.datasets.cards import Card
-from runners.datasets.file_search import Place, readable
+from runners.datasets.file_search import Place, read_or_refuse
 from runners.datasets.images import Images, Labels
-from runners.datasets.loaders.masks import averaged_down, cell_for, finished_maps, read_pairs, sampled, size_of
+from runners.datasets.loaders.masks import average_cells, cell_for, read_pairs, sample_cells, seal_maps, size_of
 
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _MASKS: Final = (".png", ".bmp", ".tif", ".tiff", ".gif")
@@ -37,7 +37,7 @@ def load_camvid(card: Card, place: Place) -> tuple[Images, Labels]:
     ]
     pixels, maps = read_pairs(pairs, str(folder))
     maps = np.where(maps == len(card.classes or ()), VOID, maps).astype(np.uint8)
-    return finished_maps(card, str(folder), pixels, maps, len(names[0]), card.classes or ())
+    return seal_maps(card, str(folder), pixels, maps, len(names[0]), card.classes or ())
 
 
 def load_voc(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -62,9 +62,9 @@ def _voc(card: Card, place: Place, train: str, masks: str) -> tuple[Images, Labe
     side = _VOC_SIDE // cell
     pixels, maps = np.zeros((len(pairs), side, side, 3), np.uint8), np.empty((len(pairs), side, side), np.uint8)
     for i, (picture, mask) in enumerate(pairs):
-        image, labels = _padded(picture, mask)
-        pixels[i], maps[i] = averaged_down(image, cell), sampled(labels, cell)
-    return finished_maps(card, str(folder), pixels, maps, len(names[0]), card.classes or ())
+        image, labels = _pad(picture, mask)
+        pixels[i], maps[i] = average_cells(image, cell), sample_cells(labels, cell)
+    return seal_maps(card, str(folder), pixels, maps, len(names[0]), card.classes or ())
 
 
 def load_cityscapes(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -82,7 +82,7 @@ def load_cityscapes(card: Card, place: Place) -> tuple[Images, Labels]:
     pixels, ids = read_pairs(pairs, str(folder), cell_for(card.name, height, width, place.resolution))
     table = np.full(256, VOID, np.uint8)
     table[list(CITYSCAPES)] = list(CITYSCAPES.values())
-    return finished_maps(card, str(folder), pixels, table[ids], len(parts[0]), card.classes or ())
+    return seal_maps(card, str(folder), pixels, table[ids], len(parts[0]), card.classes or ())
 
 
 def load_masks(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -99,7 +99,7 @@ def load_masks(card: Card, place: Place) -> tuple[Images, Labels]:
         )
     pairs = [pair for part in listed for pair in part]
     pixels, maps = read_pairs(pairs, str(path), upright=True)
-    return finished_maps(card, str(path), pixels, maps, len(listed[0]), _lines(path / "classes.txt"))
+    return seal_maps(card, str(path), pixels, maps, len(listed[0]), _lines(path / "classes.txt"))
 
 
 def _own_pairs(part: Path) -> list[tuple[Path, Path]]:
@@ -141,7 +141,7 @@ def _ground_truth(folder: Path, picture: Path) -> Path:
     return folder / "gtFine" / picture.parts[-3] / picture.parts[-2] / f"{stem}_gtFine_labelIds.png"
 
 
-def _padded(picture: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def _pad(picture: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     def read() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         with Image.open(picture) as one, Image.open(mask) as other:
             image, labels = np.asarray(one.convert("RGB")), np.asarray(other, np.uint8)
@@ -155,7 +155,7 @@ def _padded(picture: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.ui
         room = [(0, _VOC_SIDE - size) for size in labels.shape]
         return np.pad(image, [*room, (0, 0)]), np.pad(labels, room, constant_values=VOID)
 
-    both: tuple[NDArray[np.uint8], NDArray[np.uint8]] = readable(picture, read, "an image and its mask")
+    both: tuple[NDArray[np.uint8], NDArray[np.uint8]] = read_or_refuse(picture, read, "an image and its mask")
     return both
 
 
@@ -167,7 +167,7 @@ def _one(folder: Path, name: str, endings: tuple[str, ...]) -> Path:
 
 
 def _lines(path: Path) -> list[str]:
-    text: str = readable(path, lambda: path.read_text(encoding="utf-8"), "a list, one name a line")
+    text: str = read_or_refuse(path, lambda: path.read_text(encoding="utf-8"), "a list, one name a line")
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
         raise InputError(Fault(str(path), "names, one a line", "none", "get the file again"))

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
-from runners.datasets.file_search import Place, readable
-from runners.datasets.images import Images, Labels, joined
+from runners.datasets.file_search import Place, read_or_refuse
+from runners.datasets.images import Images, Labels, join_parts
 
 _SIDE = 96
 _FILES = ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")
@@ -22,12 +22,12 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     folders = [f"{above}{name}" for above in ("", "stl10/", "STL10/") for name in ("stl10_binary", "")]
     paths = place.first(card, (_FILES,), folders)
     train, test = (_images(paths[0]), _labels(paths[1])), (_images(paths[2]), _labels(paths[3]))
-    return joined(card, str(paths[0].parent), train, test, card.classes)
+    return join_parts(card, str(paths[0].parent), train, test, card.classes)
 
 
 def _images(path: Path) -> NDArray[np.uint8]:
     """Stored channel by channel, each column by column."""
-    flat = readable(path, lambda: np.fromfile(path, np.uint8), "bytes")
+    flat = read_or_refuse(path, lambda: np.fromfile(path, np.uint8), "bytes")
     if not len(flat) or len(flat) % (3 * _SIDE * _SIDE):
         raise InputError(
             Fault(str(path), f"whole images of {3 * _SIDE * _SIDE} bytes", f"{len(flat)} bytes", "get the file again")
@@ -36,5 +36,5 @@ def _images(path: Path) -> NDArray[np.uint8]:
 
 
 def _labels(path: Path) -> NDArray[Any]:
-    stored = readable(path, lambda: np.fromfile(path, np.uint8), "bytes")
+    stored = read_or_refuse(path, lambda: np.fromfile(path, np.uint8), "bytes")
     return np.asarray(stored, np.int64) - 1  # stored from 1

@@ -10,20 +10,20 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
-from runners.datasets.file_search import Place, readable
-from runners.datasets.images import Images, Labels, joined
+from runners.datasets.file_search import Place, read_or_refuse
+from runners.datasets.images import Images, Labels, join_parts
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
     """Training and test images; the extra ones are not used. Raises InputError."""
     train, test = place.first(card, (("train_32x32.mat", "test_32x32.mat"),), ("svhn", "SVHN", ""))
-    return joined(card, str(train.parent), _part(train), _part(test), card.classes)
+    return join_parts(card, str(train.parent), _part(train), _part(test), card.classes)
 
 
 def _part(path: Path) -> tuple[NDArray[np.uint8], NDArray[Any]]:
     from scipy.io import loadmat  # slow to import, so only where it is used
 
-    table = readable(path, lambda: loadmat(str(path), variable_names=["X", "y"]), "a MATLAB file")
+    table = read_or_refuse(path, lambda: loadmat(str(path), variable_names=["X", "y"]), "a MATLAB file")
     if missing := [key for key in ("X", "y") if key not in table]:
         raise InputError(
             Fault(str(path), "arrays X and y", f"no {' and no '.join(missing)}", "get format 2, the cropped digits")

@@ -8,9 +8,9 @@ import numpy as np
 
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
-from runners.datasets.decoding import decoded
-from runners.datasets.file_search import Place, readable
-from runners.datasets.images import Images, Labels, finished
+from runners.datasets.decoding import decode
+from runners.datasets.file_search import Place, read_or_refuse
+from runners.datasets.images import Images, Labels, seal
 from runners.datasets.loaders.user_images import pictures
 
 
@@ -19,12 +19,12 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     folders = ("tiny-imagenet-200", "tiny-imagenet/tiny-imagenet-200", "tiny-imagenet", "")
     wnids, notes = place.first(card, (("wnids.txt", "val/val_annotations.txt"),), folders)
     root = wnids.parent
-    classes = readable(wnids, lambda: wnids.read_text(encoding="ascii").split(), "a list of WordNet ids")
+    classes = read_or_refuse(wnids, lambda: wnids.read_text(encoding="ascii").split(), "a list of WordNet ids")
     number = {name: k for k, name in enumerate(classes)}
     train = [(file, k) for name, k in number.items() for file in pictures(root / "train" / name / "images")]
     told = [
         line.split()
-        for line in readable(notes, lambda: notes.read_text(encoding="ascii").splitlines(), "a table")
+        for line in read_or_refuse(notes, lambda: notes.read_text(encoding="ascii").splitlines(), "a table")
         if line.strip()
     ]
     if strangers := [words for words in told if len(words) < 2 or words[1] not in number]:
@@ -34,8 +34,8 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     test = sorted((root / "val" / "images" / words[0], number[words[1]]) for words in told)
     _refuse_missing(root, train, [file for file, _ in test])
     files, labels = zip(*train, *test, strict=True)
-    pixels = decoded(files, (64, 64), grey=False)
-    return finished(card, str(root), pixels, np.asarray(labels, np.int64), len(train), classes)
+    pixels = decode(files, (64, 64), grey=False)
+    return seal(card, str(root), pixels, np.asarray(labels, np.int64), len(train), classes)
 
 
 def _refuse_missing(root: Path, train: list[tuple[Path, int]], test: list[Path]) -> None:

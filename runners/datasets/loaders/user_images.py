@@ -11,9 +11,9 @@ from PIL import Image
 
 from protocol.errors import Fault, InputError
 from runners.datasets.cards import Card
-from runners.datasets.decoding import decoded, oriented
-from runners.datasets.file_search import Place, few, npz_arrays, readable
-from runners.datasets.images import Images, Labels, finished, joined
+from runners.datasets.decoding import decode, upright_size
+from runners.datasets.file_search import Place, first_faults, npz_arrays, read_or_refuse
+from runners.datasets.images import Images, Labels, join_parts, seal
 
 _ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 _GREY: Final = frozenset({"1", "L"})
@@ -47,7 +47,7 @@ def load_npz(card: Card, place: Place) -> tuple[Images, Labels]:
         raise InputError(faults)
     test = (arrays["test_images"], arrays["test_labels"]) if "test_images" in arrays else None
     classes = [str(name) for name in arrays["classes"].reshape(-1)] if "classes" in arrays else None
-    return joined(card, str(path), (arrays["images"], arrays["labels"]), test, classes)
+    return join_parts(card, str(path), (arrays["images"], arrays["labels"]), test, classes)
 
 
 def load_folder(card: Card, place: Place) -> tuple[Images, Labels]:
@@ -88,9 +88,9 @@ def from_folder(
     found, grey, unusable = _headers(path, every, any_size=size is not None, upright=upright)
     if faults or unusable:
         raise InputError([*faults, *unusable])
-    pixels = decoded(every, size or found, grey, upright=upright)
+    pixels = decode(every, size or found, grey, upright=upright)
     labels = np.asarray([k for part in files for _, k in part], np.int64)
-    return finished(card, str(path), pixels, labels, len(files[0]), classes)
+    return seal(card, str(path), pixels, labels, len(files[0]), classes)
 
 
 def _folders(path: Path) -> list[str]:
@@ -138,14 +138,14 @@ def _headers(
     deep: list[Path] = []
     for file in files:
         try:
-            size, mode = readable(file, lambda file=file: _header(file, upright), "an image")  # type: ignore[misc]
+            size, mode = read_or_refuse(file, lambda file=file: _header(file, upright), "an image")  # type: ignore[misc]
         except InputError as error:
             unreadable += error.faults
             continue
         sizes[size] += 1
         modes[mode] += 1
         deep += [file] if mode in _DEEP else []
-    faults = few(unreadable, str(path))
+    faults = first_faults(unreadable, str(path))
     if len(sizes) > 1 and not any_size:
         listed = ", ".join(f"{count} of {w}×{h}" for (w, h), count in sizes.most_common(_MOST))
         more = f" and {len(sizes) - _MOST} more sizes" if len(sizes) > _MOST else ""
@@ -163,4 +163,4 @@ def _headers(
 
 def _header(file: Path, upright: bool) -> tuple[tuple[int, int], str]:
     with Image.open(file) as picture:
-        return oriented(picture) if upright else picture.size, picture.mode
+        return upright_size(picture) if upright else picture.size, picture.mode

@@ -13,14 +13,20 @@ import torch
 from torch import Tensor
 
 from protocol.errors import Fault, InputError
-from protocol.spec.recipe import Augmentation
+from protocol.spec.recipe import Augmentation, Regime
 from runners.machine.device import sent
 from runners.models.resident import Scaling, as_float
-from runners.regimes.augment.randaugment import Layer, drawn_layers, rand_augment
+from runners.regimes.augment.randaugment import Layer, draw_layers, rand_augment
 
 
-def refuse_impossible(spec: Augmentation, height: int, width: int) -> None:
-    """Raise InputError if the images are too small for the augmentation, or are features, which have none."""
+def refuse_impossible(regime: Regime, height: int, width: int) -> None:
+    """Raise InputError if the images are too small for an augmentation of the regime, or are features, which have none."""
+    _refuse_impossible(regime.augmentation, height, width)
+    if regime.semi and regime.semi.strong:
+        _refuse_impossible(regime.semi.strong, height, width)
+
+
+def _refuse_impossible(spec: Augmentation, height: int, width: int) -> None:
     if height == width == 1 and spec != Augmentation():
         raise InputError(
             Fault("regime.augmentation", "none for frozen features", "an augmentation", "remove the table")
@@ -53,12 +59,12 @@ class Draws:
     corners: Tensor | None = None
 
     @classmethod
-    def drawn(cls, spec: Augmentation, batch: int, height: int, width: int, generator: torch.Generator) -> Draws:
+    def draw(cls, spec: Augmentation, batch: int, height: int, width: int, generator: torch.Generator) -> Draws:
         """What `spec` leaves to chance, in a fixed order."""
         moves = torch.randint(-spec.shift, spec.shift + 1, (2, batch, 1), generator=generator) if spec.shift else None
         mirrored = torch.rand((batch, 1), generator=generator) < 0.5 if spec.flip else None
         rich = spec.rand_augment
-        layers = drawn_layers(batch, rich.ops, rich.magnitude, generator) if rich else ()
+        layers = draw_layers(batch, rich.ops, rich.magnitude, generator) if rich else ()
         corners = None
         if spec.cutout:
             corners = (
@@ -68,18 +74,18 @@ class Draws:
         return cls(moves, mirrored, layers, corners)
 
     @classmethod
-    def joined(cls, parts: Sequence[Draws]) -> Draws:
+    def concatenate(cls, parts: Sequence[Draws]) -> Draws:
         """Of several batches of one augmentation, one after another."""
         layers = zip(*(part.layers for part in parts), strict=True)
         return cls(
-            _joined([part.moves for part in parts], 1),
-            _joined([part.mirrored for part in parts], 0),
+            _concatenate([part.moves for part in parts], 1),
+            _concatenate([part.mirrored for part in parts], 0),
             tuple((torch.cat([c for c, _ in layer]), torch.cat([s for _, s in layer])) for layer in layers),
-            _joined([part.corners for part in parts], 1),
+            _concatenate([part.corners for part in parts], 1),
         )
 
 
-def _joined(parts: Sequence[Tensor | None], dimension: int) -> Tensor | None:
+def _concatenate(parts: Sequence[Tensor | None], dimension: int) -> Tensor | None:
     there = [part for part in parts if part is not None]
     return torch.cat(there, dimension) if there else None
 
@@ -94,12 +100,12 @@ def training_batch(pixels: Tensor, indices: Tensor, spec: Augmentation, scaling:
     Returns:
         (b, channels, height, width) float32.
     """
-    x = as_float(flipped_and_shifted(pixels, indices, draws.moves, draws.mirrored))
+    x = as_float(flip_and_shift(pixels, indices, draws.moves, draws.mirrored))
     x = scaling(rand_augment(x, draws.layers))
     return x if draws.corners is None else cutout(x, spec.cutout, draws.corners)
 
 
-def flipped_and_shifted(pixels: Tensor, indices: Tensor, moves: Tensor | None, mirrored: Tensor | None) -> Tensor:
+def flip_and_shift(pixels: Tensor, indices: Tensor, moves: Tensor | None, mirrored: Tensor | None) -> Tensor:
     """Mirrored where that was drawn, and shifted by so many pixels each way with reflected borders: one gather.
 
     Shifting by reflection is padding by reflection and cropping at a random place.
@@ -112,7 +118,7 @@ def flipped_and_shifted(pixels: Tensor, indices: Tensor, moves: Tensor | None, m
     b, height, width = len(indices), pixels.shape[1], pixels.shape[2]
     rows, columns = torch.arange(height).expand(b, height), torch.arange(width).expand(b, width)
     if moves is not None:
-        rows, columns = _reflected(rows + moves[0], height), _reflected(columns + moves[1], width)
+        rows, columns = _reflect(rows + moves[0], height), _reflect(columns + moves[1], width)
     if mirrored is not None:
         columns = torch.where(mirrored, columns.flip(1), columns)
     device = pixels.device
@@ -121,7 +127,7 @@ def flipped_and_shifted(pixels: Tensor, indices: Tensor, moves: Tensor | None, m
     return pixels.view(-1, pixels.shape[3]).index_select(0, places.flatten()).view(b, height, width, -1)
 
 
-def _reflected(places: Tensor, size: int) -> Tensor:
+def _reflect(places: Tensor, size: int) -> Tensor:
     """-1 becomes 1, `size` becomes `size - 2`: the border itself is not repeated."""
     return (size - 1) - ((size - 1) - places.abs()).abs()
 

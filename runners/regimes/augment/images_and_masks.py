@@ -38,7 +38,7 @@ class Window:
     width: int
 
     @classmethod
-    def drawn(cls, spec: Augmentation, batch: int, height: int, width: int, generator: torch.Generator) -> Window:
+    def draw(cls, spec: Augmentation, batch: int, height: int, width: int, generator: torch.Generator) -> Window:
         """Enlargement log-uniform in `spec.zoom`, then a crop at a random place, then mirroring with probability 1/2."""
         draws = torch.rand(
             (4, batch), generator=generator, dtype=torch.float64
@@ -79,13 +79,13 @@ def joint_batch(
         (b, channels, h, w) float32 and (b, h, w) uint8; h and w are `spec.crop`, or the images' own.
     """
     height, width = pixels.shape[1:3]
-    window = Window.drawn(spec, len(rows), height, width, generator)
+    window = Window.draw(spec, len(rows), height, width, generator)
     factors = 1 + spec.colour * (2 * torch.rand((3, len(rows)), generator=generator) - 1)
     if spec.zoom is None:
         images, masks = _cut(pixels, rows, maps, window)
-        x = scaling(coloured(as_float(images), factors, spec.colour))
+        x = scaling(jitter_colours(as_float(images), factors, spec.colour))
         return x, masks
-    return _resampled(scaling(coloured(as_float(pixels[rows]), factors, spec.colour)), maps, window)
+    return _resample(scaling(jitter_colours(as_float(pixels[rows]), factors, spec.colour)), maps, window)
 
 
 def _cut(pixels: Tensor, rows: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]:
@@ -100,7 +100,7 @@ def _cut(pixels: Tensor, rows: Tensor, maps: Tensor, window: Window) -> tuple[Te
     )
 
 
-def _resampled(x: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]:
+def _resample(x: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     height, width = x.shape[2:]
     down, across = (sent(place, x.device) for place in window.places())
     shape = (len(x), window.height, window.width)
@@ -121,7 +121,7 @@ def _resampled(x: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]
     return images, masks.masked_fill(~inside, VOID)
 
 
-def coloured(x: Tensor, factors: Tensor, strength: float) -> Tensor:
+def jitter_colours(x: Tensor, factors: Tensor, strength: float) -> Tensor:
     """Brightness, contrast and saturation scaled by a factor an image; grey values stay in 0 … 255. Grey images have no saturation.
 
     Args:

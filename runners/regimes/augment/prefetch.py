@@ -20,7 +20,7 @@ PIXELS_AT_ONCE: Final = {"cpu": 2**18, "cuda": 2**20}
 """Of the images augmented together: 3 and 12 MiB of float32 with three channels. A CPU likes its caches."""
 
 
-def ahead(
+def prefetch(
     rows: Iterator[Tensor],
     spec: Augmentation,
     size: tuple[int, int],
@@ -39,5 +39,5 @@ def ahead(
     for first in rows:
         more = max(1, PIXELS_AT_ONCE.get(device.type, 0) // (len(first) * size[0] * size[1])) - 1
         batches = [first, *itertools.islice(rows, more)]
-        drawn = [Draws.drawn(spec, len(batch), *size, draws) for batch in batches]
-        yield from torch.split(made(torch.cat(batches), Draws.joined(drawn)), [len(batch) for batch in batches])
+        drawn = [Draws.draw(spec, len(batch), *size, draws) for batch in batches]
+        yield from torch.split(made(torch.cat(batches), Draws.concatenate(drawn)), [len(batch) for batch in batches])

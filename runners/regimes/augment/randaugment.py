@@ -25,7 +25,7 @@ Operation = Callable[[Tensor, Tensor], Tensor]
 """(images (m, c, h, w), signed strength (m, 1, 1, 1) in [-1, 1]) → images."""
 
 
-def drawn_layers(batch: int, ops: int, magnitude: float, generator: torch.Generator) -> tuple[Layer, ...]:
+def draw_layers(batch: int, ops: int, magnitude: float, generator: torch.Generator) -> tuple[Layer, ...]:
     """`ops` operations in a row for each of `batch` images, each drawn uniformly from all 14.
 
     Args:
@@ -64,7 +64,7 @@ def _one_layer(x: Tensor, choice: Tensor, strength: Tensor) -> Tensor:
     if moved:
         geometric = zip(GEOMETRIC.values(), torch.split(strength[:moved], counts[: len(GEOMETRIC)]), strict=True)
         maps = torch.cat([f(part, x.shape[2], x.shape[3]) for f, part in geometric])
-        done.append(warped(parts[0], sent(maps, x.device)))
+        done.append(warp(parts[0], sent(maps, x.device)))
     done += [f(part, s) for f, part, s in zip(COLOUR.values(), parts[1:], strengths[1:], strict=True) if len(part)]
     return _rows(torch.cat(done), back)
 
@@ -74,7 +74,7 @@ def _rows(x: Tensor, order: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
 
 
-def warped(x: Tensor, maps: Tensor) -> Tensor:
+def warp(x: Tensor, maps: Tensor) -> Tensor:
     """Images read at `maps` (m, 2, 3): output to input places, both in [-1, 1] across the image."""
     return F.grid_sample(
         x, _places(maps, x.shape[2], x.shape[3]), mode="bilinear", padding_mode="zeros", align_corners=False

@@ -28,9 +28,9 @@ def random_view(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
     Returns:
         Images of the same shape and range.
     """
-    x = _cropped(x, spec, generator)
+    x = _crop(x, spec, generator)
     if spec.jitter:
-        x = _jittered(x, spec.jitter, generator)
+        x = _jitter(x, spec.jitter, generator)
     if spec.grey and x.shape[1] == 3:
         chosen = _uniform(len(x), 0, 1, generator) < spec.grey
         x = torch.where(sent(chosen, x.device), _luma(x).expand_as(x), x)
@@ -41,7 +41,7 @@ def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Ten
     return (low + (high - low) * torch.rand(n, generator=generator)).view(-1, 1, 1, 1)
 
 
-def _cropped(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
+def _crop(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
     """A part of at least that area, sides 3 : 4 to 4 : 3 of the image's, anywhere in it, read bilinearly at the full size."""
     b = len(x)
     if spec.least_area == 1 and not spec.flip:
@@ -59,7 +59,7 @@ def _cropped(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def _jittered(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+def _jitter(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     """Brightness, contrast, saturation and hue, in this order, of four fifths of the images.
 
     Hue turns in the plane of I and Q, which is linear and so cheap; for small angles that is the hue of HSV.
@@ -74,11 +74,11 @@ def _jittered(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
     if x.shape[1] == 3:
         grey = _luma(y)
         y = (grey + (y - grey) * factors[2]).clamp(0, 255)
-        y = _turned(y, turns)
+        y = _rotate_hue(y, turns)
     return torch.where(chosen, y, x)
 
 
-def _turned(x: Tensor, turns: Tensor) -> Tensor:
+def _rotate_hue(x: Tensor, turns: Tensor) -> Tensor:
     there = torch.tensor(_TO_YIQ)
     cos, sin = (2 * math.pi * turns).cos(), (2 * math.pi * turns).sin()
     middle = torch.zeros(len(x), 3, 3)

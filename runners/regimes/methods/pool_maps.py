@@ -11,7 +11,7 @@ from torch import Tensor
 from protocol.metrics import VOID
 from protocol.spec.recipe import Semi
 from runners.machine.device import sent
-from runners.models.learner import laid_out
+from runners.models.learner import to_memory_format
 from runners.regimes.augment.images_and_masks import joint_batch
 from runners.regimes.schedule import batches
 from runners.regimes.training import Objective, Round
@@ -37,7 +37,7 @@ def boxes(batch: int, height: int, width: int, generator: torch.Generator) -> Te
     return down[:, :, None] & across[:, None, :]
 
 
-def mixed(x: Tensor, maps: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
+def mix_boxes(x: Tensor, maps: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
     """Each image with the next one's pixels inside its box, the last with the first's; maps alike.
 
     Args:
@@ -56,7 +56,7 @@ def pseudo_labels(logits: Tensor, threshold: float, known: Tensor) -> Tensor:
     return torch.where(known & (confidence >= threshold), predicted, VOID).to(torch.uint8)
 
 
-class FromThePoolMaps(Objective):
+class PoolMapObjective(Objective):
     """Batches and views of labelled images with their masks, and of pool images without."""
 
     def __init__(self, now: Round, semi: Semi) -> None:
@@ -84,7 +84,7 @@ class FromThePoolMaps(Objective):
         pixels, places = now.resident.at(rows)
         with torch.autocast(now.resident.device.type, enabled=False):
             x, moved = joint_batch(pixels, places, maps, now.regime.augmentation, now.scaling, draws)
-            return laid_out(x, now.regime.precision), moved
+            return to_memory_format(x, now.regime.precision), moved
 
     def _grey_values(self, x: Tensor) -> Tensor:
         """Scaled images in 0 … 255 again."""

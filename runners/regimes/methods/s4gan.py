@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 from protocol.draws.seeds import derive
 from protocol.metrics import VOID
 from protocol.spec.recipe import Discriminator, Semi
-from runners.regimes.methods.pool_maps import FromThePoolMaps
+from runners.regimes.methods.pool_maps import PoolMapObjective
 from runners.regimes.methods.supervised_maps import pixel_cross_entropy
 from runners.regimes.training import Round
 
@@ -50,7 +50,7 @@ class Critic(nn.Module):
         return self.last(features).squeeze(1), features
 
 
-def shown_masks(maps: Tensor, classes: int) -> Tensor:
+def one_hot_masks(maps: Tensor, classes: int) -> Tensor:
     """(b, classes, height, width) one-hot masks (b, height, width); zeros where void."""
     hot = F.one_hot(torch.where(maps == VOID, classes, maps.long()), classes + 1)
     return hot[..., :classes].permute(0, 3, 1, 2).float()
@@ -81,13 +81,13 @@ def self_training(logits: Tensor, scores: Tensor, threshold: float, known: Tenso
     return pixel_cross_entropy(logits, labels), chosen
 
 
-def critics_loss(masks: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+def critic_loss(masks: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
     """Binary cross-entropy on masks (true) and on predicted maps (false), from logits (b,) and (u,) (equation 6)."""
     real = F.binary_cross_entropy_with_logits(masks, torch.ones_like(masks))
     return real, F.binary_cross_entropy_with_logits(maps, torch.zeros_like(maps))
 
 
-class S4Gan(FromThePoolMaps):
+class S4Gan(PoolMapObjective):
     """Cross-entropy on masks, plus feature matching and self-training on the pool's images.
 
     Equation 3 of the paper: cross-entropy + `discriminator.feature_weight` × feature matching + `weight` × self-training. After each step
@@ -104,7 +104,7 @@ class S4Gan(FromThePoolMaps):
         self._spec, device, images = semi.discriminator, now.resident.device, now.inputs.images
         self._classes = len(images.classes)
         with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(derive(now.protocol.root_seed, "model", now.replicate, "discriminator"))
+            torch.default_generator.manual_seed(derive(now.protocol.root_seed, "model", now.seed, "discriminator"))
             self.critic = Critic(self._classes + images.channels, self._spec).to(device)
         self._update = torch.optim.Adam(self.critic.parameters(), lr=self._spec.lr, betas=_BETAS)
         self._shown: tuple[Tensor, Tensor] | None = None
@@ -117,7 +117,7 @@ class S4Gan(FromThePoolMaps):
         ours, theirs = self._now.net(torch.cat([x, u])).float().split([len(x), len(u)])
         supervised = pixel_cross_entropy(ours, maps, self._now.regime.label_smoothing)
         with torch.autocast(u.device.type, enabled=False):
-            masks = self._beside(shown_masks(maps, self._classes), x)
+            masks = self._beside(one_hot_masks(maps, self._classes), x)
             predicted = self._beside(theirs.softmax(1) * known[:, None], u)
             self._step, self._shown = step, (masks, predicted.detach())
             self.critic.requires_grad_(False).train()
@@ -127,7 +127,7 @@ class S4Gan(FromThePoolMaps):
         self._watch(matching.detach(), learned.double().mean())
         return supervised + self._ramp(step) * self._spec.feature_weight * matching + self._weight(step) * taught
 
-    def stepped(self, rate: float) -> None:
+    def after_step(self, rate: float) -> None:
         """One step of the critic, on the maps that the network was just judged by."""
         if self._shown is None:
             return
@@ -135,7 +135,7 @@ class S4Gan(FromThePoolMaps):
         self.critic.requires_grad_(True)
         for group in self._update.param_groups:
             group["lr"] = rate * self._spec.lr
-        real, false = critics_loss(self.critic(masks)[0], self.critic(predicted)[0])
+        real, false = critic_loss(self.critic(masks)[0], self.critic(predicted)[0])
         self._update.zero_grad()
         torch.autograd.backward((real + false) / 2)
         self._update.step()

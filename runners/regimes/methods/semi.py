@@ -119,7 +119,7 @@ class Curriculum:
         )
 
 
-class _FromThePool(Objective):
+class _PoolObjective(Objective):
     """What the methods share: batches from the pool, their weight, and how pseudo-labels did on images whose label is owned."""
 
     def __init__(self, now: Round, semi: Semi) -> None:
@@ -185,7 +185,7 @@ class _FromThePool(Objective):
         return {"mask_ratio": learned / seen} | ({"pseudo_label_accuracy": right / judged} if judged else {})
 
 
-class PseudoLabel(_FromThePool):
+class PseudoLabel(_PoolObjective):
     """The network's own most probable class as the label of each pool image (Lee 2013, equations 15 and 16)."""
 
     def _losses(
@@ -200,7 +200,7 @@ class PseudoLabel(_FromThePool):
         return self._now.cross_entropy(ours, targets), loss, weak, mask
 
 
-class MeanTeacher(_FromThePool):
+class MeanTeacher(_PoolObjective):
     """Agree with the moving average of oneself on another view (Tarvainen & Valpola 2017, arXiv 1703.01780).
 
     Mean squared error between class probabilities, over images and classes; the teacher is in evaluation mode.
@@ -215,7 +215,7 @@ class MeanTeacher(_FromThePool):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         ours, student = self._together(labelled, next(self._views["weak"]))
         with torch.no_grad():
-            teacher = self._now.shown.eval()(next(self._views["strong"])).float()
+            teacher = self._now.evaluated.eval()(next(self._views["strong"])).float()
         loss = F.mse_loss(student.softmax(1), teacher.softmax(1))
         return (
             self._now.cross_entropy(ours, targets),
@@ -229,7 +229,7 @@ class MeanTeacher(_FromThePool):
         return self._semi.weight * math.exp(-5 * (1 - done) ** 2)
 
 
-class Uda(_FromThePool):
+class Uda(_PoolObjective):
     """Unsupervised data augmentation (Xie et al. 2020, arXiv 1904.12848)."""
 
     def _losses(
@@ -252,7 +252,7 @@ class Uda(_FromThePool):
         )
 
 
-class FixMatch(_FromThePool):
+class FixMatch(_PoolObjective):
     """Sohn et al. 2020, arXiv 2001.07685."""
 
     def _losses(

@@ -11,14 +11,14 @@ from torch import Tensor
 from protocol.metrics import VOID
 from protocol.spec.recipe import Semi
 from runners.machine.device import sent
-from runners.regimes.methods.pool_maps import FromThePoolMaps, boxes, mixed, pseudo_labels
+from runners.regimes.methods.pool_maps import PoolMapObjective, boxes, mix_boxes, pseudo_labels
 from runners.regimes.methods.s4gan import S4Gan
 from runners.regimes.methods.supervised_maps import pixel_cross_entropy
 from runners.regimes.methods.unimatch import UniMatch
 from runners.regimes.training import Objective, Round
 
 
-class CutMix(FromThePoolMaps):
+class CutMix(PoolMapObjective):
     """Mean teacher with CutMix (French et al. 2020, arXiv 1906.01916), learned from by pseudo-labels.
 
     The teacher, the moving average of the weights in evaluation mode, labels the pixels of a pool batch it is sure of; the student
@@ -49,9 +49,9 @@ class CutMix(FromThePoolMaps):
     def _taught(self) -> tuple[Tensor, Tensor]:
         """Mixed images and the teacher's maps of them."""
         u, seen = self._theirs()
-        labels = pseudo_labels(self._now.shown.eval()(u), self._semi.threshold, seen)
+        labels = pseudo_labels(self._now.evaluated.eval()(u), self._semi.threshold, seen)
         inside = sent(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
-        return mixed(u, labels, inside)
+        return mix_boxes(u, labels, inside)
 
     def extra(self) -> dict[str, float]:
         """`mask_ratio`: share of the mixed pool images' pixels that were learned from."""

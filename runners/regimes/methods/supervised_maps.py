@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.metrics import VOID
-from runners.models.learner import laid_out
+from runners.models.learner import to_memory_format
 from runners.regimes.augment.images_and_masks import joint_batch
 from runners.regimes.training import Objective, Round
 
@@ -27,7 +27,7 @@ class SupervisedMaps(Objective):
             x, maps = joint_batch(
                 pixels, places, now.targets[chosen], now.regime.augmentation, now.scaling, self._draws
             )
-            x = laid_out(x, now.regime.precision)
+            x = to_memory_format(x, now.regime.precision)
         return pixel_cross_entropy(now.net(x), maps, now.regime.label_smoothing)
 
 

@@ -12,9 +12,9 @@ from protocol.metrics import VOID
 from protocol.spec.recipe import Semi
 from runners.machine.device import sent
 from runners.models.dense import DenseNet
-from runners.models.learner import laid_out
-from runners.regimes.augment.images_and_masks import coloured
-from runners.regimes.methods.pool_maps import FromThePoolMaps, boxes, mixed, pseudo_labels
+from runners.models.learner import to_memory_format
+from runners.regimes.augment.images_and_masks import jitter_colours
+from runners.regimes.methods.pool_maps import PoolMapObjective, boxes, mix_boxes, pseudo_labels
 from runners.regimes.methods.supervised_maps import pixel_cross_entropy
 from runners.regimes.training import Round
 
@@ -34,7 +34,7 @@ def consistency(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
     return total / known.sum().clamp(min=1)
 
 
-class UniMatch(FromThePoolMaps):
+class UniMatch(PoolMapObjective):
     """(supervised + weight × (s1 / 4 + s2 / 4 + perturbed / 2)) / 2, by the network's own sure pixels of the weak view.
 
     Strong views are the weak one with colours changed and, by CutMix, a box of the batch's next image in it; the paper also greys and
@@ -73,10 +73,10 @@ class UniMatch(FromThePoolMaps):
         strength = self._semi.strong.colour if self._semi.strong else 0.0
         with torch.autocast(u.device.type, enabled=False):
             factors = 1 + strength * (2 * torch.rand((3, len(u)), generator=self._colours) - 1)
-            x = self._now.scaling(coloured(self._grey_values(u), factors, strength)) * known[:, None]
+            x = self._now.scaling(jitter_colours(self._grey_values(u), factors, strength)) * known[:, None]
         inside = sent(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
-        view, told = mixed(x, labels, inside)
-        return laid_out(view, self._now.regime.precision), told, mixed(x, known, inside)[1]
+        view, told = mix_boxes(x, labels, inside)
+        return to_memory_format(view, self._now.regime.precision), told, mix_boxes(x, known, inside)[1]
 
     def extra(self) -> dict[str, float]:
         """`mask_ratio`: share of the pool images' pixels that were learned from, over the round."""

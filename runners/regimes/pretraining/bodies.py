@@ -22,21 +22,21 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.recipe import Pretraining
 from runners import tasks
 from runners.caching import Allocate, kept_array, once, there
-from runners.datasets.files import file_digest, found
+from runners.datasets.files import file_digest, find_file
 from runners.datasets.images import Images
 from runners.models import Net, build
 from runners.models.learner import Learner, memory_format
 from runners.models.net import state_digest
 from runners.models.resident import Resident, Start
 from runners.models.state_file import arrays_of, read_state
-from runners.models.weights_file import fitted, read_tensors
+from runners.models.weights_file import match_tensors, read_tensors
 from runners.regimes.pretraining.self_supervised import learn_body
 
 PRETRAINED_TAG = "beatrandom/pretrained/1"
 
 
 @dataclass(frozen=True)
-class Kept:
+class BodyFiles:
     """One body's files. `weights`: its tensors by name; `features`: (n, d) float32 embeddings of all images of the data set."""
 
     folder: Path
@@ -64,7 +64,7 @@ def key_of(protocol: Protocol, images: Images, pool: Indices) -> str:
     )
 
 
-def prepared(
+def prepare(
     protocol: Protocol,
     images: Images,
     resident: Resident,
@@ -90,37 +90,39 @@ def prepared(
     """
     if protocol.regime.pretraining is None:
         return images, resident
-    kept = Kept(study.pretrained(key_of(protocol, images, pool))) if study else None
+    kept = BodyFiles(study.pretrained(key_of(protocol, images, pool))) if study else None
     given = _pretraining(protocol).weights is not None  # they lie in a file already
-    state = given_body(protocol, images, data_root) if given else _body(protocol, images, resident, pool, kept, keep)
+    state = (
+        body_from_file(protocol, images, data_root) if given else _body(protocol, images, resident, pool, kept, keep)
+    )
     if _pretraining(protocol).then == "fine-tune":
-        return images, resident.starting_from(Start(state, state_digest(state)))
+        return images, resident.with_start(Start(state, state_digest(state)))
     features = _embeddings(protocol, images, resident, pool, state, kept, keep)
     start = Start(state, state_digest(state), array_digest(features))
     pixels = features[:, None, None, :]
-    return replace(images, pixels=pixels), Resident(torch.from_numpy(pixels).to(resident.device)).starting_from(start)
+    return replace(images, pixels=pixels), Resident(torch.from_numpy(pixels).to(resident.device)).with_start(start)
 
 
-def given_body(protocol: Protocol, images: Images, data_root: Path | None) -> dict[str, Tensor]:
+def body_from_file(protocol: Protocol, images: Images, data_root: Path | None) -> dict[str, Tensor]:
     """Tensors of the network's body (of segmentation: of its encoder) from the protocol's file.
 
     Raises:
         InputError: no such file, another digest, no tensors, or those of another architecture.
     """
     spec, task = _pretraining(protocol), tasks.TASKS[protocol.task]
-    path = found(spec.weights or "", data_root, f"protocol {protocol.name}: regime.pretraining.weights")
+    path = find_file(spec.weights or "", data_root, f"protocol {protocol.name}: regime.pretraining.weights")
     part = task.pretrained_part(task.build(protocol.model, images, 0))
     what = f"{protocol.model.name}'s {'encoder' if protocol.task == 'segmentation' else 'body'} for {images.channels}-channel images"
-    return fitted(part, read_tensors(path, spec.weights_digest), f"weights {path}", what)
+    return match_tensors(part, read_tensors(path, spec.weights_digest), f"weights {path}", what)
 
 
-def with_weights(protocol: Protocol, data_root: Path | None) -> Protocol:
+def with_weights_digest(protocol: Protocol, data_root: Path | None) -> Protocol:
     """The protocol with the digest of its file of weights filled in. Raises InputError if there is no such file, or another."""
     spec = protocol.regime.pretraining
     if spec is None or spec.weights is None:
         return protocol
     where = f"protocol {protocol.name}: regime.pretraining.weights"
-    digest = file_digest(path := found(spec.weights, data_root, where))
+    digest = file_digest(path := find_file(spec.weights, data_root, where))
     if spec.weights_digest not in (None, digest):
         fix = "restore the file, or leave weights_digest out; other weights are another comparison"
         raise InputError(
@@ -131,7 +133,7 @@ def with_weights(protocol: Protocol, data_root: Path | None) -> Protocol:
 
 
 def _body(
-    protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: Kept | None, keep: bool
+    protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: BodyFiles | None, keep: bool
 ) -> dict[str, Tensor]:
     def learned() -> dict[str, Tensor]:
         spec = _pretraining(protocol).self_supervised
@@ -155,7 +157,7 @@ def _embeddings(
     resident: Resident,
     pool: Indices,
     state: dict[str, Tensor],
-    kept: Kept | None,
+    kept: BodyFiles | None,
     keep: bool,
 ) -> NDArray[np.float32]:
     def embedded() -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from runners.datasets.images import Images
 from runners.machine.device import plain_kernels
 from runners.machine.progress_lines import Pace
 from runners.models import Net, build
-from runners.models.learner import arithmetic, laid_out, memory_format
+from runners.models.learner import arithmetic, memory_format, to_memory_format
 from runners.models.resident import Resident, as_float
 from runners.regimes.augment.two_views import random_view
 from runners.regimes.base import Diverged
@@ -120,7 +120,7 @@ def learn_body(protocol: Protocol, spec: SelfSupervised, images: Images, residen
             x = as_float(resident.images(rows[chosen.numpy()]))
             both = scaling(torch.cat([random_view(x, spec.views, draws) for _ in range(2)]))
             with arithmetic(precision, device):
-                loss = loss_of(net.features(laid_out(both, precision)))
+                loss = loss_of(net.features(to_memory_format(both, precision)))
             update.zero_grad()
             torch.autograd.backward(loss)
             update.step()

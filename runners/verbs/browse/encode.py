@@ -23,7 +23,7 @@ from runners.data import load
 from runners.datasets import CARDS, Images
 from runners.datasets.images import content_digest
 from runners.datasets.registry import OWN
-from runners.encoding import encoded, resolved
+from runners.encoding import encode_images, resolve_files
 from runners.encoding.encode import inputs
 from runners.verbs.shared.console import console, duration, print_json, table
 from runners.verbs.shared.inputs import device_of
@@ -54,7 +54,7 @@ def encode(asked: Asked, data_root: Path | None, json: bool) -> None:
             Fault("--out", "a new file", f"{out} exists", "choose another --out, or remove it; nothing was changed")
         )
     data = data_of(asked.data, asked.size)
-    encoder = resolved(encoder, data_root)
+    encoder = resolve_files(encoder, data_root)
     with console.status(f"reading {asked.data}"):
         images, hidden = load(data, data_root)
     if (task := CARDS[images.name].task) != "classification":
@@ -133,7 +133,7 @@ def _watched(images: Images, encoder: Encoder, root: Path | None, device: str, b
     )
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task(f"encoding on {device}", total=images.n)
-        return encoded(images, encoder, root, lambda done, _: bar.update(task, completed=done), device, batch)
+        return encode_images(images, encoder, root, lambda done, _: bar.update(task, completed=done), device, batch)
 
 
 def _card(

@@ -19,7 +19,7 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.units import Division
 from runners.datasets import Images, Labels
-from runners.datasets.regions import divided
+from runners.datasets.regions import divide
 
 PALE: Final = 192
 """Grey added to a quarter of what was not bought."""
@@ -31,7 +31,7 @@ def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Ima
         return []
     values = labels.for_oracle()
     masks = values if values.shape == images.pixels.shape[:3] else None
-    division = divided(protocol, images, folder)
+    division = divide(protocol, images, folder)
     regions = division.maps is not None
     for seed in study.seeds:
         out = []

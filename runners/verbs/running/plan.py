@@ -20,11 +20,11 @@ from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from runners.data import load
-from runners.datasets.regions import divided, priced
+from runners.datasets.regions import divide, price_units
 from runners.loop import rounds
 from runners.progress.plan import planned
 from runners.progress.status import kept_copy
-from runners.regimes import Resident, prepared
+from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
 from runners.strategies import STRATEGIES
 from runners.strategies.resolve import make, own_file
@@ -194,18 +194,18 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     start = time.perf_counter()
     images, secret = load(protocol.data, data_root)
     split = make_split(protocol, 0, images.train_size, images.test_size)
-    labels, division = secret.for_oracle(), divided(protocol, images, None)
-    goods = priced(protocol, division, labels)
+    labels, division = secret.for_oracle(), divide(protocol, images, None)
+    goods = price_units(protocol, division, labels)
     oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), goods=goods)
     oracle.start()
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
     short, epochs = _one_epoch(protocol)
-    prepared(
+    prepare(
         short, images, resident, split.pool[:_A_FEW], None, data_root=data_root
     )  # pays for what is loaded only once
     start = time.perf_counter()
-    images, resident = prepared(short, images, resident, split.pool, None, data_root=data_root)
+    images, resident = prepare(short, images, resident, split.pool, None, data_root=data_root)
     pretraining = (time.perf_counter() - start) * epochs
     first = trial = 0.0
     for _ in range(2):  # the first pays for what is loaded only once

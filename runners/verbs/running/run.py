@@ -201,10 +201,10 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
     """Load each data set and divide it once, so that a fault of the input is one message, not one a run."""
     from protocol.draws.splits import make_split, refuse_unpayable
     from runners.data import load
-    from runners.datasets.regions import divided
+    from runners.datasets.regions import divide
     from runners.datasets.registry import refuse_other_task
     from runners.regimes import refuse_unknown_method
-    from runners.regimes.pretraining.bodies import given_body
+    from runners.regimes.pretraining.bodies import body_from_file
     from runners.strategies.resolve import make
     from runners.tasks import TASKS
 
@@ -218,7 +218,7 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
         ]
         regions = p.labelling is not None and p.labelling.unit != "image"
         checks += [
-            partial(task.adapted, make(s, None), s.id, regions=regions)
+            partial(task.adapt_or_refuse, make(s, None), s.id, regions=regions)
             for s in study.strategies
             if s.source_digest is None
         ]
@@ -239,9 +239,9 @@ def _data_is_there(study: Study, data_root: Path | None) -> None:
                 if (
                     protocol.labelling and protocol.labelling.superpixels is None
                 ):  # how many there are of those, the runs will see
-                    refuse_unpayable(protocol, split, divided(protocol, images, None).units)
+                    refuse_unpayable(protocol, split, divide(protocol, images, None).units)
                 if protocol.regime.pretraining and protocol.regime.pretraining.weights:
-                    given_body(protocol, images, data_root)
+                    body_from_file(protocol, images, data_root)
             except InputError as error:
                 faults += error.faults
     if faults:

@@ -142,7 +142,7 @@ def test_a_bomb_in_a_sidecar_is_not_unpacked(victim: Any, monkeypatch: pytest.Mo
     monkeypatch.setattr("protocol.rules.sidecars._LARGEST_SIDECAR", 10_000)
     np.savez_compressed(victim.run.predictions(0), prediction=np.zeros(100_000, np.int64))
     [finding] = {f.found for f in check_study(victim.folder.path).findings}
-    assert finding == "one that claims more"
+    assert finding == "800128 bytes unpacked"
 
 
 def test_a_pickle_in_a_sidecar_is_not_opened(victim: Any) -> None:

@@ -13,7 +13,7 @@ from protocol.spec.data import Data
 from runners.caching import cached_array
 from runners.data import load
 from runners.datasets import decoding
-from runners.datasets.decoding import decoded
+from runners.datasets.decoding import decode
 
 
 @pytest.fixture
@@ -34,21 +34,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("grey", [True, False])
 def test_mapped_images_are_those_in_memory(files: list[Path], cache: Path, grey: bool) -> None:
-    here = decoded(files, (6, 8), grey)
-    mapped = decoded(files, (6, 8), grey, in_memory=10)
+    here = decode(files, (6, 8), grey)
+    mapped = decode(files, (6, 8), grey, in_memory=10)
     assert isinstance(mapped, np.memmap)
     np.testing.assert_array_equal(mapped, here)
     assert here.shape == (9, 6, 8, 1 if grey else 3)
     [kept] = cache.glob("decoded/*/pixels.npy")
     before = kept.stat().st_mtime_ns
-    np.testing.assert_array_equal(decoded(files, (6, 8), grey, in_memory=10), here)
+    np.testing.assert_array_equal(decode(files, (6, 8), grey, in_memory=10), here)
     assert kept.stat().st_mtime_ns == before  # not decoded again
 
 
 def test_a_changed_file_is_decoded_again(files: list[Path]) -> None:
-    before = np.array(decoded(files, (6, 8), grey=False, in_memory=10))
+    before = np.array(decode(files, (6, 8), grey=False, in_memory=10))
     Image.fromarray(np.zeros((6, 8, 3), np.uint8)).save(files[4])
-    after = decoded(files, (6, 8), grey=False, in_memory=10)
+    after = decode(files, (6, 8), grey=False, in_memory=10)
     assert after[4].max() == 0
     np.testing.assert_array_equal(np.delete(after, 4, 0), np.delete(before, 4, 0))
 
@@ -56,7 +56,7 @@ def test_a_changed_file_is_decoded_again(files: list[Path]) -> None:
 def test_an_unreadable_image_is_named_and_nothing_is_kept(files: list[Path], cache: Path) -> None:
     files[3].write_bytes(b"no image")
     with pytest.raises(InputError, match=r"3\.png"):
-        decoded(files, (6, 8), grey=False, in_memory=10)
+        decode(files, (6, 8), grey=False, in_memory=10)
     assert not [p for p in cache.rglob("*") if p.is_file() and p.name != ".lock" and ".claims" not in p.parts]
 
 
@@ -65,11 +65,11 @@ def test_no_room_in_the_cache_is_memory_and_none_at_all_bad_input(
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "file"))
-    np.testing.assert_array_equal(decoded(files, (6, 8), grey=False, in_memory=10), decoded(files, (6, 8), grey=False))
+    np.testing.assert_array_equal(decode(files, (6, 8), grey=False, in_memory=10), decode(files, (6, 8), grey=False))
     assert "BEATRANDOM_CACHE" in capsys.readouterr().err
     monkeypatch.setattr(cached_array, "available_mib", lambda: 1e-4)
     with pytest.raises(InputError, match="BEATRANDOM_CACHE"):
-        decoded(files, (6, 8), grey=False, in_memory=10)
+        decode(files, (6, 8), grey=False, in_memory=10)
 
 
 def test_images_are_scaled_to_cover_and_the_middle_is_kept(tmp_path: Path) -> None:
@@ -78,7 +78,7 @@ def test_images_are_scaled_to_cover_and_the_middle_is_kept(tmp_path: Path) -> No
     Image.fromarray(wide).save(tmp_path / "wide.png")
     tall = np.full((40, 20, 3), 70, np.uint8)
     Image.fromarray(tall).save(tmp_path / "tall.png")
-    out = decoded([tmp_path / "wide.png", tmp_path / "tall.png"], (5, 5), grey=False)
+    out = decode([tmp_path / "wide.png", tmp_path / "tall.png"], (5, 5), grey=False)
     assert (out[0] == 200).all()
     assert (out[1] == 70).all()
 
@@ -96,7 +96,7 @@ def test_a_folder_of_images_of_many_sizes_has_the_size_of_the_protocol(
     images, labels = load(Data(name="folder", path="mixed", size=(6, 5)), tmp_path)
     assert images.pixels.shape == (3, 6, 5, 3)
     assert labels.for_oracle().tolist() == [0, 0, 1]
-    monkeypatch.setattr(decoding.decoded, "__defaults__", (10,))
+    monkeypatch.setattr(decoding.decode, "__defaults__", (10,))
     mapped, _ = load(Data(name="folder", path="mixed", size=(6, 5)), tmp_path)
     assert isinstance(mapped.pixels, np.memmap)
     assert mapped.digest == images.digest

@@ -9,7 +9,7 @@ import pytest
 
 from protocol.digests import array_digest
 from protocol.record.layout import StudyFolder
-from runners.datasets.duplicates import TOLERANCE, groups, keep
+from runners.datasets.duplicates import TOLERANCE, duplicate_groups, write_groups
 from runners.datasets.images import Images
 
 
@@ -26,7 +26,7 @@ def pixels() -> np.ndarray:
 
 
 def test_groups_are_those_of_all_pairs(pixels: np.ndarray) -> None:
-    found = groups(pixels)
+    found = duplicate_groups(pixels)
     difference = np.abs(pixels[:, None].astype(float) - pixels[None].astype(float)).mean((2, 3, 4))
     content, look = (found[k][:, None] == found[k][None] for k in ("content", "look"))
     np.testing.assert_array_equal(content, difference == 0)
@@ -39,28 +39,28 @@ def test_any_shape_will_do(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(1).integers(0, 200, (4, *shape)).astype(np.uint8)
     pixels[3] = pixels[0]
     pixels[2] = 255
-    found = groups(pixels)
+    found = duplicate_groups(pixels)
     assert found["content"][3] == found["content"][0] != found["content"][2]
     assert found["look"][3] == found["look"][0] != found["look"][2]
 
 
 def test_alike_images_are_a_chain(pixels: np.ndarray) -> None:
     steps = np.stack([np.full((4, 4, 1), 10 + k, np.uint8) for k in (0, 2, 4, 7)])
-    look = groups(steps)["look"]
+    look = duplicate_groups(steps)["look"]
     assert look[0] == look[1] == look[2] != look[3]
 
 
 def test_too_many_images_are_compared_by_content_only(pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("runners.datasets.duplicates._MOST_IMAGES", 84)
-    found = groups(pixels)
+    found = duplicate_groups(pixels)
     assert len(found["look"]) == 0
     assert len(found["content"]) == 85
 
 
 def test_groups_are_kept_once(pixels: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images, folder = Images("made-up", pixels, 60, 25, ("a", "b"), "ab" * 32), StudyFolder(tmp_path)
-    first = keep(folder, images)
-    found = groups(pixels)
+    first = write_groups(folder, images)
+    found = duplicate_groups(pixels)
     assert first == array_digest(found["content"], found["look"])
-    monkeypatch.setattr("runners.datasets.duplicates.groups", lambda _: pytest.fail("computed again"))
-    assert keep(folder, images) == first
+    monkeypatch.setattr("runners.datasets.duplicates.duplicate_groups", lambda _: pytest.fail("computed again"))
+    assert write_groups(folder, images) == first

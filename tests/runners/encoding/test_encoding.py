@@ -20,9 +20,9 @@ from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.datasets import Images
-from runners.datasets.duplicates import keep
-from runners.encoding import encoded, networks, resolved
-from runners.encoding.scaling import scaled
+from runners.datasets.duplicates import write_groups
+from runners.encoding import encode_images, networks, resolve_files
+from runners.encoding.user_encoder import resize_images
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
@@ -74,50 +74,52 @@ def calls(tmp_path: Path) -> list[int]:
 
 def test_an_own_function_is_asked_once_in_batches_and_in_order(digits: Images, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    features = encoded(digits, Encoder(name="enc.py:embed"), tmp_path, lambda *done: seen.append(done), batch=500)
+    features = encode_images(digits, Encoder(name="enc.py:embed"), tmp_path, lambda *done: seen.append(done), batch=500)
     flat = digits.pixels.reshape(digits.n, -1).astype(np.float64)
     expected = (flat @ np.random.default_rng(0).normal(size=(64, 9))).astype(np.float32)
     np.testing.assert_allclose(features, expected, rtol=1e-6)
     assert isinstance(features, np.memmap)
     assert calls(tmp_path) == [500, 500, 500, 297]
     assert seen == [(500, 1797), (1000, 1797), (1500, 1797), (1797, 1797)]
-    again = encoded(digits, Encoder(name=str(tmp_path / "enc.py:embed")), None)  # the same file by another path
+    again = encode_images(digits, Encoder(name=str(tmp_path / "enc.py:embed")), None)  # the same file by another path
     np.testing.assert_array_equal(again, features)
     assert len(calls(tmp_path)) == 4
-    known = resolved(Encoder(name="enc.py:embed"), tmp_path)
+    known = resolve_files(Encoder(name="enc.py:embed"), tmp_path)
     (tmp_path / "enc.py").unlink()
-    np.testing.assert_array_equal(encoded(digits, known, tmp_path), features)  # what is there needs no file
+    np.testing.assert_array_equal(encode_images(digits, known, tmp_path), features)  # what is there needs no file
 
 
 def test_other_images_of_the_same_shape_are_other_features(digits: Images, tmp_path: Path) -> None:
-    before = np.array(encoded(digits, Encoder(name="enc.py:embed"), tmp_path))
+    before = np.array(encode_images(digits, Encoder(name="enc.py:embed"), tmp_path))
     darker = digits.pixels // 2
-    changed = encoded(replace(digits, pixels=darker, digest="of others"), Encoder(name="enc.py:embed"), tmp_path)
+    changed = encode_images(replace(digits, pixels=darker, digest="of others"), Encoder(name="enc.py:embed"), tmp_path)
     assert not np.allclose(changed, before)
 
 
 def test_a_changed_file_is_another_encoder(digits: Images, tmp_path: Path) -> None:
-    before = resolved(Encoder(name="enc.py:embed"), tmp_path)
-    features = np.array(encoded(digits, before, tmp_path))
+    before = resolve_files(Encoder(name="enc.py:embed"), tmp_path)
+    features = np.array(encode_images(digits, before, tmp_path))
     (tmp_path / "enc.py").write_text(OWN.replace("default_rng(0)", "default_rng(1)"))
-    assert not np.allclose(encoded(digits, Encoder(name="enc.py:embed"), tmp_path), features)
-    np.testing.assert_array_equal(encoded(digits, before, tmp_path), features)
+    assert not np.allclose(encode_images(digits, Encoder(name="enc.py:embed"), tmp_path), features)
+    np.testing.assert_array_equal(encode_images(digits, before, tmp_path), features)
     with pytest.raises(InputError, match=r"source(.*\n)*.*digest"):
-        resolved(before, tmp_path)
+        resolve_files(before, tmp_path)
 
 
 def test_an_own_class_is_given_its_weights(digits: Images, tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(64, 5).state_dict(), tmp_path / "w.pth")
-    encoder = resolved(Encoder(name="enc.py:Net", weights="w.pth"), tmp_path)
+    encoder = resolve_files(Encoder(name="enc.py:Net", weights="w.pth"), tmp_path)
     assert encoder.weights_digest is not None
     state = torch.load(tmp_path / "w.pth")
     x = torch.from_numpy(digits.pixels.copy()).float().flatten(1)
     expected = (x @ state["weight"].T + state["bias"]).numpy()
-    np.testing.assert_allclose(encoded(digits, encoder, tmp_path), expected, rtol=1e-4, atol=1e-3)
-    drawn = encoded(digits, Encoder(name="enc.py:Net"), tmp_path)
+    np.testing.assert_allclose(encode_images(digits, encoder, tmp_path), expected, rtol=1e-4, atol=1e-3)
+    drawn = encode_images(digits, Encoder(name="enc.py:Net"), tmp_path)
     (tmp_path / "enc.py").write_text(OWN + "\n")  # another file, the same class
     torch.rand(3)
-    np.testing.assert_array_equal(encoded(digits, Encoder(name="enc.py:Net"), tmp_path), drawn)  # drawn from a seed
+    np.testing.assert_array_equal(
+        encode_images(digits, Encoder(name="enc.py:Net"), tmp_path), drawn
+    )  # drawn from a seed
 
 
 @pytest.mark.parametrize(
@@ -129,7 +131,7 @@ def test_an_own_class_is_given_its_weights(digits: Images, tmp_path: Path) -> No
         ("enc.py:words", "numbers"),
         ("enc.py:infinite", "finite"),
         ("enc.py:number", "a function of images"),
-        ("enc.py:Greedy", r"can be built, Greedy\(\)"),
+        ("enc.py:Greedy", r"can be instantiated by Greedy\(\)"),
         ("enc.py:embde", "did you mean 'embed'"),
         ("none.py:embed", "nothing at"),
         ("none.npy", "nothing at"),
@@ -139,17 +141,17 @@ def test_what_is_wrong_with_an_own_encoder_is_said_and_nothing_kept(
     digits: Images, tmp_path: Path, name: str, says: str
 ) -> None:
     with pytest.raises(InputError, match=says):
-        encoded(digits, Encoder(name=name), tmp_path)
+        encode_images(digits, Encoder(name=name), tmp_path)
     assert not list(tmp_path.glob("cache/**/*.npy"))
 
 
 def test_embeddings_made_elsewhere(digits: Images, tmp_path: Path) -> None:
     mine = np.random.default_rng(1).normal(size=(digits.n, 3))
     np.save(tmp_path / "mine.npy", mine)
-    np.testing.assert_array_equal(encoded(digits, Encoder(name="mine.npy"), tmp_path), mine.astype(np.float32))
+    np.testing.assert_array_equal(encode_images(digits, Encoder(name="mine.npy"), tmp_path), mine.astype(np.float32))
     np.save(tmp_path / "mine.npy", mine[1:])
     with pytest.raises(InputError, match="training images first"):
-        encoded(digits, Encoder(name="mine.npy"), tmp_path)
+        encode_images(digits, Encoder(name="mine.npy"), tmp_path)
 
 
 def test_a_network_of_torchvision_is_that_without_its_last_layer(digits: Images, tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_a_network_of_torchvision_is_that_without_its_last_layer(digits: Images,
     net = resnet18(num_classes=7).eval()  # another last layer than the library's own
     torch.save({"state_dict": {f"module.{k}": v for k, v in net.state_dict().items()}}, tmp_path / "w.pth")
     before = torch.random.get_rng_state()
-    features = encoded(some, Encoder(name="torchvision:resnet18", weights="w.pth", size=16), tmp_path)
+    features = encode_images(some, Encoder(name="torchvision:resnet18", weights="w.pth", size=16), tmp_path)
     assert torch.equal(torch.random.get_rng_state(), before)
     x = torch.from_numpy(some.pixels.copy()).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1) / 255
     x = torch.nn.functional.interpolate(x, size=16, mode="bicubic", antialias=True).clamp(0, 1)
@@ -170,7 +172,7 @@ def test_a_network_of_torchvision_is_that_without_its_last_layer(digits: Images,
     one = networks.build(untrained, None).digest
     torch.rand(1)  # whatever was drawn meanwhile
     assert networks.build(untrained, None).digest == one
-    assert not np.allclose(encoded(some, untrained, None), features)
+    assert not np.allclose(encode_images(some, untrained, None), features)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_a_network_of_torchvision_is_that_without_its_last_layer(digits: Images,
     [
         (lambda s: s | {"layer1.0.conv1.weight": s["layer1.0.conv1.weight"][:1]}, r"1 missing \(layer1.0.conv1.weight"),
         (lambda s: {k: v for k, v in s.items() if not k.startswith("layer4")}, r"30 missing \(layer4"),
-        (lambda s: s | {"extra.weight": s["fc.weight"]}, r"1 others \(extra.weight"),
+        (lambda s: s | {"extra.weight": s["fc.weight"]}, r"1 unknown \(extra.weight"),
         (lambda s: {}, "named tensors"),
         (lambda s: [1, 2], "named tensors"),
     ],
@@ -205,7 +207,7 @@ def test_unknown_networks_and_weights_that_cannot_be_fetched_are_explained(monke
 
     monkeypatch.setattr(torchvision.models, "get_model", offline)
     with pytest.raises(InputError, match=r"Name or service not known\n.*give a file as weights"):
-        resolved(Encoder(name="torchvision:resnet18", weights="pretrained"), None)
+        resolve_files(Encoder(name="torchvision:resnet18", weights="pretrained"), None)
 
 
 def test_networks_of_timm(digits: Images, tmp_path: Path) -> None:
@@ -215,9 +217,9 @@ def test_networks_of_timm(digits: Images, tmp_path: Path) -> None:
     torch.save(vit.state_dict(), tmp_path / "w.pth")
     encoder = Encoder(name="timm:vit_tiny_patch16_224", weights="w.pth", size=32)
     network = networks.build(encoder, tmp_path)
-    features = encoded(some, encoder, tmp_path)
+    features = encode_images(some, encoder, tmp_path)
     assert features.shape == (3, 192)
-    x = torch.from_numpy(scaled(some.pixels, 32)).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1) / 255
+    x = torch.from_numpy(resize_images(some.pixels, 32)).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1) / 255
     mean, deviation = (torch.tensor(v).view(3, 1, 1) for v in (network.mean, network.deviation))
     expected = vit.forward_head(vit.forward_features((x - mean) / deviation), pre_logits=True).detach().numpy()
     np.testing.assert_allclose(features, expected, rtol=0.05, atol=0.05)  # `scaled` rounds to grey levels
@@ -255,8 +257,8 @@ def test_what_is_no_encoder_is_refused(change: dict[str, Any], says: str) -> Non
 def test_wide_images_keep_their_middle() -> None:
     wide = np.zeros((2, 4, 10, 1), np.uint8)
     wide[:, :, 3:7] = 200
-    np.testing.assert_array_equal(scaled(wide, 4), np.full((2, 4, 4, 1), 200))
-    assert scaled(wide, 8).shape == (2, 8, 8, 1)
+    np.testing.assert_array_equal(resize_images(wide, 4), np.full((2, 4, 4, 1), 200))
+    assert resize_images(wide, 8).shape == (2, 8, 8, 1)
 
 
 def study(**encoder: Any) -> Study:
@@ -355,7 +357,7 @@ def test_features_are_as_alike_as_their_images(tmp_path: Path) -> None:
     np.savez(tmp_path / "twins.npz", images=pixels, labels=np.arange(8) % 2)
     images, _ = load(Data(name="npz", path="twins.npz", encoder=Encoder(name="enc.py:embed")), tmp_path)
     assert images.pixels.dtype == np.float32
-    keep(StudyFolder(tmp_path / "study"), images)
+    write_groups(StudyFolder(tmp_path / "study"), images)
     with np.load(StudyFolder(tmp_path / "study").twins(images.digest)) as kept:
         assert len(set(kept["content"])) == 8
         assert [i for i in range(8) if kept["look"][i] == kept["look"][2]] == [2, 5]

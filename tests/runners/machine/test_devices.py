@@ -26,7 +26,7 @@ from runners.models.resident import Scaling
 from runners.progress.job import Job
 from runners.regimes import FitInputs, Resident, fit
 from runners.regimes.augment.images import training_batch
-from runners.regimes.augment.prefetch import ahead
+from runners.regimes.augment.prefetch import prefetch
 from runners.regimes.schedule import optimizer
 from runners.run.perform import perform
 from runners.run.replay import choose_again
@@ -113,7 +113,7 @@ SUITED = [
     pytest.param(task, name, marks=[pytest.mark.slow] * (task == "segmentation"), id=f"{task}-{name}")
     for task, kind in TASKS.items()
     for name, strategy in STRATEGIES.items()
-    if kind.suited(strategy()) is not None
+    if kind.adapt(strategy()) is not None
 ]
 
 
@@ -161,7 +161,7 @@ def test_augmentation_is_less_than_a_tenth_of_what_a_step_launches() -> None:
         assert (
             len(
                 list(
-                    ahead(
+                    prefetch(
                         rows,
                         spec,
                         (32, 32),

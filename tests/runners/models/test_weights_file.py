@@ -15,7 +15,7 @@ from protocol.errors import InputError
 from protocol.spec.protocol import Model
 from runners.datasets.files import file_digest
 from runners.models.segmentation import build
-from runners.models.weights_file import fitted, read_tensors
+from runners.models.weights_file import match_tensors, read_tensors
 from tests.runners.models.test_segmentation import images
 
 Tensors = dict[str, torch.Tensor]
@@ -46,7 +46,7 @@ def test_a_classifiers_file_fits_the_backbones_of_torchvision() -> None:
         ("deeplabv3-resnet50", "resnet50", "layer4.2.conv3.weight"),
     ):
         part, tensors = encoder(name), classifier(kind)
-        part.load_state_dict(fitted(part, tensors, "f", name))
+        part.load_state_dict(match_tensors(part, tensors, "f", name))
         assert torch.equal(part.state_dict()[key.removeprefix("features.")], tensors[key])
 
 
@@ -55,7 +55,7 @@ def test_an_encoder_with_a_classifiers_weights_computes_what_the_classifier_does
     body = build(Model(name="smp:Unet:resnet18"), images(), 0).eval().body
     theirs = torchvision.models.resnet18(weights=None).eval()
     theirs.load_state_dict({k: v * 0.1 if v.is_floating_point() else v for k, v in resnet18.items()})
-    body.encoding().load_state_dict(fitted(body.encoding(), theirs.state_dict(), "f", "x"))
+    body.encoding().load_state_dict(match_tensors(body.encoding(), theirs.state_dict(), "f", "x"))
     x = torch.rand(2, 3, 64, 64)
     deepest = nn.Sequential(*list(theirs.children())[:-2])(x)
     torch.testing.assert_close(body.encode(x)[-1], deepest)
@@ -76,7 +76,7 @@ def test_an_encoder_with_a_classifiers_weights_computes_what_the_classifier_does
 def test_other_spellings_of_the_same_tensors(resnet18: Tensors, wrap: Any, tmp_path: Path) -> None:
     torch.save(wrap(resnet18), tmp_path / "w.pth")
     part = encoder("smp:Unet:resnet18")
-    state = fitted(part, read_tensors(tmp_path / "w.pth", None), "f", "x")
+    state = match_tensors(part, read_tensors(tmp_path / "w.pth", None), "f", "x")
     assert set(state) == set(part.state_dict())
     for name, tensor in state.items():
         assert tensor.dtype == part.state_dict()[name].dtype
@@ -90,7 +90,7 @@ def test_encoders_of_timm_take_timms_file(tmp_path: Path) -> None:
 
     theirs = timm.create_model("resnet18", pretrained=False).state_dict()
     part = encoder("smp:Unet:tu-resnet18")
-    state = fitted(part, theirs, "f", "x")
+    state = match_tensors(part, theirs, "f", "x")
     assert torch.equal(state["model.layer1.0.conv1.weight"], theirs["layer1.0.conv1.weight"])
     from safetensors.torch import save_file
 
@@ -103,9 +103,9 @@ def test_a_networks_own_encoder_fits_itself() -> None:
     part = encoder("unet-small")
     state = {f"body.down.{k}": v + 1 for k, v in part.state_dict().items()}
     with pytest.raises(InputError, match="missing"):
-        fitted(part, state, "f", "x")
+        match_tensors(part, state, "f", "x")
     assert torch.equal(
-        fitted(part, {k.removeprefix("body.down."): v for k, v in state.items()}, "f", "x")["0.0.weight"],
+        match_tensors(part, {k.removeprefix("body.down."): v for k, v in state.items()}, "f", "x")["0.0.weight"],
         state["body.down.0.0.weight"],
     )
 
@@ -127,12 +127,12 @@ def test_a_networks_own_encoder_fits_itself() -> None:
 )
 def test_what_does_not_fit_is_told(resnet18: Tensors, change: Any, said: str) -> None:
     with pytest.raises(InputError, match=said):
-        fitted(encoder("smp:Unet:resnet18"), change(resnet18), "f", "x")
+        match_tensors(encoder("smp:Unet:resnet18"), change(resnet18), "f", "x")
 
 
 def test_a_deeper_network_of_the_family_is_refused() -> None:
     with pytest.raises(InputError, match=r"of further layers: layer3\.6"):
-        fitted(encoder("deeplabv3-resnet50"), classifier("resnet101"), "f", "x")
+        match_tensors(encoder("deeplabv3-resnet50"), classifier("resnet101"), "f", "x")
 
 
 class Evil:

@@ -14,7 +14,7 @@ from runners.data import load
 from runners.models import Net, build
 from runners.regimes.averaging import Ema, LateMean
 from runners.regimes.schedule import learning_rate
-from runners.regimes.training import _pace
+from runners.regimes.training import _rate_and_averaging
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_late_weights_are_averaged_equally_and_statistics_made_anew(net: Net) ->
         late.update(net)
     put(net, 9.0)
     x = torch.rand(32, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    late.take_over(net, iter([x[:20], x[20:]]))
+    late.load_into(net, iter([x[:20], x[20:]]))
     for parameter in net.parameters():
         torch.testing.assert_close(parameter.detach(), torch.full_like(parameter, 3.0))
     first = next(m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d))
@@ -62,11 +62,11 @@ def test_late_weights_are_averaged_equally_and_statistics_made_anew(net: Net) ->
     torch.testing.assert_close(first.running_mean, (seen[0] + seen[1]) / 2)
 
 
-def test_the_pace_of_stochastic_weight_averaging() -> None:
+def test_the_rate_and_averaging_of_stochastic_weight_averaging() -> None:
     optimizer = {"name": "sgd", "lr": 0.4, "schedule": "cosine"}
     swa = {"start": 0.45, "lr": 0.01, "every": 2}
     regime = parse(Regime, {"name": "r", "steps": 10, "batch_size": 4, "optimizer": optimizer, "swa": swa}, "r")
-    paces = [_pace(regime, step, 10) for step in range(10)]
+    paces = [_rate_and_averaging(regime, step, 10) for step in range(10)]
     rates = [rate for rate, _ in paces]
     np.testing.assert_allclose(rates[:5], [learning_rate(regime.optimizer, s, 5) for s in range(5)])  # 4.5 rounded up
     assert rates[5:] == [0.01] * 5

@@ -105,7 +105,7 @@ def test_predictions_repeat_and_fit_together(digits, resident) -> None:  # type:
 def test_the_examined_table_is_what_predicting_gives(digits, resident, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     learner = fit(protocol(), inputs(digits), 0, 0, resident).learner
     asked = np.arange(1500, 1797)
-    predicted, table = learner.examined(asked)
+    predicted, table = learner.classes_and_log_probabilities(asked)
     assert predicted.tolist() == learner.labels(asked).tolist()
     assert table is not None
     assert table.dtype == np.float16
@@ -114,7 +114,7 @@ def test_the_examined_table_is_what_predicting_gives(digits, resident, monkeypat
     )
     assert (table[np.arange(len(table)), predicted] == table.max(1)).all()
     monkeypatch.setattr("runners.models.learner._LARGEST_TABLE", 2969)
-    assert learner.examined(asked)[1] is None  # 297 images, 10 classes
+    assert learner.classes_and_log_probabilities(asked)[1] is None  # 297 images, 10 classes
 
 
 def test_predicting_never_augments_drops_out_or_moves_statistics(digits, resident, monkeypatch) -> None:  # type: ignore[no-untyped-def]

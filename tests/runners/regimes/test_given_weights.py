@@ -23,8 +23,8 @@ from runners.data import load
 from runners.datasets.files import file_digest
 from runners.models.net import state_digest
 from runners.progress.status import resolve
-from runners.regimes import FitInputs, Resident, fit, prepared
-from runners.regimes.pretraining.bodies import given_body
+from runners.regimes import FitInputs, Resident, fit, prepare
+from runners.regimes.pretraining.bodies import body_from_file
 from runners.run.perform import perform
 from runners.run.replay import choose_again
 from runners.tasks import TASKS
@@ -81,10 +81,10 @@ def test_a_round_starts_from_the_files_tensors_and_a_head_of_the_seeds(task: str
     write(tmp_path / "w.pth", p, 0.25)
     images, hidden = load(p.data, None)
     raw = Resident.of(images, torch.device("cpu"))
-    same, resident = prepared(p, images, raw, np.arange(100), None, data_root=tmp_path)
+    same, resident = prepare(p, images, raw, np.arange(100), None, data_root=tmp_path)
     assert same is images
     assert resident.start is not None
-    assert resident.start.digest == state_digest(given_body(p, images, tmp_path))
+    assert resident.start.digest == state_digest(body_from_file(p, images, tmp_path))
     labelled = np.arange(6)
     inputs = FitInputs(
         images, labelled, hidden.for_oracle()[labelled], NONE, hidden.for_oracle()[NONE], np.arange(6, 100), NONE
@@ -206,7 +206,7 @@ def test_a_linear_probe_on_given_weights_is_on_their_embeddings(tmp_path: Path) 
     p = protocol("classification", then="linear-probe")
     write(tmp_path / "w.pth", p, 0.01)
     images, _ = load(Data(name="digits"), None)
-    embedded, resident = prepared(
+    embedded, resident = prepare(
         p, images, Resident.of(images, torch.device("cpu")), np.arange(100), None, data_root=tmp_path
     )
     assert embedded.pixels.shape == (

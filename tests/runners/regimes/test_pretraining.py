@@ -28,7 +28,7 @@ from runners.datasets import Images
 from runners.models import weights_digest
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
-from runners.regimes import FitInputs, Resident, fit, prepared
+from runners.regimes import FitInputs, Resident, fit, prepare
 from runners.regimes.augment.two_views import random_view
 from runners.regimes.pretraining import bodies
 from runners.regimes.pretraining.self_supervised import negative_cosine, nt_xent
@@ -72,7 +72,7 @@ def digits() -> tuple[Images, np.ndarray]:
 def made(
     p: Protocol, images: Images, study: StudyFolder | None = None, pool: np.ndarray = POOL
 ) -> tuple[Images, Resident]:
-    return prepared(p, images, Resident.of(images, torch.device("cpu")), pool, study)
+    return prepare(p, images, Resident.of(images, torch.device("cpu")), pool, study)
 
 
 def digest(p: Protocol, images: Images, pool: np.ndarray = POOL) -> str:
@@ -189,7 +189,7 @@ def test_it_is_done_once_and_found_again(digits, tmp_path: Path, monkeypatch) ->
     alone = made(p, images)[1]
     assert torch.equal(alone.pixels, results[0].pixels)
     assert len(calls) == 2
-    prepared(
+    prepare(
         protocol(epochs=1),
         images,
         Resident.of(images, torch.device("cpu")),
@@ -207,7 +207,7 @@ def test_damage_is_told_and_mended(digits, tmp_path: Path, name: str, capsys: py
     path = next(tmp_path.glob(f"pretrained/*/{name}"))
     whole = path.read_bytes()
     path.write_bytes(whole[:-200])
-    prepared(
+    prepare(
         protocol(epochs=1), images, Resident.of(images, torch.device("cpu")), POOL, StudyFolder(tmp_path), keep=False
     )
     assert len(path.read_bytes()) == len(whole) - 200  # who only reads leaves it as it is

@@ -29,7 +29,7 @@ from runners.progress.job import Job
 from runners.progress.plan import planned
 from runners.progress.status import adopt
 from runners.progress.status import jobs as jobs_of
-from runners.regimes import Resident, digest_of, prepared
+from runners.regimes import Resident, digest_of, prepare
 from runners.run import initial_query
 from runners.run.initial_query import START, chooses, own_start
 from runners.run.perform import perform
@@ -141,7 +141,7 @@ def test_a_pretrained_body_is_what_strategies_start_from(tmp_path: Path) -> None
     images, secret = load(protocol.data, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     plain = Resident.of(images, torch.device("cpu"))
-    embedded, resident = prepared(protocol, images, plain, split.pool, None)
+    embedded, resident = prepare(protocol, images, plain, split.pool, None)
     oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda _: None)
     spec = StrategySpec(name="core-set")
     found = own_start(protocol, spec, STRATEGIES["core-set"](), 0, embedded, oracle, resident)

@@ -222,8 +222,8 @@ def test_other_weights_than_declared_are_found(
     def cheat(protocol: Protocol, *rest: Any) -> Any:
         told = protocol.model_copy(update={"regime": protocol.regime.model_copy(update={"start": "warm"})})
         found = fit(told, *rest[:4], last[0])
-        last[0] = found.ended if start == "warm" else None
-        return replace(found, ended=found.ended if declared == "warm" else None)
+        last[0] = found.end if start == "warm" else None
+        return replace(found, end=found.end if declared == "warm" else None)
 
     monkeypatch.setattr(loop, "fit", cheat)
     assert perform(job_of(tmp_path / "study", study_of(start=declared))).state == "done"
@@ -254,10 +254,10 @@ def test_it_goes_on_from_the_weights_that_are_evaluated(
     given, resident = digits
     [protocol] = study_of(50, start="warm", **recipe).protocols
     first = fit(protocol, given, 3, 0, resident)
-    assert first.ended is not None
-    assert first.ended.digest == weights_digest(first.learner.net) != first.initial_weights
-    second = fit(protocol, given, 3, 1, resident, first.ended)
-    assert second.initial_weights == first.ended.digest == weights_digest_of(first.ended.state, protocol, given)
+    assert first.end is not None
+    assert first.end.digest == weights_digest(first.learner.net) != first.initial_weights
+    second = fit(protocol, given, 3, 1, resident, first.end)
+    assert second.initial_weights == first.end.digest == weights_digest_of(first.end.state, protocol, given)
     anew = fit(protocol, given, 3, 1, resident)  # as ensemble members are trained
     assert anew.initial_weights == first.initial_weights
 
@@ -272,13 +272,13 @@ def test_a_linear_probe_goes_on_too_and_its_digest_covers_the_frozen_body(digits
     given, resident = digits
     own = {"method": "simsiam", "epochs": 1, "batch_size": 64, "optimizer": {"name": "sgd", "lr": 0.1}}
     [protocol] = study_of(start="warm", pretraining={"then": "linear-probe", "self_supervised": own}).protocols
-    bodies = [resident.starting_from(Start({}, digest, "features")) for digest in ("one body", "another")]
+    bodies = [resident.with_start(Start({}, digest, "features")) for digest in ("one body", "another")]
     first = fit(protocol, given, 3, 0, bodies[0])
-    assert first.ended is not None
-    second = fit(protocol, given, 3, 1, bodies[0], first.ended)
-    assert second.initial_weights == first.ended.digest
-    assert set(first.ended.state) == {"head.weight", "head.bias"}
-    assert fit(protocol, given, 3, 1, bodies[1], first.ended).initial_weights != second.initial_weights
+    assert first.end is not None
+    second = fit(protocol, given, 3, 1, bodies[0], first.end)
+    assert second.initial_weights == first.end.digest
+    assert set(first.end.state) == {"head.weight", "head.bias"}
+    assert fit(protocol, given, 3, 1, bodies[1], first.end).initial_weights != second.initial_weights
 
 
 def test_a_run_with_a_warm_start_is_never_begun_in_the_middle_without_weights(

@@ -143,6 +143,8 @@ def test_the_greedy_sequence_on_maps_is_that_of_brute_force() -> None:
 
 
 def test_on_segmentation_cdal_compares_mixtures() -> None:
-    assert isinstance(TASKS["segmentation"].adapted(STRATEGIES["cdal"](), "cdal"), ContextualMixtures)
-    assert isinstance(TASKS["segmentation"].adapted(STRATEGIES["cdal"](), "cdal", regions=True), ContextualMixtures)
-    assert isinstance(TASKS["classification"].adapted(STRATEGIES["cdal"](), "cdal"), ContextualDiversity)
+    assert isinstance(TASKS["segmentation"].adapt_or_refuse(STRATEGIES["cdal"](), "cdal"), ContextualMixtures)
+    assert isinstance(
+        TASKS["segmentation"].adapt_or_refuse(STRATEGIES["cdal"](), "cdal", regions=True), ContextualMixtures
+    )
+    assert isinstance(TASKS["classification"].adapt_or_refuse(STRATEGIES["cdal"](), "cdal"), ContextualDiversity)

@@ -16,7 +16,7 @@ from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
 from tests.support.toy_strategies import TOY
 
-SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].suited(kind()) is not None]
+SUITED = [name for name, kind in STRATEGIES.items() if TASKS["classification"].adapt(kind()) is not None]
 
 
 @pytest.fixture(scope="module")

@@ -48,10 +48,10 @@ def test_strategies_of_scores_take_the_aggregation() -> None:
     p = torch.softmax(torch.randn(3, 1, 4, 5, 6, generator=torch.Generator().manual_seed(0)), 2)
     each = -(p[:, 0] * p[:, 0].log()).sum(1).flatten(1)
     task = TASKS["segmentation"]
-    top = task.adapted(STRATEGIES["entropy"](top_share=0.2), "entropy")  # type: ignore[call-arg]
+    top = task.adapt_or_refuse(STRATEGIES["entropy"](top_share=0.2), "entropy")  # type: ignore[call-arg]
     torch.testing.assert_close(top.score_maps(p), each.sort(1).values[:, -6:].mean(1))  # type: ignore[attr-defined]
     draws = p.repeat(1, 2, 1, 1, 1)
-    several = task.adapted(STRATEGIES["ensemble-entropy"](top_share=0.2), "ensemble-entropy")  # type: ignore[call-arg]
+    several = task.adapt_or_refuse(STRATEGIES["ensemble-entropy"](top_share=0.2), "ensemble-entropy")  # type: ignore[call-arg]
     torch.testing.assert_close(several.score_maps(draws), top.score_maps(p))  # type: ignore[attr-defined]
 
 
@@ -62,7 +62,7 @@ def test_wrong_or_misplaced_aggregation_is_refused() -> None:
     with pytest.raises(InputError, match="not both"):
         Aggregation(0.5, 1.0)
     with pytest.raises(InputError, match="the task is classification"):
-        TASKS["classification"].adapted(STRATEGIES["margin"](top_share=0.5), "margin")  # type: ignore[call-arg]
+        TASKS["classification"].adapt_or_refuse(STRATEGIES["margin"](top_share=0.5), "margin")  # type: ignore[call-arg]
 
 
 def test_equal_is_the_jensen_shannon_divergence_of_the_two_maps() -> None:
@@ -113,12 +113,12 @@ def priced_view(scores: list[float], costs: list[float], division: Division | No
 def test_worth_is_the_sum_over_pixels_for_one_unit_of_the_budget() -> None:
     division = tiled(2, 6, 7, (4, 5))  # of each image tiles of 20, 8, 10 and 4 pixels
     view = priced_view([0.5, 0.9, 0.2, 0.4], [8.0, 2.0, 1.0, 5.0], division)
-    weighing = TASKS["segmentation"].adapted(STRATEGIES["entropy"](per_cost=True), "entropy")  # type: ignore[call-arg]
+    weighing = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["entropy"](per_cost=True), "entropy")  # type: ignore[call-arg]
     assert weighing.needs == ("map_scores", "expected_costs")
     by_hand = [0.5 * 20 / 8, 0.9 * 8 / 2, 0.2 * 20 / 1, 0.4 * 8 / 5]
     assert worth(weighing, view, view.map_scores).tolist() == pytest.approx(by_hand)
     assert weighing.select(view, 4, np.random.default_rng(0)).tolist() == [4, 1, 0, 5]
-    plain = TASKS["segmentation"].adapted(STRATEGIES["entropy"](), "entropy")
+    plain = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["entropy"](), "entropy")
     assert plain.needs == ("map_scores",)
     assert plain.select(view, 4, np.random.default_rng(0)).tolist() == [1, 0, 5, 4]
     by_pixel = priced_view([0.5, 0.9, 0.2, 0.4], [20.0, 8.0, 20.0, 8.0], division)  # a price of a pixel each: the mean
@@ -129,17 +129,17 @@ def test_worth_is_the_sum_over_pixels_for_one_unit_of_the_budget() -> None:
 
 def test_a_margin_is_worth_what_it_is_above_certainty() -> None:
     view = priced_view([-0.5, -0.9, -1.0, -0.1], [2.0, 1.0, 1.0, 30.0], None)
-    margin = TASKS["segmentation"].adapted(STRATEGIES["margin"](per_cost=True), "margin")  # type: ignore[call-arg]
+    margin = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["margin"](per_cost=True), "margin")  # type: ignore[call-arg]
     assert worth(margin, view, view.map_scores).tolist() == pytest.approx([0.25, 0.1, 0.0, 0.03])
     assert margin.select(view, 4, np.random.default_rng(0)).tolist() == [0, 1, 5, 4]
 
 
 def test_equal_weighs_costs_as_well_and_classification_does_not() -> None:
-    equal = TASKS["segmentation"].adapted(STRATEGIES["equal"](per_cost=True), "equal")  # type: ignore[call-arg]
+    equal = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["equal"](per_cost=True), "equal")  # type: ignore[call-arg]
     assert equal.needs == ("flip_map_scores", "expected_costs")
     features: dict[Any, Any] = {"flip_map_scores": torch.tensor([0.3, 0.2]), "expected_costs": torch.tensor([9.0, 2.0])}
     view = View(np.array([3, 7]), np.array([2]), np.zeros((1, 3), np.int64), 3, 0, features)
     assert equal.select(view, 1, np.random.default_rng(0)).tolist() == [7]
-    assert TASKS["segmentation"].adapted(STRATEGIES["equal"](), "equal").needs == ("flip_map_scores",)
+    assert TASKS["segmentation"].adapt_or_refuse(STRATEGIES["equal"](), "equal").needs == ("flip_map_scores",)
     with pytest.raises(InputError, match="per_cost = True"):
-        TASKS["classification"].adapted(STRATEGIES["margin"](per_cost=True), "margin")  # type: ignore[call-arg]
+        TASKS["classification"].adapt_or_refuse(STRATEGIES["margin"](per_cost=True), "margin")  # type: ignore[call-arg]

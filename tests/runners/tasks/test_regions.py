@@ -29,7 +29,7 @@ from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from protocol.spec.units import Division, tiled
 from runners.data import load
-from runners.datasets.regions import clicks, divided, priced
+from runners.datasets.regions import clicks, divide, price_units
 from runners.features.regions import Places, Regions, averaged
 from runners.features.segmentation import gradients, image_mixtures
 from runners.loop import inputs_of, rounds
@@ -181,12 +181,19 @@ def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
     protocol = parse(Protocol, table("tiles"), "p")
     images, hidden = load(protocol.data, None)
     labels = hidden.for_oracle().copy()
-    resident, division = Resident.of(images, torch.device("cpu")), divided(protocol, images, None)
+    resident, division = Resident.of(images, torch.device("cpu")), divide(protocol, images, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     ends = []
     for poisoned in (False, True):
         oracle = Oracle(
-            protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels)
+            protocol,
+            0,
+            split,
+            labels,
+            lambda *_: None,
+            None,
+            len(images.classes),
+            price_units(protocol, division, labels),
         )
         oracle.start()
         fitted = fit(protocol, inputs_of(protocol, 0, images, oracle), 0, 0, resident)
@@ -199,7 +206,7 @@ def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
     owned = set(oracle.owned.tolist())
     labels[split.pool] = (labels[split.pool] + 1) % len(images.classes)  # now what is owned, too: the test can fail
     oracle = Oracle(
-        protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels)
+        protocol, 0, split, labels, lambda *_: None, None, len(images.classes), price_units(protocol, division, labels)
     )
     oracle.start()
     assert set(oracle.owned.tolist()) == owned
@@ -210,7 +217,7 @@ def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
 def test_every_strategy_works_on_regions_or_is_refused_with_what_is_missing() -> None:
     protocol = parse(Protocol, table("tiles", budgets=[9, 14]), "p")
     images, hidden = load(protocol.data, None)
-    labels, division = hidden.for_oracle(), divided(protocol, images, None)
+    labels, division = hidden.for_oracle(), divide(protocol, images, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     split = dataclasses.replace(split, pool=split.pool[:30], test=split.test[:5])
     resident, works = Resident.of(images, torch.device("cpu")), []
@@ -218,11 +225,18 @@ def test_every_strategy_works_on_regions_or_is_refused_with_what_is_missing() ->
         accepted = inspect.signature(kind).parameters
         few = TOY.get(name, {}) | {key: value for key, value in (("samples", 3), ("members", 2)) if key in accepted}
         oracle = Oracle(
-            protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels)
+            protocol,
+            0,
+            split,
+            labels,
+            lambda *_: None,
+            None,
+            len(images.classes),
+            price_units(protocol, division, labels),
         )
         oracle.start()
         run = rounds(protocol, kind(**few), name, 0, images, split, oracle, resident, 0, division=division)
-        suited = TASKS["segmentation"].suited(kind(**few))
+        suited = TASKS["segmentation"].adapt(kind(**few))
         if suited is None or {"images", "labelled_images"} & set(suited.needs):
             with pytest.raises(InputError, match="a strategy for segmentation of regions"):
                 next(run)
@@ -346,11 +360,11 @@ def test_weighed_by_cost_the_query_is_in_the_order_of_worth(kind: str) -> None:
     }  # until predicted maps have more than one class
     protocol = parse(Protocol, table(kind, regime=regime), "p")
     images, hidden = load(protocol.data, None)
-    labels, division = hidden.for_oracle(), divided(protocol, images, None)
+    labels, division = hidden.for_oracle(), divide(protocol, images, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     split = dataclasses.replace(split, pool=split.pool[:25], test=split.test[:3])
     oracle = Oracle(
-        protocol, 0, split, labels, lambda *_: None, None, len(images.classes), priced(protocol, division, labels)
+        protocol, 0, split, labels, lambda *_: None, None, len(images.classes), price_units(protocol, division, labels)
     )
     oracle.start()
     strategy, resident = STRATEGIES["entropy"](per_cost=True), Resident.of(images, torch.device("cpu"))  # type: ignore[call-arg]
@@ -412,10 +426,10 @@ def test_superpixels_are_kept_and_fill_images_without_gaps(tmp_path: Path) -> No
     images, _ = load(protocol.data, None)
     few = dataclasses.replace(images, pixels=images.pixels[:30], train_size=20)
     study = StudyFolder(tmp_path)
-    first = divided(protocol, few, study)
+    first = divide(protocol, few, study)
     [kept] = (tmp_path / "regions").iterdir()
     stamp = kept.stat().st_mtime_ns
-    again, without = divided(protocol, few, study), divided(protocol, few, None)
+    again, without = divide(protocol, few, study), divide(protocol, few, None)
     assert kept.stat().st_mtime_ns == stamp
     assert first.units.digest == again.units.digest == without.units.digest
     for division in (first, again, without):

@@ -240,7 +240,7 @@ def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finishe
         oracle = Oracle(protocol, 0, split, hidden.for_oracle(), lambda *_: None, None, len(images.classes))
         oracle.start()
         run = rounds(protocol, kind(**few), name, 0, images, split, oracle, resident, 0)
-        if TASKS["segmentation"].suited(kind(**few)) is None:
+        if TASKS["segmentation"].adapt(kind(**few)) is None:
             with pytest.raises(InputError, match="a strategy for segmentation"):
                 next(run)
             refused.append(name)
@@ -267,11 +267,11 @@ def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finishe
 
 
 def test_the_mean_over_pixels_is_what_an_uncertainty_strategy_ranks_by(finished: Path) -> None:
-    entropy = TASKS["segmentation"].adapted(STRATEGIES["entropy"](), "entropy")
+    entropy = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["entropy"](), "entropy")
     p = torch.softmax(torch.randn(3, 1, 4, 5, 6, generator=torch.Generator().manual_seed(0)), 2)
     by_hand = -(p[:, 0] * p[:, 0].log()).sum(1).mean((1, 2))
     torch.testing.assert_close(entropy.score_maps(p), by_hand)  # type: ignore[attr-defined]
-    several = TASKS["segmentation"].adapted(STRATEGIES["bald"](), "bald")
+    several = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["bald"](), "bald")
     draws = torch.softmax(torch.randn(2, 7, 4, 5, 6, generator=torch.Generator().manual_seed(1)), 2)
     mean = draws.mean(1)
     total = -(mean * mean.log()).sum(1) + (draws * draws.log()).sum(2).mean(1)
@@ -363,12 +363,12 @@ def test_a_class_in_neither_has_no_part_in_the_mean_and_void_alone_is_refused() 
 
 
 def test_the_device_counts_as_the_checker_does() -> None:
-    from runners.tasks.counting import counts
+    from runners.tasks.segmentation import count_confusions
 
     rng = np.random.default_rng(4)
     target = rng.choice([0, 1, 2, VOID], size=(5, 8, 6)).astype(np.uint8)
     predicted = rng.integers(3, size=target.shape)
-    on_device = counts(torch.from_numpy(predicted), torch.from_numpy(target), 3).numpy()
+    on_device = count_confusions(torch.from_numpy(predicted), torch.from_numpy(target), 3).numpy()
     np.testing.assert_array_equal(on_device, confusion_matrices(predicted, target, 3))
 
 

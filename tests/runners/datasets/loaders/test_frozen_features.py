@@ -23,7 +23,7 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
-from runners.datasets.duplicates import groups
+from runners.datasets.duplicates import duplicate_groups
 from runners.models import build
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
@@ -57,7 +57,7 @@ def test_features_are_read_as_they_are_and_standardised_over_the_pool(tmp_path: 
     own = constant.astype(np.float32)[pool]
     np.testing.assert_allclose(scaling.mean.flatten(), own.mean(0), rtol=1e-5)
     np.testing.assert_allclose(scaling.deviation.flatten(), [*own.std(0)[:2], 1, *own.std(0)[3:]], rtol=1e-5)
-    alike = groups(images.pixels)
+    alike = duplicate_groups(images.pixels)
     assert len(np.unique(alike["content"])) == 31  # the four test images are one
     assert len(alike["look"]) == 0
 

@@ -10,11 +10,12 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as TF  # noqa: N812
 
 from protocol.errors import InputError
-from protocol.spec.recipe import Augmentation, RandAugment
+from protocol.spec.recipe import Augmentation, RandAugment, Regime
+from protocol.spec.toml_files import parse
 from runners.models.resident import Scaling
 from runners.regimes.augment import prefetch
 from runners.regimes.augment import randaugment as ra
-from runners.regimes.augment.images import Draws, cutout, flipped_and_shifted, refuse_impossible, training_batch
+from runners.regimes.augment.images import Draws, cutout, flip_and_shift, refuse_impossible, training_batch
 
 
 def gen(seed: int = 0) -> torch.Generator:
@@ -30,13 +31,13 @@ UNIT = Scaling(torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1))
 
 def batch_of(pixels: torch.Tensor, rows: torch.Tensor, spec: Augmentation, draws: torch.Generator) -> torch.Tensor:
     return training_batch(
-        pixels, rows, spec, UNIT, Draws.drawn(spec, len(rows), pixels.shape[1], pixels.shape[2], draws)
+        pixels, rows, spec, UNIT, Draws.draw(spec, len(rows), pixels.shape[1], pixels.shape[2], draws)
     )
 
 
 def moved(pixels: torch.Tensor, rows: torch.Tensor, spec: Augmentation, draws: torch.Generator) -> torch.Tensor:
-    drawn = Draws.drawn(spec, len(rows), pixels.shape[1], pixels.shape[2], draws)
-    return flipped_and_shifted(pixels, rows, drawn.moves, drawn.mirrored)
+    drawn = Draws.draw(spec, len(rows), pixels.shape[1], pixels.shape[2], draws)
+    return flip_and_shift(pixels, rows, drawn.moves, drawn.mirrored)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +92,7 @@ def test_half_of_the_images_are_mirrored() -> None:
 
 
 def test_cutout_blanks_one_square_that_may_hang_over_the_border() -> None:
-    corners = Draws.drawn(Augmentation(cutout=3), 500, 8, 8, gen()).corners
+    corners = Draws.draw(Augmentation(cutout=3), 500, 8, 8, gen()).corners
     assert corners is not None
     out = cutout(torch.ones(500, 2, 8, 8), 3, corners)
     blanks = (out[:, 0] == 0).sum((1, 2))
@@ -137,7 +138,7 @@ def test_geometric_operations_agree_with_torchvision(name: str, strength: float)
         "translate-x": lambda: TF.affine(x, **(none | {"translate": [-20 * strength * 150 / 331, 0]}), **options),
         "translate-y": lambda: TF.affine(x, **(none | {"translate": [0, -12 * strength * 150 / 331]}), **options),
     }[name]()
-    ours = ra.warped(x, ra.GEOMETRIC[name](torch.tensor([strength]), 12, 20))
+    ours = ra.warp(x, ra.GEOMETRIC[name](torch.tensor([strength]), 12, 20))
     torch.testing.assert_close(ours, theirs, atol=2e-4, rtol=0)
 
 
@@ -150,7 +151,7 @@ def test_every_operation_gets_its_turn_and_touches_only_its_images() -> None:
         out = ra._one_layer(x, choice, strength)
         changed = (out != x).flatten(1).any(1).nonzero().flatten().tolist()
         assert changed == ([] if name == "identity" else [17])
-    out = ra.rand_augment(x, ra.drawn_layers(len(x), 1, 9.0, gen()))
+    out = ra.rand_augment(x, ra.draw_layers(len(x), 1, 9.0, gen()))
     assert len({image.numpy().tobytes() for image in out}) >= 20  # 14 operations, 9 of them in two directions
 
 
@@ -202,7 +203,7 @@ def test_how_many_batches_are_made_together_changes_no_byte(
         calls.append(len(rows))
         return training_batch(pixels, rows, spec, UNIT, drawn)
 
-    together = list(prefetch.ahead(iter(order), spec, (8, 8), torch.device("cpu"), gen(2), made))
+    together = list(prefetch.prefetch(iter(order), spec, (8, 8), torch.device("cpu"), gen(2), made))
     draws = gen(2)
     assert len(together) == 7
     assert all(torch.equal(got, batch_of(pixels, rows, spec, draws)) for got, rows in zip(together, order, strict=True))
@@ -210,6 +211,10 @@ def test_how_many_batches_are_made_together_changes_no_byte(
 
 
 def test_too_large_shifts_are_refused() -> None:
+    def regime(shift: int) -> Regime:
+        table = {"name": "r", "steps": 1, "batch_size": 4, "optimizer": {"name": "sgd", "lr": 0.1}}
+        return parse(Regime, table | {"augmentation": {"shift": shift}}, "r")
+
     with pytest.raises(InputError, match="shift"):
-        refuse_impossible(Augmentation(shift=8), 8, 8)
-    refuse_impossible(Augmentation(shift=7), 8, 8)
+        refuse_impossible(regime(8), 8, 8)
+    refuse_impossible(regime(7), 8, 8)

@@ -10,7 +10,7 @@ from protocol.metrics import VOID
 from protocol.spec.recipe import Augmentation
 from runners.models.resident import Scaling
 from runners.regimes.augment import images_and_masks
-from runners.regimes.augment.images_and_masks import Window, coloured, joint_batch
+from runners.regimes.augment.images_and_masks import Window, jitter_colours, joint_batch
 
 SPECS = {
     "flip": Augmentation(flip=True),
@@ -46,13 +46,13 @@ def test_masks_stay_on_their_images(name: str) -> None:
 @pytest.mark.parametrize("name", SPECS)
 def test_a_planted_misalignment_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mask mirrored where the image is not, and the other way round: the test above would fail."""
-    cut, resampled = images_and_masks._cut, images_and_masks._resampled
+    cut, resampled = images_and_masks._cut, images_and_masks._resample
 
     def with_a_mirrored_mask(inner):  # type: ignore[no-untyped-def]
         return lambda *given: (lambda x, m: (x, m.flip(2)))(*inner(*given))
 
     monkeypatch.setattr(images_and_masks, "_cut", with_a_mirrored_mask(cut))
-    monkeypatch.setattr(images_and_masks, "_resampled", with_a_mirrored_mask(resampled))
+    monkeypatch.setattr(images_and_masks, "_resample", with_a_mirrored_mask(resampled))
     assert misplaced(SPECS[name]) > 0.1
 
 
@@ -86,7 +86,7 @@ def test_crops_and_flips_are_torchvisions() -> None:
 
     pixels, maps = blocks(16)
     spec, rows = SPECS["crop"], torch.arange(16)
-    window = Window.drawn(spec, 16, 24, 24, torch.Generator().manual_seed(5))
+    window = Window.draw(spec, 16, 24, 24, torch.Generator().manual_seed(5))
     x, masks = joint_batch(pixels, rows, maps, spec, AS_IT_IS, torch.Generator().manual_seed(5))
     for i in range(16):
         image, mask = pixels[i].permute(2, 0, 1).float(), maps[i]
@@ -103,12 +103,12 @@ def test_colour_is_torchvisions_and_leaves_masks_alone() -> None:
 
     x = torch.rand((5, 3, 7, 6), generator=torch.Generator().manual_seed(0)) * 255
     factors = torch.tensor([[0.8, 1.2, 1.0, 0.9, 1.1], [1.1, 0.9, 1.2, 0.8, 1.0], [0.7, 1.3, 1.0, 1.2, 0.8]])
-    got = coloured(x, factors, 0.3)
+    got = jitter_colours(x, factors, 0.3)
     for i in range(5):
         bright, contrast, saturation = factors[:, i].tolist()
         one = F.adjust_saturation(F.adjust_contrast(F.adjust_brightness(x[i] / 255, bright), contrast), saturation)
         torch.testing.assert_close(got[i] / 255, one, atol=2e-3, rtol=0)
-    assert coloured(x, factors, 0.0) is x
+    assert jitter_colours(x, factors, 0.0) is x
     pixels, maps = blocks(4)
     assert torch.equal(
         joint_batch(pixels, torch.arange(4), maps, Augmentation(colour=0.5), AS_IT_IS, torch.Generator())[1], maps

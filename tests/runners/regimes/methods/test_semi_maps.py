@@ -48,7 +48,7 @@ def test_images_and_maps_are_mixed_in_the_same_places() -> None:
     maps = torch.randint(0, 5, (6, 8, 9), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
     x = maps[:, None].repeat(1, 3, 1, 1).float()  # an image that shows its own map, so that any misalignment shows
     inside = pool_maps.boxes(6, 8, 9, torch.Generator().manual_seed(2))
-    u, taught = pool_maps.mixed(x, maps, inside)
+    u, taught = pool_maps.mix_boxes(x, maps, inside)
     torch.testing.assert_close(u, taught[:, None].repeat(1, 3, 1, 1).float())
     assert not torch.equal(taught, maps)
     assert torch.equal(taught[5][inside[5]], maps[0][inside[5]])
@@ -148,13 +148,13 @@ def test_features_are_matched_by_their_batch_means() -> None:
 
 
 def test_the_critic_learns_masks_from_maps() -> None:
-    real, false = s4gan.critics_loss(torch.tensor([0.0, 2.0]), torch.tensor([-1.0]))
+    real, false = s4gan.critic_loss(torch.tensor([0.0, 2.0]), torch.tensor([-1.0]))
     assert float(real) == pytest.approx((math.log(2) + math.log(1 + math.exp(-2))) / 2)
     assert float(false) == pytest.approx(math.log(1 + math.exp(-1)))
 
 
 def test_masks_are_shown_as_zeros_and_ones_and_void_as_zeros() -> None:
-    shown = s4gan.shown_masks(torch.tensor([[[0, 2], [VOID, 1]]], dtype=torch.uint8), 3)
+    shown = s4gan.one_hot_masks(torch.tensor([[[0, 2], [VOID, 1]]], dtype=torch.uint8), 3)
     assert shown.tolist() == [[[[1, 0], [0, 0]], [[0, 0], [0, 1]], [[0, 1], [0, 0]]]]
 
 
@@ -171,7 +171,6 @@ def objective(p: Protocol, kind: type[Any]) -> tuple[Any, Round]:
         0,
         resident,
         resident.scaling(inputs.pool),
-        net,
         net,
         torch.arange(6),
         torch.from_numpy(truth[:6].copy()),
@@ -204,7 +203,7 @@ def test_the_critic_moves_after_the_network_and_begins_every_round_anew() -> Non
     assert any(w.grad is not None and w.grad.abs().sum() > 0 for w in now.net.parameters())
     assert all(torch.equal(a, b) for a, b in zip(fresh, method.critic.parameters(), strict=True))
     before = [w.clone() for w in now.net.parameters()]
-    method.stepped(0.5)
+    method.after_step(0.5)
     assert all(torch.equal(a, b) for a, b in zip(before, now.net.parameters(), strict=True))
     moved = max((a - b).abs().max().item() for a, b in zip(fresh, method.critic.parameters(), strict=True))
     assert moved == pytest.approx(0.5 * 0.001, rel=1e-3)  # Adam's first step is the rate
