@@ -23,14 +23,14 @@ from protocol.spec.units import Division
 from runners.datasets import Images
 from runners.features.regions import Regions
 from runners.features.round import Round
-from runners.features.view_of_round import ensemble, look, prepare
+from runners.features.view_of_round import build_view, ensemble, prepare
 from runners.guard.audit_hook import asked
 from runners.guard.errors import StrategyError
 from runners.guard.user_code import line_of
 from runners.regimes import EndState, Fit, FitInputs, Resident, fit
 from runners.regimes.tuner import Tuner
 from runners.strategies import Strategy, View
-from runners.strategies.base import checked
+from runners.strategies.base import check_selection
 from runners.tasks import TASKS, Evaluation
 
 
@@ -105,7 +105,7 @@ def rounds(
             with asked(f"strategy {name}, round {k}"):  # whatever is read of a strategy may be code of its own
                 members = ensemble(now, strategy)
                 clock.lap("members_s")
-                view = look(now, strategy, members, oracle.disclose)
+                view = build_view(now, strategy, members, oracle.disclose)
                 clock.lap("features_s")
                 ready(now, strategy, name, view)
                 clock.lap("prepare_s")
@@ -145,7 +145,7 @@ def ask(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Genera
             Fault(where, "at least one label owned", "none", "start from a labelled set, or with a strategy that can")
         )
     with _blamed(name, view, "a selection"):
-        return checked(
+        return check_selection(
             strategy.select(view, n, rng), view, n, name
         )  # what it returned may be an object whose methods are its own
 

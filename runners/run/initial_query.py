@@ -18,7 +18,7 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE, StrategySpec
 from runners.datasets import Images
 from runners.features.round import Round
-from runners.features.view_of_round import look
+from runners.features.view_of_round import build_view
 from runners.guard.audit_hook import asked
 from runners.loop import ask, ready
 from runners.regimes import Fit, FitInputs, Resident, untrained_learner
@@ -79,7 +79,7 @@ def _chosen(
     inputs = FitInputs(images, nothing, labels, nothing, labels, oracle.pool)
     learner = untrained_learner(protocol, images, oracle.pool, replicate, resident)
     now = Round(protocol, replicate, START, inputs, Fit(learner, 0, "", ""), resident)
-    view = look(now, strategy, [learner], oracle.disclose)
+    view = build_view(now, strategy, [learner], oracle.disclose)
     ready(now, strategy, spec.id, view)
     return ask(
         strategy, spec.id, view, protocol.training_labels[0], generator(protocol.root_seed, "query", replicate, "start")

@@ -1,12 +1,13 @@
 """Pool query strategies of scikit-activeml: `skactiveml:NAME`, with arguments in `args`.
 
-A strategy sees the embeddings as samples, the labels of the labelled images and, if it needs a classifier, the evaluated one: its
-last layer on those embeddings, which is never trained again. A strategy that must refit its classifier, or needs one of
-another kind, gets one from the library, fitted to the embeddings of the labelled images. Needs the extra `skactiveml`.
+A strategy sees the embeddings as samples, the labels of the labelled images and, if it needs a classifier, the
+evaluated one: its last layer on those embeddings, which is never trained again. A strategy that must refit its
+classifier, or needs one of another kind, gets one from the library, fitted to the embeddings of the labelled images.
+Needs the extra `skactiveml`.
 
 Rejected before a run: strategies for regression (ExpectedModelChangeMaximization, ExpectedModelOutputChange,
-ExpectedModelVarianceReduction, KLDivergenceMaximization, GreedySamplingTarget, RegressionTreeBasedAL), wrappers around other
-strategies (SubSamplingWrapper, ParallelUtilityEstimationWrapper) and the base class ExpectedErrorReduction.
+ExpectedModelVarianceReduction, KLDivergenceMaximization, GreedySamplingTarget, RegressionTreeBasedAL), wrappers around
+other strategies (SubSamplingWrapper, ParallelUtilityEstimationWrapper) and the base class ExpectedErrorReduction.
 EpistemicUncertaintySampling supports two classes; with more, its runs fail with an error. All others run.
 """
 
@@ -38,8 +39,8 @@ class ScikitActiveml(Strategy):
     """Query strategy of scikit-activeml, by its class name in `skactiveml.pool`.
 
     Raises:
-        InputError: unknown name or argument, or a strategy that works with none of the classifiers, such as one that needs
-            a regressor.
+        InputError: unknown name or argument, or a strategy that works with none of the classifiers, such as one that
+            needs a regressor.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings", "classifier_head")

@@ -22,10 +22,10 @@ class AlfaMix(Strategy):
     """Select images whose predicted class flips when features of labelled classes are mixed in.
 
     The mean embedding of each labelled class is mixed into every image's embedding, as adversely as the closed form of
-    alpha allows. Images whose predicted class changes are candidates. The strength of mixing starts at `step` and grows by
-    `step` until there are more than n candidates or it reaches 1. The candidates are clustered into n groups by k-means on
-    unit vectors, and the candidate nearest to each centre is selected. If fewer than n are found, the rest is drawn at
-    random.
+    alpha allows. Images whose predicted class changes are candidates. The strength of mixing starts at `step` and grows
+    by `step` until there are more than n candidates or it reaches 1. The candidates are clustered into n groups by
+    k-means on unit vectors, and the candidate nearest to each centre is selected. If fewer than n are found, the rest
+    is drawn at random.
 
     Args:
         step: increase of the strength of mixing, in (0, 1]; the authors use 1/32.
@@ -83,9 +83,10 @@ def flipping_strength(points: Tensor, anchors: Tensor, weight: Tensor, bias: Ten
     """Return the smallest strength of mixing that changes each prediction, shape (u,); infinite if none does.
 
     Equation 5 gives alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), with g the gradient of the loss by z. The mixture
-    (1 - alpha) z + alpha z* is then z + strength * ‖z* - z‖ * g / ‖g‖: every anchor z* moves z in the same direction, and
-    the farthest anchor moves it farthest. The head is linear, so a rival class j overtakes the predicted class y where
-    logit_y - logit_j = strength * ‖z* - z‖ * (slope_j - slope_y), with slope = weight @ g / ‖g‖. No embedding is ever mixed.
+    (1 - alpha) z + alpha z* is then z + strength * ‖z* - z‖ * g / ‖g‖: every anchor z* moves z in the same direction,
+    and the farthest anchor moves it farthest. The head is linear, so a rival class j overtakes the predicted class y
+    where logit_y - logit_j = strength * ‖z* - z‖ * (slope_j - slope_y), with slope = weight @ g / ‖g‖. No embedding is
+    ever mixed.
 
     Args:
         points: embeddings, shape (u, d).

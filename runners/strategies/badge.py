@@ -29,9 +29,9 @@ _NOISE: Final = 1e-6
 class Badge(Strategy):
     """Draw images with large and diverse gradients: k-means++ seeding on gradient embeddings.
 
-    Images are drawn one by one, with probability proportional to the squared distance of their gradient embedding to the
-    nearest one drawn so far. The first is the image with the largest gradient, as in the authors' code. Labelled images are
-    no centres.
+    Images are drawn one by one, with probability proportional to the squared distance of their gradient embedding to
+    the nearest one drawn so far. The first is the image with the largest gradient, as in the authors' code. Labelled
+    images are no centres.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("gradient_factors",)
@@ -84,8 +84,8 @@ def d2_sampling(factors: GradientFactors, n: int, rng: np.random.Generator) -> I
     """Return positions of n images: the largest gradient first, then draws by squared distance to those before.
 
     Sampling is exact although most weights are old. Weights only shrink, so a proposal drawn by old weights is accepted
-    with probability new / old; only the weights of proposals are computed. If all remaining images are at distance 0, the
-    rest is drawn uniformly.
+    with probability new / old; only the weights of proposals are computed. If all remaining images are at distance 0,
+    the rest is drawn uniformly.
     """
     norms = squared_norms(factors)
     chosen = [int(norms.argmax())]

@@ -1,9 +1,10 @@
 """BatchBALD (Kirsch, van Amersfoort & Gal 2019, arXiv 1906.08158): the most informative batch of images.
 
 Adding image i to the batch A raises the mutual information between the batch's labels and the classifier by
-H(y_i | y_A) - H(y_i | weights). The first term is the entropy of the predictive distribution of i given the labels of A,
-averaged over the configurations that those labels can take. A configuration c reweights the draws s of the classifier by
-w_cs ∝ ∏_{a ∈ A} p(y_a = c_a | s), so that p(y_i | c) = Σ_s w_cs p(y_i | s): one matrix product for all configurations.
+H(y_i | y_A) - H(y_i | weights). The first term is the entropy of the predictive distribution of i given the labels of
+A, averaged over the configurations that those labels can take. A configuration c reweights the draws s of the
+classifier by w_cs ∝ ∏_{a ∈ A} p(y_a = c_a | s), so that p(y_i | c) = Σ_s w_cs p(y_i | s): one matrix product for all
+configurations.
 """
 
 from __future__ import annotations
@@ -56,8 +57,9 @@ class BatchBald(Strategy):
 def batch_bald(samples: Tensor, n: int, configurations: int, rng: np.random.Generator) -> Indices:
     """Return positions of n images, chosen greedily; of equals the first.
 
-    Gains never grow with the batch (mutual information is submodular), so an old gain is an upper bound. Only images whose
-    old gain exceeds the best updated one are updated. With drawn configurations this holds up to the error of the draw.
+    Gains never grow with the batch (mutual information is submodular), so an old gain is an upper bound. Only images
+    whose old gain exceeds the best updated one are updated. With drawn configurations this holds up to the error of the
+    draw.
 
     Args:
         samples: probabilities, shape (u, s, k); draw s is the same classifier for all images.

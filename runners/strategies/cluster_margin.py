@@ -21,8 +21,9 @@ class ClusterMargin(Strategy):
     """Cluster the images with the smallest margins and select from the clusters in turn, smallest first.
 
     The candidates are the `factor` * n images with the smallest margin, at most `most` but at least n. Average-linkage
-    clustering keeps a distance for every pair: 8,192 candidates need 256 MiB. The authors cluster the whole pool once. Here
-    the network is trained from scratch every round, so the candidates are clustered every round in its new embedding.
+    clustering keeps a distance for every pair: 8,192 candidates need 256 MiB. The authors cluster the whole pool once.
+    Here the network is trained from scratch every round, so the candidates are clustered every round in its new
+    embedding.
 
     Args:
         factor: number of candidates per selected image, >= 1.

@@ -1,4 +1,4 @@
-"""Contextual diversity in its core-set form: k-center greedy over predictions (Agarwal et al. 2020, arXiv 2008.05723)."""
+"""Contextual diversity, core-set form: k-center greedy over predictions (Agarwal et al. 2020, arXiv 2008.05723)."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class ContextualDiversity(Strategy):
     """Select images whose predictions differ most from those of all labelled and chosen images.
 
     The distance is the symmetric Kullback-Leibler divergence of the predictions (equation 3, with an image as its only
-    region). As in the authors' code, the first image is drawn at random. For segmentation, images or regions are compared
-    class by class: by the classes that their pixels of a predicted class are confused with (equation 1), summed over common
-    classes.
+    region). As in the authors' code, the first image is drawn at random. For segmentation, images or regions are
+    compared class by class: by the classes that their pixels of a predicted class are confused with (equation 1),
+    summed over common classes.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities", "labelled_probabilities")
@@ -39,10 +39,10 @@ class ContextualDiversity(Strategy):
 class ContextualMixtures(Strategy):
     """Contextual diversity for segmentation: compare images or regions by their class-wise confusions.
 
-    The confusion of a class is the mean of the predictions of all pixels predicted as that class, weighted by their entropy
-    (equation 1). The distance of two images is the sum of the symmetric divergences of these mixtures over the classes
-    predicted in both (equation 3; the authors' code divides it by the number of these classes). Images without a common
-    class have distance 0.
+    The confusion of a class is the mean of the predictions of all pixels predicted as that class, weighted by their
+    entropy (equation 1). The distance of two images is the sum of the symmetric divergences of these mixtures over the
+    classes predicted in both (equation 3; the authors' code divides it by the number of these classes). Images without
+    a common class have distance 0.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("class_mixtures", "labelled_class_mixtures")

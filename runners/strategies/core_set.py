@@ -1,8 +1,8 @@
 """Core-set: k-center greedy (Sener & Savarese 2018, arXiv 1708.00489, Algorithm 1), exact and lazy.
 
-The distance of a point to its nearest centre only shrinks as centres are added, so an old distance is an upper bound. Only
-the `front`, the points with the largest bounds, is kept up to date. A pick is final when its distance exceeds the bounds of
-all points outside the front. Products in float32 screen; differences in float64 decide.
+The distance of a point to its nearest centre only shrinks as centres are added, so an old distance is an upper bound.
+Only the `front`, the points with the largest bounds, is kept up to date. A pick is final when its distance exceeds the
+bounds of all points outside the front. Products in float32 screen; differences in float64 decide.
 """
 
 from __future__ import annotations

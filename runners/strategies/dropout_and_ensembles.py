@@ -1,8 +1,8 @@
 """Uncertainty over several classifiers: dropout samples and ensembles.
 
-Scores take probabilities of shape (u, s, k): u images, s draws of the classifier, k classes. Images with higher scores are
-selected first. For segmentation, pixels are scored; `top_share`, `boundary_weight` and `per_cost` say how the scores of
-pixels become one score (`Aggregation`).
+Scores take probabilities of shape (u, s, k): u images, s draws of the classifier, k classes. Images with higher scores
+are selected first. For segmentation, pixels are scored; `top_share`, `boundary_weight` and `per_cost` say how the
+scores of pixels become one score (`Aggregation`).
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class DropoutEntropy(_Dropout):
     Args:
         samples: number of dropout masks, >= 1.
         dropout: share of the last layer's input to drop, in (0, 1), if the network has no dropout of its own.
-        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see `Aggregation`.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     order_free = True
@@ -90,7 +91,8 @@ class Bald(_Dropout):
     Args:
         samples: number of dropout masks, >= 1.
         dropout: share of the last layer's input to drop, in (0, 1), if the network has no dropout of its own.
-        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see `Aggregation`.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     order_free = True
@@ -108,7 +110,8 @@ class DropoutVariationRatio(_Dropout):
     Args:
         samples: number of dropout masks, >= 1.
         dropout: share of the last layer's input to drop, in (0, 1), if the network has no dropout of its own.
-        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see `Aggregation`.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     paper = "Gal, Islam & Ghahramani 2017, arXiv 1703.02910"
@@ -180,7 +183,8 @@ class EnsembleEntropy(_Ensemble):
 
     Args:
         members: number of networks, >= 1, the evaluated one included; the others are trained by the same recipe.
-        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see `Aggregation`.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     order_free = True
@@ -196,7 +200,8 @@ class EnsembleVariationRatio(_Ensemble):
 
     Args:
         members: number of networks, >= 1, the evaluated one included; the others are trained by the same recipe.
-        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see `Aggregation`.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""UncertainGCN and CoreGCN: a graph network separates labelled from unlabelled (Caramalau et al. 2021, arXiv 2006.10219).
+"""UncertainGCN and CoreGCN: a graph network separates labelled images (Caramalau et al. 2021, arXiv 2006.10219).
 
 The graph network is trained on the embeddings of the evaluated classifier, which stays unchanged.
 """

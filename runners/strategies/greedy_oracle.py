@@ -19,15 +19,16 @@ from runners.strategies.view import Need, View
 class GreedyOracle(Strategy):
     """Try batches with their true labels and select the one that helps most: an oracle strategy, no competitor.
 
-    The batch is chosen part by part. For each part, `trials` random candidates and the choice of margin sampling compete. For
-    each candidate a network is trained by the protocol's recipe on the labelled and chosen images and the candidate. The
-    candidate with the smallest cross-entropy on other images of the pool wins. Neither validation nor test labels are seen.
-    Every disclosure of labels is recorded, and the strategy is excluded from all verdicts. The authors try single images
-    and evaluate on test data.
+    The batch is chosen part by part. For each part, `trials` random candidates and the choice of margin sampling
+    compete. For each candidate a network is trained by the protocol's recipe on the labelled and chosen images and the
+    candidate. The candidate with the smallest cross-entropy on other images of the pool wins. Neither validation nor
+    test labels are seen. Every disclosure of labels is recorded, and the strategy is excluded from all verdicts. The
+    authors try single images and evaluate on test data.
 
     Args:
         trials: number of random candidates per part, >= 1; the default of the authors' code is 20.
-        parts: number of parts of a batch, >= 1, at most n; with n parts images are chosen one by one, as the authors do.
+        parts: number of parts of a batch, >= 1, at most n; with n parts images are chosen one by one, as the authors
+            do.
         judged: number of pool images, drawn at random each round, that evaluate the candidates, >= 1. They cannot be
             selected in that round; at most half of the images that the batch leaves are used.
     """

@@ -1,8 +1,8 @@
 """Learning loss: predict where the network errs (Yoo & Kweon 2019, arXiv 1905.03677).
 
 The paper trains the loss module together with the classifier. Here the evaluated classifier must be the same for every
-strategy. A second network of the same architecture is therefore trained from scratch with the loss module, on the labelled
-images. Its training time counts as query time.
+strategy. A second network of the same architecture is therefore trained from scratch with the loss module, on the
+labelled images. Its training time counts as query time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ProbCover (Yehuda et al. 2022, arXiv 2205.11320, Algorithm 1): greedy maximum coverage by balls of radius δ.
 
-An image covers all images closer than δ. The number of images that it newly covers only shrinks as others are chosen, so an
-old count is an upper bound. The count of images that are close in fewer dimensions is an upper bound, too. Only the largest
-bounds are updated. No graph of neighbours is kept.
+An image covers all images closer than δ. The number of images that it newly covers only shrinks as others are chosen,
+so an old count is an upper bound. The count of images that are close in fewer dimensions is an upper bound, too. Only
+the largest bounds are updated. No graph of neighbours is kept.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _LEARNED_FROM: Final = 10_000
 class ProbCover(Strategy):
     """Select, one by one, the image whose ball of radius δ covers the most images not covered yet.
 
-    Once everything is covered, the rest is drawn at random. Balls of labelled images count as covered from the start. The
-    authors' radii are for unit vectors of a self-supervised encoder that is never fine-tuned: to reproduce them, use a
-    pretrained regime with a probe, and set `normalize`.
+    Once everything is covered, the rest is drawn at random. Balls of labelled images count as covered from the start.
+    The authors' radii are for unit vectors of a self-supervised encoder that is never fine-tuned: to reproduce them,
+    use a pretrained regime with a probe, and set `normalize`.
 
     Args:
         delta: radius in embedding space. 0: the largest radius at which a share `purity` of all balls hold images of a
@@ -72,7 +72,8 @@ class ProbCover(Strategy):
 def radius(points: Tensor, classes: int, purity: float, rng: np.random.Generator) -> float:
     """Estimate the largest radius at which a share `purity` of balls are pure.
 
-    This is the 1 - purity quantile of the distance to the nearest image of another k-means cluster; 0 with a single cluster.
+    This is the 1 - purity quantile of the distance to the nearest image of another k-means cluster; 0 with a single
+    cluster.
     """
     seen = torch.from_numpy(rng.permutation(len(points))[:_LEARNED_FROM]).to(points.device)
     x = _centred(points)

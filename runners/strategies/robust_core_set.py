@@ -1,10 +1,10 @@
 """Robust core-set: k-center with a few outliers uncovered (Sener & Savarese 2018, arXiv 1708.00489, Algorithm 2).
 
 Greedy k-center reaches at most twice the smallest radius. A mixed-integer program decides whether a smaller radius is
-possible, and the radius is found by bisection over the distances that occur. A pool of more than n + `nodes` images is replaced by
-representatives: its own greedy k-center sequence, each weighted by the number of images nearest to it. Outliers come early
-in that sequence and have small weights, so the budget of outliers is that of the whole pool. All radii are exact up to the
-distance of an image to its representative.
+possible, and the radius is found by bisection over the distances that occur. A pool of more than n + `nodes` images is
+replaced by representatives: its own greedy k-center sequence, each weighted by the number of images nearest to it.
+Outliers come early in that sequence and have small weights, so the budget of outliers is that of the whole pool. All
+radii are exact up to the distance of an image to its representative.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from runners.strategies.view import Need, View
 
 _ROWS: Final = 8192
 _BRANCHES: Final = 200
-"""Nodes of the solver's search tree per program; a limit in seconds would make results depend on the machine's speed."""
+"""Nodes of the solver's search tree per program; a limit in seconds would depend on the machine's speed."""
 
 Floats = NDArray[np.float64]
 
@@ -76,7 +76,8 @@ def robust_centres(distances: Floats, covered: Floats, weights: Floats, n: int, 
     The radius is never larger than that of the first n positions.
 
     Args:
-        distances: distances between the points, shape (m, m); the first n points are the start (picks of greedy k-center).
+        distances: distances between the points, shape (m, m); the first n points are the start (picks of greedy
+            k-center).
         covered: distance of each point to the nearest labelled point, shape (m,); infinite without labelled points.
         weights: number of images that each point represents, shape (m,).
         n: largest number of centres, in 1 ... m.
@@ -110,9 +111,9 @@ def cover(
 ) -> NDArray[np.int64] | None:
     """Return at most n columns that leave at most `spare` of the weight uncovered.
 
-    A greedy choice by weight is tried first. If it fails, this program is solved: find u_j in {0, 1} and x_i in [0, 1] such
-    that sum over j near i of u_j + x_i >= 1 for all i not covered already, sum w_i x_i <= spare, and sum u_j <= n. The slack
-    x_i is 1 where no centre is near (the authors' xi summed over j).
+    A greedy choice by weight is tried first. If it fails, this program is solved: find u_j in {0, 1} and x_i in [0, 1]
+    such that sum over j near i of u_j + x_i >= 1 for all i not covered already, sum w_i x_i <= spare, and sum u_j <= n.
+    The slack x_i is 1 where no centre is near (the authors' xi summed over j).
 
     Args:
         near: whether point i lies in the ball of j, shape (m, m).

@@ -12,7 +12,7 @@ from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
 from runners.strategies.base import top
 from runners.strategies.dropout_and_ensembles import mutual_information
-from runners.strategies.on_maps import MapStrategy, by_pixel, with_costs, worth
+from runners.strategies.on_maps import MapStrategy, by_pixel, selection_values, with_costs
 from runners.strategies.support.aggregation import Aggregation
 from runners.strategies.view import Need, View
 
@@ -21,8 +21,8 @@ class EquAL(MapStrategy):
     """Select the images whose predicted maps change most when the image is mirrored (EquAL).
 
     The score of a pixel is the Jensen-Shannon divergence of its prediction and the prediction for the same place in the
-    mirrored image, in nats, in [0, log 2]. This is the paper's selection by inconsistency, for whole images. Its consistency
-    loss during training is left out, since training is the same for all strategies.
+    mirrored image, in nats, in [0, log 2]. This is the paper's selection by inconsistency, for whole images. Its
+    consistency loss during training is left out, since training is the same for all strategies.
 
     Args:
         top_share, boundary_weight, per_cost: how scores of pixels become one score, see `Aggregation`.
@@ -43,7 +43,7 @@ class EquAL(MapStrategy):
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
         """Return the n most inconsistent images; break ties at random."""
-        return top(view, worth(self, view, view.flip_map_scores), n, rng)
+        return top(view, selection_values(self, view, view.flip_map_scores), n, rng)
 
 
 class ForegroundRandom(MapStrategy):

@@ -27,11 +27,11 @@ _ROWS: Final = 1024
 class TypiClust(Strategy):
     """Cluster the pool and select typical images from the largest clusters with the fewest labels.
 
-    There are as many clusters as labels after the query, at most 500. The most typical member of a cluster is the one with
-    the smallest mean Euclidean distance to its 20 nearest neighbours in the cluster (to half of the members in small
-    clusters). The authors cluster unit vectors of a self-supervised encoder that is never fine-tuned: to reproduce them, use a
-    pretrained regime with a probe, and set `normalize`. With embeddings of a classifier trained on few labels this is a
-    different method.
+    There are as many clusters as labels after the query, at most 500. The most typical member of a cluster is the one
+    with the smallest mean Euclidean distance to its 20 nearest neighbours in the cluster (to half of the members in
+    small clusters). The authors cluster unit vectors of a self-supervised encoder that is never fine-tuned: to
+    reproduce them, use a pretrained regime with a probe, and set `normalize`. With embeddings of a classifier trained
+    on few labels this is a different method.
 
     Args:
         normalize: whether to scale embeddings to unit length first, as the authors' code does.

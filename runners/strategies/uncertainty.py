@@ -25,7 +25,8 @@ class Uncertainty(Strategy):
     """Select the n images with the highest `score` of their predicted probabilities.
 
     Args:
-        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see `Aggregation`.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities",)

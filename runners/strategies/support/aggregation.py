@@ -17,11 +17,12 @@ class Aggregation:
 
     Attributes:
         top_share: share of an image's pixels that count, those with the highest scores, in (0, 1]. At least one counts.
-        boundary_weight: additional weight of pixels on a boundary of the predicted map, >= 0; other pixels have weight 1.
+        boundary_weight: additional weight of pixels on a boundary of the predicted map, >= 0; other pixels have weight
+            1.
         per_cost: select by that mean times the number of pixels, divided by the expected cost of the image or region,
             instead of by the mean (benefit per cost: Settles et al. 2008, NIPS workshop on cost-sensitive learning; for
-            regions Mackowiak et al. 2018, arXiv 1810.09726, and Colling et al. 2020, arXiv 2010.01884). The order is the
-            same if the cost is the number of pixels, or for whole images of equal cost.
+            regions Mackowiak et al. 2018, arXiv 1810.09726, and Colling et al. 2020, arXiv 2010.01884). The order is
+            the same if the cost is the number of pixels, or for whole images of equal cost.
     """
 
     top_share: float = 1.0

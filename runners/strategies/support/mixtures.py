@@ -14,8 +14,8 @@ _LEAST: Final = 1e-7
 def class_mixtures(p: Tensor, places: Tensor, count: int) -> Tensor:
     """Return the class-wise mixtures of images or regions, shape (count, k, k), float32 (equation 1).
 
-    Row c is the mean prediction, weighted by entropy, of the pixels whose most probable class is c. Rows of classes without
-    pixels are zeros; all others sum to 1.
+    Row c is the mean prediction, weighted by entropy, of the pixels whose most probable class is c. Rows of classes
+    without pixels are zeros; all others sum to 1.
 
     Args:
         p: probabilities, shape (b, k, height, width).

@@ -66,12 +66,12 @@ def _leaves(value: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def strategies(action: str | None, name: str | None, json: bool) -> None:
     """See `beatrandom strategies --help`."""
-    from runners.strategies.resolve import known
+    from runners.strategies.resolve import known_names
 
-    if (action is not None and ":" in str(name)) or _wants_page("strategies", action, name, known()):
+    if (action is not None and ":" in str(name)) or _wants_page("strategies", action, name, known_names()):
         _strategy_page(str(action), str(name), json)
     else:
-        _strategy_list([_facts_or_fault(n) for n in known()], json)
+        _strategy_list([_facts_or_fault(n) for n in known_names()], json)
 
 
 def _strategy_list(facts: list[dict[str, Any]], json: bool) -> None:
@@ -117,12 +117,12 @@ def strategy_facts(name: str) -> dict[str, Any]:
     Raises:
         InputError: unknown name, or a file or module that cannot be imported.
     """
-    from runners.strategies.resolve import declared, factory, own_file
+    from runners.strategies.resolve import declaration, factory, user_file
     from runners.strategies.view import CHEAP
 
     spec = StrategySpec(name=name)
-    found = factory(spec, own_file(spec, Path()))
-    told = declared(spec, found)
+    found = factory(spec, user_file(spec, Path()))
+    told = declaration(spec, found)
     return {
         "name": name,
         "about": inspect.getdoc(found) or "",

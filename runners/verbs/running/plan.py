@@ -27,7 +27,7 @@ from runners.progress.status import kept_copy
 from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
 from runners.strategies import STRATEGIES
-from runners.strategies.resolve import make, own_file
+from runners.strategies.resolve import make, user_file
 from runners.verbs.shared.console import console, cores, duration, print_json, table
 from runners.verbs.shared.inputs import device_of, read
 
@@ -117,7 +117,7 @@ def starts(study: Study, beside: Path, folder: Path | None) -> Iterator[str]:
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         can = []
         for spec in study.strategies:
-            file = kept_copy(StudyFolder(folder), spec) if folder else own_file(spec, beside)
+            file = kept_copy(StudyFolder(folder), spec) if folder else user_file(spec, beside)
             if chooses(protocol, spec, make(spec, file)):
                 can.append(spec.id)
         rest = ", ".join(s.id for s in study.strategies if s.id not in can)

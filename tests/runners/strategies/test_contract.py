@@ -15,7 +15,7 @@ from runners.guard.errors import StrategyError
 from runners.loop import ask
 from runners.models import Net
 from runners.strategies import STRATEGIES, Context, View
-from runners.strategies.base import checked
+from runners.strategies.base import check_selection
 from runners.strategies.view import NEEDS, ClassifierHead, Feature, GradientFactors, Need
 from tests.support.toy_strategies import TOY
 
@@ -139,7 +139,7 @@ def test_exactly_n_distinct_members_same_for_the_same_generator_and_inputs_untou
     for need in NEEDS:
         for one, other in zip(parts(before[need]), parts(view.features[need]), strict=True):
             assert torch.equal(one, other)
-    checked(first, view, n, name)
+    check_selection(first, view, n, name)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -277,11 +277,11 @@ def test_the_view_is_read_only() -> None:
 def test_every_bad_selection_is_refused(selection: object, message: str) -> None:
     view = View(np.array([10, 11, 12]), np.array([20]), np.array([0]), 2, 0)
     with pytest.raises(StrategyError, match=message):
-        checked(selection, view, 2, "mine")
+        check_selection(selection, view, 2, "mine")
 
 
 def test_all_faults_of_a_selection_at_once() -> None:
     view = View(np.array([10, 11, 12]), np.array([20]), np.array([0]), 2, 0)
     with pytest.raises(StrategyError) as caught:
-        checked([20, 20, 99], view, 2, "mine")
+        check_selection([20, 20, 99], view, 2, "mine")
     assert len(caught.value.faults) == 4

@@ -32,7 +32,7 @@ from runners.regimes import Resident
 from runners.run.replay import choose_again
 from runners.strategies import Context, View
 from runners.strategies.greedy_oracle import GreedyOracle
-from runners.strategies.resolve import make, resolved
+from runners.strategies.resolve import make, resolve_spec
 from tests.support.toy_strategies import TOY
 
 OWN = """
@@ -58,7 +58,7 @@ def study_of(strategies: list[dict[str, object]]) -> Study:
 
 
 def run(path: Path, study: Study, *, isolate: bool = False) -> tuple[StudyFolder, list[str]]:
-    study = study.model_copy(update={"strategies": tuple(resolved(spec, path) for spec in study.strategies)})
+    study = study.model_copy(update={"strategies": tuple(resolve_spec(spec, path) for spec in study.strategies)})
     folder = StudyFolder(path)
     adopt(folder, study, path)
     results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned(study), isolate=isolate)))

@@ -336,7 +336,7 @@ def test_mixtures_of_regions_and_images_are_of_their_own_pixels() -> None:
     regions, maps = some_regions()
     said: Any = Said(6, 7)
     p = said.logits.softmax(1)
-    for which in (regions.unlabelled, regions.owned):  # the owned are in no order of images
+    for which in (regions.unlabelled, regions.labelled):  # the owned are in no order of images
         found = regions.mixtures(said, which)
         for row, unit in zip(found, which.tolist(), strict=True):
             pixels = p.permute(0, 2, 3, 1)[maps == unit]
@@ -395,9 +395,9 @@ def test_owned_pixels_are_counted_by_class() -> None:
     masks = np.random.default_rng(0).integers(0, 3, (4, 6, 7)).astype(np.uint8)
     masks[0, 0, 0] = VOID
     images = np.array([3, 0])
-    owned = np.isin(maps.numpy()[images], regions.owned)
+    owned = np.isin(maps.numpy()[images], regions.labelled)
     counts = regions.counts(images, np.where(owned, masks[images], VOID), 3)
-    for row, unit in zip(counts, regions.owned.tolist(), strict=True):
+    for row, unit in zip(counts, regions.labelled.tolist(), strict=True):
         inside = masks[maps.numpy() == unit]
         assert row.tolist() == [int((inside == k).sum()) for k in range(3)]
 
