@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from analysis.figures.figure import FigureInputs, StudyFigure
 from analysis.figures.layout import each, finish, legend, own, panels, seeds_in_words
 from analysis.figures.style import style_context
-from analysis.secondary.confidence import pooled
+from analysis.secondary.confidence import pool_bins
 
 HEIGHT: Final = 2.2
 FEWEST: Final = 0.005
@@ -21,7 +21,7 @@ def draw_reliability(ax: Axes, frame: pd.DataFrame, inputs: FigureInputs) -> Axe
     """One protocol's panel.
 
     Args:
-        frame: as `analysis.secondary.confidence.pooled` gives it, one protocol's rows.
+        frame: as `analysis.secondary.confidence.pool_bins` gives it, one protocol's rows.
     """
     ax.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=0)
     for strategy, rows in frame[frame["share"] >= FEWEST].groupby("strategy", sort=False):
@@ -35,7 +35,7 @@ def reliability(inputs: FigureInputs) -> StudyFigure | str:
     curves = inputs.curves
     if curves.reliability.empty:
         return "no probabilities were kept, or the source is a table"
-    frame = pooled(curves.reliability)
+    frame = pool_bins(curves.reliability)
     protocols = [p for p in curves.protocols if p in set(frame["protocol"])]
     n = seeds_in_words(frame["n"], curves.unit)
     with style_context(inputs.venue):

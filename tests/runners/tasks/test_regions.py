@@ -30,7 +30,7 @@ from protocol.spec.toml_files import parse
 from protocol.spec.units import Division, tiled
 from runners.data import load
 from runners.datasets.regions import clicks, divide, price_units
-from runners.features.regions import Places, Regions, averaged
+from runners.features.regions import Places, Regions, region_means
 from runners.features.segmentation import gradients, image_mixtures
 from runners.loop import inputs_of, rounds
 from runners.models.dense import Maps
@@ -296,13 +296,13 @@ def test_features_of_a_region_are_means_over_its_pixels_at_whatever_resolution_t
     _, maps = some_regions()
     places = Places(maps, int(maps.max()) + 1)
     fine = torch.rand(4, 5, 6, 7)
-    found = averaged(fine, places)
+    found = region_means(fine, places)
     for region in range(places.count):
         image = int((maps == region).nonzero()[0, 0])
         torch.testing.assert_close(found[region], fine[image][:, maps[image] == region].mean(1))
     coarse = torch.rand(4, 5, 3, 2)
     enlarged = torch.nn.functional.interpolate(coarse, (6, 7), mode="nearest")
-    torch.testing.assert_close(averaged(coarse, places), averaged(enlarged, places))
+    torch.testing.assert_close(region_means(coarse, places), region_means(enlarged, places))
 
 
 class Said:
