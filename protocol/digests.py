@@ -1,4 +1,4 @@
-"""Canonical bytes and digests: equal content gives equal hexadecimal strings on every machine."""
+"""Canonical bytes and digests: equal content gives the same hexadecimal string on every machine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def canonical_json(value: Any) -> bytes:
-    """RFC 8785 bytes of a JSON value. Raises ValueError for NaN, infinity and integers past 2**53."""
+    """Return the RFC 8785 bytes of a JSON value. Raises ValueError for NaN, infinity and integers past 2**53."""
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:
@@ -19,17 +19,17 @@ def canonical_json(value: Any) -> bytes:
 
 
 def sha256(data: bytes) -> str:
-    """SHA-256 of `data` as 64 hexadecimal digits."""
+    """Return the SHA-256 of `data` as 64 hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
 def fingerprint(tag: str, value: Any) -> str:
-    """SHA-256 over a version tag and the canonical JSON of `value`."""
+    """Return the SHA-256 of a version tag and the canonical JSON of `value`."""
     return sha256(tag.encode() + b"\n" + canonical_json(value))
 
 
 def array_digest(*arrays: NDArray[Any]) -> str:
-    """SHA-256 over type, shape and little-endian bytes of the arrays, in order."""
+    """Return the SHA-256 of type, shape and little-endian bytes of the arrays, in order."""
     digest = hashlib.sha256()
     for array in arrays:
         plain = np.ascontiguousarray(array)

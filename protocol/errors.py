@@ -1,4 +1,4 @@
-"""Faults that a user can act on: what was expected, what was found, where, and what to do."""
+"""Faults that a user can fix: where, what was expected, what was found, and what to do."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, said so that its reader can mend it."""
+    """One fault, with what its reader needs to fix it.
+
+    Attributes:
+        where: file, line, path in a table, or option.
+        expected: what the place should hold.
+        found: the value that it holds.
+        fix: an instruction; empty where `expected` says it all.
+    """
 
     where: str
     expected: str
@@ -24,7 +31,7 @@ class Fault:
 
 
 class BeatRandomError(Exception):
-    """Base of every error this project raises on purpose; carries all faults found at once."""
+    """Base of every error that this project raises on purpose; carries all faults found at once."""
 
     def __init__(self, faults: Fault | Iterable[Fault]) -> None:
         self.faults: tuple[Fault, ...] = (faults,) if isinstance(faults, Fault) else tuple(faults)
@@ -32,15 +39,15 @@ class BeatRandomError(Exception):
 
 
 class Notice(UserWarning):
-    """Something that its reader should know and that changes no result; the command shows it as a line of its own."""
+    """Notice that changes no result; the command shows it on a line of its own."""
 
 
 class InputError(BeatRandomError):
-    """Something handed in (file, option, table, data) is not usable: exit code 2."""
+    """A file, option, table or data set that the user gave is not usable: exit code 2."""
 
 
 class RuleBroken(BeatRandomError):
-    """An action the protocol forbids was attempted; `rule` is the compliance rule it would break."""
+    """The protocol forbids an action that was tried; `rule` is the compliance rule that it would break."""
 
     def __init__(self, rule: str, fault: Fault) -> None:
         self.rule = rule
@@ -48,21 +55,21 @@ class RuleBroken(BeatRandomError):
 
 
 class RecordError(BeatRandomError):
-    """A record cannot be read, continued or trusted as it stands."""
+    """A record cannot be read, continued or trusted."""
 
 
 class RunLocked(BeatRandomError):
-    """Another process is writing this run; nothing was touched."""
+    """Another process is writing this run; nothing was changed."""
 
 
 def nearest(name: str, known: Sequence[str]) -> list[str]:
-    """`known` with the names most like `name` first (ties and strangers keep their order)."""
+    """Return `known` with the names most like `name` first; the others keep their order."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
     return close + [k for k in known if k not in close]
 
 
 def unknown_name(where: str, name: str, known: Sequence[str]) -> Fault:
-    """The fault for a name that is not in a registry, nearest known names first."""
+    """Return the fault for a name that is not in a registry; the nearest known names come first."""
     ordered = nearest(name, known)
     guess = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     fix = f"did you mean {guess[0]!r}?" if guess else "use one of the known names"

@@ -1,4 +1,7 @@
-"""Bytes of files that somebody else handed in: a pipe in place of a file would never end, an endless file would fill the memory."""
+"""Read files from other people safely.
+
+A pipe in place of a file would never end, and an endless file would fill the memory.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,17 @@ from pathlib import Path
 from typing import Final
 
 LARGEST: Final = 2**30
-"""Bytes of one file, unless told otherwise; a record of 10,000 rounds on a million images stays far below."""
+"""Default limit in bytes; a record of 10,000 rounds on a million images stays far below."""
 
 
-def content(path: Path, largest: int = LARGEST) -> bytes:
-    """All bytes of a regular file, or of one that a link leads to.
+def read_bytes(path: Path, largest: int = LARGEST) -> bytes:
+    """Read all bytes of a regular file, or of the file that a link leads to.
 
     Raises:
-        OSError: it cannot be opened, is a folder, pipe or device, or has more than `largest` bytes.
+        OSError: the file cannot be opened, is a folder, pipe or device, or has more than `largest` bytes.
     """
-    with open(
-        path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)
-    ) as file:  # Path.open has no opener
+    # O_NONBLOCK returns at once from a pipe without a writer; Path.open takes no opener
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file but a pipe or device")

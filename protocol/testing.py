@@ -1,4 +1,4 @@
-"""For other people's test suites: fail where the protocol was not obeyed.
+"""Check results in your own test suite: fail where the protocol was not obeyed.
 
 from protocol.testing import assert_compliant
 
@@ -17,24 +17,27 @@ _SHOWN = 20
 
 
 def assert_compliant(path: str | Path, *, undecidable: bool = False) -> Compliance:
-    """Check a study folder or a single record.
+    """Assert that a study folder or a single record obeys the protocol.
 
     Args:
         path: study folder, or events.jsonl.
-        undecidable: accept that something cannot be verified.
+        undecidable: accept rules that cannot be verified.
 
     Returns:
-        The whole result, for further questions.
+        The result of all rules.
 
     Raises:
-        AssertionError: a rule of severity error is broken (or, unless accepted, cannot be verified); says where and what to do.
-        InputError: there is nothing to check.
+        AssertionError: a rule of severity error is broken or, unless accepted, cannot be verified. The message says
+            where, and what to do.
+        InputError: the path holds nothing to check.
     """
-    place = Path(path)
-    result = check_record(place) if place.is_file() else check_study(place)
+    target = Path(path)
+    result = check_record(target) if target.is_file() else check_study(target)
     if result.answer == "broken" or (result.answer == "unverifiable" and not undecidable):
-        told = [f for f in result.findings if f.severity == "error"]
-        lines = [f"{f.rule} {f.where}: expected {f.expected}; found {f.found}. To do: {f.fix}." for f in told[:_SHOWN]]
-        more = [f"… and {len(told) - _SHOWN} more"] if len(told) > _SHOWN else []
+        errors = [f for f in result.findings if f.severity == "error"]
+        lines = [
+            f"{f.rule} {f.where}: expected {f.expected}; found {f.found}. To do: {f.fix}." for f in errors[:_SHOWN]
+        ]
+        more = [f"… and {len(errors) - _SHOWN} more"] if len(errors) > _SHOWN else []
         raise AssertionError("\n".join([result.summary(), *lines, *more]))
     return result

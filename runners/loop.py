@@ -14,21 +14,20 @@ import torch
 
 from protocol.draws.seeds import generator
 from protocol.draws.shown_maps import draw_shown_maps
-from protocol.draws.splits import Indices, Split
+from protocol.draws.splits import Indices
 from protocol.errors import Fault
-from protocol.oracle.oracle import Holdings, Seller
+from protocol.oracle.oracle import Holdings, LabelOracle
 from protocol.spec.protocol import Protocol
 from protocol.spec.tuning import HyperparameterSetting
-from protocol.spec.units import Division
-from runners.datasets import Images
 from runners.features.regions import Regions
 from runners.features.round import Round
 from runners.features.view_of_round import build_view, ensemble, prepare
 from runners.guard.audit_hook import asked
 from runners.guard.errors import StrategyError
 from runners.guard.user_code import line_of
-from runners.regimes import EndState, Fit, FitInputs, Resident, fit
+from runners.regimes import EndState, Fit, FitInputs, fit
 from runners.regimes.tuner import Tuner
+from runners.session import Session
 from runners.strategies import Strategy, View
 from runners.strategies.base import check_selection
 from runners.tasks import TASKS, Evaluation
@@ -36,7 +35,11 @@ from runners.tasks import TASKS, Evaluation
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one round found: metrics, the next query, and what it cost (seconds, MiB)."""
+    """Result of one round: metrics, next query, and cost (seconds, MiB).
+
+    Attributes:
+        setting: what tuning chose for the recipe; empty: the recipe as declared.
+    """
 
     round: int
     fit: Fit
@@ -44,115 +47,121 @@ class Outcome:
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
     setting: HyperparameterSetting = field(default_factory=dict)
-    """What of the recipe trials have chosen; empty: the recipe as declared."""
 
     @property
     def metrics(self) -> dict[str, float]:
-        """Of the test predictions."""
+        """Return the metrics of the test predictions."""
         return self.examined.metrics
 
 
 def rounds(
-    protocol: Protocol,
+    session: Session,
     strategy: Strategy,
-    name: str,
-    replicate: int,
-    images: Images,
-    split: Split,
-    oracle: Seller,
-    resident: Resident,
     first: int,
-    tables: bool = True,
+    *,
     before: EndState | None = None,
-    division: Division | None = None,
     tuner: Tuner | None = None,
+    keep_tables: bool = True,
 ) -> Iterator[Outcome]:
-    """Yield each round's outcome from round `first` on; the query is bought when the next round is asked for.
+    """Yield each round's outcome from round `first` on.
 
-    Without `tables`, log-probabilities are neither kept nor measured, and no maps are kept. `before` is what the round before `first` ended with,
-    of a run with a warm start; `division` says what regions there are, where they are bought; `tuner` finds, where the protocol is
-    tuned, the setting of every round (None: one that has tried nothing yet and keeps nothing).
+    The query is bought when the next round is asked for, so that the caller can record the round first.
+    Every round builds weights, BatchNorm statistics, optimizer, and schedule from the run's seed streams. Only the
+    labelled set carries over, and with a warm start the weights.
 
-    Everything is rebuilt every round from the run's seed streams: weights, BatchNorm statistics,
-    optimizer and schedule. Only the list of owned labels carries over, and the weights of a warm start.
+    Args:
+        before: with a warm start, the state that the round before `first` ended with.
+        tuner: chooses the setting of every round of a tuned protocol; None: a new one that records nothing.
+        keep_tables: whether to keep and measure log-probabilities, and to keep a sample of predicted maps.
+
+    Raises:
+        StrategyError: the strategy failed, or its selection breaks the rules.
+        ValueError: `before` does not fit the protocol's `regime.start`.
     """
+    declared, oracle, split, resident = session.protocol, session.oracle, session.split, session.resident
+    _check_start(declared, first, before)
+    task, tuner = TASKS[declared.task], tuner or Tuner(session.seed)
+    with asked(f"strategy {session.strategy}"):
+        strategy = task.adapt_or_refuse(strategy, session.strategy, regions=session.queries_regions)
+    height, width = session.images.pixels.shape[1:3]
+    maps = draw_shown_maps(declared, session.seed, len(split.test), height, width)[: None if keep_tables else 0]
+    for k in range(first, len(declared.budgets)):
+        clock, last = Clock(), k + 1 == len(declared.budgets)
+        inputs = session.inputs(k)
+        setting = tuner.chosen(declared, k, inputs, oracle, resident, before)
+        if setting:
+            clock.lap("tune_s")
+        tuned = session.with_setting(setting)
+        fitted = fit(tuned.protocol, inputs, session.seed, k, resident, before)
+        clock.lap("train_s")
+        examined = task.examine(fitted.learner, split.test, oracle, keep_tables, maps)
+        clock.lap("evaluate_s")
+        query = np.empty(0, np.int64) if last else _query(tuned, strategy, k, inputs, fitted, clock)
+        clock.lap("query_s")
+        yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()}, setting)
+        before = fitted.end
+        if not last:
+            oracle.buy(query)
+
+
+def _check_start(protocol: Protocol, first: int, before: EndState | None) -> None:
     if 0 < first < len(protocol.budgets) and (before is None) != (protocol.regime.start == "reset"):
         given = "no weights" if before is None else "weights"
         raise ValueError(
             f"regime.start = {protocol.regime.start!r} and {given} of the round before round {first} do not go together"
         )
-    task, declared, tuner = TASKS[protocol.task], protocol, tuner or Tuner(replicate)
-    with asked(f"strategy {name}"):
-        strategy = task.adapt_or_refuse(strategy, name, regions=division is not None and division.maps is not None)
-    height, width = images.pixels.shape[1:3]
-    shown = draw_shown_maps(protocol, replicate, len(split.test), height, width)[: None if tables else 0]
-    for k in range(first, len(protocol.budgets)):
-        clock = Clock()
-        inputs = inputs_of(protocol, k, images, oracle)
-        setting = tuner.chosen(declared, k, inputs, oracle, resident, before)
-        if setting:
-            clock.lap("tune_s")
-        protocol = declared.with_setting(setting) if setting else declared
-        fitted = fit(protocol, inputs, replicate, k, resident, before)
-        clock.lap("train_s")
-        examined = task.examine(fitted.learner, split.test, oracle, tables, shown)
-        clock.lap("evaluate_s")
-        query = np.empty(0, np.int64)
-        if k + 1 < len(protocol.budgets):
-            regions = Regions(oracle.unlabelled, oracle.owned_at(k), division) if division and division.maps else None
-            now = Round(protocol, replicate, k, inputs, fitted, resident, regions)
-            n, rng = wanted(protocol, k, oracle), generator(protocol.root_seed, "query", replicate, k)
-            with asked(f"strategy {name}, round {k}"):  # whatever is read of a strategy may be code of its own
-                members = ensemble(now, strategy)
-                clock.lap("members_s")
-                view = build_view(now, strategy, members, oracle.disclose)
-                clock.lap("features_s")
-                ready(now, strategy, name, view)
-                clock.lap("prepare_s")
-                query = ask(strategy, name, view, n, rng) if n else query
-        clock.lap("query_s")
-        yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()}, setting)
-        before = fitted.end
-        if k + 1 < len(protocol.budgets):
-            oracle.buy(query)
 
 
-def inputs_of(protocol: Protocol, k: int, images: Images, oracle: Seller) -> FitInputs:
-    """What round k trains on: labels bought up to its budget, whatever was bought since."""
-    bought = oracle.labels_of(oracle.owned_at(k))
-    unlabelled = np.setdiff1d(oracle.pool, bought[0], assume_unique=True)
-    return FitInputs.of(images, bought, oracle.validation(), unlabelled, f"protocol {protocol.name}, round {k}")
+def _query(session: Session, strategy: Strategy, k: int, inputs: FitInputs, fitted: Fit, clock: Clock) -> Indices:
+    """Let the strategy choose what to label next; the caller takes the last lap."""
+    protocol, oracle, division = session.protocol, session.oracle, session.division
+    regions = Regions(oracle.unlabelled, oracle.labelled_at(k), division) if division and division.maps else None
+    now = Round(protocol, session.seed, k, inputs, fitted, session.resident, regions)
+    n, rng = query_size(protocol, k, oracle), generator(protocol.root_seed, "query", session.seed, k)
+    with asked(f"strategy {session.strategy}, round {k}"):  # reading a strategy's attributes may run its own code
+        members = ensemble(now, strategy)
+        clock.lap("members_s")
+        view = build_view(now, strategy, members, oracle.disclose)
+        clock.lap("features_s")
+        prepare_strategy(now, strategy, session.strategy, view)
+        clock.lap("prepare_s")
+        return select(strategy, session.strategy, view, n, rng) if n else np.empty(0, np.int64)
 
 
-def wanted(protocol: Protocol, k: int, oracle: Seller | Holdings) -> int:
-    """How many units round k asks for: what the next budget pays for; where units differ in cost, at most, and in order of preference."""
+def query_size(protocol: Protocol, k: int, oracle: LabelOracle | Holdings) -> int:
+    """Return the number of units to query in round `k`.
+
+    With metered budgets this is an upper bound: units are bought in the returned order until the next budget is reached.
+    """
     if not protocol.metered:
         return protocol.budgets[k + 1] - protocol.budgets[k]
     return oracle.affordable(protocol.budgets[k + 1])
 
 
-def ready(now: Round, strategy: Strategy, name: str, view: View) -> None:
-    """The strategy's own part, trained."""
-    with _blamed(name, view, "to prepare"):
+def prepare_strategy(now: Round, strategy: Strategy, name: str, view: View) -> None:
+    """Train the strategy's own part. Raises StrategyError if it fails."""
+    with _strategy_errors(name, view, "to prepare"):
         prepare(now, strategy, view)
 
 
-def ask(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Generator) -> Indices:
-    """The strategy's selection, checked. Raises StrategyError, also where nothing is labelled and the strategy cannot do without."""
+def select(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Generator) -> Indices:
+    """Return the strategy's selection of `n` units after checking it.
+
+    Raises:
+        StrategyError: the strategy failed, its selection breaks the rules, or it needs labels and there are none.
+    """
     if not len(view.labelled) and not strategy.cold_start:
         where = f"strategy {name}, round {view.round}"
-        raise StrategyError(
-            Fault(where, "at least one label owned", "none", "start from a labelled set, or with a strategy that can")
-        )
-    with _blamed(name, view, "a selection"):
-        return check_selection(
-            strategy.select(view, n, rng), view, n, name
-        )  # what it returned may be an object whose methods are its own
+        fix = "start from a labelled set, or use a strategy with cold_start"
+        raise StrategyError(Fault(where, "at least one labelled unit", "none", fix))
+    with _strategy_errors(name, view, "a selection"):
+        # checked inside: the returned object may run the strategy's own code, too
+        return check_selection(strategy.select(view, n, rng), view, n, name)
 
 
 @contextmanager
-def _blamed(name: str, view: View, expected: str) -> Iterator[None]:
-    """Whatever a strategy raises becomes a StrategyError, a wish to end the process, too: it costs its own run, and is kept as its failure."""
+def _strategy_errors(name: str, view: View, expected: str) -> Iterator[None]:
+    """Turn everything that a strategy raises, even SystemExit, into a StrategyError, so that it costs its own run only."""
     where = f"strategy {name}, round {view.round}"
     try:
         with asked(where):
@@ -161,26 +170,25 @@ def _blamed(name: str, view: View, expected: str) -> Iterator[None]:
         raise
     except BaseException as error:
         found = f"{type(error).__name__}: {error}{line_of(error)}"
-        raise StrategyError(
-            Fault(where, expected, found, "mend the strategy; the whole traceback is in the record")
-        ) from error
+        fix = "fix the strategy; the full traceback is in events.jsonl"
+        raise StrategyError(Fault(where, expected, found, fix)) from error
 
 
 class Clock:
-    """Seconds between laps."""
+    """Seconds between laps, by name."""
 
     def __init__(self) -> None:
         self.cost: dict[str, float] = {}
         self._last = time.perf_counter()
 
     def lap(self, name: str) -> None:
-        """Time since the last lap, kept under `name`."""
+        """Store the time since the last lap under `name`."""
         now = time.perf_counter()
         self.cost[name], self._last = round(now - self._last, 4), now
 
 
 def peak_memory_mib() -> float:
-    """Largest resident memory of this process so far, plus the device's if there is one."""
+    """Return the largest resident memory of this process so far, plus that of the device if there is one."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     device = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0  # type: ignore[no-untyped-call]

@@ -3,15 +3,15 @@
 Draw one figure in a notebook, or write them all to a folder:
 
     inputs = FigureInputs(curves, compare(curves))
-    FIGURES["learning-curves"](inputs)  # a `StudyFigure`, which Jupyter shows, or a sentence that says why there is none
+    FIGURES["learning-curves"](inputs)  # a `StudyFigure`, which Jupyter shows, or a text that says why there is none
     for name, paths in write_figures(inputs, Path("figures")):
         ...
 
-`FIGURES` maps each name to the function that draws it; that function is in the module of the same name. Each such module also has a
-`draw_...` function, which draws the panel of one protocol on given Axes from a data frame. The same frame is written as CSV.
+`FIGURES` maps each name to the function that draws it, which is in the module of the same name. Most of these modules
+also have a `draw_...` function that draws one panel on given Axes, from the data frame that is written as CSV.
 
-Every caption states the number of seeds and what the bands are. A strategy has the same colour, marker and dashes in every figure;
-the baseline is black and on top.
+Every caption states the number of seeds and what the bands are. A strategy has the same colour, marker and dashes in
+every figure; the baseline is black and on top.
 """
 
 from analysis.figures.catalogue import FIGURES, draw_figures, write_figures

@@ -1,4 +1,4 @@
-"""What the figures share: panels, rows of intervals, heat maps, legends, names that are long."""
+"""Parts that figures share: panels, rows of intervals, heat maps, legends, wrapped names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -17,18 +17,17 @@ from numpy.typing import NDArray
 from analysis.figures.style import PLAIN, SMALL, LineStyle, Venue
 
 CROWDED: Final = 4
-"""Beyond this many strategies, shaded bands hide each other: fewer are shaded, or bars are drawn."""
+"""With more strategies than this, shaded bands hide each other: shade fewer, or draw bars."""
 MANY: Final = 12
-"""Beyond this many, bars hide the very lines: the lines alone are drawn, and what the bars would show is in the CSV."""
+"""With more strategies than this, bars hide the lines: draw lines only, and leave the bars to the CSV."""
 NUMBERED: Final = 0.27
-"""Inches a cell of a heat map must be wide to hold its number."""
+"""Smallest width of a heat-map cell that holds its number, inches."""
 NAME: Final = 24
-"""Characters of a name on one line."""
-Draw = Callable[[Axes, str], Any]
+"""Characters of a name per line."""
 
 
-def wrapped(name: str, width: int = NAME) -> str:
-    """The whole name on as many lines as it takes, broken after separators where there are any."""
+def wrap(name: str, width: int = NAME) -> str:
+    """Return the whole name on as many lines as it needs, broken after separators where possible."""
     lines, line = [], ""
     for part in re.findall(r"[^-_/ ,:.()]*[-_/ ,:.()]?", name):
         if line and len(line) + len(part.rstrip()) > width:
@@ -41,14 +40,14 @@ def wrapped(name: str, width: int = NAME) -> str:
     return "\n".join([*lines, line.rstrip()] if line.strip() else lines) or name
 
 
-def lines_of(names: Iterable[str], width: int = NAME) -> int:
-    """Lines of the longest name."""
-    return max((wrapped(n, width).count("\n") + 1 for n in names), default=1)
+def line_count(names: Iterable[str], width: int = NAME) -> int:
+    """Return the number of lines of the longest name, wrapped."""
+    return max((wrap(n, width).count("\n") + 1 for n in names), default=1)
 
 
 def panels(
     names: Sequence[str],
-    draw: Draw,
+    draw: Callable[[Axes, str], object],
     row_height: float,
     venue: Venue = PLAIN,
     *,
@@ -57,40 +56,45 @@ def panels(
     wide: bool = False,
     beside: float = 0.0,
 ) -> Figure:
-    """A figure with one titled panel per name: one column wide for one, the page's width for more.
+    """Draw one titled panel per name: one column wide for a single panel, else as wide as the page.
 
-    With `labelled_rows`, tick labels of the vertical axis are the same in all panels and shown once a row; with `wide`,
-    even one panel takes the page's width. `beside`: inches of every panel that stand beside its axes.
+    Args:
+        draw: draws the panel of a name.
+        row_height: height of a row of panels, inches.
+        columns: largest number of panels in a row.
+        labelled_rows: all panels have the same tick labels on the vertical axis; show them once per row.
+        wide: use the width of the page even for a single panel.
+        beside: width of a panel that its axes do not use (names, colour bar), inches.
     """
     most = columns if venue.page > 6 else min(columns, 2)
     across = 2 if len(names) == 4 and most > 1 else max(1, min(most, len(names)))
     down = max(1, -(-len(names) // across))
     width = venue.page if across > 1 or wide else venue.column
     title = max(12, int((width / across - beside) / 0.072))
-    height = row_height + 0.14 * (lines_of(names, title) - 1)
+    height = row_height + 0.14 * (line_count(names, title) - 1)
     figure = Figure(figsize=(width, height * down), layout="constrained")
     for place, ax in enumerate(figure.subplots(down, across, squeeze=False).flat):
         if place >= len(names):
             ax.set_axis_off()
             continue
         draw(ax, names[place])
-        ax.set_title(wrapped(names[place], title), loc="left")
+        ax.set_title(wrap(names[place], title), loc="left")
         if place % across:
             ax.set_ylabel("")
             ax.tick_params(axis="y", labelleft=not labelled_rows)
     return figure
 
 
-def finish(ax: Axes, x: str, y: str, *, whole: bool = True) -> Axes:
-    """Axis labels and few ticks."""
+def label_axes(ax: Axes, x: str, y: str, *, whole: bool = True) -> Axes:
+    """Label both axes and reduce the ticks; `whole` keeps horizontal ticks at whole numbers."""
     ax.set_xlabel(x)
     ax.set_ylabel(y)
     ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10], integer=whole))
     return ax
 
 
-def zone(ax: Axes, delta: float, *, horizontal: bool) -> None:
-    """The zero line and the zone of equivalence around it."""
+def draw_zone(ax: Axes, delta: float, *, horizontal: bool) -> None:
+    """Draw the zero line and the zone of equivalence around it."""
     span, line = (ax.axhspan, ax.axhline) if horizontal else (ax.axvspan, ax.axvline)
     if delta:
         span(-delta, delta, color="0.92", linewidth=0, zorder=0)
@@ -98,12 +102,12 @@ def zone(ax: Axes, delta: float, *, horizontal: bool) -> None:
 
 
 def shade(ax: Axes, x: Any, low: Any, high: Any, style: LineStyle) -> None:
-    """A band in the colour of its line."""
+    """Draw a band in the colour of its line."""
     ax.fill_between(x, low, high, color=style.colour, alpha=0.13, linewidth=0, zorder=1)
 
 
 def dodge(x: NDArray[np.float64], place: int, of: int) -> NDArray[np.float64]:
-    """Small shifts to the side, so that bars stand beside each other: within 60 % of the narrower gap."""
+    """Return small horizontal shifts that keep `of` bars at each x apart, within 60 % of the smaller gap."""
     if len(x) < 2:
         return np.full(len(x), (place - (of - 1) / 2) * 0.02 * (x[0] if len(x) else 0.0))
     gaps = np.diff(x)
@@ -111,7 +115,7 @@ def dodge(x: NDArray[np.float64], place: int, of: int) -> NDArray[np.float64]:
     return np.asarray(0.6 * room * (place - (of - 1) / 2) / of)
 
 
-def interval(
+def draw_interval(
     ax: Axes,
     row: float,
     value: float,
@@ -122,7 +126,7 @@ def interval(
     hollow: bool = False,
     thin: bool = False,
 ) -> None:
-    """A mark with its horizontal interval; where a bound is not known there is no bar on that side."""
+    """Draw a mark with its horizontal interval, without a bar on the side of an unknown bound."""
     bars = np.nan_to_num([[value - low], [high - value]], nan=0.0, posinf=0.0, neginf=0.0).clip(min=0)
     marks = style.line() | {"linestyle": "none", "zorder": 3}
     if hollow:
@@ -130,10 +134,10 @@ def interval(
     ax.errorbar([value], [row], xerr=bars, elinewidth=0.7 if thin else 1.2, **marks)
 
 
-def rows(ax: Axes, names: Sequence[str], right: Sequence[str] | None = None) -> Axes:
-    """Rows from top to bottom, named to the left; what `right` says to the right."""
+def label_rows(ax: Axes, names: Sequence[str], right: Sequence[str] | None = None) -> Axes:
+    """Name the rows from top to bottom on the left, and write `right` on the right."""
     ax.set_ylim(len(names) - 0.4, -0.6)
-    ax.set_yticks(range(len(names)), [wrapped(n) for n in names])
+    ax.set_yticks(range(len(names)), [wrap(n) for n in names])
     ax.grid(visible=False, axis="y")
     axes = [ax.yaxis]
     if right is not None:
@@ -149,19 +153,33 @@ def rows(ax: Axes, names: Sequence[str], right: Sequence[str] | None = None) -> 
 
 
 def rows_height(names: Sequence[str]) -> float:
-    """Inches that `rows` need for these names, title and axis included."""
-    return 0.75 + max(1, len(names)) * (0.19 + 0.115 * (lines_of(names) - 1))
+    """Return the height of rows with these names, title and axis included, inches."""
+    return 0.75 + max(1, len(names)) * (0.19 + 0.115 * (line_count(names) - 1))
 
 
-def same_x(figure: Figure) -> None:
-    """One horizontal scale for all panels."""
-    drawn = [ax for ax in figure.axes if ax.axison]
-    limits = [ax.get_xlim() for ax in drawn]
-    for ax in drawn:
+def annotate(
+    ax: Axes,
+    text: str,
+    point: tuple[float, float],
+    offset: tuple[float, float],
+    ha: str = "center",
+    va: str = "bottom",
+    coordinates: str = "data",
+) -> None:
+    """Write small text at an offset, in points, from a point."""
+    place: dict[str, Any] = {"xycoords": coordinates, "xytext": offset, "textcoords": "offset points"}
+    ax.annotate(text, point, ha=ha, va=va, fontsize=SMALL, annotation_clip=False, **place)
+
+
+def share_x(figure: Figure) -> None:
+    """Give all panels the same horizontal scale."""
+    shown = [ax for ax in figure.axes if ax.axison]
+    limits = [ax.get_xlim() for ax in shown]
+    for ax in shown:
         ax.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
 
 
-def heat(
+def heat_map(
     ax: Axes,
     values: NDArray[np.float64],
     left: Sequence[str],
@@ -170,13 +188,18 @@ def heat(
     *,
     low: float,
     high: float,
-    map_: str = "cividis",
     form: str = ".2f",
 ) -> Axes:
-    """A heat map in a scheme that reads the same in grey; numbers in the cells where they have room (`cell` inches wide)."""
-    image = ax.imshow(values, cmap=map_, vmin=low, vmax=high, aspect="auto")
-    ax.set_yticks(range(len(left)), [wrapped(n) for n in left])
-    ax.set_xticks(range(len(below)), [wrapped(n, column_width(below, cell)) for n in below], rotation=90)
+    """Draw a heat map in a colour map that also reads in grey.
+
+    Args:
+        left, below: names of the rows and of the columns.
+        cell: width of a cell, inches; from NUMBERED on, cells hold their numbers.
+        low, high: values at the ends of the colour map.
+    """
+    image = ax.imshow(values, cmap="cividis", vmin=low, vmax=high, aspect="auto")
+    ax.set_yticks(range(len(left)), [wrap(n) for n in left])
+    ax.set_xticks(range(len(below)), [wrap(n, column_width(below, cell)) for n in below], rotation=90)
     ax.tick_params(length=0, labelsize=SMALL)
     ax.grid(False)
     ax.spines[:].set_visible(False)
@@ -184,68 +207,68 @@ def heat(
         for (i, j), value in np.ndenumerate(values):
             if np.isfinite(value):
                 light = np.dot(np.asarray(image.cmap(image.norm(np.array([value]))))[0, :3], (0.3, 0.59, 0.11)) > 0.55
-                ax.text(
-                    j,
-                    i,
-                    format(value, form),
-                    ha="center",
-                    va="center",
-                    fontsize=SMALL,
-                    color="black" if light else "white",
-                )
+                colour = "black" if light else "white"
+                ax.text(j, i, format(value, form), ha="center", va="center", fontsize=SMALL, color=colour)
     return ax
 
 
-def scale(figure: Figure, axes: Sequence[Axes]) -> None:
-    """What the colours of heat maps of one scale mean, beside them."""
+def add_colour_bar(figure: Figure | SubFigure, axes: Sequence[Axes]) -> None:
+    """Add the colour bar of heat maps that share one scale."""
     bar = figure.colorbar(axes[0].images[0], ax=list(axes), fraction=0.02, pad=0.01, aspect=30)
     bar.ax.tick_params(labelsize=SMALL)
     bar.outline.set_visible(False)
 
 
 def column_width(names: Sequence[str], cell: float) -> int:
-    """Characters on a line of names that stand upright below cells so many inches wide: those of one line where two have no room."""
-    return NAME if cell > 0.11 * lines_of(names) + 0.03 else max(map(len, names), default=NAME)
+    """Return the characters per line of upright names below cells that are `cell` inches wide.
+
+    Names stay on one line where a cell has no room for two.
+    """
+    return NAME if cell > 0.11 * line_count(names) + 0.03 else max(map(len, names), default=NAME)
 
 
 def names_height(names: Sequence[str], cell: float) -> float:
-    """Inches that such names take."""
+    """Return the height of upright names below cells that are `cell` inches wide, inches."""
     return 0.06 * min(max(map(len, names), default=0), column_width(names, cell))
 
 
-def legend(figure: Figure, names: Sequence[str], styles: Mapping[str, LineStyle], note: str) -> None:
-    """Below the panels, as many entries side by side as fit; the panels keep their height."""
-    shown = [wrapped(n, 2 * NAME) for n in names]
+def add_legend(figure: Figure, names: Sequence[str], styles: Mapping[str, LineStyle], note: str) -> None:
+    """Add a legend with a note below the panels, which keep their height."""
+    shown = [wrap(n, 2 * NAME) for n in names]
     across = columns_that_fit([max(map(len, n.split("\n"))) for n in shown], figure.get_figwidth())
     handles = [Line2D([], [], label=s, **styles[n].line()) for n, s in zip(names, shown, strict=True)]
-    note = folded(note, figure.get_figwidth())
-    made = figure.legend(handles=handles, loc="outside lower center", ncols=across, title=note)
-    made.get_title().set_multialignment("center")
+    note = fold(note, figure.get_figwidth())
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=across, title=note)
+    legend.get_title().set_multialignment("center")
     down = -(-len(handles) // across)
-    tall = down * lines_of(names, 2 * NAME) + note.count("\n") + 1
+    tall = down * line_count(names, 2 * NAME) + note.count("\n") + 1
     figure.set_figheight(figure.get_figheight() + 0.15 * tall + 0.15)
 
 
 def columns_that_fit(lengths: Sequence[int], width: float) -> int:
-    """Columns of a legend with entries of so many characters: as few rows as `width` inches allow, and no more columns than these rows need."""
+    """Return the number of columns of a legend with few and equally full rows.
+
+    Args:
+        lengths: characters of each entry.
+        width: room for the legend, inches.
+    """
     for across in range(min(len(lengths), 6), 1, -1):
-        columns = np.array_split(
-            np.asarray(lengths), across
-        )  # entries go down the columns, the first ones take one more
+        # entries go down the columns, and the first columns take one more
+        columns = np.array_split(np.asarray(lengths), across)
         if sum(0.45 + 0.062 * int(column.max()) for column in columns) <= width:
             return -(-len(lengths) // -(-len(lengths) // across))
     return 1
 
 
-def footnote(figure: Figure, note: str) -> None:
-    """What the marks mean, below the panels."""
-    text = folded(note, figure.get_figwidth())
+def add_footnote(figure: Figure, note: str) -> None:
+    """Explain the marks below the panels."""
+    text = fold(note, figure.get_figwidth())
     figure.supxlabel(text, fontsize=7)
     figure.set_figheight(figure.get_figheight() + 0.12 * text.count("\n"))
 
 
-def folded(note: str, width: float) -> str:
-    """Lines no longer than `width` inches hold at 7 points, cut between words."""
+def fold(note: str, width: float) -> str:
+    """Break a note between words, so that its lines fit `width` inches at 7 points."""
     most, lines = int(width / 0.0585), []
     for given in note.split("\n"):
         line = ""
@@ -261,23 +284,41 @@ def folded(note: str, width: float) -> str:
 def label_ends(
     ax: Axes, ends: Mapping[str, tuple[float, float]], styles: Mapping[str, LineStyle], height: float
 ) -> None:
-    """Names at the ends of their lines, spread so that none overlap; `height` is that of the panel in inches."""
+    """Write names at the ends of their lines, spread out so that none overlap.
+
+    Args:
+        ends: name -> last point of its line, in data coordinates.
+        height: height of the panel, inches.
+    """
     low, high = ax.get_ylim()
     gap = (high - low) * 0.125 / height
     order = sorted(ends, key=lambda n: ends[n][1])
-    at = spread([ends[n][1] for n in order], gap)
-    for name, y in zip(order, at, strict=True):
-        ax.annotate(
-            name, ends[name], xytext=(1.04, (y - low) / (high - low)), textcoords="axes fraction", color=styles[name].colour, va="center",
-            annotation_clip=False, arrowprops={"arrowstyle": "-", "relpos": (0, 0.5), "color": styles[name].colour, "linewidth": 0.4, "shrinkA": 0, "shrinkB": 2},
-        )  # fmt: skip
+    for name, y in zip(order, spread_out([ends[n][1] for n in order], gap), strict=True):
+        colour = styles[name].colour
+        arrow: dict[str, Any] = {
+            "arrowstyle": "-",
+            "relpos": (0, 0.5),
+            "color": colour,
+            "linewidth": 0.4,
+            "shrinkA": 0,
+            "shrinkB": 2,
+        }
+        place: dict[str, Any] = {
+            "xytext": (1.04, (y - low) / (high - low)),
+            "textcoords": "axes fraction",
+            "va": "center",
+        }
+        ax.annotate(name, ends[name], color=colour, annotation_clip=False, arrowprops=arrow, **place)
 
 
-def spread(wanted: Sequence[float], gap: float) -> list[float]:
-    """Rising places at least `gap` apart, as near to the wanted (rising) ones as may be: least squares by pooling neighbours."""
+def spread_out(places: Sequence[float], gap: float) -> list[float]:
+    """Return rising places at least `gap` apart that are nearest to the given rising places.
+
+    Nearest in the sense of least squares, by pooling adjacent violators.
+    """
     blocks: list[tuple[float, int]] = []
-    for i, w in enumerate(wanted):
-        blocks.append((w - i * gap, 1))
+    for i, place in enumerate(places):
+        blocks.append((place - i * gap, 1))
         while len(blocks) > 1 and blocks[-1][0] < blocks[-2][0]:
             (a, n), (b, m) = blocks[-2:]
             blocks[-2:] = [((a * n + b * m) / (n + m), n + m)]
@@ -285,30 +326,30 @@ def spread(wanted: Sequence[float], gap: float) -> list[float]:
     return [value + i * gap for i, value in enumerate(flat)]
 
 
-def seeds_in_words(counts: Iterable[int], unit: str = "seed") -> str:
-    """n in words: one number, or the range over strategies and protocols."""
+def count_in_words(counts: Iterable[int], unit: str = "seed") -> str:
+    """Return a count with its unit, or the range of several counts: "5 seeds", "3 to 5 seeds"."""
     ns = sorted({int(n) for n in counts}) or [0]
     return f"{ns[0]} {unit}{'s' * (ns[0] != 1)}" if len(ns) == 1 else f"{ns[0]} to {ns[-1]} {unit}s"
 
 
 def each(frame: pd.DataFrame) -> Iterator[Any]:
-    """Its rows, a column an attribute."""
+    """Yield the rows, with columns as attributes."""
     yield from frame.itertuples()
 
 
 def highest(frame: pd.DataFrame, column: str) -> Any:
-    """The row with the highest value in the column, the first of several."""
+    """Return the first row with the highest value in the column."""
     return frame.sort_values(column, ascending=False, kind="stable").iloc[0]
 
 
-def spread_of(frame: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
-    """Largest minus smallest of the column within each group, a row a group."""
+def range_within(frame: pd.DataFrame, by: list[str], column: str) -> pd.DataFrame:
+    """Return largest minus smallest value of the column within each group, one row per group."""
     groups = frame.groupby(by, sort=False)[column]
     return (groups.max() - groups.min()).reset_index()
 
 
-def own(frame: pd.DataFrame, **where: object) -> pd.DataFrame:
-    """Rows in which every named column has the named value."""
-    for column, value in where.items():
+def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return the rows in which every named column has the given value."""
+    for column, value in values.items():
         frame = frame[frame[column] == value]
     return frame

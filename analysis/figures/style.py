@@ -1,7 +1,8 @@
-"""How a study looks: one colour, marker and dash per strategy in all its figures; random black; print sizes.
+"""Line styles, page sizes and file formats of all figures.
 
-Colours are Paul Tol's "muted" scheme (SRON/EPS/TN/09-002), distinguishable with colour-vision deficiency;
-marker and dash tell lines apart in grey, and beyond nine strategies.
+A strategy has one colour, marker and dash in all figures of a study; the baseline is black. Colours are Paul Tol's
+"muted" scheme (SRON/EPS/TN/09-002), which is safe for colour-vision deficiency. Marker and dash distinguish lines in
+grey, and beyond nine strategies.
 """
 
 from __future__ import annotations
@@ -26,9 +27,12 @@ from protocol.record.layout import write_atomically
 
 @dataclass(frozen=True)
 class Venue:
-    """A page to print on: widths of one column and of the text block, inches (equal where there is one column), and its face.
+    """Page of a journal or conference.
 
-    STIX is a Times that matplotlib brings along, so that no font need be installed.
+    Attributes:
+        column: width of a column, inches.
+        page: width of the text block, inches; equal to `column` on a page with one column.
+        font: typeface. STIX is a Times that comes with matplotlib, so that no font must be installed.
     """
 
     column: float
@@ -51,18 +55,19 @@ VENUES: Final = {
 PLAIN: Final = VENUES["plain"]
 FORMATS: Final = ("pdf", "svg", "png")
 SMALL: Final = 6.5
-"""Smallest text, points: still above 6 where a journal shrinks figures a little."""
+"""Smallest text, points; still above 6 if a journal shrinks the figure a little."""
 
 _COLOURS: Final = ("#332288", "#CC6677", "#117733", "#88CCEE", "#AA4499", "#999933", "#882255", "#44AA99", "#DDAA33")
 _MARKERS: Final = ("s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "d")
 _DASHES: Final[tuple[Any, ...]] = ((0, ()), (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 
-WIDE: Final = (
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei",
-    "Droid Sans Fallback", "Microsoft YaHei", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Arial Unicode MS", "Noto Sans Arabic",
-    "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Thai", "Noto Sans Symbols2", "FreeSans",
+FALLBACK_FONTS: Final = (
+    "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Source Han Sans", "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei", "Droid Sans Fallback", "Microsoft YaHei", "Malgun Gothic", "PingFang SC", "Hiragino Sans",
+    "Arial Unicode MS", "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Bengali",
+    "Noto Sans Thai", "Noto Sans Symbols2", "FreeSans",
 )  # fmt: skip
-"""Fonts of other scripts, as systems bring them, for names of classes."""
+"""Fonts of other scripts that common systems have, for class names."""
 
 _SETTINGS: Final[Any] = {
     "font.size": 7.5,
@@ -87,13 +92,13 @@ _SETTINGS: Final[Any] = {
     "svg.hashsalt": "beatrandom",
     "svg.fonttype": "path",
     "axes.unicode_minus": True,
-    "text.parse_math": False,  # names are shown as they are: a strategy may be called $x_1$
+    "text.parse_math": False,  # show names verbatim: a strategy may be called $x_1$
 }
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one strategy is drawn."""
+    """Colour, marker, dashes and drawing order of one strategy."""
 
     colour: str
     marker: str
@@ -101,7 +106,7 @@ class LineStyle:
     order: float
 
     def line(self) -> dict[str, Any]:
-        """Keyword arguments of `Axes.plot` and `Axes.errorbar`."""
+        """Return keyword arguments for `Axes.plot` and `Axes.errorbar`."""
         return {
             "color": self.colour,
             "marker": self.marker,
@@ -112,9 +117,9 @@ class LineStyle:
 
 
 def line_styles(strategies: Sequence[str], baseline: str) -> dict[str, LineStyle]:
-    """A styles for every strategy, by its place in the study; the baseline is black, solid and on top of all."""
+    """Assign a style to each strategy by its position in the study; the baseline is black, solid and on top."""
     others = [s for s in strategies if s != baseline]
-    made = {
+    styles = {
         name: LineStyle(
             _COLOURS[i % len(_COLOURS)],
             _MARKERS[i % len(_MARKERS)],
@@ -123,44 +128,45 @@ def line_styles(strategies: Sequence[str], baseline: str) -> dict[str, LineStyle
         )
         for i, name in enumerate(others)
     }
-    return {baseline: LineStyle("black", "o", (0, ()), 4.0), **made}
+    return {baseline: LineStyle("black", "o", (0, ()), 4.0), **styles}
 
 
 @contextmanager
 def style_context(venue: Venue = PLAIN) -> Iterator[None]:
-    """The project's settings for the figures drawn and saved inside."""
-    with mpl.rc_context(_SETTINGS | {"font.family": [venue.font, *_others()]}):
+    """Apply the project's matplotlib settings to figures that are drawn or saved inside."""
+    with mpl.rc_context(_SETTINGS | {"font.family": [venue.font, *_fallback_fonts()]}):
         yield
 
 
 @cache
-def _others() -> tuple[str, ...]:
-    """Of the fonts that know more scripts, those that are installed: they give the letters that the venue's font lacks, and no others."""
-    there = {font.name for font in font_manager.fontManager.ttflist}
-    return tuple(name for name in WIDE if name in there)
+def _fallback_fonts() -> tuple[str, ...]:
+    """Return the installed fallback fonts, which supply only the letters that the venue's font lacks."""
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return tuple(name for name in FALLBACK_FONTS if name in installed)
 
 
 @contextmanager
-def _missing_letters_told() -> Iterator[None]:
-    """One line instead of one a letter and format."""
+def _missing_letters_reported_once() -> Iterator[None]:
+    """Replace matplotlib's warning per letter and format by a single notice."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
-    lacking = [found.group(1) for each in caught if (found := re.match(r"Glyph (\d+) ", str(each.message)))]
+    lacking = [match.group(1) for each in caught if (match := re.match(r"Glyph (\d+) ", str(each.message)))]
     for each in caught:
         if not str(each.message).startswith("Glyph "):
             warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
     if lacking:
         letter = chr(int(lacking[0]))
         warnings.warn(
-            f"figures show boxes in place of letters that no installed font has, such as {letter}; install one, e.g. {WIDE[0]}",
+            f"figures show boxes for letters that no installed font has, such as {letter}; "
+            f"install one, e.g. {FALLBACK_FONTS[0]}",
             Notice,
             stacklevel=2,
         )
 
 
 def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS, venue: Venue = PLAIN) -> list[Path]:
-    """Write stem.pdf, stem.svg and stem.png (300 dpi); equal figures give equal bytes."""
+    """Write the figure as stem.pdf, stem.svg and stem.png (300 dpi); equal figures give equal bytes."""
     paths = []
     for kind in formats:
         path = stem.with_name(f"{stem.name}.{kind}")
@@ -170,15 +176,16 @@ def save(figure: Figure, stem: Path, formats: Sequence[str] = FORMATS, venue: Ve
 
 
 def render(figure: Figure, kind: str, venue: Venue = PLAIN) -> bytes:
-    """The figure as a file of this kind: pdf, svg or png."""
-    facts: dict[str, dict[str, Any]] = {
+    """Return the bytes of the figure as pdf, svg or png."""
+    metadata: dict[str, dict[str, Any]] = {
         "pdf": {"CreationDate": None, "Creator": "beatrandom", "Producer": None},
         "svg": {"Date": None, "Creator": "beatrandom"},
         "png": {"Software": None},
     }
-    drawn = io.BytesIO()
-    with style_context(venue), _missing_letters_told():
-        figure.savefig(drawn, format=kind, dpi=300, metadata=facts[kind])
-        if figure.get_layout_engine() is not None:  # laid out once: alike in every format, and the slowest part of it
+    buffer = io.BytesIO()
+    with style_context(venue), _missing_letters_reported_once():
+        figure.savefig(buffer, format=kind, dpi=300, metadata=metadata[kind])
+        # keep this layout, so that all formats are alike; layout is also the slowest part
+        if figure.get_layout_engine() is not None:
             figure.set_layout_engine("none")
-    return drawn.getvalue()
+    return buffer.getvalue()

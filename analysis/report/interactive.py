@@ -11,7 +11,7 @@ from typing import Any, Final
 import pandas as pd
 
 from analysis.figures.figure import FigureInputs
-from analysis.figures.layout import own
+from analysis.figures.layout import select
 from analysis.figures.verdict.learning_curves import learning_frame
 from analysis.formatting import numbers
 
@@ -43,9 +43,9 @@ def _panels(inputs: FigureInputs) -> list[dict[str, Any]]:
     band = inputs.details.band.to_frame().rename(columns={"difference": "mean"})
     for protocol in inputs.curves.protocols:
         metric = inputs.curves.metrics[protocol].replace("_", " ")
-        level = _panel(own(frame, protocol=protocol), protocol, metric, "pointwise 95 % t interval", signed=False)
+        level = _panel(select(frame, protocol=protocol), protocol, metric, "pointwise 95 % t interval", signed=False)
         apart = _panel(
-            own(band, protocol=protocol),
+            select(band, protocol=protocol),
             f"{protocol}: difference",
             f"{metric} difference to {inputs.curves.baseline}",
             "95 % simultaneous band",

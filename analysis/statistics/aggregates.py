@@ -1,8 +1,8 @@
-"""One number for many runs on several data sets (Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the
-Statistical Precipice"): interquartile mean, probability of improvement and performance profiles.
+"""Aggregate many runs on several data sets: interquartile mean, probability of improvement, performance profiles.
 
-Each has a function of counts for `analysis.statistics.bootstrap` and a public function that gives the estimate with its interval.
-Scores of different data sets are compared as they are: feed differences to the baseline, or metrics of one scale.
+The measures are those of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
+Each has a function that returns the estimate with its interval, and a function of resampling counts
+(`analysis.statistics.bootstrap`). Scores are not normalised: pass differences to the baseline, or metrics on one scale.
 """
 
 from __future__ import annotations
@@ -18,16 +18,22 @@ from analysis.statistics.bootstrap import BootstrapEstimate, Counts, Method, Res
 
 
 def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method | None = None) -> BootstrapEstimate:
-    """Interquartile mean over all runs of all data sets: the mean without the lowest and the highest quarter.
+    """Compute the interquartile mean over all runs: the mean without the lowest and the highest quarter.
 
     Args:
-        scores: per data set the runs' scores, shape (n_d,) or (n_d, C) for C columns (strategies, budgets) at once.
+        scores: Scores per data set, shape (n_d,), or (n_d, C) for C columns (strategies, budgets) at once.
+        resampler: Source of the resamples for the interval.
+        method: Interval method; by default the resampler's.
 
     Returns:
-        Shape () or (C,), in the score's units. A quarter that is not whole is rounded down, as scipy's trim_mean does.
+        Shape () or (C,), in the score's units. The quarter is rounded down to whole runs, as in scipy's `trim_mean`.
 
     Raises:
-        ValueError: a score is not finite, or a data set has none.
+        ValueError: A score is not finite, or a data set has none.
+
+    >>> from analysis.statistics.bootstrap import Resampler
+    >>> float(iqm([[0, 1, 2, 3], [4, 5, 6, 7]], Resampler(np.random.default_rng(0))).value)  # mean of 2, 3, 4, 5
+    3.5
     """
     strata = _finite(scores)
     return resampler.estimate(iqm_of(strata), [len(s) for s in strata], method)
@@ -41,20 +47,30 @@ def probability_of_improvement(
     paired: bool,
     method: Method | None = None,
 ) -> BootstrapEstimate:
-    """Probability that a run of ours scores higher than one of theirs, ties counting half, averaged over data sets; in [0, 1].
+    """Compute the probability that one of our runs scores higher than one of theirs.
 
-    Plain: any run of ours against any run of theirs (Mann-Whitney's U / (n m)), the answer for a new pair of unrelated
-    seeds. Paired: the same seed on both sides. Both draw the same seeds for the two. If every run wins, no resample knows of a loss:
-    the lower bound is then Clopper & Pearson's (1934) for as many wins out of as many; mirrored if every run loses.
+    Ties count half. The probability is averaged over data sets. Resamples draw the same seeds on both sides. If every
+    run wins, no resample contains a loss: the lower bound is then that of Clopper & Pearson (1934) for n wins out of n;
+    the upper bound is mirrored if every run loses.
 
     Args:
-        ours, theirs: per data set the runs' scores, shape (n_d,) or (n_d, C) for C strategies at once, row by row the same seed.
+        ours: Scores per data set, shape (n_d,), or (n_d, C) for C strategies at once.
+        theirs: Scores of the same shapes; row i has the same seed as row i of `ours`.
+        resampler: Source of the resamples for the interval.
+        paired: If True, compare runs of the same seed. If False, compare every run of ours with every run of theirs
+            (Mann-Whitney's U / (n m)), which is the answer for a new pair of unrelated seeds.
+        method: Interval method; by default the resampler's.
 
     Returns:
-        Shape () or (C,).
+        Shape () or (C,), in [0, 1]; above 0.5 means that ours are better.
 
     Raises:
-        ValueError: the two differ in shape, a score is not finite, or a data set has none.
+        ValueError: The shapes differ, a score is not finite, or a data set has none.
+
+    >>> from analysis.statistics.bootstrap import Resampler
+    >>> resampler = Resampler(np.random.default_rng(0))
+    >>> float(probability_of_improvement([[3, 2, 4]], [[1, 2, 5]], resampler, paired=True).value)  # (1 + 1/2 + 0) / 3
+    0.5
     """
     x, y = _finite(ours), _finite(theirs)
     if [s.shape for s in x] != [s.shape for s in y]:
@@ -62,38 +78,56 @@ def probability_of_improvement(
             f"expected paired scores of one shape per data set, found {[s.shape for s in x]} and {[s.shape for s in y]}"
         )
     statistic = paired_improvement_of(x, y) if paired else improvement_of(x, y)
-    return _beyond_the_seen(resampler.estimate(statistic, [len(s) for s in x], method), len(x))
+    return _with_exact_bounds(resampler.estimate(statistic, [len(s) for s in x], method), len(x))
 
 
 def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike, resampler: Resampler) -> BootstrapEstimate:
-    """Share of runs that score above each threshold, averaged over data sets; shape (K,), in [0, 1], falling.
+    """Compute the share of runs that score above each threshold, averaged over data sets.
 
-    The run-score distribution of Agarwal et al. 2021, section 4.2. Intervals are pointwise; where all runs or none score above, as in
-    `probability_of_improvement`.
+    This is the run-score distribution of Agarwal et al. 2021, section 4.2. Intervals are pointwise. Where all runs or
+    none score above the threshold, bounds are those of `probability_of_improvement`.
+
+    Args:
+        scores: Scores per data set, shape (n_d,).
+        thresholds: Shape (K,), increasing.
+        resampler: Source of the resamples for the interval.
+
+    Returns:
+        Shape (K,), in [0, 1], non-increasing.
+
+    >>> from analysis.statistics.bootstrap import Resampler
+    >>> profile = performance_profile([[0.2, 0.6], [0.5, 0.9]], [0.1, 0.55, 0.7], Resampler(np.random.default_rng(0)))
+    >>> profile.value.tolist()
+    [1.0, 0.5, 0.25]
     """
     strata = _finite(scores)
     tau = np.asarray(thresholds, dtype=np.float64)
     above = [(s[:, None] > tau).astype(np.float64) for s in strata]
-    return _beyond_the_seen(resampler.estimate(mean_of(above), [len(s) for s in strata]), len(strata))
+    return _with_exact_bounds(resampler.estimate(mean_of(above), [len(s) for s in strata]), len(strata))
 
 
-def _beyond_the_seen(found: BootstrapEstimate, strata: int) -> BootstrapEstimate:
-    """A share of 0 or 1 with the bound that a bootstrap of equal outcomes cannot give.
+def _with_exact_bounds(estimate: BootstrapEstimate, strata: int) -> BootstrapEstimate:
+    """Give shares of 0 or 1 the exact bound that a bootstrap of equal outcomes cannot give.
 
-    If stratum d has the probability p_d and every one of its n_d runs wins, the mean p of these is at least tail^(1/m) with
-    confidence 1 - tail, m the strata times the smallest n_d: the probability of it is at most the product of p_d^(m / strata), hence at most p^m.
+    Let stratum d have probability p_d of a win, and let all of its n_d runs win. With m = (number of strata) *
+    min(n_d), the probability of this is at most the product of p_d^(m / strata), hence at most p^m for the mean p of
+    the p_d. So p is at least tail^(1/m) with confidence 1 - tail.
     """
-    least = ((1 - found.level) / 2) ** (1 / (strata * found.runs))
-    low = np.where((found.value == 1) & (found.low == 1), least, found.low)
-    high = np.where((found.value == 0) & (found.high == 0), 1 - least, found.high)
-    return replace(found, low=low, high=high)
+    least = ((1 - estimate.level) / 2) ** (1 / (strata * estimate.runs))
+    low = np.where((estimate.value == 1) & (estimate.low == 1), least, estimate.low)
+    high = np.where((estimate.value == 0) & (estimate.high == 0), 1 - least, estimate.high)
+    return replace(estimate, low=low, high=high)
 
 
 def iqm_of(strata: Sequence[Floats]) -> Statistic:
-    """Scores per stratum, (n_d,) or (n_d, C) -> interquartile mean as a function of counts.
+    """Build the interquartile mean as a function of counts, from scores per stratum, (n_d,) or (n_d, C).
 
-    Over the sorted pooled scores x_1 <= ... <= x_m with cumulated counts c_i, cut to K_i = min(max(c_i, lo), hi), the trimmed sum
-    is sum_i x_i (K_i - K_{i-1}) = hi x_m - lo x_1 - sum_i K_i (x_{i+1} - x_i): no sorting within resamples.
+    Let x_1 <= ... <= x_m be the sorted scores of all strata and c_i their cumulated counts, clipped to
+    K_i = min(max(c_i, lo), hi). The trimmed sum is
+    sum_i x_i (K_i - K_{i-1}) = hi x_m - lo x_1 - sum_i K_i (x_{i+1} - x_i), so that resamples need no sorting.
+
+    >>> iqm_of([np.array([0.0, 1.0, 2.0, 9.0])])([np.ones((1, 4))]).tolist()  # mean of 1 and 2
+    [1.5]
     """
     pooled = np.concatenate(strata)
     order = np.argsort(pooled, axis=0, kind="stable")
@@ -109,7 +143,7 @@ def iqm_of(strata: Sequence[Floats]) -> Statistic:
 
 
 def _trimmed_mean(ordered: Floats, rows: Counts, order: NDArray[np.intp]) -> Floats:
-    """Middle half of sorted scores (m,) under counts (m, B) of the unsorted ones -> (B,)."""
+    """Return the mean of the middle half of sorted scores (m,), shape (B,), for counts (m, B) of the unsorted ones."""
     total = rows.sum(axis=0)
     low = total // 4
     high = total - low
@@ -125,13 +159,19 @@ def _trimmed_mean(ordered: Floats, rows: Counts, order: NDArray[np.intp]) -> Flo
 
 
 def improvement_of(ours: Sequence[Floats], theirs: Sequence[Floats]) -> Statistic:
-    """Plain probability of improvement as a function of counts: w' M w / (w'1)^2 with M = 1, 1/2 or 0 for every pair of runs."""
+    """Build the unpaired probability of improvement as a function of counts.
+
+    It is w' M w / (w'1)^2, where M is 1, 1/2 or 0 for a win, tie or loss of each pair of runs.
+
+    >>> improvement_of([np.array([1.0, 3.0])], [np.array([0.0, 2.0])])([np.ones((1, 2))]).tolist()  # 3 of 4 pairs
+    [0.75]
+    """
     pairs = [_beats(x.T[..., :, None], y.T[..., None, :]) for x, y in zip(ours, theirs, strict=True)]
 
     def statistic(counts: Sequence[Counts]) -> Floats:
         total: Floats | float = 0.0
         for w, m in zip(counts, pairs, strict=True):
-            # counts and halves are exact in single precision up to 2^24, i.e. for fewer than 2800 runs a stratum
+            # counts and halves are exact in single precision up to 2^24, i.e. for fewer than 2800 runs per stratum
             weights = w.astype(np.float32 if w.shape[1] < 2800 else np.float64)
             runs = w.sum(axis=1)
             columns = m.reshape(-1, *m.shape[-2:]).astype(weights.dtype)
@@ -144,12 +184,20 @@ def improvement_of(ours: Sequence[Floats], theirs: Sequence[Floats]) -> Statisti
 
 
 def paired_improvement_of(ours: Sequence[Floats], theirs: Sequence[Floats]) -> Statistic:
-    """Paired probability of improvement as a function of counts."""
+    """Build the paired probability of improvement as a function of counts.
+
+    >>> paired_improvement_of([np.array([1.0, 3.0])], [np.array([0.0, 4.0])])([np.ones((1, 2))]).tolist()  # 1 of 2
+    [0.5]
+    """
     return mean_of([_beats(x, y) for x, y in zip(ours, theirs, strict=True)])
 
 
 def mean_of(strata: Sequence[Floats]) -> Statistic:
-    """Values per stratum, (n_d,) or (n_d, C) -> mean over runs, then over strata, as a function of counts."""
+    """Build the mean over runs, then over strata, as a function of counts, from values per stratum, (n_d,) or (n_d, C).
+
+    >>> mean_of([np.array([1.0, 3.0])])([np.array([[1.0, 1.0], [2.0, 0.0]])]).tolist()  # the second: 1 drawn twice
+    [2.0, 1.0]
+    """
 
     def statistic(counts: Sequence[Counts]) -> Floats:
         total: Floats | float = 0.0
@@ -168,5 +216,5 @@ def _beats(x: Floats, y: Floats) -> Floats:
 def _finite(scores: Sequence[ArrayLike]) -> list[Floats]:
     strata = [np.asarray(s, dtype=np.float64) for s in scores]
     if not strata or any(not len(s) or not np.isfinite(s).all() for s in strata):
-        raise ValueError("expected finite scores, at least one for every data set, found none, NaN or infinity")
+        raise ValueError("expected finite scores, at least one per data set, found none, NaN or infinity")
     return strata

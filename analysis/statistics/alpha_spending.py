@@ -1,7 +1,7 @@
-"""Looking before the end without paying for it in false alarms: group-sequential tests with declared alpha spending.
+"""Test at planned interim looks with alpha spending: group-sequential tests that keep the type-I error at alpha.
 
-At each planned look a share of alpha is spent; boundaries follow from the joint normal distribution of the looks.
-A comparison has reached a look when every one of its first seeds is paired; later seeds wait for the next look.
+At each planned look a share of alpha is spent. Boundaries follow from the joint normal distribution of the looks.
+A comparison has reached a look when all of its first n seeds are paired; later seeds wait for the next look.
 """
 
 from __future__ import annotations
@@ -16,11 +16,25 @@ from scipy import optimize, stats
 
 Spending = Literal["obrien-fleming", "pocock"]
 LEAST, MOST = 1e-7, 0.5
-"""Sequential p-values below LEAST are given as LEAST, above MOST as 1."""
+"""Sequential p-values below LEAST are reported as LEAST, above MOST as 1."""
 
 
 def alpha_spent(share: float, spending: Spending, alpha: float) -> float:
-    """Two-sided alpha spent when `share` in (0, 1] of the seeds are in (Lan & DeMets 1983, each side at alpha / 2)."""
+    """Return the two-sided alpha spent when a share of the seeds has been analysed.
+
+    Spending functions of Lan & DeMets (1983), each side at alpha / 2. Pocock type: alpha log(1 + (e - 1) share).
+    O'Brien-Fleming type: 4 (1 - Phi(z / sqrt(share))) with z the normal quantile at 1 - alpha / 4.
+
+    Args:
+        share: Seeds analysed over seeds planned, in (0, 1].
+        spending: "pocock" or "obrien-fleming".
+        alpha: Level of the whole test, in (0, 1).
+
+    >>> round(alpha_spent(0.5, "pocock", 0.05), 4)  # 0.05 log(1.859)
+    0.031
+    >>> round(alpha_spent(1.0, "obrien-fleming", 0.05), 4)  # all of it at the end
+    0.05
+    """
     if spending == "pocock":
         return alpha * math.log(1 + (math.e - 1) * share)
     return float(4 * stats.norm.sf(stats.norm.isf(alpha / 4) / math.sqrt(share)))
@@ -28,10 +42,24 @@ def alpha_spent(share: float, spending: Spending, alpha: float) -> float:
 
 @functools.lru_cache(maxsize=4096)
 def nominal_levels(looks: tuple[int, ...], spending: Spending, alpha: float) -> tuple[float, ...]:
-    """Two-sided p at or below which each look rejects, for normal statistics with independent increments.
+    """Compute the two-sided p at or below which each look rejects.
 
-    Armitage, McPherson & Rowe (1969): the density of the running sum between the boundaries is carried from look to
-    look by Gauss-Legendre quadrature, and each boundary is solved for the alpha that is spent there.
+    For normal statistics with independent increments (Armitage, McPherson & Rowe 1969): the density of the running sum
+    between the boundaries is carried from look to look by Gauss-Legendre quadrature, and each boundary is solved for
+    the alpha that is spent there.
+
+    Args:
+        looks: Seeds at each look, increasing; the last is the planned number.
+        spending: "pocock" or "obrien-fleming".
+        alpha: Level of the whole test.
+
+    Returns:
+        One level per look. With one look it is alpha.
+
+    >>> [round(level, 4) for level in nominal_levels((5, 10), "pocock", 0.05)]
+    [0.031, 0.0277]
+    >>> [round(level, 4) for level in nominal_levels((10,), "pocock", 0.05)]
+    [0.05]
     """
     nodes, weights = np.polynomial.legendre.leggauss(129)
     shares = [n / looks[-1] for n in looks]
@@ -54,9 +82,22 @@ def nominal_levels(looks: tuple[int, ...], spending: Spending, alpha: float) -> 
 
 
 def sequential_p(p_values: Sequence[float], looks: tuple[int, ...], spending: Spending) -> float:
-    """Smallest alpha with which one of the looks so far would have rejected (Liu & Anderson 2008); 1 before the first look.
+    """Return the smallest alpha at which one of the looks so far would have rejected (Liu & Anderson 2008).
 
-    A valid p-value at whatever look it is read, so that Holm applies to it as to any other.
+    It is a valid p-value at any look, so that Holm applies to it.
+
+    Args:
+        p_values: Two-sided p at each look reached so far.
+        looks: Seeds at each planned look, increasing.
+        spending: "pocock" or "obrien-fleming".
+
+    Returns:
+        In [LEAST, 1]; 1 before the first look.
+
+    >>> round(sequential_p([0.031], (5, 10), "pocock"), 3)  # the first look's level at alpha = 0.05 is 0.031
+    0.05
+    >>> sequential_p([], (5, 10), "pocock")
+    1.0
     """
     return min([1.0, *(_inverted(p, place, looks, spending) for place, p in enumerate(p_values))])
 
@@ -73,9 +114,14 @@ def _inverted(p: float, place: int, looks: tuple[int, ...], spending: Spending) 
 
 
 def describe_looks(looks: tuple[int, ...], spending: Spending, alpha: float) -> str:
-    """The looks and their nominal levels in a sentence."""
+    """Describe the looks and their nominal levels in one sentence.
+
+    >>> describe_looks((5, 10), "pocock", 0.05).split(": ")[1]
+    'a single test rejects at p up to 0.0310 at 5, 0.0277 at 10 seeds.'
+    """
     levels = ", ".join(
         f"{level:.4f} at {n}" for n, level in zip(looks, nominal_levels(looks, spending, alpha), strict=True)
     )
     name = {"obrien-fleming": "O'Brien-Fleming", "pocock": "Pocock"}[spending]
-    return f"Looks with alpha {alpha:.3g} spent as {name} type (Lan & DeMets): a single test rejects at p up to {levels} seeds."
+    spent = f"Looks with alpha {alpha:.3g} spent as {name} type (Lan & DeMets)"
+    return f"{spent}: a single test rejects at p up to {levels} seeds."

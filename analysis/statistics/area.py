@@ -13,18 +13,26 @@ Scale = Literal["linear", "log2"]
 
 
 def aubc(budgets: ArrayLike, values: ArrayLike, scale: Scale = "linear") -> Floats:
-    """Normalised area under curves over the budget; higher is better if the metric is so.
+    """Compute the normalised area under each budget curve (AUBC).
+
+    AUBC = sum_t (b[t+1] - b[t]) (a[t] + a[t+1]) / 2 / (b[T] - b[1]): the trapezoid rule divided by the range of
+    budgets, so that a flat curve has its own value.
 
     Args:
-        budgets: labels paid for, shape (T,), T >= 1, positive and strictly increasing.
-        values: metric at each budget, shape (..., T), finite.
-        scale: integrate over labels, or over log2(labels), which weighs every doubling alike.
+        budgets: Labels paid for, shape (T,), T >= 1, positive and strictly increasing.
+        values: Metric at each budget, shape (..., T), finite.
+        scale: "linear" integrates over labels; "log2" over log2(labels), which weighs every doubling equally.
 
     Returns:
-        Shape (...), in the metric's units. With T = 1 there is no area: the value itself.
+        Shape (...), in the metric's units and direction. With T = 1 it is the value itself.
 
     Raises:
-        ValueError: shapes, order or finiteness are not as said.
+        ValueError: A shape is wrong, budgets do not increase, or a value is not finite.
+
+    >>> float(aubc([10, 20, 40], [0.4, 0.6, 0.8]))  # (10 * 0.5 + 20 * 0.7) / 30
+    0.6333333333333333
+    >>> round(float(aubc([10, 20, 40], [0.4, 0.6, 0.8], "log2")), 12)  # (0.5 + 0.7) / 2
+    0.6
     """
     b, a = np.asarray(budgets, dtype=np.float64), np.asarray(values, dtype=np.float64)
     if b.ndim != 1 or not len(b) or a.shape[-1:] != b.shape:
@@ -40,4 +48,4 @@ def aubc(budgets: ArrayLike, values: ArrayLike, scale: Scale = "linear") -> Floa
 
 
 DECIMALS = 12
-"""Differences are rounded here: 0.3 - 0.2 and 0.2 - 0.1 must tie, as the exact tests count ties."""
+"""Decimals of differences: 0.3 - 0.2 and 0.2 - 0.1 must tie, because the exact tests count ties."""

@@ -1,6 +1,6 @@
-"""Bayesian answers: how probable is "better", "practically equal", "worse", given a region of practical equivalence (ROPE).
+"""Compute posterior probabilities of better, equal and worse, given a region of practical equivalence (ROPE).
 
-Probabilities of the three states after the data, not error rates; they are shown beside the verdicts and decide nothing.
+These are probabilities given the data, not error rates. They are reported next to the verdicts and never change one.
 """
 
 from __future__ import annotations
@@ -25,24 +25,29 @@ class Posterior:
 
 
 def signed_rank(differences: ArrayLike, rope: float, rng: np.random.Generator, prior: float = 0.5) -> Posterior:
-    """Bayesian signed-rank test (Benavoli et al. 2014, ICML; with ROPE 2017, JMLR 18(77), section 4.2).
+    """Compute the Bayesian signed-rank test (Benavoli et al. 2014, ICML; with ROPE 2017, JMLR 18(77), section 4.2).
 
-    Weights of the differences and of one pseudo-observation at 0 are Dirichlet(prior, 1, ..., 1); each draw has the
-    shares of Walsh sums d_i + d_j below -2 rope, between, and above 2 rope; a state's probability is how often
-    its share is the largest (ties are split).
+    The weights of the differences and of one pseudo-observation at 0 are Dirichlet(prior, 1, ..., 1). Each draw gives
+    the weighted shares of Walsh sums d_i + d_j below -2 rope, between, and above 2 rope. The probability of a state is
+    how often its share is the largest of the three (ties are split).
 
     Args:
-        differences: shape (n,), finite, n >= 1.
-        rope: half width >= 0, in the same units.
-        prior: weight of the pseudo-observation, > 0.
+        differences: Strategy minus baseline, shape (n,), finite, n >= 1.
+        rope: Half width of the region of practical equivalence, >= 0, in the same units.
+        rng: Source of the Dirichlet draws.
+        prior: Weight of the pseudo-observation, > 0.
 
     Raises:
-        ValueError: rope negative, prior not positive, or differences empty or not finite.
+        ValueError: `rope` is negative, `prior` is not positive, or differences are empty or not finite.
+
+    >>> posterior = signed_rank([0.02, 0.03, 0.01], 0.0, np.random.default_rng(0))
+    >>> posterior.worse, posterior.better > 0.95  # no difference is negative
+    (0.0, True)
     """
     d = np.asarray(differences, dtype=np.float64)
     if rope < 0 or prior <= 0 or d.ndim != 1 or not len(d) or not np.isfinite(d).all():
         raise ValueError(
-            f"expected rope >= 0, prior > 0 and finite differences of shape (n,), found {rope}, {prior}, shape {d.shape}"
+            f"expected rope >= 0, prior > 0 and finite differences (n,), found {rope}, {prior}, shape {d.shape}"
         )
     z = np.concatenate([[0.0], d])
     sums = np.round(z[:, None] + z[None, :], 12)
@@ -58,17 +63,21 @@ def signed_rank(differences: ArrayLike, rope: float, rng: np.random.Generator, p
 
 
 def correlated_t(differences: ArrayLike, rope: float, rho: float) -> Posterior:
-    """Posterior of the mean difference under correlated observations (Corani & Benavoli 2015; Nadeau & Bengio 2003).
+    """Compute the posterior of the mean of correlated differences (Corani & Benavoli 2015; Nadeau & Bengio 2003).
 
-    Student's t with n - 1 degrees of freedom, centre the mean, squared scale (1/n + rho / (1 - rho)) s^2. At zero
-    spread all mass is at the mean.
+    It is Student's t with n - 1 degrees of freedom, centred at the mean, with squared scale
+    (1/n + rho / (1 - rho)) s^2. If all differences are equal, all mass is at the mean.
 
     Args:
-        differences: shape (n,), n >= 2.
-        rho: correlation between observations, in [0, 1): 0 for independent seeds, 1/k for k-fold cross-validation.
+        differences: Strategy minus baseline, shape (n,), n >= 2.
+        rope: Half width of the region of practical equivalence, >= 0, in the same units.
+        rho: Correlation between observations, in [0, 1): 0 for independent seeds, 1/k for k-fold cross-validation.
 
     Raises:
-        ValueError: rho outside [0, 1), rope negative, or n < 2.
+        ValueError: `rho` is outside [0, 1), `rope` is negative, or n < 2.
+
+    >>> round(correlated_t([1, 2, 3], 2.0, 0.0).better, 3)  # the mean is 2, so half of the mass lies above
+    0.5
     """
     d = np.asarray(differences, dtype=np.float64)
     if not 0 <= rho < 1 or rope < 0 or len(d) < 2:

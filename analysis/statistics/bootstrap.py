@@ -1,11 +1,11 @@
-"""Stratified bootstrap of whole runs, fast: resamples are matrices of counts, statistics are products with them.
+"""Bootstrap whole runs within strata: resamples are matrices of counts, and statistics are products with them.
 
-A stratum is one setting (data set under one regime); its runs are drawn with replacement, n out of n, and a
-run is drawn with its whole curve and, for two strategies, with its partner of the same seed. A resample is
-a row of counts (how often each run was drawn), so that all resampled means of a stratum are one matrix product.
+A stratum is one setting (a data set under one regime). Its runs are drawn with replacement, n out of n. A run is drawn
+with its whole curve and, for two strategies, with its partner of the same seed. A resample is a row of counts (how
+often each run was drawn), so that all resampled means of a stratum are one matrix product.
 
-With few seeds percentile and BCa intervals cover less than they say (about .75, .84, .91 of a nominal .95 at
-n = 3, 5, 10): verdicts rest on t intervals and exact tests, not on these.
+With few seeds percentile and BCa intervals cover less than their nominal level (about .75, .84, .91 of a nominal .95
+at n = 3, 5, 10). Verdicts therefore use t intervals and exact tests, not these.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from scipy import special, stats
 from analysis.statistics.arrays import Floats
 
 Counts = Floats
-"""Whole numbers, shape (B, n), kept as floats: what they are multiplied with is."""
+"""Whole numbers, shape (B, n), stored as floats because they are multiplied with floats."""
 Method = Literal["percentile", "expanded", "bca"]
 Statistic = Callable[[Sequence[Counts]], Floats]
-"""From one (B, n_d) matrix of counts per stratum to B values, shape (B, ...). Rows need not sum to n_d (the jackknife's do not)."""
+"""Maps one (B, n_d) matrix of counts per stratum to B values, shape (B, ...). Rows need not sum to n_d (jackknife)."""
 
 
 @dataclass(frozen=True)
 class BootstrapEstimate:
-    """A statistic with its bootstrap interval; arrays of the statistic's shape, 0-dimensional for one number.
+    """A statistic with its bootstrap interval.
 
     Attributes:
-        low, high: bounds; NaN where a stratum has fewer than two runs, infinite where the resamples are.
-        undefined: share of resamples in which the statistic is NaN; the bounds are over the others.
-        runs: runs in the smallest stratum.
+        value: The statistic of the data. All arrays have its shape, 0-dimensional for one number.
+        low, high: Bounds; NaN where a stratum has fewer than two runs, infinite where the resamples are.
+        undefined: Share of resamples in which the statistic is NaN; the bounds use the other resamples.
+        level: Nominal coverage, in (0, 1).
+        runs: Number of runs in the smallest stratum.
     """
 
     value: Floats
@@ -46,19 +48,23 @@ class BootstrapEstimate:
     runs: int
 
     def at(self, place: int) -> tuple[float, float, float]:
-        """Value, low and high of one entry of a statistic of shape (C,)."""
+        """Return value, low and high of one entry of a statistic of shape (C,)."""
         return float(self.value[place]), float(self.low[place]), float(self.high[place])
 
 
 class Resampler:
-    """Draws counts once per number of runs and stratum, and uses them for every statistic: strategies, budgets
-    and targets of one comparison share their resamples, as the paired form needs.
+    """Source of resampling counts, drawn once per stratum and number of runs and reused for every statistic.
+
+    Strategies, budgets and targets of one comparison thus share their resamples, as paired comparisons need.
 
     Args:
-        rng: used up in the order in which new (stratum, n) are asked for.
-        resamples: B >= 1.
-        level: of the intervals, in (0, 1).
-        method: of intervals for which nothing else is said.
+        rng: Consumed in the order in which new (stratum, n) are requested.
+        resamples: Number of resamples B >= 1.
+        level: Nominal coverage of the intervals, in (0, 1).
+        method: Default interval method.
+
+    >>> [counts.sum(axis=1).tolist() for counts in Resampler(np.random.default_rng(0), resamples=2).counts([3, 4])]
+    [[3.0, 3.0], [4.0, 4.0]]
     """
 
     def __init__(
@@ -70,7 +76,7 @@ class Resampler:
         self._drawn: dict[tuple[int, int], Counts] = {}
 
     def counts(self, sizes: Sequence[int]) -> list[Counts]:
-        """One (B, n_d) matrix per stratum, its rows summing to n_d."""
+        """Return one (B, n_d) matrix of counts per stratum; its rows sum to n_d."""
         return [self._stratum(place, n) for place, n in enumerate(sizes)]
 
     def _stratum(self, place: int, n: int) -> Counts:
@@ -83,17 +89,22 @@ class Resampler:
         return self._drawn[place, n]
 
     def estimate(self, statistic: Statistic, sizes: Sequence[int], method: Method | None = None) -> BootstrapEstimate:
-        """The statistic of the data and its interval, by `method` or the resampler's own.
+        """Compute the statistic of the data and its interval.
 
-        percentile: the resamples' (1 - level) / 2 and (1 + level) / 2 quantiles, rounded outwards to a resample.
-        expanded: the same at tails that make up for small n: Phi(-sqrt(n / (n - 1)) t), n the smallest stratum and t Student's
-        quantile with sum(n_d - 1) degrees of freedom, as the resampled spread is too small by (n - 1) / n and not known
-        (Hesterberg 2015, Am. Stat. 69:371, section 3.2).
-        bca: bias-corrected and accelerated (Efron 1987, J. Am. Stat. Assoc. 82, eq. 2.3), acceleration from the
-        jackknife over the runs of every stratum.
+        Args:
+            statistic: Function of counts.
+            sizes: Number of runs n_d per stratum.
+            method: Interval method; by default the resampler's.
+                percentile: The (1 - level) / 2 and (1 + level) / 2 quantiles of the resamples, rounded outwards to a
+                resample.
+                expanded: The same at tails that correct for small n: Phi(-sqrt(n / (n - 1)) t), where n is the smallest
+                stratum and t is Student's quantile with sum(n_d - 1) degrees of freedom. The resampled variance is too
+                small by (n - 1) / n, and the true one is unknown (Hesterberg 2015, Am. Stat. 69:371, section 3.2).
+                bca: Bias-corrected and accelerated (Efron 1987, J. Am. Stat. Assoc. 82, eq. 2.3), with acceleration
+                from the jackknife over the runs of every stratum.
 
         Raises:
-            ValueError: no stratum, or an empty one.
+            ValueError: There is no stratum, or an empty one.
         """
         if not len(sizes) or min(sizes) < 1:
             raise ValueError(f"expected at least one run in every stratum, found {list(sizes)}")
@@ -107,7 +118,7 @@ class Resampler:
     def percentile(
         self, value: Floats, drawn: Floats, sizes: Sequence[int], method: Method | None = None
     ) -> BootstrapEstimate:
-        """The percentile interval of resamples (B, ...) at hand, expanded if that is the method, with so many runs in each stratum."""
+        """Compute the percentile (or expanded) interval of resamples (B, ...), with n_d runs per stratum."""
         expanded = (method or self.method) == "expanded"
         low, high = _bounds(
             drawn, self._tails(value, expanded_tail(sizes, self.level) if expanded else None), min(sizes)
@@ -129,7 +140,11 @@ class Resampler:
 
 
 def expanded_tail(sizes: Sequence[int], level: float) -> float:
-    """Probability beyond each bound of the expanded percentile interval; NaN where a stratum has one run."""
+    """Return the tail probability of each bound of the expanded percentile interval; NaN if a stratum has one run.
+
+    >>> expanded_tail([5, 5], 0.95) < expanded_tail([10, 10], 0.95) < 0.025  # wider with fewer runs
+    True
+    """
     n, df = min(sizes), sum(sizes) - len(sizes)
     return float(special.ndtr(-np.sqrt(n / (n - 1)) * special.stdtrit(df, (1 + level) / 2))) if n > 1 else float("nan")
 
@@ -144,12 +159,12 @@ def _bounds(drawn: Floats, tails: Floats, runs: int) -> tuple[Floats, Floats]:
 
 
 def _outward(drawn: Floats, tails: Floats) -> tuple[Floats, Floats]:
-    """Quantiles of (B, ...) that are resamples themselves: infinite resamples are ordered, never averaged."""
+    """Return quantiles of (B, ...) that are resamples themselves: infinite resamples are ordered, never averaged."""
     defined = drawn.shape[0] - np.isnan(drawn).sum(axis=0)
     known = (defined > 0) & np.isfinite(tails).all(axis=0)
     steps = np.where(known, tails, 0.0) * (np.maximum(defined, 1) - 1)
     places = np.stack([np.floor(steps[0]), np.ceil(steps[1])]).astype(np.int64)
-    # few places: moving those into order is cheaper than sorting; NaN go last either way
+    # for few places a partition is cheaper than sorting; NaN go last either way
     few = np.unique(places)
     ordered = np.partition(drawn, few, axis=0) if len(few) <= 4 else np.sort(drawn, axis=0)
     low, high = np.where(known, np.take_along_axis(ordered, places, axis=0), np.nan)
@@ -157,7 +172,7 @@ def _outward(drawn: Floats, tails: Floats) -> tuple[Floats, Floats]:
 
 
 def _accelerated(tails: Floats, value: Floats, drawn: Floats, statistic: Statistic, sizes: Sequence[int]) -> Floats:
-    """The BCa method's tail probabilities, shape (2, ...)."""
+    """Return the tail probabilities of the BCa method, shape (2, ...)."""
     below = ((drawn < value).sum(axis=0) + 0.5 * (drawn == value).sum(axis=0)) / len(drawn)
     bias = stats.norm.ppf(below)
     cubes, squares = np.zeros_like(value), np.zeros_like(value)

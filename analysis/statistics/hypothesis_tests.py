@@ -1,4 +1,7 @@
-"""Two one-sided tests (TOST, Schuirmann 1987): evidence that a difference is smaller than a margin."""
+"""Test for a difference (sign-flip, t, Wilcoxon, Welch) and for equivalence within a margin (TOST).
+
+Differences are strategy minus baseline, one per seed. All p of differences are two-sided.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ from analysis.statistics.arrays import Floats
 
 @dataclass(frozen=True)
 class Tost:
-    """p of "difference <= -delta", of "difference >= delta", and the larger: equivalent if that one is small."""
+    """Result of two one-sided tests: p of "difference <= -delta" and of "difference >= delta".
+
+    The difference is equivalent to zero, within the margin, if the larger of the two is small.
+    """
 
     n: int
     delta: float
@@ -26,17 +32,30 @@ class Tost:
 
     @property
     def p(self) -> float:
+        """Return the larger of the two p-values."""
         return max(self.p_low, self.p_high)
 
 
 def tost(differences: ArrayLike, delta: float) -> Tost:
-    """Paired TOST on differences, shape (n,), with margin `delta` > 0 in the same units.
+    """Compute two one-sided paired t tests for equivalence (TOST, Schuirmann 1987).
 
-    The same as the 1 - 2 alpha t interval lying inside (-delta, delta). With n < 2, p = 1. With zero spread
-    the t statistic is undefined; the exact one-sided sign flip takes its place: p = 2^-n inside the margin.
+    p <= alpha if and only if the 1 - 2 alpha t interval lies inside (-delta, delta). If all differences are equal, the
+    t statistic is undefined and the exact one-sided sign-flip test takes its place: p = 2^-n inside the margin.
+
+    Args:
+        differences: Strategy minus baseline, shape (n,).
+        delta: Margin > 0, in the same units.
+
+    Returns:
+        Both p in (0, 1]; 1 for n < 2.
 
     Raises:
-        ValueError: delta is not positive.
+        ValueError: `delta` is not positive.
+
+    >>> tost([0.01, 0.01, 0.01], 0.05).p  # equal differences inside the margin: 2^-3
+    0.125
+    >>> round(tost([-1, 0, 1], 2).p, 3)  # t = (0 + 2) / (1 / sqrt 3) = 3.46 on both sides
+    0.037
     """
     if not delta > 0:
         raise ValueError(f"expected a positive margin, found {delta}")
@@ -53,21 +72,23 @@ def tost(differences: ArrayLike, delta: float) -> Tost:
 
 Test = Literal["sign-flip", "t", "wilcoxon"]
 ENUMERATED = 16
-"""Largest n whose 2^n sign patterns are enumerated."""
+"""Largest n for which all 2^n sign patterns are enumerated."""
 FLIPS = 100_000
-"""Monte Carlo sign patterns beyond that."""
+"""Monte Carlo sign patterns for larger n."""
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """A two-sided test's answer.
+    """Result of a two-sided test.
 
     Attributes:
-        statistic: t, the smaller signed-rank sum, or the sum of the differences.
-        p: in (0, 1].
-        smallest_p: the smallest p this test can give with n seeds (0 for t).
-        direction: which side the test leans to: 1 positive differences, -1 negative, 0 neither. Wilcoxon's
-            may disagree with the sign of the mean, where one outlier outweighs the ranks.
+        test: Name of the test.
+        n: Number of differences; for Welch's test, values of the smaller sample.
+        statistic: t, the smaller signed-rank sum (Wilcoxon), or the sum of the differences (sign-flip).
+        p: In (0, 1].
+        smallest_p: The smallest p this test can give with n seeds (0 for t).
+        direction: Sign of the effect: 1 for positive differences, -1 for negative, 0 for neither. Wilcoxon's may
+            disagree with the sign of the mean if one outlier outweighs the ranks.
         standard_error: Monte Carlo standard error of p; 0 if p is not simulated.
     """
 
@@ -83,19 +104,42 @@ class TestResult:
 
 
 def smallest_p(n: int) -> float:
-    """Smallest two-sided p of the sign-flip and the Wilcoxon test with n seeds: 2^(1-n); 1 for n = 0."""
+    """Return the smallest two-sided p of the sign-flip and the Wilcoxon test with n seeds: 2^(1-n); 1 for n = 0.
+
+    >>> smallest_p(5)  # 1/16: five seeds cannot reject at .05
+    0.0625
+    """
     return 1.0 if n < 1 else 2.0 ** (1 - n)
 
 
 def run_tests(test: Test, samples: Sequence[ArrayLike], rng: np.random.Generator) -> list[TestResult]:
-    """The named test of each sample of differences; `rng` is drawn from only by sign-flip tests of more than 16 seeds."""
+    """Run one test on several samples of differences.
+
+    Args:
+        test: "sign-flip", "t" or "wilcoxon".
+        samples: Differences per comparison, shape (n,) each.
+        rng: Used only by sign-flip tests of more than 16 differences.
+
+    >>> [result.p for result in run_tests("sign-flip", [[1, 1], [1, -1]], np.random.default_rng(0))]
+    [0.5, 1.0]
+    """
     if test == "sign-flip":
         return sign_flips(samples, rng)
     return [paired_t(d) if test == "t" else wilcoxon(d) for d in samples]
 
 
 def paired_t(differences: ArrayLike) -> TestResult:
-    """Student's paired t test (Student 1908)."""
+    """Compute Student's paired t test (Student 1908).
+
+    If all differences are equal, t is undefined and the sign-flip test takes its place. p = 1 for n < 2.
+
+    Args:
+        differences: Strategy minus baseline, shape (n,), finite.
+
+    >>> result = paired_t([1, 2, 3])  # mean 2, sd 1: t = 2 sqrt 3
+    >>> round(result.statistic, 3), round(result.p, 3)
+    (3.464, 0.074)
+    """
     d = _clean(differences)
     if len(d) < 2:
         return TestResult("t", len(d), float("nan"), 1.0, 0.0)
@@ -106,10 +150,17 @@ def paired_t(differences: ArrayLike) -> TestResult:
 
 
 def wilcoxon(differences: ArrayLike) -> TestResult:
-    """Signed-rank test (Wilcoxon 1945): zeros dropped, tied ranks averaged.
+    """Compute the signed-rank test (Wilcoxon 1945), zeros dropped and tied ranks averaged.
 
-    Exact by scipy without ties; exact by enumerating the signs of the averaged ranks with ties and at
-    most 16 differences; beyond, the tie-corrected normal approximation (scipy's exact ignores ties).
+    Without ties p is exact up to 50 differences. With ties it is exact up to 16, by enumerating the signs of the
+    averaged ranks (scipy's exact method ignores ties). Otherwise p is the tie-corrected normal approximation.
+
+    Args:
+        differences: Strategy minus baseline, shape (n,), finite.
+
+    >>> result = wilcoxon([1, 2, 3, -4])  # R+ = 1 + 2 + 3, R- = 4
+    >>> result.statistic, result.p, result.direction
+    (4.0, 0.875, 1)
     """
     every = _clean(differences)
     n, d = len(every), every[every != 0]
@@ -126,20 +177,31 @@ def wilcoxon(differences: ArrayLike) -> TestResult:
 
 
 def sign_flip(differences: ArrayLike, rng: np.random.Generator | None = None) -> TestResult:
-    """Fisher's randomisation test of paired differences (Fisher 1935, ch. 3).
+    """Compute Fisher's randomisation test of paired differences (Fisher 1935, ch. 3).
 
-    p = #{e in {-1, 1}^n : |sum(e d)| >= |sum(d)|} / 2^n, enumerated for n <= 16 (with a tolerance on >=, so
-    that rounding cannot lose a tie); beyond, (1 + hits) / (1 + flips) over random flips from `rng`
-    (Phipson & Smyth 2010) with its standard error.
+    p = #{e in {-1, 1}^n : |sum(e d)| >= |sum(d)|} / 2^n, enumerated for n <= 16, with a tolerance on >= so that
+    rounding cannot lose a tie. For larger n, p = (1 + hits) / (1 + flips) over random flips (Phipson & Smyth 2010),
+    with its standard error.
+
+    Args:
+        differences: Strategy minus baseline, shape (n,), finite.
+        rng: Source of the random flips; needed for n > 16.
 
     Raises:
-        ValueError: more than 16 differences and no `rng`, or a value that is not finite.
+        ValueError: n > 16 without `rng`, or a value is not finite.
+
+    >>> sign_flip([1, 2, 3]).p  # only +++ and --- reach |sum| = 6: 2 of 8
+    0.25
     """
     return sign_flips([differences], rng)[0]
 
 
 def sign_flips(samples: Sequence[ArrayLike], rng: np.random.Generator | None = None) -> list[TestResult]:
-    """`sign_flip` of each sample; samples of equal n beyond 16 share the random flips, which costs little more than one."""
+    """Run `sign_flip` on several samples; samples of equal n > 16 share the random flips, which saves time.
+
+    >>> [result.p for result in sign_flips([[1, 2, 3], [1, 1, -1]])]  # |sum| of 1 or more: all 8 patterns
+    [0.25, 1.0]
+    """
     cleaned = [_clean(sample) for sample in samples]
     results: dict[int, TestResult] = {}
     for n in dict.fromkeys(len(d) for d in cleaned):
@@ -157,7 +219,7 @@ def sign_flips(samples: Sequence[ArrayLike], rng: np.random.Generator | None = N
                 np.zeros(len(places)),
             )
         elif rng is None:
-            raise ValueError(f"expected a generator for more than {ENUMERATED} differences, found none for {n}")
+            raise ValueError(f"expected `rng` for more than {ENUMERATED} differences, found None with n = {n}")
         else:
             hits = np.zeros(len(places))
             for _ in range(10):  # a tenth at a time keeps memory small
@@ -171,10 +233,24 @@ def sign_flips(samples: Sequence[ArrayLike], rng: np.random.Generator | None = N
 
 
 def welch(strategy: ArrayLike, baseline: ArrayLike) -> TestResult:
-    """Welch's t test of two independent samples, shapes (n,) and (m,), variances unequal (Welch 1947).
+    """Compute Welch's t test of two independent samples with unequal variances (Welch 1947).
 
-    For seeds that are not shared. With fewer than two values on a side p = 1; if both sides are constant, t is
-    undefined and the exact permutation of labels takes its place: 2 / C(n + m, n), or 1 for equal constants.
+    For seeds that are not shared. If both samples are constant, t is undefined and the exact permutation of labels
+    takes its place: p = 2 / C(n + m, n), or 1 for equal constants.
+
+    Args:
+        strategy: Values of the strategy, shape (n,), finite.
+        baseline: Values of the baseline, shape (m,), finite.
+
+    Returns:
+        p = 1 if either sample has fewer than two values.
+
+    Raises:
+        ValueError: A value is not finite.
+
+    >>> result = welch([1, 2, 3], [2, 4, 6])  # -2 / sqrt(1/3 + 4/3)
+    >>> round(result.statistic, 3), round(result.p, 3)
+    (-1.549, 0.221)
     """
     x, y = np.asarray(strategy, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
@@ -186,32 +262,58 @@ def welch(strategy: ArrayLike, baseline: ArrayLike) -> TestResult:
     if np.ptp(x) == np.ptp(y) == 0:
         p = min(1.0, 2 / math.comb(len(x) + len(y), len(x))) if side else 1.0
         return TestResult("welch", n, float("nan"), p, 0.0, side)
+    error, df = welch_error(x, y)
+    t = float((x.mean() - y.mean()) / error)
+    return TestResult("welch", n, t, 2 * t_tail(abs(t), df), 0.0, side)
+
+
+def welch_error(x: Floats, y: Floats) -> tuple[float, float]:
+    """Return the standard error of mean(x) - mean(y) and its degrees of freedom (Welch 1947; Satterthwaite 1946).
+
+    With u = var(x) / n and v = var(y) / m: sqrt(u + v), and (u + v)^2 / (u^2 / (n - 1) + v^2 / (m - 1)).
+
+    Args:
+        x: Shape (n,), n >= 2.
+        y: Shape (m,), m >= 2; not both constant.
+
+    >>> welch_error(np.array([1.0, 3.0, 5.0, 7.0]), np.array([0.0, 2.0, 4.0, 6.0]))[1]  # equal variances: n + m - 2
+    6.0
+    """
     u, v = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
-    t = float((x.mean() - y.mean()) / math.sqrt(u + v))
-    return TestResult("welch", n, t, 2 * t_tail(abs(t), welch_freedom(u, v, len(x), len(y))), 0.0, side)
-
-
-def welch_freedom(u: float, v: float, n: int, m: int) -> float:
-    """Degrees of freedom of squared standard errors u and v of means of n and m values (Welch 1947; Satterthwaite 1946)."""
+    error = math.sqrt(u + v)
     _, power = math.frexp(max(u, v))  # squares must neither overflow nor vanish; a power of two changes no digit
     u, v = math.ldexp(u, -power), math.ldexp(v, -power)
-    return (u + v) ** 2 / (u**2 / (n - 1) + v**2 / (m - 1))
+    return error, (u + v) ** 2 / (u**2 / (len(x) - 1) + v**2 / (len(y) - 1))
 
 
 def t_tail(t: float, df: float) -> float:
-    """P(T >= t) of Student's t with `df` degrees of freedom: scipy's t.sf without its argument checks, which cost 100 times the answer."""
+    """Return P(T >= t) of Student's t with `df` degrees of freedom.
+
+    This is scipy's `t.sf` without its argument checks, which take 100 times as long as the computation.
+
+    >>> t_tail(0.0, 3)
+    0.5
+    """
     return float(special.stdtr(df, -t))
 
 
 def random_bits(count: int, n: int, rng: np.random.Generator) -> Floats:
-    """Fair coins, 0.0 or 1.0, shape (count, n)."""
+    """Draw fair coins, 0.0 or 1.0, shape (count, n).
+
+    >>> random_bits(2, 3, np.random.default_rng(0)).shape
+    (2, 3)
+    """
     packed = rng.integers(0, 256, (count, -(-n // 8)), dtype=np.uint8)
     return np.unpackbits(packed, axis=1, count=n).astype(np.float64)
 
 
 @functools.lru_cache(maxsize=ENUMERATED)
 def half_sign_patterns(n: int) -> Floats:
-    """All sign patterns with the first sign fixed, shape (2^(n-1), n): |sum| is equal for a pattern and its negative."""
+    """Return half of all sign patterns, shape (2^(n-1), n): |sum| is the same for a pattern and its negative.
+
+    >>> half_sign_patterns(2).tolist()  # the last sign is +
+    [[1.0, 1.0], [-1.0, 1.0]]
+    """
     bits = (np.arange(2 ** (n - 1))[:, None] >> np.arange(n)) & 1
     return np.asarray(1.0 - 2.0 * bits, dtype=np.float64)
 
@@ -221,11 +323,10 @@ def _sign(value: float) -> int:
 
 
 def _clean(differences: ArrayLike) -> Floats:
-    """Shape (n,), finite; rounded to 12 digits of the largest, so that equal differences are equal numbers."""
+    """Check for shape (n,) and finite values; round to 12 digits of the largest, so that equal differences tie."""
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 1 or not np.isfinite(d).all():
-        raise ValueError(
-            f"expected finite differences of shape (n,), found shape {d.shape}, {int((~np.isfinite(d)).sum())} not finite"
-        )
+        wrong = int((~np.isfinite(d)).sum())
+        raise ValueError(f"expected finite differences (n,), found shape {d.shape} with {wrong} values not finite")
     largest = float(np.abs(d).max(initial=0.0))
     return d if largest == 0 else np.round(d / largest, 12) * largest

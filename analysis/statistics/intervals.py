@@ -1,6 +1,7 @@
-"""Simultaneous bands: the whole true difference curve lies inside with the stated probability.
+"""Compute t intervals of means, and bands of whole curves.
 
-A pointwise 95 % interval at each of many budgets excludes the truth somewhere far more often than 1 time in 20.
+A simultaneous band contains the whole true difference curve with the stated probability. Pointwise 95 % intervals at
+many budgets miss the truth at one of them far more often than 1 time in 20.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from analysis.statistics.arrays import Floats
 
 Method = Literal["bonferroni-t", "sup-t"]
 FEW = 5
-"""Up to this many seeds correlations are anyone's guess: Bonferroni, which needs none."""
+"""Up to this many seeds correlations cannot be estimated: use Bonferroni, which needs none."""
 SEED = 1912
-"""Of the normal draws behind sup-t: the same curves give the same band."""
+"""Seed of the normal draws behind sup-t, so that the same curves give the same band."""
 
 
 @dataclass(frozen=True)
 class Band:
-    """mean ± critical * se at each budget, shape (T,) each; NaN bounds for one seed."""
+    """Band mean ± critical * se at each budget, shape (T,); bounds are NaN for one seed."""
 
     mean: Floats
     low: Floats
@@ -35,12 +36,22 @@ class Band:
 
 
 def simultaneous_band(values: ArrayLike, level: float = 0.95, method: Method | None = None) -> Band:
-    """Band for the mean curve of `values`, shape (n, T), n >= 1.
+    """Compute a simultaneous band for the mean curve.
 
-    bonferroni-t: Student's quantile at (1 - level) / T. sup-t (Montiel Olea & Plagborg-Moller 2019): the quantile of
-    the largest |t| over budgets; here of curves drawn with the observed correlations and n seeds, every draw
-    studentised by its own spread (a normal limit would be too narrow at n < 50). Never wider than Bonferroni.
-    By default Bonferroni for n <= 5, sup-t beyond. `analysis/CALIBRATION.md` has the coverage of both.
+    The band is never wider than Bonferroni's. `analysis/CALIBRATION.md` has the coverage of both methods.
+
+    Args:
+        values: Curves, shape (n, T), n >= 1.
+        level: Probability that the whole true mean curve lies inside.
+        method: By default bonferroni-t for n <= 5, sup-t for more.
+            bonferroni-t: Student's quantile at (1 - level) / T.
+            sup-t (Montiel Olea & Plagborg-Moller 2019): the quantile of the largest |t| over budgets. It is simulated
+            from curves of n seeds with the observed correlations, each draw studentised by its own spread, because a
+            normal limit would be too narrow for n < 50.
+
+    >>> band = simultaneous_band([[0, 1], [0, 3]])  # t quantile at 1 - .05 / 4, 1 degree of freedom; se 0 and 1
+    >>> band.mean.tolist(), round(band.critical, 2), band.low.round(2).tolist()
+    ([0.0, 2.0], 25.45, [0.0, -23.45])
     """
     x = np.asarray(values, dtype=np.float64)
     n, budgets = x.shape
@@ -66,14 +77,14 @@ def _sup_t(standardised: Floats, level: float) -> float:
 
 @functools.lru_cache(maxsize=4)
 def _normals(n: int) -> NDArray[np.float32]:
-    """Standard normal draws, shape (draws, n, n): fewer draws where there are many seeds, at most 8 MB beyond 63."""
+    """Return standard normal draws, shape (draws, n, n): fewer draws for many seeds, at most 8 MB for n > 63."""
     draws = max(500, min(10_000, 2_000_000 // n**2))
     return np.random.default_rng([SEED, n]).standard_normal((draws, n, n), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean, its two-sided interval, the sample standard deviation (n - 1) and n. NaN where n is too small."""
+    """Mean, its two-sided interval, sample standard deviation (n - 1), and n; NaN where n is too small."""
 
     mean: float
     low: float
@@ -83,7 +94,19 @@ class Interval:
 
 
 def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
-    """Interval of the mean of `values`, shape (n,). Low and high are NaN for n < 2, and the mean itself at zero spread."""
+    """Compute Student's t interval of the mean.
+
+    Args:
+        values: Shape (n,).
+        level: Nominal coverage.
+
+    Returns:
+        Bounds are NaN for n < 2, and equal to the mean if all values are equal.
+
+    >>> interval = t_interval([1, 2, 3])  # 2 ± 4.303 / sqrt 3
+    >>> round(interval.low, 2), round(interval.high, 2)
+    (-0.48, 4.48)
+    """
     x = np.asarray(values, dtype=np.float64)
     if not len(x):
         return Interval(float("nan"), float("nan"), float("nan"), float("nan"), 0)
@@ -92,7 +115,19 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
 
 
 def t_band(values: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats, Floats]:
-    """Pointwise mean, low and high, each (T,), of `values` (n, T), n >= 1; not simultaneous over T. NaN bounds for n = 1."""
+    """Compute pointwise t intervals of the mean curve; not simultaneous over budgets.
+
+    Args:
+        values: Curves, shape (n, T), n >= 1.
+        level: Nominal coverage at each budget.
+
+    Returns:
+        Mean, low and high, shape (T,) each; bounds are NaN for n = 1.
+
+    >>> mean, low, high = t_band([[1, 0], [3, 0]])  # se 1 and 0; t quantile 12.71
+    >>> mean.tolist(), low.round(2).tolist()
+    ([2.0, 0.0], [-10.71, 0.0])
+    """
     x = np.asarray(values, dtype=np.float64)
     n, mean = len(x), x.mean(axis=0)
     if n < 2:
@@ -103,5 +138,11 @@ def t_band(values: ArrayLike, level: float = 0.95) -> tuple[Floats, Floats, Floa
 
 
 def spread(values: Floats) -> Floats:
-    """Sample standard deviation (n - 1) along the first axis, n >= 2; exactly 0 of equal values, whose mean may round to another number."""
+    """Return the sample standard deviation (n - 1) along the first axis, n >= 2.
+
+    It is exactly 0 for equal values, whose mean may round to a different number.
+
+    >>> spread(np.array([[1.0, 0.1], [2.0, 0.1], [3.0, 0.1]])).tolist()
+    [1.0, 0.0]
+    """
     return np.asarray(np.where(np.ptp(values, axis=0) == 0, 0.0, values.std(axis=0, ddof=1)))

@@ -1,7 +1,7 @@
-"""Whole curves at once: at which budgets does a strategy differ, and does it anywhere? Westfall-Young max-T by sign flips.
+"""Test whole curves: does a strategy differ at any budget, and at which? Westfall-Young max-T by sign flips.
 
-Under "no difference at any budget", the sign of each seed's whole difference curve is a coin: flipping all its
-budgets together keeps their correlation, which testing each budget for itself throws away.
+Under "no difference at any budget" the sign of each seed's whole difference curve is random. Flipping all budgets of a
+seed together keeps their correlation, which separate tests at each budget ignore.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from analysis.statistics.hypothesis_tests import ENUMERATED, half_sign_patterns,
 from analysis.statistics.intervals import spread
 
 FLIPS = 20_000
-"""Monte Carlo sign patterns beyond 16 seeds."""
+"""Monte Carlo sign patterns for more than 16 seeds."""
 CHUNK = 2_000
 
 
 @dataclass(frozen=True)
 class MaxT:
-    """A whole-curve test of n seeds over T budgets.
+    """Result of a whole-curve test of n seeds over T budgets.
 
     Attributes:
-        t: Student's t at each budget, shape (T,); infinite at zero spread.
-        p: two-sided, of no difference at any budget.
-        p_adjusted: step-down, at each budget, shape (T,); reject where <= alpha with family-wise error alpha over budgets.
-        smallest_p: 2^(1-n), or of the simulation.
+        t: Student's t at each budget, shape (T,); infinite if all differences there are equal.
+        p: Two-sided p of "no difference at any budget".
+        p_adjusted: Step-down p at each budget, shape (T,). Rejecting where it is at most alpha keeps the family-wise
+            error over budgets at alpha.
+        smallest_p: The smallest p this test can give: 2^(1-n), or 1 / (1 + flips) if simulated.
         standard_error: Monte Carlo standard error of p; 0 if enumerated.
     """
 
@@ -42,17 +43,22 @@ class MaxT:
 
 
 def max_t(differences: ArrayLike, rng: np.random.Generator | None = None) -> MaxT:
-    """Step-down max-T (Westfall & Young 1993, algorithm 2.8) over the budgets of paired difference curves.
+    """Compute the step-down max-T test (Westfall & Young 1993, algorithm 2.8) over the budgets of difference curves.
 
-    The t statistics are studentised by |sum| / sqrt(sum of squares), which every flip leaves comparable: at equal n
-    it is the same increasing function of |t| in every column. All 2^n patterns for n <= 16, else 20 000 random ones.
+    The statistic at each budget is |sum| / sqrt(sum of squares). For equal n it is the same increasing function of |t|
+    at every budget, so that it stays comparable under flips. All 2^n sign patterns are used for n <= 16, else 20 000
+    random ones.
 
     Args:
-        differences: strategy minus baseline, shape (n, T), n >= 1, T >= 1, finite.
-        rng: for n > 16.
+        differences: Strategy minus baseline, shape (n, T), n >= 1, T >= 1, finite.
+        rng: Source of the random patterns; needed for n > 16.
 
     Raises:
-        ValueError: shape or finiteness is not as said, or n > 16 without `rng`.
+        ValueError: The shape is wrong, a value is not finite, or n > 16 without `rng`.
+
+    >>> result = max_t([[1, 2], [2, 1], [3, 3]])  # at either budget only +++ and --- reach the observed sum: 2 of 8
+    >>> result.p, result.p_adjusted.tolist()
+    (0.25, [0.25, 0.25])
     """
     d = _checked(differences)
     n = len(d)
@@ -63,7 +69,8 @@ def max_t(differences: ArrayLike, rng: np.random.Generator | None = None) -> Max
     hits, flips = np.zeros(d.shape[1]), 0
     for signs in _patterns(n, rng):
         flipped = np.abs(signs @ scaled[:, order])
-        largest = np.maximum.accumulate(flipped[:, ::-1], axis=1)[:, ::-1]  # over this budget and all that reach less
+        # over this budget and all with a smaller statistic
+        largest = np.maximum.accumulate(flipped[:, ::-1], axis=1)[:, ::-1]
         hits += (largest >= seen[order] - 1e-9).sum(axis=0)
         flips += len(signs)
     simulated = n > ENUMERATED
@@ -86,7 +93,7 @@ def _patterns(n: int, rng: np.random.Generator | None) -> Iterator[Floats]:
         yield half_sign_patterns(n)
         return
     if rng is None:
-        raise ValueError(f"expected a generator for more than {ENUMERATED} seeds, found none for {n}")
+        raise ValueError(f"expected `rng` for more than {ENUMERATED} seeds, found None with n = {n}")
     for _ in range(FLIPS // CHUNK):
         yield 2 * random_bits(CHUNK, n, rng) - 1
 
@@ -95,7 +102,7 @@ def _student(d: Floats) -> Floats:
     n, mean = len(d), d.mean(axis=0)
     if n < 2:
         return np.full_like(mean, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):  # zero spread: infinite, or 0 where all differences are 0
+    with np.errstate(divide="ignore", invalid="ignore"):  # equal differences: infinite, or 0 where all are 0
         return np.where(mean == 0, 0.0, mean / (spread(d) / np.sqrt(n)))
 
 

@@ -1,10 +1,11 @@
-"""Several strategies on several data sets: ranks, Friedman, Iman-Davenport, Nemenyi, and Wilcoxon + Holm against a control.
+"""Compare several strategies on several data sets by ranks.
 
-Scores are one number per (data set, strategy), the mean over seeds, shape (N, k), higher is better. Data sets are the
-blocks, never seeds: runs on one data set are not independent data sets. Rank 1 is best; ties share the mean rank.
+Tests: Friedman, Iman-Davenport, Nemenyi, and Wilcoxon with Holm against a control. Scores are one number per
+(data set, strategy), the mean over seeds, shape (N, k); higher is better. Data sets are the blocks, not seeds: runs on
+one data set are not independent data sets. Rank 1 is best; ties share the mean rank.
 
-Mean-rank post-hocs (Nemenyi) depend on which other strategies are in the pool (Benavoli, Corani & Mangili 2016); the
-claim "beats random" therefore rests on pairwise Wilcoxon tests.
+Post-hoc tests of mean ranks (Nemenyi) depend on which other strategies are compared (Benavoli, Corani & Mangili 2016).
+The claim "beats random" therefore uses pairwise Wilcoxon tests.
 """
 
 from __future__ import annotations
@@ -25,16 +26,19 @@ from analysis.statistics.hypothesis_tests import smallest_p, wilcoxon
 
 @dataclass(frozen=True)
 class Friedman:
-    """Omnibus tests of "all strategies are alike".
+    """Omnibus tests of "all strategies are equal".
+
+    All p use asymptotic distributions for many blocks, but are never below the smallest p of the permutation test,
+    (k!)^(1 - N) without ties: by chance, two strategies rank the same on three data sets one time in four.
 
     Attributes:
-        mean_ranks: per strategy, in [1, k].
+        blocks: Number of data sets, N.
+        treatments: Number of strategies, k.
+        mean_ranks: Mean rank per strategy, in [1, k].
         chi2, p: Friedman 1937 as in Demsar 2006, without a correction for ties.
-        chi2_ties, p_ties: divided by 1 - sum(t^3 - t) / (N k (k^2 - 1)) over groups of t ties in a block, as scipy reports it.
-        f, p_f: Iman & Davenport 1980 from the uncorrected chi2; infinite if all blocks rank alike.
-
-    All p are of distributions for many blocks, but never below the share of the ways to rank within blocks that agree as well as
-    blocks can, (k!)^(1 - N) without ties: two strategies rank alike on three data sets by chance one time in four.
+        chi2_ties, p_ties: chi2 divided by 1 - sum(t^3 - t) / (N k (k^2 - 1)) over groups of t ties in a block, as in
+            scipy.
+        f, p_f: Iman & Davenport 1980, from the uncorrected chi2; f is infinite if all blocks have the same ranks.
     """
 
     blocks: int
@@ -53,14 +57,13 @@ class AgainstControl:
     """One strategy against the control over data sets.
 
     Attributes:
-        n: data sets.
-        wins, ties, losses: data sets with a higher, equal or lower mean than the control's.
-        median_difference: over data sets, in the metric's units.
-        r_plus, r_minus: signed-rank sums; the ranks of zero differences go to both in halves, one zero of an odd number
-            being left out (Demsar 2006, section 3.1.3).
-        p: two-sided Wilcoxon signed-rank test; zeros dropped, exact where `analysis.statistics.hypothesis_tests.wilcoxon` is.
-        p_adjusted: Holm over the strategies.
-        smallest_p: smallest raw p that n data sets can give.
+        n: Number of data sets.
+        wins, ties, losses: Data sets with a higher, equal or lower mean than the control's.
+        median_difference: Median over data sets, in the metric's units.
+        r_plus, r_minus: Signed-rank sums; see `signed_rank_sums`.
+        p: Two-sided Wilcoxon signed-rank test; see `analysis.statistics.hypothesis_tests.wilcoxon`.
+        p_adjusted: p corrected by Holm over the strategies.
+        smallest_p: Smallest raw p that n data sets can give.
     """
 
     strategy: str
@@ -77,18 +80,35 @@ class AgainstControl:
 
 
 def ranks(scores: ArrayLike) -> Floats:
-    """Ranks within each data set, shape (N, k): 1 for the highest score, ties averaged."""
+    """Rank strategies within each data set: 1 for the highest score, ties averaged.
+
+    Args:
+        scores: Shape (N, k), higher is better.
+
+    Returns:
+        Shape (N, k), in [1, k].
+
+    >>> ranks([[0.8, 0.9, 0.8]]).tolist()
+    [[2.5, 1.0, 2.5]]
+    """
     return np.asarray(stats.rankdata(-_scores(scores, least=1), axis=1), dtype=np.float64)
 
 
 def friedman(scores: ArrayLike) -> Friedman:
-    """Friedman's test and Iman & Davenport's F for scores (N, k).
+    """Compute Friedman's test and Iman & Davenport's F.
 
     chi2 = 12 N / (k (k + 1)) (sum_j R_j^2 - k (k + 1)^2 / 4); F = (N - 1) chi2 / (N (k - 1) - chi2) on k - 1 and
-    (k - 1)(N - 1) degrees of freedom (Demsar 2006, section 3.2.2). Ties everywhere: 0, p = 1.
+    (k - 1)(N - 1) degrees of freedom (Demsar 2006, section 3.2.2). If all scores tie, chi2 = 0 and p = 1.
+
+    Args:
+        scores: Shape (N, k), higher is better.
 
     Raises:
         ValueError: N < 2 or k < 2, or a score is not finite.
+
+    >>> result = friedman([[3, 2, 1], [3, 1, 2], [3, 2, 1], [3, 2, 1]])
+    >>> result.mean_ranks, result.chi2  # 4 (1^2 + 2.25^2 + 2.75^2 - 12)
+    ((1.0, 2.25, 2.75), 6.5)
     """
     x = _scores(scores, least=2)
     n, k = x.shape
@@ -116,29 +136,46 @@ def friedman(scores: ArrayLike) -> Friedman:
 
 
 def _least(k: int, ties: Sequence[NDArray[np.int64]]) -> float:
-    """No permutation of ranks within blocks has a smaller p: renaming the strategies in all blocks at once changes no statistic.
+    """Return the smallest p of the permutation test, given how many strategies share each rank of each block.
 
-    Args:
-        ties: of each block, how many strategies share each of its ranks.
+    Renaming the strategies in all blocks at once changes no statistic, so that one block's permutations do not count.
     """
     ways = [math.lgamma(k + 1) - sum(math.lgamma(t + 1) for t in counts) for counts in ties]
     return math.exp(max(ways) - sum(ways))
 
 
 def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
-    """Nemenyi's CD: mean ranks of k strategies over n data sets that lie further apart differ at level alpha.
+    """Compute Nemenyi's critical difference: mean ranks further apart than it differ at level alpha.
 
-    CD = q sqrt(k (k + 1) / (6 n)), q the studentized range quantile over infinite degrees divided by sqrt 2.
+    CD = q sqrt(k (k + 1) / (6 n)), where q is the studentized range quantile for infinite degrees of freedom divided by
+    sqrt 2.
+
+    Args:
+        k: Number of strategies.
+        n: Number of data sets.
+        alpha: Family-wise level over all pairs.
+
+    >>> round(critical_difference(4, 14), 2)  # 2.569 sqrt(4 * 5 / (6 * 14)), as in Demsar 2006
+    1.25
     """
     q = float(stats.studentized_range.ppf(1 - alpha, k, np.inf)) / np.sqrt(2)
     return float(q * np.sqrt(k * (k + 1) / (6 * n)))
 
 
 def nemenyi(scores: ArrayLike) -> Floats:
-    """Nemenyi's p for every pair of strategies, shape (k, k), 1 on the diagonal; family-wise error is controlled over all pairs.
+    """Compute Nemenyi's p for every pair of strategies, which controls the family-wise error over all pairs.
+
+    Args:
+        scores: Shape (N, k), higher is better.
+
+    Returns:
+        Shape (k, k), symmetric, 1 on the diagonal.
 
     Raises:
-        ValueError: as `friedman`.
+        ValueError: N < 2 or k < 2, or a score is not finite.
+
+    >>> nemenyi([[3, 2, 1], [3, 1, 2], [3, 2, 1], [3, 2, 1]]).round(2).tolist()[0]  # mean ranks 1, 2.25, 2.75
+    [1.0, 0.18, 0.04]
     """
     x = _scores(scores, least=2)
     n, k = x.shape
@@ -151,9 +188,13 @@ def nemenyi(scores: ArrayLike) -> Floats:
 
 
 def signed_rank_sums(differences: ArrayLike) -> tuple[float, float]:
-    """R+ and R-: sums of the ranks of |d| over positive and negative d, zeros split in halves (Demsar 2006, section 3.1.3).
+    """Compute R+ and R-, the sums of the ranks of |d| over positive and negative d.
 
-    Of an odd number of zeros one is left out.
+    The ranks of zeros are split evenly between the two sums; if their number is odd, one zero is left out
+    (Demsar 2006, section 3.1.3).
+
+    >>> signed_rank_sums([1, -2, 3])  # ranks 1 + 3, and 2
+    (4.0, 2.0)
     """
     d = np.asarray(differences, dtype=np.float64)
     zeros = np.flatnonzero(d == 0)
@@ -164,14 +205,22 @@ def signed_rank_sums(differences: ArrayLike) -> tuple[float, float]:
 
 
 def against_control(scores: ArrayLike, names: Sequence[str], control: str) -> tuple[AgainstControl, ...]:
-    """Wilcoxon signed-rank test of every strategy against the control over data sets, Holm over the strategies.
+    """Compare every strategy with the control by Wilcoxon's signed-rank test over data sets, with Holm.
 
     Args:
-        scores: (N, k), a column per name.
-        control: one of the names.
+        scores: Shape (N, k), one column per name, higher is better.
+        names: Names of the k strategies.
+        control: One of the names.
+
+    Returns:
+        One result per strategy other than the control, in the order of `names`.
 
     Raises:
-        ValueError: names do not fit the scores, the control is not among them, or a score is not finite.
+        ValueError: The number of names is not k, the control is not among them, or a score is not finite.
+
+    >>> rows = against_control([[3, 2, 1], [3, 1, 2], [3, 2, 1], [3, 2, 1]], ["a", "b", "random"], "random")
+    >>> [(row.strategy, row.wins, row.p, row.p_adjusted) for row in rows]
+    [('a', 4, 0.125, 0.25), ('b', 3, 0.625, 0.625)]
     """
     x = _scores(scores, least=1)
     if len(names) != x.shape[1] or control not in names:
@@ -192,17 +241,25 @@ def against_control(scores: ArrayLike, names: Sequence[str], control: str) -> tu
 
 
 def cliques(alike: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
-    """Largest groups of two or more strategies of which every pair is alike (Bron & Kerbosch 1973, with pivot), sorted.
+    """Return the maximal groups of two or more strategies in which no pair is distinguishable.
+
+    Maximal cliques by Bron & Kerbosch (1973) with pivot.
 
     Args:
-        alike: (k, k), symmetric: True where a pair is not told apart.
+        alike: Shape (k, k), symmetric: True where a pair is not distinguishable.
+
+    Returns:
+        Groups of column indices, sorted.
+
+    >>> cliques(np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], dtype=bool))
+    ((0, 1), (1, 2))
     """
     near = [set(np.flatnonzero(row).tolist()) - {i} for i, row in enumerate(alike)]
-    found: list[tuple[int, ...]] = []
+    groups: list[tuple[int, ...]] = []
 
     def grow(group: set[int], open_: set[int], closed: set[int]) -> None:
         if not open_ and not closed:
-            found.append(tuple(sorted(group)))
+            groups.append(tuple(sorted(group)))
             return
         pivot = max(open_ | closed, key=lambda v: len(near[v] & open_))
         for v in sorted(open_ - near[pivot]):
@@ -210,11 +267,11 @@ def cliques(alike: NDArray[np.bool_]) -> tuple[tuple[int, ...], ...]:
             open_, closed = open_ - {v}, closed | {v}
 
     grow(set(), set(range(len(near))), set())
-    return tuple(sorted(g for g in found if len(g) > 1))
+    return tuple(sorted(g for g in groups if len(g) > 1))
 
 
 def _scores(scores: ArrayLike, least: int) -> Floats:
-    """(N, k), finite, rounded so that equal means tie."""
+    """Check for shape (N, k) and finite values; round so that equal means tie."""
     x = np.asarray(scores, dtype=np.float64)
     if x.ndim != 2 or x.shape[0] < least or x.shape[1] < 2 or not np.isfinite(x).all():
         raise ValueError(

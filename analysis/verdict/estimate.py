@@ -12,7 +12,7 @@ from scipy import stats
 
 from analysis.loading.curves import Curves
 from analysis.statistics.alpha_spending import sequential_p
-from analysis.statistics.hypothesis_tests import Test, TestResult, run_tests, t_tail, tost, welch, welch_freedom
+from analysis.statistics.hypothesis_tests import Test, TestResult, run_tests, t_tail, tost, welch, welch_error
 from analysis.statistics.intervals import t_interval
 from analysis.verdict.pairing import Paired
 
@@ -68,8 +68,7 @@ def independent(strategy: ArrayLike, baseline: ArrayLike, delta: float, level: f
     if np.ptp(x) == np.ptp(y) == 0:
         inside = 1 / math.comb(len(x) + len(y), len(x))
         return Estimate(n, mean, mean, mean, 0.0, test, inside if abs(mean) < delta else 1.0)
-    u, v = x.var(ddof=1) / len(x), y.var(ddof=1) / len(y)
-    se, df = math.sqrt(u + v), welch_freedom(float(u), float(v), len(x), len(y))
+    se, df = welch_error(x, y)
     half = float(stats.t.ppf((1 + level) / 2, df)) * se
     equal = max(t_tail((mean + delta) / se, df), t_tail((delta - mean) / se, df))
     sd = math.sqrt(x.var(ddof=1) + y.var(ddof=1))

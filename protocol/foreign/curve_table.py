@@ -14,7 +14,7 @@ from protocol.record.events import EndEvent
 from protocol.record.layout import StudyFolder
 from protocol.rules.check import Body, evaluate
 from protocol.rules.result import Compliance
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.base import EXACT
 from protocol.spec.protocol import Protocol
 
@@ -72,7 +72,7 @@ def check_table(path: Path, protocol: Protocol) -> Compliance:
 
 def _rows(path: Path) -> list[_Row]:
     try:
-        reader = csv.DictReader(io.StringIO(content(path).decode("utf-8-sig"), newline=""), skipinitialspace=True)
+        reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""), skipinitialspace=True)
         _refuse_other_columns(list(reader.fieldnames or ()), str(path))
         read = list(_parsed(reader, str(path)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

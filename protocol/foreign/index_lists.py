@@ -26,7 +26,7 @@ from protocol.rules.check import Body, evaluate
 from protocol.rules.result import Compliance
 from protocol.rules.rule import Kind
 from protocol.rules.sidecars import SplitEvidence
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.base import EXACT
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE
@@ -163,14 +163,14 @@ def _part(folder: Path, part: str, faults: list[Fault]) -> list[int] | None:
 def _read(path: Path, faults: list[Fault]) -> list[int]:
     try:
         if path.suffix == ".npy":
-            array = np.load(io.BytesIO(content(path)), allow_pickle=False)
+            array = np.load(io.BytesIO(read_bytes(path)), allow_pickle=False)
             found = f"{array.dtype} of shape {array.shape}"
             value: object = [int(i) for i in array] if array.ndim == 1 and array.dtype.kind in "iu" else None
         elif path.suffix == ".json":
-            value = json.loads(content(path))
+            value = json.loads(read_bytes(path))
             found = f"{type(value).__name__} with other things in it"
         else:
-            value = [int(cell) for cell in re.split(r"[,;\s]+", content(path).decode("utf-8-sig").strip()) if cell]
+            value = [int(cell) for cell in re.split(r"[,;\s]+", read_bytes(path).decode("utf-8-sig").strip()) if cell]
             found = "numbers beyond them"
         if _whole(value):
             return value
@@ -189,7 +189,7 @@ def _read(path: Path, faults: list[Fault]) -> list[int]:
 
 def _nested(path: Path, faults: list[Fault]) -> list[list[int]]:
     try:
-        value = json.loads(content(path))
+        value = json.loads(read_bytes(path))
     except (OSError, ValueError, RecursionError) as error:
         faults.append(Fault(str(path), "a JSON list of lists", str(error)[:200]))
         return []
@@ -222,7 +222,7 @@ def _partial(
     validation: list[int] | None,
     folder: Path,
     split: SplitEvidence | None,
-    own_start: bool,
+    initial_query: bool,
 ) -> Partial:
     placed: list[tuple[str, AnyEvent]] = []
     spent = owned = 0
@@ -240,7 +240,7 @@ def _partial(
             indices=tuple(batch),
             before=spent,
             after=spent + len(batch),
-            chosen=own_start and not number,
+            chosen=initial_query and not number,
         )
         spent, owned = spent + len(batch), owned + len(batch)
         query = tuple(batches[number + 1][1]) if number + 1 < len(batches) else ()

@@ -14,7 +14,7 @@ from typing import Any
 from protocol.digests import canonical_json
 from protocol.errors import Fault, InputError
 from protocol.record.layout import StudyFolder, write_atomically
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 
@@ -32,7 +32,7 @@ class Amendment:
 def read_amendments(folder: StudyFolder) -> tuple[Amendment, ...]:
     """All amendments, oldest first; none if there is no such file. Raises InputError if one cannot be read."""
     try:
-        lines = content(folder.amendments).splitlines()
+        lines = read_bytes(folder.amendments).splitlines()
     except FileNotFoundError:
         return ()
     except OSError as error:

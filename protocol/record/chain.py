@@ -37,7 +37,7 @@ from protocol.record.events import (
 )
 from protocol.record.layout import RunFolder
 from protocol.record.machine_lock import claimed
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 
 E = TypeVar("E", bound=Event)
 
@@ -85,7 +85,7 @@ def read(path: Path) -> Record:
         RecordError: the file cannot be opened, is no regular file or too large, or was written by a newer schema.
     """
     try:
-        raw = content(path)
+        raw = read_bytes(path)
     except OSError as error:
         raise RecordError(Fault(str(path), "a readable record", error.strerror or str(error))) from None
     whole = raw.rfind(b"\n") + 1

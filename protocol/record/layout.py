@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from protocol.digests import array_digest, canonical_json
 from protocol.errors import Fault, InputError
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
@@ -227,7 +227,7 @@ class StudyFolder:
     def read_plan(self) -> Study:
         """The study this folder belongs to. Raises InputError if there is none."""
         try:
-            text = content(self.plan)
+            text = read_bytes(self.plan)
         except OSError:
             raise InputError(
                 Fault(

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from protocol.digests import canonical_json
 from protocol.errors import Fault, InputError
 from protocol.record.layout import write_atomically
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.base import FrozenModel
 
 Answer = Literal["equal", "differs", "undecided"]
@@ -41,7 +41,7 @@ class Replays(FrozenModel):
 def read_replays(path: Path) -> Replays:
     """The kept replays, none if there is no file. Raises InputError for a file that is something else."""
     try:
-        return Replays.model_validate_json(content(path))
+        return Replays.model_validate_json(read_bytes(path))
     except FileNotFoundError:
         return Replays()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Was the protocol obeyed? `check_study` answers rule by rule: obeyed, broken, or cannot be verified."""
+"""Compliance with the protocol: `check_study` answers per rule obeyed, broken, or cannot be verified."""
 
 from protocol.rules.check import check_study
 from protocol.rules.registry import GROUPS, RULES, rule

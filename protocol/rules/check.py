@@ -1,4 +1,4 @@
-"""Every rule over every planned run, with the plan as the denominator."""
+"""Evaluate every rule over every planned run. The plan, not the files found, says how many runs there are."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ from protocol.rules.rule import (
 from protocol.spec.study import Study
 
 _MOST_PER_RUN: Final = 20
-"""Findings of one rule in one run; a garbled file would otherwise yield one per line."""
+"""Findings of one rule in one run; a damaged file would otherwise yield one per line."""
 
 Progress = Callable[[int, int], None]
-"""Called with (runs looked at, runs planned)."""
+"""Called with (runs checked, runs planned)."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """A body of evidence, whatever it was made from.
+    """A body of evidence: a study folder, one record, a table of curves, or lists of labelled indices.
 
     Attributes:
-        source: what was looked at.
-        path: where it lies.
-        study: the plan, or what stands in for one.
+        source: which of these.
+        path: of the folder or file.
+        study: the plan, or a stand-in for one.
         folder: paths of findings are relative to it.
-        runs: every planned run, in an order that keeps runs of one split together.
-        planned: how many there are.
-        provides: kinds of evidence it holds; rules that read others cannot be verified.
-        lacks: says why, in words, for example "a table of curves holds budgets and metrics only".
-        unplanned: runs that nobody planned.
+        runs: every planned run; runs of one split follow each other.
+        planned: number of planned runs.
+        provides: kinds of evidence it holds; rules that read other kinds cannot be verified.
+        lacks: says why, in words, for example "a table of curves, which holds budgets and metrics only".
+        unplanned: paths of runs that are in no plan.
         amendments: earlier plans.
     """
 
@@ -65,8 +65,8 @@ class Body:
     amendments: tuple[Amendment, ...] = ()
 
     @property
-    def plan_at(self) -> str:
-        """Where the plan stands, for findings."""
+    def plan_path(self) -> str:
+        """Return the path of the plan, for findings."""
         return self.folder.plan.name if self.source == "study" else self.path
 
 
@@ -76,9 +76,10 @@ class _Tally:
 
     rule: AnyRule
     findings: list[Finding] = field(default_factory=list)
-    unseen: set[str] = field(default_factory=set)
-    blind: bool = False
+    unverified_runs: set[str] = field(default_factory=set)
+    """Runs that do not count as evaluated; empty text stands for the study as a whole."""
     blocked: bool = False
+    """Whether the source does not hold what the rule reads."""
 
     def add(self, observations: Iterable[Observation], run: str = "") -> None:
         """Turn observations into findings about `run`, unless they name the run themselves."""
@@ -89,8 +90,7 @@ class _Tally:
                 Finding(rule.id, rule.severity, o.answer, about, o.where, o.expected, o.found, rule.fix)
             )
             if o.answer == "unverifiable":
-                self.blind = True
-                self.unseen.add(about)
+                self.unverified_runs.add(about)
 
     def block(self, where: str, found: str) -> None:
         """Mark the rule as unverifiable: the source does not hold what it reads."""
@@ -98,11 +98,11 @@ class _Tally:
         self.add([unverifiable(where, self.rule.evidence, found)])
 
     def result(self, planned: int) -> Result:
-        evaluated = 0 if self.blocked else planned - len(self.unseen - {""})
+        evaluated = 0 if self.blocked else planned - len(self.unverified_runs - {""})
         answer: Answer = "obeyed"
         if any(f.answer == "broken" for f in self.findings):
             answer = "broken"
-        elif self.blind or evaluated < planned:
+        elif self.unverified_runs or evaluated < planned:
             answer = "unverifiable"
         return Result(self.rule, answer, tuple(self.findings), evaluated, planned)
 
@@ -112,7 +112,7 @@ def check_study(path: Path, progress: Progress | None = None) -> Compliance:
 
     Args:
         path: the folder that `beatrandom run` wrote.
-        progress: told after each run.
+        progress: called after each run.
 
     Raises:
         InputError: the folder holds no readable plan.
@@ -121,8 +121,7 @@ def check_study(path: Path, progress: Progress | None = None) -> Compliance:
     study = folder.read_plan()
     amendments = read_amendments(folder)
     plans = frozenset({study.fingerprint, *(a.before.fingerprint for a in amendments)})
-    planned = len(study.protocols) * len(study.seeds) * len(study.strategies)
-    runs = planned_runs(folder, study, plans)
+    planned, runs = sum(1 for _ in study.runs()), planned_runs(folder, study, plans)
     body = Body(
         "study", str(path), study, folder, runs, planned, unplanned=unplanned_runs(folder, study), amendments=amendments
     )
@@ -130,26 +129,26 @@ def check_study(path: Path, progress: Progress | None = None) -> Compliance:
 
 
 def evaluate(body: Body, progress: Progress | None = None) -> Compliance:
-    """Every rule's answer on this evidence."""
+    """Evaluate every rule on this evidence."""
     tallies = {rule.id: _Tally(rule) for rule in RULES.values()}
     for tally in tallies.values():
         if not tally.rule.reads <= body.provides:
             tally.block(body.path, body.lacks)
-    awake = [tally for tally in tallies.values() if not tally.blocked]
+    active = [tally for tally in tallies.values() if not tally.blocked]
     facts: list[Facts] = []
     for run in body.runs:
         facts.append(facts_of(run))
-        for tally in awake:
+        for tally in active:
             rule = tally.rule
-            if not _can_be_seen(facts[-1], rule.needs):
-                tally.unseen.add(str(run.key))
+            if not _is_evaluable(facts[-1], rule.needs):
+                tally.unverified_runs.add(str(run.key))
             elif isinstance(rule, RunRule):
                 observations = _guarded(rule, rule.function(run), str(run.key))
                 tally.add(itertools.islice(observations, _MOST_PER_RUN), str(run.key))
         if progress is not None:
             progress(len(facts), body.planned)
-    evidence = StudyEvidence(body.folder, body.study, tuple(facts), body.unplanned, body.plan_at, body.amendments)
-    for tally in awake:
+    evidence = StudyEvidence(body.folder, body.study, tuple(facts), body.unplanned, body.plan_path, body.amendments)
+    for tally in active:
         if isinstance(tally.rule, StudyRule):
             tally.add(_guarded(tally.rule, tally.rule.function(evidence), "study"))
     return Compliance(
@@ -170,7 +169,7 @@ def evaluate(body: Body, progress: Progress | None = None) -> Compliance:
     )
 
 
-def _can_be_seen(facts: Facts, needs: Needs) -> bool:
+def _is_evaluable(facts: Facts, needs: Needs) -> bool:
     return {"plan": True, "file": facts.present, "run": facts.has_run}[needs]
 
 

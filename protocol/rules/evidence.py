@@ -32,7 +32,7 @@ from protocol.record.events import (
 )
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.rules.sidecars import SidecarCache, SplitEvidence, form, read_arrays, read_integers
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
@@ -48,7 +48,7 @@ _MOST_PIXELS: Final = 2**32
 
 def _tail(path: Path) -> bytes | None:
     try:
-        return content(path, _LARGEST_TAIL)
+        return read_bytes(path, _LARGEST_TAIL)
     except OSError:
         return None
 

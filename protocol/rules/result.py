@@ -1,4 +1,4 @@
-"""What a check found: an answer for every rule, how much it rests on, and the whole as text or plain data."""
+"""Result of a check: an answer per rule, the number of runs evaluated, and all of it as text or plain data."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCHEMA: Final = "beatrandom/compliance/1"
 COMPLIANT, VIOLATIONS, UNDECIDABLE = 0, 1, 3
 
 Source = Literal["study", "record", "table", "indices"]
-"""What was looked at: a study folder, one record, anybody's table of curves, anybody's lists of labelled indices."""
+"""What was checked: a study folder, one record, a table of curves, or lists of labelled indices."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """One rule's answer; `evaluated` of `planned` runs could be looked at."""
+    """One rule's answer; `evaluated` of `planned` runs could be verified."""
 
     rule: AnyRule
     answer: Answer
@@ -33,10 +33,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Compliance:
-    """All answers for one study, table or record. `sealed` runs are finished, `present` ones have a file.
+    """All answers for one study, record, table or folder of lists.
 
-    `source` is what was looked at, `path` where it lies (places of findings are relative to it), `amended` how often
-    the plan was changed, `failures` and `interruptions` how many were recorded.
+    Attributes:
+        source: what was checked.
+        path: of the folder or file; places of findings are relative to it.
+        amended: how often the plan was changed.
+        failures: failed attempts recorded.
+        interruptions: interruptions recorded.
+        present: planned runs that have a file.
+        sealed: planned runs that are finished.
+        unplanned: runs that are in no plan.
+        cards: protocol name to the card of its feature file, as the records hold it.
     """
 
     source: Source
@@ -53,45 +61,45 @@ class Compliance:
     unplanned: int
     results: tuple[Result, ...]
     cards: Mapping[str, FeatureCard] = field(default_factory=dict)
-    """Of protocols on frozen features from a file: its card, as the records hold it."""
 
     def data_of(self, protocol: Protocol) -> str:
-        """For people: the protocol's images, and what embedded them, if something did and the plan or a record says so."""
+        """Return the protocol's images in words, with their encoder if the plan or a record names one."""
         card = self.cards.get(protocol.name)
         return protocol.data.description if card is None else card.description
 
     @property
     def exit_code(self) -> int:
-        """0 compliant, 1 violations, 3 nothing broken but something that must hold cannot be verified."""
+        """Return 0 (compliant), 1 (violations), or 3 (nothing broken, but an error rule cannot be verified)."""
         answers = {r.answer for r in self.results if r.rule.severity == "error"}
         return VIOLATIONS if "broken" in answers else UNDECIDABLE if "unverifiable" in answers else COMPLIANT
 
     @property
     def answer(self) -> Answer:
-        """The study's answer, of which `exit_code` is the number."""
+        """Return the study's answer, the word for `exit_code`."""
         answers: dict[int, Answer] = {COMPLIANT: "obeyed", VIOLATIONS: "broken", UNDECIDABLE: "unverifiable"}
         return answers[self.exit_code]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
+        """Return the findings of all rules."""
         return tuple(f for r in self.results for f in r.findings)
 
     def broken(self) -> list[str]:
-        """Ids of the rules that were broken, notes and warnings included."""
+        """Return the ids of broken rules, notes and warnings included."""
         return [r.rule.id for r in self.results if r.answer == "broken"]
 
     def summary(self) -> str:
-        """One line: the answer, and how much it rests on."""
-        said = {
+        """Return one line: the answer, the runs it rests on, and the number of rules per answer."""
+        words = {
             "obeyed": "compliant",
             "broken": "violations found",
             "unverifiable": "not decidable from what was recorded",
         }
         count = Counter(r.answer for r in self.results)
         return (
-            f"{said[self.answer]}: {self.sealed} of {self.planned} planned runs finished, {self.unplanned} unplanned{self._attempts()}; "
-            f"of {len(self.results)} rules {count['obeyed']} obeyed, {count['broken']} broken{self._lesser()}, "
-            f"{count['unverifiable']} cannot be verified"
+            f"{words[self.answer]}: {self.sealed} of {self.planned} planned runs finished, "
+            f"{self.unplanned} unplanned{self._attempts()}; of {len(self.results)} rules {count['obeyed']} obeyed, "
+            f"{count['broken']} broken{self._lesser()}, {count['unverifiable']} cannot be verified"
         )
 
     def _attempts(self) -> str:
@@ -103,17 +111,13 @@ class Compliance:
         return "".join(f", {n} {what}" for what, n in counts.items() if n)
 
     def _lesser(self) -> str:
-        """How many of the broken rules are warnings or notes, which decide nothing: without it "compliant, 1 broken" puzzles."""
-        kinds = [r.rule.severity for r in self.results if r.answer == "broken" and r.rule.severity != "error"]
-        said = [
-            f"{kinds.count(kind)} {kind}{'s' * (kinds.count(kind) > 1)}"
-            for kind in ("warning", "note")
-            if kind in kinds
-        ]
-        return f" ({', '.join(said)})" if said else ""
+        """Count the broken warnings and notes, which explain a result such as "compliant, 1 broken"."""
+        count = Counter(r.rule.severity for r in self.results if r.answer == "broken")
+        words = [f"{n} {kind}{'s' * (n > 1)}" for kind in ("warning", "note") if (n := count[kind])]
+        return f" ({', '.join(words)})" if words else ""
 
     def table(self) -> list[dict[str, str]]:
-        """One row a rule, all strings, ready for any table: rule, title, severity, answer, runs, findings."""
+        """Return one row per rule, all strings: rule, title, severity, answer, runs, findings."""
         return [
             {
                 "rule": r.rule.id,
@@ -127,7 +131,7 @@ class Compliance:
         ]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, versioned by `schema`."""
+        """Return plain data, versioned by `schema`."""
         runs = {
             "planned": self.planned,
             "present": self.present,
@@ -159,5 +163,5 @@ class Compliance:
         }
 
     def to_json(self) -> str:
-        """`to_dict` as indented JSON, ASCII only."""
+        """Return `to_dict` as indented JSON, ASCII only."""
         return json.dumps(self.to_dict(), indent=2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Final, Literal, Required, TypedDict, TypeVar, Unpack, get_args
 
@@ -150,7 +150,7 @@ AnyRule = RunRule | StudyRule
 
 
 class RuleWords(TypedDict, total=False):
-    """What stands in a decorator beside id and title; see `Rule`."""
+    """Keyword arguments of the rule decorators; see `Rule`."""
 
     severity: Severity
     why: Required[str]
@@ -172,6 +172,13 @@ def study_rule(
 ) -> Callable[[Callable[[StudyEvidence], Observations]], StudyRule]:
     """Turn the decorated function, which looks at the study, into the rule with id `name`."""
     return lambda function: StudyRule(id=name, title=title, function=function, **words)
+
+
+def differences(expected: Mapping[str, object], found: Mapping[str, object]) -> tuple[str, str]:
+    """Return in words where two mappings differ, at most five keys: (expected, found)."""
+    keys = [key for key in sorted(expected.keys() | found.keys()) if expected.get(key) != found.get(key)][:5]
+    one, other = (", ".join(f"{key} {m.get(key, 'not recorded')!s:.100}" for key in keys) for m in (expected, found))
+    return one, other
 
 
 def by_protocol_and_seed(facts: Facts) -> str:

@@ -19,7 +19,7 @@ from protocol.digests import array_digest
 from protocol.draws.splits import Split
 from protocol.errors import Fault
 from protocol.record.layout import StudyFolder
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.protocol import Protocol
 from protocol.spec.units import Units
 
@@ -163,7 +163,7 @@ def read_arrays(path: Path, keys: tuple[str, ...], name: str) -> dict[str, Any] 
     """Read members of an .npz, or return the fault that says why not; never raises."""
     try:
         # read at once: sidecars are small and many
-        with zipfile.ZipFile(io.BytesIO(content(path, _LARGEST_SIDECAR))) as archive:
+        with zipfile.ZipFile(io.BytesIO(read_bytes(path, _LARGEST_SIDECAR))) as archive:
             size = sum(member.file_size for member in archive.infolist())
             if size > _LARGEST_SIDECAR:
                 return Fault(name, f"a sidecar of at most {_LARGEST_SIDECAR} bytes", f"{size} bytes unpacked")

@@ -18,7 +18,7 @@ from protocol.digests import canonical_json, sha256
 from protocol.errors import Fault, InputError, RecordError
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder, write_atomically
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.base import FrozenModel
 
 SCHEMA: Final = "beatrandom/manifest/1"
@@ -137,7 +137,7 @@ def read_manifest(folder: StudyFolder) -> Manifest:
     """The manifest in the study's folder. Raises InputError if it is missing or not what `seal` writes."""
     where = str(folder.manifest)
     try:
-        found = content(folder.manifest)
+        found = read_bytes(folder.manifest)
     except OSError as error:
         raise InputError(
             Fault(where, "a manifest", error.strerror or str(error), "`beatrandom seal` writes it")

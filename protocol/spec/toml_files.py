@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from protocol.errors import Fault, InputError, nearest, unknown_name
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.base import DIGEST, LABEL, NAME, NETWORK, FrozenModel
 from protocol.spec.protocol import Protocol
 from protocol.spec.provenance import leaf_paths, merge_provenance, provenance_per_value
@@ -158,7 +158,7 @@ def _flatten(annotation: Any) -> list[Any]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(content(path).decode("utf-8"))
+        return tomllib.loads(read_bytes(path).decode("utf-8"))
     except FileNotFoundError:
         raise InputError(Fault(str(path), "a TOML file", "no such file", "check the path")) from None
     except (ValueError, RecursionError) as error:

@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, Final, Protocol
 
 from protocol.record.layout import StudyFolder
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.local import Local
 from runners.progress.job import FULL, Job, Result
@@ -265,7 +265,7 @@ def _progress(item: _Running) -> Generator[Update, None, None]:
         size = events.stat().st_size
         if size == item.size:
             return
-        update = Update(job.id, *how_far(whole_lines(content(events))))
+        update = Update(job.id, *how_far(whole_lines(read_bytes(events))))
     except OSError:  # not begun, or a disk that is away for the moment
         return
     item.size = size

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from protocol.digests import sha256
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.machine_lock import holder
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
 from runners.encoding.resolve import resolve_files as known
@@ -58,7 +58,7 @@ def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
 def state(folder: RunFolder, run: PlannedRun) -> RunStatus:
     """State of one planned run; see `status`."""
     try:
-        raw = content(folder.events)
+        raw = read_bytes(folder.events)
     except FileNotFoundError:
         return RunStatus(run, "running" if locked(folder) else "missing", 0, 0)
     except OSError as error:

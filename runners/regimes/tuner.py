@@ -17,7 +17,7 @@ from protocol.digests import array_digest
 from protocol.draws.splits import Indices
 from protocol.draws.trials import best_trial, draw_held_out, draw_settings
 from protocol.errors import Fault, InputError, RecordError
-from protocol.oracle.oracle import Seller
+from protocol.oracle.oracle import LabelOracle
 from protocol.record.events import TrialEvent
 from protocol.spec.protocol import Protocol
 from protocol.spec.tuning import HyperparameterSetting
@@ -45,7 +45,7 @@ class Tuner:
         protocol: Protocol,
         round_: int,
         inputs: FitInputs,
-        oracle: Seller,
+        oracle: LabelOracle,
         resident: Resident,
         before: EndState | None,
     ) -> HyperparameterSetting:
@@ -102,7 +102,7 @@ class _Search:
         round_: int,
         settings: tuple[HyperparameterSetting, ...],
         inputs: FitInputs,
-        oracle: Seller,
+        oracle: LabelOracle,
         resident: Resident,
         before: EndState | None,
     ) -> _Search:

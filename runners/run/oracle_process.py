@@ -1,4 +1,4 @@
-"""`python -m runners.run.oracle_process FD`: the oracle's process, talking over an inherited socket."""
+"""`python -m runners.run.oracle_process FD`: the oracle's process; it talks over an inherited socket."""
 
 from __future__ import annotations
 
@@ -7,28 +7,24 @@ import signal
 import sys
 from multiprocessing.connection import Connection
 
-import runners.machine.stop_signals  # noqa: F401  # before what takes seconds to load
+import runners.machine.stop_signals  # noqa: F401  # before anything that takes seconds to import
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.oracle.process import OracleGone, refusal, send
-from runners.run.session import Order, keep_shop
+from runners.run.open_oracle import SessionSpec, serve_oracle
 
 
 def main(descriptor: int) -> None:
-    """Serve one run; whatever prevents it is told to the run, which keeps it in its record."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides when to end; it hangs up
+    """Serve one run, and send it every error, which it writes to its record."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the run decides when to end, by closing the pipe
     with Connection(descriptor) as pipe, contextlib.suppress(EOFError, OracleGone):
-        order = Order.model_validate_json(pipe.recv_bytes())
+        spec = SessionSpec.model_validate_json(pipe.recv_bytes())
         try:
-            keep_shop(order, pipe)
+            serve_oracle(spec, pipe)
         except BeatRandomError as error:
             send(pipe, refusal(error))
-        except Exception as error:  # the run must hear of it; this process has no terminal of its own
-            send(
-                pipe,
-                refusal(
-                    InputError(Fault("the oracle's process", "to serve the run", f"{type(error).__name__}: {error}"))
-                ),
-            )
+        except Exception as error:  # this process has no terminal of its own
+            fault = Fault("oracle process", "to serve the run", f"{type(error).__name__}: {error}")
+            send(pipe, refusal(InputError(fault)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""One run from its plan to its sealed record: start, continue after an interruption, count a failure."""
+"""Perform one run from its plan to its sealed record: start, continue after an interruption, record a failure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from protocol.digests import array_digest
 from protocol.draws.splits import Indices
 from protocol.errors import BeatRandomError, Fault, RecordError, RunLocked
-from protocol.oracle.oracle import Seller
+from protocol.oracle.oracle import LabelOracle
 from protocol.record.chain import Record, Writer, writing
 from protocol.record.events import (
     DisclosureEvent,
@@ -32,20 +32,20 @@ from runners.loop import Outcome, rounds
 from runners.progress.job import FULL, Cause, Job, Progress, Result, Stopped
 from runners.regimes import Resident, prepare
 from runners.regimes.tuner import Tuner
-from runners.run.initial_query import own_start
-from runners.run.session import Order, here, isolated, refuse_another_run, run_event
-from runners.run.warm_start import Training, forget, keep, resumed
+from runners.run.initial_query import initial_query
+from runners.run.open_oracle import SessionSpec, check_same_run, isolated_oracle, local_oracle, run_event
+from runners.run.warm_start import last_state, remove_checkpoints, write_checkpoint
+from runners.session import Session
 from runners.strategies.resolve import make
 
 _TRAINING: Final = threading.Lock()
-"""Weights and dropout are drawn from torch's own random state, which is the process's: threads that trained at
-the same time would draw from one another's."""
+"""Weights and dropout are drawn from torch's random state, which the whole process shares: threads must train in turn."""
 
 
 def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
-    """Make the run, or what is missing of it. Never raises for what belongs to this run alone.
+    """Perform the run, or continue it. Errors of this run alone are returned, not raised.
 
-    Threads of one process take turns, so that each run gives the bytes it gives alone; processes train side by side.
+    Threads of one process take turns, so that each run gives the bytes that it gives alone; processes train in parallel.
     """
     folder = StudyFolder(job.study).run(job.run)
     try:
@@ -56,7 +56,7 @@ def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
                 with _TRAINING:
                     _continue(job, writer, before, progress)
             except Exception as error:
-                _keep_failure(writer, folder.path, error)
+                _record_failure(writer, folder.path, error)
                 raise
     except Stopped:
         return Result(job.id, "stopped")
@@ -74,14 +74,14 @@ def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
         )
     except (MemoryError, torch.OutOfMemoryError) as error:
         return Result(job.id, "failed", f"out of memory: {error} (traceback in {folder.events})", "machine")
-    except Exception as error:  # a fault of training code costs this run only; its traceback is in the record
+    except Exception as error:  # an error in training code costs this run only; the traceback is in the record
         return Result(job.id, "failed", f"{type(error).__name__}: {error} (traceback in {folder.events})")
     return Result(job.id, "done")
 
 
-def _keep_failure(writer: Writer, folder: Path, error: Exception) -> None:
+def _record_failure(writer: Writer, folder: Path, error: Exception) -> None:
     if isinstance(error, OSError | RecordError) or not writer.started:
-        return  # the disk failed, the record is another run's, or there is no run yet to have failed
+        return  # the disk failed, the record belongs to another run, or no run has begun
     done = len(list((folder / "predictions").glob("round-*.npz")))
     trace = "".join(traceback.format_exception(error))[-4000:]
     writer.append(FailureEvent(round=done, kind=type(error).__name__, message=str(error)[:2000], details=trace))
@@ -89,17 +89,17 @@ def _keep_failure(writer: Writer, folder: Path, error: Exception) -> None:
 
 def _continue(job: Job, writer: Writer, before: Record | None, progress: Progress) -> None:
     torch.set_num_threads(job.threads)
-    protocol = job.protocol
+    protocol, study = job.protocol, StudyFolder(job.study)
 
-    def kept(trial: TrialEvent) -> None:
+    def on_trial(trial: TrialEvent) -> None:
         writer.append(trial)
         progress(trial.round, trial.trial + 1)
 
-    def told(indices: Indices) -> None:
+    def on_disclosure(indices: Indices) -> None:
         with between():
             writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
 
-    order = Order(
+    spec = SessionSpec(
         study=str(job.study),
         plan=job.plan,
         protocol=protocol,
@@ -107,91 +107,73 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         seed=job.seed,
         data_root=job.data_root,
     )
+    open_oracle = isolated_oracle if job.isolate else local_oracle
     with (
-        (isolated if job.isolate else here)(order, writer.append, told) as market,
-        guarding(market.files, StudyFolder(job.study).evidence),
+        open_oracle(spec, writer.append, on_disclosure) as (data, oracle),
+        guarding(data.files, study.evidence),
     ):
-        start = run_event(order, market, {**dict(job.environment), "isolated": job.isolate})
+        start = run_event(spec, data, {**dict(job.environment), "isolated": job.isolate})
         first = 0
         if before is None:
             writer.append(start)
         else:
-            first = _restore(job, start, before, writer, market.seller)
+            first = _restore(job, start, before, writer, oracle)
         if protocol.splits.initial != "strategy":
-            market.seller.start()
+            oracle.start()
         trials = before.of(TrialEvent) if before else []
         progress(first, sum(trial.round == first for trial in trials))
-        raw = Resident.of(market.images, torch.device(job.device))
-        images, resident = prepare(
-            protocol, market.images, raw, market.split.pool, StudyFolder(job.study), data_root=job.data_root
-        )
+        raw = Resident.of(data.images, torch.device(job.device))
+        images, resident = prepare(protocol, data.images, raw, data.split.pool, study, data_root=job.data_root)
         with asked(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
-        name, split, seller = job.strategy.id, market.split, market.seller
+        session = Session(protocol, job.strategy.id, job.seed, images, data.split, oracle, resident, data.division)
         if protocol.splits.initial == "strategy":
-            seller.start(own_start(protocol, job.strategy, strategy, job.seed, images, seller, resident))
-        tuner = Tuner(job.seed, trials, kept)
-        ended = resumed(
-            writer.folder,
-            before.rounds if before else (),
-            Training(protocol, job.seed, images, seller, resident, tuner),
-        )
-        for outcome in rounds(
-            protocol,
-            strategy,
-            name,
-            job.seed,
-            images,
-            split,
-            seller,
-            resident,
-            first,
-            job.tables,
-            ended,
-            market.division,
-            tuner,
-        ):
-            _put_down(writer, protocol, outcome, seller)
+            oracle.start(initial_query(session, job.strategy, strategy))
+        tuner = Tuner(job.seed, trials, on_trial)
+        state = last_state(writer.folder, before.rounds if before else (), session, tuner)
+        for outcome in rounds(session, strategy, first, before=state, tuner=tuner, keep_tables=job.tables):
+            _write_round(writer, protocol, outcome, oracle)
             progress(outcome.round + 1, 0)
-        forget(writer.folder)
+        remove_checkpoints(writer.folder)
         writer.append(EndEvent(rounds=len(protocol.budgets)))
 
 
-def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: Seller) -> int:
-    refuse_another_run(before, start)
-    if before.run is not None and bool(before.run.environment.get("isolated")) != job.isolate:
-        found = "--isolate" if job.isolate else "no --isolate"
-        raise RecordError(
-            Fault(str(before.path), "the way of selling labels that the run began with", found, "continue as it began")
-        )
+def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: LabelOracle) -> int:
+    """Give the oracle the recorded purchases; return the number of complete rounds."""
+    check_same_run(before, start)
+    isolated = before.run is not None and bool(before.run.environment.get("isolated"))
+    if before.run is not None and isolated != job.isolate:
+        words = {True: "--isolate", False: "no --isolate"}
+        fix = "continue with the option that the run began with"
+        raise RecordError(Fault(str(before.path), words[isolated], words[job.isolate], fix))
     for purchase in before.of(LabelsEvent):
         oracle.restore(purchase.purpose, np.asarray(purchase.indices, np.int64))
     done = before.rounds
     oracle.examinations = len(done)
     writer.append(ResumeEvent(next_round=len(done), dropped_bytes=before.torn_bytes, environment=dict(job.environment)))
-    bought = sum(p.purpose == "query" for p in before.of(LabelsEvent))
-    if done and bought < len(done) < len(job.protocol.budgets):  # killed between the round and its purchase
+    queries = sum(p.purpose == "query" for p in before.of(LabelsEvent))
+    if done and queries < len(done) < len(job.protocol.budgets):  # killed between the round and its purchase
         oracle.buy(np.asarray(done[-1].query, np.int64))
     return len(done)
 
 
-def _put_down(writer: Writer, protocol: Protocol, outcome: Outcome, seller: Seller) -> None:
-    """A round on the record; what it refers to, and what the next one starts from, first."""
+def _write_round(writer: Writer, protocol: Protocol, outcome: Outcome, oracle: LabelOracle) -> None:
+    """Write the round's sidecar and checkpoint, then append its event."""
     k, ended = outcome.round, outcome.fit.end
     writer.folder.write_sidecar(k, outcome.examined.sidecar)
     if ended and k + 1 < len(protocol.budgets):
-        keep(writer.folder, k, ended)
-    writer.append(_round_event(protocol, outcome, seller))
+        write_checkpoint(writer.folder, k, ended)
+    writer.append(_round_event(protocol, outcome, oracle))
     if ended:
-        forget(writer.folder, but=k)
+        remove_checkpoints(writer.folder, but=k)
 
 
-def _round_event(protocol: Protocol, outcome: Outcome, seller: Seller) -> RoundEvent:
+def _round_event(protocol: Protocol, outcome: Outcome, oracle: LabelOracle) -> RoundEvent:
     k, fitted = outcome.round, outcome.fit
     return RoundEvent(
         round=k,
         budget=protocol.budgets[k],
-        training_labels=len(seller.owned_at(k)),
+        training_labels=len(oracle.labelled_at(k)),
         metrics=outcome.metrics,
         validation=fitted.validation,
         steps=fitted.steps,
@@ -203,7 +185,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, seller: Seller) -> RoundE
         predictions=outcome.examined.predictions,
         probabilities=outcome.examined.probabilities,
         maps=outcome.examined.maps,
-        examined=seller.examinations,
+        examined=oracle.examinations,
         query=tuple(outcome.query.tolist()),
         extra=fitted.extra,
         cost=outcome.cost,

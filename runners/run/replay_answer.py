@@ -1,4 +1,4 @@
-"""What came of making a round again, against what the record says of it: the predictions, what they are worth, and the query."""
+"""Compare a replayed round with the recorded one: predictions, metric, query, and trials."""
 
 from __future__ import annotations
 
@@ -11,83 +11,88 @@ from protocol.record.replay_answers import Answer, Replayed
 from runners.loop import Outcome
 
 _TOLERANCE = 1e-9
-"""Of metrics, relative: libraries may sum in another order."""
+"""Relative tolerance of metrics: libraries may sum in another order."""
 
 
-def judged(
-    event: RoundEvent, outcome: Outcome, metric: str, other: Sequence[str], *, exact: bool, commits: str = ""
+def compare_round(
+    event: RoundEvent, outcome: Outcome, metric: str, differences: Sequence[str], *, exact: bool, commits: str = ""
 ) -> Replayed:
-    """The answer on a round that was trained and queried again.
+    """Compare a round that was trained and queried again.
 
     Args:
-        metric: the protocol's.
-        other: what of the environment differs from the recorded one and can change the last bits.
+        metric: the protocol's metric.
+        differences: facts of the environment that differ from the recorded ones and can change the last bits.
         exact: whether training on this device gives equal bytes in an equal environment.
-        commits: which ones, where the record's is another than this program's: it decides nothing, but whoever judges should look there first.
+        commits: the two commits in words, if the record was made with another one; a hint for readers that decides nothing.
     """
-    same, number, again = _as_recorded(outcome, event), event.round, tuple(outcome.query.tolist())
-    if again != event.query:
-        return compared(number, event.query, outcome.query, [] if same else other, trained_equally=same)
-    said = f"{len(again)} labels chosen again" if again else "nothing to choose"
+    same, number, replayed = _same_predictions(outcome, event), event.round, tuple(outcome.query.tolist())
+    if replayed != event.query:
+        return compare_query(number, event.query, outcome.query, [] if same else differences, same_predictions=same)
+    said = f"{len(replayed)} labels reproduced" if replayed else "no query in this round"
     if same:
         now, then = outcome.metrics.get(metric, math.nan), event.metrics.get(metric, math.nan)
         if not math.isclose(now, then, rel_tol=_TOLERANCE):
-            return Replayed(
-                round=number,
-                answer="differs",
-                said=f"{said}, but {metric} of the same predictions is {now:.6g}, not {then:.6g}",
-            )
-        return Replayed(round=number, answer="equal", said=said if again else f"{said}, the same predictions")
-    if exact and not other:
-        return Replayed(
-            round=number,
-            answer="differs",
-            said=f"{said}, but training gave other predictions in the same environment{commits}",
-        )
-    why = f" in another environment ({', '.join(other)})" if other else ""
-    answer: Answer = "equal" if again else "undecided"  # predictions alone decide nothing here
+            said = f"{said}, but {metric} of the same predictions is {now:.6g}, not {then:.6g}"
+            return Replayed(round=number, answer="differs", said=said)
+        return Replayed(round=number, answer="equal", said=said if replayed else f"{said}, the same predictions")
+    if exact and not differences:
+        said = f"{said}, but training gave other predictions in the same environment{commits}"
+        return Replayed(round=number, answer="differs", said=said)
+    why = f" in another environment ({', '.join(differences)})" if differences else ""
+    answer: Answer = "equal" if replayed else "undecided"  # predictions alone decide nothing here
     return Replayed(round=number, answer=answer, said=f"{said}, though training gave other predictions{why}")
 
 
-def _as_recorded(outcome: Outcome, event: RoundEvent) -> bool:
-    """Whether what was trained again predicts what the record says, as far as it kept it."""
+def _same_predictions(outcome: Outcome, event: RoundEvent) -> bool:
+    """Return whether predictions, and maps if any were kept, equal the recorded ones."""
     examined = outcome.examined
     return examined.predictions == event.predictions and event.maps in ("", examined.maps)
 
 
-def compared(
-    number: int, recorded: Sequence[int], chosen: Indices, other: Sequence[str] = (), *, trained_equally: bool = True
+def compare_query(
+    number: int,
+    recorded: Sequence[int],
+    replayed: Indices,
+    differences: Sequence[str] = (),
+    *,
+    same_predictions: bool = True,
 ) -> Replayed:
-    """The answer on a query or a starting set that was chosen again."""
-    again = tuple(chosen.tolist())
-    if again == tuple(recorded):
-        return Replayed(round=number, answer="equal", said=f"{len(again)} labels chosen again")
-    common = len(set(again) & set(recorded))
-    first = next(
-        (i for i, (a, b) in enumerate(zip(again, recorded, strict=False)) if a != b), min(len(again), len(recorded))
-    )
-    said = f"{common} of {len(recorded)} labels chosen again, the first other one at place {first}"
-    answer: Answer = "undecided" if other else "differs"
-    if other:
-        said += f"; trained to other predictions in another environment ({', '.join(other)})"
-    elif not trained_equally:
-        said += "; trained to other predictions"
+    """Compare a query or an initial set with the recorded one.
+
+    Args:
+        number: the round.
+        differences: facts of the environment that may explain a difference; if there are any, a difference is "undecided".
+    """
+    indices = tuple(replayed.tolist())
+    if indices == tuple(recorded):
+        return Replayed(round=number, answer="equal", said=f"{len(indices)} labels reproduced")
+    common = len(set(indices) & set(recorded))
+    pairs = enumerate(zip(indices, recorded, strict=False))
+    first = next((i for i, (a, b) in pairs if a != b), min(len(indices), len(recorded)))
+    said = f"{common} of {len(recorded)} labels reproduced, first difference at position {first}"
+    answer: Answer = "undecided" if differences else "differs"
+    if differences:
+        said += f"; training gave other predictions in another environment ({', '.join(differences)})"
+    elif not same_predictions:
+        said += "; training gave other predictions"
     return Replayed(round=number, answer=answer, said=said)
 
 
-def with_trials(
-    found: Replayed, recorded: Sequence[TrialEvent], made: Sequence[TrialEvent], other: Sequence[str]
+def compare_trials(
+    answer: Replayed, recorded: Sequence[TrialEvent], replayed: Sequence[TrialEvent], differences: Sequence[str]
 ) -> Replayed:
-    """The answer on the round, and whether the trials came to the same scores."""
+    """Add to the answer of a round whether its repeated trials have the recorded scores."""
     differ = [
-        a
-        for n, a in enumerate(recorded)
-        if n >= len(made) or (a.setting, a.validation) != (made[n].setting, made[n].validation)
+        event
+        for n, event in enumerate(recorded)
+        if n >= len(replayed) or (event.setting, event.validation) != (replayed[n].setting, replayed[n].validation)
     ]
-    if not differ:  # a record with too few of them is TRN-06's
-        return found.model_copy(update={"said": f"{found.said}; {len(made)} trials made again with the same scores"})
-    said = f"{found.said}; {len(differ)} of {len(recorded)} trials came to other scores, the first of them number {differ[0].trial}"
-    if other:
-        said += f", in another environment ({', '.join(other)})"
-    answer: Answer = "undecided" if other and found.answer != "differs" else "differs"
-    return found.model_copy(update={"said": said, "answer": answer})
+    if not differ:  # rule TRN-06 finds records with too few trials
+        return answer.model_copy(
+            update={"said": f"{answer.said}; {len(replayed)} trials repeated with the same scores"}
+        )
+    said = f"{answer.said}; {len(differ)} of {len(recorded)} trials have other scores, the first is number {differ[0].trial}"
+    if differences:
+        said += f", in another environment ({', '.join(differences)})"
+    undecided = bool(differences) and answer.answer != "differs"
+    return answer.model_copy(update={"said": said, "answer": "undecided" if undecided else "differs"})

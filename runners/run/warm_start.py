@@ -1,76 +1,65 @@
-"""A warm start across interruptions: what a round ended with is kept beside the record, or trained again from what the record says."""
+"""Warm starts across interruptions: read the weights that a round ended with, or train them again from the record."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from protocol.errors import Fault, InputError, RecordError
-from protocol.oracle.oracle import Seller
 from protocol.record.events import RoundEvent
 from protocol.record.layout import RunFolder, write_atomically
-from protocol.spec.protocol import Protocol
-from runners.datasets import Images
-from runners.loop import inputs_of
 from runners.models.state_file import arrays_of, read_state
-from runners.regimes import EndState, Resident, digest_of, fit
+from runners.regimes import EndState, digest_of, fit
 from runners.regimes.tuner import Tuner
+from runners.session import Session
 
 
-@dataclass(frozen=True, eq=False)
-class Training:
-    """What a run is trained with, but for the weights it starts from; `oracle` has sold the labels of all rounds in question.
+def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: EndState | None) -> Iterator[EndState]:
+    """Train rounds `first` to `stop` - 1 again, without evaluation; yield the state that each ended with.
 
-    `tuner` knows the trials of these rounds, where the protocol is tuned.
+    Args:
+        session: its oracle has sold the labels of these rounds.
+        tuner: knows the trials of these rounds if the protocol is tuned.
+        before: state that the round before `first` ended with.
     """
-
-    protocol: Protocol
-    replicate: int
-    images: Images
-    oracle: Seller
-    resident: Resident
-    tuner: Tuner
-
-    def rounds(self, first: int, stop: int, before: EndState | None) -> Iterator[EndState]:
-        """Train rounds first … stop - 1 once more, without a look at the test images; yield what each ended with."""
-        for k in range(first, stop):
-            inputs = inputs_of(self.protocol, k, self.images, self.oracle)
-            setting = self.tuner.chosen(self.protocol, k, inputs, self.oracle, self.resident, before)
-            tuned = self.protocol.with_setting(setting) if setting else self.protocol
-            before = fit(tuned, inputs, self.replicate, k, self.resident, before).end
-            if before is not None:
-                yield before
+    for k in range(first, stop):
+        inputs = session.inputs(k)
+        setting = tuner.chosen(session.protocol, k, inputs, session.oracle, session.resident, before)
+        protocol = session.with_setting(setting).protocol
+        before = fit(protocol, inputs, session.seed, k, session.resident, before).end
+        if before is not None:
+            yield before
 
 
-def keep(folder: RunFolder, round_: int, ended: EndState) -> None:
-    """Write what a round ended with. To be called before the round is on the record, so that no whole round is without it."""
+def write_checkpoint(folder: RunFolder, round_: int, ended: EndState) -> None:
+    """Write the state that a round ended with. Call it before the round is recorded, so that no recorded round lacks it."""
     buffer = io.BytesIO()
-    np.savez(
-        buffer, allow_pickle=False, **arrays_of(ended.state)
-    )  # not compressed: weights hardly are, and it takes seconds
+    # not compressed: weights hardly shrink, and it takes seconds
+    np.savez(buffer, allow_pickle=False, **arrays_of(ended.state))
     write_atomically(folder.checkpoint(round_), buffer.getvalue())
 
 
-def forget(folder: RunFolder, but: int | None = None) -> None:
-    """Remove what rounds ended with, and what an interruption left half written, but for one round that is on the record by now."""
+def remove_checkpoints(folder: RunFolder, but: int | None = None) -> None:
+    """Remove checkpoints, half-written ones included, except that of round `but`."""
     for path in folder.checkpoints():
         if but is None or path != folder.checkpoint(but):
             path.unlink()
 
 
-def resumed(folder: RunFolder, done: Sequence[RoundEvent], training: Training) -> EndState | None:
-    """What the last whole round ended with: as it was kept, or else trained again, round after round; None where nothing goes on from it.
+def last_state(folder: RunFolder, done: Sequence[RoundEvent], session: Session, tuner: Tuner) -> EndState | None:
+    """Return the state that the last complete round ended with: from its checkpoint, or trained again.
+
+    Returns `None` if no further round starts from it.
 
     Args:
-        done: all whole rounds of the record.
+        done: all complete rounds of the record.
 
     Raises:
-        RecordError: nothing sound was kept, and training again gives other weights than the record says, as it may on a GPU.
+        RecordError: the checkpoint is lost, and training again gives other weights than recorded, as may happen on a GPU.
     """
-    protocol = training.protocol
+    protocol = session.protocol
     if protocol.regime.start == "reset" or not 0 < len(done) < len(protocol.budgets):
         return None
     path, last = folder.checkpoint(len(done) - 1), done[-1]
@@ -79,16 +68,18 @@ def resumed(folder: RunFolder, done: Sequence[RoundEvent], training: Training) -
     except InputError as error:
         lost = error.faults[0]
     else:
-        found = digest_of(protocol, state, training.resident)
-        if found == last.final_weights:
-            return EndState(state, found)
-        lost = Fault(str(path), f"weights with digest {last.final_weights[:16]}", found[:16])
+        digest = digest_of(protocol, state, session.resident)
+        if digest == last.final_weights:
+            return EndState(state, digest)
+        lost = Fault(str(path), f"weights with digest {last.final_weights[:16]}", digest[:16])
     ended: EndState | None = None
-    for event, ended in zip(done, training.rounds(0, len(done), None), strict=True):
+    for event, ended in zip(done, retrain(session, tuner, 0, len(done), None), strict=True):
         if ended.digest != event.final_weights:
             where = f"{folder.path}: round {event.round}, trained again because its weights were lost"
-            fix = "put the file back, or make the run where it began; else move the run's folder away to start it anew"
-            raise RecordError(
-                [lost, Fault(where, f"weights with digest {event.final_weights[:16]}", ended.digest[:16], fix)]
+            fix = (
+                "restore the file, or continue on the machine where the run began; else move the run's folder away "
+                "to start over"
             )
+            fault = Fault(where, f"weights with digest {event.final_weights[:16]}", ended.digest[:16], fix)
+            raise RecordError([lost, fault])
     return ended

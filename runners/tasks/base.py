@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError
-from protocol.oracle.oracle import Seller
+from protocol.oracle.oracle import LabelOracle
 from protocol.spec.protocol import Model
 from runners.datasets import Images
 
@@ -32,7 +32,7 @@ class Evaluation:
     """What came of a round's test predictions.
 
     Attributes:
-        metrics: as the seller found them.
+        metrics: as the oracle computed them.
         predictions: digest of what the sidecar holds of the predictions.
         probabilities: digest of the sidecar's log-probabilities; empty: none kept.
         maps: digest of the sidecar's predicted maps; empty: none kept.
@@ -76,8 +76,8 @@ class Task(ABC):
         """What predicts with the network."""
 
     @abstractmethod
-    def examine(self, learner: Any, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Evaluation:
-        """Have the seller mark the test predictions, once.
+    def examine(self, learner: Any, test: Indices, oracle: LabelOracle, tables: bool, shown: Indices) -> Evaluation:
+        """Have the oracle evaluate the test predictions, once.
 
         Args:
             tables: whether their probabilities may be kept.

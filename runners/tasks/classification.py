@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from protocol.digests import array_digest
 from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.oracle.oracle import Seller
+from protocol.oracle.oracle import LabelOracle
 from protocol.record.layout import compact, predictions_digest
 from protocol.spec.protocol import Model
 from runners.datasets import Images
@@ -66,10 +66,10 @@ class Classification(Task):
         """Predicts classes, probabilities and embeddings of images."""
         return Learner(net, resident, scaling, precision)
 
-    def examine(self, learner: Learner, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Evaluation:  # noqa: ARG002  # all classes are kept
+    def examine(self, learner: Learner, test: Indices, oracle: LabelOracle, tables: bool, shown: Indices) -> Evaluation:  # noqa: ARG002  # all classes are kept
         """Classes, and log-probabilities where the table is not too large."""
         predicted, table = learner.classes_and_log_probabilities(test, tables)
-        metrics = seller.examine(predicted, table)
+        metrics = oracle.examine(predicted, table)
         if table is None:
             return Evaluation(metrics, predictions_digest(predicted), sidecar={"prediction": compact(predicted)})
         sidecar = {"prediction": compact(predicted), "log_probability": table}

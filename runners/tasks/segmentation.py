@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from protocol.draws.shown_maps import maps_digest
 from protocol.draws.splits import Indices
 from protocol.metrics import VOID, segmentation_metrics
-from protocol.oracle.oracle import Seller
+from protocol.oracle.oracle import LabelOracle
 from protocol.record.layout import compact, predictions_digest
 from protocol.spec.protocol import Model
 from runners.datasets import Images
@@ -130,10 +130,17 @@ class Segmentation(Task):
         """Predicts maps."""
         return MapLearner(net, resident, scaling, precision)
 
-    def examine(self, learner: MapLearner, test: Indices, seller: Seller, tables: bool, shown: Indices) -> Evaluation:  # noqa: ARG002  # maps of probabilities are never kept
+    def examine(
+        self,
+        learner: MapLearner,
+        test: Indices,
+        oracle: LabelOracle,
+        tables: bool,  # noqa: ARG002  # maps of probabilities are never kept
+        shown: Indices,
+    ) -> Evaluation:
         """Confusion matrices, image by image, and the maps of those that are shown."""
         predicted = learner.labels(test)
-        matrices = seller.examine_maps(predicted)
+        matrices = oracle.examine_maps(predicted)
         digest, sidecar = predictions_digest(matrices), {"confusion": compact(matrices)}
         if not len(shown):
             return Evaluation(segmentation_metrics(matrices), digest, sidecar=sidecar)

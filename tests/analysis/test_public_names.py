@@ -29,6 +29,18 @@ def test_examples_give_what_they_show(name: str) -> None:
     assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
+@pytest.mark.parametrize("name", MODULES)
+def test_every_public_function_of_statistics_has_an_example(name: str) -> None:
+    module = importlib.import_module(name)
+    functions = [
+        value
+        for key, value in vars(module).items()
+        if callable(value) and getattr(value, "__module__", "") == name and not key.startswith("_")
+    ]
+    plain = [f.__name__ for f in functions if not inspect.isclass(f) and ">>>" not in (f.__doc__ or "")]
+    assert plain == []
+
+
 def test_the_package_loads_neither_figures_nor_models() -> None:
     slow = ("matplotlib", "seaborn", "statsmodels", "torch")
     code = f"import sys, analysis; print([m for m in {slow} if m in sys.modules])"

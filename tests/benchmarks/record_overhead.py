@@ -21,7 +21,7 @@ from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import load_preset
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
-from runners.run import session
+from runners.run import open_oracle
 from runners.run.perform import perform
 
 SPENT = [0.0]
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     Writer.append = timed(Writer.append)  # type: ignore[method-assign]
     RunFolder.write_predictions = timed(RunFolder.write_predictions)  # type: ignore[method-assign]
-    session.keep_split = timed(session.keep_split)
+    open_oracle.keep_split = timed(open_oracle.keep_split)
     study = Study(
         name="overhead",
         protocols=(load_preset(options.protocol),),

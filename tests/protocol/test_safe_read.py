@@ -9,7 +9,7 @@ import pytest
 
 from protocol.errors import InputError
 from protocol.rules import check_study
-from protocol.safe_read import content
+from protocol.safe_read import read_bytes
 from protocol.spec.run_id import RunId
 from tests.support.study_builder import build_study, lines
 
@@ -17,7 +17,7 @@ from tests.support.study_builder import build_study, lines
 def test_a_file_is_read_whole_through_a_link_too(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\x00all")
     (tmp_path / "link").symlink_to("file")
-    assert content(tmp_path / "file") == content(tmp_path / "link") == b"\x00all"
+    assert read_bytes(tmp_path / "file") == read_bytes(tmp_path / "link") == b"\x00all"
 
 
 def test_a_pipe_a_device_a_folder_and_too_much_are_refused(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_a_pipe_a_device_a_folder_and_too_much_are_refused(tmp_path: Path) -> No
         tmp_path / "none": "No such file",
     }.items():
         with pytest.raises(OSError, match=said):
-            content(path, 4)
+            read_bytes(path, 4)
 
 
 @pytest.mark.parametrize("what", ["record", "predictions", "split", "replays", "torn"])

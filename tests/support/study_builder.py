@@ -161,7 +161,7 @@ def _rounds(
             RoundEvent(
                 round=number,
                 budget=budget,
-                training_labels=len(oracle.owned),
+                training_labels=len(oracle.labelled),
                 metrics=oracle.examine(predicted, table),
                 steps=steps,
                 **_weights(protocol, strategy, seed, number),
@@ -188,7 +188,7 @@ def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number
         return {}
     at = tuning.round_of(number)
     settings = draw_settings(protocol.regime, protocol.root_seed, seed, at)
-    apart = draw_held_out(protocol.regime, protocol.root_seed, seed, at, oracle.owned)
+    apart = draw_held_out(protocol.regime, protocol.root_seed, seed, at, oracle.labelled)
     scored_on = array_digest(np.sort(apart if len(apart) else oracle.validation()[0]))
     for trial, setting in enumerate(settings if at == number else ()):
         tuned, failed = protocol.with_setting(setting), trial + 1 == len(settings)

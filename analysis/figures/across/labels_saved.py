@@ -1,4 +1,4 @@
-"""Labels saved against the baseline, with what is only known to lie beyond the budgets."""
+"""Labels saved against the baseline, with arrows where the answer lies beyond the budgets."""
 
 from __future__ import annotations
 
@@ -12,41 +12,40 @@ from matplotlib.axes import Axes
 
 from analysis.across.collect import LEAST_RUNS
 from analysis.across.tables import frames
-from analysis.figures.figure import FigureInputs, StudyFigure
-from analysis.figures.layout import each, footnote, interval, own, panels, rows, rows_height, seeds_in_words
-from analysis.figures.style import LineStyle, style_context
+from analysis.figures.figure import NOT_PAIRED, FigureInputs, StudyFigure, panelled
+from analysis.figures.layout import count_in_words, draw_interval, each, label_rows, rows_height
+from analysis.figures.style import LineStyle
+
+CENSORED = {"no": "", "left": "at least", "right": "never"}
 
 
 def draw_labels_saved(ax: Axes, frame: pd.DataFrame, names: Sequence[str], styles: Mapping[str, LineStyle]) -> Axes:
-    """Labels saved at the highest target (filled) and the one below (hollow), a row per strategy.
+    """Draw labels saved at the highest target (filled) and at the one below (hollow), one row per strategy.
 
-    An arrow to the left: the strategy never reaches the target, or its interval goes on beyond the budgets; to the right: the
-    baseline does not in some resamples. Words to the right say how the highest target is censored.
+    An arrow to the left: the strategy never reaches the target, or its interval extends beyond the budgets. An arrow
+    to the right: in some resamples the baseline does not reach it. Words on the right say how the highest target is
+    censored.
 
     Args:
         frame: rows of `frames(across)["labels"]` of one protocol.
+        names: strategies of the rows, including those without data.
     """
     ax.axvline(0.0, color="black", linewidth=0.8, zorder=1.5)
     shown = frame[frame["target"].isin(sorted(frame["target"].unique())[-2:])]
     edges = _limits(shown)
-    said = {}
-    for name, own_rows in shown.groupby("strategy", sort=False):
-        place = list(names).index(str(name))
-        for shift, row in zip(
-            (0.15, -0.15) if len(own_rows) > 1 else (0.0,), each(own_rows.sort_values("target")), strict=True
-        ):
-            _mark(ax, place + shift, row, styles[str(name)], edges, hollow=shift > 0)
-            said[str(name)] = _WORDS[str(row.censored)] if not math.isnan(float(row.saved)) else "neither"
-    rows(ax, names, [said.get(n, "no data") for n in names])
+    words = {}
+    for strategy, targets in shown.groupby("strategy", sort=False):
+        name, shifts = str(strategy), (0.15, -0.15) if len(targets) > 1 else (0.0,)
+        for shift, row in zip(shifts, each(targets.sort_values("target")), strict=True):
+            _mark(ax, list(names).index(name) + shift, row, styles[name], edges, hollow=shift > 0)
+            words[name] = "neither" if math.isnan(float(row.saved)) else CENSORED[str(row.censored)]
+    label_rows(ax, names, [words.get(n, "no data") for n in names])
     ax.set_xlim(*edges)
     return ax
 
 
-_WORDS = {"no": "", "left": "at least", "right": "never"}
-
-
 def _limits(frame: pd.DataFrame) -> tuple[float, float]:
-    """All that is finite and a margin in which arrows stand."""
+    """Return horizontal limits: all finite values, with a margin for arrows."""
     values = frame[["saved", "low", "high"]].to_numpy(dtype=np.float64)
     finite = np.r_[values[np.isfinite(values)], 0.0]
     room = 0.15 * max(float(np.ptp(finite)), 1.0)
@@ -57,9 +56,9 @@ def _mark(ax: Axes, place: float, row: Any, style: LineStyle, edges: tuple[float
     inset = 0.02 * (edges[1] - edges[0])
     left, right = edges[0] + inset, edges[1] - inset
     if math.isfinite(row.saved):
-        known = not math.isnan(row.low)
-        bounds = (max(row.low, left), min(row.high, right)) if known else (math.nan, math.nan)
-        interval(ax, place, row.saved, bounds[0], bounds[1], style, hollow=hollow, thin=True)
+        has_interval = not math.isnan(row.low)
+        low, high = (max(row.low, left), min(row.high, right)) if has_interval else (math.nan, math.nan)
+        draw_interval(ax, place, row.saved, low, high, style, hollow=hollow, thin=True)
     elif row.saved < 0:
         ax.plot([left, left + 0.1 * (edges[1] - edges[0])], [place, place], color=style.colour, linewidth=0.7, zorder=2)
     ends = ((min(row.saved, row.low), left, "<"), (max(row.saved, row.high), right, ">"))
@@ -69,41 +68,36 @@ def _mark(ax: Axes, place: float, row: Any, style: LineStyle, edges: tuple[float
 
 
 def labels_saved(inputs: FigureInputs) -> StudyFigure | str:
-    """At the baseline's best accuracy, where a saving is worth most; other targets are in the CSV."""
-    curves = inputs.curves
+    """Draw labels saved at the baseline's best metric, where a saving is worth most; the CSV has the other targets."""
+    curves, baseline = inputs.curves, inputs.curves.baseline
     frame = frames(inputs.across)["labels"]
     if frame.empty:
-        return "nothing is paired" if not curves.paired else "no curve of the baseline rises over its budgets"
+        return "no curve of the baseline rises over its budgets" if curves.paired else NOT_PAIRED
     last = frame[frame["target"] == frame.groupby(["protocol", "strategy"])["target"].transform("max")]
-    names = [s for s in inputs.others if s in set(frame["strategy"])]
-    protocols = [p for p in curves.protocols if p in set(frame["protocol"])]
-    n = seeds_in_words(last["n"], curves.unit)
-    with style_context(inputs.venue):
-
-        def draw(ax: Axes, protocol: str) -> None:
-            draw_labels_saved(ax, own(frame, protocol=protocol), names, inputs.styles)
-
-        figure = panels(
-            protocols,
-            draw,
-            rows_height(names) * 1.15,
-            inputs.venue,
-            columns=2,
-            labelled_rows=True,
-            wide=max(map(len, names)) > 16,
-        )
-        bars = (
-            "Bars: 95 % bootstrap interval"
-            if last["low"].notna().any()
-            else f"No bars for fewer than {LEAST_RUNS} {curves.unit}s"
-        )
-        what = f"Labels saved at {curves.baseline}'s best {inputs.metric} (hollow: at 4/5 of its rise), {n}"
-        footnote(figure, f"{what}\n{bars}; arrows: beyond the budgets")
+    names = inputs.present(frame)
+    n = count_in_words(last["n"], curves.unit)
+    has_bars = last["low"].notna().any()
+    bars = "Bars: 95 % bootstrap interval" if has_bars else f"No bars for fewer than {LEAST_RUNS} {curves.unit}s"
+    figure = panelled(
+        inputs,
+        frame,
+        lambda ax, rows, _: draw_labels_saved(ax, rows, names, inputs.styles),
+        rows_height(names) * 1.15,
+        f"Labels saved at {baseline}'s best {inputs.metric} (hollow: at 4/5 of its rise), {n}\n"
+        f"{bars}; arrows: beyond the budgets",
+        columns=2,
+        labelled_rows=True,
+        wide=max(map(len, names)) > 16,
+    )
     caption = (
-        f"Labels saved: how many fewer labels a strategy needs than {curves.baseline} for the best mean {inputs.metric} that {curves.baseline} reaches, on "
-        f"monotone mean curves, n = {n}; to the right is better. Bars: 95 % bootstrap interval over seeds, none for fewer than {LEAST_RUNS}. Arrows: censored, the answer lies "
-        "beyond the budgets; nothing is extrapolated. Other targets are in the CSV. Secondary: it changes no verdict."
+        f"Labels saved: how many fewer labels a strategy needs than {baseline} to reach the best mean {inputs.metric} "
+        f"of {baseline}, on monotone mean curves, n = {n}. Further right is better. Bars: 95 % bootstrap interval "
+        f"over seeds, none for fewer than {LEAST_RUNS}. Arrows: censored; the answer lies beyond the budgets, and "
+        "nothing is extrapolated. The CSV has the other targets. Secondary: it changes no verdict."
     )
     never = int((last["censored"] == "right").sum())
-    alt = f"Intervals of labels saved, a row per strategy, one panel per protocol. In {never} of {len(last)} comparisons the strategy never reaches the target."
-    return StudyFigure("labels-saved", f"Labels saved against {curves.baseline}", figure, frame, caption, alt)
+    alt = (
+        "Intervals of labels saved, one row per strategy, one panel per protocol. "
+        f"In {never} of {len(last)} comparisons the strategy never reaches the target."
+    )
+    return StudyFigure("labels-saved", f"Labels saved against {baseline}", figure, frame, caption, alt)

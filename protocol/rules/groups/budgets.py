@@ -29,7 +29,8 @@ def purchases_over_budget(run: RunEvidence) -> Observations:
         limit = budgets[min(purchase.rounds, len(budgets) - 1)]
         after = purchase.spent + purchase.charge
         if purchase.for_training and after > limit:
-            yield broken(purchase.where, f"at most {limit} {currency} paid for before round {purchase.rounds}", after)
+            expected = f"at most {limit} {currency} paid for before round {purchase.rounds}"
+            yield broken(purchase.where, expected, f"{after} {currency}")
 
 
 @run_rule(

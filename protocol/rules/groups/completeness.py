@@ -61,7 +61,9 @@ def unsealed_runs(run: RunEvidence) -> Observations:
         yield broken(f"{run.path}:{record.lines[-1]}", expected, f"{record.events[-1].event!r} as last event")
     for where, end in run.of(EndEvent):
         if end.rounds != len(record.rounds):
-            yield broken(where, f"a seal over the {len(record.rounds)} rounds of the record", f"over {end.rounds}")
+            yield broken(
+                where, f"a seal over the {len(record.rounds)} rounds of the record", f"a seal over {end.rounds}"
+            )
 
 
 @study_rule(

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 
 from protocol.rules.evidence import Environment, Facts, RunEvidence, StudyEvidence, environments_of
-from protocol.rules.rule import AnyRule, Observations, broken, run_rule, study_rule, unverifiable
+from protocol.rules.rule import AnyRule, Observations, broken, differences, run_rule, study_rule, unverifiable
 
 _DEVICE = ("device", "device_name", "platform", "threads")
-_MOST_SHOWN = 5
 
 
 @run_rule(
@@ -80,14 +79,8 @@ def _differing(facts: tuple[Facts, ...], part: Callable[[Environment], Environme
         usual = Counter(values for _, _, values in members).most_common(1)[0][0]
         for fact, where, values in members:
             if values != usual:
-                keys = sorted({key for key, _ in set(values) ^ set(usual)})[:_MOST_SHOWN]
-                expected = f"the {what} of most runs of {protocol}: {_words(usual, keys)}"
-                yield broken(where, expected, _words(values, keys), fact.key)
-
-
-def _words(environment: Environment, keys: list[str]) -> str:
-    values = dict(environment)
-    return ", ".join(f"{key} {values.get(key, 'not recorded')}" for key in keys)
+                expected, found = differences(dict(usual), dict(values))
+                yield broken(where, f"the {what} of most runs of {protocol}: {expected}", found, fact.key)
 
 
 RULES: tuple[AnyRule, ...] = (uncommitted_code, unequal_versions, unequal_devices)

@@ -170,7 +170,9 @@ def _exchanged_probabilities(
         yield broken(where, "predictions with probabilities of every class", found)
     elif len(wrong := np.flatnonzero(table[np.arange(len(table)), predicted] < table.max(1))):
         found = f"test image {wrong[0]}: class {predicted[wrong[0]]}, while {table[wrong[0]].argmax()} is most probable"
-        yield broken(where, "predictions of the most probable class", f"{found}; {len(wrong)} such images")
+        yield broken(
+            where, "predictions of the most probable class", f"{found}; {len(wrong)} of {len(table)} images like this"
+        )
 
 
 @run_rule(

@@ -10,7 +10,16 @@ from protocol.record.chain import Record, read
 from protocol.record.events import ExaminedEvent, LabelsEvent, ResumeEvent, RoundEvent
 from protocol.record.layout import StudyFolder
 from protocol.rules.evidence import RunEvidence, StudyEvidence
-from protocol.rules.rule import AnyRule, Observation, Observations, broken, run_rule, study_rule, unverifiable
+from protocol.rules.rule import (
+    AnyRule,
+    Observation,
+    Observations,
+    broken,
+    differences,
+    run_rule,
+    study_rule,
+    unverifiable,
+)
 from protocol.spec.run_id import RunId
 
 
@@ -58,9 +67,10 @@ def ledger_contradictions(run: RunEvidence) -> Observations:
         return
     name = str(ledger.path.relative_to(run.root))
     fields = ("fingerprint", "study", "strategy", "replicate", "seeds", "data", "split")
-    differ = [field for field in fields if getattr(ledger.run, field, None) != getattr(run.run, field)]
-    if differ:
-        yield broken(f"{name}:1", "a ledger of this run", f"a ledger that differs in {', '.join(differ)}")
+    heads = [{field: getattr(head, field, None) for field in fields} for head in (run.run, ledger.run)]
+    if heads[0] != heads[1]:
+        expected, found = differences(*heads)
+        yield broken(f"{name}:1", f"the ledger of this run: {expected}", found)
     sold, bought = ledger.of(LabelsEvent), run.of(LabelsEvent)
     for number, (where, event) in enumerate(bought):
         sale = sold[number] if number < len(sold) else None
@@ -108,7 +118,8 @@ def repeated_evaluations(run: RunEvidence) -> Observations:
             expected = f"the predictions that the oracle evaluated, {evaluation.predictions[:16]}"
             yield broken(where, expected, event.predictions[:16])
         elif evaluation.metrics != event.metrics:
-            yield broken(where, f"the metrics that the oracle computed, {evaluation.metrics}", event.metrics)
+            expected, found = differences(evaluation.metrics, event.metrics)
+            yield broken(where, f"the metrics that the oracle computed: {expected}", found)
     for number in sorted(last) if run.sealed else ():
         yield broken(name, f"{len(rounds)} rounds, as in the record", f"a test evaluation in round {number}")
 

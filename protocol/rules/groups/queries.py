@@ -12,7 +12,7 @@ from protocol.record.layout import StudyFolder
 from protocol.record.replay_answers import read_replays
 from protocol.rules.evidence import RunEvidence
 from protocol.rules.recount import CountedPurchase, CountedRound, recount
-from protocol.rules.rule import AnyRule, Observations, broken, run_rule, unverifiable
+from protocol.rules.rule import AnyRule, Observations, broken, differences, run_rule, unverifiable
 
 
 @run_rule(
@@ -85,7 +85,7 @@ def _unlike(query: tuple[int, ...], indices: tuple[int, ...]) -> str:
     )
     wanted, got = (str(values[at]) if at < len(values) else "none" for values in (query, indices))
     unasked = len(set(indices) - set(query))
-    return f"{len(indices)} labels, {unasked} of them not queried; number {at} is {got}, queried {wanted}"
+    return f"{len(indices)} labels, {unasked} of them not queried; at position {at} bought {got}, queried {wanted}"
 
 
 @run_rule(
@@ -149,7 +149,8 @@ def _changed_round(run: RunEvidence, where: str, data: bytes) -> Observations:
         return
     before = f"that round {event.round} had before the interruption ({where})"
     if metrics != event.metrics:
-        yield broken(place, f"the metrics {before}: {metrics}"[:300], str(event.metrics)[:200])
+        expected, found = differences(metrics, event.metrics)
+        yield broken(place, f"the metrics {before}: {expected}", found)
     elif query != event.query:
         yield broken(place, f"the query {before}: {query}"[:300], str(event.query)[:200])
 

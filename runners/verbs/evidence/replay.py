@@ -13,7 +13,7 @@ from protocol.record.replay_answers import Attempt, Replayed, keep
 from protocol.spec.run_id import RunId
 from runners.machine.environment import describe
 from runners.progress.plan import planned
-from runners.run.replay import choose_again, sound
+from runners.run.replay import read_intact_record, replay_run
 from runners.verbs.shared.console import console, print_json, table
 from runners.verbs.shared.inputs import device_of
 
@@ -43,7 +43,7 @@ def replay(
         if keeps:
             keep(
                 study.replays(_run_id(run)),
-                Attempt(head=sound(run).head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
+                Attempt(head=read_intact_record(run)[0].head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
             )
     _show(found, json)
     answers = {o.answer for _, outcomes in found for o in outcomes}
@@ -55,7 +55,7 @@ def replay(
 def _outcomes(
     run: RunFolder, round_: int | None, data_root: Path | None, device: str | None, trials: bool
 ) -> list[Replayed]:
-    return list(choose_again(run, None if round_ is None else [round_], data_root, device, trials=trials))
+    return list(replay_run(run, None if round_ is None else [round_], data_root, device, trials=trials))
 
 
 def _run_id(run: RunFolder) -> RunId:

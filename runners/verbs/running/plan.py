@@ -26,6 +26,7 @@ from runners.progress.plan import planned
 from runners.progress.status import kept_copy
 from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
+from runners.session import Session
 from runners.strategies import STRATEGIES
 from runners.strategies.resolve import make, user_file
 from runners.verbs.shared.console import console, cores, duration, print_json, table
@@ -195,8 +196,8 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     images, secret = load(protocol.data, data_root)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     labels, division = secret.for_oracle(), divide(protocol, images, None)
-    goods = price_units(protocol, division, labels)
-    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), goods=goods)
+    units = price_units(protocol, division, labels)
+    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes), units=units)
     oracle.start()
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
@@ -211,7 +212,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     for _ in range(2):  # the first pays for what is loaded only once
         start = time.perf_counter()
         outcome = next(
-            rounds(short, STRATEGIES["random"](), "random", 0, images, split, oracle, resident, 0, division=division)
+            rounds(Session(short, "random", 0, images, split, oracle, resident, division), STRATEGIES["random"](), 0)
         )
         first, trial = time.perf_counter() - start, outcome.cost["train_s"]
     own_pools = protocol.splits.test_size is not None or protocol.splits.validation_size > 0

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 from analysis.figures import FIGURES, FigureInputs, StudyFigure, draw_figures, style, write_figures
 from analysis.figures.across.labels_saved import draw_labels_saved
-from analysis.figures.layout import spread, wrapped
+from analysis.figures.layout import spread_out, wrap
 from analysis.figures.style import Venue, line_styles, render
 from analysis.figures.verdict.learning_curves import draw_learning_curves
 from analysis.figures.verdict.power import power_frame
@@ -189,9 +189,9 @@ def test_an_upper_line_is_shown_and_never_compared() -> None:
 
 def test_long_names_are_whole_and_places_are_least_squares() -> None:
     name = "own_strategy-with-a-name_that/goes-on-and-onwithoutanyseparatoratallintheend"
-    assert wrapped(name).replace("\n", "") == name
-    assert max(map(len, wrapped(name).split("\n"))) <= 24
-    assert spread([0.0, 0.1, 5.0], 1.0) == pytest.approx([-0.45, 0.55, 5.0])
+    assert wrap(name).replace("\n", "") == name
+    assert max(map(len, wrap(name).split("\n"))) <= 24
+    assert spread_out([0.0, 0.1, 5.0], 1.0) == pytest.approx([-0.45, 0.55, 5.0])
     texts = [t.get_text() for t in FIGURES["learning-curves"](make_inputs(2)).figure.findobj(Text)]
     assert {"random", "own-strategy-0", "own-strategy-1"} <= set(texts)  # beside their lines, no legend
 
@@ -220,7 +220,7 @@ def test_of_very_many_strategies_the_lines_are_drawn_without_bars() -> None:
     bars = [sum(isinstance(c, ErrorbarContainer) for c in p.figure.axes[0].containers) for p in (few, many)]
     assert bars == [12, 0]
     assert "Bars: 95" in few.caption
-    assert "No bars with so many strategies, in the CSV: 95 % simultaneous band (bonferroni-t)" in many.caption
+    assert "Bars left out (too many strategies), see the CSV: 95 % simultaneous band (bonferroni-t)" in many.caption
     assert many.frame["low"].notna().all()
     assert len([line for line in many.figure.axes[0].get_lines() if str(line.get_label()).startswith("own-")]) == 13
 
@@ -267,22 +267,22 @@ def test_seconds_are_plain_numbers() -> None:
 
 
 def test_letters_that_no_font_has_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    style._others.cache_clear()
-    monkeypatch.setattr(style, "WIDE", ("No Such Font",))
+    style._fallback_fonts.cache_clear()
+    monkeypatch.setattr(style, "FALLBACK_FONTS", ("No Such Font",))
     figure = Figure()
     figure.text(0.1, 0.5, "a \u65e5\u672c \U000e0041")
     with pytest.warns(Notice, match="such as \u65e5; install one") as told:
         style.render(figure, "png")
     assert len(told) == 1
-    style._others.cache_clear()
+    style._fallback_fonts.cache_clear()
 
 
 def test_other_fonts_that_are_installed_give_the_letters_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = Figure()
     figure.text(0.1, 0.5, "\u2115")  # DejaVu Sans has it, the other face here does not
-    monkeypatch.setattr(style, "WIDE", ("No Such Font", "DejaVu Sans"))
-    style._others.cache_clear()
+    monkeypatch.setattr(style, "FALLBACK_FONTS", ("No Such Font", "DejaVu Sans"))
+    style._fallback_fonts.cache_clear()
     with style.style_context(Venue(3, 6, "cmr10")):
         assert mpl.rcParams["font.family"] == ["cmr10", "DejaVu Sans"]
         figure.canvas.draw()  # warnings are errors here
-    style._others.cache_clear()
+    style._fallback_fonts.cache_clear()

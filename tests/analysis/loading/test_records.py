@@ -15,6 +15,7 @@ from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from tests.analysis.simulated import curve, make_study, write_run, write_study
+from tests.support.study_builder import rewrite
 
 
 def test_a_whole_study(folder: StudyFolder, study: Study) -> None:
@@ -52,6 +53,17 @@ def test_every_kind_of_missing_run_is_listed_with_its_reason(folder: StudyFolder
     assert "broken record at line 2" in reasons[5]
     assert reasons["extra"].startswith("not in the plan")
     assert not ((curves.frame["protocol"] == "plain") & (curves.frame["strategy"] == "good")).any()
+
+
+def test_fingerprint_and_protocol_of_a_record_must_both_be_the_planned_ones(folder: StudyFolder) -> None:
+    other_body, other_fingerprint = RunId("plain", "good", 0), RunId("plain", "good", 1)
+    rewrite(folder.run(other_body).events, lambda e: e[0]["protocol"].update(root_seed=99))
+    rewrite(folder.run(other_fingerprint).events, lambda e: e[0].update(fingerprint="0" * 64))
+    curves = load_study(folder.path)
+    assert [m.run for m in curves.missing] == [other_body, other_fingerprint]
+    assert all("another protocol" in m.reason for m in curves.missing)
+    rows = curves.frame[(curves.frame["protocol"] == "plain") & (curves.frame["strategy"] == "good")]
+    assert set(rows["seed"]) == {2, 3, 4, 5}
 
 
 def test_not_a_study_folder(tmp_path: Path) -> None:

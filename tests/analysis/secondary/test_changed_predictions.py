@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from analysis.figures import FIGURES, StudyFigure
-from analysis.figures.secondary.changed_predictions import COLOURS, _marked
+from analysis.figures.secondary.changed_predictions import COLOURS, _mark_changes
 from analysis.secondary.changed_predictions import GAINED, LOST, OTHER, UNCHANGED, kinds
 from tests.support.figure_inputs import class_change, make_inputs, map_change
 
@@ -26,7 +26,7 @@ def test_every_kind_of_change() -> None:
 
 def test_changed_pixels_are_coloured_and_the_others_are_pale() -> None:
     image = np.array([[[10], [250], [90], [30]]], np.uint8)
-    drawn = _marked(image, np.array([[UNCHANGED, GAINED, LOST, OTHER]], np.uint8))
+    drawn = _mark_changes(image, np.array([[UNCHANGED, GAINED, LOST, OTHER]], np.uint8))
     as_hex = ["#" + "".join(f"{round(c * 255):02X}" for c in pixel) for pixel in drawn[0]]
     assert as_hex[1:] == [COLOURS[GAINED], COLOURS[LOST], COLOURS[OTHER]]
     np.testing.assert_allclose(drawn[0, 0], 0.7 + 0.3 * 10 / 255)

@@ -77,7 +77,7 @@ def test_simulated_flips_agree_with_enumeration_and_state_their_error() -> None:
     assert 0 < simulated.standard_error < 0.002
     assert abs(simulated.p - exact) < 4 * simulated.standard_error
     assert simulated == sign_flip(d, np.random.default_rng(1))
-    with pytest.raises(ValueError, match="generator"):
+    with pytest.raises(ValueError, match="expected `rng`"):
         sign_flip(d)
 
 
@@ -142,7 +142,7 @@ def test_corrections_are_those_of_statsmodels(ours: Correction, theirs: str) -> 
             assert adjust(p, ours) == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
     assert adjust([], ours).shape == (0,)
     for wrong in ([0.5, float("nan")], [-0.1], [1.2]):
-        with pytest.raises(ValueError, match="p values"):
+        with pytest.raises(ValueError, match="p-values"):
             adjust(wrong, ours)
 
 

@@ -67,7 +67,7 @@ def test_simulated_flips_agree_with_enumeration() -> None:
     found = max_t(d, np.random.default_rng(1))
     assert 0 < found.standard_error < 0.004
     assert abs(found.p - exact) < 4 * found.standard_error
-    with pytest.raises(ValueError, match="generator"):
+    with pytest.raises(ValueError, match="expected `rng`"):
         max_t(d)
 
 

@@ -60,6 +60,15 @@ def test_a_significant_difference_within_the_margin_is_flagged_not_hidden(table)
     assert "better (negligible)" in to_markdown(comparison)
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("scale", [10, 2])  # the whole interval beyond the margin of 0.01, or on both sides of it
+def test_a_difference_that_may_exceed_the_margin_is_not_negligible(table, sign: int, scale: int) -> None:  # type: ignore[no-untyped-def]
+    (verdict,) = compare(table(rows(x=sign * scale * D))).verdicts
+    near, far = sorted((abs(verdict.low), abs(verdict.high)))
+    assert near > 0.01 if scale == 10 else near < 0.01 < far
+    assert (verdict.answer, verdict.negligible) == ("better" if sign > 0 else "worse", False)
+
+
 def test_swapping_strategy_and_random_swaps_the_answer(table) -> None:  # type: ignore[no-untyped-def]
     up, down = (compare(table(rows(x=sign * D * 10))).verdicts[0] for sign in (1, -1))
     assert (up.answer, down.answer) == ("better", "worse")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from protocol.draws.splits import make_split
 from protocol.errors import RuleBroken
-from protocol.oracle.oracle import Oracle, as_told
+from protocol.oracle.oracle import Oracle, noisy_labels
 from protocol.record.events import LabelsEvent
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
@@ -31,7 +31,7 @@ class Desk:
     def write(self, sale: LabelsEvent) -> None:
         if self.fail:
             raise OSError(28, "No space left on device")
-        self.revealed_at_write.append(len(self.oracle.owned) + len(self.oracle.validation()[0]))
+        self.revealed_at_write.append(len(self.oracle.labelled) + len(self.oracle.validation()[0]))
         self.ledger.append((sale.purpose, len(sale.indices), sale.before, sale.after))
 
 
@@ -52,29 +52,29 @@ def test_the_ledger_is_written_before_the_labels_are_revealed(desk: Desk) -> Non
 def test_labels_are_those_of_the_owned_images_in_order_of_purchase(desk: Desk) -> None:
     query = desk.oracle.unlabelled[[5, 1, 9, 0, 3, 2]]
     desk.oracle.buy(query)
-    np.testing.assert_array_equal(desk.oracle.owned[10:], query)
-    np.testing.assert_array_equal(desk.oracle.labels_of(desk.oracle.owned)[1], make_labels()[desk.oracle.owned])
+    np.testing.assert_array_equal(desk.oracle.labelled[10:], query)
+    np.testing.assert_array_equal(desk.oracle.labels_of(desk.oracle.labelled)[1], make_labels()[desk.oracle.labelled])
     indices, labels = desk.oracle.validation()
     np.testing.assert_array_equal(indices, desk.split.validation)
     np.testing.assert_array_equal(labels, make_labels()[desk.split.validation])
-    assert not np.isin(desk.oracle.unlabelled, desk.oracle.owned).any()
+    assert not np.isin(desk.oracle.unlabelled, desk.oracle.labelled).any()
     assert len(desk.oracle.unlabelled) == len(desk.split.pool) - 16
 
 
 def test_a_label_is_not_revealed_if_the_ledger_cannot_be_written(desk: Desk) -> None:
-    owned = desk.oracle.owned
+    owned = desk.oracle.labelled
     desk.fail = True
     with pytest.raises(OSError, match="No space left"):
         desk.oracle.buy(desk.oracle.unlabelled[:6])
-    np.testing.assert_array_equal(desk.oracle.owned, owned)
+    np.testing.assert_array_equal(desk.oracle.labelled, owned)
     assert desk.oracle.spent == 16
 
 
 def test_nothing_is_known_before_the_start() -> None:
     desk = Desk()
     assert (
-        len(desk.oracle.owned)
-        == len(desk.oracle.labels_of(desk.oracle.owned)[1])
+        len(desk.oracle.labelled)
+        == len(desk.oracle.labels_of(desk.oracle.labelled)[1])
         == len(desk.oracle.validation()[1])
         == desk.oracle.spent
         == 0
@@ -111,7 +111,7 @@ def test_the_first_query_waits_for_the_start() -> None:
 def test_twice_within_a_query_and_across_queries(desk: Desk) -> None:
     one = desk.oracle.unlabelled[:1]
     assert "1 repeated within the query" in refused(desk, np.concatenate([one, one]), "BUD-03")
-    assert str(int(desk.oracle.owned[3])) in refused(desk, desk.oracle.owned[3:4], "BUD-03")
+    assert str(int(desk.oracle.labelled[3])) in refused(desk, desk.oracle.labelled[3:4], "BUD-03")
 
 
 @pytest.mark.parametrize("part", ["test", "validation"])
@@ -136,11 +136,11 @@ def test_restoring_writes_nothing_and_gives_the_same_state(desk: Desk) -> None:
     desk.oracle.buy(query)
     again = Desk()
     again.oracle.restore("validation", desk.split.validation)
-    again.oracle.restore("initial", desk.oracle.owned[:10])
+    again.oracle.restore("initial", desk.oracle.labelled[:10])
     again.oracle.restore("query", query)
     assert again.ledger == []
     assert again.oracle.spent == desk.oracle.spent
-    np.testing.assert_array_equal(again.oracle.owned, desk.oracle.owned)
+    np.testing.assert_array_equal(again.oracle.labelled, desk.oracle.labelled)
     again.oracle.start()
     assert again.ledger == []
     refused_again = pytest.raises(RuleBroken, match="BUD-03")
@@ -158,7 +158,7 @@ def test_an_interrupted_start_goes_on_where_it_stopped() -> None:
 def test_two_strategies_start_from_the_same_images(desk: Desk) -> None:
     other = Desk()
     other.oracle.start()
-    np.testing.assert_array_equal(other.oracle.owned, desk.oracle.owned)
+    np.testing.assert_array_equal(other.oracle.labelled, desk.oracle.labelled)
 
 
 def test_examining_gives_numbers_and_no_labels(desk: Desk) -> None:
@@ -172,23 +172,23 @@ def test_a_noisy_oracle_tells_another_class_for_a_share_of_the_labels_by_the_see
     protocol = parse(Protocol, protocol_table(label_noise=0.3), "p")
     truth = np.random.default_rng(1).integers(0, 5, 20_000)
     truth[:500] = -1
-    told = as_told(protocol, 3, truth)
+    told = noisy_labels(protocol, 3, truth)
     assert (told[:500] == -1).all()
     wrong = told != truth
     assert wrong[500:].mean() == pytest.approx(0.3, abs=0.015)
     assert np.bincount((told - truth)[wrong] % 5, minlength=5)[1:] / wrong.sum() == pytest.approx([0.25] * 4, abs=0.03)
-    np.testing.assert_array_equal(told, as_told(protocol, 3, truth))
-    assert (told != as_told(protocol, 4, truth)).any()
-    assert as_told(parse(Protocol, protocol_table(), "p"), 3, truth) is truth
+    np.testing.assert_array_equal(told, noisy_labels(protocol, 3, truth))
+    assert (told != noisy_labels(protocol, 4, truth)).any()
+    assert noisy_labels(parse(Protocol, protocol_table(), "p"), 3, truth) is truth
 
 
 def test_noise_is_in_what_is_sold_and_not_in_what_is_examined() -> None:
     noisy = Desk(label_noise=0.5)
     noisy.oracle.start()
     truth = make_labels()
-    told = as_told(noisy.protocol, 0, truth)
-    owned = noisy.oracle.owned
-    np.testing.assert_array_equal(noisy.oracle.labels_of(noisy.oracle.owned)[1], told[owned])
+    told = noisy_labels(noisy.protocol, 0, truth)
+    owned = noisy.oracle.labelled
+    np.testing.assert_array_equal(noisy.oracle.labels_of(noisy.oracle.labelled)[1], told[owned])
     assert (told[owned] != truth[owned]).any()
     indices, labels = noisy.oracle.validation()
     np.testing.assert_array_equal(labels, told[indices])

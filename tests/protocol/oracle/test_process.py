@@ -16,7 +16,7 @@ import pytest
 from protocol.draws.splits import make_split
 from protocol.errors import RecordError, RuleBroken
 from protocol.oracle.oracle import Oracle
-from protocol.oracle.process import Counter, OracleGone, RemoteOracle, receive, send
+from protocol.oracle.process import OracleGone, OracleServer, RemoteOracle, receive, send
 from protocol.record.chain import read, writing
 from protocol.record.events import ExaminedEvent, LabelsEvent
 from protocol.record.layout import RunFolder
@@ -41,8 +41,8 @@ def session(
     with writing(RunFolder(path)) as (writer, before):
         if before is None:
             writer.append(first_event(STUDY, PROTOCOL, STUDY.strategies[0], 0, SPLIT, LABELS[SPLIT.test]))
-        counter = Counter(PROTOCOL, 0, SPLIT, LABELS, writer, before, upper_line=upper_line)
-        thread = Thread(target=counter.serve, args=(theirs,))
+        server = OracleServer(PROTOCOL, 0, SPLIT, LABELS, writer, before, upper_line=upper_line)
+        thread = Thread(target=server.serve, args=(theirs,))
         thread.start()
         try:
             yield RemoteOracle(PROTOCOL, ours, SPLIT, write, tell)
@@ -66,9 +66,9 @@ def test_it_sells_what_the_oracle_beside_it_sells(tmp_path: Path) -> None:
         far.start()
         for oracle in (beside, far):
             oracle.buy(oracle.unlabelled[3:9])
-        assert np.array_equal(far.owned, beside.owned)
+        assert np.array_equal(far.labelled, beside.labelled)
         assert np.array_equal(far.unlabelled, beside.unlabelled)
-        assert np.array_equal(far.labels_of(far.owned)[1], LABELS[far.owned])
+        assert np.array_equal(far.labels_of(far.labelled)[1], LABELS[far.labelled])
         for ours, theirs in zip(far.validation(), beside.validation(), strict=True):
             assert np.array_equal(ours, theirs)
         predicted = np.arange(40) % 3
@@ -106,7 +106,7 @@ def test_it_refuses_what_the_oracle_refuses_and_names_the_rule(tmp_path: Path) -
     with session(tmp_path) as far:
         far.start()
         for wrong, rule in (
-            (far.owned[:6], "BUD-03"),
+            (far.labelled[:6], "BUD-03"),
             (SPLIT.test[:6], "BUD-04"),
             (far.unlabelled[:7], "BUD-01"),
         ):
@@ -132,7 +132,7 @@ def test_the_test_labels_are_looked_at_once_a_round(tmp_path: Path) -> None:
 def test_a_later_session_goes_on_where_the_ledger_says(tmp_path: Path) -> None:
     with session(tmp_path) as far:
         far.start()
-        first = far.owned
+        first = far.labelled
         asked = far.unlabelled[:6]
         far.buy(asked)
     with session(tmp_path) as far:  # the run's record had lost its last purchase
@@ -155,12 +155,12 @@ def test_another_attempt_may_not_buy_something_else(tmp_path: Path) -> None:
 
 def test_a_claim_to_have_paid_is_not_believed(tmp_path: Path) -> None:
     with session(tmp_path) as far:
-        with pytest.raises(RuleBroken, match="nothing more"):
+        with pytest.raises(RuleBroken, match="no further labels"):
             far.restore("initial", SPLIT.pool[:10])
         with pytest.raises(RuleBroken, match="ISO-01"):
             far.restore("validation", SPLIT.validation)
         far.start()
-        assert not set(far.labels_of(far.owned)[1].tolist()) - {0, 1, 2}
+        assert not set(far.labels_of(far.labelled)[1].tolist()) - {0, 1, 2}
     assert [e.event for e in read(tmp_path / "events.jsonl").events] == ["run", "labels", "labels"]
 
 
@@ -184,16 +184,16 @@ def test_what_is_no_request_is_refused_and_changes_nothing(tmp_path: Path, messa
         far._pipe.send_bytes(message)
         with pytest.raises(RecordError):
             receive(far._pipe)
-        assert len(far.labels_of(far.owned)[1]) == 10
+        assert len(far.labels_of(far.labelled)[1]) == 10
     assert not read(tmp_path / "events.jsonl").of(ExaminedEvent)
 
 
 def test_an_oracle_that_is_gone_is_an_error_of_its_own() -> None:
     ours, theirs = Pipe()
     theirs.close()
-    with pytest.raises(OracleGone, match="run again"):
+    with pytest.raises(OracleGone, match="run the command again"):
         receive(ours)
-    with pytest.raises(OracleGone, match="run again"):
+    with pytest.raises(OracleGone, match="run the command again"):
         send(ours, {})
     ours.close()
 

@@ -99,7 +99,9 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
                 environment=ENVIRONMENT,
             )
         )
-        oracle = Oracle(protocol, seed, split, MASKS, writer.append, None, CLASSES, PricedUnits(DIVISION, price))
+        oracle = Oracle(
+            protocol, seed, split, MASKS, writer.append, classes=CLASSES, units=PricedUnits(DIVISION, price)
+        )
         oracle.start()
         for k, budget in enumerate(protocol.budgets):
             rng = generator(protocol.root_seed, "query", seed, k)
@@ -117,7 +119,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
                 RoundEvent(
                     round=k,
                     budget=budget,
-                    training_labels=len(oracle.owned),
+                    training_labels=len(oracle.labelled),
                     metrics=segmentation_metrics(counts),
                     steps=5,
                     initial_weights=sha256(f"weights {seed}".encode()),

@@ -48,9 +48,8 @@ def an_oracle(of: Protocol, written: list[LabelsEvent] | None = None, price: Any
         split,
         MASKS,
         ([] if written is None else written).append,
-        None,
-        3,
-        PricedUnits(division, price or by_pixels),
+        classes=3,
+        units=PricedUnits(division, price or by_pixels),
     )
 
 
@@ -81,15 +80,15 @@ def test_exactly_the_paid_pixels_are_told() -> None:
     oracle = an_oracle(protocol())
     oracle.start()
     oracle.buy(oracle.unlabelled[[7, 0, 3, 1, 2]])
-    images, told = oracle.labels_of(oracle.owned)
-    assert len(oracle.owned) == oracle.spent == 9
-    assert images.tolist() == list(dict.fromkeys((oracle.owned // 4).tolist()))
+    images, told = oracle.labels_of(oracle.labelled)
+    assert len(oracle.labelled) == oracle.spent == 9
+    assert images.tolist() == list(dict.fromkeys((oracle.labelled // 4).tolist()))
     for image, mask in zip(images.tolist(), told, strict=True):
         for unit in range(4):
             rows, columns = slice(3 * (unit // 2), 3 + 2 * (unit // 2)), slice(4 * (unit % 2), 4 + 3 * (unit % 2))
             expected = (
                 MASKS[image, rows, columns]
-                if 4 * image + unit in oracle.owned
+                if 4 * image + unit in oracle.labelled
                 else np.full_like(MASKS[0, rows, columns], VOID)
             )
             np.testing.assert_array_equal(mask[rows, columns], expected)
@@ -99,15 +98,15 @@ def test_what_is_not_paid_is_not_told() -> None:
     oracle = an_oracle(protocol())
     oracle.start()
     with pytest.raises(RuleBroken, match="BUD-06"):
-        oracle.labels_of(np.append(oracle.owned, oracle.unlabelled[0]))
+        oracle.labels_of(np.append(oracle.labelled, oracle.unlabelled[0]))
 
 
 def test_what_an_earlier_round_was_trained_on_is_had_again() -> None:
     oracle = an_oracle(protocol())
     oracle.start()
-    before = oracle.labels_of(oracle.owned)
+    before = oracle.labels_of(oracle.labelled)
     oracle.buy(oracle.unlabelled[:5])
-    for then, now in zip(before, oracle.labels_of(oracle.owned_at(0)), strict=True):
+    for then, now in zip(before, oracle.labels_of(oracle.labelled_at(0)), strict=True):
         np.testing.assert_array_equal(then, now)
 
 
@@ -118,7 +117,7 @@ def test_a_region_is_bought_once_of_the_pool_and_up_to_the_budget() -> None:
     assert oracle.validation()[0].tolist() == make_split(oracle._protocol, 0, N, 4).validation.tolist()
     np.testing.assert_array_equal(oracle.validation()[1], MASKS[oracle.validation()[0]])
     for wish, rule in (
-        (oracle.owned[:2], "BUD-03"),
+        (oracle.labelled[:2], "BUD-03"),
         (4 * oracle.validation()[0][:1], "BUD-04"),
         (np.array([4 * N]), "BUD-04"),
         (oracle.unlabelled[:6], "BUD-01"),
@@ -135,8 +134,8 @@ def test_pixels_are_bought_in_the_order_of_preference_as_far_as_the_budget_reach
     written: list[LabelsEvent] = []
     oracle = an_oracle(protocol(labelling=TILE | {"cost": "pixel"}, budgets=[30, 60, 90]), written)
     oracle.start()
-    spent = sum(pixels_of(oracle.owned))
-    assert written[0].costs == tuple(pixels_of(oracle.owned))
+    spent = sum(pixels_of(oracle.labelled))
+    assert written[0].costs == tuple(pixels_of(oracle.labelled))
     assert oracle.spent == spent <= 30 < spent + 12
     order = oracle.unlabelled[::-1]
     n = oracle.affordable(60)
@@ -146,7 +145,7 @@ def test_pixels_are_bought_in_the_order_of_preference_as_far_as_the_budget_reach
     reach = int(np.searchsorted(np.cumsum(pixels_of(order)), 60 - spent, side="right"))
     assert written[1].indices == tuple(order[:reach].tolist())
     assert (written[1].before, written[1].after) == (spent, spent + sum(pixels_of(order[:reach])))
-    assert oracle.owned_at(0).tolist() == list(written[0].indices)
+    assert oracle.labelled_at(0).tolist() == list(written[0].indices)
     oracle.buy(oracle.unlabelled[:0])  # nothing asked for: what is left stays for the next budget
     assert written[2].indices == ()
     assert oracle.affordable(90) > oracle.affordable(60)
@@ -162,9 +161,9 @@ def test_what_is_restored_costs_what_it_cost() -> None:
     for sale in written:
         second.restore(sale.purpose, np.asarray(sale.indices, np.int64))
     assert second.spent == first.spent
-    assert second.owned.tolist() == first.owned.tolist()
+    assert second.labelled.tolist() == first.labelled.tolist()
     with pytest.raises(RuleBroken, match="BUD-01"):
-        an_oracle(of).restore("initial", first.owned)
+        an_oracle(of).restore("initial", first.labelled)
 
 
 def test_clicks_are_paid_when_they_are_known() -> None:

@@ -19,10 +19,11 @@ from runners.features.classification import gradient_factors, mc_samples
 from runners.features.round import Round
 from runners.features.view_of_round import build_view, ensemble, prepare
 from runners.guard.errors import StrategyError
-from runners.loop import ask, rounds
+from runners.loop import rounds, select
 from runners.models import Net, weights_digest
 from runners.models.resident import Scaling
 from runners.regimes import FitInputs, Learner, Predictions, Resident, fit
+from runners.session import Session
 from runners.strategies import Context, Estimation, Strategy, View
 from runners.strategies.view import NEEDS
 from runners.tasks import TASKS
@@ -190,7 +191,7 @@ def test_curves_do_not_depend_on_what_a_strategy_needs(toy_protocol: Protocol) -
     for strategy in (Plain(), Greedy(), Wrecker()):
         oracle = Oracle(toy_protocol, 0, split, labels.for_oracle(), lambda *_: None)
         oracle.start()
-        outcomes = list(rounds(toy_protocol, strategy, "x", 0, images, split, oracle, resident, 0))
+        outcomes = list(rounds(Session(toy_protocol, "x", 0, images, split, oracle, resident), strategy, 0))
         curves.append([(o.metrics, o.examined.sidecar["prediction"].tolist(), o.query.tolist()) for o in outcomes])
         assert {"members_s", "features_s", "prepare_s", "query_s"} <= set(outcomes[0].cost)
     assert curves[0] == curves[1] == curves[2]
@@ -206,8 +207,8 @@ def test_an_unknown_need_is_told_with_the_known_ones(trained: Round) -> None:
 
 def test_without_labels_only_a_strategy_that_can_start_cold_is_asked() -> None:
     view = View(np.arange(3), np.empty(0, np.int64), np.empty(0, np.int64), 2, 0)
-    with pytest.raises(StrategyError, match="at least one label owned"):
-        ask(Greedy(), "greedy", view, 1, np.random.default_rng(0))
+    with pytest.raises(StrategyError, match="at least one labelled unit"):
+        select(Greedy(), "greedy", view, 1, np.random.default_rng(0))
 
 
 def test_a_failing_preparation_is_the_strategys_fault(toy_protocol: Protocol, trained: Round) -> None:
@@ -222,7 +223,7 @@ def test_a_failing_preparation_is_the_strategys_fault(toy_protocol: Protocol, tr
     oracle = Oracle(toy_protocol, 0, split, labels.for_oracle(), lambda *_: None)
     oracle.start()
     with pytest.raises(StrategyError, match="ZeroDivisionError: mine"):
-        next(rounds(toy_protocol, Broken(), "broken", 0, images, split, oracle, trained.resident, 0))
+        next(rounds(Session(toy_protocol, "broken", 0, images, split, oracle, trained.resident), Broken(), 0))
 
 
 def test_impossible_estimations_are_refused_all_at_once() -> None:

@@ -34,7 +34,7 @@ from runners.progress.job import Job, Result
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
 from runners.tasks import TASKS
 from tests.support.study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
@@ -49,22 +49,25 @@ PREVENTED = {
         "return list(view.unlabelled[: n - 1]) + [view.unlabelled[0]]",
         "distinct indices",
     ),
-    "buys again what it owns": ("return list(view.unlabelled[: n - 1]) + [view.labelled[0]]", "labelled already"),
+    "buys labels that it has already": (
+        "return list(view.unlabelled[: n - 1]) + [view.labelled[0]]",
+        "labelled already",
+    ),
     "buys a test or validation image": (
         "return list(view.unlabelled[: n - 1]) + [next(i for i in range(1797) if i not in set(view.unlabelled) | set(view.labelled))]",
         "not in the pool",
     ),
-    "reaches for the oracle through its view": ("return view.oracle.labels[:n]", "no attribute 'oracle'"),
-    "reads what it did not declare": ("return view.members.argsort()[:n]", "members"),
-    "asks to be told the labels of the pool": (
+    "accesses the oracle through its view": ("return view.oracle.labels[:n]", "no attribute 'oracle'"),
+    "reads data that it did not declare": ("return view.members.argsort()[:n]", "members"),
+    "asks for the labels of the pool": (
         "return view.unlabelled[:n]\n\nselect.needs = ('pool_labels',)",
         "only labels that were bought",
     ),
     "alters the labels it was given": ("view.labels[:] = 0; return view.unlabelled[:n]", "read-only"),
-    "makes the owned set writeable": ("object.__setattr__(view, 'labelled', []); view.labels += 1", "read-only"),
+    "makes the labelled set writeable": ("object.__setattr__(view, 'labelled', []); view.labels += 1", "read-only"),
     "returns nothing and hopes for random": ("return None", "10 integers"),
     "ends its process before a failure can be noted": ("raise SystemExit(0)", "SystemExit"),
-    "says that it was interrupted": ("from runners.progress.job import Stopped; raise Stopped", "Stopped"),
+    "pretends to have been interrupted": ("from runners.progress.job import Stopped; raise Stopped", "Stopped"),
 }
 
 
@@ -100,7 +103,7 @@ READS = {
         pass
     return view.unlabelled[:n]""",
     "reads the test labels of its study": "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]",
-    "reads what other runs bought": "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]",
+    "reads the purchases of other runs": "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]",
     "lists its study's records": "import os; os.listdir(STUDY + '/records'); return view.unlabelled[:n]",
     "reads the memory of a process": "open(f'/proc/{__import__(\"os\").getppid()}/mem', 'rb').read(1); return view.unlabelled[:n]",
     "moves another run's record": "import os; os.replace(STUDY + '/records/toy/random', STUDY + '/aside'); return view.unlabelled[:n]",
@@ -108,12 +111,12 @@ READS = {
     "names the data set's file from a descriptor of its folder": """import os
     os.open(os.path.basename(DIGITS), os.O_RDONLY, dir_fd=os.open(os.path.dirname(DIGITS), os.O_RDONLY))
     return view.unlabelled[:n]""",
-    "returns an object that reads the labels when it is looked at": """class Late:
+    "returns an object that reads the labels when it is inspected": """class Late:
         def __array__(self, *_, **__):
             from sklearn.datasets import load_digits
             return view.unlabelled[load_digits().target[view.unlabelled].argsort()[:n]]
     return Late()""",
-    "reads the labels when it is asked what it needs": """return view.unlabelled[:n]
+    "reads the labels when its declarations are read": """return view.unlabelled[:n]
 
 
 from runners.strategies import Strategy
@@ -134,7 +137,7 @@ DIGITS = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
 APART = {
     "loads the data set again",
     "reads the memory of a process",
-    "returns an object that reads the labels when it is looked at",
+    "returns an object that reads the labels when it is inspected",
 }
 """Tried with the oracle apart by default, too; the others there are slow."""
 READERS = [
@@ -155,16 +158,16 @@ def test_a_strategy_that_reads_what_is_not_its_own_is_refused(
 
 
 CHANGES = {
-    "exchanges a check of this program": "import runners.loop; runners.loop.checked = lambda selection, *_: selection",
-    "exchanges a method of the oracle": "import protocol.oracle.oracle as o; o.Oracle.buy = lambda self, indices: None",
-    "exchanges the code behind a metric": "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__",
-    "exchanges an entry of a table of this program": "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']",
+    "replaces a check of this program": "import runners.loop; runners.loop.checked = lambda selection, *_: selection",
+    "replaces a method of the oracle": "import protocol.oracle.oracle as o; o.Oracle.buy = lambda self, indices: None",
+    "replaces the code behind a metric": "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__",
+    "replaces an entry of a table of this program": "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']",
     "gives an object of this program another method": "import runners.tasks as t; t.TASKS['classification'].examine = print",
-    "switches the watch off": "import runners.guard.audit_hook; runners.guard.audit_hook._watch.asked = False",
-    "takes what is watched from the watch": "import runners.guard.audit_hook; runners.guard.audit_hook._guarded = frozenset()",
-    "exchanges a function of torch": "import torch; torch.nn.functional.cross_entropy = torch.nn.functional.nll_loss",
-    "exchanges a method of torch": "import torch; torch.optim.Adam.step = torch.optim.SGD.step",
-    "leaves a hook for every network": "import torch; torch.nn.modules.module.register_module_forward_pre_hook(print)",
+    "switches the audit hook off": "import runners.guard.audit_hook; runners.guard.audit_hook._watch.asked = False",
+    "removes files from the audit hook": "import runners.guard.audit_hook; runners.guard.audit_hook._guarded = frozenset()",
+    "replaces a function of torch": "import torch; torch.nn.functional.cross_entropy = torch.nn.functional.nll_loss",
+    "replaces a method of torch": "import torch; torch.optim.Adam.step = torch.optim.SGD.step",
+    "registers a hook for every network": "import torch; torch.nn.modules.module.register_module_forward_pre_hook(print)",
     "changes how torch computes": "import torch; torch.set_default_dtype(torch.float64)",
 }
 
@@ -222,7 +225,7 @@ def test_peeks_at_hidden_labels_through_the_garbage_collector(toy_study: Study, 
     assert "no labels anywhere in this process" in result.message
 
 
-def test_draws_from_elsewhere_than_its_generator(toy_study: Study, tmp_path: Path) -> None:
+def test_draws_random_numbers_outside_its_generator(toy_study: Study, tmp_path: Path) -> None:
     job = job_of(
         tmp_path / "run",
         toy_study,
@@ -230,7 +233,7 @@ def test_draws_from_elsewhere_than_its_generator(toy_study: Study, tmp_path: Pat
     )
     assert perform(job).state == "done"
     run = StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0))
-    assert [r.answer for r in choose_again(run, None, None, None)] == ["differs", "differs", "equal"]
+    assert [r.answer for r in replay_run(run, None, None, None)] == ["differs", "differs", "equal"]
 
 
 def forged(path: Path, study: Study, forge: Callable[[StudyFolder], object]) -> StudyFolder:
@@ -291,7 +294,7 @@ REPLAYED: dict[str, tuple[Callable[[StudyFolder], object], str, list[str], str]]
         ["equal", "differs", "differs"],
         "gave other predictions",
     ),
-    "exchanges test labels for its predictions": (
+    "replaces test labels by its predictions": (
         let_the_test_labels_be_what_margin_predicts,
         "margin",
         ["differs", "differs", "differs"],
@@ -306,7 +309,7 @@ def test_a_forgery_that_obeys_every_rule_is_found_by_making_it_again(
 ) -> None:
     forge, strategy, answers, said = REPLAYED[name]
     folder = forged(tmp_path, toy_study, forge)
-    outcomes = list(choose_again(folder.run(RunId("toy", strategy, 0)), None, None, None))
+    outcomes = list(replay_run(folder.run(RunId("toy", strategy, 0)), None, None, None))
     assert [o.answer for o in outcomes] == answers
     assert said in outcomes[-1].said
 
@@ -318,8 +321,8 @@ def test_a_forgery_of_random_is_not_found_where_the_data_are_not(
         raise InputError(Fault("data set", "the files", "nothing"))
 
     folder = forged(tmp_path, toy_study, weaken_random_later)
-    monkeypatch.setattr("runners.run.session.load", absent)
-    outcomes = list(choose_again(folder.run(RunId("toy", "random", 0)), None, None, None))
+    monkeypatch.setattr("runners.run.open_oracle.load", absent)
+    outcomes = list(replay_run(folder.run(RunId("toy", "random", 0)), None, None, None))
     assert [(o.round, o.answer, "not trained again" in o.said) for o in outcomes] == [
         (0, "equal", True),
         (1, "equal", True),
@@ -336,7 +339,7 @@ def test_alters_the_images_that_later_rounds_train_on(toy_study: Study, tmp_path
     job = job_of(tmp_path / "run", toy_study, source)
     assert perform(job).state == "done"
     answers = [
-        r.answer for r in choose_again(StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)), None, None, None)
+        r.answer for r in replay_run(StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)), None, None, None)
     ]
     assert answers == ["equal", "differs", "differs"]
 
@@ -422,13 +425,13 @@ def forge_predictions(study: StudyFolder, *, metric: bool) -> None:
 
 DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
     "edits a metric": (of_first(lambda e: e[7]["metrics"].update(accuracy=0.99), rechain=False), "QRY-01 EVL-01"),
-    "edits a metric and mends the chain": (of_first(lambda e: e[7]["metrics"].update(accuracy=0.99)), "EVL-01"),
-    "exchanges the predictions": (lambda s: forge_predictions(s, metric=False), "EVL-01 EVL-02"),
+    "edits a metric and repairs the chain": (of_first(lambda e: e[7]["metrics"].update(accuracy=0.99)), "EVL-01"),
+    "replaces the predictions": (lambda s: forge_predictions(s, metric=False), "EVL-01 EVL-02"),
     "trains on a test image": (of_first(train_on_test), "BUD-04"),
     "buys past the budget": (of_first(buy_more), "BUD-01"),
-    "exchanges what was bought": (of_first(lambda e: e[4]["indices"].reverse()), "QRY-02"),
+    "replaces what was bought": (of_first(lambda e: e[4]["indices"].reverse()), "QRY-02"),
     "uses a larger validation set for free": (of_first(lambda e: e[1].update(after=0)), "BUD-05"),
-    "lets itself be told the labels of the pool": (
+    "has the labels of the pool disclosed": (
         of_first(lambda e: e.insert(3, {"event": "disclosure", "count": 9, "images": "1" * 64, "time": e[3]["time"]})),
         "BUD-06",
     ),
@@ -438,7 +441,7 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
         "TRN-03",
     ),
     "tunes only itself": (of_first(lambda e: [e[k].update(recipe="1" * 64) for k in (3, 5, 7)]), "TRN-01"),
-    "trains everybody, random too, by fewer steps": (
+    "trains all strategies, random too, for fewer steps": (
         lambda s: [
             rewrite(p, lambda e: [e[k].update(steps=1) for k in (3, 5, 7)]) for p in s.records.rglob("events.jsonl")
         ],
@@ -467,7 +470,7 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
         lambda s: shutil.copytree(s.run(RunId("small", "first", 1)).path, s.run(RunId("small", "first", 7)).path),
         "CMP-02",
     ),
-    "exchanges the seeds of two runs": (swap, "PRO-03"),
+    "swaps the seeds of two runs": (swap, "PRO-03"),
     "copies another strategy's curve": (copy_curve, "PRO-03"),
     "stops while it is ahead": (of_first(lambda e: e.__delitem__(slice(6, 9))), "CMP-03"),
     "stops while it is ahead and seals": (
@@ -475,18 +478,18 @@ DETECTED: dict[str, tuple[Callable[[StudyFolder], object], str]] = {
         "BUD-02",
     ),
     "changes the protocol for itself": (of_first(lambda e: e[0]["protocol"].update(root_seed=5)), "PRO-01"),
-    "brings a run of another protocol": (of_first(lambda e: e[0].update(fingerprint="1" * 64)), "PRO-02"),
+    "inserts a run of another protocol": (of_first(lambda e: e[0].update(fingerprint="1" * 64)), "PRO-02"),
     "changes the plan after the results": (lambda s: edit_plan(s, lambda p: p["plan"].update(delta=0.2)), "PRO-03"),
     "takes a losing strategy out of the plan": (
         lambda s: edit_plan(s, lambda p: p["strategies"].pop()),
         "PRO-03 CMP-02",
     ),
     "takes a bad seed out of plan and records": (drop_seed, "PRO-03"),
-    "brings a record from another study": (bring_from_another_study, "PRO-03"),
+    "inserts a record from another study": (bring_from_another_study, "PRO-03"),
     "sets its arguments seed by seed": (of_first(lambda e: e[0]["strategy"].update(args={"k": 3})), "PRO-03"),
-    "takes another strategy's name": (of_first(lambda e: e[0]["strategy"].update(name="last")), "PRO-03"),
+    "uses another strategy's name": (of_first(lambda e: e[0]["strategy"].update(name="last")), "PRO-03"),
     "removes a line it dislikes": (of_first(lambda e: e.pop(5), rechain=False), "QRY-01"),
-    "moves lines about": (of_first(lambda e: e.insert(4, e.pop(5)), rechain=False), "QRY-01"),
+    "reorders lines": (of_first(lambda e: e.insert(4, e.pop(5)), rechain=False), "QRY-01"),
 }
 
 
@@ -512,15 +515,15 @@ def test_a_cheat_with_the_files_is_detected(name: str, built: Path, study: Study
 
 
 ONLY_SEALED: dict[str, Callable[[StudyFolder], object]] = {
-    "writes predictions, metric and chain anew": lambda s: forge_predictions(s, metric=True),
-    "changes the plan after the results, and all records along": lambda s: (
+    "rewrites predictions, metric and chain": lambda s: forge_predictions(s, metric=True),
+    "changes the plan after the results, and all records with it": lambda s: (
         edit_plan(s, lambda plan: plan["plan"].update(delta=0.2)),
         [
             rewrite(path, lambda e: e[0].update(study=s.read_plan().fingerprint))
             for path in s.records.rglob("events.jsonl")
         ],
     ),
-    "removes a failed attempt and mends the chain": lambda s: rewrite(
+    "removes a failed attempt and repairs the chain": lambda s: rewrite(
         s.run(RunId("small", "last", 1)).events, lambda e: [e.remove(x) for x in list(e) if x["event"] == "failure"]
     ),
 }
@@ -538,7 +541,7 @@ def test_a_perfect_forgery_is_seen_against_the_seal_alone(name: str, study: Stud
 
 def test_the_page_names_every_cheat_of_the_gallery() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    further = ["peeks at hidden labels through the garbage collector", "draws from elsewhere than its generator"]
+    further = ["peeks at hidden labels through the garbage collector", "draws random numbers outside its generator"]
     further += ["tries again until it likes the result", "alters the images that later rounds train on"]
     names = [*PREVENTED, *READS, *CHANGES, *DETECTED, *REPLAYED, *ONLY_SEALED, *further]
     assert len(names) >= 20

@@ -27,8 +27,8 @@ from runners import loop
 from runners.data import load
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
+from runners.run.open_oracle import SessionSpec, local_oracle
 from runners.run.perform import perform
-from runners.run.session import Order, here
 
 OURS = ("runners", "protocol")
 Secrets = list[bytes]
@@ -186,7 +186,7 @@ def test_no_hidden_label_can_be_reached_from_what_a_run_hands_out(given: list[tu
 
 def test_the_oracle_itself_is_what_must_not_be_handed_out(toy_study: Study, tmp_path: Path) -> None:
     """The same walk finds the labels from the oracle, so it would have found them."""
-    order = Order(
+    spec = SessionSpec(
         study=str(tmp_path),
         plan="",
         protocol=toy_study.protocols[0],
@@ -194,8 +194,8 @@ def test_the_oracle_itself_is_what_must_not_be_handed_out(toy_study: Study, tmp_
         seed=0,
         data_root=None,
     )
-    with here(order, lambda *_: None, lambda _: None) as market:
+    with local_oracle(spec, lambda *_: None, lambda _: None) as (data, oracle):
         labels = load(Data(name="digits"), None)[1].for_oracle()
-        assert leaks(market.seller, secrets(labels))
-        assert leaks(market.seller.buy, secrets(labels))
-        assert not leaks((market.images, market.split), secrets(labels))
+        assert leaks(oracle, secrets(labels))
+        assert leaks(oracle.buy, secrets(labels))
+        assert not leaks((data.images, data.split), secrets(labels))

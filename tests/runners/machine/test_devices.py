@@ -29,7 +29,7 @@ from runners.regimes.augment.images import training_batch
 from runners.regimes.augment.prefetch import prefetch
 from runners.regimes.schedule import optimizer
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
 from tests.support.accelerator import CUDA, Machine, WrongDevice, accelerator, launched_by_a_step
@@ -105,7 +105,7 @@ def test_a_record_is_replayed_there(tmp_path: Path) -> None:
     job = next(j for j in made(tmp_path, study_of("digits-augmented", {"margin": {}})) if j.strategy.name == "margin")
     record_of(job)
     with accelerator():
-        answers = list(choose_again(StudyFolder(tmp_path).run(RunId("toy", "margin", 0)), None, None, str(CUDA)))
+        answers = list(replay_run(StudyFolder(tmp_path).run(RunId("toy", "margin", 0)), None, None, str(CUDA)))
     assert [a.answer for a in answers] == ["equal", "equal"], answers
 
 

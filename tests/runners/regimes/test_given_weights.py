@@ -26,7 +26,7 @@ from runners.progress.status import resolve
 from runners.regimes import FitInputs, Resident, fit, prepare
 from runners.regimes.pretraining.bodies import body_from_file
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
 from runners.tasks import TASKS
 from runners.verbs.running.amend import amend
 from tests.support.made_jobs import made
@@ -114,10 +114,10 @@ def test_a_study_obeys_resumes_and_can_be_chosen_again(task: str, tmp_path: Path
     ]
     assert len({e.pretrained for e in rounds}) == 1
     assert rounds[0].pretrained
-    again = list(choose_again(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None))
+    again = list(replay_run(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None))
     assert [a.answer for a in again] == ["equal", "equal"]
     write(tmp_path / "w.pth", protocol(task), 0.5)
-    told, _ = choose_again(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None)
+    told, _ = replay_run(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None)
     assert (told.answer, "SHA-256" in told.said) == ("undecided", True)
     failed = perform(replace(next(j for j in made(tmp_path / "other", whole)), data_root=tmp_path))
     assert (failed.state, "other weights are another comparison" in failed.message) == ("failed", True)

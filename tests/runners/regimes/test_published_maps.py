@@ -18,6 +18,7 @@ from protocol.spec.toml_files import load_preset, parse, preset_names
 from runners.data import load
 from runners.loop import rounds
 from runners.regimes import Resident
+from runners.session import Session
 from runners.strategies import STRATEGIES
 
 NAMES = [name for name in preset_names() if name.startswith(("mittal2019", "mittal2023"))]
@@ -81,10 +82,10 @@ def test_a_published_protocol_runs_on_its_layout(name: str, root: Path) -> None:
     p = toy(name)
     images, hidden = load(p.data, root)
     split = make_split(p, 0, images.train_size, images.test_size)
-    oracle = Oracle(p, 0, split, np.array(hidden.for_oracle()), lambda *_: None, None, len(images.classes))
+    oracle = Oracle(p, 0, split, np.array(hidden.for_oracle()), lambda *_: None, classes=len(images.classes))
     oracle.start()
     resident = Resident.of(images, torch.device("cpu"))
-    done = list(rounds(p, STRATEGIES["entropy"](), "entropy", 0, images, split, oracle, resident, 0))
+    done = list(rounds(Session(p, "entropy", 0, images, split, oracle, resident), STRATEGIES["entropy"](), 0))
     assert [len(o.examined.sidecar["confusion"]) for o in done] == [TEST] * 2
     assert ("discriminator_loss_maps" in done[0].fit.extra) == name.endswith("s4gan")
 

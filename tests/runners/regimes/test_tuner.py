@@ -27,9 +27,9 @@ from runners.progress.status import adopt, state
 from runners.progress.status import jobs as jobs_of
 from runners.regimes import Diverged, fit, tuner
 from runners.regimes.tuner import Tuner
+from runners.run.open_oracle import LabelledData, SessionSpec
 from runners.run.perform import perform
-from runners.run.replay import choose_again
-from runners.run.session import Order, Stock
+from runners.run.replay import replay_run
 from runners.verbs.running.plan import cost_of
 from runners.verbs.running.status import trying
 from tests.support.study_builder import rewrite
@@ -159,16 +159,16 @@ def test_what_test_labels_say_changes_no_trial(
     undisturbed: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Labels that are neither bought nor of the validation set are poisoned: trials and choices stay."""
-    of = Stock.of
+    load = LabelledData.load
 
-    def poisoned(order: Order) -> Stock:
-        stock = of(order)
-        labels = stock.labels.copy()
-        labels[stock.split.test] = (labels[stock.split.test] + 1) % 10
-        return replace(stock, labels=labels)
+    def poisoned(spec: SessionSpec) -> LabelledData:
+        data = load(spec)
+        labels = data.labels.copy()
+        labels[data.split.test] = (labels[data.split.test] + 1) % 10
+        return replace(data, labels=labels)
 
     job = job_of(tmp_path / "study", study_of())
-    monkeypatch.setattr(Stock, "of", poisoned)
+    monkeypatch.setattr(LabelledData, "load", poisoned)
     assert perform(job).state == "done"
     ours, theirs = record_of(job), record_of(undisturbed)
     assert ours.rounds[0].metrics != theirs.rounds[0].metrics
@@ -269,14 +269,14 @@ def test_a_setting_that_asks_too_much_of_the_images_is_refused_before_any_trial(
 
 def test_replay_chooses_again_without_trying_again(undisturbed: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tuner._Search, "trial", None)
-    assert [o.answer for o in choose_again(folder_of(undisturbed), None, None, None)] == ["equal", "equal", "equal"]
+    assert [o.answer for o in replay_run(folder_of(undisturbed), None, None, None)] == ["equal", "equal", "equal"]
 
 
 @pytest.mark.parametrize("strategy", ["random", pytest.param("margin", marks=pytest.mark.slow)])
 def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, strategy: str) -> None:
     job = job_of(tmp_path / "forged", study_of(), strategy)
     shutil.copytree(every, job.study, dirs_exist_ok=True)
-    again = list(choose_again(folder_of(job), None, None, None, trials=True))
+    again = list(replay_run(folder_of(job), None, None, None, trials=True))
     assert [o.answer for o in again] == ["equal"] * 3
     assert all("3 trials made again with the same scores" in o.said for o in again)
 
@@ -286,12 +286,12 @@ def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, 
 
     chosen = record_of(job).rounds[1].setting
     rewrite(folder_of(job).events, forge)
-    assert [o.answer for o in choose_again(folder_of(job), None, None, None, trials=True)] == [
+    assert [o.answer for o in replay_run(folder_of(job), None, None, None, trials=True)] == [
         "equal",
         "differs",
         "equal",
     ]
-    assert {o.answer for o in choose_again(folder_of(job), None, None, None)} == {"equal"}
+    assert {o.answer for o in replay_run(folder_of(job), None, None, None)} == {"equal"}
 
 
 def test_with_a_warm_start_it_goes_on_though_the_weights_were_lost(tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_with_a_warm_start_it_goes_on_though_the_weights_were_lost(tmp_path: Pat
     events.write_bytes(b"".join(lines[: second + 1]))
     assert perform(cut).state == "done"
     assert essence(record_of(cut)) == essence(record_of(job))
-    assert [o.answer for o in choose_again(folder_of(job), None, None, None)] == ["equal", "equal", "equal"]
+    assert [o.answer for o in replay_run(folder_of(job), None, None, None)] == ["equal", "equal", "equal"]
 
 
 @pytest.mark.slow

@@ -30,10 +30,11 @@ from runners.progress.plan import planned
 from runners.progress.status import adopt
 from runners.progress.status import jobs as jobs_of
 from runners.regimes import Resident, digest_of, prepare
-from runners.run import initial_query
-from runners.run.initial_query import START, chooses, own_start
+from runners.run import initial_query as module
+from runners.run.initial_query import START, chooses, initial_query
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
+from runners.session import Session
 from runners.strategies import STRATEGIES, Strategy, View
 from runners.strategies.core_set import k_center_greedy
 from runners.verbs.running.plan import starts as starts_told
@@ -116,7 +117,7 @@ def test_the_choice_is_made_on_the_embeddings_of_the_seeds_own_weights(made: Pat
     images, _ = load(protocol.data, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     resident = Resident.of(images, torch.device("cpu"))
-    learner = initial_query.untrained(protocol, images, split.pool, 0, resident)
+    learner = module.untrained_learner(protocol, images, split.pool, 0, resident)
     points = learner.predict(split.pool).embeddings
     rng = generator(protocol.root_seed, "query", 0, "start")
     expected = split.pool[k_center_greedy(points, points[:0], 20, rng)]
@@ -127,7 +128,7 @@ def test_untrained_means_the_weights_that_the_first_round_starts_from(made: Path
     protocol = study_of().protocols[0]
     images, _ = load(protocol.data, None)
     resident = Resident.of(images, torch.device("cpu"))
-    learner = initial_query.untrained(protocol, images, np.arange(100), 0, resident)
+    learner = module.untrained_learner(protocol, images, np.arange(100), 0, resident)
     assert (
         digest_of(protocol, learner.net.state_dict(), resident) == record_of(made, "random").rounds[0].initial_weights
     )
@@ -144,10 +145,12 @@ def test_a_pretrained_body_is_what_strategies_start_from(tmp_path: Path) -> None
     embedded, resident = prepare(protocol, images, plain, split.pool, None)
     oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda _: None)
     spec = StrategySpec(name="core-set")
-    found = own_start(protocol, spec, STRATEGIES["core-set"](), 0, embedded, oracle, resident)
+    found = initial_query(
+        Session(protocol, spec.id, 0, embedded, split, oracle, resident), spec, STRATEGIES["core-set"]()
+    )
     features = torch.from_numpy(embedded.pixels[:, 0, 0])[torch.from_numpy(split.pool)]
     scaled = (features - features.mean(0)) / features.std(0)
-    learner = initial_query.untrained(protocol, embedded, split.pool, 0, resident)
+    learner = module.untrained_learner(protocol, embedded, split.pool, 0, resident)
     points = learner.predict(split.pool).embeddings
     assert points.shape == scaled.shape  # the embeddings themselves, not a projection of them
     expected = k_center_greedy(points, points[:0], 20, generator(protocol.root_seed, "query", 0, "start"))
@@ -183,7 +186,7 @@ def test_cut_after_any_line_it_continues_to_the_same_record(
     events = folder_of(job).events
     events.write_bytes(b"".join(events.read_bytes().splitlines(keepends=True)[:cut]))
     if cut > 1:
-        monkeypatch.setattr(initial_query, "ask", None)  # what is bought is not chosen again
+        monkeypatch.setattr(module, "select", None)  # what is bought is not chosen a second time
     assert perform(job).state == "done"
     assert essence(read(folder_of(job).events)) == essence(record_of(made, "core-set"))
 
@@ -198,14 +201,14 @@ def test_it_works_with_the_labels_in_another_process(made: Path, tmp_path: Path)
 
 def test_replay_chooses_the_start_again(study: StudyFolder) -> None:
     run = study.run(RunId("toy", "max-herding", 0))
-    assert [(o.round, o.answer) for o in choose_again(run, None, None, None)] == [
+    assert [(o.round, o.answer) for o in replay_run(run, None, None, None)] == [
         (START, "equal"),
         (0, "equal"),
         (1, "equal"),
         (2, "equal"),
     ]
-    assert [o.round for o in choose_again(run, [1], None, None)] == [1]
-    margin = list(choose_again(study.run(RunId("toy", "margin", 0)), None, None, None))
+    assert [o.round for o in replay_run(run, [1], None, None)] == [1]
+    margin = list(replay_run(study.run(RunId("toy", "margin", 0)), None, None, None))
     assert (margin[0].answer, "cannot choose" in margin[0].said) == ("equal", True)
 
 
@@ -215,13 +218,13 @@ def test_replay_finds_a_start_that_the_strategy_did_not_choose(study: StudyFolde
         i for i in range(1797) if not any(i in e.indices for e in record_of(study, "core-set").of(LabelsEvent))
     )
     rewrite(run.events, lambda e: e[1]["indices"].__setitem__(3, other))
-    found = next(choose_again(run, None, None, None))
+    found = next(replay_run(run, None, None, None))
     assert found.answer == "differs"
-    assert "19 of 20 labels chosen again, the first other one at place 3" in found.said
+    assert "19 of 20 labels reproduced, first difference at position 3" in found.said
     rewrite(run.events, lambda e: e[1].update(chosen=False))
     assert (
         "recorded as a start that the seed drew, but the strategy has its own"
-        in next(choose_again(run, None, None, None)).said
+        in next(replay_run(run, None, None, None)).said
     )
 
 
@@ -276,7 +279,7 @@ def test_the_oracle_lets_a_strategy_choose_only_where_the_protocol_does(study: S
     oracle = Oracle(protocol, 0, split, secret.for_oracle(), lambda _: None)
     with pytest.raises(RuleBroken, match="SED-03"):
         oracle.start(split.pool[:20])
-    assert len(oracle.owned) == 0
+    assert len(oracle.labelled) == 0
 
 
 def test_readers_are_told_whose_starts_are_their_own(made: Path) -> None:

@@ -43,7 +43,7 @@ def test_an_isolated_run_is_the_same_run_and_both_ledgers_agree(toy_study: Study
     record.write_bytes(b"".join(record.read_bytes().splitlines(keepends=True)[:3]))  # killed after the first round
     other = perform(replace(apart, isolate=False))
     assert other.state == "failed"
-    assert "continue as it began" in other.message
+    assert "continue with the option that the run began with" in other.message
     assert perform(apart).state == "done"
     assert essence(read(record)) == essence(records[1])
 

@@ -25,7 +25,7 @@ from runners.progress.job import Job
 from runners.progress.plan import planned
 from runners.progress.status import adopt, resolve, status
 from runners.progress.status import jobs as jobs_of
-from runners.run import session
+from runners.run import open_oracle
 from runners.run.perform import perform
 
 
@@ -247,7 +247,7 @@ def test_progress_is_told_a_round_at_a_time(toy_study: Study, tmp_path: Path) ->
 
 def test_unexpected_errors_do_not_escape(toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of(toy_study, tmp_path / "odd")
-    monkeypatch.setattr(session, "make_split", lambda *_: 1 / 0)
+    monkeypatch.setattr(open_oracle, "make_split", lambda *_: 1 / 0)
     result = perform(job)
     assert result.state == "failed"
     assert "ZeroDivisionError" in result.message

@@ -101,7 +101,7 @@ def test_another_query_is_found_and_the_checker_is_told(study: StudyFolder, stra
     assert first["answer"] == "equal"
     [second] = replay(study, "--round", "1", "--keep", path=record.parent, code=1)
     assert second["answer"] == "differs"
-    assert "14 of 15 labels chosen again, the first other one at place 14" in second["said"]
+    assert "14 of 15 labels reproduced, first difference at position 14" in second["said"]
     assert answers(study, "broken") == ["QRY-06"]
     replay(study, "--round", "0", "--keep", path=record)  # a later success does not wipe it out
     assert answers(study, "broken") == ["QRY-06"]
@@ -175,7 +175,7 @@ def test_a_broken_record_is_not_replayed(study: StudyFolder) -> None:
 def test_the_table_for_people_names_run_round_and_answer(study: StudyFolder) -> None:
     done = beatrandom("replay", "records/toy/random/seed-2", cwd=study.path)
     assert "toy/random/seed-2" in done.stdout
-    assert "10 labels chosen again" in done.stdout
+    assert "10 labels reproduced" in done.stdout
 
 
 def test_a_sealed_study_is_verified_and_a_change_is_named(study: StudyFolder) -> None:

@@ -30,7 +30,7 @@ from runners.regimes import FitInputs, Resident, fit
 from runners.run import perform as perform_module
 from runners.run import warm_start
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
 
 
 def study_of(validation: int = 0, **regime: Any) -> Study:
@@ -72,7 +72,7 @@ def no_training_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("trained again although the weights were kept")
 
-    monkeypatch.setattr(warm_start.Training, "rounds", refuse)
+    monkeypatch.setattr(warm_start, "retrain", refuse)
 
 
 def test_it_equals_a_reset_in_the_first_round_and_goes_on_from_there(undisturbed: Job, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_it_is_replayed_each_round_trained_once(
 
     monkeypatch.setattr(warm_start, "fit", counted)
     monkeypatch.setattr(loop, "fit", counted)
-    replayed = list(choose_again(folder_of(undisturbed), wanted, None, "cpu"))
+    replayed = list(replay_run(folder_of(undisturbed), wanted, None, "cpu"))
     assert rounds == trained
     assert [r.round for r in replayed] == (wanted or [0, 1, 2])
     assert {r.answer for r in replayed} == {"equal"}
@@ -288,7 +288,7 @@ def test_a_run_with_a_warm_start_is_never_begun_in_the_middle_without_weights(
     shutil.copytree(undisturbed.study / "records", job.study / "records")
     events = folder_of(job).events
     events.write_bytes(b"".join(events.read_bytes().splitlines(keepends=True)[:5]))
-    monkeypatch.setattr(perform_module, "resumed", lambda *_: None)
+    monkeypatch.setattr(perform_module, "last_state", lambda *_: None)
     result = perform(job)
     assert result.state == "failed"
     assert "no weights of the round before round 2" in result.message

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from runners.guard.errors import StrategyError
-from runners.loop import ask
+from runners.loop import select
 from runners.models import Net
 from runners.strategies import STRATEGIES, Context, View
 from runners.strategies.base import check_selection
@@ -185,8 +185,8 @@ def test_cold_start_where_declared(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if not s.cold_start])
 def test_a_clear_error_where_nothing_is_labelled_and_it_cannot_do_without(name: str) -> None:
-    with pytest.raises(StrategyError, match="at least one label owned"):
-        ask(STRATEGIES[name](), name, view_of("ordinary", labelled=0), 5, np.random.default_rng(0))
+    with pytest.raises(StrategyError, match="at least one labelled unit"):
+        select(STRATEGIES[name](), name, view_of("ordinary", labelled=0), 5, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("name", [n for n, s in STRATEGIES.items() if s.order_free])

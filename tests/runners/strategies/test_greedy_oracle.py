@@ -29,7 +29,8 @@ from runners.loop import rounds
 from runners.progress.plan import planned
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
+from runners.session import Session
 from runners.strategies import Context, View
 from runners.strategies.greedy_oracle import GreedyOracle
 from runners.strategies.resolve import make, resolve_spec
@@ -116,7 +117,7 @@ def test_only_the_upper_line_is_told_labels_and_it_is_on_the_record(tmp_path: Pa
     assert [event.count for event in told] == [377]
     assert not read(folder.run(RunId("toy", "oracle-like", 0)).events).of(DisclosureEvent)
     assert not [f for f in check_study(folder.path).findings if f.rule == "BUD-06"]
-    assert [again.answer for again in choose_again(folder.run(RunId("toy", "ceiling", 0)), None, None, None)] == [
+    assert [again.answer for again in replay_run(folder.run(RunId("toy", "ceiling", 0)), None, None, None)] == [
         "equal"
     ] * 2
 
@@ -160,4 +161,10 @@ def test_without_the_name_the_seller_refuses(toy_protocol: object) -> None:
     oracle.start()
     strategy = make(StrategySpec(name="oracle", args=dict(TOY["oracle"])), None)
     with pytest.raises(RuleBroken, match="BUD-06"):
-        next(rounds(toy_protocol, strategy, "x", 0, images, split, oracle, Resident.of(images, torch.device("cpu")), 0))
+        next(
+            rounds(
+                Session(toy_protocol, "x", 0, images, split, oracle, Resident.of(images, torch.device("cpu"))),
+                strategy,
+                0,
+            )
+        )

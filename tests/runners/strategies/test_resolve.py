@@ -111,7 +111,7 @@ def test_the_page_joins_lines_but_those_of_a_list(capsys: pytest.CaptureFixture[
     strategies("show", "alfa-mix", json=False)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert any(line.startswith("    step: strength") for line in lines)
-    assert any(line.startswith("    most: bound") for line in lines)
+    assert any(line.startswith("    most: largest") for line in lines)
     assert "Arguments: step: float = 0.03125, most: int = 20000" in lines
 
 
@@ -161,7 +161,7 @@ def test_a_function_may_say_what_it_needs_and_must_know_it(tmp_path: Path) -> No
 
 
 def test_a_file_without_a_name_is_no_misspelt_margin(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"say which function or class of it: mine\.py:Name"):
+    with pytest.raises(InputError, match=r"name a function or class in the file: mine\.py:Name"):
         resolve_spec(StrategySpec(name="mine.py"), tmp_path)
 
 

@@ -32,12 +32,13 @@ from runners.data import load
 from runners.datasets.regions import clicks, divide, price_units
 from runners.features.regions import Places, Regions, region_means
 from runners.features.segmentation import gradients, image_mixtures
-from runners.loop import inputs_of, rounds
+from runners.loop import rounds
 from runners.models.dense import Maps
 from runners.progress.job import Stopped
 from runners.regimes import Resident, fit
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
+from runners.session import Session
 from runners.strategies import STRATEGIES
 from runners.strategies.support.aggregation import Aggregation, boundaries
 from runners.strategies.support.mixtures import class_mixtures
@@ -104,7 +105,7 @@ def test_a_study_obeys_every_rule_that_its_records_can_show(finished: Path) -> N
 @pytest.mark.parametrize("protocol", KINDS)
 def test_queries_can_be_chosen_again(finished: Path, protocol: str) -> None:
     for strategy in ("random", "entropy"):
-        again = list(choose_again(StudyFolder(finished).run(RunId(protocol, strategy, 1)), None, None, None))
+        again = list(replay_run(StudyFolder(finished).run(RunId(protocol, strategy, 1)), None, None, None))
         assert [a.answer for a in again] == ["equal", "equal", "equal"]
 
 
@@ -191,26 +192,33 @@ def test_training_sees_the_paid_pixels_alone(finished: Path) -> None:
             split,
             labels,
             lambda *_: None,
-            None,
-            len(images.classes),
-            price_units(protocol, division, labels),
+            classes=len(images.classes),
+            units=price_units(protocol, division, labels),
         )
         oracle.start()
-        fitted = fit(protocol, inputs_of(protocol, 0, images, oracle), 0, 0, resident)
+        fitted = fit(protocol, Session(protocol, "x", 0, images, split, oracle, resident).inputs(0), 0, 0, resident)
         ends.append({k: v.clone() for k, v in fitted.learner.net.state_dict().items()})
         if not poisoned:
             assert division.maps is not None
-            own = np.isin(division.maps(split.pool), oracle.owned)
+            own = np.isin(division.maps(split.pool), oracle.labelled)
             labels[split.pool] = np.where(own, labels[split.pool], (labels[split.pool] + 1) % len(images.classes))
     assert all(torch.equal(ends[0][k], ends[1][k]) for k in ends[0])
-    owned = set(oracle.owned.tolist())
+    owned = set(oracle.labelled.tolist())
     labels[split.pool] = (labels[split.pool] + 1) % len(images.classes)  # now what is owned, too: the test can fail
     oracle = Oracle(
-        protocol, 0, split, labels, lambda *_: None, None, len(images.classes), price_units(protocol, division, labels)
+        protocol,
+        0,
+        split,
+        labels,
+        lambda *_: None,
+        classes=len(images.classes),
+        units=price_units(protocol, division, labels),
     )
     oracle.start()
-    assert set(oracle.owned.tolist()) == owned
-    other = fit(protocol, inputs_of(protocol, 0, images, oracle), 0, 0, resident).learner.net.state_dict()
+    assert set(oracle.labelled.tolist()) == owned
+    other = fit(
+        protocol, Session(protocol, "x", 0, images, split, oracle, resident).inputs(0), 0, 0, resident
+    ).learner.net.state_dict()
     assert not all(torch.equal(ends[0][k], other[k]) for k in other)
 
 
@@ -230,12 +238,11 @@ def test_every_strategy_works_on_regions_or_is_refused_with_what_is_missing() ->
             split,
             labels,
             lambda *_: None,
-            None,
-            len(images.classes),
-            price_units(protocol, division, labels),
+            classes=len(images.classes),
+            units=price_units(protocol, division, labels),
         )
         oracle.start()
-        run = rounds(protocol, kind(**few), name, 0, images, split, oracle, resident, 0, division=division)
+        run = rounds(Session(protocol, name, 0, images, split, oracle, resident, division), kind(**few), 0)
         suited = TASKS["segmentation"].adapt(kind(**few))
         if suited is None or {"images", "labelled_images"} & set(suited.needs):
             with pytest.raises(InputError, match="a strategy for segmentation of regions"):
@@ -364,11 +371,17 @@ def test_weighed_by_cost_the_query_is_in_the_order_of_worth(kind: str) -> None:
     split = make_split(protocol, 0, images.train_size, images.test_size)
     split = dataclasses.replace(split, pool=split.pool[:25], test=split.test[:3])
     oracle = Oracle(
-        protocol, 0, split, labels, lambda *_: None, None, len(images.classes), price_units(protocol, division, labels)
+        protocol,
+        0,
+        split,
+        labels,
+        lambda *_: None,
+        classes=len(images.classes),
+        units=price_units(protocol, division, labels),
     )
     oracle.start()
     strategy, resident = STRATEGIES["entropy"](per_cost=True), Resident.of(images, torch.device("cpu"))  # type: ignore[call-arg]
-    outcome = next(rounds(protocol, strategy, "entropy", 0, images, split, oracle, resident, 0, division=division))
+    outcome = next(rounds(Session(protocol, "entropy", 0, images, split, oracle, resident, division), strategy, 0))
     there, learner = oracle.unlabelled, outcome.fit.learner
     some = np.unique(division.units.image_of(there))
     p = torch.cat([maps.logits.float().softmax(1) for _, maps in learner.passes(some)])

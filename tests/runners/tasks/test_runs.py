@@ -36,7 +36,8 @@ from runners.loop import rounds
 from runners.progress.job import Stopped
 from runners.regimes import Resident
 from runners.run.perform import perform
-from runners.run.replay import choose_again
+from runners.run.replay import replay_run
+from runners.session import Session
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
 from runners.verbs.results.classes import purchases_of
@@ -79,7 +80,7 @@ def test_a_study_obeys_every_rule_and_queries_can_be_chosen_again(finished: Path
     result = check_study(finished)
     not_this_machine = [r for r in result.results if not r.rule.id.startswith("ENV")]
     assert [r.rule.id for r in not_this_machine if r.answer != "obeyed"] == []
-    again = list(choose_again(StudyFolder(finished).run(RunId("toy-maps", "entropy", 0)), None, None, None))
+    again = list(replay_run(StudyFolder(finished).run(RunId("toy-maps", "entropy", 0)), None, None, None))
     assert [a.answer for a in again] == ["equal", "equal", "equal"]
 
 
@@ -177,7 +178,7 @@ def test_a_replay_sees_maps_that_training_does_not_give(copied: StudyFolder) -> 
         copied.run(RunId("toy-maps", "entropy", 0)).events,
         lambda e: next(x for x in e if x["event"] == "round").update(maps="0" * 64),
     )
-    again = list(choose_again(copied.run(RunId("toy-maps", "entropy", 0)), [0], None, None))
+    again = list(replay_run(copied.run(RunId("toy-maps", "entropy", 0)), [0], None, None))
     assert [(a.answer, "other predictions" in a.said) for a in again] == [("differs", True)]
 
 
@@ -237,9 +238,9 @@ def test_every_strategy_works_on_maps_or_is_refused_with_what_is_missing(finishe
     for name, kind in STRATEGIES.items():
         accepted = inspect.signature(kind).parameters
         few = TOY.get(name, {}) | {key: value for key, value in (("samples", 3), ("members", 2)) if key in accepted}
-        oracle = Oracle(protocol, 0, split, hidden.for_oracle(), lambda *_: None, None, len(images.classes))
+        oracle = Oracle(protocol, 0, split, hidden.for_oracle(), lambda *_: None, classes=len(images.classes))
         oracle.start()
-        run = rounds(protocol, kind(**few), name, 0, images, split, oracle, resident, 0)
+        run = rounds(Session(protocol, name, 0, images, split, oracle, resident), kind(**few), 0)
         if TASKS["segmentation"].adapt(kind(**few)) is None:
             with pytest.raises(InputError, match="a strategy for segmentation"):
                 next(run)
@@ -283,10 +284,10 @@ def test_the_oracle_sells_whole_masks_and_reveals_no_other(finished: Path) -> No
     images, hidden = load(protocol.data, None)
     labels = hidden.for_oracle()
     split = make_split(protocol, 0, images.train_size, images.test_size)
-    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, None, len(images.classes))
+    oracle = Oracle(protocol, 0, split, labels, lambda *_: None, classes=len(images.classes))
     oracle.start()
-    assert oracle.labels_of(oracle.owned)[1].shape == (4, 24, 24)
-    np.testing.assert_array_equal(oracle.labels_of(oracle.owned)[1], labels[oracle.owned])
+    assert oracle.labels_of(oracle.labelled)[1].shape == (4, 24, 24)
+    np.testing.assert_array_equal(oracle.labels_of(oracle.labelled)[1], labels[oracle.labelled])
     with pytest.raises(RuleBroken, match="BUD-01"):
         oracle.buy(oracle.unlabelled[:3])
     with pytest.raises(RuleBroken, match="BUD-06"):
@@ -308,7 +309,7 @@ def test_a_protocol_of_another_task_is_refused() -> None:
 
 
 def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) -> None:
-    from runners.run.session import Order, Stock, keep_split
+    from runners.run.open_oracle import LabelledData, SessionSpec, keep_split
 
     study = StudyFolder(tmp_path)
     order = {"study": str(tmp_path), "plan": "", "strategy": StrategySpec(name="random"), "seed": 0, "data_root": None}
@@ -321,19 +322,19 @@ def test_two_data_sets_of_one_size_keep_their_own_test_labels(tmp_path: Path) ->
             images=rng.integers(256, size=(90, 4, 4), dtype=np.uint8),
             labels=rng.integers(3, size=90),
         )
-    stocks = []
+    loaded = []
     for seed in (0, 1):
         protocol = parse(
             Protocol, base | {"regime": regime, "data": {"name": "npz", "path": str(tmp_path / f"{seed}.npz")}}, "p"
         )
-        this = Order(protocol=protocol, **order)  # type: ignore[arg-type]
-        stocks.append(Stock.of(this))
-        keep_split(this, stocks[-1])
-    assert stocks[0].split.digest == stocks[1].split.digest
-    plain, own = study.split(stocks[0].split.digest), study.split(stocks[1].split.digest, stocks[1].targets)
-    for path, stock in zip((plain, own), stocks, strict=True):
+        spec = SessionSpec(protocol=protocol, **order)  # type: ignore[arg-type]
+        loaded.append(LabelledData.load(spec))
+        keep_split(study, loaded[-1])
+    assert loaded[0].split.digest == loaded[1].split.digest
+    plain, own = study.split(loaded[0].split.digest), study.split(loaded[1].split.digest, loaded[1].targets)
+    for path, data in zip((plain, own), loaded, strict=True):
         with np.load(path) as kept:
-            assert array_digest(kept["targets"]) == stock.targets
+            assert array_digest(kept["targets"]) == data.targets
 
 
 def test_metrics_are_those_of_scikit_learn_on_maps_with_void() -> None:

@@ -20,6 +20,7 @@ from runners.datasets import Images
 from runners.loop import rounds
 from runners.models import weights_digest
 from runners.regimes import Fit, FitInputs, Resident, fit, semi, training
+from runners.session import Session
 from runners.strategies import STRATEGIES
 
 STRONG = {"shift": 1, "cutout": 3}
@@ -200,13 +201,17 @@ def test_poisoned_labels_of_images_never_bought_change_nothing(digits, method: s
         oracle.start()
         random = STRATEGIES["random"]()
         done = list(
-            rounds(p, random, "random", 0, images, split, oracle, Resident(torch.from_numpy(images.pixels.copy())), 0)
+            rounds(
+                Session(p, "random", 0, images, split, oracle, Resident(torch.from_numpy(images.pixels.copy()))),
+                random,
+                0,
+            )
         )
         assert "log_probability" in done[0].examined.sidecar
         return [
             (o.examined.sidecar["prediction"].tolist(), o.examined.sidecar["log_probability"].tobytes(), o.fit.extra)
             for o in done
-        ], oracle.owned
+        ], oracle.labelled
 
     honest, owned = run(labels)
     poisoned = labels.copy()

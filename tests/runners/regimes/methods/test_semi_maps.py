@@ -24,6 +24,7 @@ from runners.models.segmentation import build
 from runners.regimes import FitInputs, Resident, fit, refuse_unknown_method, semi_maps
 from runners.regimes.methods import pool_maps, s4gan, unimatch
 from runners.regimes.training import Round
+from runners.session import Session
 from runners.strategies import STRATEGIES
 
 
@@ -78,22 +79,16 @@ def test_poisoned_masks_of_images_never_bought_change_nothing(method: str) -> No
     split = make_split(p, 0, images.train_size, images.test_size)
 
     def run(truth: np.ndarray) -> tuple[list[Any], np.ndarray]:
-        oracle = Oracle(p, 0, split, truth, lambda *_: None, None, len(images.classes))
+        oracle = Oracle(p, 0, split, truth, lambda *_: None, classes=len(images.classes))
         oracle.start()
         done = list(
             rounds(
-                p,
+                Session(p, "random", 0, images, split, oracle, Resident.of(images, torch.device("cpu"))),
                 STRATEGIES["random"](),
-                "random",
-                0,
-                images,
-                split,
-                oracle,
-                Resident.of(images, torch.device("cpu")),
                 0,
             )
         )
-        return [(o.examined.sidecar["confusion"].tolist(), o.fit.extra) for o in done], oracle.owned
+        return [(o.examined.sidecar["confusion"].tolist(), o.fit.extra) for o in done], oracle.labelled
 
     honest, owned = run(labels)
     assert 0 < honest[0][1]["mask_ratio"] <= 1
