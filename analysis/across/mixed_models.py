@@ -142,7 +142,7 @@ def crossed_effects(settings: Sequence[Setting], strategies: Sequence[str], base
     rows = [(i, setting, s) for i, setting in enumerate(settings) for s in strategies if s in setting.curves]
     names = [baseline, *(s for s in strategies if s != baseline and any(s == name for _, _, name in rows))]
     if not any(s == baseline for _, _, s in rows) or len(names) < 2:
-        raise ValueError("expected curves of the baseline and of one more strategy")
+        raise ValueError("expected curves of the baseline and of one more strategy, found none")
     made: list[CrossedEffect] = []
     for outcome in ("level", "slope"):
         used = [row for row in rows if outcome == "level" or len(row[1].budgets) > 1]
@@ -276,5 +276,5 @@ def curve_trend(settings: Sequence[Setting], strategy: str, baseline: str) -> Cu
         curves.append(np.repeat(np.arange(seen, seen + len(ours)), len(x)))
         seen += len(ours)
     if not values:
-        raise ValueError("expected a setting with paired curves over more than one budget")
+        raise ValueError("expected a setting with paired curves over more than one budget, found none")
     return CurveTrend(strategy, mixed_model(np.concatenate(values), np.concatenate(places), np.concatenate(curves)))

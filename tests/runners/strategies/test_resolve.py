@@ -110,7 +110,7 @@ def test_the_page_of_an_own_strategy_is_printed(package: Path, capsys: pytest.Ca
 def test_the_page_joins_lines_but_those_of_a_list(capsys: pytest.CaptureFixture[str]) -> None:
     strategies("show", "alfa-mix", json=False)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert any(line.startswith("    step: strength") for line in lines)
+    assert any(line.startswith("    step: increase") for line in lines)
     assert any(line.startswith("    most: largest") for line in lines)
     assert "Arguments: step: float = 0.03125, most: int = 20000" in lines
 
