@@ -44,13 +44,13 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
     _check_digest(images.digest, data, card)
     if data.resolution not in (None, min(images.height, images.width)):
         smaller = downscale(images, data.resolution)
-        images, labels = smaller, labels.sampled(images.height // smaller.height)
+        images, labels = smaller, labels.subsample(images.height // smaller.height)
     if data.construction is not None:
         images, labels = construct(images, labels, data)
     return (images, labels) if data.encoder is None else (_encoded(images, labels, data.encoder, root), labels)
 
 
-def located(name: str, root: Path | None) -> Path | None:
+def locate(name: str, root: Path | None) -> Path | None:
     """Where the files of a data set lie, which are not read; None: it comes with the project and needs none.
 
     Raises:

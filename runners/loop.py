@@ -88,7 +88,7 @@ def rounds(
     for k in range(first, len(declared.budgets)):
         clock, last = Clock(), k + 1 == len(declared.budgets)
         inputs = session.inputs(k)
-        setting = tuner.chosen(declared, k, inputs, oracle, resident, before)
+        setting = tuner.choose(declared, k, inputs, oracle, resident, before)
         if setting:
             clock.lap("tune_s")
         tuned = session.with_setting(setting)

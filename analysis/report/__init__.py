@@ -1,6 +1,8 @@
-"""One self-contained HTML page that answers the question, and the same as PDF.
+"""One self-contained HTML page that answers which strategies beat the baseline, and the same as PDF.
 
-Numbers are those of the verdicts and of `analysis.formatting.tables`; nothing is computed or rounded here.
+All numbers come from the verdicts and from `analysis.formatting`; nothing is computed or rounded here.
+
+    write_report(Subject(FigureInputs(curves, compare(curves))), Path("report.html"))
 """
 
 from analysis.report.page import page, write_report

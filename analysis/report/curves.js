@@ -1,4 +1,4 @@
-// Interactive curves: hover or arrow keys for values, boxes to show and hide strategies. Without it the page loses nothing but this.
+// Interactive curves: hover or arrow keys for values, boxes to show and hide strategies. The page is complete without this script.
 "use strict";
 (() => {
   const data = JSON.parse(document.getElementById("curve-data").textContent);
@@ -59,7 +59,7 @@
 
   function draw() {
     svg.replaceChildren();
-    W = Math.max(300, Math.min(832, root.clientWidth)); // one unit a pixel: text keeps its size on a phone
+    W = Math.max(300, Math.min(832, root.clientWidth)); // one unit per pixel: text keeps its size on a phone
     svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
     const lines = data.strategies.filter((s) => shown.has(s) && panel.lines[s]);
     const values = lines.flatMap((s) => [...panel.lines[s].low, ...panel.lines[s].high, ...panel.lines[s].mean]).filter((v) => v !== null);

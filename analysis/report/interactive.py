@@ -1,10 +1,10 @@
-"""Curves to hover over, without a network: about 120 lines of script over data of a few kB (plotly.js would be 4.5 MB)."""
+"""Interactive curves without a network: about 120 lines of script and a few kB of data (plotly.js would be 4.5 MB)."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, Final
 
@@ -15,66 +15,60 @@ from analysis.figures.layout import select
 from analysis.figures.verdict.learning_curves import learning_frame
 from analysis.formatting import numbers
 
-LOOK_DASHES: Final = 2.0
-"""Points of the print figures' dashes to pixels."""
+DASH_SCALE: Final = 2.0
+"""Pixels per point of the printed figures' dashes."""
 
 
 def curves(inputs: FigureInputs) -> str:
-    """Markup, data and script; nothing where no curve has two budgets."""
+    """Return markup, data and script, or nothing if no curve has two budgets."""
     panels = _panels(inputs)
     if not panels:
         return ""
     looks = {
-        name: {
-            "colour": styles.colour,
-            "dash": " ".join(f"{LOOK_DASHES * part:g}" for part in styles.dash[1]) or "none",
-        }
-        for name, styles in inputs.styles.items()
+        name: {"colour": style.colour, "dash": " ".join(f"{DASH_SCALE * part:g}" for part in style.dash[1]) or "none"}
+        for name, style in inputs.styles.items()
     }
     data = {"panels": panels, "strategies": list(inputs.curves.strategies), "looks": looks}
+    # "<" is escaped, so that no name can end the script element
     content = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
     script = files("analysis.report").joinpath("curves.js").read_text(encoding="utf-8")
-    return f'<div id="curve-box" hidden></div><script type="application/json" id="curve-data">{content}</script><script>{script}</script>'
+    element = f'<script type="application/json" id="curve-data">{content}</script>'
+    return f'<div id="curve-box" hidden></div>{element}<script>{script}</script>'
 
 
 def _panels(inputs: FigureInputs) -> list[dict[str, Any]]:
-    found = []
+    """Return the learning curves of all protocols, then their differences to the baseline."""
+    levels, differences = [], []
     frame = learning_frame(inputs.curves)
     band = inputs.details.band.to_frame().rename(columns={"difference": "mean"})
     for protocol in inputs.curves.protocols:
         metric = inputs.curves.metrics[protocol].replace("_", " ")
-        level = _panel(select(frame, protocol=protocol), protocol, metric, "pointwise 95 % t interval", signed=False)
-        apart = _panel(
-            select(band, protocol=protocol),
-            f"{protocol}: difference",
-            f"{metric} difference to {inputs.curves.baseline}",
-            "95 % simultaneous band",
-            signed=True,
-        )
-        found += [
-            p | {"zone": zone}
-            for p, zone in ((level, None), (apart, inputs.curves.plan.delta))
-            if p and len(p["budgets"]) > 1
-        ]
-    return sorted(found, key=lambda p: p["zone"] is not None)
+        rows = select(frame, protocol=protocol)
+        panel = _panel(rows, protocol, metric, "pointwise 95 % t interval", numbers.plain)
+        levels.append(panel | {"zone": None})
+        rows, axis = select(band, protocol=protocol), f"{metric} difference to {inputs.curves.baseline}"
+        panel = _panel(rows, f"{protocol}: difference", axis, "95 % simultaneous band", numbers.signed)
+        differences.append(panel | {"zone": inputs.curves.plan.delta})
+    return [panel for panel in levels + differences if len(panel["budgets"]) > 1]
 
 
-def _panel(frame: pd.DataFrame, title: str, axis: str, band: str, *, signed: bool) -> dict[str, Any]:
-    if frame.empty:
-        return {}
+def _panel(
+    frame: pd.DataFrame, title: str, axis: str, band: str, number_text: Callable[[float], str]
+) -> dict[str, Any]:
     budgets = sorted(int(b) for b in frame["budget"].unique())
-    say = numbers.signed if signed else numbers.plain
-    lines: Mapping[str, Any] = {
-        str(name): _line(rows.sort_values("budget"), say) for name, rows in frame.groupby("strategy", sort=False)
+    lines = {
+        str(name): _line(rows.sort_values("budget"), number_text)
+        for name, rows in frame.groupby("strategy", sort=False)
     }
     return {"title": title, "axis": axis, "band": band, "budgets": budgets, "lines": lines}
 
 
-def _line(rows: pd.DataFrame, say: Any) -> dict[str, Any]:
-    """Numbers to draw, and the very text that tables show."""
+def _line(rows: pd.DataFrame, number_text: Callable[[float], str]) -> dict[str, Any]:
+    """Return the numbers to draw, and their texts as tables show them."""
     sides = {side: [_number(v) for v in rows[side]] for side in ("mean", "low", "high")}
-    spans = [numbers.span(low, high, say) for low, high in zip(rows["low"], rows["high"], strict=True)]
-    return {"n": int(rows["n"].iloc[0]), **sides, "text": [say(float(v)) for v in rows["mean"]], "interval": spans}
+    spans = [numbers.span(low, high, number_text) for low, high in zip(rows["low"], rows["high"], strict=True)]
+    texts = [number_text(float(v)) for v in rows["mean"]]
+    return {"n": int(rows["n"].iloc[0]), **sides, "text": texts, "interval": spans}
 
 
 def _number(value: float) -> float | None:

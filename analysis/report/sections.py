@@ -1,11 +1,11 @@
-"""The sections of the report, each a piece of HTML; empty where there is nothing to say."""
+"""The sections of the report, each a piece of HTML; empty where there is nothing to show."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pandas as pd
 
@@ -15,14 +15,13 @@ from analysis.figures import FIGURES
 from analysis.formatting import numbers
 from analysis.formatting.rows import Rows, Table
 from analysis.report import interactive
-from analysis.report.html import figure, folded, items, paragraph, picture, table, text
+from analysis.report.html import collapsed, figure, items, paragraph, picture, table, text
+from analysis.report.subject import Subject
 from analysis.verdict import score_table, sentences, verdict_table
+from analysis.verdict.comparison import Verdict
 from analysis.verdict.plan import plan_summary
 
-if TYPE_CHECKING:  # the page is made of these sections
-    from analysis.report.subject import Subject
-
-SAYS: Final = {
+ANSWERS: Final = {
     "better": "better than {0}",
     "worse": "worse than {0}",
     "equivalent": "equivalent to {0} within ±{1:g}",
@@ -30,10 +29,15 @@ SAYS: Final = {
 }
 SHORT: Final = ["protocol", "strategy", "answer", "difference", "95 % interval", "adjusted p", "seeds"]
 KINDS: Final = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".svg": "svg+xml"}
+FEW: Final = 8
+"""Largest number of names per answer on the first screen; the table below lists all."""
+FINDINGS: Final = 50
+DRAWN: Final = {"ranks", "nemenyi", "profiles", "penalties", "penalty-means", "seeds", "labels", "levers"}
+"""Parts across settings whose rows are the data of figures."""
 
 
-def figures_html(subject: Subject, *names: str) -> str:
-    """The named figures under their titles; in words why one is missing."""
+def _figures(subject: Subject, *names: str) -> str:
+    """Return the named figures under their titles, or why one is missing."""
     parts = []
     for name in names:
         study_figure = FIGURES[name](subject.inputs)
@@ -45,110 +49,98 @@ def figures_html(subject: Subject, *names: str) -> str:
 
 
 def answer(subject: Subject) -> str:
-    """The first screen: who beats random, where, by how much, how sure, under what protocol, in words and one picture."""
+    """Return the first screen: who beats the baseline, where, by how much, how surely, under which protocol."""
     inputs, comparison = subject.inputs, subject.inputs.comparison
-    parts = [paragraph(sentences.headline(comparison), "headline")]
+    parts = []
     if subject.toy:
-        parts.insert(
-            0,
-            '<p class="warning"><strong>Toy size:</strong> this study shows how the tool works; its verdicts mean little.</p>',
-        )
+        toy = "this study shows how the tool works; its verdicts mean little."
+        parts.append(f'<p class="warning"><strong>Toy size:</strong> {toy}</p>')
+    parts.append(paragraph(sentences.headline(comparison), "headline"))
     if comparison.exploratory:
-        why = (
-            "the plan was amended after the study had started"
-            if comparison.amended
-            else "no plan was fixed before the first run"
-        )
+        amended = "the plan was amended after the study had started"
+        why = amended if comparison.amended else "no plan was fixed before the first run"
         parts.append(paragraph(f"Exploratory: {why}.", "warning"))
-    for protocol in inputs.curves.protocols:
-        own = sorted(
-            (v for v in comparison.verdicts if v.protocol == protocol), key=lambda v: -abs(v.difference) if v.n else 0.0
-        )
-        says = []
-        for kind, words in SAYS.items():
-            names = [_named(v) for v in own if v.answer == kind]
-            if names:
-                said = words.format(inputs.curves.baseline, comparison.plan.delta)
-                says.append(f"{text(said)}: <strong>{text(_few(names))}</strong>")
-        parts.append(f"<p>Under <em>{text(protocol)}</em>: {'; '.join(says) or 'nothing to compare'}.</p>")
-    parts.append(paragraph(_how_sure(subject)))
+    parts += [_answers_under(subject, protocol) for protocol in inputs.curves.protocols]
+    parts.append(paragraph(_certainty(subject)))
     short = comparison.planned - comparison.complete
     if short:
-        said = f"{short} of {comparison.planned} runs are not complete and not analysed"
-        parts.append(f'<p class="warning">{text(said)}; see <a href="#runs">Runs</a>.</p>')
-    study_figure = FIGURES["verdicts"](inputs)
-    parts.append(
-        paragraph(f"No picture: {study_figure}.", "note") if isinstance(study_figure, str) else figure(study_figure)
-    )
+        incomplete = f"{short} of {comparison.planned} runs are incomplete and not analysed"
+        parts.append(f'<p class="warning">{text(incomplete)}; see <a href="#runs">Runs</a>.</p>')
+    forest = FIGURES["verdicts"](inputs)
+    parts.append(paragraph(f"No figure: {forest}.", "note") if isinstance(forest, str) else figure(forest))
     return "".join(parts)
 
 
-FEW: Final = 8
-"""Names of one answer on the first screen; the table below has all."""
+def _answers_under(subject: Subject, protocol: str) -> str:
+    """Return the strategies of each answer under one protocol, largest difference first."""
+    comparison = subject.inputs.comparison
+    verdicts = [v for v in comparison.verdicts if v.protocol == protocol]
+    verdicts.sort(key=lambda v: -abs(v.difference) if v.n else 0.0)
+    parts = []
+    for kind, phrase in ANSWERS.items():
+        names = [_name(v) for v in verdicts if v.answer == kind]
+        if len(names) > FEW:
+            names = [*names[: FEW - 3], f"{names[FEW - 3]} and {len(names) - FEW + 2} more"]
+        if names:
+            label = phrase.format(comparison.baseline, comparison.plan.delta)
+            parts.append(f"{text(label)}: <strong>{text(', '.join(names))}</strong>")
+    return f"<p>Under <em>{text(protocol)}</em>: {'; '.join(parts) or 'nothing to compare'}.</p>"
 
 
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= FEW else f"{', '.join(names[: FEW - 2])} and {len(names) - FEW + 2} more"
+def _name(verdict: Verdict) -> str:
+    """Return the strategy, with its difference if it is better or worse."""
+    if verdict.answer not in ("better", "worse"):
+        return verdict.strategy
+    return f"{verdict.strategy} ({numbers.signed(verdict.difference)}{', negligible' if verdict.negligible else ''})"
 
 
-def _named(verdict: Any) -> str:
-    """With its difference where there is one to speak of."""
-    small = ", negligible" if verdict.negligible else ""
-    return (
-        f"{verdict.strategy} ({numbers.signed(verdict.difference)}{small})"
-        if verdict.answer in ("better", "worse")
-        else str(verdict.strategy)
-    )
-
-
-def _how_sure(subject: Subject) -> str:
+def _certainty(subject: Subject) -> str:
     inputs, plan = subject.inputs, subject.inputs.comparison.plan
-    sure = f"Differences in {inputs.endpoint}, n = {inputs.pairs}; {inputs.tested}, {sentences.ASSUMES[plan.correction].format(alpha=plan.alpha)}."
+    assumption = sentences.ASSUMES[plan.correction].format(alpha=plan.alpha)
+    tests = f"Differences in {inputs.endpoint}, n = {inputs.pairs}; {inputs.tested}, {assumption}."
     if subject.compliance is not None and subject.study is not None:
-        return f"{sure} Protocol: {subject.compliance.summary()}; study {subject.study.fingerprint[:12]}."
-    return f"{sure} A table of curves: nothing is known of the protocol that it was made under."
+        return f"{tests} Protocol: {subject.compliance.summary()}; study {subject.study.fingerprint[:12]}."
+    return f"{tests} A table of curves: the protocol behind it is not known."
 
 
 def verdicts(subject: Subject) -> str:
-    """All numbers, one sentence each, and how they were reached."""
-    comparison = subject.inputs.comparison
-    caption = f"Difference to {comparison.baseline} in {subject.inputs.endpoint}; {subject.inputs.tested}. Intervals: 95 %, each for itself."
-    each = [f"{v.protocol}: {sentences.sentence(v, comparison)}" for v in comparison.verdicts]
-    board = score_table.scores(subject.inputs.curves, comparison)
-    return "".join(
-        [
-            table(
-                verdict_table.formatted(comparison.verdicts)[SHORT],
-                caption,
-                data=("all-verdicts", comparison.to_frame()),
-            ),
-            folded(
-                "Every number of every verdict",
-                table(verdict_table.formatted(comparison.verdicts), f"All columns. {caption}"),
-            ),
-            f"<h3>Scores</h3>{table(board.formatted(), board.caption, data=('scores', board.to_frame()))}",
-            f"<h3>In words</h3>{items(each)}<h3>How this was decided</h3>",
-            paragraph(sentences.method(comparison)),
-        ]
+    """Return all numbers, one sentence per verdict, and how they were reached."""
+    inputs, comparison = subject.inputs, subject.inputs.comparison
+    caption = (
+        f"Difference to {comparison.baseline} in {inputs.endpoint}; {inputs.tested}. "
+        "95 % intervals, not adjusted for multiple comparisons."
     )
+    cells = verdict_table.formatted(comparison.verdicts)
+    scores = score_table.scores(inputs.curves, comparison)
+    parts = [
+        table(cells[SHORT], caption, data=("all-verdicts", comparison.to_frame())),
+        collapsed("Every number of every verdict", table(cells, f"All columns. {caption}")),
+        f"<h3>Scores</h3>{table(scores.formatted(), scores.caption, data=('scores', scores.to_frame()))}",
+        "<h3>In words</h3>",
+        items([f"{v.protocol}: {sentences.sentence(v, comparison)}" for v in comparison.verdicts]),
+        "<h3>How this was decided</h3>",
+        paragraph(sentences.method(comparison)),
+    ]
+    return "".join(parts)
 
 
 def curves(subject: Subject) -> str:
-    """To hover over where scripts run, and as printed."""
-    return interactive.curves(subject.inputs) + figures_html(subject, "learning-curves", "difference-to-random")
+    """Return the curves, interactive where scripts run, and as printed."""
+    return interactive.curves(subject.inputs) + _figures(subject, "learning-curves", "difference-to-random")
 
 
 def protocol(subject: Subject) -> str:
-    """What was fixed, what could be decided, and whether it was kept."""
-    study, kept = subject.study, subject.compliance
-    if study is None or kept is None:
+    """Return what was fixed, whether it was obeyed, and what could be decided."""
+    study, compliance = subject.study, subject.compliance
+    if study is None or compliance is None:
         return paragraph(
-            "A table of curves does not say under which protocol it was made. `beatrandom check TABLE --protocol …` lists what can be verified."
+            "A table of curves does not state its protocol. "
+            "`beatrandom check TABLE --protocol …` lists what can be verified."
         )
     rows = [
         {
             "protocol": p.name,
-            "data": kept.data_of(p),
+            "data": compliance.data_of(p),
             "budgets": ", ".join(map(str, p.budgets)),
             "validation": f"{p.splits.validation_size} ({'counted' if p.splits.validation_counted else 'not counted'})",
             "model": p.model.name,
@@ -158,151 +150,115 @@ def protocol(subject: Subject) -> str:
         }
         for p in study.protocols
     ]
-    found = [
-        {
-            "rule": f.rule,
-            "severity": f.severity,
-            "answer": f.answer,
-            "where": f.where,
-            "expected": f.expected,
-            "found": f.found,
-        }
-        for f in sorted(kept.findings, key=lambda f: (f.answer != "broken", f.severity != "error"))
+    columns = ("rule", "severity", "answer", "where", "expected", "found")
+    findings = [
+        {column: getattr(f, column) for column in columns}
+        for f in sorted(compliance.findings, key=lambda f: (f.answer != "broken", f.severity != "error"))
     ]
     parts = [
         table(pd.DataFrame(rows), f"What was fixed. Study {study.name}, fingerprint {study.fingerprint[:12]}."),
-        "<h3>Was it obeyed?</h3>",
-        paragraph(f"{kept.summary()}."),
-        folded("Rule by rule", table(pd.DataFrame(kept.table()), "Compliance", prose=("title",))),
+        "<h3>Compliance</h3>",
+        paragraph(f"{compliance.summary()}."),
+        collapsed("Rule by rule", table(pd.DataFrame(compliance.table()), "Compliance", prose=("title",))),
     ]
-    if found:
-        shown = pd.DataFrame(found[:FINDINGS])
-        more = f"; {len(found) - FINDINGS} more by `beatrandom check`" if len(found) > FINDINGS else ""
-        parts.append(
-            folded("What was found", table(shown, f"Broken rules first{more}", prose=("where", "expected", "found")))
-        )
+    if findings:
+        more = f"; {len(findings) - FINDINGS} more by `beatrandom check`" if len(findings) > FINDINGS else ""
+        caption, prose = f"Broken rules first{more}", ("where", "expected", "found")
+        parts.append(collapsed("Findings", table(pd.DataFrame(findings[:FINDINGS]), caption, prose=prose)))
     parts += ["<h3>Known before the first run</h3>", items(plan_summary(study).summary().splitlines())]
     return "".join(parts)
 
 
-FINDINGS: Final = 50
-
-
 def levers(subject: Subject) -> str:
-    """Strategies beside regimes; nothing where there is one regime."""
-    return figures_html(subject, "levers", "interaction") if len(subject.inputs.across.regimes) > 1 else ""
+    """Return the effects of regimes and strategies, or nothing if there is only one regime."""
+    return _figures(subject, "levers", "interaction") if len(subject.inputs.across.regimes) > 1 else ""
 
 
 def over_all(subject: Subject) -> str:
-    """What several settings say together."""
+    """Return the results across data sets and regimes."""
     across = subject.inputs.across
-    said = (
-        ""
-        if len(across.datasets) * len(across.regimes) < 2
-        else items([line.removeprefix("- ") for line in across_sentences.summary(across).splitlines()])
-    )
-    figures = figures_html(
-        subject,
+    summary = ""
+    if len(across.datasets) * len(across.regimes) > 1:
+        summary = items([line.removeprefix("- ") for line in across_sentences.summary(across).splitlines()])
+    names = (
         "mean-ranks",
         "penalty-matrix",
         "performance-profile",
         "probability-of-improvement",
         "ranking-stability",
     )
-    return (
-        said
-        + figures
-        + "".join(
-            _secondary(name, part)
-            for name, part in across_tables.parts(across).items()
-            if part.rows and name not in DRAWN
-        )
-    )
-
-
-DRAWN: Final = {"ranks", "nemenyi", "profiles", "penalties", "penalty-means", "seeds", "labels", "levers"}
-"""Parts across settings whose rows are the data of figures."""
+    parts = [(name, part) for name, part in across_tables.parts(across).items() if part.rows and name not in DRAWN]
+    return summary + _figures(subject, *names) + "".join(_secondary(name, part) for name, part in parts)
 
 
 def _secondary(name: str, part: Rows[Any] | Table) -> str:
-    body = table(part.formatted(), f"{part.title}. Secondary: no verdict rests on it.", data=(name, part.to_frame()))
-    return folded(part.title, body)
+    stop = "" if part.title.endswith("?") else "."
+    caption = f"{part.title}{stop} Secondary: it changes no verdict."
+    body = table(part.formatted(), caption, data=(name, part.to_frame()))
+    return collapsed(part.title, body)
 
 
 def details(subject: Subject) -> str:
-    """Secondary endpoints and whatever else is reported beside the verdicts."""
-    parts = [
-        figures_html(subject, "labels-saved", "class-iou", "changed-predictions", "power", "calibration", "reliability")
-    ]
-    for name, part in subject.inputs.details.parts().items():
-        if part.rows and name not in ("band", "query_cost"):
-            parts.append(_secondary(name, part))
-    return "".join(parts)
+    """Return secondary endpoints and other details that change no verdict."""
+    names = ("labels-saved", "class-iou", "changed-predictions", "power", "calibration", "reliability")
+    parts = subject.inputs.details.parts().items()
+    shown = [(name, part) for name, part in parts if part.rows and name not in ("band", "query_cost")]
+    return _figures(subject, *names) + "".join(_secondary(name, part) for name, part in shown)
 
 
 def bought(subject: Subject) -> str:
-    """Classes, overlap, and pictures where some lie beside the study."""
+    """Return classes and overlap of the purchases, and the pictures in the study folder."""
     if not subject.inputs.curves.bought and not subject.pictures:
         return ""
-    shown = []
+    pictures = []
     for path in subject.pictures:
-        beside = path.with_suffix(".txt")
-        name = f"{path.parent.name}, {path.stem}"
-        caption = beside.read_text(encoding="utf-8").strip() if beside.is_file() else f"What was bought: {name}."
-        shown.append(
-            picture(KINDS[path.suffix.lower()], path.read_bytes(), f"Images that were bought: {name}", caption)
-        )
-    return figures_html(subject, "contact-sheet", "class-balance", "overlap") + (
-        f"<h3>Images that were bought</h3>{''.join(shown)}" if shown else ""
-    )
+        name, words = f"{path.parent.name}, {path.stem}", path.with_suffix(".txt")
+        caption = words.read_text(encoding="utf-8").strip() if words.is_file() else f"What was bought: {name}."
+        kind, alt = KINDS[path.suffix.lower()], f"Images that were bought: {name}"
+        pictures.append(picture(kind, path.read_bytes(), alt, caption))
+    shown = f"<h3>Images that were bought</h3>{''.join(pictures)}" if pictures else ""
+    return _figures(subject, "contact-sheet", "class-balance", "overlap") + shown
 
 
 def costs(subject: Subject) -> str:
-    """Seconds and memory of queries."""
+    """Return seconds and memory of queries."""
     part = subject.inputs.details.query_cost
-    return (
-        figures_html(subject, "query-cost")
-        + table(part.formatted(), part.title, data=("query-cost-table", part.to_frame()))
-        if part.rows
-        else ""
-    )
+    if not part.rows:
+        return ""
+    cells = table(part.formatted(), part.title, data=("query-cost-table", part.to_frame()))
+    return _figures(subject, "query-cost") + cells
 
 
 def environment(subject: Subject) -> str:
-    """Versions, commit and device of the runs, and how many were made so."""
-    made = subject.inputs.curves.environments
-    if not made:
+    """Return versions, commit and device of the runs, and the number of runs in each environment."""
+    environments = sorted(subject.inputs.curves.environments.items(), key=lambda item: -item[1])
+    if not environments:
         return ""
-    columns: list[dict[str, str]] = [
-        {**_flat(json.loads(kind)), "runs": str(runs)} for kind, runs in sorted(made.items(), key=lambda e: -e[1])
-    ]
+    columns = [{**_flatten(json.loads(recorded)), "runs": str(runs)} for recorded, runs in environments]
     names = list(dict.fromkeys(name for column in columns for name in column))
     frame = pd.DataFrame(
-        {"": names} | {f"environment {i}": [c.get(n, numbers.NOTHING) for n in names] for i, c in enumerate(columns, 1)}
+        {"what": names}
+        | {f"environment {i}": [c.get(n, numbers.NOTHING) for n in names] for i, c in enumerate(columns, 1)}
     )
-    said = (
-        "All runs were made in one environment."
-        if len(columns) == 1
-        else f"Runs were made in {len(columns)} environments."
-    )
-    return paragraph(said) + table(
-        frame.rename(columns={"": "what"}), "As recorded by the runs", prose=list(frame.columns[1:])
-    )
+    count = "one environment" if len(columns) == 1 else f"{len(columns)} environments"
+    all_runs = "All runs" if len(columns) == 1 else "Runs"
+    cells = table(frame, "As recorded by the runs", prose=list(frame.columns[1:]))
+    return paragraph(f"{all_runs} were made in {count}.") + cells
 
 
-def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
+def _flatten(values: Mapping[str, Any], before: str = "") -> dict[str, str]:
     out: dict[str, str] = {}
     for name, value in values.items():
-        out |= _flat(value, f"{before}{name} ") if isinstance(value, Mapping) else {f"{before}{name}": str(value)}
+        out |= _flatten(value, f"{before}{name} ") if isinstance(value, Mapping) else {f"{before}{name}": str(value)}
     return out
 
 
 def runs(subject: Subject) -> str:
-    """How many runs are in, and which are not."""
+    """Return how many runs are complete, and which are missing and why."""
     comparison = subject.inputs.comparison
     first, *rest = sentences.runs(comparison).splitlines()
-    reasons: Sequence[tuple[str, int]] = Counter(m.reason for m in comparison.missing).most_common()
-    counted = (
-        items([f"{count}: {reason}" for reason, count in reasons]) if len(comparison.missing) > sentences.SHOWN else ""
-    )
-    return paragraph(first) + counted + items([line.removeprefix("- ") for line in rest])
+    reasons: Sequence[tuple[str, int]] = ()
+    if len(comparison.missing) > sentences.SHOWN:
+        reasons = Counter(m.reason for m in comparison.missing).most_common()
+    counts = items([f"{count}: {reason}" for reason, count in reasons])
+    return paragraph(first) + counts + items([line.removeprefix("- ") for line in rest])

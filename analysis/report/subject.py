@@ -1,4 +1,4 @@
-"""Gather what a report is about."""
+"""What a report is about."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Subject:
 
     Attributes:
         inputs: curves and verdicts.
-        study, compliance: of a study folder; None for a table of curves, which says nothing of its protocol.
-        pictures: image files of what was bought, e.g. contact sheets, each with a caption in a .txt file beside it, if any.
-        toy: a rehearsal whose verdicts mean little.
+        study, compliance: of a study folder; None for a table of curves, which does not state its protocol.
+        pictures: image files of the purchases, e.g. contact sheets. A .txt file of the same name holds the caption.
+        toy: the study is a rehearsal, whose verdicts mean little.
     """
 
     inputs: FigureInputs

@@ -12,7 +12,7 @@ from protocol.errors import RecordError
 from protocol.record.chain import read
 from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 
 ENERGY = "not measured: no counter of the processor's energy could be read on the machine"
 
@@ -57,7 +57,7 @@ def effort(path: Path) -> Effort:
     """
     rows: list[dict[str, object]] = []
     environments: list[dict[str, object]] = []
-    with opened(path) as place:
+    with open_study(path) as place:
         folder = StudyFolder(place)
         study = folder.read_plan()
         for run in study.runs():

@@ -16,7 +16,7 @@ from protocol.errors import Fault, InputError, RecordError
 from protocol.record.chain import Record, read
 from protocol.record.events import FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, TrialEvent
 from protocol.record.layout import StudyFolder, write_atomically
-from protocol.seal.archive import opened
+from protocol.seal.archive import open_study
 from protocol.spec.run_id import RunId
 
 Format = Literal["parquet", "csv"]
@@ -48,7 +48,7 @@ def study_tables(path: Path) -> dict[str, pd.DataFrame]:
     Raises:
         InputError: the path is no study.
     """
-    with opened(path) as place:
+    with open_study(path) as place:
         folder = StudyFolder(place)
         curves = load_study(place)
         reasons = {m.run: m.reason for m in curves.missing}

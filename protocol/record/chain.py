@@ -36,7 +36,7 @@ from protocol.record.events import (
     RunEvent,
 )
 from protocol.record.layout import RunFolder
-from protocol.record.machine_lock import claimed
+from protocol.record.machine_lock import claim_run
 from protocol.safe_read import read_bytes
 
 E = TypeVar("E", bound=Event)
@@ -220,14 +220,14 @@ class Writer:
 
 
 @contextmanager
-def writing(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
+def open_record(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
     """Lock the run, set a torn tail aside, and yield (writer, what was there before).
 
     Raises:
         RunLocked: another process is writing this run.
         RecordError: what is there is not a sound record; it is left untouched.
     """
-    with alone(folder) as still_ours:
+    with lock_run(folder) as still_ours:
         record = _sound(folder)
         writer = Writer(folder, record, still_ours)
         try:
@@ -237,7 +237,7 @@ def writing(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
 
 
 @contextmanager
-def alone(folder: RunFolder) -> Iterator[Callable[[], None]]:
+def lock_run(folder: RunFolder) -> Iterator[Callable[[], None]]:
     """Lock and claim the run, whatever its record is; yields a check that the claim still holds. Raises RunLocked."""
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
@@ -246,7 +246,7 @@ def alone(folder: RunFolder) -> Iterator[Callable[[], None]]:
             raise RunLocked(
                 Fault(str(folder.path), "no other process on this run", "a process that holds its lock")
             ) from None
-        with claimed(folder.claims) as still_ours:
+        with claim_run(folder.claims) as still_ours:
             yield still_ours
     finally:
         os.close(lock)

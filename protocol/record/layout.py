@@ -49,7 +49,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def abandoned(folder: Path) -> list[Path]:
+def unfinished_files(folder: Path) -> list[Path]:
     """What `write_atomically` had not renamed yet when it was killed, or is writing now: `.<name>.<eight letters>`, sorted."""
     return sorted(p for p in folder.glob(".*") if _DRAFT.fullmatch(p.name) and p.is_file() and not p.is_symlink())
 

@@ -41,7 +41,7 @@ def machine() -> str:
 
 
 @contextmanager
-def claimed(
+def claim_run(
     folder: Path, me: str | None = None, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Callable[[], None]]:
     """Claim what the folder holds and renew the claim until the end; call it while holding the folder's file lock.

@@ -52,7 +52,7 @@ def read_replays(path: Path) -> Replays:
         ) from None
 
 
-def keep(path: Path, attempt: Attempt) -> None:
+def add_attempt(path: Path, attempt: Attempt) -> None:
     """Add one replay to those that are kept."""
     kept = Replays(attempts=(*read_replays(path).attempts, attempt))
     write_atomically(path, canonical_json(kept.model_dump(mode="json")) + b"\n")

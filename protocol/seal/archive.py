@@ -112,7 +112,7 @@ def _refuse_what_no_seal_covers(members: list[tarfile.TarInfo], source: Path) ->
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Path]:
+def open_study(path: Path) -> Iterator[Path]:
     """A study folder as it is; a packed one unpacked for as long as it is looked at. Raises InputError as `unpack`."""
     if not is_archive(path):
         yield path

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.digests import fingerprint
-from protocol.record.layout import abandoned, clock
+from protocol.record.layout import clock, unfinished_files
 from runners.caching.maker_lock import turn
 
 CACHE_VARIABLE: Final = "BEATRANDOM_CACHE"
@@ -66,6 +66,9 @@ def entries(cache: Path) -> Iterator[Kept]:
             sum(p.stat().st_size for p in files),
             now - used,
         )
-    left = [*(p for pattern in _EARLIER for p in cache.glob(pattern)), *(abandoned(cache) if cache.is_dir() else ())]
+    left = [
+        *(p for pattern in _EARLIER for p in cache.glob(pattern)),
+        *(unfinished_files(cache) if cache.is_dir() else ()),
+    ]
     for path in sorted(p for p in left if p.is_file()):
         yield Kept("of earlier versions", path, path.stat().st_size, now - path.stat().st_mtime)

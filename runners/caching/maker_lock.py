@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from protocol.errors import RunLocked
-from protocol.record.machine_lock import EXPIRY_SECONDS, claimed, machine
+from protocol.record.machine_lock import EXPIRY_SECONDS, claim_run, machine
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 """What file systems without hard links answer to one; there the file lock alone must do."""
@@ -60,7 +60,7 @@ def _stranger() -> str:
 
 def _is_ours(folder: Path, me: str, claim: ExitStack) -> bool:
     try:
-        claim.enter_context(claimed(folder / ".claims", me))
+        claim.enter_context(claim_run(folder / ".claims", me))
     except RunLocked:
         return False
     except OSError as error:

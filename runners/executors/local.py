@@ -23,7 +23,7 @@ from protocol.record.layout import StudyFolder
 from runners.executors.base import STOP_SIGNAL, Limits, Stop, Update
 from runners.executors.server import begin, context, no_main, server, thread_caps
 from runners.machine.memory import available_mib, resident_mib
-from runners.progress.job import Cause, Job, Result, keep_death
+from runners.progress.job import Cause, Job, Result, record_death
 
 GRACE_SECONDS = 5.0
 TICK_SECONDS = 0.5
@@ -218,7 +218,7 @@ def _finished(item: _Running) -> Result:
         how, cause = "with the fork server; this machine ends all processes of this job", "machine"
     died = item.fail("a worker that reports", f"it died ({how})", f"see {log}; the same command continues", cause)
     result = item.ended or died
-    keep_death(item.job, "Ended" if item.ended else "Died", result.message, _end_of(log))
+    record_death(item.job, "Ended" if item.ended else "Died", result.message, _end_of(log))
     return result
 
 

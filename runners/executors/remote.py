@@ -26,7 +26,7 @@ from protocol.safe_read import read_bytes
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.local import Local
 from runners.progress.job import FULL, Job, Result
-from runners.progress.record_scan import how_far, whole_lines
+from runners.progress.record_scan import progress_of, whole_lines
 
 TICK_SECONDS: Final = 0.5
 LAST_SECONDS: Final = 60.0
@@ -265,7 +265,7 @@ def _progress(item: _Running) -> Generator[Update, None, None]:
         size = events.stat().st_size
         if size == item.size:
             return
-        update = Update(job.id, *how_far(whole_lines(read_bytes(events))))
+        update = Update(job.id, *progress_of(whole_lines(read_bytes(events))))
     except OSError:  # not begun, or a disk that is away for the moment
         return
     item.size = size

@@ -32,7 +32,7 @@ def _seconds(events: Path) -> float:
     return float(sum(value for row in rounds for name, value in row["cost"].items() if name.endswith("_s")))
 
 
-def work_of(run: PlannedRun) -> float:
+def training_work(run: PlannedRun) -> float:
     """Images seen in training, all rounds and trials together: what stands in for a run's time before one was measured."""
     regime = run.protocol.regime
     steps = [regime.max_steps(labels) for labels in run.protocol.training_labels]
@@ -49,7 +49,7 @@ def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float
     for (protocol, _), seconds in measured.items():
         by_protocol[protocol].append(seconds)
     mean = {protocol: sum(values) / len(values) for protocol, values in by_protocol.items()}
-    works = {run.protocol.name: work_of(run) for run in runs}
+    works = {run.protocol.name: training_work(run) for run in runs}
     known = [mean[name] / work for name, work in works.items() if name in mean]
     pace = sum(known) / len(known) if known else 1.0
     return [
@@ -58,7 +58,7 @@ def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float
     ]
 
 
-def in_order(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunStatus]:
+def longest_first(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunStatus]:
     """The baseline first, so that whatever else fails can be compared; then the longest first, so that none is left for the end."""
     ranked = sorted(
         zip(todo, seconds, strict=True), key=lambda pair: (pair[0].planned.strategy.id != BASELINE, -pair[1])
@@ -71,7 +71,7 @@ def seconds_left(statuses: Sequence[RunStatus], seconds: Sequence[float]) -> flo
     return sum(t * (1 - _share_done(s)) for s, t in zip(statuses, seconds, strict=True) if s.state != "done")
 
 
-def trainings(protocol: Protocol, rounds: int, trials: int = 0) -> int:
+def count_trainings(protocol: Protocol, rounds: int, trials: int = 0) -> int:
     """How often a run has trained that has made so many rounds, and tried so many settings for the next one."""
     tuning = protocol.regime.tuning
     tried = sum(tuning.trials for k in range(rounds) if tuning.round_of(k) == k) if tuning else 0

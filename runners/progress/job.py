@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from protocol.errors import BeatRandomError
-from protocol.record.chain import writing
+from protocol.record.chain import open_record
 from protocol.record.events import FailureEvent
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
@@ -73,13 +73,13 @@ class Result:
     cause: Cause = "own"
 
 
-def keep_death(job: Job, kind: str, message: str, details: str) -> None:
+def record_death(job: Job, kind: str, message: str, details: str) -> None:
     """Write into the record, for a worker that could not do so itself, that an attempt failed.
 
     Does nothing if there is no record yet, or if it cannot be written: the next attempt will say so.
     """
     folder = StudyFolder(job.study).run(job.run)
-    with contextlib.suppress(OSError, BeatRandomError), writing(folder) as (writer, before):
+    with contextlib.suppress(OSError, BeatRandomError), open_record(folder) as (writer, before):
         if before is not None and not before.sealed:
             writer.append(
                 FailureEvent(round=len(before.rounds), kind=kind, message=message[:2000], details=details[-4000:])

@@ -23,7 +23,7 @@ class PlannedRun:
         return RunId(self.protocol.name, self.strategy.id, self.seed)
 
 
-def planned(study: Study) -> list[PlannedRun]:
+def planned_runs(study: Study) -> list[PlannedRun]:
     """Every run of the plan, the baseline first, so that whatever else fails can be compared."""
     strategies = sorted(study.strategies, key=lambda s: s.id != BASELINE)
     return [PlannedRun(p, s, seed) for s in strategies for p in study.protocols for seed in study.seeds]

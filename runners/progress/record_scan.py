@@ -19,12 +19,12 @@ def whole_lines(raw: bytes) -> list[bytes]:
     return raw[: raw.rfind(b"\n") + 1].split(b"\n")[:-1]
 
 
-def places(rows: Sequence[bytes], kind: bytes) -> list[int]:
+def line_numbers(rows: Sequence[bytes], kind: bytes) -> list[int]:
     """Which lines are of that kind."""
     return [place for place, row in enumerate(rows) if kind in row]
 
 
-def how_far(rows: Sequence[bytes]) -> tuple[int, int]:
+def progress_of(rows: Sequence[bytes]) -> tuple[int, int]:
     """Whole rounds, and settings tried since, of a protocol that is tuned."""
-    rounds = places(rows, ROUND)
-    return len(rounds), sum(place > max(rounds, default=-1) for place in places(rows, TRIAL))
+    rounds = line_numbers(rows, ROUND)
+    return len(rounds), sum(place > max(rounds, default=-1) for place in line_numbers(rows, TRIAL))

@@ -29,7 +29,7 @@ NUMERIC: Final[dict[str, Callable[[int, int], bool]]] = {
 _CONDITION: Final = re.compile(r"\s*([a-z]+)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*$")
 
 
-def chosen(runs: Sequence[PlannedRun], text: str) -> list[PlannedRun]:
+def select_runs(runs: Sequence[PlannedRun], text: str) -> list[PlannedRun]:
     """The runs that meet every comma-separated condition; `|` gives alternatives, names may hold `*` and `?`.
 
     Raises:

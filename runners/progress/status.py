@@ -22,8 +22,8 @@ from protocol.spec.study import StrategySpec, Study
 from runners.encoding.resolve import resolve_files as known
 from runners.machine.environment import describe
 from runners.progress.job import Job
-from runners.progress.plan import PlannedRun, planned
-from runners.progress.record_scan import END, FAILURE, ROUND, TRIAL, how_far, places, whole_lines
+from runners.progress.plan import PlannedRun, planned_runs
+from runners.progress.record_scan import END, FAILURE, ROUND, TRIAL, line_numbers, progress_of, whole_lines
 from runners.regimes.pretraining.bodies import with_weights_digest
 from runners.strategies.resolve import make, resolve_spec, user_file
 
@@ -52,7 +52,7 @@ class RunStatus:
 
 def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
     """State of every planned run from its record: the hash chain is followed, the events' content is left to `check`."""
-    return [state(folder.run(p.id), p) for p in planned(study)]
+    return [state(folder.run(p.id), p) for p in planned_runs(study)]
 
 
 def state(folder: RunFolder, run: PlannedRun) -> RunStatus:
@@ -60,21 +60,21 @@ def state(folder: RunFolder, run: PlannedRun) -> RunStatus:
     try:
         raw = read_bytes(folder.events)
     except FileNotFoundError:
-        return RunStatus(run, "running" if locked(folder) else "missing", 0, 0)
+        return RunStatus(run, "running" if is_locked(folder) else "missing", 0, 0)
     except OSError as error:
         return RunStatus(run, "unreadable", 0, 0, f"{folder.events}: {error.strerror}")
     rows = whole_lines(raw)
-    (rounds, trials), failures = how_far(rows), places(rows, FAILURE)
+    (rounds, trials), failures = progress_of(rows), line_numbers(rows, FAILURE)
     if broken := _broken_at(rows):
         found = f"{folder.events}:{broken}: not the line that was written here"
         return RunStatus(run, "unreadable", rounds, len(failures), found)
     if rows and END in rows[-1] and raw.endswith(b"\n"):
         return RunStatus(run, "done", rounds, len(failures))
-    if locked(folder):
+    if is_locked(folder):
         return RunStatus(run, "running", rounds, len(failures), trials=trials)
     if not failures or failures[-1] != len(rows) - 1:
         return RunStatus(run, "partial", rounds, len(failures), trials=trials)
-    last = max([*places(rows, ROUND), *places(rows, TRIAL)], default=-1)
+    last = max([*line_numbers(rows, ROUND), *line_numbers(rows, TRIAL)], default=-1)
     in_a_row = sum(place > last for place in failures)
     return RunStatus(run, "failed", rounds, len(failures), json.loads(rows[-1])["message"], in_a_row, trials)
 
@@ -90,7 +90,7 @@ def _broken_at(rows: Sequence[bytes]) -> int:
     return 0
 
 
-def locked(folder: RunFolder) -> bool:
+def is_locked(folder: RunFolder) -> bool:
     """Whether a process is writing the run: one of this machine (its lock) or of another one (its claim)."""
     try:
         lock = os.open(folder.lock, os.O_RDONLY)
@@ -105,7 +105,7 @@ def locked(folder: RunFolder) -> bool:
     return holder(folder.claims) is not None
 
 
-def counts(statuses: Sequence[RunStatus]) -> Counter[str]:
+def count_states(statuses: Sequence[RunStatus]) -> Counter[str]:
     """How many runs are in each state."""
     return Counter(s.state for s in statuses)
 
@@ -133,20 +133,20 @@ def _with_encoder(protocol: Protocol, data_root: Path | None, beside: Path) -> P
 def adopt(folder: StudyFolder, study: Study, beside: Path) -> None:
     """Write the plan into the folder (or check that it is the same) and keep copies of own strategy files."""
     folder.adopt(study)
-    keep_own_files(folder, study, beside)
+    copy_own_files(folder, study, beside)
 
 
-def keep_own_files(folder: StudyFolder, study: Study, beside: Path) -> None:
+def copy_own_files(folder: StudyFolder, study: Study, beside: Path) -> None:
     """Copy own strategy files, given relative to `beside`, into the study folder, each once."""
     for spec in study.strategies:
         source = user_file(spec, beside)
-        copy = kept_copy(folder, spec)
+        copy = copied_source(folder, spec)
         if source is not None and copy is not None and not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, copy)
 
 
-def kept_copy(folder: StudyFolder, spec: StrategySpec) -> Path | None:
+def copied_source(folder: StudyFolder, spec: StrategySpec) -> Path | None:
     """Where the study keeps the source of an own strategy, so that later edits cannot change it."""
     if spec.source_digest is None:
         return None
@@ -172,7 +172,7 @@ def jobs(
             run.protocol,
             run.strategy,
             run.seed,
-            kept_copy(folder, run.strategy),
+            copied_source(folder, run.strategy),
             data_root,
             device,
             threads,

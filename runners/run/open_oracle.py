@@ -27,7 +27,7 @@ from protocol.errors import Fault, RecordError
 from protocol.metrics import targets_of
 from protocol.oracle.oracle import Disclosure, LabelOracle, Oracle, WriteAhead
 from protocol.oracle.process import OracleGone, OracleServer, RemoteOracle, receive, send
-from protocol.record.chain import Record, Writer, writing
+from protocol.record.chain import Record, Writer, open_record
 from protocol.record.events import DataCard, LabelsEvent, ResumeEvent, RunEvent
 from protocol.record.layout import StudyFolder, write_arrays
 from protocol.spec.base import FrozenModel
@@ -162,7 +162,7 @@ def run_event(spec: SessionSpec, data: SessionData, environment: dict[str, Any])
     )
 
 
-def keep_split(folder: StudyFolder, data: LabelledData) -> None:
+def write_split(folder: StudyFolder, data: LabelledData) -> None:
     """Write the split's indices and test labels for the checker, unless they are there."""
     split = data.split
     path = folder.split(split.digest)
@@ -191,7 +191,7 @@ def local_oracle(
     Only the oracle strategy may read labels that are not bought; `on_disclosure` logs it.
     """
     data = LabelledData.load(spec)
-    keep_split(spec.folder, data)
+    write_split(spec.folder, data)
     yield data.without_labels(), data.oracle(spec, write, on_disclosure if spec.strategy.upper_line else None)
 
 
@@ -255,9 +255,9 @@ def serve_oracle(spec: SessionSpec, pipe: Connection) -> None:
 
     Called in the oracle's process.
     """
-    with writing(spec.folder.oracle(spec.run)) as (writer, before):
+    with open_record(spec.folder.oracle(spec.run)) as (writer, before):
         data = LabelledData.load(spec)
-        keep_split(spec.folder, data)
+        write_split(spec.folder, data)
         _open_ledger(run_event(spec, data, {"role": "oracle"}), writer, before)
         server = OracleServer(
             spec.protocol,

@@ -14,7 +14,7 @@ from protocol.digests import array_digest
 from protocol.draws.splits import Indices
 from protocol.errors import BeatRandomError, Fault, RecordError, RunLocked
 from protocol.oracle.oracle import LabelOracle
-from protocol.record.chain import Record, Writer, writing
+from protocol.record.chain import Record, Writer, open_record
 from protocol.record.events import (
     DisclosureEvent,
     EndEvent,
@@ -49,7 +49,7 @@ def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
     """
     folder = StudyFolder(job.study).run(job.run)
     try:
-        with writing(folder) as (writer, before):
+        with open_record(folder) as (writer, before):
             if before is not None and before.sealed:
                 return Result(job.id, "done")
             try:

@@ -28,7 +28,7 @@ from protocol.spec.units import Units
 from runners.datasets.regions import read_units
 from runners.loop import Outcome, query_size, rounds, select
 from runners.machine.environment import describe
-from runners.progress.status import kept_copy
+from runners.progress.status import copied_source
 from runners.regimes import EndState, Resident, prepare
 from runners.regimes.tuner import Tuner
 from runners.run.initial_query import START, initial_query
@@ -198,7 +198,7 @@ def _open_session(replay: _Replay, purchases: Sequence[LabelsEvent]) -> tuple[Se
     """
     start, study = replay.start, replay.study
     protocol, strategy = start.protocol, start.strategy
-    source = kept_copy(study, strategy)
+    source = copied_source(study, strategy)
     if source is not None and (digest := _file_digest(source)) != strategy.source_digest:
         expected = f"the source that was run, with SHA-256 {str(strategy.source_digest)[:16]}"
         raise InputError(Fault(str(source), expected, digest[:16] if digest else "no file"))
@@ -244,7 +244,7 @@ def _train_again(replay: _Replay, k: int, progress: _Progress, *, trials: bool) 
     before, repeated = progress.ended, list[TrialEvent]()
     if trials:
         again = Tuner(seed, (), repeated.append)
-        again.chosen(protocol, k, session.inputs(k), session.oracle, session.resident, before)
+        again.choose(protocol, k, session.inputs(k), session.oracle, session.resident, before)
     outcome = next(rounds(session, strategy, k, before=before, tuner=tuner))
     progress.next, progress.ended = k + 1, outcome.fit.end
     return outcome, repeated

@@ -26,7 +26,7 @@ def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: EndSt
     """
     for k in range(first, stop):
         inputs = session.inputs(k)
-        setting = tuner.chosen(session.protocol, k, inputs, session.oracle, session.resident, before)
+        setting = tuner.choose(session.protocol, k, inputs, session.oracle, session.resident, before)
         protocol = session.with_setting(setting).protocol
         before = fit(protocol, inputs, session.seed, k, session.resident, before).end
         if before is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from protocol.draws.seeds import stream_seeds
-from protocol.record.chain import writing
+from protocol.record.chain import open_record
 from protocol.record.events import DataCard, EndEvent, FailureEvent, RoundEvent, RunEvent
 from protocol.record.layout import StudyFolder
 from protocol.spec.cards import SplitCard
@@ -52,7 +52,7 @@ def write_run(
     end: str = "sealed",
 ) -> None:
     """One record with these accuracies; `end` is sealed, failed or open."""
-    with writing(folder.run(RunId(protocol.name, strategy.id, seed))) as (writer, _):
+    with open_record(folder.run(RunId(protocol.name, strategy.id, seed))) as (writer, _):
         writer.append(
             RunEvent(
                 protocol=protocol,

@@ -19,7 +19,7 @@ from protocol.record.chain import Writer
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import load_preset
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run import open_oracle
 from runners.run.perform import perform
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     Writer.append = timed(Writer.append)  # type: ignore[method-assign]
     RunFolder.write_predictions = timed(RunFolder.write_predictions)  # type: ignore[method-assign]
-    open_oracle.keep_split = timed(open_oracle.keep_split)
+    open_oracle.write_split = timed(open_oracle.write_split)
     study = Study(
         name="overhead",
         protocols=(load_preset(options.protocol),),
@@ -56,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=".") as folder:
         adopt(StudyFolder(Path(folder) / "study"), study, Path())
         shares = []
-        for job in jobs(StudyFolder(Path(folder) / "study"), study, options.data_root, "cpu", 1, planned(study)):
+        for job in jobs(StudyFolder(Path(folder) / "study"), study, options.data_root, "cpu", 1, planned_runs(study)):
             SPENT[0], start = 0.0, time.perf_counter()
             result = perform(job)
             total = time.perf_counter() - start

@@ -29,8 +29,8 @@ from runners.executors.local import Local
 from runners.executors.ray import RayBackend, as_the_driver
 from runners.executors.remote import Remote
 from runners.executors.server import warm_up
-from runners.progress.plan import planned
-from runners.progress.status import adopt, counts, jobs, status
+from runners.progress.plan import planned_runs
+from runners.progress.status import adopt, count_states, jobs, status
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ def processor_seconds() -> float:
 def spent(executor: Executor, study: Study, path: Path) -> Spent:
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    work = jobs(folder, study, None, "cpu", 1, planned(study))
+    work = jobs(folder, study, None, "cpu", 1, planned_runs(study))
     wall, cpu = time.perf_counter(), processor_seconds()
     for _ in executor.execute(work):
         pass
     took = Spent(time.perf_counter() - wall, processor_seconds() - cpu, len(work))
-    if counts(status(folder, study))["done"] != len(work):
+    if count_states(status(folder, study))["done"] != len(work):
         raise SystemExit("a run failed")
     return took
 

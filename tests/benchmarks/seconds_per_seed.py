@@ -24,8 +24,8 @@ from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import load_preset
 from runners.executors.local import Local
 from runners.executors.server import warm_up
-from runners.progress.plan import planned
-from runners.progress.status import adopt, counts, jobs, status
+from runners.progress.plan import planned_runs
+from runners.progress.status import adopt, count_states, jobs, status
 
 PRESETS = {
     "plain": "cifar10-low-plain",
@@ -51,12 +51,12 @@ def seconds(spec: Protocol, seeds: int, given: argparse.Namespace, path: Path) -
     )
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    work = jobs(folder, study, given.data_root, given.device, given.threads, planned(study))
+    work = jobs(folder, study, given.data_root, given.device, given.threads, planned_runs(study))
     start = time.perf_counter()
     for _ in Local(seeds).execute(work):
         pass
     took = time.perf_counter() - start
-    if counts(status(folder, study))["done"] != len(work):
+    if count_states(status(folder, study))["done"] != len(work):
         raise SystemExit(
             "a run failed; its log is under the study's folder: try `beatrandom run` with the same settings"
         )

@@ -20,8 +20,8 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import load_preset
 from runners.executors.inline import Inline
-from runners.progress.plan import planned
-from runners.progress.status import adopt, counts, jobs, status
+from runners.progress.plan import planned_runs
+from runners.progress.status import adopt, count_states, jobs, status
 from runners.verbs.running.status import disk_bytes
 
 VALIDATED = 300
@@ -50,7 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = StudyFolder(Path(scratch) / "study")
         adopt(folder, study, Path())
-        runs = planned(study)
+        runs = planned_runs(study)
         (result,) = [m for m in Inline().execute(jobs(folder, study, None, "cpu", 1, runs[:1])) if hasattr(m, "state")]
         if result.state != "done":
             raise SystemExit(result.message)
@@ -71,7 +71,7 @@ def main() -> None:
         for path in paths[:VALIDATED]:
             read(path)
         validated = (time.perf_counter() - start) * len(paths) / VALIDATED
-    print(f"{len(statuses)} runs, {dict(counts(statuses))}, {size / 2**20:.0f} MiB")
+    print(f"{len(statuses)} runs, {dict(count_states(statuses))}, {size / 2**20:.0f} MiB")
     print(
         f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.1f} MiB at its peak; walking the disk: {walked:.2f} s"
     )

@@ -33,7 +33,7 @@ from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.server import warm_up
 from runners.progress.job import Job
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, status
 
 DIGITS: dict[str, Any] = {
@@ -98,7 +98,7 @@ def pace_of(scratch: Path, study: Study) -> float:
         wait_for_workers(driver)
         began = time.monotonic()
         os.waitpid(driver, 0)
-        took = (time.monotonic() - began) / len(planned(one))
+        took = (time.monotonic() - began) / len(planned_runs(one))
     return took
 
 
@@ -141,7 +141,7 @@ def kill(pid: int, what: str, kills: Counter[str]) -> None:
 
 def faults(folder: StudyFolder, reference: StudyFolder, study: Study) -> list[str]:
     found = []
-    for run in planned(study):
+    for run in planned_runs(study):
         where = run.id
         record, undisturbed = read(folder.run(where).events), read(reference.run(where).events)
         bought = [i for purchase in purchases(record) for i in purchase.indices]
@@ -186,7 +186,7 @@ def main() -> None:
                 f"study {studies}: {sum(kills.values())} kills so far ({dict(kills)}), {resumes} resumed runs, {len(found)} faults",
                 flush=True,
             )
-    runs = studies * len(planned(study))
+    runs = studies * len(planned_runs(study))
     print(
         f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: {len(found)} lost, doubled or different"
     )

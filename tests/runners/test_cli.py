@@ -87,7 +87,7 @@ def test_check_status_compare_figures_report(finished: Path) -> None:
         beatrandom("compare", "study", "--delta", "0.03", "--baseline", "margin", "--json", cwd=finished).stdout
     )
     assert (verdicts["exploratory"], other["exploratory"]) == (False, True)
-    assert "another plan, baseline than planned" in other["notes"][0]
+    assert "changed after planning: plan, baseline" in other["notes"][0]
     assert "leave out --wide" in beatrandom("compare", "study", "--wide", "budget", cwd=finished, check=2).stderr
     assert (
         "did you mean 'accuracy'" in beatrandom("compare", "study", "--metric", "acuracy", cwd=finished, check=2).stderr
@@ -307,7 +307,7 @@ def test_a_run_that_keeps_failing_is_left_alone(tmp_path: Path) -> None:
         assert "1 failed" in beatrandom(*words, cwd=tmp_path, check=1).stdout
     said = beatrandom(*words, cwd=tmp_path, check=1).stdout
     assert "0 to do" in said
-    assert "failed 3 times without a whole round between" in said
+    assert "failed 3 times without a finished round in between" in said
     assert "left alone from now on" in beatrandom("status", "s", cwd=tmp_path).stdout
     assert "1 failed" in beatrandom(*words, "--retry-failed", cwd=tmp_path, check=1).stdout
 
@@ -321,7 +321,7 @@ def test_what_a_terminal_cannot_spell_is_a_question_mark_and_no_traceback(tmp_pa
 
 
 def test_a_log_keeps_lines_whole_and_a_narrow_window_every_column(capsys: pytest.CaptureFixture[str]) -> None:
-    from runners.verbs.shared.console import _Console, table
+    from runners.terminal.console import _Console, table
 
     sentence = "beatrandom check a-long-name ; beatrandom report a-long-name"
     pipe = _Console(width=20, force_terminal=False)

@@ -18,7 +18,7 @@ from runners.executors.local import Local
 from runners.executors.ray import as_the_driver
 from runners.executors.remote import Remote
 from runners.progress.job import Job, Result
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, resolve
 from runners.progress.status import jobs as jobs_of
 
@@ -115,7 +115,7 @@ def jobs_in(path: Path, study: Study) -> list[Job]:
     """One run of the strategy `mine`, and one of random that nothing happens to; the study lies in a folder of its own."""
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    runs = [next(r for r in planned(study) if r.strategy.id == name) for name in ("mine", "random")]
+    runs = [next(r for r in planned_runs(study) if r.strategy.id == name) for name in ("mine", "random")]
     return jobs_of(folder, study, None, "cpu", 1, runs)
 
 

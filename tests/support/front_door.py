@@ -21,7 +21,7 @@ class Done:
 def beatrandom(*words: str, cwd: Path, check: int | None = 0) -> Done:
     """The real main in this process (a process of its own pays seconds of imports); console width fixed, streams captured."""
     from runners import cli
-    from runners.verbs.shared.console import console
+    from runners.terminal.console import console
 
     out, err = io.StringIO(), io.StringIO()
     code = 0

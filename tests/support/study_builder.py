@@ -16,7 +16,7 @@ from protocol.draws.splits import Split, make_split
 from protocol.draws.trials import draw_held_out, draw_settings
 from protocol.metrics import classification_metrics
 from protocol.oracle.oracle import Oracle
-from protocol.record.chain import Writer, writing
+from protocol.record.chain import Writer, open_record
 from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.record.layout import RunFolder, StudyFolder, write_arrays
 from protocol.spec.cards import SplitCard
@@ -111,7 +111,7 @@ def build_run(
     )
     write_arrays(folder.twins(array_digest(make_labels())), {"content": np.arange(IMAGES), "look": np.arange(IMAGES)})
     run = folder.run(RunId(protocol.name, strategy.id, seed))
-    with writing(run) as (writer, _):
+    with open_record(run) as (writer, _):
         writer.append(first_event(study, protocol, strategy, seed, split, targets))
         oracle = Oracle(protocol, seed, split, labels, writer.append)
         oracle.start()

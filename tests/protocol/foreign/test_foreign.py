@@ -113,7 +113,7 @@ def test_a_good_table_is_not_decidable_and_says_why(tmp_path: Path) -> None:
     assert answered(result, "obeyed") == ANSWERABLE
     assert answered(result, "unverifiable") == set(RULES) - ANSWERABLE
     [said] = [f for f in result.findings if f.rule == "TRN-01"]
-    assert said.found == "a table of curves, which holds budgets and metrics only"
+    assert said.found == "a table of curves, which holds only budgets and metrics"
     assert {r.evaluated for r in result.results if r.answer == "unverifiable"} == {0}
 
 

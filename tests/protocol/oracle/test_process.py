@@ -17,7 +17,7 @@ from protocol.draws.splits import make_split
 from protocol.errors import RecordError, RuleBroken
 from protocol.oracle.oracle import Oracle
 from protocol.oracle.process import OracleGone, OracleServer, RemoteOracle, receive, send
-from protocol.record.chain import read, writing
+from protocol.record.chain import open_record, read
 from protocol.record.events import ExaminedEvent, LabelsEvent
 from protocol.record.layout import RunFolder
 from tests.support.study_builder import IMAGES, first_event, make_labels, make_study
@@ -38,7 +38,7 @@ def session(
 ) -> Iterator[RemoteOracle]:
     """Both sides in one process, a thread for the oracle's; leaving it hangs up."""
     ours, theirs = Pipe()
-    with writing(RunFolder(path)) as (writer, before):
+    with open_record(RunFolder(path)) as (writer, before):
         if before is None:
             writer.append(first_event(STUDY, PROTOCOL, STUDY.strategies[0], 0, SPLIT, LABELS[SPLIT.test]))
         server = OracleServer(PROTOCOL, 0, SPLIT, LABELS, writer, before, upper_line=upper_line)

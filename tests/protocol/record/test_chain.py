@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from protocol.errors import RecordError, RunLocked
-from protocol.record.chain import essence, purchases, read, writing
+from protocol.record.chain import essence, open_record, purchases, read
 from protocol.record.events import EndEvent, FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.record.layout import RunFolder, StudyFolder
 from tests.support.study_builder import build_run, lines, make_study, rewrite
@@ -192,7 +192,7 @@ def test_cut_at_any_byte_the_whole_lines_remain_and_it_can_go_on(run: RunFolder)
         whole = sum(end <= cut for end in ends)
         assert (len(record.events), record.breaks, record.sealed) == (whole, (), False)
         assert record.whole_bytes + record.torn_bytes == cut
-        with writing(run) as (writer, before):
+        with open_record(run) as (writer, before):
             assert (before is None) == (whole == 0)
             if before is not None:
                 writer.append(ResumeEvent(next_round=0, environment={}))
@@ -203,7 +203,7 @@ def test_cut_at_any_byte_the_whole_lines_remain_and_it_can_go_on(run: RunFolder)
 def test_a_torn_tail_is_set_aside_never_lost(run: RunFolder) -> None:
     for tail in (b'{"event":"ro', b"second"):
         run.events.write_bytes(run.events.read_bytes() + tail)
-        with writing(run):
+        with open_record(run):
             pass
     assert (run.path / "events.torn-0").read_bytes() == b'{"event":"ro'
     assert (run.path / "events.torn-1").read_bytes() == b"second"
@@ -214,7 +214,7 @@ def test_an_unsound_record_is_left_untouched(run: RunFolder) -> None:
     rewrite(run.events, lambda e: e.pop(3), rechain=False)
     before = run.events.read_bytes() + b"torn"
     run.events.write_bytes(before)
-    with pytest.raises(RecordError, match="nothing was changed"), writing(run):
+    with pytest.raises(RecordError, match="nothing was changed"), open_record(run):
         pass
     assert run.events.read_bytes() == before
 
@@ -222,8 +222,8 @@ def test_an_unsound_record_is_left_untouched(run: RunFolder) -> None:
 def test_a_second_writer_is_refused_while_the_first_writes(run: RunFolder) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from protocol.record.layout import RunFolder; from protocol.record.chain import writing; from protocol.errors import RunLocked\n"
-        "try:\n    with writing(RunFolder(Path(sys.argv[1]))): print('wrote')\n"
+        "from protocol.record.layout import RunFolder; from protocol.record.chain import open_record; from protocol.errors import RunLocked\n"
+        "try:\n    with open_record(RunFolder(Path(sys.argv[1]))): print('wrote')\n"
         "except RunLocked: print('locked')\n"
     )
 
@@ -232,8 +232,8 @@ def test_a_second_writer_is_refused_while_the_first_writes(run: RunFolder) -> No
             [sys.executable, "-c", program, str(run.path)], capture_output=True, text=True, check=True
         ).stdout.strip()
 
-    with writing(run):
-        with pytest.raises(RunLocked), writing(run):
+    with open_record(run):
+        with pytest.raises(RunLocked), open_record(run):
             pass
         assert other_process() == "locked"
     assert other_process() == "wrote"
@@ -273,7 +273,7 @@ def test_a_line_is_written_whole_then_synced_before_append_returns(
         fsync(descriptor)
 
     rewrite(run.events, lambda e: e.pop())
-    with writing(run) as (writer, _):
+    with open_record(run) as (writer, _):
         monkeypatch.setattr(os, "write", noted_write)
         monkeypatch.setattr(os, "fsync", noted_fsync)
         writer.append(EndEvent(rounds=3))
@@ -294,7 +294,7 @@ def test_after_a_full_disk_the_record_is_still_sound(
         raise OSError(28, "No space left on device")
 
     rewrite(run.events, lambda e: e.pop())
-    with writing(run) as (writer, _):
+    with open_record(run) as (writer, _):
         with monkeypatch.context() as patch:
             patch.setattr(os, what, short if what == "write" else full)
             with pytest.raises(OSError, match="No space left"):

@@ -1,4 +1,4 @@
-"""Records of budgets in pixels: what an honest run writes is obeyed, and what a forger changes is found.
+"""Records of budgets in pixels: an honest run obeys every rule, and every forgery is detected.
 
 Lines of a record: 0 run, 1 initial, 2 round, 3 query, 4 round, 5 query, 6 round, 7 seal.
 """
@@ -17,7 +17,7 @@ from protocol.draws.seeds import generator, stream_seeds
 from protocol.draws.splits import make_split
 from protocol.metrics import segmentation_metrics, targets_of
 from protocol.oracle.oracle import Oracle
-from protocol.record.chain import writing
+from protocol.record.chain import open_record
 from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent
 from protocol.record.layout import StudyFolder, predictions_digest, write_arrays
 from protocol.rules import check_study
@@ -33,7 +33,7 @@ MASKS = np.random.default_rng(3).integers(0, CLASSES, (N + TEST, 5, 7)).astype(n
 DIVISION = tiled(N, 5, 7, (3, 4))  # tiles of 12, 9, 8 and 6 pixels
 UNITS = DIVISION.units
 ALONE = np.arange(N + TEST)
-"""Groups of images of which no two look alike."""
+"""Groups of images when no two look alike."""
 
 Lines = list[dict[str, Any]]
 
@@ -72,7 +72,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
     )
     price = (lambda units: UNITS.pixels[units]) if protocol.metered else (lambda units: np.ones(len(units), np.int64))
     run = folder.run(RunId(protocol.name, strategy.id, seed))
-    with writing(run) as (writer, _):
+    with open_record(run) as (writer, _):
         writer.append(
             RunEvent(
                 protocol=protocol,
@@ -157,7 +157,7 @@ def discount(events: Lines) -> None:
 
 
 def overrun(events: Lines) -> None:
-    """One more region at its price, past the budget."""
+    """Buy one more region at its price, past the budget."""
     bought = len(events[3]["indices"])
     following = events[2]["query"][bought]
     events[3]["indices"].append(following)
@@ -169,20 +169,20 @@ def overrun(events: Lines) -> None:
 
 
 def stop_early(events: Lines) -> None:
-    """The last region is not bought, though there was budget for it."""
+    """Leave out the last region, though there was budget for it."""
     events[5]["indices"].pop()
     events[5]["after"] -= events[5]["costs"].pop()
     events[6]["training_labels"] -= 1
 
 
 def skip(events: Lines) -> None:
-    """A region is passed over for the one after it."""
+    """Skip a region and buy the next one."""
     events[5]["indices"][0], events[5]["indices"][1] = events[5]["indices"][1], events[5]["indices"][0]
     events[5]["costs"][0], events[5]["costs"][1] = events[5]["costs"][1], events[5]["costs"][0]
 
 
 def another_start(events: Lines) -> None:
-    """Regions of the same size elsewhere in the pool."""
+    """Buy regions of the same size elsewhere in the pool."""
     bought = {i for e in events if e["event"] == "labels" for i in e["indices"]}
     old = events[1]["indices"][0]
     events[1]["indices"][0] = next(

@@ -11,7 +11,7 @@ import pytest
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
-from protocol.seal.archive import opened, pack, unpack
+from protocol.seal.archive import open_study, pack, unpack
 from protocol.seal.manifest import evidence_files, read_manifest, seal
 from tests.support.study_builder import build_study, obedient_study
 
@@ -30,7 +30,7 @@ def test_what_comes_out_is_what_went_in(sealed: StudyFolder, tmp_path: Path) -> 
         assert (again.path / name).read_bytes() == (sealed.path / name).read_bytes()
     assert evidence_files(again) == evidence_files(sealed)
     assert read_manifest(again).digest == read_manifest(sealed).digest
-    with opened(tmp_path / "s.tar.xz") as folder:
+    with open_study(tmp_path / "s.tar.xz") as folder:
         assert check_study(folder).exit_code == check_study(sealed.path).exit_code == 0
     assert not folder.exists()
 

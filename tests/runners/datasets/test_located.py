@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from protocol.errors import InputError
-from runners.data import located
+from runners.data import locate
 from runners.datasets import CARDS
 from runners.datasets.registry import OWN
-from runners.verbs.browse.catalogue import datasets
+from runners.verbs.browse.datasets import datasets
 
 FILES = {
     "fashion-mnist": (
@@ -43,24 +43,24 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", sorted(set(CARDS) - OWN))
 def test_every_data_set_is_looked_for_and_not_read(root: Path, name: str) -> None:
     if not CARDS[name].files:
-        assert located(name, None) is None
+        assert locate(name, None) is None
         return
     with pytest.raises(InputError, match="no --data-root"):
-        located(name, None)
+        locate(name, None)
     if name in FILES:
-        assert located(name, root) == root / FILES[name][0]
+        assert locate(name, root) == root / FILES[name][0]
     else:
         with pytest.raises(InputError, match="to do"):
-            located(name, root)
+            locate(name, root)
 
 
 def test_a_file_of_that_name_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "train").write_bytes(b"a batch of CIFAR-100")
     with pytest.raises(InputError, match="only train"):
-        located("mio-tcd", tmp_path)
+        locate("mio-tcd", tmp_path)
     (tmp_path / "train").unlink()
     (tmp_path / "train").mkdir()
-    assert located("mio-tcd", tmp_path) == tmp_path
+    assert locate("mio-tcd", tmp_path) == tmp_path
 
 
 def test_the_list_says_what_the_card_knows_and_where_files_lie(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -24,7 +24,7 @@ from runners.datasets import CARDS, Images, Labels
 from runners.datasets.cards import Card
 from runners.datasets.file_search import Place
 from runners.datasets.loaders import isic_miotcd, medmnist, stl10, svhn, tiny_imagenet, user_images
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
 
@@ -118,7 +118,7 @@ def test_medmnist(tmp_path: Path) -> None:
     assert (images.train_size, images.test_size) == (6, 3)
     several = arrays | {f"{part}_labels": np.zeros((len(y), 14), np.uint8) for part, y in told.items()}
     np.savez(tmp_path / "chestmnist.npz", **several)
-    with pytest.raises(InputError, match="one class an image"):
+    with pytest.raises(InputError, match="one class per image"):
         medmnist.load(CARDS["medmnist"], Place(tmp_path, "chestmnist.npz"))
     np.savez(tmp_path / "other.npz", images=parts["train"])
     with pytest.raises(InputError, match="no train_images"):
@@ -204,16 +204,16 @@ def test_isic_2019(tmp_path: Path, folder: str) -> None:
     [
         (
             lambda root: (root / "ISIC_2019_Training_Input" / "ISIC_0000003.jpg").unlink(),
-            "1 are not there: ISIC_0000003.jpg",
+            "1 missing: ISIC_0000003.jpg",
         ),
         (
             lambda root: lesions(root.parent, "ISIC_2019_Training_Input", table="image,NV,MEL\na,1.0,0.0\n"),
             "columns image, MEL",
         ),
-        (lambda root: _edit(root, "0.0,1.0,0.0", "1.0,1.0,0.0"), "1.0 in one column"),
+        (lambda root: _edit(root, "0.0,1.0,0.0", "1.0,1.0,0.0"), "1.0 in exactly one class column"),
         (
             lambda root: _edit(root, "0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,0.0", "0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0"),
-            "1.0 in one column",
+            "1.0 in exactly one class column",
         ),
         (lambda root: (root / "ISIC_2019_Training_GroundTruth.csv").write_text(""), "columns image"),
         (lambda root: (root / "ISIC_2019_Training_GroundTruth.csv").unlink(), "none of them"),
@@ -299,7 +299,7 @@ def test_the_presets_on_them_run_on_small_trees(tmp_path: Path, monkeypatch: pyt
     study = parse(Study, {"name": "s", "protocols": [table], "strategies": [{"name": "random"}], "seeds": [0]}, name)
     folder = StudyFolder(tmp_path / "study")
     adopt(folder, study, tmp_path)
-    result = perform(jobs(folder, study, tmp_path, "cpu", 1, planned(study))[0])
+    result = perform(jobs(folder, study, tmp_path, "cpu", 1, planned_runs(study))[0])
     assert result.state == "done", result.message
     record = read(folder.run(RunId(name, "random", 0)).events)
     assert [r.budget for r in record.rounds] == [len(classes), 2 * len(classes)]

@@ -23,7 +23,7 @@ from runners.datasets import Images
 from runners.datasets.duplicates import write_groups
 from runners.encoding import encode_images, networks, resolve_files
 from runners.encoding.user_encoder import resize_images
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
 
@@ -285,7 +285,7 @@ def test_a_protocol_names_its_encoder_and_its_runs_ask_it_once(tmp_path: Path) -
     for isolate in (False, True):
         folder = StudyFolder(tmp_path / f"study-{isolate}")
         adopt(folder, made, tmp_path)
-        result = perform(jobs(folder, made, tmp_path, "cpu", 1, planned(made)[:1], isolate)[0])
+        result = perform(jobs(folder, made, tmp_path, "cpu", 1, planned_runs(made)[:1], isolate)[0])
         assert result.state == "done", result.message
         record = read(folder.run(RunId("p", "random", 0)).events)
         curves.append([(r.metrics, r.query) for r in record.rounds])

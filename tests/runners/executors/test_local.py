@@ -21,20 +21,21 @@ from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.machine.memory import MIB, available_mib
 from runners.progress.job import Job, Result
-from runners.progress.plan import planned
-from runners.progress.status import adopt, counts, resolve, status
+from runners.progress.plan import planned_runs
+from runners.progress.status import adopt, count_states, resolve, status
 from runners.progress.status import jobs as jobs_of
 
 
 def jobs_in(study: Study, path: Path) -> list[Job]:
     adopt(StudyFolder(path), study, path)
-    return jobs_of(StudyFolder(path), study, None, "cpu", 1, planned(study))
+    return jobs_of(StudyFolder(path), study, None, "cpu", 1, planned_runs(study))
 
 
 def essences(study: Study, path: Path) -> dict[str, list[bytes]]:
     folder = StudyFolder(path)
     return {
-        f"{r.protocol.name}/{r.strategy.id}/{r.seed}": essence(read(folder.run(r.id).events)) for r in planned(study)
+        f"{r.protocol.name}/{r.strategy.id}/{r.seed}": essence(read(folder.run(r.id).events))
+        for r in planned_runs(study)
     }
 
 
@@ -97,12 +98,12 @@ def test_stopped_in_the_middle_the_same_jobs_continue(toy_study: Study, tmp_path
     stream.close()
     assert time.monotonic() - began < 8
     folder = StudyFolder(tmp_path / "s")
-    before = counts(status(folder, study))
+    before = count_states(status(folder, study))
     assert before["running"] == 0
     assert before["done"] < 6
     (tmp_path / "go").touch()
     list(Local(2).execute(jobs_in(study, tmp_path / "s")))
-    assert counts(status(folder, study))["done"] == 6
+    assert count_states(status(folder, study))["done"] == 6
     list(Inline().execute(jobs_in(study, tmp_path / "t")))
     assert essences(study, tmp_path / "s") == essences(study, tmp_path / "t")
 

@@ -24,7 +24,7 @@ from runners.executors.ray import RayBackend, as_the_driver
 from runners.executors.remote import Backend, FlagStop, Lost, Remote, Task, flag
 from runners.executors.slurm import SlurmBackend
 from runners.progress.job import Job, Result
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, resolve
 
 QUIETLY = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
@@ -71,11 +71,11 @@ class Threads:
 
 def jobs_in(study: Study, path: Path) -> list[Job]:
     adopt(StudyFolder(path), study, path)
-    return jobs(StudyFolder(path), study, None, "cpu", 1, planned(study))
+    return jobs(StudyFolder(path), study, None, "cpu", 1, planned_runs(study))
 
 
 def essences(study: Study, path: Path) -> list[list[bytes]]:
-    found = [read(StudyFolder(path).run(r.id).events) for r in planned(study)]
+    found = [read(StudyFolder(path).run(r.id).events) for r in planned_runs(study)]
     for record in found:
         bought = [index for event in record.of(LabelsEvent) for index in event.indices]
         assert len(bought) == len(set(bought))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from protocol.record.chain import alone
+from protocol.record.chain import lock_run
 from protocol.record.events import FailureEvent, ResumeEvent
 from protocol.record.layout import StudyFolder
 from protocol.spec.study import Study
@@ -33,7 +33,7 @@ class Another:
     def shared_with(self, does: Callable[[], object]) -> list[Result]:
         job = self.work[0]
         with self._held:
-            self._held.enter_context(alone(StudyFolder(job.study).run(job.run)))
+            self._held.enter_context(lock_run(StudyFolder(job.study).run(job.run)))
 
             def waiting(runs: int) -> None:
                 self.told.append(runs)

@@ -31,7 +31,7 @@ from protocol.spec.toml_files import parse
 from runners import loop
 from runners.guard import audit_hook
 from runners.progress.job import Job, Result
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
 from runners.run.replay import replay_run
@@ -78,7 +78,7 @@ def job_of(path: Path, study: Study, source: str, *, isolate: bool = False) -> J
     whole = resolve(study.with_strategies((*study.strategies[:1], StrategySpec(name="cheat.py:select"))), path)
     folder = StudyFolder(path / "study")
     adopt(folder, whole, path)
-    [run] = [r for r in planned(whole) if r.strategy.name != "random" and r.seed == 0]
+    [run] = [r for r in planned_runs(whole) if r.strategy.name != "random" and r.seed == 0]
     return jobs(folder, whole, None, "cpu", 1, [run], isolate)[0]
 
 
@@ -241,7 +241,7 @@ def forged(path: Path, study: Study, forge: Callable[[StudyFolder], object]) -> 
     folder = StudyFolder(path / "study")
     whole = resolve(study.model_copy(update={"seeds": (0,)}), path)
     adopt(folder, whole, path)
-    assert {perform(job).state for job in jobs(folder, whole, None, "cpu", 1, planned(whole))} == {"done"}
+    assert {perform(job).state for job in jobs(folder, whole, None, "cpu", 1, planned_runs(whole))} == {"done"}
     forge(folder)
     assert {r.rule.id for r in check_study(folder.path).results if r.answer == "broken"} <= {"STA-01", "ENV-01"}
     return folder

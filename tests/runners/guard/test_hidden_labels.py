@@ -25,7 +25,7 @@ from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners import loop
 from runners.data import load
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.open_oracle import SessionSpec, local_oracle
 from runners.run.perform import perform
@@ -154,7 +154,7 @@ def given(toy_protocol: Protocol, tmp_path: Path) -> list[tuple[str, object]]:
     )
     path = tmp_path / "given"
     adopt(StudyFolder(path), study, path)
-    [run] = [r for r in planned(study) if r.strategy.id == "margin"]
+    [run] = [r for r in planned_runs(study) if r.strategy.id == "margin"]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("fit", "prepare", "ask"):
             real = getattr(loop, name)

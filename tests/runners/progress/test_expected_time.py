@@ -11,8 +11,8 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.executors.inline import Inline
-from runners.progress.expected_time import in_order, seconds_left, seconds_of
-from runners.progress.plan import planned
+from runners.progress.expected_time import longest_first, seconds_left, seconds_of
+from runners.progress.plan import planned_runs
 from runners.progress.status import RunStatus, adopt, jobs, status
 
 
@@ -34,13 +34,13 @@ def names(statuses: list[RunStatus]) -> list[str]:
 
 
 def test_the_baseline_comes_first_then_the_longest(two: Study) -> None:
-    every = [RunStatus(p, "missing", 0, 0) for p in planned(two)]
-    order = names(in_order(every, seconds_of([s.planned for s in every], {})))
+    every = [RunStatus(p, "missing", 0, 0) for p in planned_runs(two)]
+    order = names(longest_first(every, seconds_of([s.planned for s in every], {})))
     assert order == [f"{p}/{s}/{seed}" for s in ("random", "margin") for p in ("long", "toy") for seed in (0, 1)]
 
 
 def test_what_was_measured_counts_and_the_rest_is_scaled_by_its_work(two: Study) -> None:
-    runs = [r for r in planned(two) if r.seed == 0]
+    runs = [r for r in planned_runs(two) if r.seed == 0]
     assert [(r.strategy.id, r.protocol.name) for r in runs] == [
         ("random", "toy"),
         ("random", "long"),
@@ -56,7 +56,7 @@ def test_what_was_measured_counts_and_the_rest_is_scaled_by_its_work(two: Study)
 def test_a_line_that_was_altered_is_seen_at_a_glance(toy_study: Study, tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / "s")
     adopt(folder, toy_study, tmp_path)
-    list(Inline().execute(jobs(folder, toy_study, None, "cpu", 1, planned(toy_study)[:2])))
+    list(Inline().execute(jobs(folder, toy_study, None, "cpu", 1, planned_runs(toy_study)[:2])))
     assert [s.state for s in status(folder, toy_study)] == ["done", "done", "missing", "missing"]
     first, second = (folder.run(RunId("toy", "random", seed)).events for seed in (0, 1))
     first.write_bytes(first.read_bytes().replace(b'"budget":30', b'"budget":31'))

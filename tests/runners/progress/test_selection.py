@@ -6,8 +6,8 @@ import pytest
 
 from protocol.errors import InputError
 from protocol.spec.study import Study
-from runners.progress.plan import planned
-from runners.progress.selection import chosen
+from runners.progress.plan import planned_runs
+from runners.progress.selection import select_runs
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ from runners.progress.selection import chosen
 def test_conditions(text: str, kept: str | None, toy_study: Study) -> None:
     if kept is None:
         with pytest.raises(InputError, match="some planned run meets"):
-            chosen(planned(toy_study), text)
+            select_runs(planned_runs(toy_study), text)
     else:
-        assert " ".join(f"{r.strategy.id}-{r.seed}" for r in chosen(planned(toy_study), text)) == kept
+        assert " ".join(f"{r.strategy.id}-{r.seed}" for r in select_runs(planned_runs(toy_study), text)) == kept
 
 
 @pytest.mark.parametrize(
@@ -36,11 +36,11 @@ def test_conditions(text: str, kept: str | None, toy_study: Study) -> None:
 )
 def test_what_cannot_be_read_is_said(text: str, toy_study: Study) -> None:
     with pytest.raises(InputError, match="--only"):
-        chosen(planned(toy_study), text)
+        select_runs(planned_runs(toy_study), text)
 
 
 def test_all_faults_at_once(toy_study: Study) -> None:
     with pytest.raises(InputError) as caught:
-        chosen(planned(toy_study), "seed<x,strategi=a")
+        select_runs(planned_runs(toy_study), "seed<x,strategi=a")
     assert len(caught.value.faults) == 2
     assert "strategy" in str(caught.value)

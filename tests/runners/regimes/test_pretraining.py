@@ -26,7 +26,7 @@ from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.datasets import Images
 from runners.models import weights_digest
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.regimes import FitInputs, Resident, fit, prepare
 from runners.regimes.augment.two_views import random_view
@@ -280,7 +280,7 @@ def test_first_and_later_runs_leave_the_same_records(tmp_path: Path) -> None:
     for path, order in ((tmp_path / "a", 1), (tmp_path / "b", -1)):
         folder = StudyFolder(path)
         adopt(folder, study, path)
-        for job in jobs(folder, study, None, "cpu", 1, list(planned(study)))[::order]:
+        for job in jobs(folder, study, None, "cpu", 1, list(planned_runs(study)))[::order]:
             assert perform(job).state == "done"
     for strategy in ("random", "margin"):
         one, two = (read(StudyFolder(tmp_path / x).run(RunId("pre", strategy, 0)).events) for x in "ab")

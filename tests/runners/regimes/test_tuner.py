@@ -13,16 +13,16 @@ import pytest
 from protocol.digests import array_digest
 from protocol.draws.trials import draw_held_out
 from protocol.errors import RecordError
-from protocol.record.chain import Record, Writer, essence, read, writing
+from protocol.record.chain import Record, Writer, essence, open_record, read
 from protocol.record.events import LabelsEvent, RoundEvent, TrialEvent
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.rules import check_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
-from runners.progress.expected_time import seconds_left, work_of
-from runners.progress.job import Job, keep_death
-from runners.progress.plan import planned
+from runners.progress.expected_time import seconds_left, training_work
+from runners.progress.job import Job, record_death
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, state
 from runners.progress.status import jobs as jobs_of
 from runners.regimes import Diverged, fit, tuner
@@ -31,7 +31,7 @@ from runners.run.open_oracle import LabelledData, SessionSpec
 from runners.run.perform import perform
 from runners.run.replay import replay_run
 from runners.verbs.running.plan import cost_of
-from runners.verbs.running.status import trying
+from runners.verbs.running.status import tuning_lines
 from tests.support.study_builder import rewrite
 
 SPACE: dict[str, Any] = {
@@ -61,7 +61,7 @@ def study_of(
 
 def job_of(path: Path, study: Study, strategy: str = "margin", *, isolate: bool = False) -> Job:
     adopt(StudyFolder(path), study, path)
-    runs = [r for r in planned(study) if r.strategy.id == strategy]
+    runs = [r for r in planned_runs(study) if r.strategy.id == strategy]
     return jobs_of(StudyFolder(path), study, None, "cpu", 1, runs, isolate)[0]
 
 
@@ -231,7 +231,7 @@ def test_trials_that_the_seed_does_not_draw_are_not_gone_on_from(undisturbed: Jo
     forged = [trials[0].model_copy(update={"setting": trials[0].setting | {"optimizer.lr": 0.05}}), *trials[1:]]
     for wrong in (forged, [*trials, trials[2]]):
         with pytest.raises(RecordError, match=r"drawn from the seed|3 trials on the record"):
-            Tuner(0, wrong).chosen(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
+            Tuner(0, wrong).choose(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
 
 
 def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, mo
     other = job_of(tmp_path / "all fail", study, "random")
     result = perform(other)
     assert result.state == "failed"
-    assert "3, and all failed: the weights were not finite" in result.message
+    assert "3 trials, all failed: the weights were not finite" in result.message
 
 
 def test_a_setting_that_asks_too_much_of_the_images_is_refused_before_any_trial(tmp_path: Path) -> None:
@@ -338,7 +338,7 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     study = study_of()
     job = job_of(tmp_path / "study", study)
     shutil.copytree(every / "records", job.study / "records")
-    events, run = folder_of(job), next(p for p in planned(study) if p.strategy.id == "margin")
+    events, run = folder_of(job), next(p for p in planned_runs(study) if p.strategy.id == "margin")
     lines = events.events.read_bytes().splitlines(keepends=True)
     events.events.write_bytes(b"".join(lines[:10]))  # run, validation, initial, 3 trials, round, query, 2 trials
     found = state(events, run)
@@ -346,10 +346,10 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     steps = [job.protocol.regime.max_steps(n) for n in (20, 30, 45)]
     left = 1 - (4 * steps[0] + 2 * steps[1]) / (4 * sum(steps))
     assert seconds_left([found], [100.0]) == pytest.approx(100 * left)
-    told = trying([replace(found, state="running"), replace(found, state="running", trials=0)])
-    assert told == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
+    lines = tuning_lines([replace(found, state="running"), replace(found, state="running", trials=0)])
+    assert lines == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
     for _ in range(2):
-        keep_death(job, "Killed", "the machine went away", "")
+        record_death(job, "Killed", "the machine went away", "")
     assert state(events, run).failures_in_a_row == 2
     assert perform(job).state == "done"
 
@@ -358,21 +358,21 @@ def test_failures_between_trials_are_no_row(every: Path, tmp_path: Path) -> None
     study = study_of()
     job = job_of(tmp_path / "study", study)
     shutil.copytree(every / "records", job.study / "records")
-    events, run = folder_of(job), next(p for p in planned(study) if p.strategy.id == "margin")
+    events, run = folder_of(job), next(p for p in planned_runs(study) if p.strategy.id == "margin")
     rewrite(events.events, lambda e: e.__delitem__(slice(9, None)))
-    keep_death(job, "Killed", "the machine went away", "")
+    record_death(job, "Killed", "the machine went away", "")
     trial = record_of(job_of(every, study)).of(TrialEvent)[4]
-    with writing(events) as (writer, _):
+    with open_record(events) as (writer, _):
         writer.append(trial)
-    keep_death(job, "Killed", "the machine went away", "")
+    record_death(job, "Killed", "the machine went away", "")
     assert state(events, run).failures_in_a_row == 1
 
 
 def test_a_plan_counts_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    once, each = (planned(study_of(policy))[0] for policy in ("starting-set", "every-round"))
+    once, each = (planned_runs(study_of(policy))[0] for policy in ("starting-set", "every-round"))
     steps = [each.protocol.regime.max_steps(n) for n in (20, 30, 45)]
-    assert work_of(each) == 4 * sum(steps) * 16
-    assert work_of(once) == (sum(steps) + 3 * steps[0]) * 16
+    assert training_work(each) == 4 * sum(steps) * 16
+    assert training_work(once) == (sum(steps) + 3 * steps[0]) * 16
     monkeypatch.setattr(tuner._Search, "trial", None)  # a plan measures one training and multiplies
     assert cost_of(each.protocol, None, "cpu", 1).run > 0
 

@@ -26,7 +26,7 @@ from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.progress.job import Job
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt
 from runners.progress.status import jobs as jobs_of
 from runners.regimes import Resident, digest_of, prepare
@@ -37,6 +37,7 @@ from runners.run.replay import replay_run
 from runners.session import Session
 from runners.strategies import STRATEGIES, Strategy, View
 from runners.strategies.core_set import k_center_greedy
+from runners.study import StudySource
 from runners.verbs.running.plan import starts as starts_told
 from tests.support.study_builder import rewrite
 
@@ -57,7 +58,7 @@ def study_of(names: tuple[str, ...] = NAMES, seeds: int = 1, **changes: Any) -> 
 
 def job_of(path: Path, study: Study, strategy: str, *, isolate: bool = False) -> Job:
     adopt(StudyFolder(path), study, path)
-    runs = [r for r in planned(study) if r.strategy.id == strategy]
+    runs = [r for r in planned_runs(study) if r.strategy.id == strategy]
     return jobs_of(StudyFolder(path), study, None, "cpu", 1, runs, isolate)[0]
 
 
@@ -265,7 +266,7 @@ def test_equal_starts_of_two_seeds_are_no_replicate_counted_twice(tmp_path: Path
     changes = {"data": {"name": "features", "path": str(tmp_path / "own.npz")}, "model": {"name": "linear"}}
     study = study_of(("random", "max-herding"), seeds=2, splits={"initial": "strategy"}, **changes)
     adopt(folder := StudyFolder(tmp_path / "study"), study, tmp_path)
-    for job in jobs_of(folder, study, None, "cpu", 1, planned(study)):
+    for job in jobs_of(folder, study, None, "cpu", 1, planned_runs(study)):
         assert perform(job).state == "done", perform(job).message
     same = [start_of(read(folder.run(RunId("toy", "max-herding", seed)).events)).indices for seed in (0, 1)]
     assert set(same[0]) == set(same[1])
@@ -288,12 +289,13 @@ def test_readers_are_told_whose_starts_are_their_own(made: Path) -> None:
     bought = load_study(made).bought
     sizes = {run.strategy: len(indices) for run, indices in bought.items()}
     assert sizes == {"random": 25, "margin": 25, "core-set": 45, "max-herding": 45}
-    assert "no: strategies that can choose their own, all others share random's, 20 labels | yes |" in to_markdown(
-        check_study(made)
+    assert (
+        "no: strategies that can choose their own do, all others share that of random, 20 labels | yes |"
+        in to_markdown(check_study(made))
     )
     study = study_of()
-    told = ["Starting sets of toy: chosen by core-set, max-herding; drawn by the seed for random, margin."]
-    assert list(starts_told(study, made, None)) == told
+    told = ["Initial sets of toy: chosen by core-set, max-herding; drawn by the seed for random, margin."]
+    assert list(starts_told(StudySource(study, made, None))) == told
 
 
 def test_regions_are_not_chosen_before_the_first_round() -> None:

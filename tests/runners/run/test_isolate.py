@@ -16,7 +16,7 @@ from protocol.rules import check_study
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from runners.progress.job import Job
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
 from tests.support.study_builder import rewrite
@@ -25,7 +25,7 @@ from tests.support.study_builder import rewrite
 def job_of(study: Study, path: Path, *, isolate: bool) -> Job:
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    run = next(r for r in planned(study) if r.strategy.id == "margin" and r.seed == 0)
+    run = next(r for r in planned_runs(study) if r.strategy.id == "margin" and r.seed == 0)
     return jobs(folder, study, None, "cpu", 1, [run], isolate)[0]
 
 

@@ -22,7 +22,7 @@ from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.progress.job import Job
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, resolve, status
 from runners.progress.status import jobs as jobs_of
 from runners.run import open_oracle
@@ -32,7 +32,7 @@ from runners.run.perform import perform
 def job_of(study: Study, path: Path, strategy: str = "margin", seed: int = 0) -> Job:
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    run = next(r for r in planned(study) if r.strategy.id == strategy and r.seed == seed)
+    run = next(r for r in planned_runs(study) if r.strategy.id == strategy and r.seed == seed)
     return jobs_of(folder, study, None, "cpu", 1, [run])[0]
 
 
@@ -300,7 +300,7 @@ def test_a_run_on_a_constructed_data_set_with_a_noisy_oracle_is_compliant(tmp_pa
     study = resolve(parse(Study, table, "s"), tmp_path)
     folder = StudyFolder(tmp_path / "study")
     adopt(folder, study, tmp_path)
-    for job in jobs_of(folder, study, None, "cpu", 1, list(planned(study))):
+    for job in jobs_of(folder, study, None, "cpu", 1, list(planned_runs(study))):
         assert perform(job).state == "done"
     result = check_study(folder.path)
     environment = {"ENV-01", "ENV-02", "ENV-03"}

@@ -13,7 +13,7 @@ import pytest
 from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
 from tests.support.front_door import beatrandom
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = parse(Study, table | {"strategies": [{"name": "random"}, {"name": "margin"}]}, "toy")
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    assert [perform(job).state for job in jobs(folder, study, None, "cpu", 1, planned(study))] == ["done", "done"]
+    assert [perform(job).state for job in jobs(folder, study, None, "cpu", 1, planned_runs(study))] == ["done", "done"]
     return path
 
 
@@ -197,7 +197,7 @@ def test_a_signer_who_was_asked_for_and_did_not_sign(study: StudyFolder, tmp_pat
     beatrandom("seal", ".", cwd=study.path)
     (tmp_path / "signers").write_text("")
     words = ("--signers", str(tmp_path / "signers"), "--identity", "ada")
-    assert "nobody vouches" in beatrandom("verify", ".", *words, cwd=study.path, check=3).stdout
+    assert "the author of the manifest is unknown" in beatrandom("verify", ".", *words, cwd=study.path, check=3).stdout
     assert "both or neither" in beatrandom("verify", ".", *words[:2], cwd=study.path, check=2).stderr
     study.manifest.unlink()
     assert "beatrandom seal" in beatrandom("verify", ".", cwd=study.path, check=2).stderr

@@ -23,7 +23,7 @@ from runners.data import load
 from runners.models import build, weights_digest
 from runners.models.resident import Start
 from runners.progress.job import Job, Stopped
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt
 from runners.progress.status import jobs as jobs_of
 from runners.regimes import FitInputs, Resident, fit
@@ -47,9 +47,9 @@ WARM = study_of(start="warm")
 
 def job_of(path: Path, study: Study = WARM, strategy: str = "margin") -> Job:
     adopt(StudyFolder(path), study, path)
-    return jobs_of(StudyFolder(path), study, None, "cpu", 1, [r for r in planned(study) if r.strategy.id == strategy])[
-        0
-    ]
+    return jobs_of(
+        StudyFolder(path), study, None, "cpu", 1, [r for r in planned_runs(study) if r.strategy.id == strategy]
+    )[0]
 
 
 def folder_of(job: Job) -> RunFolder:

@@ -10,7 +10,7 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.executors.inline import Inline
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
@@ -35,7 +35,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     path = tmp_path_factory.mktemp("all")
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned(study))))
+    results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned_runs(study))))
     failed = [r for r in results if getattr(r, "state", "done") != "done"]
     assert not failed
     return {name: read(folder.run(RunId("toy", name, 0)).events) for name in SUITED}

@@ -26,7 +26,7 @@ from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.executors.inline import Inline
 from runners.loop import rounds
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
 from runners.run.replay import replay_run
@@ -62,7 +62,7 @@ def run(path: Path, study: Study, *, isolate: bool = False) -> tuple[StudyFolder
     study = study.model_copy(update={"strategies": tuple(resolve_spec(spec, path) for spec in study.strategies)})
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned(study), isolate=isolate)))
+    results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned_runs(study), isolate=isolate)))
     return folder, [r.message for r in results if getattr(r, "state", "done") == "failed"]
 
 

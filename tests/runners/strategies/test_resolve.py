@@ -15,7 +15,7 @@ from runners.guard.errors import StrategyError
 from runners.strategies import STRATEGIES, View
 from runners.strategies.base import check_selection
 from runners.strategies.resolve import GROUP, known_names, make, plugins, resolve_spec, user_file
-from runners.verbs.browse.catalogue import strategies
+from runners.verbs.browse.strategies import strategies
 
 SOURCE = '''
 import numpy as np

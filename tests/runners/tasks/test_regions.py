@@ -35,6 +35,7 @@ from runners.features.segmentation import gradients, image_mixtures
 from runners.loop import rounds
 from runners.models.dense import Maps
 from runners.progress.job import Stopped
+from runners.purchases.load import load_purchases
 from runners.regimes import Resident, fit
 from runners.run.perform import perform
 from runners.run.replay import replay_run
@@ -43,7 +44,6 @@ from runners.strategies import STRATEGIES
 from runners.strategies.support.aggregation import Aggregation, boundaries
 from runners.strategies.support.mixtures import class_mixtures
 from runners.tasks import TASKS
-from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
 from tests.support.made_jobs import made
 from tests.support.toy_strategies import TOY
@@ -151,7 +151,7 @@ def test_interrupted_or_with_the_oracle_apart_the_record_is_the_same(
 
 def test_pictures_show_the_regions_that_were_bought_and_axes_what_is_paid(finished: Path) -> None:
     folder = StudyFolder(finished)
-    bought = purchases_of(folder, None)
+    bought = load_purchases(folder.path)
     images, labels = load(folder.read_plan().protocols[0].data, None)
     [sheet] = [s for s in bought.sheets if (s.protocol, s.strategy) == ("tiles", "entropy")]
     query, unit = sheet.queries[0], sheet.queries[0].indices[0]

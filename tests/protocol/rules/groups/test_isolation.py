@@ -1,4 +1,4 @@
-"""A study whose oracles kept ledgers of their own; break one thing: exactly the rules that must fire do."""
+"""Break one thing in a study whose oracles kept ledgers: exactly the rules that must fire do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from protocol.record.chain import read, writing
+from protocol.record.chain import open_record, read
 from protocol.record.events import ExaminedEvent, LabelsEvent, ResumeEvent, RoundEvent
 from protocol.record.layout import RunFolder, StudyFolder, predictions_digest
 from protocol.rules import RULES, check_study
@@ -19,12 +19,12 @@ from tests.support.study_builder import lines, rewrite
 
 
 def isolate(folder: StudyFolder) -> None:
-    """Give every run the ledger that a separate oracle would have kept of it."""
+    """Give every run the ledger that a separate oracle would have kept."""
     for record in sorted(folder.records.rglob("events.jsonl")):
         rewrite(record, lambda e: e[0]["environment"].update(isolated=True))
         whole = read(record)
         assert whole.run is not None
-        with writing(oracle_of(folder, record)) as (writer, _):
+        with open_record(oracle_of(folder, record)) as (writer, _):
             writer.append(whole.run.model_copy(update={"environment": {"role": "oracle"}}))
             for event in whole.events:
                 if isinstance(event, LabelsEvent):
@@ -62,8 +62,8 @@ def record(study: StudyFolder) -> Path:
 
 
 def look_again(study: StudyFolder, sessions: int) -> None:
-    """A second look at round 2 with other predictions, after so many later sessions."""
-    with writing(study.oracle(RunId("small", "first", 0))) as (writer, before):
+    """Evaluate round 2 again with other predictions, after `sessions` later sessions."""
+    with open_record(study.oracle(RunId("small", "first", 0))) as (writer, before):
         assert before is not None
         last = before.of(ExaminedEvent)[-1]
         for _ in range(sessions):
@@ -122,7 +122,7 @@ def test_an_isolated_study_is_compliant(study: StudyFolder) -> None:
         pytest.param(
             lambda s: rewrite(ledger(s), lambda e: e[5]["metrics"].update(accuracy=0.5)),
             "ISO-02",
-            id="other metrics told",
+            id="other metrics reported",
         ),
         pytest.param(
             lambda s: rewrite(ledger(s), lambda e: e.append(e[7] | {"round": 3})),

@@ -15,7 +15,7 @@ from protocol.rules import check_study
 from protocol.seal.archive import unpack
 from protocol.spec.run_id import RunId
 from runners.machine.environment import describe
-from runners.progress.plan import planned
+from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.run.perform import perform
 
@@ -65,7 +65,9 @@ def test_a_named_cell_made_again_is_the_published_one(
         pytest.skip(f"made with other {', '.join(differ)}: equal bytes are promised for equal ones")
     study, again = published.read_plan(), StudyFolder(tmp_path / "again")
     adopt(again, study, tmp_path)
-    run = next(r for r in planned(study) if (r.protocol.name, r.strategy.id, r.seed) == (protocol, strategy, number))
+    run = next(
+        r for r in planned_runs(study) if (r.protocol.name, r.strategy.id, r.seed) == (protocol, strategy, number)
+    )
     (job,) = jobs(again, study, data_root, "cpu", 1, [run], tables=False)
     assert perform(job).state == "done"
     assert essence(read(again.run(RunId(protocol, strategy, number)).events)) == essence(before)

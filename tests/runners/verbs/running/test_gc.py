@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from protocol.record.chain import alone
+from protocol.record.chain import lock_run
 from protocol.record.layout import StudyFolder, clock
 from protocol.rules import check_study
 from protocol.spec.run_id import RunId
 from runners.caching.cache_folder import entries
-from runners.verbs.running.gc import gc
+from runners.verbs.running.gc import gc_study
 from tests.support.study_builder import build_study
 
 
@@ -44,7 +44,7 @@ def everything(folder: StudyFolder) -> dict[str, bytes]:
 
 def said(folder: StudyFolder, capsys: pytest.CaptureFixture[str], *, dry: bool = False) -> dict[str, dict[str, int]]:
     capsys.readouterr()
-    gc(folder, dry, json=True)
+    gc_study(folder, dry, json=True)
     told = json.loads(capsys.readouterr().out)
     return {kind.split()[0]: found for kind, found in told["removed"].items()} | {"busy": told["busy"]}
 
@@ -76,7 +76,7 @@ def test_a_run_that_is_being_written_and_the_weights_of_one_that_goes_on_stay(
     lines = run.events.read_bytes().splitlines(keepends=True)
     run.events.write_bytes(b"".join(lines[:-1]))  # not sealed: it will go on
     run.checkpoint(0).write_bytes(b"older")
-    with alone(run):
+    with lock_run(run):
         assert said(folder, capsys)["busy"] == ["records/small/first/seed-0"]
         assert run.checkpoint(0).exists()
     assert said(folder, capsys)["weights"]["files"] == 1

@@ -15,8 +15,8 @@ from protocol.rules import check_study
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from runners.executors.inline import Inline
-from runners.progress.plan import planned
-from runners.progress.status import adopt, counts, jobs, status
+from runners.progress.plan import planned_runs
+from runners.progress.status import adopt, count_states, jobs, status
 from runners.verbs.running.storage import merge
 from tests.support.study_builder import rewrite
 
@@ -24,7 +24,7 @@ from tests.support.study_builder import rewrite
 def part(study: Study, path: Path, runs: slice) -> StudyFolder:
     folder = StudyFolder(path)
     adopt(folder, study, path)
-    list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned(study)[runs])))
+    list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned_runs(study)[runs])))
     return folder
 
 
@@ -35,7 +35,7 @@ def content(folder: StudyFolder) -> dict[str, bytes]:
 def test_halves_become_a_whole_and_merging_again_changes_nothing(toy_study: Study, tmp_path: Path) -> None:
     a, b = part(toy_study, tmp_path / "a", slice(0, 2)), part(toy_study, tmp_path / "b", slice(1, 4))
     merge(a.path, [b.path])
-    assert counts(status(a, toy_study)) == {"done": 4}
+    assert count_states(status(a, toy_study)) == {"done": 4}
     assert check_study(a.path).exit_code == check_study(part(toy_study, tmp_path / "c", slice(0, 4)).path).exit_code
     before = content(a)
     merge(a.path, [b.path])
@@ -79,7 +79,7 @@ def test_what_differs_is_told_and_left_alone(
         merge(a.path, [b.path])
     after = content(a)
     assert {k: after[k] for k in before} == before
-    assert counts(status(a, toy_study)) == {"done": 2, "missing": 2}
+    assert count_states(status(a, toy_study)) == {"done": 2, "missing": 2}
 
 
 def test_another_plan_is_refused_before_anything_is_taken(toy_study: Study, tmp_path: Path) -> None:
