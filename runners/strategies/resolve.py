@@ -150,7 +150,7 @@ def factory(spec: StrategySpec, file: Path | None) -> Any:
         ) from error
 
 
-def declaration(spec: StrategySpec, strategy: Any) -> Any:
+def declaring_object(spec: StrategySpec, strategy: Any) -> Any:
     """Return the object that declares paper, needs, cost and cold start: the strategy, or the adapter that runs it."""
     return _activeml(spec.name).ScikitActiveml if spec.name.startswith(f"{ACTIVEML}:") else strategy
 

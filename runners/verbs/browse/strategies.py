@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol.errors import Fault, InputError
 from protocol.spec.study import StrategySpec
-from runners.strategies.resolve import declaration, factory, known_names, user_file
+from runners.strategies.resolve import declaring_object, factory, known_names, user_file
 from runners.strategies.view import CHEAP
 from runners.terminal.console import console, print_json, table
 from runners.verbs.browse.words import page_requested
@@ -67,7 +67,7 @@ def strategy_facts(name: str) -> dict[str, Any]:
     """
     spec = StrategySpec(name=name)
     builder = factory(spec, user_file(spec, Path()))
-    declaration = declaration(spec, builder)
+    declaration = declaring_object(spec, builder)
     return {
         "name": name,
         "about": inspect.getdoc(builder) or "",
