@@ -32,7 +32,7 @@ PARTS: Final = ("members_s", "features_s", "prepare_s", "query_s")
 
 
 def query_cost_rows(record: Record, run: RunId) -> list[tuple[object, ...]]:
-    """Return one row of `COST_COLUMNS` per round that ended in a query; rounds without a recorded cost are left out."""
+    """Return one row of `COST_COLUMNS` per round with a query and a recorded cost."""
     rounds = [r for r in record.rounds if r.query and r.cost.keys() & set(PARTS)]
     return [
         (*run, r.budget, sum(r.cost.get(part, 0.0) for part in PARTS), r.cost.get("peak_memory_mib", float("nan")))

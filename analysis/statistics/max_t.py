@@ -1,4 +1,6 @@
-"""Test whole curves: does a strategy differ at any budget, and at which? Westfall-Young max-T by sign flips.
+"""Test whole curves: does a strategy differ at any budget, and at which?
+
+The test is Westfall-Young max-T by sign flips.
 
 Under "no difference at any budget" the sign of each seed's whole difference curve is random. Flipping all budgets of a
 seed together keeps their correlation, which separate tests at each budget ignore.
@@ -43,7 +45,9 @@ class MaxT:
 
 
 def max_t(differences: ArrayLike, rng: np.random.Generator | None = None) -> MaxT:
-    """Compute the step-down max-T test (Westfall & Young 1993, algorithm 2.8) over the budgets of difference curves.
+    """Compute the step-down max-T test over the budgets of paired difference curves.
+
+    Reference: Westfall & Young 1993, algorithm 2.8.
 
     The statistic at each budget is |sum| / sqrt(sum of squares). For equal n it is the same increasing function of |t|
     at every budget, so that it stays comparable under flips. All 2^n sign patterns are used for n <= 16, else 20 000
