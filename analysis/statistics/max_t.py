@@ -68,14 +68,14 @@ def max_t(differences: ArrayLike, rng: np.random.Generator | None = None) -> Max
     n = len(d)
     norm = np.sqrt((d**2).sum(axis=0))
     scaled = np.divide(d, norm, out=np.zeros_like(d), where=norm > 0)
-    seen = np.abs(scaled.sum(axis=0))
-    order = np.argsort(-seen, kind="stable")
+    observed = np.abs(scaled.sum(axis=0))
+    order = np.argsort(-observed, kind="stable")
     hits, flips = np.zeros(d.shape[1]), 0
     for signs in _patterns(n, rng):
         flipped = np.abs(signs @ scaled[:, order])
         # over this budget and all with a smaller statistic
         largest = np.maximum.accumulate(flipped[:, ::-1], axis=1)[:, ::-1]
-        hits += (largest >= seen[order] - 1e-9).sum(axis=0)
+        hits += (largest >= observed[order] - 1e-9).sum(axis=0)
         flips += len(signs)
     simulated = n > ENUMERATED
     p = np.maximum.accumulate((hits + simulated) / (flips + simulated))

@@ -129,9 +129,9 @@ def _flips(drawn: Floats, alpha: float, rng: np.random.Generator) -> NDArray[np.
     signs = half_sign_patterns(n) if enumerated else 2 * random_bits(PATTERNS, n, rng) - 1
     norm = np.sqrt((drawn**2).sum(axis=1, keepdims=True))
     scaled = np.divide(drawn, norm, out=np.zeros_like(drawn), where=norm > 0)
-    seen = np.abs(scaled.sum(axis=1)).max(axis=1)
+    observed = np.abs(scaled.sum(axis=1)).max(axis=1)
     flipped = np.abs(np.einsum("fn,rnt->frt", signs, scaled, optimize=True)).max(axis=2)
-    hits = (flipped >= seen - 1e-9).sum(axis=0)
+    hits = (flipped >= observed - 1e-9).sum(axis=0)
     p = hits / len(signs) if enumerated else (1 + hits) / (1 + len(signs))
     rejected: NDArray[np.bool_] = p <= alpha
     return rejected

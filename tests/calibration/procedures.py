@@ -31,7 +31,7 @@ class Procedure:
 
     Attributes:
         nominal: the promised rate for n; an error rate should not be above, a coverage not below.
-        default: whether the project uses it unless told otherwise.
+        default: whether the project uses it unless another method is requested.
         exact: a rate that must be met from both sides (power against its formula).
         cost: the row takes 1 / cost of the simulated studies.
         least: seeds below which the project does not give it, so that no rate is promised.
