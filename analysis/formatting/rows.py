@@ -1,4 +1,4 @@
-"""Typed rows of results and the one way in which all of them become frames, Markdown, LaTeX and JSON."""
+"""Convert typed rows of results to frames, Markdown, LaTeX and JSON."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def _cells(values: dict[str, Any]) -> dict[str, str]:
 
 
 def _cell(name: str, value: object, number: Callable[[float], str]) -> str:
-    """One value as text: differences signed, p with four decimals."""
+    """Format one value: differences signed, p with four decimals."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
