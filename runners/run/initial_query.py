@@ -1,7 +1,7 @@
 """Initial sets that strategies choose themselves, if the protocol allows it (`splits.initial = "strategy"`).
 
-A strategy can choose if it declares `cold_start` and needs only images and embeddings. Before the first training, embeddings come
-from a pretrained body, from frozen features, or else from the network with its initial weights, which are little use.
+A strategy can choose if it declares `cold_start` and needs only images and embeddings. Before the first training, embeddings
+come from a pretrained body, from frozen features, or else from the network with its initial weights, which are little use.
 For random, and for strategies that cannot choose, the seed draws the initial set, the same for all of them.
 """
 

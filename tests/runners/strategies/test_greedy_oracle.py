@@ -150,7 +150,7 @@ def test_it_is_shown_and_not_judged(tmp_path: Path) -> None:
     assert set(study_figure.frame["strategy"]) == {"ceiling", "random", "margin"}
 
 
-def test_without_the_name_the_seller_refuses(toy_protocol: object) -> None:
+def test_without_the_name_the_oracle_refuses(toy_protocol: object) -> None:
     from protocol.spec.protocol import Protocol
     from protocol.spec.study import StrategySpec
 
