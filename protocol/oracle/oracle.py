@@ -368,5 +368,5 @@ def _purchase(purpose: Purpose, units: Indices) -> str:
 def undisclosed() -> RuleBroken:
     """Return the error for a request of labels that are not bought."""
     fix = "buy them; the strategy that may know all labels is named 'oracle'"
-    fault = Fault("labels of the pool", "only labels that are bought", "a request for all other labels", fix)
+    fault = Fault("labels of the pool", "only labels that were bought", "a request for all other labels", fix)
     return RuleBroken("BUD-06", fault)

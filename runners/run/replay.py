@@ -1,8 +1,8 @@
 """Replay a recorded run: make its rounds again from its seeds; compare predictions, metric, and query.
 
-Every strategy gets what it got then: the round is trained on the labels that were bought by then according to the record, after all
-earlier rounds if the run has a warm start. Queries of random need only the record: without the data they alone are compared.
-The study's folder is only read.
+Every strategy gets what it got then: the round is trained on the labels that were bought by then according to the record,
+after all earlier rounds if the run has a warm start. Queries of random need only the record: without the data they alone are
+compared. The study's folder is only read.
 """
 
 from __future__ import annotations
@@ -78,10 +78,10 @@ def replay_run(
         wanted: rounds; None: all, and as round -1 an initial set that was left to the strategy.
         data_root: folder of data sets; not needed for queries of random.
         device: where to train; None: the recorded device.
-        trials: whether to repeat the trials of a tuned protocol and compare their scores; else the recorded scores are used.
+        trials: whether to repeat the trials of a tuned protocol and compare scores; else the recorded scores are used.
 
     Raises:
-        InputError: there is no intact record or no such round, or the strategy's source is not the recorded one.
+        InputError: there is no intact record or no such round.
     """
     record, start = read_intact_record(run)
     recorded = {e.round: e for e in record.rounds}
@@ -244,7 +244,7 @@ def _train_again(replay: _Replay, k: int, progress: _Progress, *, trials: bool) 
     before, repeated = progress.ended, list[TrialEvent]()
     if trials:
         again = Tuner(seed, (), repeated.append)
-        again.chosen(protocol, k, session.inputs(k), session.oracle, session.resident, before)
+        again.choose(protocol, k, session.inputs(k), session.oracle, session.resident, before)
     outcome = next(rounds(session, strategy, k, before=before, tuner=tuner))
     progress.next, progress.ended = k + 1, outcome.fit.end
     return outcome, repeated

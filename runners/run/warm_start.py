@@ -26,7 +26,7 @@ def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: EndSt
     """
     for k in range(first, stop):
         inputs = session.inputs(k)
-        setting = tuner.chosen(session.protocol, k, inputs, session.oracle, session.resident, before)
+        setting = tuner.choose(session.protocol, k, inputs, session.oracle, session.resident, before)
         protocol = session.with_setting(setting).protocol
         before = fit(protocol, inputs, session.seed, k, session.resident, before).end
         if before is not None:
@@ -34,7 +34,7 @@ def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: EndSt
 
 
 def write_checkpoint(folder: RunFolder, round_: int, ended: EndState) -> None:
-    """Write the state that a round ended with. Call it before the round is recorded, so that no recorded round lacks it."""
+    """Write the state that a round ended with, before the round is recorded: no recorded round must lack it."""
     buffer = io.BytesIO()
     # not compressed: weights hardly shrink, and it takes seconds
     np.savez(buffer, allow_pickle=False, **arrays_of(ended.state))
@@ -57,7 +57,7 @@ def last_state(folder: RunFolder, done: Sequence[RoundEvent], session: Session, 
         done: all complete rounds of the record.
 
     Raises:
-        RecordError: the checkpoint is lost, and training again gives other weights than recorded, as may happen on a GPU.
+        RecordError: the checkpoint is lost, and training again gives other weights, as may happen on a GPU.
     """
     protocol = session.protocol
     if protocol.regime.start == "reset" or not 0 < len(done) < len(protocol.budgets):

@@ -29,7 +29,7 @@ from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
 from runners.session import Session
 from runners.strategies import STRATEGIES
-from runners.strategies.resolve import make, own_file
+from runners.strategies.resolve import make, user_file
 from runners.study import StudySource, read_source
 from runners.terminal.console import console, cores, duration, print_json, table
 
@@ -126,7 +126,7 @@ def starts(source: StudySource) -> Iterator[str]:
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         can = []
         for spec in study.strategies:
-            file = copied_source(StudyFolder(folder), spec) if folder else own_file(spec, base)
+            file = copied_source(StudyFolder(folder), spec) if folder else user_file(spec, base)
             if chooses(protocol, spec, make(spec, file)):
                 can.append(spec.id)
         rest = ", ".join(s.id for s in study.strategies if s.id not in can)

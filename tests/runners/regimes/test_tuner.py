@@ -231,7 +231,7 @@ def test_trials_that_the_seed_does_not_draw_are_not_gone_on_from(undisturbed: Jo
     forged = [trials[0].model_copy(update={"setting": trials[0].setting | {"optimizer.lr": 0.05}}), *trials[1:]]
     for wrong in (forged, [*trials, trials[2]]):
         with pytest.raises(RecordError, match=r"drawn from the seed|3 trials on the record"):
-            Tuner(0, wrong).chosen(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
+            Tuner(0, wrong).choose(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
 
 
 def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, mo
     other = job_of(tmp_path / "all fail", study, "random")
     result = perform(other)
     assert result.state == "failed"
-    assert "3, and all failed: the weights were not finite" in result.message
+    assert "3 trials, all failed: the weights were not finite" in result.message
 
 
 def test_a_setting_that_asks_too_much_of_the_images_is_refused_before_any_trial(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, 
     shutil.copytree(every, job.study, dirs_exist_ok=True)
     again = list(replay_run(folder_of(job), None, None, None, trials=True))
     assert [o.answer for o in again] == ["equal"] * 3
-    assert all("3 trials made again with the same scores" in o.said for o in again)
+    assert all("3 trials repeated with the same scores" in o.said for o in again)
 
     def forge(events: list[dict[str, Any]]) -> None:
         trial = next(e for e in events if e["event"] == "trial" and e["round"] == 1 and e["setting"] != chosen)

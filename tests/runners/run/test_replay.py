@@ -131,7 +131,7 @@ def test_other_predictions_differ_and_another_commit_is_named(study: StudyFolder
     rewrite(record, by_other_code)
     [outcome] = replay(study, "--round", "1", path=record, code=1)
     assert outcome["answer"] == "differs"
-    assert "in the same environment (made by commit 0123456789ab, again by " in outcome["said"]
+    assert "in the same environment (recorded with commit 0123456789ab, replayed with " in outcome["said"]
 
 
 def test_a_record_that_changed_after_its_replay_is_told(study: StudyFolder) -> None:

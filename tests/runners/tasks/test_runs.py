@@ -304,7 +304,7 @@ def test_a_protocol_of_another_task_is_refused() -> None:
         refuse_other_task(wrong)
     with pytest.raises(InputError, match="mean_iou"):
         parse(Protocol, base | {"regime": regime, "task": "segmentation"}, "p")
-    with pytest.raises(InputError, match="knows no colour"):
+    with pytest.raises(InputError, match="has no colour"):
         parse(Protocol, base | {"regime": regime | {"augmentation": {"colour": 0.1}}}, "p")
 
 

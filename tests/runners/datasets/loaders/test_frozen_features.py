@@ -69,7 +69,7 @@ def test_features_are_read_as_they_are_and_standardised_over_the_pool(tmp_path: 
         ({"labels": None}, "labels"),
         ({"test_features": np.ones((2, 5))}, "test_labels"),
         ({"test_features": np.ones((2, 4)), "test_labels": np.array([0, 1])}, "one encoder"),
-        ({"features": np.ones((30, 5), np.int64)}, "numbers with a fraction"),
+        ({"features": np.ones((30, 5), np.int64)}, "floating-point numbers"),
         ({"features": np.full((30, 5), np.nan)}, "finite"),
         ({"features": np.full((30, 5), 1e300)}, "finite"),
         ({"features": np.ones((29, 5))}, "as many labels"),
@@ -183,5 +183,5 @@ def test_a_card_of_other_features_is_refused(tmp_path: Path, monkeypatch: pytest
         (json.dumps(card), "a card of these features and labels"),
         ("a note", "the card that `beatrandom encode` writes"),
     ):
-        with pytest.raises(InputError, match=f"{says}[\\s\\S]*take the array 'card' out"):
+        with pytest.raises(InputError, match=f"{says}[\\s\\S]*remove the array 'card' from"):
             load(written(tmp_path, card=np.asarray(told)), tmp_path)
