@@ -21,13 +21,15 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.tuning import HyperparameterSetting
 from runners.features.regions import Regions
 from runners.features.round import Round
-from runners.features.view_of_round import ensemble, look, prepare
+from runners.features.view_of_round import build_view, ensemble, prepare
 from runners.guard.audit_hook import asked
+from runners.guard.errors import StrategyError
 from runners.guard.user_code import line_of
 from runners.regimes import EndState, Fit, FitInputs, fit
 from runners.regimes.tuner import Tuner
 from runners.session import Session
-from runners.strategies import Strategy, StrategyError, View, checked
+from runners.strategies import Strategy, View
+from runners.strategies.base import check_selection
 from runners.tasks import TASKS, Evaluation
 
 
@@ -119,7 +121,7 @@ def _query(session: Session, strategy: Strategy, k: int, inputs: FitInputs, fitt
     with asked(f"strategy {session.strategy}, round {k}"):  # reading a strategy's attributes may run its own code
         members = ensemble(now, strategy)
         clock.lap("members_s")
-        view = look(now, strategy, members, oracle.disclose)
+        view = build_view(now, strategy, members, oracle.disclose)
         clock.lap("features_s")
         prepare_strategy(now, strategy, session.strategy, view)
         clock.lap("prepare_s")
@@ -155,7 +157,7 @@ def select(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Gen
         raise StrategyError(Fault(where, "at least one labelled unit", "none", fix))
     with _strategy_errors(name, view, "a selection"):
         # checked inside: the returned object may run the strategy's own code, too
-        return checked(strategy.select(view, n, rng), view, n, name)
+        return check_selection(strategy.select(view, n, rng), view, n, name)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from runners.progress.job import Job
 from runners.progress.plan import PlannedRun, planned_runs
 from runners.progress.record_scan import END, FAILURE, ROUND, TRIAL, line_numbers, progress_of, whole_lines
 from runners.regimes.pretraining.bodies import with_weights_digest
-from runners.strategies.resolve import make, own_file, resolved
+from runners.strategies.resolve import make, resolve_spec, user_file
 
 State = Literal["missing", "partial", "running", "failed", "done", "unreadable"]
 QUARANTINE = 3
@@ -123,9 +123,9 @@ def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
         InputError: a strategy is unknown or cannot be built, or a file of an encoder or of weights is missing or has
             another digest than declared.
     """
-    strategies = tuple(resolved(s, beside) for s in study.strategies)
+    strategies = tuple(resolve_spec(s, beside) for s in study.strategies)
     for spec in strategies:
-        make(spec, own_file(spec, beside))
+        make(spec, user_file(spec, beside))
     protocols = tuple(with_weights_digest(_with_encoder(p, data_root, beside), data_root) for p in study.protocols)
     return Study(name=study.name, protocols=protocols, strategies=strategies, seeds=study.seeds, plan=study.plan)
 
@@ -146,7 +146,7 @@ def adopt(folder: StudyFolder, study: Study, beside: Path) -> None:
 def copy_own_files(folder: StudyFolder, study: Study, beside: Path) -> None:
     """Copy strategy files, given relative to `beside`, into the study folder, each once."""
     for spec in study.strategies:
-        source = own_file(spec, beside)
+        source = user_file(spec, beside)
         copy = copied_source(folder, spec)
         if source is not None and copy is not None and not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
