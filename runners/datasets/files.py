@@ -10,11 +10,11 @@ from protocol.errors import Fault, InputError
 from runners.datasets.file_search import DATA_VARIABLE
 
 
-def find_file(path: str, root: Path | None, where: str, beside: Path | None = None) -> Path:
+def find_file(path: str, root: Path | None, where: str, study_folder: Path | None = None) -> Path:
     """Find a file under the data root, in the working directory, or next to the study file.
 
     Args:
-        beside: folder of the study file.
+        study_folder: folder of the study file.
 
     Raises:
         InputError: no such file; names the places that were searched.
@@ -24,7 +24,7 @@ def find_file(path: str, root: Path | None, where: str, beside: Path | None = No
     places = [
         *([root / path] if root is not None else []),
         Path(path),
-        *([beside / path] if beside is not None else []),
+        *([study_folder / path] if study_folder is not None else []),
     ]
     for place in places:
         if place.is_file():

@@ -193,7 +193,7 @@ def clicks(mask: NDArray[np.integer], inside: NDArray[np.bool_]) -> int:
         segments += int(ndimage.label((filled == each) & inside)[1])
         lines = measure.find_contours(np.pad((filled == each).astype(np.float64), 1, mode="edge"), 0.5)
         corners += sum(_corners(measure.approximate_polygon(line, STRAIGHT)) for line in lines)
-    return segments + -(-corners // 2)  # every line is found once for each of the two classes beside it
+    return segments + -(-corners // 2)  # every line is found once per class on either side
 
 
 def _corners(line: NDArray[np.float64]) -> int:

@@ -278,7 +278,7 @@ def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, 
     shutil.copytree(every, job.study, dirs_exist_ok=True)
     again = list(replay_run(folder_of(job), None, None, None, trials=True))
     assert [o.answer for o in again] == ["equal"] * 3
-    assert all("3 trials made again with the same scores" in o.said for o in again)
+    assert all("3 trials repeated with the same scores" in o.said for o in again)
 
     def forge(events: list[dict[str, Any]]) -> None:
         trial = next(e for e in events if e["event"] == "trial" and e["round"] == 1 and e["setting"] != chosen)

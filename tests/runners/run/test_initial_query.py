@@ -224,7 +224,7 @@ def test_replay_finds_a_start_that_the_strategy_did_not_choose(study: StudyFolde
     assert "19 of 20 labels reproduced, first difference at position 3" in found.said
     rewrite(run.events, lambda e: e[1].update(chosen=False))
     assert (
-        "recorded as a start that the seed drew, but the strategy has its own"
+        "initial set recorded as drawn by the seed, but it is chosen by the strategy"
         in next(replay_run(run, None, None, None)).said
     )
 
