@@ -59,7 +59,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class StudyResult:
-    """Outcome of `run_study`: the study folder, and how many of the selected runs are done and failed."""
+    """Outcome of `run_study`: the study folder, and how many selected runs are done and failed."""
 
     folder: Path
     done: int
@@ -67,7 +67,7 @@ class StudyResult:
 
 
 class StudySource(NamedTuple):
-    """A resolved study, the folder that its relative paths start from, and its study folder if it was started."""
+    """A resolved study, the folder of its relative paths, and its study folder if it was started."""
 
     study: Study
     base: Path
@@ -75,7 +75,7 @@ class StudySource(NamedTuple):
 
 
 class Selection(NamedTuple):
-    """The selected runs: all, those to run in this order, and those left alone (unreadable, or failed too often)."""
+    """The selected runs: all, those to run in order, and those unreadable or failed too often."""
 
     runs: list[RunStatus]
     todo: list[RunStatus]
@@ -311,7 +311,7 @@ _QUICKSTARTS: Final[dict[tuple[str, bool], _Quickstart]] = {
     ),
     ("segmentation", True): _Quickstart(("digit-scenes-plain",), ("random", "entropy"), seeds=6, budgets=(20, 40)),
 }
-"""By task and whether it is fast. At most 4 x 2 = 8 tests with 10 seeds, 2 x 2 = 4 with 8, 2 with 7, 1 with 6."""
+"""By task and whether it is fast. Tests and seeds: at most 8 and 10, 4 and 8, 2 and 7, 1 and 6."""
 
 
 def quickstart_study(task: str = "classification", *, fast: bool = False) -> Study:

@@ -110,8 +110,8 @@ def _cells(values: dict[str, Any]) -> dict[str, str]:
     number = numbers.signed if "difference" in values else numbers.plain
     cells = {_shown(name): _cell(name, value, number) for name, value in values.items()}
     if INTERVAL in cells:
-        known = math.isfinite(values["low"])
-        cells[INTERVAL] = f"[{number(values['low'])}, {number(values['high'])}]" if known else numbers.NOTHING
+        finite = math.isfinite(values["low"])
+        cells[INTERVAL] = f"[{number(values['low'])}, {number(values['high'])}]" if finite else numbers.NOTHING
     return cells
 
 

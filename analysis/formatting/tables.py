@@ -48,7 +48,9 @@ def tex(cell: object) -> str:
 
 
 def render_latex(frame: pd.DataFrame, text: int) -> str:
-    r"""Render text cells as a tabular for \usepackage{booktabs,siunitx}, with a rule where the first column changes.
+    r"""Render text cells as a tabular for \usepackage{booktabs,siunitx}.
+
+    There is a rule where the first column changes.
 
     Columns of numbers become S columns, aligned at the decimal point; other text in them is put in braces.
     """
@@ -77,7 +79,7 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+)(?:\.(\d+))?(?:\((\d+)\))?")
 
 
 def s_column(cells: Sequence[str]) -> str:
-    """Return the siunitx column type for these cells, as wide as the widest; keep plus signs if there are any."""
+    """Return the siunitx column type for these cells, as wide as the widest, with plus signs."""
     found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
     whole, places, doubt = (max((len(m.group(i) or "") for m in found), default=1) for i in (1, 2, 3))
     sign = "+" if any("+" in m.group() for m in found) else "-" if any("-" in m.group() for m in found) else ""

@@ -128,7 +128,7 @@ def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.
 
 
 def _melted(frame: pd.DataFrame, wide: str, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Melt the columns without a name of ours into values of `wide`, one row per cell; empty cells stay."""
+    """Melt columns with other names into values of `wide`, one row per cell; empty cells stay."""
     if wide not in WIDE:
         raise InputError(unknown_name(f"{where}: --wide", wide, WIDE))
     taken = [c for c in (wide, "value") if c in frame.columns]

@@ -1,4 +1,4 @@
-"""Combine several studies for questions that need more than one; descriptive, because each has its own plan."""
+"""Combine several studies; results are descriptive, because each study has its own plan."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def combine(parts: Sequence[Curves], name: str) -> Curves:
 
 
 def relabel(curves: Curves, places: Mapping[str, tuple[str, str]]) -> Curves:
-    """Assign protocols to other (data set, regime) places, for example frozen features to the images they encode.
+    """Assign protocols to other places (data set, regime).
+
+    For example, assign frozen features to the images that they encode.
 
     Args:
         curves: The study.

@@ -1,4 +1,4 @@
-"""Data that every analysis starts from: one tidy table of complete runs, and what is missing from it."""
+"""Input of every analysis: one tidy table of complete runs, and what is missing from it."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ class Curves:
 
     @cached_property
     def has_curves(self) -> bool:
-        """Return whether any protocol has more than one budget; if not, the endpoint is the value itself."""
+        """Return whether any protocol has several budgets; if not, the endpoint is the value."""
         return bool(self.frame.groupby("protocol")["budget"].agg(lambda budgets: len(set(budgets)) > 1).any())
 
     def group_of(self, protocol: str) -> str:

@@ -32,7 +32,7 @@ PARTS: Final = ("members_s", "features_s", "prepare_s", "query_s")
 
 
 def query_cost_rows(record: Record, run: RunId) -> list[tuple[object, ...]]:
-    """Return one row of `COST_COLUMNS` per round that ended in a query; rounds without a recorded cost are left out."""
+    """Return one row of `COST_COLUMNS` per round with a query and a recorded cost."""
     rounds = [r for r in record.rounds if r.query and r.cost.keys() & set(PARTS)]
     return [
         (*run, r.budget, sum(r.cost.get(part, 0.0) for part in PARTS), r.cost.get("peak_memory_mib", float("nan")))
@@ -54,11 +54,11 @@ def confidence_bin_rows(folder: StudyFolder, record: Record, place: RunId) -> li
         return []
     split = folder.split(record.run.split.digest)
     other = folder.split(record.run.split.digest, record.run.split.targets)
-    kept = _arrays(folder.run(place).predictions(last.round), "prediction", "log_probability")
+    stored = _arrays(folder.run(place).predictions(last.round), "prediction", "log_probability")
     truth = _arrays(other if other.exists() else split, "targets")
-    if kept is None or truth is None or kept[1].ndim != 2 or not len(kept[0]) == len(kept[1]) == len(truth[0]):
+    if stored is None or truth is None or stored[1].ndim != 2 or not len(stored[0]) == len(stored[1]) == len(truth[0]):
         return []
-    counts = reliability(kept[1], kept[0].astype(np.int64), truth[0].astype(np.int64))
+    counts = reliability(stored[1], stored[0].astype(np.int64), truth[0].astype(np.int64))
     return [(*place, last.budget, bin_, *counts[:, bin_].tolist()) for bin_ in range(ECE_BINS) if counts[0, bin_]]
 
 

@@ -86,7 +86,7 @@ def _gap_faults(empty: pd.DataFrame, absent: Sequence[Missing], where: str, unit
 
 
 def _expected(frame: pd.DataFrame, *, unpaired: bool) -> Iterator[RunId]:
-    """Yield every seed of a protocol for each of its strategies; if unpaired, only the seeds of that strategy."""
+    """Yield all seeds of a protocol for each of its strategies; if unpaired, only its own seeds."""
     for protocol, part in frame.groupby("protocol", sort=False):
         for strategy in part["strategy"].unique():
             rows = part[part["strategy"] == strategy] if unpaired else part

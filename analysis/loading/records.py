@@ -29,7 +29,7 @@ from protocol.spec.study import StrategySpec, Study
 
 
 def load_study(path: Path) -> Curves:
-    """Load the complete runs of a study folder written by `beatrandom run`, or of a packed archive of one.
+    """Load the complete runs of a study folder, or of a packed archive of one.
 
     A run is complete if its record is sealed, its hash chain is intact, its protocol has the planned fingerprint, and
     its rounds have the protocol's budgets.
@@ -89,7 +89,7 @@ def _load(folder: StudyFolder) -> Curves:
 
 
 def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
-    """Yield a note on what pairs share, for each protocol that lets strategies choose their initial set."""
+    """Yield a note for each protocol that lets strategies choose their initial set."""
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         own = [s.id for s in study.strategies if s.id in starters.get(protocol.name, ())]
         who = (

@@ -108,7 +108,7 @@ def load_table(
 
 
 def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Replace seeds by numbers if all are labels, or whole numbers beyond 64 bits; a single label stays a fault."""
+    """Replace seeds by numbers if all are labels, or whole numbers beyond 64 bits."""
     if "seed" not in text or text["seed"].isna().any():
         return text, ()
     cells = text["seed"].str.strip()
@@ -244,7 +244,7 @@ def _check_strategies(frame: pd.DataFrame, baseline: str, where: str) -> None:
 
 
 def _check_one_recipe_each(frame: pd.DataFrame, where: str) -> None:
-    """Raise InputError if a protocol's name covers several data sets or regimes, which are never compared."""
+    """Raise InputError if one protocol name covers several data sets or regimes."""
     faults = []
     for protocol, part in frame.groupby("protocol", sort=False):
         for column in ("dataset", "regime"):

@@ -1,4 +1,4 @@
-"""Read a CSV or Parquet file as text cells with each row's line number; columns are not interpreted here."""
+"""Read a CSV or Parquet file as text cells, with the line number of each row."""
 
 from __future__ import annotations
 

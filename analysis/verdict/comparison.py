@@ -1,4 +1,4 @@
-"""Verdicts and comparisons: the four possible answers, and everything that is reported with them."""
+"""Verdicts and comparisons: the four possible answers, and what is reported with them."""
 
 from __future__ import annotations
 

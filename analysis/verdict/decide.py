@@ -1,4 +1,4 @@
-"""Decide which strategies are better than random, worse, equivalent or undecided, as the plan fixed it.
+"""Decide which strategies are better than random, worse, equivalent or undecided.
 
 The endpoint is the paired difference to the baseline in area under the budget curve. Two kinds of claim are made,
 "differs from random" and "is within the margin of random", each with family-wise error at most alpha (Holm over the

@@ -29,7 +29,7 @@ def endpoints(curves: Curves, scale: Scale = "linear") -> pd.DataFrame:
 
 
 def matrix(curves: Curves, protocol: str) -> pd.DataFrame:
-    """Return a protocol's curves: one row per (strategy, seed), one column per budget, increasing."""
+    """Return a protocol's curves: one row per (strategy, seed), one column per budget."""
     frame = curves.frame
     rows = frame[(frame["protocol"] == protocol) & (frame["metric"] == curves.metrics[protocol])]
     # pivot refuses a repeated run, which pivot_table would average

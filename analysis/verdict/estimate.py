@@ -1,4 +1,4 @@
-"""Estimate differences to the baseline, paired or of independent samples, with interval, test and equivalence test."""
+"""Estimate differences to the baseline, paired or unpaired, with interval and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Pair strategies with the baseline by seed: the same seed has the same split, initial set and initial weights.
+"""Pair strategies with the baseline by seed.
+
+The same seed has the same split, initial set and initial weights.
 
 If the protocol lets strategies choose their initial sets, pairs share only split and weights. A difference is then that
 of the initial set and the queries together. The paired test stays valid, but pairs have less variation in common.
@@ -39,7 +41,7 @@ class Paired:
 
     @property
     def differences(self) -> Floats:
-        """Return strategy minus baseline per seed, shape (n,); positive means that the strategy is better."""
+        """Return strategy minus baseline per seed, shape (n,); positive: the strategy is better."""
         return np.round(self.strategy_values - self.baseline_values, DECIMALS)
 
 
@@ -62,7 +64,7 @@ def pair(strategy: pd.Series, baseline: pd.Series) -> tuple[pd.DataFrame, tuple[
 
 
 def paired_endpoints(curves: Curves, scale: Scale = "linear") -> list[Paired]:
-    """Pair the AUBC of every planned strategy with the baseline's under every protocol; n = 0 if no seed is shared."""
+    """Pair the AUBC of every planned strategy with the baseline's; n = 0 if no seed is shared."""
     return paired_values(curves, endpoints(curves, scale).rename(columns={"aubc": "value"}))
 
 
@@ -84,7 +86,7 @@ def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
 
 
 def pair_sides(protocol: str, strategy: str, ours: pd.Series, random: pd.Series, *, paired: bool) -> Paired:
-    """Build one `Paired` from two series indexed by seed: shared seeds only, or all values if not paired."""
+    """Build a `Paired` from series indexed by seed: shared seeds, or all values if not paired."""
     if paired:
         return _paired(protocol, strategy, ours, random)
     x, y = (np.round(side.sort_index().to_numpy(dtype=np.float64), DECIMALS) for side in (ours, random))
@@ -104,7 +106,7 @@ def _paired(protocol: str, strategy: str, ours: pd.Series, random: pd.Series) ->
 
 
 def paired_curves(curves: Curves, protocol: str, strategy: str) -> pd.DataFrame:
-    """Return strategy minus baseline at every budget, shape (n, T): one row per shared seed, one column per budget."""
+    """Return strategy minus baseline: one row per shared seed (n), one column per budget (T)."""
     wide = matrix(curves, protocol)
     names = wide.index.get_level_values("strategy")
     ours, random = (wide[names == name].droplevel("strategy") for name in (strategy, curves.baseline))

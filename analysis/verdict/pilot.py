@@ -123,15 +123,15 @@ def _tost(drawn: Floats, delta: float, alpha: float) -> NDArray[np.bool_]:
 
 
 def _flips(drawn: Floats, alpha: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which studies the sign-flip test of the largest |studentised sum| over budgets rejects."""
+    """Return which studies the sign-flip test of the largest |studentised sum| rejects."""
     n = drawn.shape[1]
     enumerated = n <= ENUMERATED and 2 ** (n - 1) <= PATTERNS
     signs = half_sign_patterns(n) if enumerated else 2 * random_bits(PATTERNS, n, rng) - 1
     norm = np.sqrt((drawn**2).sum(axis=1, keepdims=True))
     scaled = np.divide(drawn, norm, out=np.zeros_like(drawn), where=norm > 0)
-    seen = np.abs(scaled.sum(axis=1)).max(axis=1)
+    observed = np.abs(scaled.sum(axis=1)).max(axis=1)
     flipped = np.abs(np.einsum("fn,rnt->frt", signs, scaled, optimize=True)).max(axis=2)
-    hits = (flipped >= seen - 1e-9).sum(axis=0)
+    hits = (flipped >= observed - 1e-9).sum(axis=0)
     p = hits / len(signs) if enumerated else (1 + hits) / (1 + len(signs))
     rejected: NDArray[np.bool_] = p <= alpha
     return rejected
@@ -146,9 +146,9 @@ def seeds_by_simulation(
     power: float = WANTED,
     resamples: int = RESAMPLES,
 ) -> int | None:
-    """Return the fewest seeds with the given power, by bisection over simulated studies; None beyond `MOST`.
+    """Return the fewest seeds with the given power, by bisection over simulated studies.
 
-    The arguments are those of `simulated_power`.
+    It is None beyond `MOST`. The arguments are those of `simulated_power`.
     """
     low = 1 if test == "tost" else seeds_to_reject(1, alpha) - 1  # fewer can never reject
     high = MOST
@@ -195,7 +195,9 @@ def seeds_of_pair(
 
 
 def seeds_from_pilot(pilot: Curves, summary: PlanSummary, rng: np.random.Generator | None = None) -> list[Seeds]:
-    """Compute the seeds that a planned study needs, for every comparison of a pilot with at least 3 complete pairs.
+    """Compute the seeds that a planned study needs, per comparison of a pilot.
+
+    Comparisons with fewer than 3 complete pairs are left out.
 
     Args:
         pilot: Curves of an earlier, smaller study.

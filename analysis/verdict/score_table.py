@@ -1,4 +1,4 @@
-"""Tabulate the scores of all strategies under all protocols, marked by tests instead of bold maxima."""
+"""Tabulate scores of all strategies and protocols, marked by tests instead of bold maxima."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores with one row per strategy and one column per protocol, as frame, Markdown and LaTeX."""
+    """Scores, one row per strategy and one column per protocol, as frame, Markdown and LaTeX."""
 
     rows: tuple[Score, ...]
     protocols: tuple[str, ...]
@@ -82,7 +82,10 @@ class Scores:
         return f"{tables.render_markdown(self.formatted(bold=True), 1)}\n{self.caption.replace('*:', 'Bold:')}\n"
 
     def to_latex(self) -> str:
-        r"""Return a tabular for \usepackage{booktabs,siunitx}: means with the sd in brackets, 0.8123(42), and marks."""
+        r"""Return a tabular for \usepackage{booktabs,siunitx}.
+
+        Cells are means with the sd in brackets, 0.8123(42), and marks.
+        """
         columns = "".join(
             f"{tables.s_column([self._tex(p, s)[0] for s in self.strategies])}@{{\\,}}l" for p in self.protocols
         )
@@ -112,7 +115,7 @@ class Scores:
 
 
 def scores(curves: Curves, comparison: Comparison) -> Scores:
-    """Compute mean endpoints, their standard deviations, the verdicts, and the best or tied strategies."""
+    """Compute mean endpoints with standard deviations, verdicts, and best or tied strategies."""
     values = endpoints(curves)
     answers = {(v.protocol, v.strategy): v.answer for v in comparison.verdicts}
     rows = []

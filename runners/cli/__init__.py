@@ -10,11 +10,10 @@ import warnings
 import typer
 
 from runners.cli import encoding, looking, proving, reading, running
-from runners.cli.overview import Overview
+from runners.cli.overview import show_overview
 
 app = typer.Typer(
     name="beatrandom",
-    cls=Overview,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -23,21 +22,27 @@ app = typer.Typer(
 
 Fix the protocol, run strategies under it, and test with honest statistics which of them beat random.
 
-Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** → **compare** → **report**.
+Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** →
+**compare** → **report**.
 
-Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted (the same command continues).""",
+Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted (the same command
+continues).""",
 )
 for _verbs in (looking, encoding, running, proving, reading):
     app.add_typer(_verbs.app)
 
 
 def main() -> None:
-    """Run the command line. Every expected error becomes a message and an exit code, never a traceback."""
+    """Run the command line. Every expected error becomes a message and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a character that the terminal cannot show becomes "?"
     warnings.formatwarning = _format_warning
+    words = sys.argv[1:]
     try:
+        if words in ([], ["--help"]):
+            show_overview(app)
+            sys.exit(0 if words else 2)
         app()
     except KeyboardInterrupt:
         _print_error("interrupted; what was measured is kept, the same command continues")

@@ -19,8 +19,8 @@ def encode(
     data: Annotated[
         str,
         typer.Argument(
-            help="Name of a data set (`beatrandom datasets`), a folder with one subfolder per class, an .npz of images, "
-            "or `medmnist:FILE.npz`.",
+            help="Name of a data set (`beatrandom datasets`), a folder with one subfolder per class, an .npz of "
+            "images, or `medmnist:FILE.npz`.",
             show_default=False,
         ),
     ],
@@ -63,24 +63,28 @@ def encode(
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images per batch.")] = 256,
     json: AsJson = False,
 ) -> None:
-    """Compute frozen features of images, once. A run on them trains a linear or small probe in a few seconds on one core.
+    """Compute frozen features of images once, so that a run trains a small probe in a few seconds.
 
-    The features are written to one .npz with a card. The card names the encoder, the digests of weights and images, and what
-    the weights were trained on. The same images and encoder are read from the cache next time (`gc --cache`). In a study, use:
+    The features are written to one .npz with a card. The card names the encoder, the digests of weights and images,
+    and what the weights were trained on. The same images and encoder are read from the cache next time (`gc
+    --cache`). In a study, use:
 
     `data = { name = "features", path = "cifar10-vit.npz" }`, `model = { name = "linear" }`, no augmentation.
 
-    Or skip this command and name the encoder in the protocol. `run` then computes the features on first use, and their digests
-    are part of the fingerprint: `data = { name = "cifar10", encoder = { name = "timm:resnet18", weights = "resnet18.pth" } }`
+    Or skip this command and name the encoder in the protocol. `run` then computes the features on first use, and
+    their digests are part of the fingerprint: `data = { name = "cifar10", encoder = { name = "timm:resnet18",
+    weights = "resnet18.pth" } }`
 
-    Your own encoder is a function from images (uint8, n × height × width × channels) to numbers (n × d), or a class with
-    `__call__`.
+    Your own encoder is a function from images (uint8, n × height × width × channels) to numbers (n × d), or a class
+    with `__call__`.
 
     Examples:
 
-    `encode cifar10 timm:vit_small_patch14_dinov2.lvd142m --weights dinov2.pth --size 98 --trained-on "LVD-142M, no labels"`
+    `encode cifar10 timm:vit_small_patch14_dinov2.lvd142m --weights dinov2.pth --size 98 --trained-on "LVD-142M, no
+    labels"`
 
-    `encode my-photos/ torchvision:resnet50 --weights pretrained --trained-on "ImageNet-1k, with labels" --out photos.npz`
+    `encode my-photos/ torchvision:resnet50 --weights pretrained --trained-on "ImageNet-1k, with labels" --out
+    photos.npz`
 
     `encode images.npz my_encoder.py:embed` · `encode fashion-mnist embeddings.npy` ·
     `encode digits torchvision:resnet18 --weights untrained`

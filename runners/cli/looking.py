@@ -25,7 +25,10 @@ def quickstart(
     fast: Annotated[bool, typer.Option("--fast", help="Fewer strategies and seeds: under a minute.")] = False,
     jobs: Jobs = None,
 ) -> None:
-    """Compare strategies with random on real images, with and without augmentation. Needs no data and a few minutes."""
+    """Compare strategies with random on built-in images. Needs no data, and takes a few minutes.
+
+    Runs two protocols, the same images without and with augmentation, and writes a report.
+    """
     options = locals()
     start_fork_server()
     call("quickstart", options)
@@ -33,7 +36,7 @@ def quickstart(
 
 @app.command(rich_help_panel=PANEL)
 def protocols(action: PresetName = None, name: ShowName = None, json: AsJson = False) -> None:
-    """List the built-in protocols. `show NAME` prints every value, and whether it is published or our choice."""
+    """List the built-in protocols. `show NAME` prints every value with its source."""
     call("protocols", locals())
 
 
@@ -51,5 +54,5 @@ def regimes(json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=PANEL)
 def datasets(data_root: DataRoot = None, json: AsJson = False) -> None:
-    """List the data sets: facts, whether each was found, and where it is searched. Files are searched, not read."""
+    """List the data sets, whether each was found, and where it is searched. No file is read."""
     call("datasets", locals())

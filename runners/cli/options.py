@@ -57,9 +57,9 @@ Mismatch = Annotated[
     str,
     typer.Option(
         "--mismatch",
-        help="What to do with gaps in a table. **list**: leave out and list runs with empty cells or without a partner; "
-        "refuse unequal budgets. **refuse**: refuse every gap. **crop**: keep the budgets that all runs share. "
-        "**unpaired**: use all seeds of both sides, with Welch's test.",
+        help="What to do with gaps in a table. **list**: leave out and list runs with empty cells or no "
+        "partner; refuse unequal budgets. **refuse**: refuse every gap. **crop**: keep the budgets that all runs "
+        "share. **unpaired**: use all seeds of both sides, with Welch's test.",
     ),
 ]
 Source = Annotated[

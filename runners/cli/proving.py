@@ -41,7 +41,7 @@ def check(
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --format json.")] = False,
 ) -> None:
-    """Check each rule of the protocol: obeyed (exit code 0), broken (1), or cannot be verified (3)."""
+    """Check each rule of the protocol: obeyed (exit code 0), broken (1), or not verifiable (3)."""
     call("check", locals())
 
 
@@ -52,7 +52,10 @@ def amend(
     reason: Annotated[str, typer.Option("--reason", help="Why; shown with the results.", show_default=False)],
     data_root: DataRoot = None,
 ) -> None:
-    """Change the plan of a started study openly, e.g. add seeds. The earlier plan is kept, and `check` shows the change."""
+    """Change the plan of a started study openly, e.g. add seeds.
+
+    The earlier plan is kept, and `check` shows the change.
+    """
     call("amend", locals())
 
 
@@ -83,7 +86,10 @@ def replay(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Train again from the recorded seeds. Compare predictions, metrics and queries. Exit code 1: different; 3: undecidable."""
+    """Train again from the recorded seeds, and compare predictions, metrics and queries.
+
+    Exit code 1: some are different; 3: not decidable.
+    """
     call("replay", locals())
 
 
@@ -96,7 +102,7 @@ def seal(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Fix all evidence of a study by one number: the digest of a manifest of every record and file."""
+    """Fix all evidence of a study by one number: the digest of a manifest of all files."""
     call("seal", locals())
 
 
@@ -111,7 +117,10 @@ def verify(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Check that a sealed study is unchanged, and who signed it. Exit code 1: changed or bad signature; 3: not signed."""
+    """Check that a sealed study is unchanged, and who signed it.
+
+    Exit code 1: a file was changed or the signature is invalid; 3: not signed.
+    """
     call("verify", locals())
 
 
@@ -120,7 +129,10 @@ def pack(
     folder: Folder,
     out: Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="FOLDER.tar.xz")] = None,
 ) -> None:
-    """Pack a sealed study into one small file to publish. `check` reads this file; `unpack` restores the folder."""
+    """Pack a sealed study into one small file to publish.
+
+    `check` reads this file, and `unpack` restores the folder.
+    """
     call("pack", locals())
 
 
@@ -145,10 +157,10 @@ def export(
         typer.Option("--to", help="tables, or the curves for tensorboard, mlflow (a local store) or wandb (offline)."),
     ] = "tables",
 ) -> None:
-    """Write the curves, runs and label ledger of a study for pandas, DuckDB, R or an experiment tracker.
+    """Write a study as tables for pandas, DuckDB or R, or for an experiment tracker.
 
-    **curves**: complete runs. **runs**: every planned run with its state, attempts, labels, seconds and environment digest.
-    **ledger**: one row per bought label: round, purpose, index, and labels paid for before and after its batch. The labels
-    themselves are not recorded.
+    **curves**: complete runs. **runs**: every planned run with its state, attempts, labels, seconds and environment
+    digest. **ledger**: one row per bought label: round, purpose, index, and labels paid for before and after its
+    batch. The labels themselves are not recorded.
     """
     call("export", locals())

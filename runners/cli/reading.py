@@ -74,22 +74,25 @@ def compare(
         bool,
         typer.Option(
             "--details",
-            help="Also show secondary endpoints, whole curves, effect sizes, posteriors and query costs (always in --json).",
+            help="Also show secondary endpoints, whole curves, effect sizes, posteriors and query costs. "
+            "--json always has them.",
         ),
     ] = False,
     json: AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX (booktabs) table.")] = False,
 ) -> None:
-    """Show who is better than random, worse, equivalent or undecided, with intervals and corrected tests.
+    """Show which strategies are better than random, worse, equivalent or undecided.
 
-    A table has one row per measurement. Columns: **strategy, value, seed, budget**, and optionally **dataset, regime, metric,
-    protocol**. Higher values are better; for metrics named nll, error or loss, lower values are better. Runs are paired by seed,
-    or by data set if there is no seed column. Without a budget column, the values themselves are compared.
+    A table has one row per measurement. Columns: **strategy, value, seed, budget**, and optionally **dataset,
+    regime, metric, protocol**. Higher values are better; for metrics named nll, error or loss, lower values are
+    better. Runs are paired by seed, or by data set if there is no seed column. Without a budget column, the values
+    themselves are compared.
 
     Examples: `compare curves.csv --baseline Random` · `compare wide.csv --wide budget --column strategy=method` ·
-    `compare published.csv --wide strategy --baseline C4.5` · `compare mine theirs.tar.xz` (each is corrected on its own).
-    Mean curves share one scale within a protocol, with one block per budget. What a study did not plan is marked exploratory.
+    `compare published.csv --wide strategy --baseline C4.5` · `compare mine theirs.tar.xz` (each is corrected on its
+    own). Mean curves share one scale within a protocol, with one block per budget. What a study did not plan is
+    marked exploratory.
     """
     call("compare", locals())
 
@@ -121,14 +124,15 @@ def figures(
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:
-    """Write the figures and the tables of verdicts. Each figure has its data (CSV) and a caption with n, band and test.
+    """Write the figures, each with its data (CSV) and a caption, and the tables of verdicts.
 
     Figures: verdicts, learning-curves, difference-to-random, mean-ranks, penalty-matrix, performance-profile,
-    probability-of-improvement, labels-saved, levers, interaction, ranking-stability, power, query-cost, class-balance, overlap,
-    calibration, reliability, class-iou, contact-sheet, changed-predictions. If a study lacks the data for a figure, the reason
-    is printed.
+    probability-of-improvement, labels-saved, levers, interaction, ranking-stability, power, query-cost,
+    class-balance, overlap, calibration, reliability, class-iou, contact-sheet, changed-predictions. If a study
+    lacks the data for a figure, the reason is printed.
 
-    Examples: `figures my-study --style neurips --format pdf` · `figures curves.csv --baseline Random --only learning-curves`.
+    Examples: `figures my-study --style neurips --format pdf` · `figures curves.csv --baseline Random --only
+    learning-curves`.
     """
     call("figures", locals())
 
@@ -144,7 +148,7 @@ def card(
     ] = None,
     format: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
 ) -> None:
-    """Write one result card per protocol: curves, verdicts in words, what was fixed, and fingerprints to cite."""
+    """Write one result card per protocol: curves, verdicts, what was fixed, and fingerprints."""
     call("card", locals())
 
 
@@ -170,10 +174,11 @@ def report(
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:
-    """Write one self-contained HTML page: the answer first, then verdicts, curves, compliance, purchases and costs.
+    """Write one self-contained HTML page with the answer, its evidence and its costs.
 
     The page needs no network, can be printed, and holds the data of every figure. Pictures at
-    FOLDER/pictures/PROTOCOL/STRATEGY.png are shown with the purchases, with captions from .txt files of the same name.
+    FOLDER/pictures/PROTOCOL/STRATEGY.png are shown with the purchases, with captions from .txt files of the same
+    name.
     """
     call("report", locals())
 
@@ -187,6 +192,7 @@ def serve(
 ) -> None:
     """Browse studies while they run: progress, interim curves, and failed runs with their errors.
 
-    The page is only reachable from this machine (127.0.0.1). Nothing is written. Ctrl-C ends it; runs are not affected.
+    The page is only reachable from this machine (127.0.0.1). Nothing is written. Ctrl-C ends it; runs are not
+    affected.
     """
     call("serve", locals())

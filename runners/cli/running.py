@@ -32,7 +32,11 @@ def plan(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Show what a study costs and can decide, before it is run: time, labels, smallest p, detectable effect, seeds needed."""
+    """Show what a study costs and what it can decide, before it is run.
+
+    Prints runs, labels, expected time, the smallest p, and the effect that can be detected. With a pilot, also the
+    seeds that are needed.
+    """
     call("plan", locals())
 
 
@@ -93,10 +97,10 @@ def run(
         int, typer.Option("--retries", min=0, help="Further attempts when the machine fails (not inline).")
     ] = 2,
 ) -> None:
-    """Run what is missing of a study. The same command continues after an interruption; no label is bought twice.
+    """Run what is missing of a study. The same command continues it; no label is bought twice.
 
-    Ctrl-C, SIGTERM, a closed terminal (20 s each) and SIGUSR1 (no limit) let the current rounds finish. A second signal stops
-    at once. Under nohup a closed terminal changes nothing.
+    Ctrl-C, SIGTERM, a closed terminal (20 s each) and SIGUSR1 (no limit) let the current rounds finish. A second
+    signal stops at once. Under nohup a closed terminal changes nothing.
     """
     options = locals()
     if not dry_run:
@@ -123,7 +127,10 @@ def merge(
         list[Path], typer.Argument(help="Folders of the same study from other machines.", show_default=False)
     ],
 ) -> None:
-    """Merge parts of a study that were run in several places. Conflicting runs are reported and left unchanged (exit code 1)."""
+    """Merge parts of a study that were run in several places.
+
+    Conflicting runs are reported and left unchanged (exit code 1).
+    """
     call("merge", locals())
 
 
@@ -138,11 +145,15 @@ def gc(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Remove leftovers of killed processes and finished warm starts. Evidence and runs in progress are never touched.
+    """Remove leftovers of killed processes and finished warm starts; never evidence.
 
-    With **--cache**: remove decoded images and embeddings that were not used for 30 days. They are computed again when needed.
-    The cache is in ~/.cache/beatrandom, or in the folder that BEATRANDOM_CACHE names. Machines may share it.
+    Runs in progress are not touched.
 
-    Examples: `gc my-study --dry-run` · `gc --cache --dry-run` (shows the size and age of the cache) · `gc --cache --unused 0`.
+    With **--cache**: remove decoded images and embeddings that were not used for 30 days. They are computed again
+    when needed. The cache is in ~/.cache/beatrandom, or in the folder that BEATRANDOM_CACHE names. Machines may
+    share it.
+
+    Examples: `gc my-study --dry-run` · `gc --cache --dry-run` (shows the size and age of the cache) · `gc --cache
+    --unused 0`.
     """
     call("gc", locals())

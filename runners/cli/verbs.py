@@ -1,4 +1,4 @@
-"""The function of every verb. Its module is imported when the verb is called, so that `--help` loads no torch."""
+"""The function of every verb. Its module is imported when the verb is called."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def call(verb: str, options: Mapping[str, Any]) -> None:
 
 
 def start_fork_server(threads: int = 1, executor: str | None = "local") -> None:
-    """Start loading torch in the process that runs are forked from, while this process still loads its own modules.
+    """Start the process that runs are forked from, so that it loads torch meanwhile.
 
     Args:
         threads: threads per run.

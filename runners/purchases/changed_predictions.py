@@ -1,4 +1,4 @@
-"""Test predictions that changed between the first and the last round of a run, from its sidecars and the data set."""
+"""Test predictions that changed between the first and the last round of a run."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Shown:
 def changes_of(
     folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels
 ) -> list[MapChange | ClassChange]:
-    """Return one change per strategy, for the first seed with two finished rounds and stored predictions in any run.
+    """Return one change per strategy, for the first seed with stored predictions of two rounds.
 
     Frozen features have no pictures, so nothing is returned for them. Sidecars are not compared with the record here;
     `check` does this.
@@ -69,7 +69,7 @@ def changes_of(
 
 
 def _ends(run: RunFolder) -> tuple[Ends, Ends] | None:
-    """Return the numbers and the budgets of the first and the last round, if there are two rounds."""
+    """Return numbers and budgets of the first and the last round, if there are two."""
     try:
         rounds = read(run.events).rounds
     except BeatRandomError:

@@ -1,4 +1,4 @@
-"""Perform one run from its plan to its sealed record: start, continue after an interruption, record a failure."""
+"""Perform one run, from its plan to its sealed record, across interruptions and failures."""
 
 from __future__ import annotations
 

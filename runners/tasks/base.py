@@ -23,8 +23,8 @@ from runners.datasets import Images
 if TYPE_CHECKING:  # these import this package
     from runners.models.learner import Precision, TrainedNetwork
     from runners.models.resident import Resident, Scaling
-    from runners.strategies import Need, Strategy
-
+    from runners.strategies import Strategy
+from runners.strategies.view import Need
 
 WHOLE: Final[frozenset[Need]] = frozenset({"images", "labelled_images"})
 """Needs that are available for whole images, but not for regions."""

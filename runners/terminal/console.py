@@ -14,10 +14,10 @@ from rich.text import Text
 
 
 class _Console(Console):
-    """Console that does not wrap text unless it is a terminal, so that a log can be searched and copied."""
+    """Console that wraps text only in a terminal, so that a log can be searched and copied."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """Print like `rich.print`, but never crop: a table that is too wide continues on the next line."""
+        """Print like `rich.print`, but never crop: wide tables continue on the next line."""
         options.setdefault("crop", False)
         if not self.is_terminal and all(isinstance(each, str | Text) for each in objects):
             options.setdefault("soft_wrap", True)

@@ -61,7 +61,7 @@ class Tally:
         """Work that was done before the start."""
 
     def take(self, message: Update | Result) -> None:
-        """Update by a message. The work of a failed run is dropped; a stopped run keeps its progress."""
+        """Update by a message. Work of a failed run is dropped; a stopped run keeps its progress."""
         last, (status, seconds) = self._progress[message.id], self._runs[message.id]
         now = last
         if isinstance(message, Update):
@@ -80,15 +80,15 @@ class Tally:
 
     @property
     def label(self) -> str:
-        """Return the progress in words: 7/60 rounds, or trainings if settings are tuned before rounds."""
+        """Return the progress in words: 7/60 rounds, or trainings if settings are tuned."""
         return f"{self._all.made}/{self._all.planned} {'trainings' if self._tuned else 'rounds'}"
 
 
 class Left(ProgressColumn):
-    """Time left, from all work since the start. Trainings end in clusters, so a short window would mislead."""
+    """Time left, from all work since the start: trainings end in clusters."""
 
     def render(self, task: Task) -> Text:
-        """Render the time left of a task, whose field `before` is the work done before the start."""
+        """Render the time left of a task; its field `before` is the work done before."""
         made = task.completed - task.fields["before"]
         if task.elapsed is None or task.remaining is None or made <= 0:
             return Text(UNKNOWN, style="progress.remaining")

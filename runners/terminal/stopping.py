@@ -17,14 +17,17 @@ from rich.console import Console
 from runners.executors.base import Stop
 
 GRACE_SECONDS: Final = 20.0
-"""Time for current rounds after SIGINT, SIGTERM or SIGHUP. Cluster managers kill after about 30 s."""
+"""Time for current rounds after a signal. Cluster managers kill after about 30 s."""
 
 INTERRUPTED: Final = "interrupted; what was measured is kept, the same command continues"
 interrupted = Console(stderr=True, highlight=False)
 
 
 class Interrupted(Exception):
-    """A signal or a time limit stopped a study before its end. What was measured is kept; the same call continues."""
+    """A signal or a time limit stopped a study before its end.
+
+    What was measured is kept, and the same call continues.
+    """
 
 
 @contextlib.contextmanager
@@ -55,7 +58,7 @@ def signals(stop: Stop) -> Iterator[None]:
 
 
 class Lasting:
-    """Standard stream that outlives its terminal: writes after the terminal was closed are lost without an error."""
+    """Standard stream that outlives its terminal: later writes are lost without an error."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -88,7 +91,7 @@ class Lasting:
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """Let standard output and error outlive their terminal. A closed stream is replaced by /dev/null."""
+    """Let standard output and error outlive their terminal; a closed one becomes /dev/null."""
     out, err = (cast(TextIO, Lasting(stream)) for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ import pytest
 from analysis.figures import FIGURES
 from protocol.record.chain import essence, read
 from protocol.record.layout import StudyFolder
+from runners import cli
 from runners.cli import reading
+from runners.cli.verbs import VERBS, load
 from tests.support.front_door import beatrandom
 
 TOY = """
@@ -42,16 +46,45 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+COMMANDS: dict[str, Callable[..., None]] = {
+    str(command.callback.__name__): command.callback
+    for group in cli.app.registered_groups
+    if group.typer_instance
+    for command in group.typer_instance.registered_commands
+    if command.callback
+}
+
+
 def test_the_help_of_figures_names_every_figure() -> None:
-    said = " ".join((reading.figures.__doc__ or "").split())
-    assert [name for name in FIGURES if name not in said] == []
+    text = " ".join((reading.figures.__doc__ or "").split())
+    assert [name for name in FIGURES if name not in text] == []
 
 
 def test_help_is_quick_and_needs_no_torch(tmp_path: Path) -> None:
-    code = "import sys; from runners import cli; print([m for m in ('torch', 'pandas', 'matplotlib', 'pydantic', 'scipy') if m in sys.modules])"
+    heavy = ("torch", "pandas", "matplotlib", "pydantic", "scipy", "typer.rich_utils", "rich.markdown")
+    code = (
+        "import sys; from runners import cli; sys.argv = ['beatrandom', '--help']\ntry: cli.main()\n"
+        f"except SystemExit: print([m for m in {heavy} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.strip() == "[]"
-    assert "quickstart" in beatrandom("--help", cwd=tmp_path).stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "quickstart" in done.stdout
+
+
+def test_the_help_page_lists_every_verb_with_its_first_paragraph(tmp_path: Path) -> None:
+    page = beatrandom("--help", cwd=tmp_path).stdout
+    words = " ".join(page.replace("│", " ").split())
+    for verb, command in COMMANDS.items():
+        assert f"{verb} " in words
+        first = " ".join((command.__doc__ or "").partition("\n\n")[0].replace("`", "").split())
+        assert first in words
+
+
+def test_every_verb_takes_what_its_command_gives() -> None:
+    assert set(VERBS) == set(COMMANDS)
+    for verb, command in COMMANDS.items():
+        names = inspect.signature(command).parameters
+        inspect.signature(load(verb)).bind(**dict.fromkeys(names))
 
 
 def test_run_again_changes_nothing(finished: Path) -> None:

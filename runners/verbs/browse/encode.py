@@ -81,7 +81,7 @@ def encode(*, data_root: Path | None, json: bool, **options: Any) -> None:
 
 
 def data_of(given: str, size: int | None = None) -> Data:
-    """Return the data set for a name, `name:path` of the user's own data, a folder of images, or an .npz.
+    """Return the data set for a name, `name:path`, a folder of images, or an .npz.
 
     Raises:
         InputError: it is none of these.
@@ -147,7 +147,7 @@ def _encode_with_bar(
 def _card(
     images: Images, encoder: Encoder, features: NDArray[np.float32], labels: NDArray[np.int64], device: str
 ) -> FeatureCard:
-    """Describe the features, for readers without this project and for the records of runs on them."""
+    """Describe the features for other readers, and for the records of runs on them."""
     height, width, channels = images.pixels.shape[1:]
     return FeatureCard(
         encoder=encoder.model_copy(update={"trained_on": encoder.learned_from}),
@@ -173,7 +173,7 @@ def _parts(features: NDArray[np.float32], labels: NDArray[np.int64], images: Ima
 
 
 def _write(out: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write under a temporary name, then link. Arrays are written one by one, so that mapped ones need no memory."""
+    """Write array by array (mapped ones need no memory) under a temporary name, then link."""
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     try:
@@ -199,7 +199,8 @@ def _show(out: Path, card: FeatureCard, seconds: float) -> None:
     rows = [
         (
             "images",
-            f"{source.name}, {source.training:,} for training, {source.test:,} for testing; digest {source.digest[:16]}",
+            f"{source.name}, {source.training:,} for training, {source.test:,} for testing; "
+            f"digest {source.digest[:16]}",
         ),
         ("encoder", encoder.name),
         ("weights", f"{encoder.weights or 'its own'}{_short(encoder.weights_digest)}"),

@@ -26,7 +26,8 @@ def protocols(action: str | None, name: str | None, json: bool) -> None:
 
 def _in_short(p: Protocol) -> str:
     kept = f"; {p.splits.validation_size:,} for validation" if p.splits.validation_size else ""
-    return f"{p.data.name}, {p.model.name}\n{p.budgets[0]:,} → {p.budgets[-1]:,} {p.currency}, {len(p.budgets)} rounds{kept}"
+    budgets = f"{p.budgets[0]:,} → {p.budgets[-1]:,} {p.currency}, {len(p.budgets)} rounds{kept}"
+    return f"{p.data.name}, {p.model.name}\n{budgets}"
 
 
 def _protocol_page(p: Protocol, json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from protocol.errors import Fault, InputError
 from protocol.spec.study import StrategySpec
-from runners.strategies.resolve import declared, factory, known, own_file
+from runners.strategies.resolve import declaring_object, factory, known_names, user_file
 from runners.strategies.view import CHEAP
 from runners.terminal.console import console, print_json, table
 from runners.verbs.browse.words import page_requested
@@ -18,10 +18,10 @@ from runners.verbs.browse.words import page_requested
 
 def strategies(action: str | None, name: str | None, json: bool) -> None:
     """See `beatrandom strategies --help`."""
-    if (action is not None and ":" in str(name)) or page_requested("strategies", action, name, known()):
+    if (action is not None and ":" in str(name)) or page_requested("strategies", action, name, known_names()):
         _strategy_page(str(action), str(name), json)
     else:
-        _strategy_list([_facts_or_fault(n) for n in known()], json)
+        _strategy_list([_facts_or_fault(n) for n in known_names()], json)
 
 
 def _strategy_list(facts: list[dict[str, Any]], json: bool) -> None:
@@ -41,12 +41,13 @@ def _strategy_list(facts: list[dict[str, Any]], json: bool) -> None:
     console.print(table("Query strategies", ["name", "paper", "needs", "cost per query", "works without labels"], rows))
     console.print(
         "u unlabelled, l labelled, n queried, k classes, d embedding width, s dropout draws, m ensemble members. "
-        "Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy (or package.module:Name, or skactiveml:Name)"
+        "Your own: beatrandom run study.toml --strategy my_file.py:MyStrategy "
+        "(or package.module:Name, or skactiveml:Name)"
     )
 
 
 def _facts_or_fault(name: str) -> dict[str, Any]:
-    """Return a strategy's facts, or why it cannot be used: a broken package must not hide the other strategies."""
+    """Return a strategy's facts, or why it cannot be used, so that one cannot hide all others."""
     try:
         return strategy_facts(name)
     except InputError as error:
@@ -66,8 +67,8 @@ def strategy_facts(name: str) -> dict[str, Any]:
         InputError: unknown name, or a file or module that cannot be imported.
     """
     spec = StrategySpec(name=name)
-    builder = factory(spec, own_file(spec, Path()))
-    declaration = declared(spec, builder)
+    builder = factory(spec, user_file(spec, Path()))
+    declaration = declaring_object(spec, builder)
     return {
         "name": name,
         "about": inspect.getdoc(builder) or "",
@@ -87,7 +88,7 @@ def _parameters(builder: Any) -> Iterable[inspect.Parameter]:
 
 
 def _flowing(text: str) -> str:
-    """Join the lines of a docstring to paragraphs, except lines that are indented or belong to a list."""
+    """Join the lines of a docstring to paragraphs, except indented lines and lists."""
     lines: list[str] = []
     for line in text.splitlines():
         if (

@@ -89,10 +89,12 @@ def _writer(form: str, badge: bool, checklist: str | None) -> Callable[[Complian
         faults.append(unknown_name("--format", form, ["table", *FORMATS]))
     if checklist is not None and checklist not in CHECKLISTS:
         faults.append(unknown_name("--checklist", checklist, list(CHECKLISTS)))
-    if (form != "table") + badge + (checklist is not None) > 1:
-        faults.append(
-            Fault("check", "one of --format (or --json), --badge and --checklist", "several", "use one per command")
-        )
+    given = (
+        [f"--format {form}"] * (form != "table") + ["--badge"] * badge + [f"--checklist {checklist}"] * bool(checklist)
+    )
+    if len(given) > 1:
+        expected = "one of --format (or --json), --badge and --checklist"
+        faults.append(Fault("check", expected, ", ".join(given), "use one per command"))
     if faults:
         raise InputError(faults)
     if checklist is not None:
@@ -112,7 +114,10 @@ def _show(path: Path, result: Compliance) -> None:
     )
     for r in result.results:
         for finding in r.findings[:SHOWN]:
-            lines = f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n  found:    {finding.found}\n  to do:    {finding.fix}"
+            lines = (
+                f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n"
+                f"  found:    {finding.found}\n  to do:    {finding.fix}"
+            )
             console.print(lines, markup=False, soft_wrap=True)
         if len(r.findings) > SHOWN:
             console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (--format json shows all)")

@@ -65,7 +65,7 @@ def verify(folder: Path, signers: Path | None, identity: str | None, json: bool)
 
 
 def _exit_code(changes: list[Fault], signature: Signature | None, *, signer_required: bool) -> int:
-    """Return 1 if files changed or the signature is invalid, 3 if a required signature is missing, else 0."""
+    """Return 1 for changed files or an invalid signature, 3 for a missing one, else 0."""
     if changes or (signature is not None and not signature.good):
         return 1
     return 3 if signer_required and signature is None else 0
@@ -87,9 +87,8 @@ def _show(manifest: Manifest, changes: list[Fault], signature: Signature | None,
         console.print(str(change), markup=False, soft_wrap=True)
     if len(changes) > SHOWN:
         console.print(f"… and {len(changes) - SHOWN} more changes")
-    console.print(
-        f"{len(manifest.files)} files: {f'{len(changes)} changed since the seal' if changes else 'unchanged since the seal'}"
-    )
+    changed = f"{len(changes)} changed" if changes else "unchanged"
+    console.print(f"{len(manifest.files)} files: {changed} since the seal")
     if signature is None:
         advice = (
             ", so the author of the manifest is unknown"

@@ -29,7 +29,7 @@ SHOWN = ["strategy", "answer", "difference", "95 % interval", "adjusted p", "see
 SCHEMA = "beatrandom/comparisons/1"
 """Schema of one JSON document with the comparisons of several sources."""
 WIDE = 100
-"""From this width in characters, the last column is shown too; the sentences below always have it."""
+"""Width in characters from which the last column is shown; the sentences always have it."""
 COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "undecided": "yellow"}
 
 

@@ -60,7 +60,7 @@ def subject_of(source: Path, options: CompareOptions, data_root: Path | None) ->
 
 @contextmanager
 def _checked(folder: StudyFolder) -> Iterator[Callable[[], Compliance]]:
-    """Yield a function that returns the check of a study; a large study is checked by a second process meanwhile."""
+    """Yield a function that returns the check; a second process checks large studies meanwhile."""
     study = folder.read_plan()
     if len(study.protocols) * len(study.strategies) * len(study.seeds) < LARGE or cores() < 2:
         yield lambda: check_study(folder.path)

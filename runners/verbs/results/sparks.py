@@ -12,18 +12,18 @@ from analysis.verdict.endpoint import matrix
 
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 WIDEST: Final = 10
-"""Most characters per curve. Longer curves are thinned evenly; the first and the last budget are kept."""
+"""Most characters per curve. Longer curves are thinned evenly, with both ends kept."""
 
 
 def spark(values: Sequence[float], low: float, high: float) -> str:
-    """Draw one block per value, from `low` (lowest block) to `high` (full block). Values are clipped; NaN is a gap."""
+    """Draw one block per value, from `low` to `high`. Values are clipped; NaN is a gap."""
     scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
     heights = (np.clip(np.asarray(values, dtype=np.float64), low, high) - low) * scale
     return "".join(BLOCKS[round(h)] if np.isfinite(h) else " " for h in heights.tolist())
 
 
 def mean_curves(curves: Curves, protocol: str) -> Mapping[str, str]:
-    """Map each strategy to its mean curve over complete runs. All curves of a protocol share one scale.
+    """Map each strategy to its mean curve over complete runs, all on one scale.
 
     Returns:
         An empty mapping if there is no curve with two budgets.

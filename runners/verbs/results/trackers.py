@@ -1,6 +1,6 @@
-"""Export of learning curves to experiment trackers: one tracker run per complete run, one step per label.
+"""Export of learning curves to experiment trackers.
 
-Everything is written to local files.
+There is one tracker run per complete run, and one step per label. Everything is written to local files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,10 @@ def to_tensorboard(tables: Tables, target: Path, _name: str) -> int:
 
 
 def to_mlflow(tables: Tables, target: Path, name: str) -> int:
-    """Write a local MLflow store (SQLite): the study is its experiment, and a run `tables` has the tables as artefacts."""
+    """Write a local MLflow store (SQLite), with the study as its experiment.
+
+    A run named `tables` has the tables as artefacts.
+    """
     try:
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.tracking import MlflowClient

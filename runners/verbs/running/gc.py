@@ -1,4 +1,4 @@
-"""`gc`: remove files of a study folder or of the cache that are no evidence and no longer needed."""
+"""`gc`: remove files of a study folder or of the cache that are no longer needed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from runners.terminal.console import console, print_json, table
 DRAFT: Final = "half-written files of killed processes"
 CHECKPOINT: Final = "weights kept for warm starts that are over"
 OLD_SECONDS: Final = 3600.0
-"""Drafts outside runs have no lock. Only drafts older than this, by the clock of the disk, are removed."""
+"""Age from which drafts outside runs, which have no lock, are removed; by the clock of the disk."""
 
 
 def gc(folder: Path | None, cache: bool, unused: float, dry_run: bool, json: bool) -> None:

@@ -1,4 +1,4 @@
-"""Pages of `serve` about running studies. Every number is read from the files when the page is requested."""
+"""Pages of `serve` about running studies, read from the files at every request."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from runners.verbs.running.status import STATES, outlook, tuning_lines
 
 REFRESH_SECONDS = 5
 ERROR_LINES = 5
-STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:1rem auto;padding:0 1rem}
-table{border-collapse:collapse;margin:1rem 0}caption{text-align:left;padding:.3rem 0}th,td{padding:.15rem .6rem;text-align:right;
-border-bottom:1px solid #8886}th[scope=row]{text-align:left}.wide{overflow-x:auto}pre{white-space:pre-wrap}progress{width:100%}"""
+STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:1rem auto;
+padding:0 1rem}table{border-collapse:collapse;margin:1rem 0}caption{text-align:left;padding:.3rem 0}
+th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid #8886}th[scope=row]{text-align:left}.wide{overflow-x:auto}
+pre{white-space:pre-wrap}progress{width:100%}"""
 
 
 def index(folders: Sequence[StudyFolder]) -> str:
@@ -54,7 +55,7 @@ def study_page(folder: StudyFolder) -> str:
         _failures(statuses),
         "<h2>Curves so far: interim</h2>",
         paragraph(
-            "Means of the rounds recorded so far, including those of unfinished runs; the number of runs is in brackets. "
+            "Means of the rounds recorded so far, including unfinished runs; the number of runs is in brackets. "
             "They allow no verdict, because strategies may have finished different seeds."
         ),
         *(_curves(folder, study, protocol) for protocol in study.protocols),
@@ -65,7 +66,8 @@ def study_page(folder: StudyFolder) -> str:
 def _page(title: str, body: str, again: bool) -> str:
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if again else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{refresh}<meta name="viewport" content="width=device-width">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{refresh}'
+        '<meta name="viewport" content="width=device-width">'
         f"<title>{text(title)}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>"
     )
 
@@ -87,7 +89,8 @@ def _failures(statuses: Sequence[RunStatus]) -> str:
         if s.message:
             lines = "\n".join(s.message.splitlines()[:ERROR_LINES])
             parts.append(
-                f"<h3>{text(str(s.planned.id))}: {text(s.state)}, {s.failures} failed attempts</h3><pre>{text(lines)}</pre>"
+                f"<h3>{text(str(s.planned.id))}: {text(s.state)}, {s.failures} failed attempts</h3>"
+                f"<pre>{text(lines)}</pre>"
             )
     return f"<h2>Failed runs</h2>{''.join(parts)}" if parts else ""
 

@@ -29,7 +29,7 @@ from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
 from runners.session import Session
 from runners.strategies import STRATEGIES
-from runners.strategies.resolve import make, own_file
+from runners.strategies.resolve import make, user_file
 from runners.study import StudySource, read_source
 from runners.terminal.console import console, cores, duration, print_json, table
 
@@ -72,7 +72,7 @@ def plan(
 
 @dataclass(frozen=True)
 class StudyCost:
-    """Expected seconds of a study: per run of each protocol, pretraining per protocol, and in total."""
+    """Expected seconds: per run and of pretraining, both by protocol, and in total."""
 
     run: dict[str, float]
     pretraining: dict[str, float]
@@ -126,17 +126,18 @@ def starts(source: StudySource) -> Iterator[str]:
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         can = []
         for spec in study.strategies:
-            file = copied_source(StudyFolder(folder), spec) if folder else own_file(spec, base)
+            file = copied_source(StudyFolder(folder), spec) if folder else user_file(spec, base)
             if chooses(protocol, spec, make(spec, file)):
                 can.append(spec.id)
         rest = ", ".join(s.id for s in study.strategies if s.id not in can)
-        yield f"Initial sets of {protocol.name}: chosen by {', '.join(can) or 'no strategy'}; drawn by the seed for {rest}."
+        choosing = ", ".join(can) or "no strategy"
+        yield f"Initial sets of {protocol.name}: chosen by {choosing}; drawn by the seed for {rest}."
 
 
 def _show_pilot(pilot: Path, needed: Sequence[Seeds], power: PlanSummary) -> None:
     if not needed:
         console.print(
-            f"{pilot} has no comparison with {LEAST} complete pairs, so the number of seeds cannot be estimated from it.",
+            f"{pilot} has no comparison with {LEAST} complete pairs: the seeds needed cannot be estimated.",
             markup=False,
         )
         return
@@ -154,8 +155,8 @@ def _show_pilot(pilot: Path, needed: Sequence[Seeds], power: PlanSummary) -> Non
         )
     )
     console.print(
-        f"t, sign-flip, max-T: if the true difference is {power.delta:g} (max-T: at every budget); equivalence: if it is 0. "
-        "All but t are simulated. The spread of a pilot with few seeds is uncertain.",
+        f"t, sign-flip, max-T: if the true difference is {power.delta:g} (max-T: at every budget); equivalence: "
+        "if it is 0. All but t are simulated. The spread of a pilot with few seeds is uncertain.",
         markup=False,
     )
 
@@ -190,7 +191,10 @@ _WARM_UP_IMAGES: Final = 64
 
 @dataclass(frozen=True)
 class Cost:
-    """Expected seconds of one run, and of pretraining, shared by the runs of a seed (`per_seed`) or by all runs."""
+    """Expected seconds of one run and of pretraining.
+
+    Pretraining is shared by the runs of a seed (`per_seed`) or by all runs.
+    """
 
     run: float
     pretraining: float
@@ -232,7 +236,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
 
 
 def _one_epoch(protocol: Protocol) -> tuple[Protocol, int]:
-    """Return the protocol with one epoch of pretraining and no tuning, and its real number of epochs (0: none)."""
+    """Return the protocol with one epoch of pretraining and no tuning, and its real epochs."""
     protocol = protocol.model_copy(update={"regime": protocol.regime.model_copy(update={"tuning": None})})
     pretraining = protocol.regime.pretraining
     if pretraining is None or pretraining.self_supervised is None:

@@ -1,4 +1,4 @@
-"""`serve`: show studies in a browser on this machine while they run. Files are read, never written."""
+"""`serve`: show studies in a browser on this machine while they run. Nothing is written."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _clock(seconds: float) -> str:
 
 
 def _seconds_left(folder: StudyFolder, statuses: list[RunStatus]) -> float | None:
-    """Return the expected seconds of work left, one run after the other; None if no run is done yet."""
+    """Return the expected seconds of work left, run after run; None if no run is done yet."""
     measured = expected_seconds(folder, statuses)
     return seconds_left(statuses, seconds_of([s.planned for s in statuses], measured)) if measured else None
 

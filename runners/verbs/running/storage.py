@@ -1,4 +1,4 @@
-"""`merge`: combine parts of one study from several machines. Conflicts are reported, never resolved."""
+"""`merge`: combine parts of one study from several machines. Conflicts are only reported."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _refuse_other_plans(study: Study, sources: Sequence[Path]) -> None:
 
 
 def _copy_shared(source: StudyFolder, into: StudyFolder) -> None:
-    """Copy splits, duplicates, units and pretrained bodies. They are named by their inputs: equal names, equal content."""
+    """Copy splits, duplicates, units and pretrained bodies. Equal names mean equal content."""
     for path in sorted(
         p for shared in ("splits/*.npz", "data/*.npz", "pretrained/*/[!.]*") for p in source.path.glob(shared)
     ):
@@ -85,7 +85,7 @@ def _copy_shared(source: StudyFolder, into: StudyFolder) -> None:
 
 
 def _merge_run(theirs: RunFolder, ours: RunFolder) -> Outcome:
-    """Copy a run that is missing here or has more rounds there. Both records are read whole before any write."""
+    """Copy a run that is missing here or has more rounds there, after reading both records."""
     try:
         there = read(theirs.events)
         if there.breaks:

@@ -1,4 +1,4 @@
-"""Tables from elsewhere: tidy, wide, without curves or seeds; and every way in which they can have gaps."""
+"""Tables of any source: tidy, wide, without curves or seeds, and with every kind of gap."""
 
 from __future__ import annotations
 
