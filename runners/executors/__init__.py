@@ -1,3 +1,1 @@
-"""TODO runners.executors"""
-
-from __future__ import annotations
+"""Executors: run jobs in this process, in processes of this machine, or through Ray or SLURM."""

@@ -1,4 +1,4 @@
-"""The one interface of all executors: jobs in, results out as they come; and what may end them early."""
+"""Interface of all executors: jobs in, results out as they arrive; and what may end a run early."""
 
 from __future__ import annotations
 
@@ -14,7 +14,13 @@ from runners.progress.job import Job, Result
 
 @dataclass(frozen=True)
 class Update:
-    """Rounds a running job has finished, and settings it has tried for the next one, of a protocol that is tuned."""
+    """Progress of a running job.
+
+    Attributes:
+        id: the job's id.
+        rounds: finished rounds.
+        trials: hyperparameter settings tried so far for the next round; 0 without tuning.
+    """
 
     id: str
     rounds: int
@@ -23,14 +29,14 @@ class Update:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run may take, and how often the machine's own failures are tried again.
+    """Limits of each run, and the number of retries after failures of the machine.
 
     Attributes:
-        run_seconds: longest attempt at one run; None: no limit.
-        memory_mib: largest resident memory of one run; None: no limit.
-        retries: further attempts after a failure of the machine (killed from outside, disk, out of memory); a failure
-            of the run's own code is never tried again by itself.
-        silence_seconds: a worker whose heartbeat stays away for so long is taken for dead.
+        run_seconds: longest duration of one attempt; None: no limit.
+        memory_mib: largest resident memory of one run in MiB; None: no limit.
+        retries: further attempts after a failure of the machine (killed from outside, disk, out of memory). A failure
+            of the run's own code is never retried.
+        silence_seconds: a worker without a heartbeat for this long counts as dead.
     """
 
     run_seconds: float | None = None
@@ -40,39 +46,44 @@ class Limits:
 
 
 class Stop:
-    """Asked for by a signal or a clock: start nothing more, finish the rounds under way within a grace period."""
+    """Request, by a signal or a clock, to start nothing more and to finish the current rounds within a grace period.
+
+    Args:
+        after_seconds: requests the stop by itself after this time; None: never.
+    """
 
     def __init__(self, after_seconds: float | None = None) -> None:
         self._from = time.monotonic() + after_seconds if after_seconds is not None else math.inf
         self._until = math.inf
 
     def request(self, grace_seconds: float = math.inf) -> None:
-        """Stop from now on; rounds still under way after `grace_seconds` are given up (they are made again later)."""
+        """Request a stop now. Rounds still running after `grace_seconds` are repeated by the next run."""
         now = time.monotonic()
         self._from, self._until = min(self._from, now), min(self._until, now + grace_seconds)
 
     @property
     def requested(self) -> bool:
-        """Whether nothing more may start."""
+        """Return whether a stop was requested, so that nothing more may start."""
         return time.monotonic() >= self._from
 
     @property
     def overdue(self) -> bool:
-        """Whether the grace period is over."""
+        """Return whether the grace period is over."""
         return time.monotonic() >= self._until
 
 
 class Executor(Protocol):
-    """Starts every job; one job's failure never cancels another."""
+    """Runs every job. A failed job never cancels another."""
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
-        """Yield updates while jobs run and one Result a job, in any order; asked to stop, none for what was not started.
+        """Yield updates while jobs run and one Result per job, in any order.
 
-        Closing the iterator (or an exception thrown into it) stops what is running at once; the
-        records stay whole and the same jobs can be executed again.
+        After a requested stop, jobs that were not started yield no Result. Closing the iterator, or throwing an
+        exception into it, ends all running jobs at once. The records stay whole, and the same jobs can be executed
+        again.
         """
         ...
 
 
 STOP_SIGNAL = signal.SIGUSR1
-"""Sent to a run's process: end after the round under way."""
+"""Signal that asks a run's process to end after the current round."""

@@ -1,6 +1,6 @@
-"""A user's own defaults: which executor, on which cluster. Never part of a protocol, a plan or a record's fingerprint.
+"""Defaults of a user: executor and cluster. They are never part of a protocol, a plan or a fingerprint.
 
-Read from the file that BEATRANDOM_CONFIG names, else from beatrandom/config.toml under XDG_CONFIG_HOME (~/.config):
+They are read from the file named by BEATRANDOM_CONFIG, else from beatrandom/config.toml in XDG_CONFIG_HOME (~/.config):
 
     executor = "slurm"
 
@@ -28,19 +28,20 @@ EXECUTORS = ("local", "inline", "ray", "slurm")
 
 
 class RayConfig(FrozenModel):
-    """Where Ray is."""
+    """Address of Ray, and GPUs per run."""
 
     address: str | None = Field(
-        None, description="of a running cluster, e.g. auto; null: RAY_ADDRESS, else one is started here"
+        None,
+        description="address of a running cluster, e.g. auto; null: RAY_ADDRESS, else Ray is started on this machine",
     )
-    gpus: Annotated[float, Field(ge=0)] = Field(0.0, description="share of a GPU that a run takes")
+    gpus: Annotated[float, Field(ge=0)] = Field(0.0, description="GPUs per run; may be a fraction")
 
 
 class SlurmConfig(FrozenModel):
-    """How jobs are submitted."""
+    """Submission of jobs to SLURM."""
 
     cluster: Literal["slurm", "local", "debug"] = Field(
-        "slurm", description="local and debug try the same way without SLURM"
+        "slurm", description="local and debug test the same code path without SLURM"
     )
     parameters: dict[str, bool | int | float | str] = Field(
         default_factory=dict,
@@ -49,30 +50,28 @@ class SlurmConfig(FrozenModel):
 
 
 class Config(FrozenModel):
-    """All of a user's defaults."""
+    """All defaults of a user."""
 
-    executor: Literal["local", "inline", "ray", "slurm"] = Field(
-        "local", description="used where --executor is not given"
-    )
+    executor: Literal["local", "inline", "ray", "slurm"] = Field("local", description="used if --executor is not given")
     ray: RayConfig = Field(default_factory=RayConfig)
     slurm: SlurmConfig = Field(default_factory=SlurmConfig)
 
 
 def read_config() -> Config:
-    """The user's defaults, or the project's where there is no file.
+    """Return the user's defaults, or the project's if there is no configuration file.
 
     Raises:
-        InputError: the file cannot be read, or says what is not known; all faults at once.
+        InputError: the file cannot be read or has unknown entries; all faults are listed together.
     """
-    named = os.environ.get("BEATRANDOM_CONFIG")
+    variable = os.environ.get("BEATRANDOM_CONFIG")
     home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    path = Path(named) if named else home / "beatrandom" / "config.toml"
-    if not named and not path.exists():
+    path = Path(variable) if variable else home / "beatrandom" / "config.toml"
+    if not variable and not path.exists():
         return Config()
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(
-            Fault(str(path), "a configuration in TOML", str(error), "mend it, or unset BEATRANDOM_CONFIG")
+            Fault(str(path), "a configuration in TOML", str(error), "fix the file, or unset BEATRANDOM_CONFIG")
         ) from None
     return parse(Config, table, str(path))

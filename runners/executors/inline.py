@@ -1,4 +1,4 @@
-"""In this process, one after the other: a debugger works."""
+"""Execution in this process, one run after the other, so that a debugger works."""
 
 from __future__ import annotations
 
@@ -10,22 +10,24 @@ from runners.run.perform import perform
 
 
 class Inline:
-    """Runs jobs in the calling process and thread. Limits of time and memory need a process of its own: see `Local`."""
+    """Executor in the calling process and thread. It cannot limit time and memory; `Local` can."""
 
     def __init__(self, stop: Stop | None = None) -> None:
         self._stop = stop or Stop()
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
-        """See `Executor`; updates come after each job."""
+        """Run the jobs in order; see `Executor`. The updates of a job are yielded after it has ended."""
         for job in jobs:
             if self._stop.requested:
                 return
             updates: list[Update] = []
-            result = perform(job, lambda *far, job=job, updates=updates: self._tell(Update(job.id, *far), job, updates))
+            result = perform(
+                job, lambda *done, job=job, updates=updates: self._report(Update(job.id, *done), job, updates)
+            )
             yield from updates
             yield result
 
-    def _tell(self, update: Update, job: Job, updates: list[Update]) -> None:
+    def _report(self, update: Update, job: Job, updates: list[Update]) -> None:
         updates.append(update)
         if self._stop.requested and update.rounds < len(job.protocol.budgets):
             raise Stopped

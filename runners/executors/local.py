@@ -1,7 +1,7 @@
-"""One process per run on this machine, forked from a server that has torch loaded already.
+"""Execution on this machine with one process per run, forked from a server that has torch loaded.
 
-A killed worker costs only its own run. Each run has its own thread cap, so runs side by side do
-not fight for cores, and leads its own session, so that it is ended with everything it started.
+A killed worker costs only its own run. Each run has its own thread limit, so that parallel runs do not compete for
+cores. Each run leads its own session, so that everything it started ends with it.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from runners.progress.job import Cause, Job, Result, record_death
 GRACE_SECONDS = 5.0
 TICK_SECONDS = 0.5
 OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGBUS})
-"""Deaths that come from the machine (its memory killer, its administrator, a failing disk) rather than from the run's code."""
+"""Signals by which the machine ends a run (out-of-memory killer, administrator, failing disk), not its code."""
 
 STARTS = 3
-"""How often a process is asked for at once; each time a fork server that died meanwhile is replaced by a new one."""
+"""Attempts to start a process. Each attempt replaces a fork server that died in the meantime."""
 
 UNKNOWN = 255
-"""What multiprocessing reports where the fork server was killed as well, as schedulers do that preempt a job."""
+"""Exit code reported by multiprocessing if the fork server was killed too, e.g. when a scheduler preempts the job."""
 
 
 @dataclass
@@ -44,7 +44,7 @@ class _Running:
     pipe: Connection
     gpu: str | None
     server: int
-    """Process id of the fork server, which alone learns how the run's process ended."""
+    """Process id of the fork server, the only process that learns how the run's process ended."""
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
     mib: float = 0.0
@@ -53,20 +53,20 @@ class _Running:
     notified: bool = False
     result: Result | None = None
     ended: Result | None = None
-    """Why we ended it, if we did."""
+    """Result of a run that this executor ended."""
 
     def fail(self, expected: str, found: str, fix: str, cause: Cause = "own") -> Result:
         return _failed(self.job, expected, found, fix, cause)
 
 
 class Local:
-    """At most `slots` runs at a time, fewer while memory for another one is missing.
+    """Executor with at most `slots` parallel runs, fewer while memory for another one is missing.
 
     Args:
-        slots: runs side by side.
-        limits: time, memory, attempts.
-        stop: asked at every tick.
-        gpus: values of CUDA_VISIBLE_DEVICES, each shared by slots / len(gpus) runs; empty: left as it is.
+        slots: largest number of parallel runs.
+        limits: time and memory per run, and retries.
+        stop: checked every TICK_SECONDS.
+        gpus: values of CUDA_VISIBLE_DEVICES, each shared by slots / len(gpus) runs; empty: the variable is not set.
     """
 
     def __init__(
@@ -80,7 +80,10 @@ class Local:
         self._context = context()
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
-        """See `Executor`. A failure of the machine goes back to the end of the queue, `limits.retries` times."""
+        """Run the jobs; see `Executor`.
+
+        After a failure of the machine, a job returns to the end of the queue, up to `limits.retries` times.
+        """
         waiting, running = deque(jobs), list[_Running]()
         tries: Counter[str] = Counter()
         try:
@@ -111,35 +114,35 @@ class Local:
             _end(running)
 
     def _fill(self, waiting: deque[Job], running: list[_Running]) -> list[tuple[Job, Result]]:
-        """Start what there is room for; the answers for those that could not be started."""
+        """Start jobs while slots and memory are free, and return the results of those that could not be started."""
         refused: list[tuple[Job, Result]] = []
         while waiting and not self._stop.requested and len(running) < self._slots and self._room(running):
             job = waiting.popleft()
             try:
                 running.append(self._start(job, self._free_gpu(running)))
             except (EOFError, OSError) as error:
-                found = (
-                    f"{type(error).__name__}: {error}"
-                    if str(error)
-                    else "the fork server died as often as it was asked"
-                )
-                fix = "look at the machine (its memory, its limits of processes and open files); the same command continues"
-                refused.append((job, _failed(job, "a process for the run", found, fix, "machine")))
+                died = f"the fork server died in each of {STARTS} attempts"
+                found = f"{type(error).__name__}: {error}" if str(error) else died
+                fix = "check the machine (memory, limits of processes and open files), then run the command again"
+                refused.append((job, _failed(job, "a new process for the run", found, fix, "machine")))
         return refused
 
     def _room(self, running: Sequence[_Running]) -> bool:
-        """Whether memory is left for a run as large as the largest so far, once those under way have grown as large."""
+        """Return whether memory is left for one more run as large as the largest so far.
+
+        The current runs are assumed to grow to that size, too.
+        """
         if not running or not self._peak_mib:
             return True
-        to_come = sum(max(0.0, self._peak_mib - r.mib) for r in running)
-        return available_mib() - to_come > self._peak_mib
+        expected_growth = sum(max(0.0, self._peak_mib - r.mib) for r in running)
+        return available_mib() - expected_growth > self._peak_mib
 
     def _free_gpu(self, running: Sequence[_Running]) -> str | None:
         busy = Counter(r.gpu for r in running)
         return min(self._gpus, key=lambda gpu: busy[gpu], default=None)
 
     def _start(self, job: Job, gpu: str | None) -> _Running:
-        """Raises EOFError or OSError where no process can be had."""
+        """Start the job in a new process. Raises EOFError or OSError if that is impossible."""
         receive, send = self._context.Pipe(duplex=False)
         with send:
             try:
@@ -155,7 +158,7 @@ class Local:
             try:
                 with thread_caps(job.threads), without_main_module():
                     process.start()
-            except (EOFError, OSError):  # the server ended while it was asked: the next attempt starts another
+            except (EOFError, OSError):  # the server died meanwhile; the next attempt starts a new one
                 if attempt == STARTS:
                     raise
             else:
@@ -163,7 +166,7 @@ class Local:
             attempt += 1
 
     def _enforce(self, item: _Running) -> None:
-        """Ask it to stop if all must, and end it if it is over a limit."""
+        """Pass on a requested stop, and end a run that exceeds a limit."""
         if item.result is not None or not item.process.is_alive() or item.process.pid is None:
             return
         if self._stop.requested and item.ready and not item.notified:
@@ -173,15 +176,16 @@ class Local:
         self._peak_mib = max(self._peak_mib, item.mib)
         now, limits = time.monotonic(), self._limits
         if limits.run_seconds is not None and now - item.started > limits.run_seconds:
-            item.ended = item.fail(
-                f"an end within {limits.run_seconds:.0f} s", "it still ran", "raise --timeout, or mend what hangs"
-            )
+            fix = "raise --timeout, or fix the code that hangs"
+            item.ended = item.fail(f"an end within {limits.run_seconds:.0f} s", "it was still running", fix)
         elif limits.memory_mib is not None and item.mib > limits.memory_mib:
             found = f"{item.mib:.0f} MiB"
-            item.ended = item.fail(f"at most {limits.memory_mib:.0f} MiB", found, "raise --memory, or mend what leaks")
+            item.ended = item.fail(
+                f"at most {limits.memory_mib:.0f} MiB", found, "raise --memory, or fix the memory leak"
+            )
         elif now - item.heard > limits.silence_seconds:
             found = f"no sign of life for {limits.silence_seconds:.0f} s"
-            item.ended = item.fail("a heartbeat", found, "look at the machine; the same command continues", "machine")
+            item.ended = item.fail("a heartbeat", found, "check the machine, then run the command again", "machine")
         if item.ended is not None:
             _kill(item)
 
@@ -208,7 +212,7 @@ def _drain(item: _Running) -> Iterator[Update]:
 
 
 def _finished(item: _Running) -> Result:
-    _kill(item)  # what the run started and left behind
+    _kill(item)  # ends processes that the run left behind
     item.process.join()
     item.pipe.close()
     code = item.process.exitcode or 0
@@ -219,15 +223,18 @@ def _finished(item: _Running) -> Result:
     how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     cause: Cause = "machine" if code < 0 and -code in OUTSIDE else "own"
     if code == UNKNOWN and _gone(item.server):
-        how, cause = "with the fork server; this machine ends all processes of this job", "machine"
-    died = item.fail("a worker that reports", f"it died ({how})", f"see {log}; the same command continues", cause)
+        how, cause = "with the fork server; the machine ended all processes of this job", "machine"
+    died = item.fail("a result from the worker", f"it died ({how})", f"see {log}, then run the command again", cause)
     result = item.ended or died
     record_death(item.job, "Ended" if item.ended else "Died", result.message, _end_of(log))
     return result
 
 
 def _gone(pid: int) -> bool:
-    """Whether a process has ended, or does so within seconds: its pipes close before it is gone. Not waited for: that is its parent's."""
+    """Return whether a process has ended, or ends within seconds: its pipes close before it is gone.
+
+    A zombie counts as ended. Only the parent can wait for it, and this process may not be the parent.
+    """
     if pid <= 0:
         return False
     until = time.monotonic() + GRACE_SECONDS
@@ -240,7 +247,7 @@ def _gone(pid: int) -> bool:
 
 
 def _end_of(log: Path) -> str:
-    """What the run printed last; without the list of loaded libraries that follows the stack of a crash."""
+    """Return the last lines of the log, without the list of extension modules that follows the stack of a crash."""
     with contextlib.suppress(OSError):
         lines = log.read_text(errors="replace").splitlines()[-200:]
         return "\n".join(line for line in lines if not line.startswith("Extension modules:"))
@@ -248,7 +255,7 @@ def _end_of(log: Path) -> str:
 
 
 def _kill(item: _Running, how: signal.Signals = signal.SIGKILL) -> None:
-    """Signal the whole session the run leads; before it leads one, the process alone."""
+    """Send a signal to the run's whole session, or to the process alone if it has no session yet."""
     if item.process.pid is None:
         return
     try:

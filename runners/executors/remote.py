@@ -1,8 +1,8 @@
-"""Runs on other machines: a job scheduler starts a `Task` there, and the task makes one run as `Local` does.
+"""Execution on other machines: a job scheduler starts a `Task` there, and the task makes one run through `Local`.
 
-The scheduler's own process never trains: a run that hangs, leaks or crashes is seen and ended beside it, and told from a machine
-that fails. A task that is started twice does no harm: the run's lock and claim let one of them work, and what is whole already
-is not made again.
+The scheduler's own process never trains. So a run that hangs, leaks or crashes is detected and ended by it, and can be
+distinguished from a machine that fails. Starting a task twice does no harm: the run's lock and claim admit one of the
+two, and finished rounds are not repeated.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from runners.progress.record_scan import progress_of, whole_lines
 
 TICK_SECONDS: Final = 0.5
 LAST_SECONDS: Final = 60.0
-"""Between asking a task's process to end and ending it schedulers wait less (SLURM's KillWait is 30 s)."""
+"""Longer than schedulers wait between asking a task's process to end and killing it (SLURM's KillWait is 30 s)."""
 LET_GO_SECONDS: Final = 120.0
-"""After a task is lost, its process may live and hold the run's lock for some seconds: "busy" is then no answer yet."""
+"""After a task is lost, its process may hold the run's lock for a while. Until then a result "busy" is ignored."""
 
 
 class FlagStop(Stop):
-    """Asked for by a file on the disk that driver and tasks share."""
+    """Stop that is requested by a file on the disk shared by driver and tasks."""
 
     def __init__(self, flag: Path) -> None:
         super().__init__()
@@ -44,13 +44,20 @@ class FlagStop(Stop):
 
     @property
     def requested(self) -> bool:
-        """Whether the file is there."""
+        """Return whether the file exists, or a stop was requested otherwise."""
         return self._flag.exists() or super().requested
 
 
 @dataclass(frozen=True)
 class Task:
-    """One run for another machine; picklable. `desk` is a folder that driver and tasks share."""
+    """One run for another machine; picklable.
+
+    Attributes:
+        job: the run.
+        limits: limits of the run.
+        desk: folder shared by driver and tasks.
+        number: position in the list of jobs.
+    """
 
     job: Job
     limits: Limits
@@ -59,25 +66,24 @@ class Task:
 
     @property
     def begun(self) -> Path:
-        """A file that is there once the task has started."""
+        """Return the file that exists once the task has started."""
         return self.desk / f"begun-{self.number}"
 
     def __call__(self) -> Result:
-        """Make the run, on the machine this is called on."""
+        """Make the run on the machine on which this is called."""
         self.begun.touch()
-        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # what the scheduler gave to this task
-        local = Local(1, self.limits, FlagStop(stop_flag(self.desk)), (given,) if given else ())
+        gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # set by the scheduler for this task
+        local = Local(1, self.limits, FlagStop(stop_flag(self.desk)), (gpus,) if gpus else ())
         with _terminated() as ended:
             results = [message for message in local.execute([self.job]) if isinstance(message, Result)]
             result = results[-1] if results else Result(self.job.id, "stopped")
             if ended and result.state == "failed":
-                time.sleep(
-                    LAST_SECONDS
-                )  # this process ends next and the task begins anew; an answer now would be taken for its last
+                # the scheduler kills this process now and restarts the task; a result now would count as final
+                time.sleep(LAST_SECONDS)
         return result
 
     def checkpoint(self) -> Any:
-        """submitit's hook: put back into the queue, the task goes on from the run's last whole round."""
+        """Return the task to submit after a requeue; a hook of submitit. The run continues from its record."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -85,7 +91,7 @@ class Task:
 
 @contextlib.contextmanager
 def _terminated() -> Iterator[list[int]]:
-    """Fills the list where this process is asked to end and whoever runs the task lives through it, as submitit does in a requeue."""
+    """Yield a list that receives SIGTERM if the process survives the signal, as under submitit during a requeue."""
     before, seen = signal.getsignal(signal.SIGTERM), list[int]()
     if not callable(before) or threading.current_thread() is not threading.main_thread():
         yield seen
@@ -103,13 +109,13 @@ def _terminated() -> Iterator[list[int]]:
 
 
 def stop_flag(desk: Path) -> Path:
-    """The file that asks all tasks of a desk to stop after the rounds under way."""
+    """Return the file whose existence asks all tasks of a desk to stop after their current rounds."""
     return desk / "stop"
 
 
 @dataclass(frozen=True)
 class Lost:
-    """A task that will not answer any more, and why."""
+    """Outcome of a task that will return no result, with the reason."""
 
     why: str
 
@@ -119,15 +125,15 @@ class Backend(Protocol):
 
     @property
     def room(self) -> int:
-        """Tasks that may be handed over at a time, now."""
+        """Return the number of tasks that may be submitted at a time now."""
         ...
 
     def submit(self, tasks: Sequence[Task]) -> list[Any]:
-        """Hand tasks over; a handle for each."""
+        """Submit tasks, and return one handle per task."""
         ...
 
     def outcome(self, handle: Any, task: Task) -> Result | Lost | None:
-        """What became of a task; None while it waits or runs."""
+        """Return the outcome of a task, or None while it waits or runs."""
         ...
 
     def cancel(self, handle: Any) -> None:
@@ -135,7 +141,7 @@ class Backend(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing more will be handed over."""
+        """Release the scheduler; nothing more will be submitted."""
         ...
 
 
@@ -144,18 +150,18 @@ class _Running:
     task: Task
     handle: Any
     size: int = 0
-    """Of the record, when it was read last."""
-    told: Update | None = None
+    """Size of the record in bytes when it was last read."""
+    last_update: Update | None = None
 
 
 @dataclass
 class Remote:
-    """An executor over a scheduler's backend.
+    """Executor that submits runs to a job scheduler.
 
     Args:
         backend: the scheduler.
-        limits: of each run; retries count machines that fail under a run, and runs that a machine fails, alike.
-        stop: asked at every tick.
+        limits: limits of each run. Lost tasks and failures of the machine count as attempts alike.
+        stop: checked every TICK_SECONDS.
     """
 
     backend: Backend
@@ -163,7 +169,7 @@ class Remote:
     stop: Stop = field(default_factory=Stop)
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
-        """See `Executor`."""
+        """Submit the jobs; see `Executor`."""
         if not jobs:
             return
         desk = Path(jobs[0].study).resolve() / ".desk" / uuid.uuid4().hex
@@ -190,9 +196,7 @@ class Remote:
         lost: dict[str, float] = {}
         while running or (waiting and not self.stop.requested):
             if self.stop.requested and not stop_flag(desk).exists():
-                with contextlib.suppress(
-                    OSError
-                ):  # a full disk takes no flag: what runs is ended with the grace period
+                with contextlib.suppress(OSError):  # on a full disk, runs are ended when the grace period is over
                     stop_flag(desk).touch()
             if self.stop.overdue:
                 return
@@ -200,29 +204,32 @@ class Remote:
             time.sleep(TICK_SECONDS)
             for item in list(running):
                 yield from _progress(item)
-                found = self.backend.outcome(item.handle, item.task)
-                if found is None:
-                    if self.stop.requested and not item.task.begun.exists():  # it would start only to be stopped
+                outcome = self.backend.outcome(item.handle, item.task)
+                if outcome is None:
+                    if self.stop.requested and not item.task.begun.exists():  # do not start it only to stop it
                         self.backend.cancel(item.handle)
                         running.remove(item)
                     continue
                 running.remove(item)
                 name = item.task.job.id
-                if isinstance(found, Lost):
+                if isinstance(outcome, Lost):
                     tries[name] += 1
                     lost[name] = time.monotonic()
-                    text = f"{name}\n  expected: a machine that answers\n  found:    {found.why}\n  to do:    the same command continues"
-                    found = Result(name, "failed", text, "machine")
+                    text = (
+                        f"{name}\n  expected: a result from the scheduler's task\n  found:    {outcome.why}\n"
+                        "  to do:    run the command again"
+                    )
+                    outcome = Result(name, "failed", text, "machine")
                     if tries[name] <= self.limits.retries and not self.stop.requested:
                         waiting.append(item.task)
                         continue
-                elif found.state == "busy" and time.monotonic() - lost.get(name, -LET_GO_SECONDS) < LET_GO_SECONDS:
+                elif outcome.state == "busy" and time.monotonic() - lost.get(name, -LET_GO_SECONDS) < LET_GO_SECONDS:
                     waiting.append(item.task)
                     continue
-                yield found
+                yield outcome
 
     def _fill(self, waiting: deque[Task], running: list[_Running]) -> Generator[Result, None, None]:
-        """Hand over what there is room for; a result for each task that the disk did not take."""
+        """Submit as many tasks as allowed, and yield a failed result per task that the disk refused."""
         count = min(len(waiting), self.backend.room - len(running))
         if count <= 0 or self.stop.requested:
             return
@@ -238,16 +245,19 @@ class Remote:
 
 
 def _refused(jobs: Sequence[Job], error: OSError) -> Generator[Result, None, None]:
-    """The answer for jobs that could not be handed over, as runs give it that meet such a disk. Raises what is no fault of a disk."""
+    """Yield a failed result for each job that could not be written to disk. Other errors are raised again."""
     if error.errno not in FULL:
         raise error
     for job in jobs:
-        text = f"{job.id}\n  expected: to write what the scheduler's task reads\n  found:    {error}\n  to do:    make room, or let this folder be written"
+        text = (
+            f"{job.id}\n  expected: a writable folder for the scheduler's task\n  found:    {error}\n"
+            "  to do:    free space, or make this folder writable"
+        )
         yield Result(job.id, "failed", text, "disk")
 
 
 def _absolute(job: Job) -> Job:
-    """The same job for a process that starts in another folder."""
+    """Return the job with absolute paths, for a process that starts in another folder."""
     file, data = job.strategy_file, job.data_root
     return replace(
         job,
@@ -258,7 +268,7 @@ def _absolute(job: Job) -> Job:
 
 
 def _progress(item: _Running) -> Generator[Update, None, None]:
-    """How far it is by its record: no message has to cross the network."""
+    """Yield the progress of a run as read from its record, so that no message has to cross the network."""
     job = item.task.job
     events = StudyFolder(job.study).run(job.run).events
     try:
@@ -266,9 +276,9 @@ def _progress(item: _Running) -> Generator[Update, None, None]:
         if size == item.size:
             return
         update = Update(job.id, *progress_of(whole_lines(read_bytes(events))))
-    except OSError:  # not begun, or a disk that is away for the moment
+    except OSError:  # not started, or the disk is temporarily unavailable
         return
     item.size = size
-    if update != item.told:
-        item.told = update
+    if update != item.last_update:
+        item.last_update = update
         yield update

@@ -1,4 +1,7 @@
-"""The fork server: one process that has loaded torch, from which every run is forked. Importing this loads nothing heavy."""
+"""Fork server: one process that has loaded torch, from which every run is forked.
+
+Importing this module loads nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -19,35 +22,41 @@ PRELOAD = ["runners.machine.stop_signals", "runners.executors.worker"]
 
 
 def begin(job: Job, pipe: Connection, gpu: str | None) -> None:
-    """What a forked process does. Named here, so that who starts it need not load what the server has loaded."""
+    """Run a job in a forked process.
+
+    This entry point is separate from `worker`, so that the driver does not load what the server has loaded.
+    """
     from runners.executors.worker import work
 
     work(job, pipe, gpu)
 
 
 def context() -> ForkServerContext:
-    """The multiprocessing context whose processes start with everything loaded."""
-    chosen = multiprocessing.get_context("forkserver")
-    chosen.set_forkserver_preload(PRELOAD)
-    return chosen
+    """Return the multiprocessing context whose processes start with everything loaded."""
+    forkserver_context = multiprocessing.get_context("forkserver")
+    forkserver_context.set_forkserver_preload(PRELOAD)
+    return forkserver_context
 
 
 def warm_up(threads: int = 1) -> None:
-    """Start the server now, so that it loads torch while this process does something else."""
+    """Start the server now, so that it loads torch in the background."""
     context()
     with thread_caps(threads):
         forkserver.ensure_running()
 
 
 def server_pid() -> int:
-    """Process id of the server that was asked last; 0 before the first one."""
+    """Return the process id of the current server; 0 before it was first started."""
     state: Any = forkserver._forkserver  # no public name for it
     return int(state._forkserver_pid or 0)
 
 
 @contextlib.contextmanager
 def without_main_module() -> Iterator[None]:
-    """Processes started meanwhile do not load the main module of this one, be it a script without a guard or seconds of a scheduler's worker."""
+    """Keep processes started in this context from importing the main module of this one.
+
+    It may be a script without a `__main__` guard, or a scheduler's worker that takes seconds to import.
+    """
     main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:
         yield
@@ -57,7 +66,7 @@ def without_main_module() -> Iterator[None]:
 
 @contextlib.contextmanager
 def thread_caps(threads: int) -> Iterator[None]:
-    """OpenMP and BLAS read these once, when the fork server loads them."""
+    """Set the thread limits of OpenMP and BLAS, which the fork server reads once when it loads them."""
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update({name: str(threads) for name in names})

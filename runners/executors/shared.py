@@ -1,4 +1,7 @@
-"""Work shared with other processes: runs that they are making are waited for, and made here if they end without having finished them."""
+"""Execution shared with other processes on the same study.
+
+Runs that others are making are waited for, and made here if the others end without finishing them.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +22,13 @@ LOOK_SECONDS: Final = 2.0
 
 @dataclass
 class Shared:
-    """An executor that answers for every job, whoever makes the run.
+    """Executor that yields a result for every job, including runs made by other processes.
 
     Args:
-        first: makes what nobody else is making.
-        again: builds an executor for those that others left unfinished.
-        stop: asked at every look; what others make is then left to them, without an answer.
-        waiting: told the number of runs that others make, once nothing else is to be done.
+        first: executor for the runs that no other process is making.
+        again: builds an executor for runs that others left unfinished.
+        stop: checked every LOOK_SECONDS. After a stop, runs of other processes yield no result.
+        waiting: called with the number of runs of other processes, once only those are left.
     """
 
     first: Executor
@@ -34,7 +37,7 @@ class Shared:
     waiting: Callable[[int], None] = lambda _: None
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
-        """See `Executor`. No result says "busy"."""
+        """Run the jobs; see `Executor`. No result has the state "busy"."""
         todo, executor = list(jobs), self.first
         while todo:
             busy: list[Job] = []
@@ -55,27 +58,30 @@ class Shared:
                 executor = self.again()
 
     def _wait(self, busy: list[Job], unfinished: list[Job]) -> Generator[Update | Result, None, None]:
-        """Until nobody else makes one of them any more, or all must stop; fills in those that are left to be made."""
+        """Wait until other processes have ended their runs or a stop is requested.
+
+        Runs that they left unfinished are appended to `unfinished`.
+        """
         last: dict[str, Update] = {}
         while busy and not self.stop.requested:
             time.sleep(LOOK_SECONDS)
             for job in list(busy):
-                found = _look(job)
-                if found.state == "running":
-                    update = Update(job.id, found.rounds, found.trials)
+                status = _status_of(job)
+                if status.state == "running":
+                    update = Update(job.id, status.rounds, status.trials)
                     if update != last.get(job.id):
                         last[job.id] = update
                         yield update
                     continue
                 busy.remove(job)
-                if found.state == "done":
+                if status.state == "done":
                     yield Result(job.id, "done")
-                elif found.state == "failed":
-                    yield Result(job.id, "failed", f"{job.id}, made by another process\n  found:    {found.message}")
+                elif status.state == "failed":
+                    yield Result(job.id, "failed", f"{job.id}, made by another process\n  found:    {status.message}")
                 else:
                     unfinished.append(job)
 
 
-def _look(job: Job) -> RunStatus:
+def _status_of(job: Job) -> RunStatus:
     folder = StudyFolder(job.study).run(job.run)
     return state(folder, PlannedRun(job.protocol, job.strategy, job.seed))

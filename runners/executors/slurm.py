@@ -1,4 +1,4 @@
-"""SLURM through submitit: job arrays, put back into the queue on preemption (extra `slurm`)."""
+"""Execution on SLURM through submitit, as job arrays that are requeued after preemption (extra `slurm`)."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from runners.executors.remote import Lost, Task
 from runners.progress.job import FULL, Result
 
 ARRAY: Final = 1000
-"""Tasks in an array at most; SLURM's default limit is 1,001."""
+"""Largest number of tasks per array; SLURM's default limit is 1,001."""
 LOOK_SECONDS: Final = 15.0
-"""Between two looks into SLURM's queue."""
+"""Interval between two queries of SLURM's queue."""
 UNSEEN_SECONDS: Final = 45.0
-"""A job that is neither in the queue nor has answered for so long is gone; without accounting, SLURM cannot tell how."""
+"""A job that is not in the queue and has no result for this long is lost. Without accounting, SLURM keeps no reason."""
 
 
 class SlurmBackend:
-    """Hands tasks to submitit.
+    """Backend that submits tasks through submitit.
 
     Args:
-        desk: folder for submitit's scripts and logs, on a disk that all machines share.
-        threads: processors a run takes.
-        slots: runs side by side at most; None: as SLURM decides.
+        desk: folder for submitit's scripts and logs, on a disk shared by all machines.
+        threads: processors per run.
+        slots: largest number of parallel runs; None: as SLURM decides.
         cluster: "slurm"; "local" (processes on this machine) and "debug" (in this process) need no SLURM.
-        parameters: more of submitit's parameters, e.g. slurm_partition, timeout_min, mem_gb, gpus_per_node.
+        parameters: further parameters of submitit, e.g. slurm_partition, timeout_min, mem_gb, gpus_per_node.
 
     Raises:
-        InputError: submitit or SLURM is not installed, or does not take a parameter.
+        InputError: submitit or SLURM is not installed, or a parameter is not accepted.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class SlurmBackend:
                 Fault("--executor slurm", "submitit", "it is not installed", "uv sync --extra slurm")
             ) from None
         if cluster == "slurm" and shutil.which("sbatch") is None:
-            fix = "run on a machine that submits to SLURM, or set cluster = 'local'"
+            fix = "run on a machine that can submit to SLURM, or set cluster = 'local'"
             raise InputError(Fault("--executor slurm", "the command sbatch", "it is not on PATH", fix))
         settings = {
             "name": "beatrandom",
@@ -67,62 +67,67 @@ class SlurmBackend:
             self._executor: Any = submitit.AutoExecutor(folder=desk, cluster=cluster)
             self._executor.update_parameters(**settings)
         except (NameError, TypeError, ValueError, RuntimeError) as error:
-            raise InputError(
-                Fault("the configuration's table slurm", "parameters that submitit takes", str(error))
-            ) from None
-        self._slurm, self._here = cluster == "slurm", cluster == "local"
-        # slots are kept by handing over no more: an array's own limit would not count the arrays beside it
+            raise InputError(Fault("the configuration's table slurm", "parameters of submitit", str(error))) from None
+        self._slurm, self._local = cluster == "slurm", cluster == "local"
+        # limits the parallel runs by submitting no more: an array's own limit would ignore other arrays
         self.room = min(ARRAY, slots or ARRAY) if self._slurm else (slots or 1)
-        self._looked = -LOOK_SECONDS
+        self._queried = -LOOK_SECONDS
         self._seen: dict[str, float] = {}
 
     def submit(self, tasks: Sequence[Task]) -> list[Any]:
-        """See `Backend`. One array for all of them. Raises OSError for a disk that takes nothing more, InputError for the rest."""
+        """Submit the tasks as one array; see `Backend`.
+
+        Raises:
+            OSError: the disk is full or read-only.
+            InputError: SLURM refused the job.
+        """
         try:
             if not self._slurm:
                 return [self._executor.submit(task) for task in tasks]
             with self._executor.batch():
                 handles = [self._executor.submit(task) for task in tasks]
-        except Exception as error:  # submitit's own, for what sbatch refused
+        except Exception as error:  # submitit raises its own types if sbatch refuses
             if isinstance(error, OSError) and error.errno in FULL:
                 raise
-            said = str(error).strip().splitlines()
-            raise InputError(
-                Fault("sbatch", "a job that SLURM takes", said[-1] if said else type(error).__name__)
-            ) from None
+            output = str(error).strip().splitlines()
+            found = output[-1] if output else type(error).__name__
+            raise InputError(Fault("sbatch", "a job that SLURM accepts", found)) from None
         now = time.monotonic()
         self._seen.update({handle.job_id: now for handle in handles})
         return handles
 
-    def outcome(self, handle: Any, task: Task) -> Result | Lost | None:  # noqa: ARG002  # the interface's
-        """See `Backend`. The answer is a file; SLURM is asked only whether a job is still in its queue."""
-        handle.paths.folder.stat()  # network disks cache what is in a folder
+    def outcome(self, handle: Any, task: Task) -> Result | Lost | None:  # noqa: ARG002  # part of the interface
+        """Return the outcome of a task; see `Backend`.
+
+        The result is a file. SLURM is queried only for whether a job is still in its queue.
+        """
+        handle.paths.folder.stat()  # refreshes the folder listing that network disks cache
         if handle.paths.result_pickle.exists():
             self._seen.pop(handle.job_id, None)
-            return _answer(handle)
+            return _result(handle)
         if not self._slurm:
-            return Lost(f"the process ended without an answer (see {handle.paths.stderr})") if handle.done() else None
+            return Lost(f"the process ended without a result (see {handle.paths.stderr})") if handle.done() else None
         now = time.monotonic()
-        if now - self._looked > LOOK_SECONDS:
-            self._look(now)
+        if now - self._queried > LOOK_SECONDS:
+            self._query_queue(now)
         if now - self._seen[handle.job_id] > UNSEEN_SECONDS:
-            return Lost(f"job {handle.job_id} left SLURM's queue without an answer (see {handle.paths.stderr})")
+            return Lost(f"job {handle.job_id} left SLURM's queue without a result (see {handle.paths.stderr})")
         return None
 
-    def _look(self, now: float) -> None:
-        """Note which jobs are in the queue; one that waits after preemption is."""
+    def _query_queue(self, now: float) -> None:
+        """Note which jobs are in the queue, including those that wait after preemption."""
         command = ["squeue", "--me", "--noheader", "--array", "--format", "%i"]
-        self._looked = now
+        self._queried = now
         try:
             listed = set(subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.split())
         except (OSError, subprocess.SubprocessError):
-            listed = set(self._seen)  # a controller that restarts loses no job
+            listed = set(self._seen)  # a controller that is restarting loses no job
         self._seen.update(dict.fromkeys(listed & set(self._seen), now))
 
     def cancel(self, handle: Any) -> None:
-        """See `Backend`."""
+        """End a task; see `Backend`."""
         self._seen.pop(handle.job_id, None)
-        if self._here:
+        if self._local:
             if not handle.done():
                 _end(int(handle.job_id))
             return
@@ -130,21 +135,21 @@ class SlurmBackend:
             handle.cancel(check=False)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no connection is held open."""
 
 
 def _end(pid: int) -> None:
-    """End a job of submitit's local executor, which is named by its process; submitit's own way prints a traceback."""
+    """End a job of submitit's local executor, whose id is a process id. submitit's own method prints a traceback."""
     with contextlib.suppress(psutil.NoSuchProcess):
         job = psutil.Process(pid)
-        for process in (job, *job.children(recursive=True)):  # first itself: it would start its tasks again
+        for process in (job, *job.children(recursive=True)):  # parent first: it would restart its tasks
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
 
 
-def _answer(handle: Any) -> Result | Lost:
+def _result(handle: Any) -> Result | Lost:
     try:
         result: Result = handle.results()[0]
-    except Exception as error:  # what the task raised, as submitit tells it
+    except Exception as error:  # submitit raises what the task raised
         return Lost(f"the task failed: {str(error).strip().splitlines()[-1]}")
     return result

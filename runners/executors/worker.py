@@ -1,4 +1,4 @@
-"""What runs in a worker process; importing it loads once, in the fork server, what every run would load anew."""
+"""Code of a worker process. The fork server imports this module once, so that no run has to load torch again."""
 
 from __future__ import annotations
 
@@ -26,64 +26,66 @@ from runners.executors.base import STOP_SIGNAL
 from runners.progress.job import Job, Stopped
 from runners.run.perform import perform
 
-# torch imports its compiler when the first optimizer is built: seconds. No operation is run here, so no thread starts before the fork.
+# The first optimizer makes torch import its compiler, which takes seconds. No operation runs, so no thread starts
+# before the fork.
 torch.optim.SGD([torch.nn.Parameter(torch.empty(1))], lr=1.0)
 
 _LOADER = os.getpid()
-"""The fork server, which loads this once for all its processes."""
+"""Process that imported this module: the fork server."""
 BEAT_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
-"""From Linux's prctl.h."""
+"""Constant of Linux's prctl.h."""
 
 
 def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
-    """Make the run and send heartbeats (None), how far it is, then the Result, to the parent.
+    """Make the run, and send heartbeats (None), progress (rounds, trials) and finally the Result to the parent.
 
-    The process leads a session of its own, so that whatever a strategy starts ends with it.
+    The process leads its own session, so that everything a strategy starts ends with it.
     """
     os.setsid()
     _end_with_the_server()
     stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
     signal.signal(STOP_SIGNAL, lambda *_: stop.set())
     _log_to(StudyFolder(job.study).run(job.run).log, job)
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA starts, which is not before the run
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA starts, which happens in the run
     sending = threading.Lock()
 
     def send(message: object) -> None:
-        with sending, contextlib.suppress(OSError):  # the parent may have gone; the record is what counts
+        with sending, contextlib.suppress(OSError):  # the parent may be gone; only the record counts
             pipe.send(message)
 
-    def tell(rounds: int, trials: int) -> None:
+    def report(rounds: int, trials: int) -> None:
         send((rounds, trials))
         if stop.is_set() and rounds < len(job.protocol.budgets):
             raise Stopped
 
     threading.Thread(target=_beat, args=(send,), daemon=True).start()
-    send(perform(job, tell))
+    send(perform(job, report))
 
 
 def _beat(send: Callable[[object], None]) -> None:
-    """Say every few seconds that this process lives; end it, with all it started, as soon as the parent is gone."""
+    """Send a heartbeat every few seconds, and end this process and all it started as soon as the parent is gone."""
     parent = multiprocessing.parent_process()
     while parent is not None:
-        send(None)  # the first one says that signals are understood from now on
+        send(None)  # the first heartbeat tells the parent that signals are handled from now on
         if wait([parent.sentinel], BEAT_SECONDS):
             os.killpg(0, signal.SIGKILL)
 
 
 def _end_with_the_server() -> None:
-    """Let the system end this process once the fork server, which ends with the driver, is gone: `_beat` cannot where what hangs holds the GIL.
+    """Make the system kill this process once the fork server, which ends with the driver, is gone.
 
-    The server lives as long as anybody holds the pipe that its processes inherit as well, so this one lets go of it.
+    `_beat` cannot do this while hanging code holds the GIL. The server lives as long as any process holds a certain
+    pipe, which its children inherit, so this process closes it.
     """
     if sys.platform != "linux":
         return
-    server = _LOADER if os.getpid() != _LOADER else os.getppid()  # which may have ended before this line
+    server = _LOADER if os.getpid() != _LOADER else os.getppid()  # it may have ended already
     state: Any = forkserver._forkserver  # no public name for it
     pipe = getattr(state, "_forkserver_alive_fd", None)
     if pipe is not None:
@@ -95,14 +97,17 @@ def _end_with_the_server() -> None:
 
 
 def _log_to(path: Path, job: Job) -> None:
-    """Standard output and error of this process and its children go to the run's log; a crash leaves its stack there."""
-    with contextlib.suppress(OSError):  # a disk that takes no log will not take the record either, and that is told
+    """Redirect standard output and error of this process and its children to the run's log.
+
+    After a crash, the log ends with the stack.
+    """
+    with contextlib.suppress(OSError):  # if the log cannot be written, neither can the record, which reports it
         path.parent.mkdir(parents=True, exist_ok=True)
         log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)  # what a strategy prints survives its death
+            sys.stdout.reconfigure(line_buffering=True)  # keeps what a strategy printed before a crash
         print(f"--- {datetime.now(UTC).isoformat(timespec='seconds')} {job.id}, process {os.getpid()}", flush=True)
     faulthandler.enable()

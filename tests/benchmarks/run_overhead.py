@@ -26,7 +26,7 @@ from protocol.spec.toml_files import load_preset
 from runners.executors.base import Executor
 from runners.executors.inline import Inline
 from runners.executors.local import Local
-from runners.executors.ray import RayBackend, as_the_driver
+from runners.executors.ray import RayBackend, use_driver_environment
 from runners.executors.remote import Remote
 from runners.executors.server import warm_up
 from runners.progress.plan import planned_runs
@@ -67,7 +67,7 @@ def spent(executor: Executor, study: Study, path: Path) -> Spent:
 @contextlib.contextmanager
 def two_nodes() -> Iterator[str]:
     """Address of a Ray whose head takes no runs and whose two nodes have a processor each."""
-    as_the_driver()
+    use_driver_environment()
     import ray
     from ray.cluster_utils import Cluster
 

@@ -15,7 +15,7 @@ from protocol.spec.study import StrategySpec, Study
 from runners.executors.base import Executor, Limits
 from runners.executors.inline import Inline
 from runners.executors.local import Local
-from runners.executors.ray import as_the_driver
+from runners.executors.ray import use_driver_environment
 from runners.executors.remote import Remote
 from runners.progress.job import Job, Result
 from runners.progress.plan import planned_runs
@@ -85,7 +85,7 @@ def _slurm(limits: Limits, desk: Path) -> Executor:
 def start_ray_once(name: str) -> None:
     """So that executors join one that runs, instead of starting one each."""
     if name == "ray":
-        as_the_driver()
+        use_driver_environment()
         ray = pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
         if not ray.is_initialized():
             ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

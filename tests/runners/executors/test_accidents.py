@@ -15,7 +15,7 @@ import pytest
 from protocol.record.events import FailureEvent, ResumeEvent
 from protocol.spec.study import Study
 from runners.executors.base import Limits, Update
-from runners.executors.ray import as_the_driver
+from runners.executors.ray import use_driver_environment
 from tests.support.conformance import (
     ACCIDENTS,
     ALL,
@@ -85,7 +85,7 @@ def test_after_the_schedulers_own_process_was_killed_under_a_run(name: str, toy_
 @QUIETLY
 def test_after_nodes_were_removed(toy_study: Study, tmp_path: Path) -> None:
     """Only Ray has nodes here; those of SLURM: tests/cluster/."""
-    as_the_driver()
+    use_driver_environment()
     ray = pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
     from ray.cluster_utils import Cluster
 

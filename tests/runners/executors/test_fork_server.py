@@ -98,7 +98,7 @@ def test_a_machine_that_gives_no_process_fails_the_run_as_a_machine_does(
     results = [m for m in Local(2, Limits(retries=1)).execute(work[:1]) if isinstance(m, Result)]
     assert len(asked) == 2 * local.STARTS
     assert [(r.state, r.cause) for r in results] == [("failed", "machine")]
-    assert "a process for the run" in results[0].message
+    assert "a new process for the run" in results[0].message
     assert "Too many open files" in results[0].message
     monkeypatch.undo()
     assert [r.state for r in ended(Local(1), work[:1])] == ["done"]

@@ -20,7 +20,7 @@ from protocol.spec.study import StrategySpec, Study
 from runners.executors.base import Limits, Stop, Update
 from runners.executors.config import read_config
 from runners.executors.inline import Inline
-from runners.executors.ray import RayBackend, as_the_driver
+from runners.executors.ray import RayBackend, use_driver_environment
 from runners.executors.remote import Backend, FlagStop, Lost, Remote, Task, stop_flag
 from runners.executors.slurm import SlurmBackend
 from runners.progress.job import Job, Result
@@ -199,7 +199,7 @@ def backend(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Backend]
         pytest.importorskip("submitit", reason="the extra slurm is not installed: uv sync --extra slurm")
         yield SlurmBackend(tmp_path / "submitit", 1, 2, cluster="local", parameters={"timeout_min": 5})
         return
-    as_the_driver()
+    use_driver_environment()
     pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
     yield RayBackend(1, 2)
 
