@@ -44,10 +44,13 @@ This package needs pandas and SciPy. What loads more is imported by name:
 The methods are explained in STATISTICS.md; their simulated error rates are in CALIBRATION.md.
 """
 
+from analysis.loading.combine import combine, relabel
 from analysis.loading.curves import Curves
 from analysis.loading.records import load_study
 from analysis.loading.table import load_table
+from analysis.secondary import robustness
 from analysis.secondary.details import details
+from analysis.secondary.effort import ENERGY, effort
 from analysis.verdict.comparison import Comparison, Verdict
 from analysis.verdict.decide import compare
 from analysis.verdict.pilot import seeds_from_pilot
@@ -56,15 +59,20 @@ from analysis.verdict.sentences import headline, summary
 from analysis.verdict.verdict_table import to_latex, to_markdown
 
 __all__ = [
+    "ENERGY",
     "Comparison",
     "Curves",
     "Verdict",
+    "combine",
     "compare",
     "details",
+    "effort",
     "headline",
     "load_study",
     "load_table",
     "plan_summary",
+    "relabel",
+    "robustness",
     "seeds_from_pilot",
     "summary",
     "to_latex",

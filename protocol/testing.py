@@ -16,6 +16,9 @@ from protocol.rules import Compliance, check_study
 _SHOWN = 20
 
 
+__all__ = ["assert_compliant"]
+
+
 def assert_compliant(path: str | Path, *, undecidable: bool = False) -> Compliance:
     """Assert that a study folder or a single record obeys the protocol.
 

@@ -1,3 +1,5 @@
-"""TODO runners"""
+"""Run studies: data sets, strategies, training, executors and the command. PyTorch is used here only.
 
-from __future__ import annotations
+The public faces are `runners.study` (`run_study`) and `runners.strategies`. This module imports nothing, so that
+`beatrandom --help` is fast.
+"""

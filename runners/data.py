@@ -16,14 +16,15 @@ from runners.datasets.registry import LOADERS, OF_ANY_SIZE, OWN
 
 
 def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
-    """Images and labels of the data set that the protocol names.
+    """Load images and labels of the data set that the protocol names.
 
     Args:
-        data: name, own path and expected digest.
-        root: where files lie; None: the environment's BEATRANDOM_DATA.
+        data: name, path of the user's own files, and expected digest.
+        root: folder of data sets; None: the environment variable BEATRANDOM_DATA.
 
     Raises:
-        InputError: unknown name, missing, damaged or unexpected files, or content other than the digest says; or as `encoding.encoded`.
+        InputError: the name is unknown, files are missing or damaged, or the content does not have the expected digest;
+            or as `runners.encoding.encoded`.
     """
     if data.name not in LOADERS:
         raise InputError(unknown_name("data.name", data.name, list(LOADERS)))
@@ -31,30 +32,30 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
         raise InputError(
             Fault(
                 "data.path",
-                f"none: {data.name} is looked for under --data-root",
+                f"no path: {data.name} is searched under --data-root",
                 repr(data.path),
                 f"use one of {', '.join(sorted(OWN))}",
             )
         )
     if data.size is not None and data.name not in OF_ANY_SIZE:
         fix = f"use data.resolution, or one of {', '.join(sorted(OF_ANY_SIZE))}"
-        raise InputError(Fault("data.size", f"none: images of {data.name} have one size", str(list(data.size)), fix))
+        raise InputError(Fault("data.size", f"no size: images of {data.name} have one size", str(list(data.size)), fix))
     card = CARDS[data.name]
     images, labels = LOADERS[data.name](card, Place.of(root, data.path, data.size, data.resolution))
     _check_digest(images.digest, data, card)
     if data.resolution not in (None, min(images.height, images.width)):
         smaller = downscale(images, data.resolution)
-        images, labels = smaller, labels.sampled(images.height // smaller.height)
+        images, labels = smaller, labels.subsample(images.height // smaller.height)
     if data.construction is not None:
         images, labels = construct(images, labels, data)
-    return (images, labels) if data.encoder is None else (_encoded(images, labels, data.encoder, root), labels)
+    return (images, labels) if data.encoder is None else (_encode(images, labels, data.encoder, root), labels)
 
 
 def locate(name: str, root: Path | None) -> Path | None:
-    """Where the files of a data set lie, which are not read; None: it comes with the project and needs none.
+    """Return the path of a data set's files, unread; `None` if it comes with the project.
 
     Raises:
-        InputError: they are not there; it says what was looked for.
+        InputError: the files are missing; the message says what was searched.
     """
     card = CARDS[name]
     if not card.files:
@@ -66,18 +67,18 @@ def locate(name: str, root: Path | None) -> Path | None:
     raise RuntimeError(f"the loader of {name} does not look for its files by Place.first or Place.folder")
 
 
-def _encoded(images: Images, labels: Labels, encoder: Encoder, root: Path | None) -> Images:
-    """Features in the place of the images; their digest is that of their own content."""
-    from runners.encoding import encode_images  # only where it is used
+def _encode(images: Images, labels: Labels, encoder: Encoder, root: Path | None) -> Images:
+    """Replace images by features; the digest is computed from the features."""
+    from runners.encoding import encode_images  # slow to import, and seldom used
 
     pixels = encode_images(images, encoder, root)[:, None, None, :]
     digest = content_digest(pixels, labels.for_oracle(), images.train_size)
     return replace(images, pixels=pixels, digest=digest, source=images.pixels)
 
 
-def _check_digest(found: str, data: Data, card: Card) -> None:
+def _check_digest(digest: str, data: Data, card: Card) -> None:
     where = f"data set {data.name}: content digest"
-    if twin := next((other for other in CARDS.values() if other.digest == found and other is not card), None):
+    if twin := next((other for other in CARDS.values() if other.digest == digest and other is not card), None):
         raise InputError(
             Fault(
                 where,
@@ -87,9 +88,14 @@ def _check_digest(found: str, data: Data, card: Card) -> None:
             )
         )
     faults = [
-        Fault(f"{where} ({source})", expected, found, "the files were changed or are another version; get the original")
+        Fault(
+            f"{where} ({source})",
+            expected,
+            digest,
+            "the files were changed or are of another version; get the original files",
+        )
         for source, expected in (("the data set's card", card.digest), ("the protocol's data.digest", data.digest))
-        if expected is not None and expected != found
+        if expected is not None and expected != digest
     ]
     if faults:
         raise InputError(faults)

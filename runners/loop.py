@@ -21,13 +21,15 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.tuning import HyperparameterSetting
 from runners.features.regions import Regions
 from runners.features.round import Round
-from runners.features.view_of_round import ensemble, look, prepare
+from runners.features.view_of_round import build_view, ensemble, prepare
 from runners.guard.audit_hook import asked
+from runners.guard.errors import StrategyError
 from runners.guard.user_code import line_of
 from runners.regimes import EndState, Fit, FitInputs, fit
 from runners.regimes.tuner import Tuner
 from runners.session import Session
-from runners.strategies import Strategy, StrategyError, View, checked
+from runners.strategies import Strategy, View
+from runners.strategies.base import check_selection
 from runners.tasks import TASKS, Evaluation
 
 
@@ -86,7 +88,7 @@ def rounds(
     for k in range(first, len(declared.budgets)):
         clock, last = Clock(), k + 1 == len(declared.budgets)
         inputs = session.inputs(k)
-        setting = tuner.chosen(declared, k, inputs, oracle, resident, before)
+        setting = tuner.choose(declared, k, inputs, oracle, resident, before)
         if setting:
             clock.lap("tune_s")
         tuned = session.with_setting(setting)
@@ -119,7 +121,7 @@ def _query(session: Session, strategy: Strategy, k: int, inputs: FitInputs, fitt
     with asked(f"strategy {session.strategy}, round {k}"):  # reading a strategy's attributes may run its own code
         members = ensemble(now, strategy)
         clock.lap("members_s")
-        view = look(now, strategy, members, oracle.disclose)
+        view = build_view(now, strategy, members, oracle.disclose)
         clock.lap("features_s")
         prepare_strategy(now, strategy, session.strategy, view)
         clock.lap("prepare_s")
@@ -129,7 +131,8 @@ def _query(session: Session, strategy: Strategy, k: int, inputs: FitInputs, fitt
 def query_size(protocol: Protocol, k: int, oracle: LabelOracle | Holdings) -> int:
     """Return the number of units to query in round `k`.
 
-    With metered budgets this is an upper bound: units are bought in the returned order until the next budget is reached.
+    With metered budgets this is an upper bound: units are bought in the returned order until the next budget is
+    reached.
     """
     if not protocol.metered:
         return protocol.budgets[k + 1] - protocol.budgets[k]
@@ -154,12 +157,15 @@ def select(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Gen
         raise StrategyError(Fault(where, "at least one labelled unit", "none", fix))
     with _strategy_errors(name, view, "a selection"):
         # checked inside: the returned object may run the strategy's own code, too
-        return checked(strategy.select(view, n, rng), view, n, name)
+        return check_selection(strategy.select(view, n, rng), view, n, name)
 
 
 @contextmanager
 def _strategy_errors(name: str, view: View, expected: str) -> Iterator[None]:
-    """Turn everything that a strategy raises, even SystemExit, into a StrategyError, so that it costs its own run only."""
+    """Turn everything that a strategy raises, even SystemExit, into a StrategyError.
+
+    So a strategy that fails costs only its own run.
+    """
     where = f"strategy {name}, round {view.round}"
     try:
         with asked(where):
@@ -186,7 +192,7 @@ class Clock:
 
 
 def peak_memory_mib() -> float:
-    """Return the largest resident memory of this process so far, plus that of the device if there is one."""
+    """Return the largest resident memory of this process so far, plus that of the device."""
     unit = 2**20 if sys.platform == "darwin" else 2**10
     host = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
     device = torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_initialized() else 0.0  # type: ignore[no-untyped-call]

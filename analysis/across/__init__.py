@@ -1,9 +1,9 @@
 """Compare results across data sets, regimes and strategies.
 
 `across(curves, rng)` computes everything that a table of curves allows: mean ranks over data sets, aggregate gains,
-penalty matrices, stability of rankings, labels saved, effects of factors, and mixed models. `settings(curves)` gives the
-curves of each (data set, regime) as arrays, for statistics of your own. Everything here is secondary: the verdicts of
-`analysis.compare` do not depend on it.
+penalty matrices, stability of rankings, labels saved, effects of factors, and mixed models. `settings(curves)` gives
+the curves of each (data set, regime) as arrays, for statistics of your own. Everything here is secondary: the verdicts
+of `analysis.compare` do not depend on it.
 
 This package loads statsmodels; the rest of `analysis` does not.
 """

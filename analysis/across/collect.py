@@ -44,10 +44,12 @@ def across(
         curves: curves of all data sets and regimes.
         rng: generator for the bootstrap and for draws of seeds.
         resamples: number of bootstrap resamples over all settings.
-        alone: accept a single data set under a single regime: labels, penalties and stability mean something there, too.
+        alone: accept a single data set under a single regime: labels, penalties and stability mean something there,
+            too.
 
     Returns:
-        The statistics, with notes on what was left out. `None` with a single data set under a single regime, unless `alone`.
+        The statistics, with notes on what was left out. `None` with a single data set under a single regime, unless
+        `alone`.
     """
     notes: list[str] = []
     tables = rank_tables(curves, notes)

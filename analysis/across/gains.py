@@ -1,4 +1,4 @@
-"""Estimate gains of one setting over another."""
+"""Estimate gains of strategies over the baseline, aggregated over all settings."""
 
 from __future__ import annotations
 
@@ -13,24 +13,29 @@ from analysis.statistics.arrays import Floats
 from analysis.statistics.bootstrap import Resampler
 
 
-def all_gains(others: Sequence[str], baseline: str, found: Sequence[Setting], resampler: Resampler) -> tuple[Gain, ...]:
-    """Strategies that have the same numbers of paired runs share one pass over the resamples."""
-    sides = {s: [pair for setting in found if len((pair := setting.paired_areas(s, baseline))[0])] for s in others}
+def all_gains(
+    others: Sequence[str], baseline: str, settings: Sequence[Setting], resampler: Resampler
+) -> tuple[Gain, ...]:
+    """Estimate the gain of each strategy over the baseline; strategies without paired runs are left out.
+
+    Strategies with the same numbers of paired runs share one pass over the resamples.
+    """
+    sides = {s: [pair for setting in settings if len((pair := setting.paired_areas(s, baseline))[0])] for s in others}
     alike: dict[tuple[int, ...], list[str]] = {}
     for strategy, pairs in sides.items():
         alike.setdefault(tuple(len(ours) for ours, _ in pairs), []).append(strategy)
-    made: dict[str, Gain] = {}
+    gains: dict[str, Gain] = {}
     for sizes, names in alike.items():
         if sizes:
             ours, theirs = (
                 [np.stack([sides[s][d][side] for s in names], axis=1) for d in range(len(sizes))] for side in (0, 1)
             )
-            made |= dict(zip(names, _gain(names, ours, theirs, resampler), strict=True))
-    return tuple(made[s] for s in others if s in made)
+            gains |= dict(zip(names, _gain(names, ours, theirs, resampler), strict=True))
+    return tuple(gains[s] for s in others if s in gains)
 
 
 def _gain(names: Sequence[str], ours: Sequence[Floats], theirs: Sequence[Floats], resampler: Resampler) -> list[Gain]:
-    """Areas per setting, (n_d, C), a column per name."""
+    """Estimate gains from areas per setting, (n_d, C), with one column per name."""
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
     middle = iqm(differences, resampler)
     plain, paired = (probability_of_improvement(ours, theirs, resampler, paired=p) for p in (False, True))

@@ -1,8 +1,8 @@
-"""Labels: how many it takes to reach a target, and how many a strategy saves against the baseline (Beck et al. 2021).
+"""Labels needed to reach a target, and labels saved against the baseline (Beck et al. 2021).
 
-L(tau) is the smallest budget at which the mean curve over seeds, made monotone by its running maximum, reaches tau,
-linear between budgets and never extrapolated. Below the first point L is left-censored (at most the first budget);
-a target that is never reached is right-censored (infinite here: more than the last budget).
+L(tau) is the smallest budget at which the mean curve over seeds, made monotone by its running maximum, reaches tau. It
+is linear between budgets and never extrapolated. A target below the first point is left-censored: L is at most the
+first budget. A target that is never reached is right-censored: L is more than the last budget, and infinite here.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ Censored = Literal["no", "left", "right"]
 
 @dataclass(frozen=True)
 class LabelsSaved:
-    """What one strategy saves at one target. Positive savings and efficiencies above 1 are good.
+    """Labels that one strategy saves at one target; positive savings and efficiencies above 1 are good.
 
     Attributes:
+        target: tau, in the metric's units.
         labels, baseline_labels: L(tau) of the two; infinite if never reached, the first budget if left-censored.
-        saved: baseline_labels - labels. A lower bound if the strategy is left-censored, an upper one if the baseline
+        saved: baseline_labels - labels. A lower bound if the strategy is left-censored, an upper bound if the baseline
             is; -infinity if only the strategy never reaches the target, NaN if neither does.
-        efficiency: baseline_labels / labels (label efficiency of Beck et al. 2021), bounded likewise.
+        efficiency: baseline_labels / labels (label efficiency of Beck et al. 2021), bounded in the same way.
         censored, baseline_censored: how L(tau) is censored on the mean curves.
-        resamples_left, resamples_right: shares of resamples in which the strategy's L(tau) is so.
-        undefined: share in which neither reaches the target; bounds are over the others.
-        n: paired seeds.
+        resamples_left, resamples_right: shares of resamples in which the strategy's L(tau) is left- or right-censored.
+        undefined: share of resamples in which neither reaches the target; the interval is over the others.
+        n: number of paired seeds.
     """
 
     target: float
@@ -55,15 +56,15 @@ class LabelsSaved:
 
 
 def labels_to_reach(budgets: ArrayLike, values: ArrayLike, targets: ArrayLike) -> tuple[Floats, NDArray[np.int8]]:
-    """L(tau) of curves, and how it is censored.
+    """Compute L(tau) of curves, and how it is censored.
 
     Args:
         budgets: labels, shape (T,), increasing.
         values: mean curves, shape (..., T).
-        targets: (K,), or (..., K) for targets of each curve's own.
+        targets: targets, shape (K,), or (..., K) for separate targets of each curve.
 
     Returns:
-        Labels, shape (..., K): the first budget where left-censored, infinite where right-censored. And -1, 0 or 1 for
+        Labels, shape (..., K): the first budget if left-censored, infinite if right-censored. And -1, 0 or 1 for
         left-censored, reached, right-censored. A target equal to the first point is reached there, not censored.
     """
     b = np.asarray(budgets, dtype=np.float64)
@@ -83,7 +84,14 @@ def labels_to_reach(budgets: ArrayLike, values: ArrayLike, targets: ArrayLike) -
 
 
 def target_grid(curve: ArrayLike, count: int = 5) -> Floats:
-    """Targets from the baseline's mean curve (T,): `count` equal steps from its first point (left out) to its best; none if it is flat."""
+    """Return `count` equally spaced targets from a mean curve's first point, left out, to its best point.
+
+    A flat curve gives no targets.
+
+    Args:
+        curve: mean curve of the baseline, shape (T,).
+        count: number of targets.
+    """
     best = np.maximum.accumulate(np.asarray(curve, dtype=np.float64))
     return np.linspace(best[0], best[-1], count + 1)[1:] if best[-1] > best[0] else np.empty(0)
 
@@ -91,22 +99,26 @@ def target_grid(curve: ArrayLike, count: int = 5) -> Floats:
 def labels_saved(
     setting: Setting, strategy: str, baseline: str, resampler: Resampler, targets: Sequence[float] | None = None
 ) -> tuple[LabelsSaved, ...]:
-    """Savings of a strategy at each target, with percentile intervals from resamples of the seeds the two share.
+    """Compute the labels that a strategy saves at each target, with percentile intervals.
+
+    Intervals are over resamples of the seeds that the strategy shares with the baseline.
 
     Args:
-        targets: in the metric's units; by default `target_grid` of the baseline's mean curve over those seeds.
+        setting: curves of one data set under one regime.
+        strategy, baseline: names of the two strategies.
+        resampler: source of resamples.
+        targets: targets in the metric's units; by default `target_grid` of the baseline's mean curve over shared seeds.
 
     Returns:
-        One row a target, rising; none if no seed is shared or the baseline is flat.
+        One row per target, ascending; none if no seed is shared or the baseline is flat.
     """
     ours, theirs = setting.paired(strategy, baseline)
     n = len(ours)
     if not n:
         return ()
     tau = target_grid(theirs.mean(axis=0)) if targets is None else np.asarray(targets, dtype=np.float64)
-    tau = np.unique(
-        np.round(tau, DECIMALS)
-    )  # as the curves are below: the baseline reaches its own best; a rise of less is one target
+    # rounded like the curves below, so that the baseline reaches its own best value
+    tau = np.unique(np.round(tau, DECIMALS))
     if not len(tau):
         return ()
 
@@ -140,7 +152,7 @@ def labels_saved(
 
 
 def minus(x: Floats, y: Floats) -> Floats:
-    """Difference of labels; NaN where both are infinite."""
+    """Return the difference of labels; NaN where both are infinite."""
     with np.errstate(invalid="ignore"):
         return np.asarray(x - y)
 

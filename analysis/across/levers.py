@@ -1,9 +1,9 @@
-"""What each lever is worth: augmentation, semi-supervision, pretraining, and each strategy within its regime.
+"""Effect of each factor: augmentation, semi-supervision, pretraining, and each strategy within its regime.
 
-The yardstick is the baseline strategy under the base regime. A regime's gain is the baseline strategy's metric under it
-minus that under the base regime at the same budget; a strategy's gain is its metric minus the baseline strategy's within
-its regime. Both are given in points (the metric's units) and in labels worth: how many more labels the yardstick needs for
-the same rise of its (monotone, mean) curve.
+A factor is a regime or a strategy. The gain of a regime is the metric of the baseline strategy under it minus that
+under the base regime, at the same budget. The gain of a strategy is its metric minus that of the baseline strategy,
+within its regime. Both are given in points (the metric's units) and in equivalent extra labels: how many more labels
+the reference curve, the baseline strategy under the base regime, needs for the same rise of its monotone mean curve.
 """
 
 from __future__ import annotations
@@ -24,18 +24,23 @@ from analysis.statistics.intervals import t_band
 
 @dataclass(frozen=True)
 class Lever:
-    """One lever at one budget.
+    """Effect of one factor at one budget.
 
     Attributes:
-        lever: regime or strategy.
-        name: of the regime or strategy pulled; `regime` is the regime it is pulled in.
-        points, low, high: mean paired difference over seeds and its 95 % t interval, each for itself.
-        labels_worth: yardstick's labels for the metric with the lever minus those for the metric without it; infinite if the
-            yardstick never gets there (then `at_least` bounds it), NaN if it reaches neither.
+        dataset: data set.
+        lever: kind of the factor, regime or strategy.
+        name: name of the regime or strategy.
+        regime: regime in which the factor is applied.
+        budget: labels.
+        points, low, high: mean paired difference over seeds and its 95 % t interval, not adjusted for multiple
+            comparisons.
+        labels_worth: equivalent extra labels: labels of the reference curve for the metric with the factor minus those
+            for the metric without it. Infinite if the reference curve never reaches the former (then `at_least` bounds
+            it), NaN if it reaches neither.
         worth_low, worth_high: percentile interval over joint resamples of the seeds.
-        at_least: lower bound in labels, from the yardstick's last budget; equals labels_worth where that is finite.
-        undefined: share of resamples in which labels worth is NaN.
-        n: seeds shared by the cells.
+        at_least: lower bound of the labels, from the last budget of the reference curve; equals labels_worth if finite.
+        undefined: share of resamples in which labels_worth is NaN.
+        n: number of seeds that the curves share.
     """
 
     dataset: str
@@ -57,54 +62,58 @@ class Lever:
 def levers(
     settings: Sequence[Setting], baseline: str, resampler: Resampler, base: str | None = None
 ) -> tuple[Lever, ...]:
-    """Every lever at every budget, data set by data set.
+    """Compute the effect of every factor at every budget, data set by data set.
 
     Args:
-        settings: any number of data sets and regimes.
-        baseline: the strategy that every regime is compared by.
-        base: base regime; by default the first setting's. Data sets without it, or without the baseline in it, have no yardstick
-            and are left out.
+        settings: curves of any number of data sets and regimes.
+        baseline: name of the strategy with which regimes are compared.
+        resampler: source of resamples.
+        base: base regime, by default that of the first setting. Data sets without it, or without the baseline in it,
+            have no reference curve and are left out.
 
     Raises:
-        ValueError: two settings share data set and regime, so that a lever would not be the only change.
+        ValueError: two settings share data set and regime, so that a factor would not be the only change.
     """
     cells = {(s.dataset, s.regime): s for s in settings}
     if len(cells) < len(settings):
         raise ValueError(
-            "expected one protocol for each data set and regime, found several: levers would not be the only change"
+            "expected one protocol per data set and regime, found several: a factor would not be the only change"
         )
     base = settings[0].regime if base is None and settings else base
-    found: list[Lever] = []
+    effects: list[Lever] = []
     for (dataset, regime), cell in cells.items():
-        yardstick = cells.get((dataset, str(base)))
-        if yardstick is None or baseline not in yardstick.curves or baseline not in cell.curves:
+        reference = cells.get((dataset, str(base)))
+        if reference is None or baseline not in reference.curves or baseline not in cell.curves:
             continue
         if regime != base:
-            found += _pull(
-                "regime", regime, _Cells(cell, baseline, yardstick, baseline, yardstick, baseline), resampler
+            effects += _effects(
+                "regime", regime, _Cells(cell, baseline, reference, baseline, reference, baseline), resampler
             )
         for strategy in cell.curves:
             if strategy != baseline:
-                found += _pull(
-                    "strategy", strategy, _Cells(cell, strategy, cell, baseline, yardstick, baseline), resampler
+                effects += _effects(
+                    "strategy", strategy, _Cells(cell, strategy, cell, baseline, reference, baseline), resampler
                 )
-    return tuple(found)
+    return tuple(effects)
 
 
 @dataclass(frozen=True)
 class _Cells:
-    """With the lever, without it, and the yardstick: each a setting and a strategy."""
+    """Curves with the factor, without it, and for reference: each a setting and a strategy."""
 
     with_: Setting
     strategy: str
     without: Setting
     other: str
-    yardstick: Setting
+    reference: Setting
     baseline: str
 
     def curves(self) -> tuple[Floats, Floats, Floats, Floats]:
-        """Shared budgets (T,), curves with and without the lever at those, the yardstick's curves at its own, by shared seeds."""
-        sides = ((self.with_, self.strategy), (self.without, self.other), (self.yardstick, self.baseline))
+        """Return the shared budgets, curves with and without the factor there, and the reference curves.
+
+        The rows of all curves are the shared seeds; reference curves keep their own budgets.
+        """
+        sides = ((self.with_, self.strategy), (self.without, self.other), (self.reference, self.baseline))
         seeds = sorted(set.intersection(*({*setting.seeds[name]} for setting, name in sides)))
         budgets = np.intersect1d(self.with_.budgets, self.without.budgets)
         picked = [_at(setting.seeds, setting.curves, name, seeds) for setting, name in sides]
@@ -112,20 +121,20 @@ class _Cells:
         return budgets, picked[0][:, next(at)], picked[1][:, next(at)], picked[2]
 
 
-def _at(seeds: Mapping[str, tuple[int, ...]], values: Mapping[str, Floats], name: str, wanted: Sequence[int]) -> Floats:
-    return values[name][np.searchsorted(seeds[name], wanted).astype(np.intp)]
+def _at(seeds: Mapping[str, tuple[int, ...]], values: Mapping[str, Floats], name: str, shared: Sequence[int]) -> Floats:
+    return values[name][np.searchsorted(seeds[name], shared).astype(np.intp)]
 
 
-def _pull(kind: Literal["regime", "strategy"], name: str, cells: _Cells, resampler: Resampler) -> list[Lever]:
-    budgets, ours, theirs, yard = cells.curves()
+def _effects(kind: Literal["regime", "strategy"], name: str, cells: _Cells, resampler: Resampler) -> list[Lever]:
+    budgets, ours, theirs, reference = cells.curves()
     n = len(ours)
     if not n or not len(budgets):
         return []
-    scale = cells.yardstick.budgets
+    scale = cells.reference.budgets
 
     def worth(counts: Counts) -> tuple[Floats, Floats]:
-        # rounded: sums of the same numbers may differ in the last bit, and the yardstick must reach its own last point
-        curve, with_, other = (np.round(counts @ x / n, DECIMALS) for x in (yard, ours, theirs))
+        # rounded, since sums of the same numbers may differ in the last bit and a curve must reach its own last point
+        curve, with_, other = (np.round(counts @ x / n, DECIMALS) for x in (reference, ours, theirs))
         reached, _ = labels_to_reach(scale, curve, with_)
         without = (
             np.broadcast_to(budgets, reached.shape) if kind == "regime" else labels_to_reach(scale, curve, other)[0]

@@ -1,13 +1,16 @@
-"""Mixed model with crossed random effects over all strategies at once: secondary and descriptive, never a verdict.
+"""Mixed models of learning curves: secondary and descriptive, never a verdict.
 
-Every curve becomes two numbers: its level halfway and its slope, by least squares on x = log2(budget) from -1/2 at the
-first to 1/2 at the last budget. Each is modelled as
+`crossed_effects` models all strategies at once, with crossed random effects. Every curve becomes two numbers, its level
+halfway and its slope, by least squares on x = log2(budget), scaled from -1/2 at the first to 1/2 at the last budget.
+Each number is modelled as
 
     y ~ strategy + (1 | setting) + (1 | seed) + (1 | setting:seed),
 
-a setting being a data set under a regime. Points of one curve are never taken for independent (they are not: an
-autocorrelated null made such a Wald test reject 12.7 % at .05). Wald standard errors are asymptotic all the same, and
+where a setting is a data set under a regime. Points of one curve are never treated as independent: under an
+autocorrelated null such a Wald test rejected 12.7 % at level .05. Wald standard errors are still asymptotic, and
 strategies are assumed to differ by the same amount in every setting.
+
+`curve_trend` models the paired difference curves of one strategy, with random intercepts and slopes per curve.
 """
 
 from __future__ import annotations
@@ -29,13 +32,14 @@ Outcome = Literal["level", "slope"]
 
 @dataclass(frozen=True)
 class CrossedFit:
-    """Restricted maximum likelihood fit of y ~ fixed effects + one random intercept a factor.
+    """Restricted maximum likelihood fit of y ~ fixed effects + one random intercept per factor.
 
     Attributes:
         effects, errors: fixed effects in the order of the design's columns, with asymptotic standard errors.
-        sds: factor -> standard deviation of its random effects; `sd_residual` is what is left.
-        reml: -2 log restricted likelihood, smaller fits better.
-        converged: the optimiser said so.
+        points: number of points.
+        sds: standard deviation of the random effects by factor; `sd_residual` is that of the residuals.
+        reml: REML criterion, -2 log restricted likelihood; smaller is better.
+        converged: whether the optimiser reports convergence.
     """
 
     points: int
@@ -49,12 +53,14 @@ class CrossedFit:
 
 @dataclass(frozen=True)
 class CrossedEffect:
-    """One strategy against the baseline over all settings, in the metric's units; positive is better.
+    """Difference of one strategy to the baseline over all settings, in the metric's units; positive is better.
 
     Attributes:
         outcome: level halfway, or slope (change over the whole range of budgets).
-        value, standard_error: of the difference to the baseline.
-        sd_setting, sd_seed, sd_pair, sd_residual: of the fit that all strategies share.
+        runs: number of curves in the fit.
+        value, standard_error: estimate of the difference to the baseline.
+        sd_setting, sd_seed, sd_pair, sd_residual: standard deviations of the fit, which all strategies share.
+        converged: whether the optimiser reports convergence.
     """
 
     strategy: str
@@ -71,36 +77,37 @@ class CrossedEffect:
 
 
 def crossed_model(y: ArrayLike, design: ArrayLike, factors: Mapping[str, ArrayLike]) -> CrossedFit:
-    """Fit through statsmodels' MixedLM: one group, a variance component for every factor, which may cross or nest.
+    """Fit y ~ fixed effects + one random intercept per factor, by statsmodels' MixedLM; factors may cross or nest.
 
     Args:
-        y: shape (N,), finite.
+        y: values, shape (N,), finite.
         design: fixed effects, shape (N, p), of full rank.
-        factors: name -> label of every point, each shape (N,); at least two levels each.
+        factors: label of every point by factor, each shape (N,), with at least two levels.
 
     Raises:
-        ValueError: too few points, a factor of one level, values without spread, or no solution.
+        ValueError: too few points, a factor with one level, values without spread, or no solution.
     """
     value, x = np.asarray(y, dtype=np.float64), np.asarray(design, dtype=np.float64)
     levels = {name: np.unique(np.asarray(labels), return_inverse=True)[1] for name, labels in factors.items()}
     few = [name for name, inverse in levels.items() if inverse.max(initial=0) < 1]
     if few or len(value) <= x.shape[1] + len(levels):
         raise ValueError(
-            f"expected two levels of each factor and more points than parameters, found {len(value)} points, one level of {few}"
+            "expected two levels of each factor and more points than parameters,"
+            f" found {len(value)} points, one level of {few}"
         )
     residual = value - x @ np.linalg.lstsq(x, value, rcond=None)[0]
     scale = float(residual.std())
     if scale <= 1e-10 * max(1.0, float(np.abs(value).max())):
-        raise ValueError("expected values with some spread about the fixed effects, found none")
+        raise ValueError("expected values with spread around the fixed effects, found a standard deviation of 0")
     mats = [[np.eye(int(inverse.max()) + 1)[inverse]] for inverse in levels.values()]
     names = [[[f"{name}[{i}]" for i in range(m[0].shape[1])]] for name, m in zip(levels, mats, strict=True)]
     components = VCSpec(list(levels), names, mats)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are reported as `converged`
-            # in units of the residual spread: the optimiser's steps suit variances near 1
+            warnings.simplefilter("ignore")  # convergence is reported in `converged`
+            # scaled to the residual spread, since the optimiser's steps suit variances near 1
             model = MixedLM(value / scale, x, groups=np.zeros(len(value)), exog_vc=components)
-            # at variances of 0 gradients mislead one optimiser or the other: keep the better end
+            # near variances of 0 gradients mislead one optimiser or the other: keep the better fit
             fit = max(
                 (model.fit(reml=True, method=method) for method in ("powell", "lbfgs")), key=lambda end: float(end.llf)
             )
@@ -108,7 +115,7 @@ def crossed_model(y: ArrayLike, design: ArrayLike, factors: Mapping[str, ArrayLi
     except np.linalg.LinAlgError:
         raise ValueError("expected a fit with finite standard errors, found a singular one") from None
     if not np.isfinite(errors).all():
-        raise ValueError("expected a fit with finite standard errors, found none")
+        raise ValueError("expected a fit with finite standard errors, found infinite or missing ones")
     freedom = len(value) - x.shape[1]
     return CrossedFit(
         points=len(value),
@@ -122,15 +129,20 @@ def crossed_model(y: ArrayLike, design: ArrayLike, factors: Mapping[str, ArrayLi
 
 
 def crossed_effects(settings: Sequence[Setting], strategies: Sequence[str], baseline: str) -> tuple[CrossedEffect, ...]:
-    """Both models over all settings; slopes over those with more than one budget.
+    """Fit levels over all settings, and slopes over those with more than one budget.
+
+    Args:
+        settings: curves of any number of data sets and regimes.
+        strategies: names of the strategies to include.
+        baseline: name of the strategy to compare to.
 
     Raises:
-        ValueError: as `crossed_model`, or the baseline has no curve.
+        ValueError: the baseline has no curve, or `crossed_model` cannot be fitted.
     """
     rows = [(i, setting, s) for i, setting in enumerate(settings) for s in strategies if s in setting.curves]
     names = [baseline, *(s for s in strategies if s != baseline and any(s == name for _, _, name in rows))]
     if not any(s == baseline for _, _, s in rows) or len(names) < 2:
-        raise ValueError("expected curves of the baseline and of another strategy, found none")
+        raise ValueError("expected curves of the baseline and of one more strategy, found none")
     made: list[CrossedEffect] = []
     for outcome in ("level", "slope"):
         used = [row for row in rows if outcome == "level" or len(row[1].budgets) > 1]
@@ -153,7 +165,7 @@ def crossed_effects(settings: Sequence[Setting], strategies: Sequence[str], base
 
 
 def _outcome(setting: Setting, strategy: str, outcome: str) -> Floats:
-    """Level halfway or slope of every curve, shape (n,), by least squares over its budgets."""
+    """Return the level halfway or the slope of every curve, shape (n,), by least squares over its budgets."""
     curves = setting.curves[strategy]
     if len(setting.budgets) < 2:
         return curves[:, 0]
@@ -168,10 +180,11 @@ class MixedModel:
     """Restricted maximum likelihood fit of y ~ x + (x | curve).
 
     Attributes:
+        curves, points: number of curves and of points.
         intercept, slope: fixed effects, with asymptotic standard errors.
-        sd_intercept, sd_slope, sd_residual: of the random effects and the noise.
-        reml: REML criterion, -2 log restricted likelihood, smaller fits better.
-        converged: the optimiser said so and no variance lies on its boundary.
+        sd_intercept, sd_slope, sd_residual: standard deviations of the random effects and the residuals.
+        reml: REML criterion, -2 log restricted likelihood; smaller is better.
+        converged: whether the optimiser reports convergence and no variance lies on its boundary.
     """
 
     curves: int
@@ -189,9 +202,10 @@ class MixedModel:
 
 @dataclass(frozen=True)
 class CurveTrend:
-    """The model for one strategy: x = log2(budget), from -1/2 at the first to 1/2 at the last budget of its setting.
+    """Mixed model of the paired difference curves of one strategy to the baseline.
 
-    The fit's intercept is the mean difference halfway, its slope the change of the difference over the whole range.
+    The position x is log2(budget), scaled from -1/2 at the first to 1/2 at the last budget of a setting. The intercept
+    of the fit is the mean difference halfway; its slope is the change of the difference over the whole range.
     """
 
     strategy: str
@@ -200,7 +214,7 @@ class CurveTrend:
 
 
 def mixed_model(y: ArrayLike, x: ArrayLike, curve: ArrayLike) -> MixedModel:
-    """Fit through statsmodels' MixedLM.
+    """Fit y ~ x + (x | curve) by statsmodels' MixedLM.
 
     Args:
         y, x, curve: value, position and label of the curve of every point, each shape (N,).
@@ -212,13 +226,14 @@ def mixed_model(y: ArrayLike, x: ArrayLike, curve: ArrayLike) -> MixedModel:
     design = np.column_stack([np.ones_like(place), place])
     if len(np.unique(groups)) < 3 or np.ptp(place) == 0:
         raise ValueError(
-            f"expected three curves over more than one position, found {len(np.unique(groups))} over {len(np.unique(place))}"
+            "expected three curves over more than one position,"
+            f" found {len(np.unique(groups))} over {len(np.unique(place))}"
         )
     if np.linalg.lstsq(design, value, rcond=None)[1].sum() <= 1e-20 * max(1.0, float(value @ value)):
-        raise ValueError("expected values with some spread, found points on one line")
+        raise ValueError("expected values with spread, found points on one line")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # they are reported as `converged`
+            warnings.simplefilter("ignore")  # convergence is reported in `converged`
             fit = MixedLM(value, design, groups=groups, exog_re=design).fit(reml=True)
             errors = np.sqrt(np.diag(np.asarray(fit.cov_params()))[:2])
     except np.linalg.LinAlgError:
@@ -241,10 +256,10 @@ def mixed_model(y: ArrayLike, x: ArrayLike, curve: ArrayLike) -> MixedModel:
 
 
 def curve_trend(settings: Sequence[Setting], strategy: str, baseline: str) -> CurveTrend:
-    """The model over all settings with more than one budget in which the two share seeds.
+    """Fit the difference curves of all settings with more than one budget in which the two share seeds.
 
     Raises:
-        ValueError: as `mixed_model`.
+        ValueError: no such setting, or `mixed_model` cannot be fitted.
     """
     values: list[Floats] = []
     places: list[Floats] = []
@@ -261,5 +276,5 @@ def curve_trend(settings: Sequence[Setting], strategy: str, baseline: str) -> Cu
         curves.append(np.repeat(np.arange(seen, seen + len(ours)), len(x)))
         seen += len(ours)
     if not values:
-        raise ValueError("expected settings with paired curves of more than one budget, found none")
+        raise ValueError("expected a setting with paired curves over more than one budget, found none")
     return CurveTrend(strategy, mixed_model(np.concatenate(values), np.concatenate(places), np.concatenate(curves)))

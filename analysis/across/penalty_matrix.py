@@ -1,15 +1,16 @@
-"""Pairwise penalty matrix: how often each strategy significantly beats each other one, summed over settings.
+"""Pairwise penalty matrix: how often each strategy significantly beats each other, summed over settings.
 
-At every checkpoint of a setting the curves of two strategies are compared by a two-sided paired t test at .05; the winner's
-row gains 1 / (number of checkpoints) in the loser's column. A cell lies between 0 and the number of settings, the last
-row is the mean of each column (smaller is better). Two definitions of "checkpoints" are in use, both here by name:
+At every checkpoint of a setting the curves of two strategies are compared by a two-sided paired t test at .05. The
+winner's row gains 1 / (number of checkpoints) in the loser's column. A cell lies between 0 and the number of settings.
+The mean of a column summarises a strategy; smaller is better. Two definitions of checkpoints are in use:
 
-- ash-2020 (Ash et al. 2020, BADGE, section 4): b_0 + 2^(m-1) B for m = 1, 2, ..., with b_0 the first budget and B the first
-  step, as long as they do not exceed the first budget at which the baseline's mean exceeds 99 % of its final value. Only budgets
-  that were measured can be checkpoints.
+- ash-2020 (Ash et al. 2020, BADGE, section 4): b_0 + 2^(m-1) B for m = 1, 2, ..., with b_0 the first budget and B the
+  first step, up to the first budget at which the baseline's mean exceeds 99 % of its final value. Only measured budgets
+  count.
 - lueth-2023 (Lüth et al. 2023): every budget.
 
-No correction for multiple tests is part of either: under "all alike" a cell expects .025 x settings, printed beside it.
+Neither corrects for multiple tests. If all strategies are alike, a cell has expectation .025 x settings, which is
+reported, too.
 """
 
 from __future__ import annotations
@@ -32,13 +33,17 @@ ALPHA: Final = 0.05
 
 @dataclass(frozen=True)
 class PenaltyMatrix:
-    """Attributes:
-    wins: k rows of k: row beats column, in [0, settings].
-    column_means: k: mean penalty of each strategy over all k rows, its own empty one included, smaller is better.
-    settings: settings with at least one checkpoint.
-    compared: k: of these, in how many a strategy shares two seeds with any other. In the others it neither wins nor loses, so that
-        its column is too small beside those of strategies that were there.
-    null_expectation: of every off-diagonal cell if all strategies were alike.
+    """Penalty matrix of k strategies over all settings.
+
+    Attributes:
+        definition: definition of the checkpoints.
+        strategies: names of the k strategies.
+        wins: wins of row over column, k rows of k, in [0, settings].
+        column_means: mean penalty of each strategy over all k rows, its own empty one included; smaller is better.
+        settings: number of settings with at least one checkpoint.
+        null_expectation: expectation of every off-diagonal cell if all strategies are alike.
+        compared: number of these settings in which a strategy shares two seeds with another one. In the rest it neither
+            wins nor loses, which makes its column smaller than those of strategies that were present.
     """
 
     definition: Definition
@@ -50,7 +55,7 @@ class PenaltyMatrix:
     compared: tuple[int, ...] = ()
 
     def absent(self) -> str:
-        """Whose columns are too small, in words; empty if everybody was everywhere."""
+        """Return a sentence on strategies that miss settings; empty if none does."""
         few = [f"{s} in {n}" for s, n in zip(self.strategies, self.compared, strict=False) if n < self.settings]
         return (
             f"compared only {', '.join(few)} of {self.settings} settings, which makes the column smaller" if few else ""
@@ -60,9 +65,12 @@ class PenaltyMatrix:
 def penalty_matrix(
     settings: Sequence[Setting], strategies: Sequence[str], baseline: str, definition: Definition
 ) -> PenaltyMatrix:
-    """The matrix over all settings. A pair is compared over the seeds both have; with fewer than two it has no winner."""
+    """Compute the penalty matrix over all settings.
+
+    A pair of strategies is compared over its shared seeds; with fewer than two it has no winner.
+    """
     k = len(strategies)
-    wins, used, there = np.zeros((k, k)), 0, np.zeros(k, dtype=np.int64)
+    wins, used, compared = np.zeros((k, k)), 0, np.zeros(k, dtype=np.int64)
     for setting in settings:
         at = np.arange(len(setting.budgets))
         if definition == "ash-2020":
@@ -74,15 +82,15 @@ def penalty_matrix(
         if not len(at):
             continue
         used += 1
-        met = np.zeros(k, dtype=np.bool_)
+        shares = np.zeros(k, dtype=np.bool_)
         for i in range(k):
             for j in range(i + 1, k):
                 ours, theirs = setting.paired(strategies[i], strategies[j])
-                met[[i, j]] |= len(ours) > 1
+                shares[[i, j]] |= len(ours) > 1
                 won = paired_winner(ours[:, at] - theirs[:, at])
                 wins[i, j] += (won > 0).mean()
                 wins[j, i] += (won < 0).mean()
-        there += met
+        compared += shares
     rows = tuple(tuple(float(x) for x in row) for row in wins)
     return PenaltyMatrix(
         definition,
@@ -91,24 +99,24 @@ def penalty_matrix(
         tuple(float(x) for x in wins.mean(axis=0)),
         used,
         ALPHA / 2 * used,
-        tuple(int(n) for n in there),
+        tuple(int(n) for n in compared),
     )
 
 
 def ash_checkpoints(budgets: ArrayLike, baseline: ArrayLike) -> NDArray[np.intp]:
-    """Places of Ash's checkpoints among the budgets (T,), given the baseline's mean curve (T,); none if T < 2."""
+    """Return positions of Ash's checkpoints among the T budgets, given the baseline's mean curve; none if T < 2."""
     b, curve = np.asarray(budgets, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     if len(b) < 2:
         return np.empty(0, dtype=np.intp)
     last = b[int(np.argmax(curve > 0.99 * curve[-1]))] if (curve > 0.99 * curve[-1]).any() else b[-1]
-    wanted = b[0] + (b[1] - b[0]) * 2.0 ** np.arange(64)
-    return np.flatnonzero(np.isin(b, wanted) & (b <= last))
+    checkpoints = b[0] + (b[1] - b[0]) * 2.0 ** np.arange(64)
+    return np.flatnonzero(np.isin(b, checkpoints) & (b <= last))
 
 
 def paired_winner(differences: ArrayLike) -> NDArray[np.int8]:
-    """Sign of every column of (n, T) whose two-sided paired t test has p < .05, else 0.
+    """Return the sign of every column of (n, T) whose two-sided paired t test has p < .05, else 0.
 
-    Without spread t is undefined: the exact sign flip decides, which needs n >= 6.
+    Without spread t is undefined, and the exact sign-flip test decides, which needs n >= 6.
     """
     d = np.round(np.asarray(differences, dtype=np.float64), DECIMALS)
     n = len(d)

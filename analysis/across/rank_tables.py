@@ -15,17 +15,17 @@ from analysis.verdict.endpoint import matrix
 
 
 def rank_tables(curves: Curves, notes: list[str]) -> tuple[RankTable, ...]:
-    """A table per regime with two data sets or more; what was left out is appended to `notes`."""
+    """Rank strategies per regime with two data sets or more; append what was left out to `notes`."""
     if curves.unit == "data set":
         return tuple(t for protocol in curves.protocols if (t := _one_value_each(curves, protocol, notes)))
-    found = competing_settings(curves)
+    settings = competing_settings(curves)
     return tuple(
-        t for regime in dict.fromkeys(s.regime for s in found) if (t := _rank_table(curves, regime, found, notes))
+        t for regime in dict.fromkeys(s.regime for s in settings) if (t := _rank_table(curves, regime, settings, notes))
     )
 
 
 def _one_value_each(curves: Curves, protocol: str, notes: list[str]) -> RankTable | None:
-    """A table without seeds: its pairs are data sets already."""
+    """Rank strategies in a table without seeds, whose pairs are data sets."""
     wide = matrix(curves, protocol)
     if not len(wide):
         return None
@@ -39,10 +39,10 @@ def _one_value_each(curves: Curves, protocol: str, notes: list[str]) -> RankTabl
     return _ranked(curves, regime, means, notes)
 
 
-def _rank_table(curves: Curves, regime: str, found: Sequence[Setting], notes: list[str]) -> RankTable | None:
-    """Blocks are data sets; several protocols of one data set are one block, their mean."""
+def _rank_table(curves: Curves, regime: str, settings: Sequence[Setting], notes: list[str]) -> RankTable | None:
+    """Rank strategies over data sets; several protocols of one data set form one block, their mean."""
     own: dict[str, list[Setting]] = {}
-    for setting in found:
+    for setting in settings:
         if setting.regime == regime:
             own.setdefault(setting.dataset, []).append(setting)
     means = {
@@ -59,7 +59,7 @@ def _rank_table(curves: Curves, regime: str, found: Sequence[Setting], notes: li
 
 
 def _uneven(setting: Setting, strategies: Sequence[str]) -> str:
-    """Who has other seeds than most in a setting, in words: what seeds share does not drop out of a mean over others."""
+    """Return in words which strategies lack seeds, since seed effects do not cancel in means over different seeds."""
     seeds = {s: setting.seeds[s] for s in strategies if s in setting.seeds}
     every = sorted({seed for own in seeds.values() for seed in own})
     few = [f"{s} {len(own)} of {len(every)}" for s, own in seeds.items() if len(own) < len(every)]

@@ -1,4 +1,4 @@
-"""How stable a ranking of strategies is: between data sets, between regimes, and between draws of seeds."""
+"""Stability of rankings of strategies: between data sets, between regimes, and between draws of seeds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from analysis.statistics.arrays import Floats
 class Agreement:
     """Kendall's tau-b between the rankings of two data sets (under one regime) or two regimes (on one data set).
 
-    tau is in [-1, 1], 1 for the same order, NaN if one side ranks nothing. `within` is what both have in common.
+    tau is in [-1, 1], 1 for the same order, NaN if all strategies tie on one side. `within` is the regime or data set
+    that both share.
     """
 
     between: Literal["data sets", "regimes"]
@@ -30,12 +31,13 @@ class Agreement:
 
 @dataclass(frozen=True)
 class SeedAgreement:
-    """Two studies of n seeds each, drawn without overlap from the seeds of one setting.
+    """Agreement of two studies of n seeds each, drawn without overlap from the seeds of one setting.
 
     Attributes:
-        tau: mean Kendall's tau-b between their rankings, NaN if no draw ranks anything.
-        winner_changes: share of draws in which they name different winners, in [0, 1].
-        draws: random splits.
+        n: seeds per study.
+        tau: mean Kendall's tau-b between their rankings, NaN if all strategies tie in every draw.
+        winner_changes: share of draws in which they have different winners, in [0, 1].
+        draws: number of random splits.
     """
 
     protocol: str
@@ -46,7 +48,14 @@ class SeedAgreement:
 
 
 def kendall(left: ArrayLike, right: ArrayLike) -> Floats:
-    """Kendall's tau-b of scores (..., k) against (..., k), shape (...): scipy's kendalltau for many rankings at once; NaN if one side ties throughout."""
+    """Compute Kendall's tau-b for many pairs of rankings at once, as scipy's kendalltau does for one.
+
+    Args:
+        left, right: scores, shape (..., k).
+
+    Returns:
+        tau-b, shape (...); NaN if all scores tie on one side.
+    """
     a, b = _signs(left), _signs(right)
     with np.errstate(invalid="ignore"):
         return np.asarray((a * b).sum(axis=-1) / np.sqrt((a**2).sum(axis=-1) * (b**2).sum(axis=-1)))
@@ -55,7 +64,7 @@ def kendall(left: ArrayLike, right: ArrayLike) -> Floats:
 def agreement(
     between: Literal["data sets", "regimes"], within: str, names: Sequence[str], scores: Sequence[Floats]
 ) -> tuple[Agreement, ...]:
-    """Every pair of the named rankings, scores (k,) each."""
+    """Compare every pair of the named rankings; each has scores of shape (k,)."""
     pairs = combinations(range(len(names)), 2)
     return tuple(Agreement(between, within, names[i], names[j], float(kendall(scores[i], scores[j]))) for i, j in pairs)
 
@@ -63,13 +72,16 @@ def agreement(
 def seed_agreement(
     protocol: str, scores: ArrayLike, rng: np.random.Generator, draws: int = 500
 ) -> tuple[SeedAgreement, ...]:
-    """How well disjoint draws of n seeds agree, for n = 1 to half of the seeds.
+    """Estimate how well disjoint draws of n seeds agree, for n = 1 to half of the seeds.
 
     Args:
-        scores: a row per seed, a column per strategy, shape (seeds, k).
+        protocol: name for the result.
+        scores: one row per seed and one column per strategy, shape (seeds, k).
+        rng: generator for the draws.
+        draws: number of random splits.
 
     Returns:
-        Nothing for fewer than two seeds.
+        One row per n; none for fewer than two seeds.
     """
     x = np.asarray(scores, dtype=np.float64)
     rows = []

@@ -1,4 +1,4 @@
-"""Hold the results of a comparison across settings, as data."""
+"""Results of a comparison across settings, as data."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from analysis.statistics.ranks import AgainstControl, Friedman
 
 @dataclass(frozen=True)
 class RankTable:
-    """Strategies ranked over the data sets of one regime, by mean AUBC over seeds.
+    """Ranks of strategies over the data sets of one regime, by mean AUBC over seeds.
 
     Attributes:
         left_out: data sets in which a strategy has no complete run.
-        critical_difference: Nemenyi's, at alpha.
-        nemenyi: p of every pair, k rows of k.
+        critical_difference: Nemenyi's critical difference at level alpha.
+        nemenyi: p of every pair of the k strategies, k rows of k.
     """
 
     regime: str
@@ -39,11 +39,13 @@ class RankTable:
 
 @dataclass(frozen=True)
 class Gain:
-    """One strategy against the baseline over all settings, with 95 % stratified bootstrap intervals, expanded for few seeds.
+    """Gain of one strategy over the baseline, over all settings.
+
+    Intervals are 95 % stratified bootstrap intervals, expanded for few seeds.
 
     Attributes:
         iqm: interquartile mean of the paired AUBC differences, in the metric's units.
-        plain, paired: probability of improvement between unrelated seeds, and at the same seed.
+        plain, paired: probability of improvement between unrelated seeds, and at the same seed, in [0, 1].
         thresholds, profile: share of runs whose paired difference exceeds each threshold, averaged over settings.
     """
 
@@ -78,7 +80,17 @@ class Saved:
 
 @dataclass(frozen=True)
 class Across:
-    """See the modules named like the attributes. Parts that do not apply are empty, and `notes` say why."""
+    """All results over data sets and regimes; parts that do not apply are empty, and `notes` say why.
+
+    Attributes:
+        ranks: ranks over data sets, see `rank_tables`.
+        gains: aggregate gains over the baseline, see `gains`.
+        penalties: see `penalty_matrix`.
+        agreement, seeds: see `ranking_stability`.
+        labels: see `labels_saved`.
+        levers: effects of factors, see `levers`.
+        growth, crossed: see `mixed_models`.
+    """
 
     baseline: str
     datasets: tuple[str, ...]
@@ -97,11 +109,11 @@ class Across:
     label: str = "secondary"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON, unrounded; NaN and infinities become null and "inf", "-inf"."""
+        """Return plain data for JSON, unrounded; NaN and infinities become null and "inf", "-inf"."""
         return {key: _plain(value) for key, value in asdict(self).items()}
 
     def to_json(self) -> str:
-        """Everything, unrounded, as strict JSON."""
+        """Return all results, unrounded, as strict JSON."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
 
 

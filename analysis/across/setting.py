@@ -1,6 +1,6 @@
-"""Curves by setting: one (data set, regime) under one protocol, with every strategy's curves as an array.
+"""Curves by setting: one (data set, regime) under one protocol, with each strategy's curves as an array.
 
-Statistics over several data sets and regimes start here; nothing is averaged or dropped on the way.
+Statistics over several data sets and regimes start from settings; nothing is averaged or dropped.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Setting:
 
     Attributes:
         budgets: labels, shape (T,), increasing.
-        seeds: strategy -> its seeds, increasing, length n.
-        curves: strategy -> metric, shape (n, T), a row per seed in that order.
+        seeds: seeds by strategy, increasing, length n.
+        curves: metric by strategy, shape (n, T), one row per seed in that order.
     """
 
     protocol: str
@@ -34,21 +34,21 @@ class Setting:
     curves: Mapping[str, Floats]
 
     def area(self, strategy: str) -> Floats:
-        """AUBC of each of its seeds, shape (n,)."""
+        """Return the AUBC of each of the strategy's seeds, shape (n,)."""
         return aubc(self.budgets, self.curves[strategy])
 
     def paired(self, strategy: str, other: str) -> tuple[Floats, Floats]:
-        """Curves of two strategies over the seeds both have, each (n, T), row by row the same seed."""
+        """Return curves of two strategies over their shared seeds, each (n, T); equal rows are equal seeds."""
         return paired_rows(self, strategy, self, other)
 
     def paired_areas(self, strategy: str, other: str) -> tuple[Floats, Floats]:
-        """AUBC of two strategies over the seeds both have, each (n,), rounded so that equal areas tie."""
+        """Return AUBC of two strategies over their shared seeds, each (n,), rounded so that equal areas tie."""
         ours, theirs = self.paired(strategy, other)
         return np.round(aubc(self.budgets, ours), DECIMALS), np.round(aubc(self.budgets, theirs), DECIMALS)
 
 
 def paired_rows(left: Setting, strategy: str, right: Setting, other: str) -> tuple[Floats, Floats]:
-    """As `Setting.paired`, of strategies in two settings; each keeps the budgets of its own setting."""
+    """Return curves of strategies in two settings over their shared seeds; each keeps its setting's budgets."""
     shared = sorted(set(left.seeds.get(strategy, ())) & set(right.seeds.get(other, ())))
     return _rows(left, strategy, shared), _rows(right, other, shared)
 
@@ -60,9 +60,9 @@ def _rows(setting: Setting, strategy: str, seeds: list[int]) -> Floats:
 
 
 def settings(curves: Curves) -> tuple[Setting, ...]:
-    """A setting per protocol that has a complete run, in the study's order.
+    """Return one setting per protocol that has a complete run, in the study's order.
 
-    A data set without a name is named after its protocol, a regime without a name "all".
+    A data set without a name gets the protocol's name, a regime without a name is "all".
     """
     made = []
     for protocol in curves.protocols:
@@ -84,7 +84,7 @@ def settings(curves: Curves) -> tuple[Setting, ...]:
 
 
 def competing_settings(curves: Curves) -> tuple[Setting, ...]:
-    """Settings without the upper lines, which are compared nowhere."""
+    """Return settings without oracle strategies, which are never compared."""
     return tuple(
         replace(
             s,

@@ -17,9 +17,9 @@ from analysis.statistics.intervals import t_interval
 def losing(settings: Sequence[Setting], baseline: str, margin: float, alpha: float = 0.05) -> Claim:
     """Judge whether strategies can lose to the baseline; one finding per setting.
 
-    A finding shows the strategy with the largest loss that is significant after Holm's correction over all comparisons of
-    all settings. The claim is that losing can happen. A setting without a loser therefore refutes it only if the 95 %
-    intervals of all its strategies lie above minus the margin.
+    A finding shows the strategy with the largest loss that is significant after Holm's correction over all comparisons
+    of all settings. The claim is that losing can happen. A setting without a loser therefore refutes it only if the 95
+    % intervals of all its strategies lie above minus the margin.
 
     Args:
         settings: any number of data sets and regimes.
@@ -53,9 +53,10 @@ def losing(settings: Sequence[Setting], baseline: str, margin: float, alpha: flo
                 )
             )
     rule = (
-        f"Paired t test of the area under the budget curve, Holm over all {len(compared)} comparisons of all settings here. A setting says that it "
-        f"holds if a strategy is worse with adjusted p <= {alpha:g}, that it does not if every strategy's 95 % interval lies above "
-        f"-{margin * 100:g} points. Shown: the worst strategy."
+        "Paired t test of the area under the budget curve,"
+        f" Holm over all {len(compared)} comparisons of all settings here."
+        f" A setting says that it holds if a strategy is worse with adjusted p <= {alpha:g}, that it does not if every"
+        f" strategy's 95 % interval lies above -{margin * 100:g} points. Shown: the worst strategy."
     )
     return Claim("losing", f"Strategies can lose to {baseline}.", rule, tuple(findings))
 

@@ -29,8 +29,8 @@ def agreements(left: Floats, right: Floats, half: int | None = None) -> tuple[fl
 
     Args:
         left, right: scores on two data sets, shape (n, k); the same row is the same seed.
-        half: number of seeds on either side of a comparison, by default n // 2. Rankings over fewer seeds agree less, so
-            it must be the same wherever agreements are compared.
+        half: number of seeds on either side of a comparison, by default n // 2. Rankings over fewer seeds agree less,
+            so it must be the same wherever agreements are compared.
 
     Returns:
         Mean tau within a data set (over both), and mean tau between the two; NaN for n < 2.
@@ -64,8 +64,9 @@ def carried_over(settings: Sequence[Setting]) -> Claim:
             if len(common_strategies(list(pair))) > 2:
                 findings.append(_finding(regime, list(pair)))
     rule = (
-        "Kendall's tau between rankings by disjoint sets of nearly half the seeds: agreement of a data set with itself minus agreement with the other, "
-        f"jackknife interval over seeds. Holds if the interval lies above 0, does not hold if it lies below {MARGIN:g}."
+        "Kendall's tau between rankings by disjoint sets of nearly half the seeds: agreement of a data set with itself"
+        " minus agreement with the other, jackknife interval over seeds."
+        f" Holds if the interval lies above 0, does not hold if it lies below {MARGIN:g}."
     )
     return Claim(
         "rankings", "Rankings of strategies do not carry over from one data set to another.", rule, tuple(findings)

@@ -28,11 +28,15 @@ def semi_supervision(settings: Sequence[Setting], supervised: str, semi: str, ba
                 _finding(dataset, pair, name, baseline, margin) for name in common_strategies(pair) if name != baseline
             ]
     rule = (
-        f"Two paired differences in area under the budget curve with 95 % t intervals: the strategy with semi-supervision minus the strategy "
-        f"without, and minus {baseline} with it. Holds if the first interval lies above {margin * 100:g} points and the second below; does not "
-        "hold if the first lies below or the second above."
+        "Two paired differences in area under the budget curve with 95 % t intervals:"
+        " the strategy with semi-supervision minus the strategy without,"
+        f" and minus {baseline} with it. Holds if the first interval lies above"
+        f" {margin * 100:g} points and the second below; does not hold if the first lies below or the second above."
     )
-    statement = f"A strategy with semi-supervision is far above the strategy without, but hardly above {baseline} with semi-supervision."
+    statement = (
+        "A strategy with semi-supervision is far above the strategy without,"
+        f" but hardly above {baseline} with semi-supervision."
+    )
     return Claim("semi-supervision", statement, rule, tuple(findings))
 
 

@@ -15,8 +15,8 @@ from analysis.statistics.arrays import Floats
 def variance_between(scores: Floats) -> float:
     """Estimate the variance between the strategies' expected scores without bias; it may be negative.
 
-    This is the variance of the strategies' means over seeds, minus the part due to noise: the residual mean square of the
-    two-way layout divided by n.
+    This is the variance of the strategies' means over seeds, minus the part due to noise: the residual mean square of
+    the two-way layout divided by n.
 
     Args:
         scores: (n seeds, k strategies), paired by row; n, k >= 2.
@@ -42,8 +42,8 @@ def shrinking(settings: Sequence[Setting], base: str, other: str, statement: str
         if len(pair) == 2 and len(common_strategies(pair)) > 1:
             findings.append(_finding(dataset, pair))
     rule = (
-        "Variance between the strategies' expected areas under the budget curve, noise removed; difference between the regimes, jackknife "
-        "interval over seeds. Holds if the interval lies above 0, does not hold if it lies below."
+        "Variance between the strategies' expected areas under the budget curve, noise removed; difference between the"
+        " regimes, jackknife interval over seeds. Holds if the interval lies above 0, does not hold if it lies below."
     )
     return Claim("spread", statement, rule, tuple(findings))
 

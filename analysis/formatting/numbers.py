@@ -8,7 +8,7 @@ from typing import Any, Final
 
 
 def jsonable(value: Any) -> Any:
-    """JSON knows neither NaN nor infinity."""
+    """Replace NaN and infinity, which JSON cannot hold, by None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -16,20 +16,20 @@ NOTHING: Final = "–"
 
 
 def signed(value: float) -> str:
-    """A difference with its sign and four decimals: +0.0123."""
+    """Format a difference with its sign and four decimals: +0.0123."""
     return f"{value:+.4f}" if math.isfinite(value) else NOTHING
 
 
 def plain(value: float) -> str:
-    """A level with four decimals: 0.8123."""
+    """Format a value with four decimals: 0.8123."""
     return f"{value:.4f}" if math.isfinite(value) else NOTHING
 
 
 def p_value(value: float) -> str:
-    """Four decimals, or <0.0001."""
+    """Format a p-value with four decimals, or as <0.0001."""
     return "<0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def span(low: float, high: float, say: Callable[[float], str] = signed) -> str:
-    """[low, high]; a dash where one run gives none."""
-    return f"[{say(low)}, {say(high)}]" if math.isfinite(low) and math.isfinite(high) else NOTHING
+def span(low: float, high: float, number: Callable[[float], str] = signed) -> str:
+    """Format an interval as [low, high], or a dash if one run gives no interval."""
+    return f"[{number(low)}, {number(high)}]" if math.isfinite(low) and math.isfinite(high) else NOTHING

@@ -1,4 +1,4 @@
-"""Typed rows of results and the one way in which all of them become frames, Markdown, LaTeX and JSON."""
+"""Convert typed rows of results to frames, Markdown, LaTeX and JSON."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ def _cells(values: dict[str, Any]) -> dict[str, str]:
     number = numbers.signed if "difference" in values else numbers.plain
     cells = {_shown(name): _cell(name, value, number) for name, value in values.items()}
     if INTERVAL in cells:
-        known = math.isfinite(values["low"])
-        cells[INTERVAL] = f"[{number(values['low'])}, {number(values['high'])}]" if known else numbers.NOTHING
+        finite = math.isfinite(values["low"])
+        cells[INTERVAL] = f"[{number(values['low'])}, {number(values['high'])}]" if finite else numbers.NOTHING
     return cells
 
 
 def _cell(name: str, value: object, number: Callable[[float], str]) -> str:
-    """One value as text: differences signed, p with four decimals."""
+    """Format one value: differences signed, p with four decimals."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):

@@ -1,21 +1,18 @@
-"""Verdict tables as CSV, Markdown, LaTeX (booktabs) and JSON. Every number shown anywhere is formatted here."""
+"""Render frames of text cells as Markdown and LaTeX (booktabs) tables."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import pandas as pd
 
 from analysis.formatting.numbers import NOTHING
 
-if TYPE_CHECKING:  # verdict renders itself through this module
-    pass
-
 
 def render_markdown(frame: pd.DataFrame, text: int) -> str:
-    """A pipe table of text cells; the first `text` columns to the left, the others to the right."""
+    """Render text cells as a pipe table; the first `text` columns align left, the others right."""
     rows = [list(frame.columns), *frame.to_numpy().tolist()]
     cells = [[str(c).replace("|", "\\|") for c in row] for row in rows]
     widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(frame.columns))]
@@ -45,15 +42,17 @@ _LATEX: Final = str.maketrans(
 
 
 def tex(cell: object) -> str:
-    """A text cell: characters with a meaning in LaTeX escaped, signs before numbers in mathematics."""
+    """Escape a text cell for LaTeX; numbers with a sign are set in mathematics."""
     text = str(cell).translate(_LATEX)
     return f"${text}$" if text.lstrip("[")[:1] in ("+", "-") and text.lstrip("[")[1:2].isdigit() else text
 
 
 def render_latex(frame: pd.DataFrame, text: int) -> str:
-    r"""A tabular for \usepackage{booktabs,siunitx} of text cells, a rule wherever the first column changes.
+    r"""Render text cells as a tabular for \usepackage{booktabs,siunitx}.
 
-    Columns of numbers become S columns, aligned at the decimal point; what is no number in them stands in braces.
+    There is a rule where the first column changes.
+
+    Columns of numbers become S columns, aligned at the decimal point; other text in them is put in braces.
     """
     rows = [[str(cell) for cell in row] for row in frame.to_numpy().tolist()]
     numeric = [i >= text and any(_NUMBER.fullmatch(row[i]) for row in rows) for i in range(len(frame.columns))]
@@ -80,7 +79,7 @@ _NUMBER: Final = re.compile(r"[+-]?(\d+)(?:\.(\d+))?(?:\((\d+)\))?")
 
 
 def s_column(cells: Sequence[str]) -> str:
-    """siunitx's column for these numbers, as wide as the widest; plus signs are kept where there are any."""
+    """Return the siunitx column type for these cells, as wide as the widest, with plus signs."""
     found = [match for cell in cells if (match := _NUMBER.fullmatch(cell))]
     whole, places, doubt = (max((len(m.group(i) or "") for m in found), default=1) for i in (1, 2, 3))
     sign = "+" if any("+" in m.group() for m in found) else "-" if any("-" in m.group() for m in found) else ""

@@ -1,4 +1,4 @@
-"""A table of text cells, tidy or wide, comes under our column names."""
+"""Bring a table of text cells, tidy or wide, under the project's column names."""
 
 from __future__ import annotations
 
@@ -21,13 +21,23 @@ WIDE: Final = ("budget", "strategy", "seed", "dataset", "metric")
 def read_table(
     path: Path, columns: Mapping[str, str], wide: str | None, baseline: str
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Text cells (missing: NaN) under our names with `LINE`, and notes.
+    """Read a table as text cells under the project's column names.
 
-    A table that has neither a strategy nor a value column, but a column called like the baseline, is read as one of
-    strategies side by side; without seed or dataset its one other column, or else its rows, are the data sets. Notes say so.
+    A table that has neither a strategy nor a value column, but a column named like the baseline, is read as one column
+    per strategy. If it also has neither seed nor dataset, its one text column names the data sets, or else each row is
+    a data set. Notes report these guesses.
+
+    Args:
+        path: CSV or Parquet file.
+        columns: Our column name -> the table's name.
+        wide: Column whose values are spread over columns, if any.
+        baseline: Name of the baseline strategy.
+
+    Returns:
+        Text cells (missing: NaN) with `LINE`, and notes.
 
     Raises:
-        InputError: the file cannot be read, a mapped column is not there, or a needed column is absent.
+        InputError: The file cannot be read, a mapped column does not exist, or a required column is missing.
     """
     frame = read_cells(path)
     taken = set(frame.columns) | set(columns)
@@ -35,14 +45,15 @@ def read_table(
         c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in taken
     }
     once = {c: name for c, name in small.items() if name in COLUMNS and list(small.values()).count(name) == 1}
-    frame = frame.rename(columns=once)  # "Seed" is meant to be seed
+    frame = frame.rename(columns=once)  # "Seed" means seed
     frame = _renamed(frame, columns, str(path))
     notes: tuple[str, ...] = ()
     guessed: tuple[str, ...] = ()
     if wide is None and baseline in frame.columns and not {"strategy", "value"} & set(frame.columns):
         wide = "strategy"
         guessed = (
-            f"read as a column per strategy (--wide strategy), as there is a column {baseline} and none called strategy or value",
+            f"read as one column per strategy (--wide strategy): there is a column {baseline}, but none named strategy "
+            "or value",
         )
     if wide == "strategy" and not {"seed", "dataset", "strategy", "value"} & set(frame.columns):
         frame, more = _with_datasets(frame, str(path))
@@ -51,45 +62,48 @@ def read_table(
         frame, notes = _melted(frame, wide, str(path))
     notes = (*guessed, *notes)
     _complete(frame, str(path))
-    for column in (c for c in NAMES if c in frame.columns):  # "margin " is meant to be margin
+    for column in (c for c in NAMES if c in frame.columns):  # "margin " means margin
         frame[column] = frame[column].map({cell: cell.strip() for cell in frame[column].dropna().unique()})
     return frame.reset_index(drop=True), notes
 
 
 def _complete(frame: pd.DataFrame, where: str) -> None:
-    """Raises InputError if a column that is needed, or every row, is absent."""
+    """Raise InputError if a required column is missing, or the table has no rows."""
     absent = [c for c in ("strategy", "value") if c not in frame.columns]
     unpaired = not {"seed", "dataset"} & set(frame.columns)
-    there = ", ".join(c for c in frame.columns if c != LINE)
-    fix = "name them with --column OURS=THEIRS; is the table wide, say --wide budget or --wide strategy"
+    present = ", ".join(c for c in frame.columns if c != LINE)
+    fix = "name them with --column OURS=THEIRS; if the table is wide, add --wide budget or --wide strategy"
     if absent:
         absent += ["seed (or dataset, if data sets are the pairs)"] if unpaired else []
         raise InputError(
-            Fault(where, "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {there}", fix)
+            Fault(where, "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {present}", fix)
         )
     if unpaired:
-        fix = "name it with --column seed=THEIRS. Means alone cannot be tested: their spread is unknown; ask the authors for the value of every seed"
+        fix = (
+            "name it with --column seed=THEIRS. Means alone cannot be tested, because their spread is unknown: ask the "
+            "authors for the value of every seed"
+        )
         raise InputError(
-            Fault(where, "a column seed (or dataset, if data sets are the pairs)", f"neither among {there}", fix)
+            Fault(where, "a column seed (or dataset, if data sets are the pairs)", f"neither among {present}", fix)
         )
     if frame.empty:
         raise InputError(Fault(where, "at least one row", "only a header"))
 
 
 def _with_datasets(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The one column whose cells are no numbers names the data sets; without one, each row is one."""
+    """Use the one column of text as data sets; without one, each row is a data set."""
     others = [c for c in frame.columns if c not in COLUMNS and c != LINE]
     text = [c for c in others if pd.to_numeric(frame[c], errors="coerce").isna().all() and frame[c].notna().any()]
     if len(text) > 1:
-        fix = f"say which with --column dataset={text[0]}"
+        fix = f"choose one, for example with --column dataset={text[0]}"
         raise InputError(Fault(where, "one column that names the data sets", ", ".join(text), fix))
     if text:
         return frame.rename(columns={text[0]: "dataset"}), (f"column {text[0]} names the data sets",)
     if "budget" in frame.columns:
-        return frame, ()  # a mean curve each: `_complete` says what is absent
+        return frame, ()  # one mean curve per strategy: `_complete` reports the missing column
     numbered = frame.assign(dataset=[f"row {line}" for line in frame[LINE]])
     return numbered, (
-        "no column names seeds or data sets: each row, called after its line in the file, is taken for a data set",
+        "no column names seeds or data sets: each row, named after its line in the file, is read as a data set",
     )
 
 
@@ -109,12 +123,12 @@ def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.
         raise InputError(faults)
     shadowed = [
         c for c in columns if c in there and c not in columns.values()
-    ]  # what is mapped wins over what happens to be called so
+    ]  # a mapping takes precedence over a column of the same name
     return frame.drop(columns=shadowed).rename(columns={theirs: ours for ours, theirs in columns.items()})
 
 
 def _melted(frame: pd.DataFrame, wide: str, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Columns that have no meaning of their own become values of `wide`, a row per cell; empty cells stay."""
+    """Melt columns with other names into values of `wide`, one row per cell; empty cells stay."""
     if wide not in WIDE:
         raise InputError(unknown_name(f"{where}: --wide", wide, WIDE))
     taken = [c for c in (wide, "value") if c in frame.columns]
@@ -123,15 +137,15 @@ def _melted(frame: pd.DataFrame, wide: str, where: str) -> tuple[pd.DataFrame, t
             Fault(
                 f"{where}: --wide {wide}",
                 f"no columns {wide} and value",
-                f"both or one: {', '.join(taken)}",
-                "leave out --wide",
+                f"{', '.join(taken)}",
+                "omit --wide",
             )
         )
     own = [c for c in frame.columns if c in COLUMNS or c == LINE]
     spread = {c: c for c in frame.columns if c not in own}
     if wide in ("budget", "seed"):
-        found = {c: re.fullmatch(r"\D*?(\d+)(?:\.0+)?", c.strip()) for c in spread}
-        spread = {c: match.group(1) for c, match in found.items() if match}
+        matches = {c: re.fullmatch(r"\D*?(\d+)(?:\.0+)?", c.strip()) for c in spread}
+        spread = {c: match.group(1) for c, match in matches.items() if match}
     if not spread:
         raise InputError(
             Fault(

@@ -1,4 +1,4 @@
-"""Several studies looked at together, where a question needs more than one: descriptive, since each has a plan of its own."""
+"""Combine several studies; results are descriptive, because each study has its own plan."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from analysis.loading.curves import Curves
 
 
 def combine(parts: Sequence[Curves], name: str) -> Curves:
-    """One table of curves, marked exploratory: no plan was made for all of them together.
+    """Combine studies into one, marked exploratory because no plan covers all of them.
 
     Args:
-        parts: at least one; plan and baseline are the first one's.
-        name: of the whole.
+        parts: At least one study; plan and baseline are those of the first.
+        name: Name of the combined study.
 
     Raises:
-        ValueError: two studies share a protocol's name, or have different baselines.
+        ValueError: Two studies share a protocol's name, or have different baselines.
     """
     protocols = [p for part in parts for p in part.protocols]
     if twice := sorted({p for p in protocols if protocols.count(p) > 1}):
@@ -45,9 +45,16 @@ def combine(parts: Sequence[Curves], name: str) -> Curves:
 
 
 def relabel(curves: Curves, places: Mapping[str, tuple[str, str]]) -> Curves:
-    """The same curves with protocols named after another (data set, regime): frozen features after the images they were made of, say."""
+    """Assign protocols to other places (data set, regime).
+
+    For example, assign frozen features to the images that they encode.
+
+    Args:
+        curves: The study.
+        places: Protocol -> (data set, regime).
+    """
     frame = curves.frame.copy()
     for protocol, (dataset, regime) in places.items():
-        own = frame["protocol"] == protocol
-        frame.loc[own, ["dataset", "regime"]] = [dataset, regime]
+        rows = frame["protocol"] == protocol
+        frame.loc[rows, ["dataset", "regime"]] = [dataset, regime]
     return replace(curves, frame=frame, places={**curves.places, **places})

@@ -1,4 +1,4 @@
-"""What analysis works on: one tidy table of complete runs, and what is missing from it."""
+"""Input of every analysis: one tidy table of complete runs, and what is missing from it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Mismatch = Literal["list", "refuse", "crop", "unpaired"]
 
 @dataclass(frozen=True)
 class Missing:
-    """A run that is not analysed, and why."""
+    """A run that is not analysed, with the reason."""
 
     run: RunId
     reason: str
@@ -41,28 +41,30 @@ class Curves:
     """Complete learning curves of one study.
 
     Attributes:
-        frame: columns study, protocol, dataset, regime, strategy, seed, budget (labels), metric, value; complete runs only.
-        study: its name.
-        plan: the analysis plan.
-        exploratory: True unless the plan was fixed and fingerprint_content with the study before the first run.
-        planned: every run that should be there, in the study's order.
-        missing: runs that are not analysed, each with its reason.
-        metrics: protocol -> primary metric (higher is better).
-        baseline: the strategy that the others are compared with.
-        notes: what was done to the data on request (cropping, say), and why the plan was amended.
-        amended: how often the plan was changed after the study had started; if ever, the result is exploratory.
-        places: protocol -> (data set, regime).
-        unit: what pairs are made of. With "data set" (a table without seeds), the column seed numbers the data sets.
-        units: number -> name of the data set, if data sets are the pairs.
-        mismatch: how gaps were met; with "unpaired", nothing is paired.
-        costs: columns protocol, strategy, seed, budget, seconds, memory (MiB) of every query; empty where unknown.
-        upper: strategies that saw labels they had not bought: shown as lines, never compared.
-        bought: run -> indices of the images whose labels its queries bought, in order; the initial set is not
-            among them, unless the strategy chose it. Empty where unknown.
-        currencies: protocol -> what its budgets count: labels, or regions, pixels or clicks; labels where it is not told.
-        environments: environment as recorded (JSON) -> complete runs made in it; empty where unknown.
-        reliability: columns of `analysis.loading.extract.BIN_COLUMNS`, of every run's last round; empty where no probabilities were kept.
-        group: tests are corrected together within each value of this; None: as the plan's family says.
+        frame: Complete runs only, with columns study, protocol, dataset, regime, strategy, seed, budget (labels),
+            metric, value.
+        study: Name of the study.
+        plan: The analysis plan.
+        exploratory: True unless the plan was fixed and fingerprinted with the study before the first run.
+        planned: Every expected run, in the study's order.
+        missing: Runs that are not analysed, each with its reason.
+        metrics: Protocol -> primary metric (higher is better).
+        baseline: The strategy that the others are compared with.
+        notes: Changes made to the data on request (such as cropping), and reasons for amendments of the plan.
+        amended: How often the plan was changed after the study had started; if ever, the result is exploratory.
+        places: Protocol -> (data set, regime).
+        unit: What pairs are made of. With "data set" (a table without seeds), the column seed numbers the data sets.
+        units: Number -> name of the data set, if data sets are the pairs.
+        mismatch: How gaps were handled; with "unpaired", nothing is paired.
+        reliability: Columns of `analysis.loading.extract.BIN_COLUMNS`, for every run's last round; empty if no
+            probabilities were stored.
+        group: Tests are corrected together within each value of it; None means the plan's family.
+        upper: Upper-line strategies, which saw labels that they had not bought. They are reported, never compared.
+        costs: Columns protocol, strategy, seed, budget, seconds, memory (MiB) of every query; empty if unknown.
+        bought: Run -> indices of the images whose labels its queries bought, in order. The initial set is included
+            only if the strategy chose it. Empty if unknown.
+        environments: Recorded environment (JSON) -> number of complete runs in it; empty if unknown.
+        currencies: Protocol -> what its budgets count: labels, regions, pixels or clicks; labels if not given.
     """
 
     frame: pd.DataFrame
@@ -89,23 +91,23 @@ class Curves:
 
     @cached_property
     def protocols(self) -> tuple[str, ...]:
-        """In the study's order."""
+        """Return the protocols in the study's order."""
         return tuple(dict.fromkeys(k.protocol for k in self.planned))
 
     @cached_property
     def strategies(self) -> tuple[str, ...]:
-        """In the study's order, the baseline first."""
+        """Return the strategies in the study's order, the baseline first."""
         names = dict.fromkeys(k.strategy for k in self.planned)
         return (self.baseline, *(s for s in names if s != self.baseline))
 
     @cached_property
     def competitors(self) -> tuple[str, ...]:
-        """`strategies` without the upper lines."""
+        """Return the strategies without the upper lines."""
         return tuple(s for s in self.strategies if s not in self.upper)
 
     @cached_property
     def comparisons(self) -> tuple[tuple[str, str], ...]:
-        """Planned (protocol, strategy) pairs; the baseline and upper lines are left out."""
+        """Return the planned (protocol, strategy) pairs, without the baseline and upper lines."""
         return tuple(
             dict.fromkeys(
                 (k.protocol, k.strategy) for k in self.planned if k.strategy not in {self.baseline, *self.upper}
@@ -114,37 +116,40 @@ class Curves:
 
     @property
     def paired(self) -> bool:
-        """Whether differences are taken within seeds (or data sets)."""
+        """Return whether differences are taken within seeds (or data sets)."""
         return self.mismatch != "unpaired"
 
     @cached_property
     def has_curves(self) -> bool:
-        """Whether any protocol has more than one budget; else the endpoint is the value itself."""
+        """Return whether any protocol has several budgets; if not, the endpoint is the value."""
         return bool(self.frame.groupby("protocol")["budget"].agg(lambda budgets: len(set(budgets)) > 1).any())
 
     def group_of(self, protocol: str) -> str:
-        """The family of tests that a protocol belongs to."""
+        """Return the family of tests that a protocol belongs to."""
         if self.group is None:
             return protocol if self.plan.family == "strategies" else ""
         dataset, regime = self.places.get(protocol, ("", ""))
         return {"protocol": protocol, "dataset": dataset, "regime": regime}[self.group]
 
     def currency(self, *protocols: str) -> str:
-        """What the budgets of some protocols count, of all by default, in the plural: "labels", or "labels or pixels" where they differ."""
+        """Return what the budgets of the given protocols count, by default of all, in the plural.
+
+        For example "labels", or "labels or pixels" if protocols differ.
+        """
         return (
             " or ".join(dict.fromkeys(self.currencies.get(p, "labels") for p in protocols or self.protocols))
             or "labels"
         )
 
     def unit_name(self, number: int) -> str:
-        """A seed as its number, a data set by its name."""
+        """Return the number of a seed as text, or the name of a data set."""
         return self.units.get(number, str(number))
 
     @property
     def complete(self) -> int:
-        """How many of the planned runs are analysed."""
+        """Return how many of the planned runs are analysed."""
         return len(self.planned) - sum(m.planned for m in self.missing)
 
     def to_csv(self, path: Path) -> None:
-        """The tidy table; `load_table` reads it back."""
+        """Write the tidy table, which `load_table` can read."""
         self.frame.to_csv(path, index=False)

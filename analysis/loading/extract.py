@@ -19,21 +19,24 @@ Indices = NDArray[np.int64]
 
 
 def queried_indices(record: Record) -> Indices:
-    """Indices that a strategy bought, in order: by its queries, and the initial set if it chose that; without validation images."""
+    """Return the image indices that a strategy bought, in order, without validation images.
+
+    These are the indices of its queries, and of the initial set if the strategy chose it.
+    """
     queries = [e.indices for e in record.of(LabelsEvent) if e.purpose == "query" or e.chosen]
     return np.array([i for indices in queries for i in indices], dtype=np.int64)
 
 
 PARTS: Final = ("members_s", "features_s", "prepare_s", "query_s")
-"""What a query takes, as a round's record names it: an ensemble's further members, features, the strategy's own training, choosing."""
+"""Costs of a query in a round's record: further ensemble members, features, the strategy's own training, selection."""
 
 
 def query_cost_rows(record: Record, run: RunId) -> list[tuple[object, ...]]:
-    """Rows of `COST_COLUMNS` for every round that ended in a query, `run` first; rounds that recorded no cost are left out."""
-    asked = [r for r in record.rounds if r.query and r.cost.keys() & set(PARTS)]
+    """Return one row of `COST_COLUMNS` per round with a query and a recorded cost."""
+    rounds = [r for r in record.rounds if r.query and r.cost.keys() & set(PARTS)]
     return [
         (*run, r.budget, sum(r.cost.get(part, 0.0) for part in PARTS), r.cost.get("peak_memory_mib", float("nan")))
-        for r in asked
+        for r in rounds
     ]
 
 
@@ -41,21 +44,21 @@ BIN_COLUMNS: Final = ("protocol", "strategy", "seed", "budget", "bin", "images",
 
 
 def confidence_bin_rows(folder: StudyFolder, record: Record, place: RunId) -> list[tuple[object, ...]]:
-    """Rows of `BIN_COLUMNS` for a complete run's last round; none where probabilities were not kept or cannot be read.
+    """Return rows of `BIN_COLUMNS` for the last round of a complete run.
 
-    `confidence` and `right` are sums over the bin's images. Whether the sidecar is the one that the record means is for
-    `check` to say.
+    `confidence` and `right` are sums over the bin's images. There are no rows if probabilities were not stored or
+    cannot be read. Whether the sidecar matches the record's digest is verified by `check`, not here.
     """
     last = record.rounds[-1]
     if record.run is None or not last.probabilities:
         return []
     split = folder.split(record.run.split.digest)
     other = folder.split(record.run.split.digest, record.run.split.targets)
-    kept = _arrays(folder.run(place).predictions(last.round), "prediction", "log_probability")
+    stored = _arrays(folder.run(place).predictions(last.round), "prediction", "log_probability")
     truth = _arrays(other if other.exists() else split, "targets")
-    if kept is None or truth is None or kept[1].ndim != 2 or not len(kept[0]) == len(kept[1]) == len(truth[0]):
+    if stored is None or truth is None or stored[1].ndim != 2 or not len(stored[0]) == len(stored[1]) == len(truth[0]):
         return []
-    counts = reliability(kept[1], kept[0].astype(np.int64), truth[0].astype(np.int64))
+    counts = reliability(stored[1], stored[0].astype(np.int64), truth[0].astype(np.int64))
     return [(*place, last.budget, bin_, *counts[:, bin_].tolist()) for bin_ in range(ECE_BINS) if counts[0, bin_]]
 
 

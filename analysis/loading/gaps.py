@@ -1,4 +1,4 @@
-"""Empty cells, unequal budgets and seeds without partner: found, listed, and met as asked."""
+"""Find empty cells, unequal budgets and seeds without a partner, and handle them as requested."""
 
 from __future__ import annotations
 
@@ -15,76 +15,82 @@ from protocol.spec.run_id import RunId
 
 RUN = ["protocol", "strategy", "seed"]
 SHOWN: Final = 12
-"""Runs with other budgets that are named."""
+"""Runs with different budgets that are listed one by one."""
 Resolved = tuple[pd.DataFrame, tuple[RunId, ...], tuple[Missing, ...], tuple[str, ...]]
 
 
 def resolve_gaps(
     frame: pd.DataFrame, where: str, baseline: str, mismatch: Mismatch, units: Mapping[int, str]
 ) -> Resolved:
-    """Rows of complete runs on shared budgets, expected runs, missing runs, and notes on what was done.
+    """Apply the mismatch policy to empty cells, unequal budgets and unmatched seeds.
+
+    Args:
+        frame: One row per (protocol, strategy, seed, budget); empty cells are NaN.
+        where: Name of the table in error messages.
+        baseline: The strategy to compare with.
+        mismatch: The policy; see `analysis.loading.table.load_table`.
+        units: Number -> name of each data set, if data sets are the pairs.
+
+    Returns:
+        Rows of complete runs on shared budgets, expected runs, missing runs, and notes on what was changed.
 
     Raises:
-        InputError: with "refuse" any gap, with "list" unequal budgets, and always curves that share no budget.
+        InputError: Any gap with "refuse", unequal budgets with "list", and always curves that share no budget.
     """
     expected = tuple(_expected(frame, unpaired=mismatch == "unpaired"))
-    there = set(frame.groupby(RUN).groups)
+    in_table = set(frame.groupby(RUN).groups)
     empty = frame[frame["value"].isna()]
     if mismatch == "crop":
         frame = frame.dropna(subset="value")
-        there_now = set(frame.groupby(RUN).groups)
-        holes = empty[_mask(k not in there_now for k in _keys(empty))].groupby(RUN)["budget"].first()
+        with_values = set(frame.groupby(RUN).groups)
+        first_hole = empty[_mask(k not in with_values for k in _keys(empty))].groupby(RUN)["budget"].first()
     else:
-        holes = empty.groupby(RUN)["budget"].first()
+        first_hole = empty.groupby(RUN)["budget"].first()
     missing = tuple(
         Missing(
             k,
-            "no rows in the table" if k not in there else f"no value at budget {holes[k]}",
+            f"no value at budget {first_hole[k]}" if k in in_table else "no rows in the table",
             unit=units.get(k.seed, ""),
         )
         for k in expected
-        if k not in there or k in holes
+        if k not in in_table or k in first_hole
     )
     if mismatch == "refuse" and (len(empty) or missing):
-        faults = [
-            Fault(
-                f"{where}: {k.protocol}/{k.strategy}/{units.get(k.seed, f'seed-{k.seed}')}",
-                "a value in every cell",
-                f"none at budget {b}",
-            )
-            for k, b in _cells(empty)
-        ]
-        faults += [
-            Fault(f"{where}: {m}".rsplit(":", 1)[0], "a run of every strategy for every seed", m.reason)
-            for m in missing
-            if m.run not in there
-        ]
-        faults[-1] = Fault(
-            faults[-1].where,
-            faults[-1].expected,
-            faults[-1].found,
-            "complete the table, or choose --mismatch list, crop or unpaired",
-        )
-        raise InputError(faults)
-    left = {m.run for m in missing}
-    frame = frame[_mask(k not in left for k in _keys(frame))]
+        raise InputError(_gap_faults(empty, [m for m in missing if m.run not in in_table], where, units))
+    left_out = {m.run for m in missing}
+    frame = frame[_mask(k not in left_out for k in _keys(frame))]
     frame, notes = _on_shared_budgets(frame, where, units, crop=mismatch in ("crop", "unpaired"))
     if mismatch == "crop" and len(empty):
-        notes = (f"{len(empty)} empty cells were treated as budgets that are not there", *notes)
+        notes = (f"{len(empty)} empty cells were treated as missing budgets", *notes)
     if mismatch == "unpaired":
-        notes = (
-            f"unpaired: every seed of either side is used, {baseline} and the others as independent samples",
-            *notes,
-        )
+        independent = f"unpaired: every seed of either side is used, {baseline} and the others as independent samples"
+        notes = (independent, *notes)
     return frame, expected, missing, notes
 
 
+def _gap_faults(empty: pd.DataFrame, absent: Sequence[Missing], where: str, units: Mapping[int, str]) -> list[Fault]:
+    """List every empty cell and absent run; the last fault says what to do."""
+    faults = [
+        Fault(
+            f"{where}: {k.protocol}/{k.strategy}/{units.get(k.seed, f'seed-{k.seed}')}",
+            "a value in every cell",
+            f"none at budget {budget}",
+        )
+        for k, budget in _cells(empty)
+    ]
+    faults += [
+        Fault(f"{where}: {m}".rsplit(":", 1)[0], "a run of every strategy for every seed", m.reason) for m in absent
+    ]
+    last, fix = faults[-1], "complete the table, or choose --mismatch list, crop or unpaired"
+    return [*faults[:-1], Fault(last.where, last.expected, last.found, fix)]
+
+
 def _expected(frame: pd.DataFrame, *, unpaired: bool) -> Iterator[RunId]:
-    """Every seed of a protocol for every strategy in it; unpaired, the seeds each strategy has."""
+    """Yield all seeds of a protocol for each of its strategies; if unpaired, only its own seeds."""
     for protocol, part in frame.groupby("protocol", sort=False):
         for strategy in part["strategy"].unique():
-            own = part[part["strategy"] == strategy] if unpaired else part
-            yield from (RunId(str(protocol), str(strategy), int(seed)) for seed in sorted(own["seed"].unique()))
+            rows = part[part["strategy"] == strategy] if unpaired else part
+            yield from (RunId(str(protocol), str(strategy), int(seed)) for seed in sorted(rows["seed"].unique()))
 
 
 def _keys(frame: pd.DataFrame) -> Iterator[tuple[str, str, int]]:
@@ -114,25 +120,29 @@ def _on_shared_budgets(
             kept.append(part)
             continue
         odd = sets[sets != frozenset(sets.mode().iloc[0])] if len(sets) > 1 else sets
-        runs = [f"{s} {units.get(seed, f'seed {seed}')}" for s, seed in odd.index]
+        runs = [
+            f"{s} {units.get(n, f'seed {n}')} ({_short(sorted(b))})" for (s, n), b in zip(odd.index, odd, strict=True)
+        ]
         names = ", ".join(runs[:SHOWN]) + (f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else "")
         if not crop or not shared:
             fix = (
                 "complete the table, or ask to crop to the shared budgets (--mismatch crop)"
                 if shared
-                else "these curves share no budget: they cannot be compared"
+                else "evaluate all runs at common budgets: these curves share no budget"
             )
             faults.append(
                 Fault(
                     f"{where}: protocol {protocol}",
                     f"the same budgets in every run ({_short(every)})",
-                    f"others in {names}",
+                    names,
                     fix,
                 )
             )
         else:
             notes.append(
-                f"{protocol}: cropped to the {len(shared)} of {len(every)} budgets that all runs share ({_short(shared)}); others had {names}"
+                f"{protocol}: cropped to the {len(shared)} of {len(every)} budgets that all runs share "
+                f"({_short(shared)}); "
+                f"runs with different budgets: {names}"
             )
             kept.append(part[part["budget"].isin(shared)])
     if faults:

@@ -1,6 +1,7 @@
-"""Higher is better, everywhere in analysis. A metric of which lower is better, such as the negative log-likelihood, is negated first.
+"""Negate metrics for which lower is better, such as the negative log-likelihood.
 
-Which metrics those are is read off their names: there is nothing else to read it off.
+Everywhere else in `analysis`, higher is better. The direction is inferred from the metric's name, because a table says
+nothing else about it.
 """
 
 from __future__ import annotations
@@ -35,12 +36,15 @@ LOWER: Final = frozenset(
         "regret",
     ]
 )
-"""Words in the names of metrics of which lower is better."""
+"""Words in the names of metrics for which lower is better."""
 NEGATED: Final = frozenset(("neg", "negative", "negated", "minus"))
 
 
 def lower_is_better(metric: str) -> bool:
-    """Whether its name says so: nll, test_loss, top-1 error, ECE; but not -nll, neg_loss or 1 - error, where higher is better again."""
+    """Return whether lower is better, by the metric's name.
+
+    True for nll, test_loss, top-1 error and ECE; False for -nll, neg_loss and 1 - error, for which higher is better.
+    """
     words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", metric).lower())
     likelihood = "likelihood" in words or "loglikelihood" in words
     turned = bool(NEGATED & set(words)) or bool(re.match(r"\s*(1\s*)?[-−–]", metric))
@@ -49,20 +53,21 @@ def lower_is_better(metric: str) -> bool:
 
 
 def negate_losses(curves: Curves) -> Curves:
-    """The same curves where higher is better; else with the primary metric negated (as -nll, say), beside what it was made of, and a note.
+    """Negate metrics for which lower is better, so that higher is always better.
 
-    Values none of which is above 0 are taken for negated already: no such metric is negative.
+    The negated metric (for example -nll) is added next to the original and becomes the primary one; a note says so.
+    If no value is above 0, the values are assumed to be negated already, because such metrics are not negative.
     """
     low = {protocol: metric for protocol, metric in curves.metrics.items() if lower_is_better(metric)}
     frame = curves.frame
     parts, notes, metrics = [frame], [], dict(curves.metrics)
     for metric in dict.fromkeys(low.values()):
-        own = frame[(frame["metric"] == metric) & frame["protocol"].isin([p for p, m in low.items() if m == metric])]
-        if not (own["value"] > 0).any():
-            notes.append(f"{metric}: no value is above 0, so they are taken for negated already: higher is better")
+        rows = frame[(frame["metric"] == metric) & frame["protocol"].isin([p for p, m in low.items() if m == metric])]
+        if not (rows["value"] > 0).any():
+            notes.append(f"{metric}: no value is above 0, so they are assumed to be negated already: higher is better")
             continue
         metrics |= {p: f"-{metric}" for p, m in low.items() if m == metric}
-        parts.append(own.assign(metric=f"-{metric}", value=-own["value"]))
+        parts.append(rows.assign(metric=f"-{metric}", value=-rows["value"]))
         notes.append(
             f"{metric}: lower is better, so -{metric} is compared: a positive difference is an improvement everywhere"
         )

@@ -1,7 +1,7 @@
-"""Records of a study become `Curves`: one tidy table and what is missing from it (`analysis.loading.table` does it for tables).
+"""Build `Curves` from the records of a study: one tidy table, and what is missing from it.
 
-Analysis sees complete runs only. What was planned and is not complete is listed with its reason, never
-silently dropped.
+Only complete runs are analysed. Planned runs that are not complete are listed with a reason, never silently dropped.
+`analysis.loading.table` builds `Curves` from tables.
 """
 
 from __future__ import annotations
@@ -29,13 +29,16 @@ from protocol.spec.study import StrategySpec, Study
 
 
 def load_study(path: Path) -> Curves:
-    """Complete runs of a study folder as `beatrandom run` wrote it, or of a packed one.
+    """Load the complete runs of a study folder, or of a packed archive of one.
 
-    A run is complete if its record is sealed, its hash chain is intact, its protocol's fingerprint is the
-    planned one and its rounds are the protocol's budgets.
+    A run is complete if its record is sealed, its hash chain is intact, its protocol has the planned fingerprint, and
+    its rounds have the protocol's budgets.
+
+    Args:
+        path: Study folder or packed archive.
 
     Raises:
-        InputError: the folder is not a study folder.
+        InputError: The folder is not a study folder.
     """
     with open_study(Path(path)) as folder:
         return _load(StudyFolder(folder))
@@ -86,7 +89,7 @@ def _load(folder: StudyFolder) -> Curves:
 
 
 def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
-    """What pairs have in common where starting sets were left to strategies, for the reader of a difference."""
+    """Yield a note for each protocol that lets strategies choose their initial set."""
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         own = [s.id for s in study.strategies if s.id in starters.get(protocol.name, ())]
         who = (
@@ -95,13 +98,13 @@ def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
             else "no strategy could choose its own starting set"
         )
         yield (
-            f"{protocol.name}: {who}; all others share random's. Pairs share split, weights and streams by seed; of those with a start of "
-            "their own, the difference is that of the start and the queries together"
+            f"{protocol.name}: {who}; all others share random's. Pairs share split, weights and streams by seed; "
+            "of those with a start of their own, the difference is that of the start and the queries together"
         )
 
 
 def _complete_record(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) -> Record | str:
-    """The complete record, or why there is none."""
+    """Return the complete record, or the reason why the run is not analysed."""
     if not events.exists():
         return "not run"
     try:
@@ -136,7 +139,7 @@ def _rows(record: Record, protocol: Protocol, run: RunId) -> Iterator[tuple[obje
 
 
 def _unplanned(folder: StudyFolder, study: Study) -> Iterator[Missing]:
-    """Records that the plan does not know: left out, and said so."""
+    """Yield the records that are not in the plan; they are left out."""
     planned = {folder.run(run).events for run in study.runs()}
     for events in sorted(folder.records.glob("*/*/seed-*/events.jsonl")):
         if events not in planned:

@@ -1,7 +1,9 @@
-"""Anyone's table of curves, tidy or wide, becomes `Curves`. Gaps are reported in full and met as asked, never silently.
+"""Build `Curves` from any table of curves, tidy or wide.
 
-Columns: strategy and value (higher is better, unless the metric's name says otherwise: see `analysis.loading.metric_direction`); seed, or else dataset (then data sets are the pairs); budget, unless
-there is one value a run; optional study, protocol (else made of dataset and regime), regime, metric.
+Columns: strategy and value; seed, or else dataset (data sets are then the pairs); budget, unless there is one value per
+run; optional study, protocol (by default made of dataset and regime), regime and metric. Higher values are better,
+unless the metric's name says otherwise (`analysis.loading.metric_direction`). Gaps are reported in full and handled as
+requested, never silently.
 """
 
 from __future__ import annotations
@@ -23,21 +25,21 @@ from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec.study import BASELINE, Plan
 
 LARGEST = 1e100
-"""Beyond it squares overflow."""
+"""Squares of larger values overflow."""
 WHOLE = 2.0**63
 """Whole numbers have 64 bits."""
 SHOWN = 5
-"""Wrong cells of a column that are told one by one."""
+"""Wrong cells of a column that are listed one by one."""
 FIXES = {
-    "strategy": "fill it in; a strategy must not be called like a missing value (None, NA, nan, null)",
+    "strategy": "fill it in; a strategy's name must not stand for a missing value (None, NA, nan, null)",
     "dataset": "fill it in, or add a column seed",
     "seed": "number the runs, or give all of them labels",
     "budget": "labels paid for as a plain number: no thousands separators, no shares of the pool, no %",
-    "value": "a plain number with a decimal point, no % or ±; an empty cell where there is none",
+    "value": "a plain number with a decimal point, no % or ±; an empty cell if there is no value",
 }
-"""What to do about a wrong cell."""
+"""How to fix a wrong cell of each column."""
 BEYOND_A_SHARE = 1.5
-"""Values above this are no shares in [0, 1]: the margin's unit is then pointed out."""
+"""Values above this are not shares in [0, 1]: a note then explains the margin's unit."""
 
 
 def load_table(
@@ -51,53 +53,41 @@ def load_table(
     wide: str | None = None,
     group: Group | None = None,
 ) -> Curves:
-    """Curves from a CSV or Parquet table of any source.
+    """Load curves from a CSV or Parquet table of any source.
 
-    Without a plan the project's default is used. The result is exploratory either way: nothing shows that
-    the plan came first.
+    The result is always exploratory, because a table cannot show that the plan came first.
 
     Args:
-        metric: which one, if the table has several.
-        baseline: the strategy to compare with.
-        mismatch: what to do about empty cells, unequal budgets and seeds without partner.
-            list: leave out and list runs with empty cells, pair what has a partner, refuse unequal budgets.
-            refuse: refuse all three. crop: cut to the budgets that all runs share, empty cells counting as not there.
-            unpaired: use every seed of either side, compare by Welch's test; budgets are cropped.
-        columns: our name -> the table's name, where they differ.
-        wide: "budget", "strategy", "seed", "dataset" or "metric" if columns that have no other meaning are its values. A table without
-            columns strategy and value, but with one called like the baseline, is taken for "strategy" (see the notes).
-        group: tests are corrected together within each protocol, dataset or regime.
+        path: The table: .parquet or .pq, anything else is read as CSV.
+        metric: Which metric to compare; needed if the table has several.
+        baseline: The strategy to compare with.
+        plan: The analysis plan; by default the project's default plan.
+        mismatch: How to handle empty cells, unequal budgets and seeds without a partner.
+            list: Leave out and list runs with empty cells, pair the seeds that have a partner, refuse unequal budgets.
+            refuse: Refuse all three.
+            crop: Cut to the budgets that all runs share; empty cells count as missing budgets.
+            unpaired: Use every seed of either side and compare by Welch's test; budgets are cropped.
+        columns: Our column name -> the table's name, where they differ.
+        wide: "budget", "strategy", "seed", "dataset" or "metric" if the remaining columns are its values. A table
+            without columns strategy and value, but with a column named like the baseline, is read as "strategy".
+        group: Correct tests together within each protocol, dataset or regime.
+
+    Returns:
+        Complete runs and what is missing. Guesses and changes are listed in its notes.
 
     Raises:
-        InputError: all faults of the table at once.
+        InputError: All faults of the table at once.
     """
     where = str(path)
     text, notes = read_table(Path(path), columns or {}, wide, baseline)
-    text, more = _numbered_seeds(text)
-    notes = (*notes, *more)
+    text, seed_notes = _numbered_seeds(text)
     frame, units = _typed(text, where, (columns or {}).get("value", "value"))
     frame, metrics = _one_metric(frame, metric, where)
-    if baseline not in set(frame["strategy"]):
-        raise InputError(unknown_name(f"{where}: baseline", baseline, sorted(set(frame["strategy"]))))
-    if set(frame["strategy"]) == {baseline}:
-        raise InputError(
-            Fault(
-                f"{where}: strategy",
-                f"at least one beside {baseline}",
-                "no other",
-                "add rows of what is to be compared",
-            )
-        )
+    _check_strategies(frame, baseline, where)
     if not units:
-        _one_recipe_each(frame, where)
-    frame, expected, missing, more = resolve_gaps(frame, where, baseline, mismatch, units)
+        _check_one_recipe_each(frame, where)
+    frame, expected, missing, gap_notes = resolve_gaps(frame, where, baseline, mismatch, units)
     plan = plan or Plan()
-    largest = float(frame["value"].abs().max()) if len(frame) else 0.0
-    if largest > BEYOND_A_SHARE:
-        notes = (
-            *notes,
-            f"values reach {largest:g}, so they are no shares in [0, 1]; the margin of equivalence, {plan.delta:g}, is in their units",
-        )
     curves = Curves(
         frame=frame[list(COLUMNS)].reset_index(drop=True),
         study=str(frame["study"].iloc[0]) if len(frame) else Path(path).stem,
@@ -107,7 +97,7 @@ def load_table(
         missing=missing,
         metrics=metrics,
         baseline=baseline,
-        notes=(*notes, *more),
+        notes=(*notes, *seed_notes, *_unit_note(frame, plan), *gap_notes),
         places=_places(frame, units),
         unit="data set" if units else "seed",
         units=units,
@@ -118,7 +108,7 @@ def load_table(
 
 
 def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Seeds that are labels without exception, or whole numbers beyond 64 bits, are numbered; a stray label stays a fault."""
+    """Replace seeds by numbers if all are labels, or whole numbers beyond 64 bits."""
     if "seed" not in text or text["seed"].isna().any():
         return text, ()
     cells = text["seed"].str.strip()
@@ -129,86 +119,77 @@ def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return text, ()
     labels = sorted(cells.unique(), key=(lambda c: (int(c), c)) if large else (lambda c: (0, c)))
     number = {label: str(i) for i, label in enumerate(labels)}
-    note = (
-        f"seeds are labels, numbered in order: {', '.join(f'{label} is {i}' for label, i in list(number.items())[:5])}"
-    )
-    return text.assign(seed=cells.map(number)), (note + (", …" if len(labels) > 5 else ""),)
+    first = ", ".join(f"{label} is {i}" for label, i in list(number.items())[:5])
+    note = f"seeds are labels, numbered in order: {first}" + (", …" if len(labels) > 5 else "")
+    return text.assign(seed=cells.map(number)), (note,)
 
 
-def _typed(text: pd.DataFrame, where: str, measured: str) -> tuple[pd.DataFrame, dict[int, str]]:
-    """Text cells become numbers; every cell that cannot is a fault with its line. Without seeds, data sets are numbered and named."""
+def _typed(text: pd.DataFrame, where: str, value_name: str) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Convert text cells to numbers, and number the data sets if there are no seeds.
+
+    Returns:
+        The table under `COLUMNS`, and number -> name of each data set (empty if there are seeds).
+
+    Raises:
+        InputError: Every cell that cannot be converted, with its line; several studies; or repeated rows.
+    """
     by_dataset = "seed" not in text
-    filled = {"study": Path(where).stem, "dataset": "", "regime": "", "metric": measured}
-    columns: dict[str, Any] = {
-        c: text.get(c, pd.Series("", index=text.index)).fillna(filled[c]).replace("", filled[c]) for c in filled
-    }
-    made = (
-        columns["regime"] if by_dataset else columns["dataset"].str.cat(columns["regime"], sep="/").str.strip("/")
-    ).replace("", "all")
-    columns["protocol"] = text["protocol"].fillna(made) if "protocol" in text else made
-    columns["strategy"] = text["strategy"].fillna("")
-    numbers, names = pd.factorize(columns["dataset"])
-    units = {number: str(name) for number, name in enumerate(names)} if by_dataset else {}
-    columns["seed"] = (
-        pd.Series(numbers, index=text.index) if by_dataset else pd.to_numeric(text["seed"], errors="coerce")
-    )
-    columns["budget"] = (
-        pd.to_numeric(text["budget"], errors="coerce") if "budget" in text else pd.Series(1, index=text.index)
-    )
-    columns["value"] = pd.to_numeric(text["value"], errors="coerce")
-    frame = pd.DataFrame(columns)[list(COLUMNS)]
-    finite = {c: np.isfinite(frame[c].to_numpy(dtype=np.float64)) for c in ("seed", "budget", "value")}
-    wrong = {
-        "strategy": (frame["strategy"] == "", "a name"),
-        "dataset": ((frame["dataset"] == "") & by_dataset, "a name, as there are no seeds"),
-        "seed": (~finite["seed"] | (frame["seed"] % 1 != 0) | (frame["seed"].abs() >= WHOLE), "an integer"),
-        "budget": (
-            ~finite["budget"] | (frame["budget"] % 1 != 0) | (frame["budget"] <= 0) | (frame["budget"] >= WHOLE),
-            "a positive integer",
-        ),
-        "value": (
-            ~(finite["value"] & (frame["value"].abs() <= LARGEST)) & text["value"].notna(),
-            f"a finite number, at most {LARGEST:g} in size",
-        ),
-    }
-    faults = [
-        fault
-        for column, (bad, expected) in wrong.items()
-        for fault in _wrong(text, where, column, np.flatnonzero(np.asarray(bad)), expected)
-    ]
+    frame, units = _converted(text, where, value_name, by_dataset)
+    faults = list(_wrong_cells(text, frame, where, by_dataset))
     if len(set(frame["study"])) > 1:
-        faults.append(
-            Fault(
-                f"{where}: study",
-                "one study",
-                ", ".join(sorted(set(frame["study"]))),
-                "give each study a table of its own",
-            )
-        )
+        names = ", ".join(sorted(set(frame["study"])))
+        faults.append(Fault(f"{where}: study", "one study", names, "put each study into its own table"))
     if faults:
         raise InputError(faults)
     frame = frame.astype({"seed": "int64", "budget": "int64", "value": "float64"})
-    twice = frame.duplicated(["protocol", "strategy", "seed", "metric", "budget"], keep=False)
-    if twice.any():
-        lines = ", ".join(str(text[LINE].iloc[i]) for i in np.flatnonzero(twice)[:6])
-        once = (
-            "each (protocol, strategy, data set, metric, budget) once"
-            if by_dataset
-            else "each (protocol, strategy, seed, metric, budget) once"
-        )
-        raise InputError(
-            Fault(
-                where,
-                once,
-                f"repeated in lines {lines}",
-                "keep one of them, or say what tells them apart (seed, regime, …)",
-            )
-        )
+    _check_no_repeats(text, frame, where, "data set" if by_dataset else "seed")
     return frame, units
 
 
-def _wrong(text: pd.DataFrame, where: str, column: str, rows: NDArray[np.intp], expected: str) -> Iterator[Fault]:
-    """The first cells that are wrong, and how many more there are."""
+def _converted(
+    text: pd.DataFrame, where: str, value_name: str, by_dataset: bool
+) -> tuple[pd.DataFrame, dict[int, str]]:
+    """Fill in optional columns and convert numbers; what is not a number becomes NaN."""
+    default = {"study": Path(where).stem, "dataset": "", "regime": "", "metric": value_name}
+    columns: dict[str, Any] = {
+        c: text.get(c, pd.Series("", index=text.index)).fillna(default[c]).replace("", default[c]) for c in default
+    }
+    place = columns["dataset"].str.cat(columns["regime"], sep="/").str.strip("/")
+    protocol = (columns["regime"] if by_dataset else place).replace("", "all")
+    columns["protocol"] = text["protocol"].fillna(protocol) if "protocol" in text else protocol
+    columns["strategy"] = text["strategy"].fillna("")
+    numbers, names = pd.factorize(columns["dataset"])
+    dataset_number = pd.Series(numbers, index=text.index)
+    columns["seed"] = dataset_number if by_dataset else pd.to_numeric(text["seed"], errors="coerce")
+    one_budget = pd.Series(1, index=text.index)
+    columns["budget"] = pd.to_numeric(text["budget"], errors="coerce") if "budget" in text else one_budget
+    columns["value"] = pd.to_numeric(text["value"], errors="coerce")
+    units = {number: str(name) for number, name in enumerate(names)} if by_dataset else {}
+    return pd.DataFrame(columns)[list(COLUMNS)], units
+
+
+def _wrong_cells(text: pd.DataFrame, frame: pd.DataFrame, where: str, by_dataset: bool) -> Iterator[Fault]:
+    finite = {c: np.isfinite(frame[c].to_numpy(dtype=np.float64)) for c in ("seed", "budget", "value")}
+    seed, budget, size = frame["seed"], frame["budget"], frame["value"].abs()
+    wrong = {
+        "strategy": (frame["strategy"] == "", "a name"),
+        "dataset": ((frame["dataset"] == "") & by_dataset, "a name, as there are no seeds"),
+        "seed": (~finite["seed"] | (seed % 1 != 0) | (seed.abs() >= WHOLE), "an integer"),
+        "budget": (
+            ~finite["budget"] | (budget % 1 != 0) | (budget <= 0) | (budget >= WHOLE),
+            "a positive integer",
+        ),
+        "value": (
+            ~(finite["value"] & (size <= LARGEST)) & text["value"].notna(),
+            f"a finite number, at most {LARGEST:g} in size",
+        ),
+    }
+    for column, (bad, expected) in wrong.items():
+        yield from _first_cells(text, where, column, np.flatnonzero(np.asarray(bad)), expected)
+
+
+def _first_cells(text: pd.DataFrame, where: str, column: str, rows: NDArray[np.intp], expected: str) -> Iterator[Fault]:
+    """Yield a fault for each of the first wrong cells, the last with the number of further ones."""
     for place, row in enumerate(rows[:SHOWN]):
         cell = text[column].iloc[row]
         more = f", and {len(rows) - SHOWN} more cells like it" if place == SHOWN - 1 < len(rows) - 1 else ""
@@ -220,21 +201,50 @@ def _wrong(text: pd.DataFrame, where: str, column: str, rows: NDArray[np.intp], 
         )
 
 
-def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    known = sorted(set(frame["metric"]))
-    if metric is None and len(known) > 1:
+def _check_no_repeats(text: pd.DataFrame, frame: pd.DataFrame, where: str, unit: str) -> None:
+    repeated = frame.duplicated(["protocol", "strategy", "seed", "metric", "budget"], keep=False)
+    if repeated.any():
+        lines = ", ".join(str(text[LINE].iloc[i]) for i in np.flatnonzero(repeated)[:6])
         raise InputError(
-            Fault(f"{where}: metric", "one metric, or a choice", ", ".join(known), "choose one of them (--metric)")
+            Fault(
+                where,
+                f"each (protocol, strategy, {unit}, metric, budget) once",
+                f"repeated in lines {lines}",
+                "keep one of them, or add the column in which they differ (seed, regime, …)",
+            )
         )
-    chosen = metric or known[0]
-    if chosen not in known:
-        raise InputError(unknown_name(f"{where}: metric", chosen, known))
-    own = frame[frame["metric"] == chosen]
-    return own, dict.fromkeys(own["protocol"].unique(), chosen)
 
 
-def _one_recipe_each(frame: pd.DataFrame, where: str) -> None:
-    """Curves of different data sets or regimes are never compared under one protocol name."""
+def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    metrics = sorted(set(frame["metric"]))
+    if metric is None and len(metrics) > 1:
+        raise InputError(
+            Fault(f"{where}: metric", "one metric, or a choice", ", ".join(metrics), "choose one of them (--metric)")
+        )
+    chosen = metric or metrics[0]
+    if chosen not in metrics:
+        raise InputError(unknown_name(f"{where}: metric", chosen, metrics))
+    rows = frame[frame["metric"] == chosen]
+    return rows, dict.fromkeys(rows["protocol"].unique(), chosen)
+
+
+def _check_strategies(frame: pd.DataFrame, baseline: str, where: str) -> None:
+    strategies = set(frame["strategy"])
+    if baseline not in strategies:
+        raise InputError(unknown_name(f"{where}: baseline", baseline, sorted(strategies)))
+    if strategies == {baseline}:
+        raise InputError(
+            Fault(
+                f"{where}: strategy",
+                f"at least one strategy besides {baseline}",
+                f"only {baseline}",
+                "add rows of the strategies to compare",
+            )
+        )
+
+
+def _check_one_recipe_each(frame: pd.DataFrame, where: str) -> None:
+    """Raise InputError if one protocol name covers several data sets or regimes."""
     faults = []
     for protocol, part in frame.groupby("protocol", sort=False):
         for column in ("dataset", "regime"):
@@ -245,6 +255,15 @@ def _one_recipe_each(frame: pd.DataFrame, where: str) -> None:
                 )
     if faults:
         raise InputError(faults)
+
+
+def _unit_note(frame: pd.DataFrame, plan: Plan) -> Iterator[str]:
+    largest = float(frame["value"].abs().max()) if len(frame) else 0.0
+    if largest > BEYOND_A_SHARE:
+        yield (
+            f"values reach {largest:g}, so they are not shares in [0, 1]; "
+            f"the margin of equivalence, {plan.delta:g}, is in their units"
+        )
 
 
 def _places(frame: pd.DataFrame, units: Mapping[int, str]) -> dict[str, tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""A file, CSV or Parquet, becomes a frame of text cells that knows each row's line. Nothing is guessed about columns yet."""
+"""Read a CSV or Parquet file as text cells, with the line number of each row."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ import pandas as pd
 from protocol.errors import Fault, InputError
 
 LINE: Final = "line of the file"
-"""Column that keeps where a row came from."""
+"""Column with the line number of each row."""
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """Text cells (missing: NaN) under the file's own column names, and `LINE`; rows without any cell are left out.
+    """Read text cells under the file's own column names, plus `LINE`.
 
-    A separator at the end of every row is no column, and what stands before the first named column names rows, as R writes it.
+    Rows without any cell are left out. A separator at the end of every row is not a column. An unnamed first column
+    holds row names, as R writes them.
+
+    Returns:
+        Text cells; missing ones are NaN.
 
     Raises:
-        InputError: the file cannot be read, or two columns have the same name.
+        InputError: The file cannot be read, or two columns have the same name.
     """
     parquet = path.suffix.lower() in {".parquet", ".pq"}
     try:
@@ -31,7 +35,7 @@ def read_cells(path: Path) -> pd.DataFrame:
                 str(path),
                 "pyarrow, which reads Parquet",
                 "not installed",
-                "uv sync --extra parquet, or save the table as CSV",
+                "run `uv sync --extra parquet`, or save the table as CSV",
             )
         ) from None
     except (
@@ -40,7 +44,7 @@ def read_cells(path: Path) -> pd.DataFrame:
         csv.Error,
         pd.errors.ParserError,
         pd.errors.EmptyDataError,
-    ) as error:  # pyarrow's are of these kinds
+    ) as error:  # pyarrow's errors are subclasses of these
         if isinstance(error, InputError):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -77,7 +81,7 @@ def _csv(path: Path) -> pd.DataFrame:
     frame.columns = frame.columns.map(str)
     if not isinstance(
         frame.index, pd.RangeIndex
-    ):  # rows have more cells than the header: pandas took the first ones for names of rows
+    ):  # rows have more cells than the header: pandas used the first ones as row names
         frame = _one_cell_more(frame, str(path))
     cells = [c for c in frame.columns if c != LINE]
     frame[LINE] = range(above + 2, above + 2 + len(frame))
@@ -92,7 +96,7 @@ def _one_cell_more(frame: pd.DataFrame, where: str) -> pd.DataFrame:
                 where,
                 expected,
                 f"{more} more",
-                "name every column in the first line, and take out what stands above the header",
+                "name every column in the first line, and remove lines above the header",
             )
         )
     if frame.iloc[:, -1].notna().any():
@@ -104,7 +108,10 @@ def _one_cell_more(frame: pd.DataFrame, where: str) -> pd.DataFrame:
 
 
 def _header(path: Path) -> tuple[int, str, list[str]]:
-    """Blank lines above the header; its separator: a comma, unless it has none but semicolons or tabs; the names in it."""
+    """Return the number of blank lines above the header, its separator and its names.
+
+    The separator is a comma, unless the header has no comma but semicolons or tabs.
+    """
     above = 0
     with open(path, encoding="utf-8-sig", newline="") as file:
         for text in file:

@@ -1,1 +1,1 @@
-"""Details that never change a verdict: costs, purchases, calibration."""
+"""Secondary results, which never change a verdict: costs, labelled images, calibration, robustness."""

@@ -1,4 +1,4 @@
-"""Where the predictions of a run's last round are not those of its first: pixels of a few maps, or whole test images."""
+"""Predictions that differ between the first and the last round of a run: pixels of a few maps, or test images."""
 
 from __future__ import annotations
 
@@ -9,17 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAPS: Final = 3
-"""Test images whose maps are shown."""
+"""Number of test images whose maps are shown."""
 EACH: Final = 4
-"""Test images shown of those that became right, and of those that became wrong."""
+"""Number of test images shown of those gained, and of those lost."""
 UNCHANGED, GAINED, LOST, OTHER = 0, 1, 2, 3
-"""Kinds of change: none; wrong before and right now; right before and wrong now; wrong before and after, as another class."""
+"""Kinds of change: none; wrong, then right; right, then wrong; wrong as one class, then as a different one."""
 
 
 def kinds(
     before: NDArray[np.integer], after: NDArray[np.integer], truth: NDArray[np.integer], classes: int
 ) -> NDArray[np.uint8]:
-    """What became of every prediction, in any shape; where the truth is none of `classes` (void) it counts as unchanged."""
+    """Classify the change of every prediction, in any shape.
+
+    Args:
+        before, after: predicted classes.
+        truth: true classes; numbers outside 0 ... classes - 1 are void and count as unchanged.
+        classes: number of classes.
+    """
     out = np.where(before == after, UNCHANGED, OTHER)
     out[(after == truth) & (before != truth)] = GAINED
     out[(before == truth) & (after != truth)] = LOST
@@ -29,13 +35,13 @@ def kinds(
 
 @dataclass(frozen=True, eq=False)
 class MapChange:
-    """Of one segmentation run, at most MAPS test images, at least one.
+    """Changed maps of one segmentation run: at least one test image, at most `MAPS`.
 
     Attributes:
-        budgets: of the first round and of the last.
-        indices: of the images, (k,).
-        pixels: (k, height, width, 1 or 3) uint8.
-        truth: class numbers, (k, height, width); a number beyond the classes is void.
+        budgets: budgets of the first and the last round.
+        indices: indices of the images, (k,).
+        pixels: images, (k, height, width, 1 or 3) uint8.
+        truth: class numbers, (k, height, width); numbers beyond the classes are void.
         before, after: predicted classes in the first and in the last round, (k, height, width).
     """
 
@@ -52,12 +58,13 @@ class MapChange:
 
 @dataclass(frozen=True, eq=False)
 class Turned:
-    """Test images that became right, or wrong: how many, and the first EACH of them in the order of the test set.
+    """Test images gained or lost: their number, and the first `EACH` of them in the order of the test set.
 
     Attributes:
-        indices: of those that are shown, (k,).
-        pixels: (k, height, width, 1 or 3) uint8.
-        classes: (predicted before, predicted now) of each, class numbers.
+        count: number of all such images.
+        indices: indices of those shown, (k,).
+        pixels: images, (k, height, width, 1 or 3) uint8.
+        classes: predicted class before and after, of each.
     """
 
     count: int
@@ -68,14 +75,14 @@ class Turned:
 
 @dataclass(frozen=True, eq=False)
 class ClassChange:
-    """Of one classification run.
+    """Changed predictions of one classification run.
 
     Attributes:
-        budgets: of the first round and of the last.
+        budgets: budgets of the first and the last round.
         tests: number of test images.
         gained: wrong in the first round, right in the last.
         lost: right in the first round, wrong in the last.
-        other: number of those that were wrong and are wrong as another class.
+        other: number of images that were wrong and are now wrong as a different class.
     """
 
     protocol: str

@@ -1,16 +1,16 @@
-"""How often a classifier is right where it says how sure it is: bins of confidence, from the probabilities that records keep."""
+"""Reliability of confidence: accuracy per bin of confidence, from recorded probabilities."""
 
 from __future__ import annotations
 
 import pandas as pd
 
 
-def pooled(bins: pd.DataFrame) -> pd.DataFrame:
-    """Bins of all seeds put together.
+def pool_bins(bins: pd.DataFrame) -> pd.DataFrame:
+    """Pool the bins of all seeds.
 
     Returns:
-        Columns protocol, strategy, budget, bin (from 0), n (seeds), images, share (of all images), confidence and accuracy (means
-        over the bin's images, in [0, 1]).
+        Columns protocol, strategy, budget, bin (from 0), n (seeds), images, share (of all images), confidence and
+        accuracy (means over the bin's images, in [0, 1]).
     """
     keys = ["protocol", "strategy", "budget", "bin"]
     seeds = bins.groupby(["protocol", "strategy"], sort=False)["seed"].nunique().rename("n")

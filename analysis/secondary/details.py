@@ -1,6 +1,6 @@
-"""What is reported beside the verdicts: secondary endpoints, whole curves, effect sizes, Bayesian probabilities, query costs.
+"""Secondary results: secondary endpoints, whole curves, effect sizes, Bayesian probabilities, query costs.
 
-None of it changes a verdict. What the plan did not name is marked exploratory.
+None of them changes a verdict. Results that the plan does not name are marked exploratory.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from analysis.verdict.pairing import Paired, paired_curves, paired_endpoints, pa
 from protocol.errors import Fault, InputError
 
 A12_LEAST = 10
-"""Seeds below which A12 is given without its interval: with 5, a nominal 95 % one covers .92 (CALIBRATION.md)."""
+"""Seeds below which A12 has no interval: with 5 seeds, a nominal 95 % interval covers .92 (CALIBRATION.md)."""
 
 
 @dataclass(frozen=True)
 class Secondary:
-    """Another endpoint, tested like the primary one and corrected over the same family, endpoint by endpoint."""
+    """Secondary endpoint, tested like the primary one and corrected over the same family, endpoint by endpoint."""
 
     protocol: str
     strategy: str
@@ -51,11 +51,12 @@ class Secondary:
 
 @dataclass(frozen=True)
 class WholeCurve:
-    """Does the strategy differ at any budget (max-T over sign flips), and at which (step-down)? Pairs only.
+    """Test of a difference at any budget (max-T over sign flips), and at which (step-down); paired seeds only.
 
     Attributes:
-        p, p_error: of no difference anywhere, with its Monte Carlo error.
-        p_adjusted: corrected over the family.
+        p, p_error: p of no difference anywhere, with its Monte Carlo error.
+        p_adjusted: p corrected over the family.
+        smallest_p: smallest p that the number of seeds can give.
         better_at, worse_at: budgets with step-down p at most alpha within this curve.
     """
 
@@ -74,7 +75,7 @@ class WholeCurve:
 
 @dataclass(frozen=True)
 class BandPoint:
-    """Paired difference at one budget with the 95 % band that holds for all budgets at once, and the step-down p there."""
+    """Paired difference at one budget, with the simultaneous 95 % band over all budgets and the step-down p."""
 
     protocol: str
     strategy: str
@@ -89,7 +90,7 @@ class BandPoint:
 
 @dataclass(frozen=True)
 class EffectRow:
-    """One effect size of the endpoint: d_z, A12 (pairing not used) or paired probability of improvement, 95 % interval."""
+    """Effect size of the endpoint with 95 % interval: d_z, A12 (unpaired) or paired probability of improvement."""
 
     protocol: str
     strategy: str
@@ -102,7 +103,7 @@ class EffectRow:
 
 @dataclass(frozen=True)
 class PosteriorRow:
-    """Probabilities of worse, practically equal (within ±rope) and better. Not error rates; they decide nothing."""
+    """Posterior probabilities of worse, practically equal (within ±rope) and better; they are no error rates."""
 
     protocol: str
     strategy: str
@@ -116,7 +117,7 @@ class PosteriorRow:
 
 @dataclass(frozen=True)
 class Details:
-    """All of it; every part has .to_frame(), .to_markdown(), .to_latex() and .to_list()."""
+    """All secondary results; every part has `to_frame`, `to_markdown`, `to_latex` and `to_list`."""
 
     secondary: Rows[Secondary]
     whole_curve: Rows[WholeCurve]
@@ -126,28 +127,29 @@ class Details:
     query_cost: Rows[QueryCost]
 
     def parts(self) -> dict[str, Rows[Any]]:
-        """By name."""
+        """Return the parts by name."""
         return {
             name: getattr(self, name) for name in ("secondary", "whole_curve", "band", "effects", "bayes", "query_cost")
         }
 
     def to_dict(self) -> dict[str, list[dict[str, Any]]]:
-        """For JSON."""
+        """Return plain data for JSON."""
         return {name: part.to_list() for name, part in self.parts().items()}
 
 
 def details(
     curves: Curves, rng: np.random.Generator | None = None, *, at: Sequence[int] = (), rho: float = 0.0
 ) -> Details:
-    """Everything beside the verdicts.
+    """Compute all secondary results.
 
     Args:
-        rng: for simulated tests and posteriors; by default a fixed seed.
-        at: budgets at which the metric itself is compared, besides the planned ones.
+        curves: curves of a study or a table.
+        rng: generator for simulated tests and posteriors; by default one with a fixed seed.
+        at: budgets at which to compare the metric itself, besides the planned ones.
         rho: correlation of the differences in the correlated t posterior; 0 for independent seeds.
 
     Raises:
-        InputError: a budget of `at` that no protocol has.
+        InputError: no protocol has a budget of `at`.
     """
     generator = np.random.default_rng(SIMULATION_SEED) if rng is None else rng
     pairs = paired_endpoints(curves)
@@ -163,7 +165,7 @@ def details(
 
 
 def _measures(curves: Curves, at: Sequence[int]) -> Iterator[tuple[str, bool, pd.DataFrame]]:
-    """Name, planned or not, and one value a run of every secondary endpoint."""
+    """Yield name, whether planned, and one value per run of every secondary endpoint."""
     if not curves.has_curves and not at:
         return
     plan = curves.plan
@@ -210,7 +212,7 @@ def _secondary(curves: Curves, rng: np.random.Generator, at: Sequence[int]) -> I
 
 
 def _over_families(curves: Curves, protocols: Sequence[str], p: Sequence[float]) -> list[float]:
-    """p corrected within the families of the verdicts, in the same order."""
+    """Return p corrected within the families of the verdicts, in the same order."""
     groups = [curves.group_of(protocol) for protocol in protocols]
     out = [1.0] * len(p)
     for group in dict.fromkeys(groups):
@@ -221,7 +223,7 @@ def _over_families(curves: Curves, protocols: Sequence[str], p: Sequence[float])
 
 
 def _whole_curves(curves: Curves, rng: np.random.Generator) -> dict[tuple[str, str], tuple[pd.DataFrame, MaxT | None]]:
-    """Difference curves and their test (None without pairs) of every planned comparison."""
+    """Return difference curves and their test (`None` without pairs) of every planned comparison."""
     found = {key: paired_curves(curves, *key) for key in curves.comparisons}
     return {key: (d, max_t(d.to_numpy(dtype=np.float64), rng) if d.size else None) for key, d in found.items()}
 

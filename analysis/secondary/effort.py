@@ -1,4 +1,4 @@
-"""What a study cost: labels, seconds of training, evaluating and choosing, and where they were spent."""
+"""Cost of a study: labels, and seconds of training, query selection and evaluation."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ ENERGY = "not measured: no counter of the processor's energy could be read on th
 
 @dataclass(frozen=True)
 class Effort:
-    """Of all sealed runs of a study.
+    """Cost of all sealed runs of a study.
 
     Attributes:
-        table: a row per protocol and strategy: runs, labels bought, seconds in rounds (wall clock, one thread a run): train, choose, evaluate.
-        devices, commits: that the runs name.
-        dirty: runs made with changes that no commit holds.
+        table: one row per protocol and strategy: runs, labels, and seconds of all rounds for training, query selection
+            and evaluation (wall clock, one thread per run).
+        devices, commits: devices and commits in the records.
+        dirty: number of runs with uncommitted changes.
     """
 
     table: pd.DataFrame
@@ -34,22 +35,28 @@ class Effort:
 
     @property
     def runs(self) -> int:
+        """Return the number of runs."""
         return int(self.table["runs"].sum())
 
     @property
     def labels(self) -> int:
+        """Return the number of labels of all runs."""
         return int(self.table["labels"].sum())
 
     @property
     def hours(self) -> float:
-        """Of all rounds together, one after the other."""
+        """Return the hours of all rounds, one after the other."""
         return float(self.table[["train_s", "choose_s", "evaluate_s"]].to_numpy().sum()) / 3600
 
 
 def effort(path: Path) -> Effort:
-    """Read off the records of a study folder or a packed study. Raises InputError if it is neither."""
+    """Sum up the costs in the records of a study folder or a packed study.
+
+    Raises:
+        InputError: neither of these.
+    """
     rows: list[dict[str, object]] = []
-    told: list[dict[str, object]] = []
+    environments: list[dict[str, object]] = []
     with open_study(path) as place:
         folder = StudyFolder(place)
         study = folder.read_plan()
@@ -60,7 +67,7 @@ def effort(path: Path) -> Effort:
                 continue
             if not record.sealed or record.run is None:
                 continue
-            told.append(record.run.environment)
+            environments.append(record.run.environment)
             spent: dict[str, float] = {}
             for event in record.rounds:
                 for name, seconds in event.cost.items():
@@ -77,7 +84,7 @@ def effort(path: Path) -> Effort:
     )
     return Effort(
         table,
-        tuple(sorted({str(t.get("device", "")) for t in told})),
-        tuple(sorted({str(t.get("commit", "")) for t in told})),
-        sum(bool(t.get("dirty")) for t in told),
+        tuple(sorted({str(e.get("device", "")) for e in environments})),
+        tuple(sorted({str(e.get("commit", "")) for e in environments})),
+        sum(bool(e.get("dirty")) for e in environments),
     )

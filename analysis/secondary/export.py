@@ -1,4 +1,4 @@
-"""A study as plain tables for pandas, DuckDB or R: curves, runs and every purchase, rebuilt from its records."""
+"""Export a study as plain tables for pandas, DuckDB or R: curves, runs and every label, built from its records."""
 
 from __future__ import annotations
 
@@ -30,20 +30,23 @@ LEDGER: Final = [*RUN, "round", "purpose", "index", "before", "after"]
 
 
 def study_tables(path: Path) -> dict[str, pd.DataFrame]:
-    """Tables of a study folder or a packed study.
+    """Return the tables of a study folder or a packed study.
 
     Returns:
-        curves: a row per measurement of a complete run, as `Curves.frame`.
-        runs: a row per planned run. state: complete, or why it is not analysed; attempts and failures: how often it was begun and how
-            often it failed; labels: paid for; seconds of all rounds (wall clock); fingerprint: of the protocol; environment: digest of
-            what was recorded of the first attempt's machine; head: hash of the record's last line.
-        ledger: a row per label bought, incomplete runs included. round: the first that trains on it, from 0; index: of the image in its
-            data set; before, after: labels paid for before and after the lot in which it was bought. Records hold no labels.
-        trials: only of a study whose protocols are tuned: a row per setting tried. setting: JSON, path in the recipe to value; value: of the
-            protocol's metric on what it was scored on, missing where it failed; chosen: whether the round was trained with it.
+        curves: one row per measurement of a complete run, as `Curves.frame`.
+        runs: one row per planned run. state: complete, or why the run is not analysed. attempts, failures: how often
+            the run was started and how often it failed. labels: number of labels. train_s, choose_s, evaluate_s:
+            seconds of all rounds (wall clock). fingerprint: fingerprint of the protocol. environment: digest of the
+            recorded environment of the first attempt. head: hash of the record's last line.
+        ledger: one row per label, incomplete runs included. round: first round that trains on it, from 0. index: index
+            of the image in its data set. before, after: number of labels before and after the query. Records hold no
+            labels.
+        trials: one row per setting tried, only if protocols are tuned. setting: JSON object from paths in the recipe to
+            values. value: the protocol's metric on validation data, missing if the trial failed. chosen: whether the
+            round was trained with it.
 
     Raises:
-        InputError: not a study.
+        InputError: the path is no study.
     """
     with open_study(path) as place:
         folder = StudyFolder(place)
@@ -69,7 +72,7 @@ def study_tables(path: Path) -> dict[str, pd.DataFrame]:
 def _record(events: Path) -> Record | None:
     try:
         return read(events)
-    except RecordError:  # there is none, or it cannot be read: the run's state says which
+    except RecordError:  # no record, or unreadable: the run's state says which
         return None
 
 
@@ -95,7 +98,7 @@ def _run(run: RunId, curves: Curves, state: str, record: Record | None) -> dict[
 
 
 def kind_of(cost: str) -> str:
-    """What a round's seconds of this name are spent on: training, the trials of a tuned recipe among it, choosing, or evaluation."""
+    """Return the column to which a round's cost belongs: training (with trials), query selection or evaluation."""
     return {"train_s": "train_s", "tune_s": "train_s", "evaluate_s": "evaluate_s"}.get(cost, "choose_s")
 
 
@@ -129,10 +132,11 @@ def _purchases(run: RunId, record: Record | None) -> list[tuple[object, ...]]:
 
 
 def write_study_tables(tables: Mapping[str, pd.DataFrame], folder: Path, form: Format) -> list[Path]:
-    """Write NAME.parquet or NAME.csv each; returns their paths.
+    """Write each table as NAME.parquet or NAME.csv and return the paths.
 
     Raises:
-        InputError: unknown format, Parquet's library is not installed, or another file is in the way (nothing is written then).
+        InputError: unknown format, Parquet's library is not installed, or different files exist; nothing is written
+            then.
     """
     if form not in get_args(Format):
         raise InputError(Fault("--format", "parquet or csv", repr(form)))
@@ -141,7 +145,9 @@ def write_study_tables(tables: Mapping[str, pd.DataFrame], folder: Path, form: F
     if in_the_way:
         raise InputError(
             [
-                Fault(str(p), "no file, or this very table", "another file", "move it away or use --out")
+                Fault(
+                    str(p), "no file, or the same table", "a file with different contents", "move it away or use --out"
+                )
                 for p in in_the_way
             ]
         )

@@ -1,4 +1,4 @@
-"""What was bought: how much of it two strategies have in common, and of which classes it is."""
+"""Labelled images: their overlap between strategies, and their classes."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from protocol.spec.run_id import RunId
 
 @dataclass(frozen=True)
 class Classes:
-    """Of the images of one protocol's data set.
+    """Classes of the images of one protocol's data set.
 
     Attributes:
-        of: class number of every image, shape (images,), by the indices that records use.
-        names: in the order of their numbers.
+        of: class number of every image, shape (images,), by the indices in records.
+        names: class names in the order of their numbers.
     """
 
     of: Indices
@@ -30,20 +30,20 @@ class Classes:
 
 
 QUERIES: Final = 4
-"""Queries of a run that a contact sheet shows: the first, the last, and some between."""
+"""Number of queries that a contact sheet shows: the first, the last, and some between."""
 SHOWN: Final = 6
-"""Images of a query that it shows."""
+"""Number of images per query that it shows."""
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """The first images of one purchase.
+    """First images of one query.
 
     Attributes:
-        before, after: labels paid for.
-        indices: of the images (or regions) that are shown, in the order of purchase.
-        pixels: (k, height, width, 1 or 3) uint8.
-        masks: class numbers, (k, height, width); a number beyond the classes is void. None: not a segmentation.
+        before, after: number of labels before and after the query.
+        indices: indices of the shown images or regions, in the order of labelling.
+        pixels: images, (k, height, width, 1 or 3) uint8.
+        masks: class numbers, (k, height, width); numbers beyond the classes are void. `None` for classification.
     """
 
     before: int
@@ -55,9 +55,11 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """What one run bought, for a contact sheet: at most QUERIES queries of at most SHOWN images, at least one.
+    """Images labelled in one run, for a contact sheet.
 
-    `regions`: whether regions were bought; their images are pale elsewhere, and their masks void.
+    Attributes:
+        queries: one to `QUERIES` queries of at most `SHOWN` images.
+        regions: whether regions were labelled; then images are pale and masks void outside them.
     """
 
     protocol: str
@@ -69,14 +71,14 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Purchases:
-    """What a report knows of the purchases beyond the records.
+    """Data on labelled images that records do not hold, for figures and reports.
 
     Attributes:
-        classes: protocol -> classes of its images, where the data set was at hand. Records hold no labels.
-        absent: protocol -> why its images have no class each: the data set is not at hand, or it is a segmentation.
-        pixel_classes: protocol of a segmentation -> names of the classes, in the order of their numbers.
-        sheets: images that were bought, a run a strategy and protocol.
-        changes: predictions that changed, a run a strategy and protocol.
+        classes: classes of the images by protocol, if the data set is available. Records hold no labels.
+        absent: why images have no classes, by protocol: the data set is not available, or the task is segmentation.
+        pixel_classes: class names of segmentation by protocol, in the order of their numbers.
+        sheets: contact sheets, one run per strategy and protocol.
+        changes: changed predictions, one run per strategy and protocol.
     """
 
     classes: Mapping[str, Classes] = field(default_factory=dict)
@@ -86,17 +88,19 @@ class Purchases:
     changes: tuple[MapChange | ClassChange, ...] = ()
 
     def class_names(self, protocol: str) -> tuple[str, ...]:
-        """Of a protocol's images or of their pixels, in the order of their numbers; empty where the data set was not at hand."""
-        known = self.classes.get(protocol)
-        return self.pixel_classes.get(protocol, ()) if known is None else known.names
+        """Return class names of a protocol's images or pixels, in order; empty if the data set is not available."""
+        classes = self.classes.get(protocol)
+        return self.pixel_classes.get(protocol, ()) if classes is None else classes.names
 
 
 def overlap(curves: Curves) -> pd.DataFrame:
-    """Jaccard index |A and B| / |A or B| of what two strategies bought with the same seed, by the end of the budget.
+    """Compute the Jaccard index |A and B| / |A or B| of the images that two strategies labelled with the same seed.
+
+    Images count up to the end of the budget.
 
     Returns:
-        Columns protocol, strategy, other, n (shared seeds), jaccard (mean over them, in [0, 1]; 1 for a strategy and itself).
-        Every ordered pair; strategies without a run that bought something are left out.
+        Columns protocol, strategy, other, n (shared seeds), jaccard (mean over them, in [0, 1]; 1 for a strategy and
+        itself). Every ordered pair; strategies without a run with labels are left out.
     """
     rows = []
     for protocol in curves.protocols:
@@ -125,11 +129,11 @@ def _jaccard(sets: Mapping[str, Indices]) -> dict[tuple[str, str], float]:
 
 
 def balance(curves: Curves, purchases: Purchases) -> pd.DataFrame:
-    """Class counts of what each strategy's queries bought.
+    """Count the classes of the images that each strategy labelled.
 
     Returns:
-        Columns protocol, strategy, number, label (the class), n (runs), count (mean over runs), share (mean of the run's
-        purchases, in [0, 1]). Only protocols whose classes are known, and runs that bought something.
+        Columns protocol, strategy, number, label (the class), n (runs), count (mean over runs), share (mean over runs
+        of the share of the run's labels, in [0, 1]). Only protocols with known classes, and runs with labels.
     """
     rows = []
     for protocol, classes in purchases.classes.items():

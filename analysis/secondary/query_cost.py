@@ -1,4 +1,4 @@
-"""What choosing cost: seconds and memory of the queries beside the accuracy they bought."""
+"""Query costs: seconds and memory of queries, with the accuracy reached."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from analysis.formatting.rows import Rows
 from analysis.loading.curves import Curves
 from analysis.verdict.endpoint import endpoints
 
-TITLE: Final = "Accuracy and what a query cost (seconds, MiB)"
+TITLE: Final = "Accuracy and cost per query (seconds, MiB)"
 
 
 @dataclass(frozen=True)
 class QueryCost:
-    """Mean over the queries of all complete runs of a strategy; nothing here is tested.
+    """Mean cost over the queries of all complete runs of a strategy; nothing is tested.
 
     Attributes:
-        runs: complete runs; queries: in all of them.
+        runs, queries: number of complete runs, and of their queries.
         value: mean area under the budget curve.
-        seconds: a query.
-        memory: largest MiB of a process that made such a run, training included.
+        seconds: mean seconds per query.
+        memory: largest memory of a process that performed such a run, training included, in MiB.
     """
 
     protocol: str
@@ -33,7 +33,7 @@ class QueryCost:
 
 
 def query_costs(curves: Curves) -> Rows[QueryCost]:
-    """A row per protocol and strategy, in the study's order; empty for tables of curves, which say nothing of it."""
+    """Return one row per protocol and strategy, in the study's order; empty for tables of curves without costs."""
     if curves.costs.empty:
         return Rows(QueryCost, TITLE, ())
     area = endpoints(curves)

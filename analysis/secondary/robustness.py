@@ -1,4 +1,4 @@
-"""Would another analysis of the same runs have said something else? Every variant is exploratory; the plan's own comes first."""
+"""Robustness: answers of other analyses of the same runs; all variants except the plan are exploratory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from protocol.spec.study import Plan
 
 @dataclass(frozen=True)
 class Variant:
-    """Another plan, or fewer seeds (None: all)."""
+    """Variant of the analysis: a plan, and the seeds to use (`None`: all)."""
 
     name: str
     plan: Plan
@@ -22,7 +22,7 @@ class Variant:
 
 
 def variants(plan: Plan, seeds: Sequence[int], deltas: Sequence[float] = (0.005, 0.02)) -> tuple[Variant, ...]:
-    """The plan as it is, other margins, tests and families, and either half of the seeds."""
+    """Return the plan itself, other margins, tests and families, and either half of the seeds."""
     tests = [t for t in ("sign-flip", "t", "wilcoxon") if t != plan.test]
     families = [f for f in ("strategies", "strategies x protocols") if f != plan.family]
     half = len(seeds) // 2
@@ -38,12 +38,12 @@ def variants(plan: Plan, seeds: Sequence[int], deltas: Sequence[float] = (0.005,
 
 
 def replace_plan(plan: Plan, **changes: object) -> Plan:
-    """The plan with changes and without looks, which belong to the planned number of seeds; checked as if read anew."""
+    """Return the plan with changes, validated, and without looks, which belong to the planned number of seeds."""
     return Plan.model_validate(plan.model_dump() | {"looks": ()} | changes)
 
 
-def restricted(curves: Curves, seeds: Sequence[int]) -> Curves:
-    """Only these seeds, as if no others had been planned."""
+def restrict_seeds(curves: Curves, seeds: Sequence[int]) -> Curves:
+    """Return the curves of these seeds only, as if no others had been planned."""
     kept = set(seeds)
     return replace(
         curves,
@@ -55,12 +55,14 @@ def restricted(curves: Curves, seeds: Sequence[int]) -> Curves:
     )
 
 
-def answers(curves: Curves, tried: Sequence[Variant]) -> pd.DataFrame:
-    """Answer of every variant: a row a comparison (protocol, strategy), a column a variant."""
+def answers(curves: Curves, variants: Sequence[Variant]) -> pd.DataFrame:
+    """Return the answers: one row per comparison (protocol, strategy), one column per variant."""
     columns = {}
-    for variant in tried:
+    for variant in variants:
         used = replace(
-            curves if variant.seeds is None else restricted(curves, variant.seeds), plan=variant.plan, exploratory=True
+            curves if variant.seeds is None else restrict_seeds(curves, variant.seeds),
+            plan=variant.plan,
+            exploratory=True,
         )
         columns[variant.name] = {(v.protocol, v.strategy): v.answer for v in compare(used).verdicts}
     frame = pd.DataFrame(columns)
@@ -69,7 +71,7 @@ def answers(curves: Curves, tried: Sequence[Variant]) -> pd.DataFrame:
 
 
 def changes(table: pd.DataFrame) -> pd.DataFrame:
-    """What each variant changes against the first column: answers that differ, and those that point the other way (better ↔ worse)."""
+    """Count answers of each variant that differ from the first column, and those reversed (better ↔ worse)."""
     planned = table.iloc[:, 0]
     opposite = {"better": "worse", "worse": "better"}
     rows = [

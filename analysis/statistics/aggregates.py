@@ -1,8 +1,9 @@
-"""Aggregate many runs on several data sets: interquartile mean, probability of improvement, performance profiles.
+"""Aggregate many runs on several data sets.
 
-The measures are those of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice".
-Each has a function that returns the estimate with its interval, and a function of resampling counts
-(`analysis.statistics.bootstrap`). Scores are not normalised: pass differences to the baseline, or metrics on one scale.
+The interquartile mean, the probability of improvement and performance profiles are those of Agarwal et al. 2021, "Deep
+Reinforcement Learning at the Edge of the Statistical Precipice". Each has a function that returns the estimate with its
+interval, and a function of resampling counts (`analysis.statistics.bootstrap`). Scores are not normalised: pass
+differences to the baseline, or metrics on one scale.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from analysis.statistics.bootstrap import BootstrapEstimate, Counts, Method, Res
 
 
 def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method | None = None) -> BootstrapEstimate:
-    """Compute the interquartile mean over all runs: the mean without the lowest and the highest quarter.
+    """Compute the interquartile mean: the mean of all runs without the lowest and highest quarter.
 
     Args:
         scores: Scores per data set, shape (n_d,), or (n_d, C) for C columns (strategies, budgets) at once.
@@ -120,7 +121,9 @@ def _with_exact_bounds(estimate: BootstrapEstimate, strata: int) -> BootstrapEst
 
 
 def iqm_of(strata: Sequence[Floats]) -> Statistic:
-    """Build the interquartile mean as a function of counts, from scores per stratum, (n_d,) or (n_d, C).
+    """Build the interquartile mean as a function of counts.
+
+    Scores per stratum have shape (n_d,) or (n_d, C).
 
     Let x_1 <= ... <= x_m be the sorted scores of all strata and c_i their cumulated counts, clipped to
     K_i = min(max(c_i, lo), hi). The trimmed sum is
@@ -143,7 +146,7 @@ def iqm_of(strata: Sequence[Floats]) -> Statistic:
 
 
 def _trimmed_mean(ordered: Floats, rows: Counts, order: NDArray[np.intp]) -> Floats:
-    """Return the mean of the middle half of sorted scores (m,), shape (B,), for counts (m, B) of the unsorted ones."""
+    """Return means of the middle half, (B,), of sorted scores (m,) with unsorted counts (m, B)."""
     total = rows.sum(axis=0)
     low = total // 4
     high = total - low
@@ -193,7 +196,9 @@ def paired_improvement_of(ours: Sequence[Floats], theirs: Sequence[Floats]) -> S
 
 
 def mean_of(strata: Sequence[Floats]) -> Statistic:
-    """Build the mean over runs, then over strata, as a function of counts, from values per stratum, (n_d,) or (n_d, C).
+    """Build the mean over runs, then over strata, as a function of counts.
+
+    Values per stratum have shape (n_d,) or (n_d, C).
 
     >>> mean_of([np.array([1.0, 3.0])])([np.array([[1.0, 1.0], [2.0, 0.0]])]).tolist()  # the second: 1 drawn twice
     [2.0, 1.0]

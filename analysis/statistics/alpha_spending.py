@@ -1,4 +1,4 @@
-"""Test at planned interim looks with alpha spending: group-sequential tests that keep the type-I error at alpha.
+"""Test at planned interim looks and keep the type-I error at alpha (group-sequential tests).
 
 At each planned look a share of alpha is spent. Boundaries follow from the joint normal distribution of the looks.
 A comparison has reached a look when all of its first n seeds are paired; later seeds wait for the next look.
@@ -82,7 +82,9 @@ def nominal_levels(looks: tuple[int, ...], spending: Spending, alpha: float) -> 
 
 
 def sequential_p(p_values: Sequence[float], looks: tuple[int, ...], spending: Spending) -> float:
-    """Return the smallest alpha at which one of the looks so far would have rejected (Liu & Anderson 2008).
+    """Return the smallest alpha at which one of the looks so far would have rejected.
+
+    Reference: Liu & Anderson 2008.
 
     It is a valid p-value at any look, so that Holm applies to it.
 

@@ -1,4 +1,6 @@
-"""Compute posterior probabilities of better, equal and worse, given a region of practical equivalence (ROPE).
+"""Compute posterior probabilities of better, practically equal and worse.
+
+Equal means within a region of practical equivalence (ROPE).
 
 These are probabilities given the data, not error rates. They are reported next to the verdicts and never change one.
 """
@@ -25,7 +27,9 @@ class Posterior:
 
 
 def signed_rank(differences: ArrayLike, rope: float, rng: np.random.Generator, prior: float = 0.5) -> Posterior:
-    """Compute the Bayesian signed-rank test (Benavoli et al. 2014, ICML; with ROPE 2017, JMLR 18(77), section 4.2).
+    """Compute the Bayesian signed-rank test.
+
+    References: Benavoli et al. 2014, ICML; with ROPE 2017, JMLR 18(77), section 4.2.
 
     The weights of the differences and of one pseudo-observation at 0 are Dirichlet(prior, 1, ..., 1). Each draw gives
     the weighted shares of Walsh sums d_i + d_j below -2 rope, between, and above 2 rope. The probability of a state is
@@ -63,7 +67,9 @@ def signed_rank(differences: ArrayLike, rope: float, rng: np.random.Generator, p
 
 
 def correlated_t(differences: ArrayLike, rope: float, rho: float) -> Posterior:
-    """Compute the posterior of the mean of correlated differences (Corani & Benavoli 2015; Nadeau & Bengio 2003).
+    """Compute the posterior of the mean of correlated differences.
+
+    References: Corani & Benavoli 2015; Nadeau & Bengio 2003.
 
     It is Student's t with n - 1 degrees of freedom, centred at the mean, with squared scale
     (1/n + rho / (1 - rho)) s^2. If all differences are equal, all mass is at the mean.

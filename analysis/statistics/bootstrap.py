@@ -1,4 +1,4 @@
-"""Bootstrap whole runs within strata: resamples are matrices of counts, and statistics are products with them.
+"""Bootstrap whole runs within strata, with resamples as matrices of counts.
 
 A stratum is one setting (a data set under one regime). Its runs are drawn with replacement, n out of n. A run is drawn
 with its whole curve and, for two strategies, with its partner of the same seed. A resample is a row of counts (how
@@ -53,7 +53,9 @@ class BootstrapEstimate:
 
 
 class Resampler:
-    """Source of resampling counts, drawn once per stratum and number of runs and reused for every statistic.
+    """Source of resampling counts, reused for every statistic.
+
+    Counts are drawn once per stratum and number of runs.
 
     Strategies, budgets and targets of one comparison thus share their resamples, as paired comparisons need.
 
@@ -118,7 +120,7 @@ class Resampler:
     def percentile(
         self, value: Floats, drawn: Floats, sizes: Sequence[int], method: Method | None = None
     ) -> BootstrapEstimate:
-        """Compute the percentile (or expanded) interval of resamples (B, ...), with n_d runs per stratum."""
+        """Compute the percentile (or expanded) interval of resamples, shape (B, ...)."""
         expanded = (method or self.method) == "expanded"
         low, high = _bounds(
             drawn, self._tails(value, expanded_tail(sizes, self.level) if expanded else None), min(sizes)
@@ -140,7 +142,9 @@ class Resampler:
 
 
 def expanded_tail(sizes: Sequence[int], level: float) -> float:
-    """Return the tail probability of each bound of the expanded percentile interval; NaN if a stratum has one run.
+    """Return the tail probability of each bound of the expanded percentile interval.
+
+    It is NaN if a stratum has one run.
 
     >>> expanded_tail([5, 5], 0.95) < expanded_tail([10, 10], 0.95) < 0.025  # wider with fewer runs
     True
@@ -159,7 +163,7 @@ def _bounds(drawn: Floats, tails: Floats, runs: int) -> tuple[Floats, Floats]:
 
 
 def _outward(drawn: Floats, tails: Floats) -> tuple[Floats, Floats]:
-    """Return quantiles of (B, ...) that are resamples themselves: infinite resamples are ordered, never averaged."""
+    """Return quantiles that are resamples themselves: infinite ones are ordered, never averaged."""
     defined = drawn.shape[0] - np.isnan(drawn).sum(axis=0)
     known = (defined > 0) & np.isfinite(tails).all(axis=0)
     steps = np.where(known, tails, 0.0) * (np.maximum(defined, 1) - 1)

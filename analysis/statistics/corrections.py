@@ -60,7 +60,9 @@ def adjust(p_values: Sequence[float], correction: Correction) -> Floats:
 
 
 def _hommel(ordered: Floats) -> Floats:
-    """Adjust increasing p by Hommel's method: the closed test with Simes' test of every intersection.
+    """Adjust increasing p by Hommel's method.
+
+    It is the closed test with Simes' test of every intersection.
 
     The algorithm is that of Wright (1992, Biometrics 48, appendix).
     """

@@ -62,7 +62,9 @@ def cohens_dz(differences: ArrayLike, level: float = 0.95) -> Effect:
 
 
 def superiority(strategy: ArrayLike, baseline: ArrayLike, level: float = 0.95) -> Effect:
-    """Compute A12 = P(strategy > baseline) + P(equal) / 2 over all pairs of values (Vargha & Delaney 2000).
+    """Compute A12 = P(strategy > baseline) + P(equal) / 2 over all pairs of values.
+
+    Reference: Vargha & Delaney 2000.
 
     The interval is the score-type interval of Newcombe (2006, Statistics in Medicine 25:559, method 5).
 
@@ -93,7 +95,7 @@ def superiority(strategy: ArrayLike, baseline: ArrayLike, level: float = 0.95) -
 
 
 def paired_improvement(differences: ArrayLike, level: float = 0.95) -> Effect:
-    """Compute P(difference > 0) + P(difference = 0) / 2: how often the strategy wins on the same seed.
+    """Compute how often the strategy wins on the same seed: P(d > 0) + P(d = 0) / 2.
 
     The interval is that of Clopper & Pearson (1934), ties counted half.
 

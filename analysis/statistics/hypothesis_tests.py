@@ -104,7 +104,9 @@ class TestResult:
 
 
 def smallest_p(n: int) -> float:
-    """Return the smallest two-sided p of the sign-flip and the Wilcoxon test with n seeds: 2^(1-n); 1 for n = 0.
+    """Return the smallest two-sided p of the sign-flip and the Wilcoxon test with n seeds.
+
+    It is 2^(1-n), and 1 for n = 0.
 
     >>> smallest_p(5)  # 1/16: five seeds cannot reject at .05
     0.0625
@@ -197,7 +199,9 @@ def sign_flip(differences: ArrayLike, rng: np.random.Generator | None = None) ->
 
 
 def sign_flips(samples: Sequence[ArrayLike], rng: np.random.Generator | None = None) -> list[TestResult]:
-    """Run `sign_flip` on several samples; samples of equal n > 16 share the random flips, which saves time.
+    """Run `sign_flip` on several samples.
+
+    Samples of equal n > 16 share the random flips, which saves time.
 
     >>> [result.p for result in sign_flips([[1, 2, 3], [1, 1, -1]])]  # |sum| of 1 or more: all 8 patterns
     [0.25, 1.0]
@@ -268,7 +272,9 @@ def welch(strategy: ArrayLike, baseline: ArrayLike) -> TestResult:
 
 
 def welch_error(x: Floats, y: Floats) -> tuple[float, float]:
-    """Return the standard error of mean(x) - mean(y) and its degrees of freedom (Welch 1947; Satterthwaite 1946).
+    """Return the standard error of mean(x) - mean(y) and its degrees of freedom.
+
+    References: Welch 1947; Satterthwaite 1946.
 
     With u = var(x) / n and v = var(y) / m: sqrt(u + v), and (u + v)^2 / (u^2 / (n - 1) + v^2 / (m - 1)).
 
@@ -309,7 +315,9 @@ def random_bits(count: int, n: int, rng: np.random.Generator) -> Floats:
 
 @functools.lru_cache(maxsize=ENUMERATED)
 def half_sign_patterns(n: int) -> Floats:
-    """Return half of all sign patterns, shape (2^(n-1), n): |sum| is the same for a pattern and its negative.
+    """Return half of all sign patterns, shape (2^(n-1), n).
+
+    The other half is not needed: |sum| is the same for a pattern and its negative.
 
     >>> half_sign_patterns(2).tolist()  # the last sign is +
     [[1.0, 1.0], [-1.0, 1.0]]
@@ -323,7 +331,7 @@ def _sign(value: float) -> int:
 
 
 def _clean(differences: ArrayLike) -> Floats:
-    """Check for shape (n,) and finite values; round to 12 digits of the largest, so that equal differences tie."""
+    """Check shape and values; round to 12 digits of the largest, so that equal differences tie."""
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 1 or not np.isfinite(d).all():
         wrong = int((~np.isfinite(d)).sum())

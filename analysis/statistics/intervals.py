@@ -77,14 +77,14 @@ def _sup_t(standardised: Floats, level: float) -> float:
 
 @functools.lru_cache(maxsize=4)
 def _normals(n: int) -> NDArray[np.float32]:
-    """Return standard normal draws, shape (draws, n, n): fewer draws for many seeds, at most 8 MB for n > 63."""
+    """Draw standard normals, shape (draws, n, n): fewer for more seeds, 8 MB at most beyond 63."""
     draws = max(500, min(10_000, 2_000_000 // n**2))
     return np.random.default_rng([SEED, n]).standard_normal((draws, n, n), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Mean, its two-sided interval, sample standard deviation (n - 1), and n; NaN where n is too small."""
+    """Mean, two-sided interval, sample standard deviation (n - 1), and n; NaN if n is too small."""
 
     mean: float
     low: float

@@ -1,4 +1,6 @@
-"""Test whole curves: does a strategy differ at any budget, and at which? Westfall-Young max-T by sign flips.
+"""Test whole curves: does a strategy differ at any budget, and at which?
+
+The test is Westfall-Young max-T by sign flips.
 
 Under "no difference at any budget" the sign of each seed's whole difference curve is random. Flipping all budgets of a
 seed together keeps their correlation, which separate tests at each budget ignore.
@@ -43,7 +45,9 @@ class MaxT:
 
 
 def max_t(differences: ArrayLike, rng: np.random.Generator | None = None) -> MaxT:
-    """Compute the step-down max-T test (Westfall & Young 1993, algorithm 2.8) over the budgets of difference curves.
+    """Compute the step-down max-T test over the budgets of paired difference curves.
+
+    Reference: Westfall & Young 1993, algorithm 2.8.
 
     The statistic at each budget is |sum| / sqrt(sum of squares). For equal n it is the same increasing function of |t|
     at every budget, so that it stays comparable under flips. All 2^n sign patterns are used for n <= 16, else 20 000
@@ -64,14 +68,14 @@ def max_t(differences: ArrayLike, rng: np.random.Generator | None = None) -> Max
     n = len(d)
     norm = np.sqrt((d**2).sum(axis=0))
     scaled = np.divide(d, norm, out=np.zeros_like(d), where=norm > 0)
-    seen = np.abs(scaled.sum(axis=0))
-    order = np.argsort(-seen, kind="stable")
+    observed = np.abs(scaled.sum(axis=0))
+    order = np.argsort(-observed, kind="stable")
     hits, flips = np.zeros(d.shape[1]), 0
     for signs in _patterns(n, rng):
         flipped = np.abs(signs @ scaled[:, order])
         # over this budget and all with a smaller statistic
         largest = np.maximum.accumulate(flipped[:, ::-1], axis=1)[:, ::-1]
-        hits += (largest >= seen[order] - 1e-9).sum(axis=0)
+        hits += (largest >= observed[order] - 1e-9).sum(axis=0)
         flips += len(signs)
     simulated = n > ENUMERATED
     p = np.maximum.accumulate((hits + simulated) / (flips + simulated))

@@ -1,4 +1,6 @@
-"""Compute power, and the number of seeds that a decision needs. A study's own mean is never used ("observed power").
+"""Compute power, and the number of seeds that a decision needs.
+
+A study's own mean is never used (that would be "observed power").
 
 Power is that of the paired t test (noncentral t; Cohen 1988). The sign-flip and Wilcoxon tests come close to it, but
 they also need 2^(1-n) <= alpha / m before they can reject at all under Holm. For Holm over m tests the strictest step,
@@ -102,7 +104,7 @@ def seeds_to_detect(sd: float, delta: float, alpha: float = 0.05, power: float =
 
 
 def seeds_to_show_equivalence(sd: float, delta: float, alpha: float = 0.05, power: float = WANTED) -> int | None:
-    """Return the fewest seeds with which TOST shows equivalence within `delta` if the true difference is 0.
+    """Return the fewest seeds with which TOST shows equivalence if the true difference is 0.
 
     Args:
         sd: Standard deviation of the paired difference.
@@ -120,7 +122,7 @@ def seeds_to_show_equivalence(sd: float, delta: float, alpha: float = 0.05, powe
 
 
 def seeds_to_reject(tests: int, alpha: float = 0.05) -> int:
-    """Return the fewest seeds n with which an exact sign-flip or Wilcoxon test can reject under Holm.
+    """Return the fewest seeds with which a sign-flip or Wilcoxon test can reject under Holm.
 
     That is the smallest n with 2^(1-n) <= alpha / tests.
 
@@ -174,7 +176,7 @@ def least_seeds(test: Test, tests: int, alpha: float) -> int:
 
 @functools.lru_cache(maxsize=1024)
 def minimum_detectable_effect(n: int, alpha: float = 0.05, power: float = WANTED) -> float:
-    """Return the true difference, in standard deviations, that n seeds detect with the given power (paired t).
+    """Return the true difference, in standard deviations, that n seeds detect (paired t).
 
     It is infinite for n < 2.
 

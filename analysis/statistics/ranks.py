@@ -136,7 +136,7 @@ def friedman(scores: ArrayLike) -> Friedman:
 
 
 def _least(k: int, ties: Sequence[NDArray[np.int64]]) -> float:
-    """Return the smallest p of the permutation test, given how many strategies share each rank of each block.
+    """Return the smallest p of the permutation test, given the ties of each block.
 
     Renaming the strategies in all blocks at once changes no statistic, so that one block's permutations do not count.
     """
@@ -145,7 +145,7 @@ def _least(k: int, ties: Sequence[NDArray[np.int64]]) -> float:
 
 
 def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
-    """Compute Nemenyi's critical difference: mean ranks further apart than it differ at level alpha.
+    """Compute Nemenyi's critical difference: mean ranks further apart differ at level alpha.
 
     CD = q sqrt(k (k + 1) / (6 n)), where q is the studentized range quantile for infinite degrees of freedom divided by
     sqrt 2.
@@ -163,7 +163,9 @@ def critical_difference(k: int, n: int, alpha: float = 0.05) -> float:
 
 
 def nemenyi(scores: ArrayLike) -> Floats:
-    """Compute Nemenyi's p for every pair of strategies, which controls the family-wise error over all pairs.
+    """Compute Nemenyi's p for every pair of strategies.
+
+    It controls the family-wise error over all pairs.
 
     Args:
         scores: Shape (N, k), higher is better.
@@ -205,7 +207,7 @@ def signed_rank_sums(differences: ArrayLike) -> tuple[float, float]:
 
 
 def against_control(scores: ArrayLike, names: Sequence[str], control: str) -> tuple[AgainstControl, ...]:
-    """Compare every strategy with the control by Wilcoxon's signed-rank test over data sets, with Holm.
+    """Compare every strategy with the control by Wilcoxon's test over data sets, with Holm.
 
     Args:
         scores: Shape (N, k), one column per name, higher is better.

@@ -1,4 +1,4 @@
-"""The four answers a comparison can have, and everything that is reported beside them."""
+"""Verdicts and comparisons: the four possible answers, and what is reported with them."""
 
 from __future__ import annotations
 
@@ -21,23 +21,27 @@ Answer = Literal["better", "worse", "equivalent", "undecided"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One strategy against the baseline under one protocol. Differences are strategy minus baseline, in the metric's units.
+    """Verdict on one strategy against the baseline under one protocol.
+
+    Differences are strategy minus baseline, in the metric's units.
 
     Attributes:
-        answer: better or worse if the adjusted p is at most alpha, and mean and test point the same way;
-            else equivalent if the adjusted TOST p is; else undecided, which does not mean that there is no difference.
-        negligible: better or worse, yet the whole interval lies within the margin.
-        n, n_planned: paired seeds, analysed and planned.
-        value, baseline_value: mean endpoints over the paired seeds.
-        difference, low, high: mean paired difference and its 95 % t interval (for this comparison alone, not adjusted).
-        sd: standard deviation of the paired difference.
-        p, p_adjusted: two-sided test, raw and corrected over the family.
-            With planned looks, n is that of the last look reached, and p is sequential (see `analysis.statistics.alpha_spending`).
-        p_error: Monte Carlo standard error of p; 0 if it is exact.
-        p_equivalence, p_equivalence_adjusted: TOST, raw and corrected over the same family.
-        smallest_p: smallest raw p that n seeds can give (0 for the t test).
-        seeds_to_decide: see `analysis.statistics.power.seeds_to_decide`; None if n < 2 gives no spread, or beyond 100 000.
-        dataset, regime, group: where this is; the group is the family of tests it was corrected in, if there are several.
+        answer: Better or worse if the adjusted p is at most alpha and the mean agrees with the test's direction; else
+            equivalent if the adjusted TOST p is at most alpha; else undecided, which does not mean "no difference".
+        negligible: Better or worse, but the whole interval lies within the margin.
+        n, n_planned: Paired seeds, analysed and planned. With planned looks, n is that of the last look reached.
+        value, baseline_value: Mean endpoints over the paired seeds.
+        difference, low, high: Mean paired difference and its 95 % t interval, not adjusted for multiple comparisons.
+        sd: Standard deviation of the paired difference.
+        p, p_adjusted: Two-sided p, raw and corrected over the family. With planned looks, p is sequential (see
+            `analysis.statistics.alpha_spending`).
+        p_error: Monte Carlo standard error of p; 0 if p is exact.
+        p_equivalence, p_equivalence_adjusted: TOST p, raw and corrected over the same family.
+        smallest_p: Smallest raw p that n seeds can give (0 for the t test).
+        seeds_to_decide: See `analysis.statistics.power.seeds_to_decide`; None for n < 2, and above 100 000.
+        test: The test that was used.
+        dataset, regime: Where the comparison was made.
+        group: Family of tests that it was corrected in; empty if there is only one.
     """
 
     protocol: str
@@ -69,20 +73,23 @@ SCHEMA = "beatrandom/comparison/1"
 
 
 SIMULATION_SEED = 1912
-"""Of the Monte Carlo sign flips beyond 16 seeds, unless a generator is given."""
+"""Seed of the Monte Carlo sign flips for more than 16 seeds, unless a generator is given."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """All verdicts of a study with what they rest on.
+    """All verdicts of a study, with the plan and the data behind them.
 
     Attributes:
-        verdicts: in the study's order, protocol by protocol.
-        tests: tests corrected together, per family.
-        least_seeds: fewest seeds with which one test of the family can reject.
-        planned, complete: runs.
-        missing: runs that are not analysed, with reasons.
-        unmatched: complete runs without a partner of the same seed, as sentences.
+        verdicts: In the study's order, protocol by protocol.
+        tests: Number of tests corrected together, in the largest family.
+        least_seeds: Fewest seeds with which one test of the family can reject.
+        planned, complete: Numbers of runs.
+        missing: Runs that are not analysed, with reasons.
+        unmatched: Complete runs without a partner of the same seed, as sentences.
+        metrics: Protocol -> primary metric (higher is better).
+        notes: Changes made to the data, and reasons for amendments of the plan.
+        amended: How often the plan was changed after the study had started.
     """
 
     study: str
@@ -106,19 +113,19 @@ class Comparison:
 
     @property
     def paired(self) -> bool:
-        """Whether differences were taken within seeds (or data sets)."""
+        """Return whether differences were taken within seeds (or data sets)."""
         return self.mismatch != "unpaired"
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per verdict, a column per field, unrounded."""
+        """Return one row per verdict and one column per field, unrounded."""
         return pd.DataFrame([asdict(v) for v in self.verdicts], columns=[f.name for f in fields(Verdict)])
 
     def to_json(self) -> str:
-        """Everything, unrounded; NaN becomes null."""
+        """Return everything as JSON, unrounded; NaN becomes null."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False, ensure_ascii=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """What JSON says, as plain data."""
+        """Return the content of the JSON as plain data."""
         return {
             "schema": SCHEMA,
             "study": self.study,
@@ -142,10 +149,12 @@ class Comparison:
         }
 
     def planning(self) -> list[dict[str, Any]]:
-        """What each comparison's seeds can show: smallest p, and the true difference found with 80 % power at alpha / tests (paired t).
+        """Return what the seeds of each comparison can show, without using the observed difference.
 
-        `detectable_sd` is in standard deviations of the difference, `detectable` in the metric's units with the observed spread.
-        Neither uses the observed difference. `tests` are those corrected together with it.
+        Returns:
+            Per verdict: `tests` corrected together with it; `smallest_p`; `seeds_to_decide`; and the true difference
+            detected with 80 % power at alpha / tests (paired t), as `detectable_sd` in standard deviations of the
+            difference and as `detectable` in the metric's units with the observed spread.
         """
         sizes = Counter(v.group for v in self.verdicts)
         rows = []

@@ -1,10 +1,10 @@
-"""The primary analysis of a study, as its plan fixed it: who is better than random, worse, equivalent, or undecided.
+"""Decide which strategies are better than random, worse, equivalent or undecided.
 
-Endpoint: paired difference to the baseline in area under the budget curve. Two kinds of claim are made,
-"differs from random" and "is within the margin of random", each with family-wise error at most alpha
-(Holm over the same family, unless another correction is planned). If both hold, the difference is reported,
-flagged negligible. Planned comparisons without data stay in the family with p = 1: a missing run never makes
-the others look better.
+The endpoint is the paired difference to the baseline in area under the budget curve. Two kinds of claim are made,
+"differs from random" and "is within the margin of random", each with family-wise error at most alpha (Holm over the
+same family, unless the plan names another correction). If both hold, the difference is reported and flagged as
+negligible. Planned comparisons without data stay in the family with p = 1, so that a missing run never makes the others
+look better.
 """
 
 from __future__ import annotations
@@ -26,11 +26,12 @@ from protocol.spec.study import Plan
 
 
 def compare(curves: Curves, rng: np.random.Generator | None = None) -> Comparison:
-    """The verdict on every planned strategy under every protocol.
+    """Compare every planned strategy with the baseline under every protocol.
 
     Args:
-        rng: for Monte Carlo sign flips with more than 16 seeds; by default a fixed seed, so that the same
-            curves give the same figures.
+        curves: Complete runs and their plan.
+        rng: Source of Monte Carlo sign flips for more than 16 seeds; by default a fixed seed, so that the same curves
+            give the same numbers.
     """
     generator = np.random.default_rng(SIMULATION_SEED) if rng is None else rng
     paired = paired_endpoints(curves)
@@ -64,29 +65,33 @@ def compare(curves: Curves, rng: np.random.Generator | None = None) -> Compariso
 
 def _families(paired: Sequence[Paired], curves: Curves) -> list[list[Paired]]:
     groups = [curves.group_of(p.protocol) for p in paired]
-    return [[p for p, own in zip(paired, groups, strict=True) if own == group] for group in dict.fromkeys(groups)]
+    return [[p for p, g in zip(paired, groups, strict=True) if g == group] for group in dict.fromkeys(groups)]
 
 
-def decide(found: Sequence[Estimate], plan: Plan) -> list[tuple[Answer, float, float]]:
-    """Answer, adjusted p and adjusted p of equivalence of comparisons that are corrected together."""
-    adjusted = adjust([e.test.p for e in found], plan.correction)
-    equal = adjust([e.equivalence for e in found], plan.correction)
+def decide(family: Sequence[Estimate], plan: Plan) -> list[tuple[Answer, float, float]]:
+    """Classify comparisons that are corrected together.
+
+    Returns:
+        Answer, adjusted p and adjusted p of equivalence per estimate.
+    """
+    adjusted = adjust([e.test.p for e in family], plan.correction)
+    equal = adjust([e.equivalence for e in family], plan.correction)
     return [
         (_answer(e.difference * e.test.direction, e.test.direction, float(p), float(q), plan.alpha), float(p), float(q))
-        for e, p, q in zip(found, adjusted, equal, strict=True)
+        for e, p, q in zip(family, adjusted, equal, strict=True)
     ]
 
 
 def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Verdict]:
     plan = curves.plan
-    found = (
+    estimated = (
         estimates_at_looks(family, curves, rng)
         if plan.looks and curves.paired
         else estimates(family, plan.test, plan.delta, rng, paired=curves.paired)
     )
     planned = Counter((k.protocol, k.strategy) for k in curves.planned)
     verdicts = []
-    for pair, e, (answer, p, q) in zip(family, found, decide(found, plan), strict=True):
+    for pair, e, (answer, p, q) in zip(family, estimated, decide(estimated, plan), strict=True):
         result = e.test
         inside = e.low > -plan.delta and e.high < plan.delta
         dataset, regime = curves.places.get(pair.protocol, ("", ""))
@@ -125,32 +130,38 @@ def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -
 
 
 def _answer(agreement: float, direction: int, p: float, p_equivalence: float, alpha: float) -> Answer:
-    """`agreement` > 0: mean and test point the same way (an outlier can turn the mean against Wilcoxon's ranks)."""
+    """Return the answer; `agreement` > 0 if mean and test have the same direction.
+
+    They can differ: one outlier can turn the mean against Wilcoxon's ranks.
+    """
     if p <= alpha and agreement > 0:
         return "better" if direction > 0 else "worse"
     return "equivalent" if p_equivalence <= alpha else "undecided"
 
 
 def _upper_lines(curves: Curves) -> list[str]:
-    """What whoever saw the pool's labels reached: said beside the verdicts, no verdict."""
-    found = endpoints(curves)
+    """Describe upper-line strategies, which saw the pool's labels; they get no verdict."""
+    values = endpoints(curves)
     lines = []
     for protocol in curves.protocols:
-        own = found[found["protocol"] == protocol].set_index(["strategy", "seed"])["aubc"].unstack("strategy")
+        wide = values[values["protocol"] == protocol].set_index(["strategy", "seed"])["aubc"].unstack("strategy")
         for name in (s for s in curves.strategies if s in curves.upper):
-            if {name, curves.baseline} <= set(own):
-                both = own[[name, curves.baseline]].dropna()
+            if {name, curves.baseline} <= set(wide):
+                both = wide[[name, curves.baseline]].dropna()
                 gap = float((both[name] - both[curves.baseline]).mean())
                 lines.append(
-                    f"{protocol}/{name} is an upper line that saw the pool's labels, not tested: mean {_mean(both[name].to_numpy()):.4f}, "
-                    f"{gap:+.4f} to {curves.baseline} over {len(both)} seeds"
+                    f"{protocol}/{name} is an upper line that saw the pool's labels, not tested: "
+                    f"mean {_mean(both[name].to_numpy()):.4f}, {gap:+.4f} to {curves.baseline} over {len(both)} seeds"
                 )
     return lines
 
 
 def _unmatched(pair: Paired, curves: Curves) -> str:
     seeds = ", ".join(curves.unit_name(number) for number in pair.unmatched)
-    return f"{pair.protocol}/{pair.strategy}: {curves.unit} {seeds} has no partner among the complete runs of {curves.baseline}, or the other way round"
+    return (
+        f"{pair.protocol}/{pair.strategy}: {curves.unit} {seeds} has no partner among the complete runs of "
+        f"{curves.baseline}, or the other way round"
+    )
 
 
 def _mean(values: np.ndarray) -> float:

@@ -1,8 +1,6 @@
-"""Area under the budget curve (AUBC): the endpoint of a comparison, one number a run.
+"""Compute the endpoint of a comparison: the area under the budget curve (AUBC), one number per run.
 
-AUBC = sum_t (b[t+1] - b[t]) (a[t] + a[t+1]) / 2 / (b[T] - b[0]): the trapezoid rule over whatever
-budgets there are, divided by their range, so that a flat curve has its own accuracy. Budgets are
-unevenly spaced as a rule; nothing here assumes otherwise.
+The area is computed by `analysis.statistics.area.aubc`. Budgets may be unevenly spaced, and usually are.
 """
 
 from __future__ import annotations
@@ -15,10 +13,10 @@ from analysis.statistics.area import Scale, aubc
 
 
 def endpoints(curves: Curves, scale: Scale = "linear") -> pd.DataFrame:
-    """AUBC of every complete run.
+    """Compute the AUBC of every complete run.
 
     Returns:
-        Columns protocol, strategy, seed, aubc; one row a run.
+        Columns protocol, strategy, seed, aubc; one row per run.
     """
     parts = []
     for protocol in curves.protocols:
@@ -31,8 +29,8 @@ def endpoints(curves: Curves, scale: Scale = "linear") -> pd.DataFrame:
 
 
 def matrix(curves: Curves, protocol: str) -> pd.DataFrame:
-    """One protocol's curves in its primary metric: a row per (strategy, seed), a column per budget (increasing)."""
+    """Return a protocol's curves: one row per (strategy, seed), one column per budget."""
     frame = curves.frame
-    own = frame[(frame["protocol"] == protocol) & (frame["metric"] == curves.metrics[protocol])]
-    # pivot_table would average a run that is there twice; pivot refuses
-    return own.pivot(index=["strategy", "seed"], columns="budget", values="value").sort_index(axis=1)  # noqa: PD010
+    rows = frame[(frame["protocol"] == protocol) & (frame["metric"] == curves.metrics[protocol])]
+    # pivot refuses a repeated run, which pivot_table would average
+    return rows.pivot(index=["strategy", "seed"], columns="budget", values="value").sort_index(axis=1)  # noqa: PD010

@@ -1,4 +1,4 @@
-"""One difference to the baseline with its interval, test and equivalence test: paired, or of independent samples."""
+"""Estimate differences to the baseline, paired or unpaired, with interval and tests."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from analysis.verdict.pairing import Paired
 
 @dataclass(frozen=True)
 class Estimate:
-    """Strategy minus baseline in the metric's units.
+    """Difference of a strategy to the baseline, in the metric's units.
 
     Attributes:
-        n: pairs; unpaired, the values of the smaller side.
-        difference, low, high: mean and t interval (Welch's, unpaired). NaN where n is too small.
-        sd: of the paired difference; unpaired, sqrt(s1^2 + s2^2), which is what it would be without correlation.
-        test: two-sided, of no difference.
+        n: Number of pairs; if unpaired, the number of values on the smaller side.
+        difference, low, high: Mean difference and its t interval (Welch's if unpaired); NaN if n is too small.
+        sd: Standard deviation of the paired difference; if unpaired, sqrt(s1^2 + s2^2), its value without correlation.
+        test: Two-sided test of no difference.
         equivalence: p of TOST within the margin.
     """
 
@@ -47,19 +47,37 @@ def estimates(
     paired: bool = True,
     level: float = 0.95,
 ) -> list[Estimate]:
-    """Of each strategy; `rng` is drawn from only by sign-flip tests of more than 16 pairs."""
+    """Estimate the difference to the baseline for each strategy.
+
+    Args:
+        pairs: Paired values per strategy.
+        test: The planned test; Welch's is used if unpaired.
+        delta: Margin of equivalence, > 0.
+        rng: Used only by sign-flip tests of more than 16 pairs.
+        paired: Whether seeds are shared with the baseline.
+        level: Nominal coverage of the intervals.
+    """
     if not paired:
         return [independent(p.strategy_values, p.baseline_values, delta, level) for p in pairs]
-    found = []
+    estimated = []
     for pair, result in zip(pairs, run_tests(test, [p.differences for p in pairs], rng), strict=True):
         spread = t_interval(pair.differences, level)
         equal = tost(pair.differences, delta).p
-        found.append(Estimate(spread.n, spread.mean, spread.low, spread.high, spread.sd, result, equal))
-    return found
+        estimated.append(Estimate(spread.n, spread.mean, spread.low, spread.high, spread.sd, result, equal))
+    return estimated
 
 
 def independent(strategy: ArrayLike, baseline: ArrayLike, delta: float, level: float = 0.95) -> Estimate:
-    """Welch's t interval, test and TOST (Welch 1947; Schuirmann 1987 with Welch's standard error and degrees of freedom)."""
+    """Estimate the difference of two independent samples by Welch's t interval, test and TOST.
+
+    Welch 1947; Schuirmann 1987 with Welch's standard error and degrees of freedom.
+
+    Args:
+        strategy: Values of the strategy, shape (n,).
+        baseline: Values of the baseline, shape (m,).
+        delta: Margin of equivalence, > 0.
+        level: Nominal coverage of the interval.
+    """
     x, y = np.asarray(strategy, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     test, n = welch(x, y), min(len(x), len(y))
     mean = float(x.mean() - y.mean()) if n else math.nan
@@ -76,25 +94,26 @@ def independent(strategy: ArrayLike, baseline: ArrayLike, delta: float, level: f
 
 
 def estimates_at_looks(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -> list[Estimate]:
-    """Each comparison at the last look it has reached, with sequential p-values of the test and of equivalence (one-sided).
+    """Estimate each comparison at the last look it has reached, with sequential p-values.
 
-    Before the first look: what there is, with p = 1.
+    Before the first look the estimate uses the available pairs, with p = 1. The p of equivalence is one-sided.
     """
     plan = curves.plan
     order: dict[tuple[str, str], list[int]] = {}
     for key in curves.planned:
         order.setdefault((key.protocol, key.strategy), []).append(key.seed)
-    found = []
+    estimated = []
     for pair in family:
-        planned, there = order[pair.protocol, pair.strategy], set(pair.seeds)
-        reached = [n for n in plan.looks if there.issuperset(planned[:n])]
+        planned, complete = order[pair.protocol, pair.strategy], set(pair.seeds)
+        reached = [n for n in plan.looks if complete.issuperset(planned[:n])]
         subsets = [_only(pair, set(planned[:n])) for n in reached] or [pair]
-        seen = estimates(subsets, plan.test, plan.delta, rng)
-        tests = [e.test.p for e in seen] if reached else []
-        equal = [min(1.0, 2 * e.equivalence) for e in seen] if reached else []
+        at_looks = estimates(subsets, plan.test, plan.delta, rng)
+        last = at_looks[-1]
+        tests = [e.test.p for e in at_looks] if reached else []
+        equal = [min(1.0, 2 * e.equivalence) for e in at_looks] if reached else []
         p, q = (sequential_p(values, plan.looks, plan.spending) for values in (tests, equal))
-        found.append(replace(seen[-1], test=replace(seen[-1].test, p=p), equivalence=q / 2 if q < 1 else 1.0))
-    return found
+        estimated.append(replace(last, test=replace(last.test, p=p), equivalence=q / 2 if q < 1 else 1.0))
+    return estimated
 
 
 def _only(pair: Paired, seeds: set[int]) -> Paired:

@@ -1,9 +1,11 @@
-"""Differences to the baseline, paired by seed: the same seed has the same split, initial set and initial weights.
+"""Pair strategies with the baseline by seed.
 
-Where the protocol lets strategies choose their starting sets, pairs share split and weights alone; a difference is then that of
-start and queries together, and the paired test is as valid as before, with less of chance in common.
+The same seed has the same split, initial set and initial weights.
 
-Order of rows or files never matters; a seed that only one side has is listed, not used.
+If the protocol lets strategies choose their initial sets, pairs share only split and weights. A difference is then that
+of the initial set and the queries together. The paired test stays valid, but pairs have less variation in common.
+
+The order of rows or files never matters. A seed that only one side has is listed, not used.
 """
 
 from __future__ import annotations
@@ -21,13 +23,13 @@ from analysis.verdict.endpoint import endpoints, matrix
 
 @dataclass(frozen=True)
 class Paired:
-    """One strategy against the baseline under one protocol.
+    """Values of one strategy and of the baseline under one protocol.
 
     Attributes:
-        seeds: shared seeds, increasing, length n.
-        strategy_values, baseline_values: endpoint per seed, shape (n,). Of an unpaired analysis: all values of each
-            side, of any two lengths, and `differences` mean nothing.
-        unmatched: seeds that only one of the two has.
+        seeds: Shared seeds, increasing, length n.
+        strategy_values, baseline_values: Endpoint per seed, shape (n,). In an unpaired analysis they are all values of
+            each side, their lengths may differ, and `differences` has no meaning.
+        unmatched: Seeds that only one of the two has.
     """
 
     protocol: str
@@ -39,15 +41,18 @@ class Paired:
 
     @property
     def differences(self) -> Floats:
-        """Strategy minus baseline per seed, shape (n,); positive: the strategy is better."""
+        """Return strategy minus baseline per seed, shape (n,); positive: the strategy is better."""
         return np.round(self.strategy_values - self.baseline_values, DECIMALS)
 
 
 def pair(strategy: pd.Series, baseline: pd.Series) -> tuple[pd.DataFrame, tuple[int, ...]]:
-    """Two series of values indexed by seed -> (columns strategy and baseline by shared seed, seeds without partner).
+    """Join two series of values by seed.
+
+    Returns:
+        Columns strategy and baseline, one row per shared seed; and the seeds without a partner.
 
     Raises:
-        ValueError: a seed occurs twice on one side.
+        ValueError: A seed occurs twice on one side.
     """
     for name, side in (("strategy", strategy), ("baseline", baseline)):
         if side.index.has_duplicates:
@@ -59,12 +64,12 @@ def pair(strategy: pd.Series, baseline: pd.Series) -> tuple[pd.DataFrame, tuple[
 
 
 def paired_endpoints(curves: Curves, scale: Scale = "linear") -> list[Paired]:
-    """Every planned strategy but the baseline, under every protocol (n = 0 where nothing can be paired)."""
+    """Pair the AUBC of every planned strategy with the baseline's; n = 0 if no seed is shared."""
     return paired_values(curves, endpoints(curves, scale).rename(columns={"aubc": "value"}))
 
 
 def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
-    """The same for any one number a run: columns protocol, strategy, seed, value."""
+    """Pair any value per run: `by_run` has columns protocol, strategy, seed, value."""
 
     own = {
         (str(protocol), str(strategy)): part.set_index("seed")["value"]
@@ -81,7 +86,7 @@ def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
 
 
 def pair_sides(protocol: str, strategy: str, ours: pd.Series, random: pd.Series, *, paired: bool) -> Paired:
-    """Two series indexed by seed as one `Paired`: shared seeds only, or all values of both sides."""
+    """Build a `Paired` from series indexed by seed: shared seeds, or all values if not paired."""
     if paired:
         return _paired(protocol, strategy, ours, random)
     x, y = (np.round(side.sort_index().to_numpy(dtype=np.float64), DECIMALS) for side in (ours, random))
@@ -101,7 +106,7 @@ def _paired(protocol: str, strategy: str, ours: pd.Series, random: pd.Series) ->
 
 
 def paired_curves(curves: Curves, protocol: str, strategy: str) -> pd.DataFrame:
-    """Strategy minus baseline at every budget: a row per shared seed (n), a column per budget (T)."""
+    """Return strategy minus baseline: one row per shared seed (n), one column per budget (T)."""
     wide = matrix(curves, protocol)
     names = wide.index.get_level_values("strategy")
     ours, random = (wide[names == name].droplevel("strategy") for name in (strategy, curves.baseline))

@@ -1,8 +1,9 @@
-"""How many seeds a study needs, simulated from a pilot's paired differences, for tests that have no formula.
+"""Simulate how many seeds a study needs, from a pilot's paired differences.
 
-New studies are drawn from a normal with the pilot's spread (for whole curves: its covariance along the
-budget) around a true difference that is assumed, never the pilot's own mean: that would be "observed power".
-A pilot of few seeds knows its spread badly; with 3 seeds the true sd may be half or several times as large.
+This covers tests that have no power formula. Studies are drawn from a normal distribution with the pilot's spread (for
+whole curves, its covariance along the budget) around an assumed true difference. The pilot's own mean is never used:
+that would be "observed power". A small pilot estimates the spread badly; with 3 seeds the true sd may be half as large
+or several times as large.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from analysis.verdict.plan import PlanSummary
 Simulated = Literal["sign-flip", "max-t", "tost"]
 RESAMPLES = 1_000
 PATTERNS = 2_000
-"""Sign patterns that all simulated studies share once there are more than these."""
+"""Largest number of sign patterns; all simulated studies share them."""
 MOST = 64
-"""No answer is given beyond this many seeds."""
+"""The search for a number of seeds stops here."""
 BLOCK = 100
 LEAST = 3
-"""Pairs without which a spread is no guess at all."""
+"""Fewest pairs from which a spread is estimated."""
 
 
 SEED = 1935
-"""Of the simulation, unless a generator is given."""
+"""Seed of the simulation, unless a generator is given."""
 
 
 @dataclass(frozen=True)
@@ -47,12 +48,16 @@ class Power:
 
 @dataclass(frozen=True)
 class Seeds:
-    """Fewest seeds for 80 % power; None beyond `MOST`.
+    """Fewest seeds that give 80 % power for one comparison; None beyond `MOST`.
 
     Attributes:
-        sd: of the pilot's paired difference in area under the budget curve, n its seeds.
-        t: paired t, by formula. sign_flip, max_t, tost: simulated; tost if the true difference is 0, the others if it is delta
-            (max_t: at every budget at which the pilot's differences vary; at the first all strategies are equal by design).
+        n: Number of seeds in the pilot.
+        sd: Standard deviation of the pilot's paired difference in area under the budget curve.
+        t: Seeds for the paired t test, by formula, at a true difference of delta.
+        sign_flip: Seeds for the sign-flip test, simulated, at a true difference of delta.
+        max_t: Seeds for the whole-curve test, simulated, at a true difference of delta at every budget at which the
+            pilot's differences vary (at the first budget all strategies are equal by design).
+        tost: Seeds to show equivalence, simulated, at a true difference of 0.
     """
 
     protocol: str
@@ -74,16 +79,20 @@ def simulated_power(
     rng: np.random.Generator,
     resamples: int = RESAMPLES,
 ) -> Power:
-    """Power of a study of n seeds.
+    """Simulate the power of a study of n seeds.
 
     Args:
-        test: sign-flip and tost take area differences, max-t whole difference curves.
-        pilot: paired differences, shape (seeds,) or (seeds, budgets), seeds >= 2, finite.
-        delta: true difference that is to be found (sign-flip; max-t: at every budget), or the margin with a true difference of 0 (tost).
-        alpha: level of the one test, in (0, 1); under Holm over m tests, alpha / m is the strictest step.
+        test: "sign-flip" and "tost" take differences in area, "max-t" whole difference curves.
+        pilot: Paired differences, shape (seeds,) or (seeds, budgets), seeds >= 2, finite.
+        delta: True difference to detect (sign-flip; max-t: at every budget), or the margin, at a true difference of 0
+            (tost).
+        n: Seeds of the simulated study.
+        alpha: Level of the single test, in (0, 1); under Holm over m tests, alpha / m is the strictest step.
+        rng: Source of the simulated studies.
+        resamples: Number of simulated studies.
 
     Raises:
-        ValueError: the pilot's shape or values are not as said.
+        ValueError: The pilot has a wrong shape, or a value is not finite.
     """
     d = np.asarray(pilot, float)
     d = d[:, None] if d.ndim == 1 else d
@@ -91,9 +100,8 @@ def simulated_power(
         raise ValueError(
             f"expected at least 2 finite differences (curves for max-t only), found shape {np.shape(pilot)}"
         )
-    if (
-        varies := d.std(axis=0) > 0
-    ).any():  # at the first budget all strategies are equal by design: there is nothing to find
+    varies = d.std(axis=0) > 0
+    if varies.any():  # at the first budget all strategies are equal by design: there is nothing to detect
         d = d[:, varies]
     root = np.linalg.svd(d - d.mean(axis=0), full_matrices=False)
     spread = root.S[:, None] * root.Vh / np.sqrt(len(d) - 1)  # rows whose Gram matrix is the pilot's covariance
@@ -115,15 +123,15 @@ def _tost(drawn: Floats, delta: float, alpha: float) -> NDArray[np.bool_]:
 
 
 def _flips(drawn: Floats, alpha: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Whether the sign-flip test of each study, by its largest |studentised sum| over the budgets, rejects."""
+    """Return which studies the sign-flip test of the largest |studentised sum| rejects."""
     n = drawn.shape[1]
     enumerated = n <= ENUMERATED and 2 ** (n - 1) <= PATTERNS
     signs = half_sign_patterns(n) if enumerated else 2 * random_bits(PATTERNS, n, rng) - 1
     norm = np.sqrt((drawn**2).sum(axis=1, keepdims=True))
     scaled = np.divide(drawn, norm, out=np.zeros_like(drawn), where=norm > 0)
-    seen = np.abs(scaled.sum(axis=1)).max(axis=1)
+    observed = np.abs(scaled.sum(axis=1)).max(axis=1)
     flipped = np.abs(np.einsum("fn,rnt->frt", signs, scaled, optimize=True)).max(axis=2)
-    hits = (flipped >= seen - 1e-9).sum(axis=0)
+    hits = (flipped >= observed - 1e-9).sum(axis=0)
     p = hits / len(signs) if enumerated else (1 + hits) / (1 + len(signs))
     rejected: NDArray[np.bool_] = p <= alpha
     return rejected
@@ -138,7 +146,10 @@ def seeds_by_simulation(
     power: float = WANTED,
     resamples: int = RESAMPLES,
 ) -> int | None:
-    """Fewest seeds with this power, by bisection over simulated studies; None beyond `MOST`. See `simulated_power`."""
+    """Return the fewest seeds with the given power, by bisection over simulated studies.
+
+    It is None beyond `MOST`. The arguments are those of `simulated_power`.
+    """
     low = 1 if test == "tost" else seeds_to_reject(1, alpha) - 1  # fewer can never reject
     high = MOST
     if low >= high or simulated_power(test, pilot, delta, high, alpha, rng, resamples).power < power:
@@ -159,11 +170,16 @@ def seeds_of_pair(
     alpha: float,
     rng: np.random.Generator,
 ) -> Seeds:
-    """All four numbers for one comparison.
+    """Compute the seeds that one comparison needs, for each of the four tests.
 
     Args:
-        areas: (seeds,) paired differences in area under the budget curve; curves: (seeds, budgets) differences along it.
-        alpha: of the strictest step, alpha / tests of the planned study.
+        protocol: Name of the protocol.
+        strategy: Name of the strategy.
+        areas: Paired differences in area under the budget curve, shape (seeds,).
+        curves: Paired differences at each budget, shape (seeds, budgets).
+        delta: True difference to detect, and margin of equivalence.
+        alpha: Level of the strictest step, alpha / tests of the planned study.
+        rng: Source of the simulated studies.
     """
     sd = float(np.std(np.asarray(areas, float), ddof=1))
     return Seeds(
@@ -179,20 +195,22 @@ def seeds_of_pair(
 
 
 def seeds_from_pilot(pilot: Curves, summary: PlanSummary, rng: np.random.Generator | None = None) -> list[Seeds]:
-    """Seeds a planned study needs, for every comparison of a pilot with at least 3 complete pairs.
+    """Compute the seeds that a planned study needs, per comparison of a pilot.
+
+    Comparisons with fewer than 3 complete pairs are left out.
 
     Args:
-        pilot: complete curves of an earlier, smaller study.
-        summary: of the planned study: its margin delta and the strictest level, alpha / tests.
-        rng: by default a fixed seed, so that the same pilot gives the same numbers.
+        pilot: Curves of an earlier, smaller study.
+        summary: `plan_summary` of the planned study, which gives the margin delta and the level alpha / tests.
+        rng: Source of the simulation; by default a fixed seed, so that the same pilot gives the same numbers.
     """
     generator = np.random.default_rng(SEED) if rng is None else rng
     alpha = summary.alpha / max(summary.tests, 1)
-    found = []
+    needed = []
     for pair in paired_endpoints(pilot):
         if len(pair.differences) >= LEAST:
             along = paired_curves(pilot, pair.protocol, pair.strategy).to_numpy()
-            found.append(
+            needed.append(
                 seeds_of_pair(pair.protocol, pair.strategy, pair.differences, along, summary.delta, alpha, generator)
             )
-    return found
+    return needed

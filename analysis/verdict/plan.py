@@ -13,18 +13,18 @@ from protocol.spec.study import BASELINE, Study
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """What a study can and cannot decide, known before its first run.
+    """Summary of what a study can and cannot decide, known before its first run.
 
     Attributes:
-        tests: tests corrected together, m (comparisons in one family).
-        families: how many such families.
-        seeds: planned n.
-        smallest_p: smallest two-sided p of one test with n seeds; 0 for the t test.
-        can_decide: whether any Holm rejection is possible in a full study.
-        minimum_seeds: fewest seeds with which one would be.
-        detectable: difference in standard deviations found with 80 % power at alpha / m (paired t).
-        detectable_uncorrected: the same at alpha.
-        looks, spending: seeds at which is tested before the end, and how alpha is spent; detectable differences are for one look.
+        tests: Tests corrected together, m (comparisons in one family).
+        families: Number of such families.
+        seeds: Planned number of seeds, n.
+        smallest_p: Smallest two-sided p of one test with n seeds; 0 for the t test.
+        can_decide: Whether any rejection is possible under Holm if all runs complete.
+        minimum_seeds: Fewest seeds with which a rejection is possible.
+        detectable: Difference in standard deviations that is detected with 80 % power at alpha / m (paired t).
+        detectable_uncorrected: The same at alpha.
+        looks, spending: Seeds at the planned looks, and how alpha is spent. Detectable differences are for one look.
     """
 
     tests: int
@@ -44,16 +44,18 @@ class PlanSummary:
     spending: Spending = "obrien-fleming"
 
     def summary(self) -> str:
-        """The same in sentences."""
+        """Return the summary in sentences."""
         if not self.tests:
             return "The plan has no strategy besides random: nothing is tested."
         per = "one family" if self.families == 1 else f"each of {self.families} families"
         lines = [
-            f"{self.tests} test{'s' * (self.tests != 1)} in {per} ({self.family}), {self.correction}, alpha {self.alpha:g}, n = {self.seeds} seeds, {self.test} test."
+            f"{self.tests} test{'s' * (self.tests != 1)} in {per} ({self.family}), {self.correction}, "
+            f"alpha {self.alpha:g}, n = {self.seeds} seeds, {self.test} test."
         ]
         if self.test != "t":
             lines.append(
-                f"Smallest reachable p: {self.smallest_p:.3g} a test; a first rejection needs {self.alpha / self.tests:.3g} or less."
+                f"Smallest reachable p: {self.smallest_p:.3g} per test; "
+                f"a first rejection needs {self.alpha / self.tests:.3g} or less."
             )
         if self.looks:
             lines.append(describe_looks(self.looks, self.spending, self.alpha))
@@ -63,14 +65,14 @@ class PlanSummary:
             )
         if math.isfinite(self.detectable):
             lines.append(
-                f"Detectable with 80 % power: a difference of {self.detectable:.2f} standard deviations of the paired difference "
-                f"({self.detectable_uncorrected:.2f} if it were the only test)."
+                f"Detectable with 80 % power: a difference of {self.detectable:.2f} standard deviations "
+                f"of the paired difference ({self.detectable_uncorrected:.2f} if it were the only test)."
             )
         return "\n".join(lines)
 
 
 def plan_summary(study: Study) -> PlanSummary:
-    """Tests, reachable p and detectable effect of a study as planned."""
+    """Summarise the tests, reachable p and detectable effect of a planned study."""
     plan, n = study.plan, len(study.seeds)
     strategies = sum(s.id != BASELINE and not s.upper_line for s in study.strategies)
     together = plan.family == "strategies x protocols"

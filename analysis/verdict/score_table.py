@@ -1,4 +1,4 @@
-"""Scores of all strategies under all protocols, marked by tests rather than by bold maxima."""
+"""Tabulate scores of all strategies and protocols, marked by tests instead of bold maxima."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ TEX: Final = {"better": r"\uparrow", "worse": r"\downarrow", "equivalent": r"\ap
 
 @dataclass(frozen=True)
 class Score:
-    """One strategy under one protocol.
+    """Score of one strategy under one protocol.
 
     Attributes:
-        n: runs; mean, sd: of their endpoint (sd NaN for one run).
-        answer: the verdict against the baseline; empty for the baseline and for upper lines.
-        top: best, or tied with it: not worse than the strategy with the highest mean (of those with the most runs: a mean over fewer
-            seeds is of other seeds) by the plan's test, corrected over the protocol. Which one is highest is seen first, so this is exploratory; with few seeds many are tied.
+        n: Number of runs.
+        mean, sd: Mean and standard deviation of their endpoint; sd is NaN for one run.
+        answer: Verdict against the baseline; empty for the baseline and for upper lines.
+        top: "best" for the highest mean among the strategies with the most runs (a mean over fewer seeds is of
+            different seeds). "tied" if the plan's test, corrected over the protocol, does not show the strategy to be
+            worse than the best. This is exploratory, because the best is chosen from the data; with few seeds many
+            are tied.
     """
 
     protocol: str
@@ -42,7 +45,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Scores:
-    """A row per strategy, a column per protocol; as frame, Markdown and LaTeX."""
+    """Scores, one row per strategy and one column per protocol, as frame, Markdown and LaTeX."""
 
     rows: tuple[Score, ...]
     protocols: tuple[str, ...]
@@ -50,11 +53,11 @@ class Scores:
     caption: str
 
     def to_frame(self) -> pd.DataFrame:
-        """A row per score, unrounded."""
+        """Return one row per score, unrounded."""
         return pd.DataFrame([asdict(row) for row in self.rows], columns=[f.name for f in fields(Score)])
 
     def formatted(self, bold: bool = False) -> pd.DataFrame:
-        """Text cells: mean ± sd, the verdict's mark, and * for best and tied (bold instead, if asked)."""
+        """Return text cells: mean ± sd, the verdict's mark, and * (or bold) for best and tied."""
         out = {"strategy": list(self.strategies)} | {
             p: [self._cell(p, s, bold) for s in self.strategies] for p in self.protocols
         }
@@ -75,11 +78,14 @@ class Scores:
         return f"{number} {MARKS.get(row.answer, '')}".rstrip()
 
     def to_markdown(self) -> str:
-        """A pipe table and its caption."""
+        """Return a pipe table and its caption."""
         return f"{tables.render_markdown(self.formatted(bold=True), 1)}\n{self.caption.replace('*:', 'Bold:')}\n"
 
     def to_latex(self) -> str:
-        r"""A tabular for \usepackage{booktabs,siunitx}: means with the sd in brackets, 0.8123(42), aligned; marks beside them."""
+        r"""Return a tabular for \usepackage{booktabs,siunitx}.
+
+        Cells are means with the sd in brackets, 0.8123(42), and marks.
+        """
         columns = "".join(
             f"{tables.s_column([self._tex(p, s)[0] for s in self.strategies])}@{{\\,}}l" for p in self.protocols
         )
@@ -109,23 +115,23 @@ class Scores:
 
 
 def scores(curves: Curves, comparison: Comparison) -> Scores:
-    """Mean endpoints with their standard deviations over runs, the verdicts, and who is best or tied with it."""
+    """Compute mean endpoints with standard deviations, verdicts, and best or tied strategies."""
     values = endpoints(curves)
     answers = {(v.protocol, v.strategy): v.answer for v in comparison.verdicts}
     rows = []
     for protocol in curves.protocols:
-        own = values[values["protocol"] == protocol].groupby("strategy")["aubc"]
-        means = {s: float(own.get_group(s).mean()) for s in curves.strategies if s in own.groups}
-        runs = {s: len(own.get_group(s)) for s in means if s in curves.competitors}
+        areas = values[values["protocol"] == protocol].groupby("strategy")["aubc"]
+        means = {s: float(areas.get_group(s).mean()) for s in curves.strategies if s in areas.groups}
+        runs = {s: len(areas.get_group(s)) for s in means if s in curves.competitors}
         top = _top(curves, protocol, {s: means[s] for s in runs}, runs)
         for strategy, mean in means.items():
-            found = own.get_group(strategy)
-            sd = float(found.std(ddof=1)) if len(found) > 1 else float("nan")
+            area = areas.get_group(strategy)
+            sd = float(area.std(ddof=1)) if len(area) > 1 else float("nan")
             rows.append(
                 Score(
                     protocol,
                     strategy,
-                    len(found),
+                    len(area),
                     mean,
                     sd,
                     answers.get((protocol, strategy), ""),
@@ -135,14 +141,17 @@ def scores(curves: Curves, comparison: Comparison) -> Scores:
     uneven = any(len({row.n for row in rows if row.protocol == p}) > 1 for p in curves.protocols)
     what = "area under the budget curve" if curves.has_curves else "value"
     caption = (
-        f"Mean ± standard deviation over runs of the {what}. Against {curves.baseline}, by the verdict: ↑ better, ↓ worse, ≈ equivalent, no mark undecided. "
-        f"*: highest mean{' of those with the most runs' * uneven}, or not worse than it ({sentences.test_name(comparison)}, {sentences.CORRECTIONS[curves.plan.correction]} within the protocol; exploratory)."
+        f"Mean ± standard deviation over runs of the {what}. Against {curves.baseline}, by the verdict: "
+        "↑ better, ↓ worse, ≈ equivalent, no mark undecided. "
+        f"*: highest mean{' of those with the most runs' * uneven}, or not worse than it "
+        f"({sentences.test_name(comparison)}, {sentences.CORRECTIONS[curves.plan.correction]} within the protocol; "
+        "exploratory)."
     )
     return Scores(tuple(rows), curves.protocols, curves.strategies, caption)
 
 
 def _top(curves: Curves, protocol: str, means: dict[str, float], runs: dict[str, int]) -> dict[str, Top]:
-    """The best by mean among those with the most runs, and whoever the plan's test does not show to be worse."""
+    """Return the best strategy and those that the plan's test does not show to be worse."""
     if not means:
         return {}
     best = max(means, key=lambda s: (runs[s], means[s]))

@@ -1,4 +1,7 @@
-"""Verdicts in sentences. "Not significant" is never put as "no difference": undecided means that the data cannot tell."""
+"""Put verdicts into sentences.
+
+"Not significant" is never reported as "no difference": undecided means that the data cannot tell.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ SHOWN: Final = 10
 
 
 def summary(comparison: Comparison) -> str:
-    """Headline, a sentence per verdict, method, runs."""
+    """Return the headline, one sentence per verdict, the method, and the runs."""
     parts = [headline(comparison), ""]
     parts += [f"- {v.protocol}: {sentence(v, comparison)}" for v in comparison.verdicts]
     parts += ["", method(comparison), runs(comparison)]
@@ -49,7 +52,7 @@ def summary(comparison: Comparison) -> str:
 
 
 def headline(comparison: Comparison) -> str:
-    """How many comparisons had which answer."""
+    """Return how many comparisons had which answer."""
     if not comparison.verdicts:
         return f"Nothing was compared: {comparison.baseline} is the only strategy."
     count = Counter(v.answer for v in comparison.verdicts)
@@ -58,15 +61,17 @@ def headline(comparison: Comparison) -> str:
         only = comparison.verdicts[0]
         return _ALONE[only.answer].format(strategy=only.strategy, baseline=comparison.baseline)
     beat = f"In {count['better'] or 'none'} of {total} comparisons the strategy beats {comparison.baseline}"
-    return f"{beat}; in {count['worse']} it is worse, in {count['equivalent']} equivalent, in {count['undecided']} undecided."
+    others = ", ".join(f"{count[answer]} {answer}" for answer in ("worse", "equivalent", "undecided") if count[answer])
+    return f"{beat}; {others}." if others else f"{beat}."
 
 
 def sentence(v: Verdict, comparison: Comparison) -> str:
-    """One verdict, with the numbers it rests on."""
+    """Return one verdict with its numbers."""
     plan, baseline = comparison.plan, comparison.baseline
     if not v.n:
         return f"{v.strategy} is undecided: no {comparison.unit} is complete for both it and {baseline}."
-    difference = f"difference {numbers.signed(v.difference)}, 95 % interval {verdict_table.interval(v)}, n = {verdict_table.seeds(v)}"
+    interval, seeds = verdict_table.interval(v), verdict_table.seeds(v)
+    difference = f"difference {numbers.signed(v.difference)}, 95 % interval {interval}, n = {seeds}"
     figures = f"({difference}, adjusted p {numbers.p_value(v.p_adjusted)})"
     if v.answer in ("better", "worse"):
         verb = "beats" if v.answer == "better" else "loses to"
@@ -92,7 +97,7 @@ def _what_would_decide(v: Verdict, comparison: Comparison) -> str:
 
 
 def method(comparison: Comparison) -> str:
-    """Endpoint, test, family, correction, margin and what the numbers mean."""
+    """Return endpoint, test, family, correction, margin, and what the numbers mean."""
     plan, unit, correction = comparison.plan, comparison.unit, CORRECTIONS[comparison.plan.correction]
     ns = [v.n for v in comparison.verdicts]
     label = "As planned before the first run. "
@@ -104,26 +109,28 @@ def method(comparison: Comparison) -> str:
     reach = ""
     if plan.test != "t" and ns and comparison.paired:
         smallest = sorted({v.smallest_p for v in comparison.verdicts})
-        reach = f" Smallest reachable p: {' to '.join(f'{p:.3g}' for p in (smallest[0], smallest[-1])[: len(smallest)])} a test, before correction."
+        ends = " to ".join(f"{p:.3g}" for p in (smallest[0], smallest[-1])[: len(smallest)])
+        reach = f" Smallest reachable p: {ends} per test, before correction."
     of = "area under the budget curve" if comparison.has_curves else "the value"
     pairs = (
         f"paired by {unit} (n = {_range(ns)})"
         if comparison.paired
-        else f"unpaired (at least {_range(ns)} {unit}s a side)"
+        else f"unpaired (at least {_range(ns)} {unit}s per side)"
     )
     sides = "two one-sided t tests" if comparison.paired else "two one-sided Welch tests"
-    looks = (
-        f" {describe_looks(plan.looks, plan.spending, plan.alpha)} p are sequential; intervals are not adjusted for looks."
-        if plan.looks
-        else ""
-    )
+    looks = ""
+    if plan.looks:
+        spending = describe_looks(plan.looks, plan.spending, plan.alpha)
+        looks = f" {spending} p are sequential; intervals are not adjusted for looks."
+    controlled = ASSUMES[plan.correction].format(alpha=plan.alpha)
     return (
         f"{label}Endpoint: difference to {comparison.baseline} in {of}, {pairs}."
         f" Test: {test_name(comparison)}; {correction} over a family of {comparison.tests} ({_family(comparison)}),"
-        f" alpha {plan.alpha:g}.{reach}{looks} Equivalence: {sides} within ±{plan.delta:g}, {correction} over the same family;"
-        f" wrong claims of a difference and wrong claims of equivalence each have {ASSUMES[plan.correction].format(alpha=plan.alpha)}."
-        f" Intervals: {'t' if comparison.paired else 'Welch t'}, 95 %, each for itself. {unit.capitalize()}s to decide: 80 % power to find a"
-        f" true difference of {plan.delta:g}, and to show"
+        f" alpha {plan.alpha:g}.{reach}{looks}"
+        f" Equivalence: {sides} within ±{plan.delta:g}, {correction} over the same family;"
+        f" wrong claims of a difference and wrong claims of equivalence each have {controlled}."
+        f" 95 % {'t' if comparison.paired else 'Welch t'} intervals, not adjusted for multiple comparisons."
+        f" {unit.capitalize()}s to decide: 80 % power to find a true difference of {plan.delta:g}, and to show"
         f" equivalence if it is 0, at alpha / {max(comparison.tests, 1)}, with the estimated spread."
     )
 
@@ -139,19 +146,23 @@ def _family(comparison: Comparison) -> str:
 
 
 def test_name(comparison: Comparison) -> str:
-    """The test of the verdicts in words."""
+    """Return the name of the test of the verdicts."""
     if not comparison.paired:
         return "two-sided Welch t test"
     if comparison.plan.test == "sign-flip" and any(v.p_error for v in comparison.verdicts):
         worst = max(v.p_error for v in comparison.verdicts)
-        return f"two-sided sign-flip test (exact up to 16 seeds, beyond by simulation, standard error of p at most {worst:.2g})"
+        return (
+            "two-sided sign-flip test (exact up to 16 seeds, beyond by simulation, "
+            f"standard error of p at most {worst:.2g})"
+        )
     return TESTS[comparison.plan.test]
 
 
 def runs(comparison: Comparison) -> str:
-    """How many runs are in, and which are not."""
+    """Return how many runs are analysed, and which are not."""
     lines = [
-        f"Runs: {comparison.complete} of {comparison.planned} {'expected' if comparison.exploratory else 'planned'} are complete and analysed."
+        f"Runs: {comparison.complete} of {comparison.planned} "
+        f"{'expected' if comparison.exploratory else 'planned'} are complete and analysed."
     ]
     lines += [f"- left out: {m}" for m in comparison.missing[:SHOWN]]
     if len(comparison.missing) > SHOWN:

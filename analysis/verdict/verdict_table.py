@@ -12,22 +12,22 @@ from analysis.verdict.comparison import Comparison, Verdict
 
 
 def interval(verdict: Verdict) -> str:
-    """[low, high] of the difference; a dash where one seed gives none."""
+    """Return [low, high] of the difference, or a dash if one seed gives no interval."""
     return span(verdict.low, verdict.high)
 
 
 def answer(verdict: Verdict) -> str:
-    """The answer in at most two words."""
+    """Return the answer in at most two words."""
     return f"{verdict.answer} (negligible)" if verdict.negligible else verdict.answer
 
 
 def seeds(verdict: Verdict) -> str:
-    """n, or n of how many if some are missing."""
+    """Return n, or "n of planned" if some seeds are missing."""
     return str(verdict.n) if verdict.n == verdict.n_planned else f"{verdict.n} of {verdict.n_planned}"
 
 
 def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """The table people read: text cells, one row a verdict."""
+    """Return the table for readers: text cells, one row per verdict."""
     return pd.DataFrame(
         [
             {
@@ -50,10 +50,10 @@ def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 
 def to_markdown(comparison: Comparison) -> str:
-    """A pipe table, text to the left and numbers to the right."""
+    """Return a pipe table, text aligned left and numbers right."""
     return render_markdown(formatted(comparison.verdicts), 3)
 
 
 def to_latex(comparison: Comparison) -> str:
-    r"""A tabular for \usepackage{booktabs,siunitx}, a rule between protocols."""
+    r"""Return a tabular for \usepackage{booktabs,siunitx}, with a rule between protocols."""
     return render_latex(formatted(comparison.verdicts), 3)

@@ -12,7 +12,16 @@ from protocol.record.layout import write_atomically
 
 
 def write_tables(comparison: Comparison, folder: Path, scores: Scores | None = None) -> list[Path]:
-    """Write verdicts.csv (unrounded), .md, .tex, .json and summary.txt, and scores in the first three forms; returns their paths."""
+    """Write the verdicts, the summary and, if given, the scores.
+
+    Args:
+        comparison: Written as verdicts.csv (unrounded), .md, .tex and .json, and summary.txt.
+        folder: Created if needed.
+        scores: Written as scores.csv (unrounded), .md and .tex.
+
+    Returns:
+        The paths of the files.
+    """
     contents = {
         "verdicts.csv": comparison.to_frame().to_csv(index=False),
         "verdicts.md": to_markdown(comparison),

@@ -1,8 +1,8 @@
-"""One root seed becomes named, independent streams of randomness.
+"""Derive named, independent random streams from one root seed.
 
-A stream's seed is SHA-256 over (root, stream, replicate, further keys), so no stream can reach
+A stream's seed is SHA-256 over (root, stream, replicate, further keys), so no stream can affect
 another however much it draws: a strategy that consumes its generator leaves splits, initial
-weights and batch order untouched. Seed 0 is as good as any other.
+weights and batch order unchanged. Seed 0 is as good as any other.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ STREAMS: Final[tuple[Stream, ...]] = get_args(Stream)
 
 
 def derive(root: int, stream: Stream, replicate: int, *keys: int | str) -> int:
-    """Seed of a stream, in [0, 2**53): exact in JSON everywhere.
+    """Return the seed of a stream, in [0, 2**53) so that it is exact in JSON.
 
     Args:
         root: the protocol's root seed, >= 0.
         stream: one of `STREAMS`.
         replicate: the run's seed (the replicate number), >= 0.
-        keys: what the stream is further split by, for example the round.
+        keys: further parts of the stream's name, for example the round.
     """
     if stream not in STREAMS:
         raise ValueError(f"expected a stream of {STREAMS}, found {stream!r}")
@@ -33,10 +33,10 @@ def derive(root: int, stream: Stream, replicate: int, *keys: int | str) -> int:
 
 
 def generator(root: int, stream: Stream, replicate: int, *keys: int | str) -> np.random.Generator:
-    """A fresh NumPy generator (PCG64) at the start of the stream."""
+    """Return a new NumPy generator (PCG64) at the start of the stream."""
     return np.random.Generator(np.random.PCG64(derive(root, stream, replicate, *keys)))
 
 
 def stream_seeds(root: int, replicate: int) -> dict[str, int]:
-    """The first seed of every stream, as the record keeps them."""
+    """Return the first seed of every stream, as records keep them."""
     return {stream: derive(root, stream, replicate) for stream in STREAMS}

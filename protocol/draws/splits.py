@@ -1,8 +1,7 @@
-"""Pool, validation and test indices for (data set, seed), and the starting set drawn from the pool.
+"""Pool, validation and test indices per data set and seed, and the starting set from the pool.
 
-Everything here is drawn from the run's own streams, never from the strategy's, so two strategies
-with the same seed start from the same images; unless the protocol lets strategies choose the start
-(`splits.initial = "strategy"`), and one can.
+All are drawn from streams of the seed, never of the strategy, so two strategies with the same seed start from the same
+images. The exception: with `splits.initial = "strategy"`, strategies that can choose the starting set do.
 """
 
 from __future__ import annotations
@@ -31,21 +30,23 @@ class Split:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the three index arrays."""
+        """Return the SHA-256 of the three index arrays."""
         return array_digest(self.pool, self.validation, self.test)
 
 
 def make_split(protocol: Protocol, replicate: int, train_size: int, official_test: int) -> Split:
-    """Divide a data set whose training images are 0 … train_size-1 and whose official test images follow.
+    """Divide a data set into pool, validation and test images.
+
+    Training images are 0 … train_size-1; the official test images follow.
 
     Args:
-        protocol: says how many images are validation and test.
+        protocol: gives the sizes of validation and test.
         replicate: the run's seed.
         train_size: number of training images.
         official_test: number of official test images, 0 if there are none.
 
     Raises:
-        InputError: the protocol asks for more images than there are.
+        InputError: the protocol asks for more images than the data set has.
     """
     rules = protocol.splits
     if rules.test_size is None and not official_test:
@@ -58,7 +59,7 @@ def make_split(protocol: Protocol, replicate: int, train_size: int, official_tes
             )
         )
     held_out = rules.test_size or 0
-    labels = protocol.training_labels[-1] if protocol.labelling is None else 1  # of regions one image may hold many
+    labels = protocol.training_labels[-1] if protocol.labelling is None else 1  # one image may hold many regions
     pool_size = max(labels, rules.pool_size or 0)
     need = held_out + rules.validation_size + pool_size
     of_pool = f"pool {pool_size}" if rules.pool_size else f"training labels {pool_size}"
@@ -79,19 +80,22 @@ def make_split(protocol: Protocol, replicate: int, train_size: int, official_tes
             )
         )
     order = generator(protocol.root_seed, "split", replicate).permutation(train_size).astype(np.int64)
-    own_test, validation, pool = np.split(order, [held_out, held_out + rules.validation_size])
+    drawn_test, validation, pool = np.split(order, [held_out, held_out + rules.validation_size])
     pool = pool[: rules.pool_size]
-    test = own_test if held_out else np.arange(train_size, train_size + official_test, dtype=np.int64)
+    test = drawn_test if held_out else np.arange(train_size, train_size + official_test, dtype=np.int64)
     return Split(np.sort(pool), np.sort(validation), np.sort(test))
 
 
 def refuse_unpayable(protocol: Protocol, split: Split, units: Units) -> None:
-    """Raises InputError if the last budget is more than all regions of the pool cost, as far as prices are known before they are paid."""
-    there, labelling = units.of(split.pool), protocol.labelling
+    """Raise InputError if the last budget exceeds the cost of the whole pool, where costs are known in advance."""
+    pool, labelling = units.of(split.pool), protocol.labelling
     cost = labelling.cost if labelling else "label"
-    most = {"label": len(there), "pixel": int(units.pixels[there].sum()), "click": None}[cost]
+    most = {"label": len(pool), "pixel": int(units.pixels[pool].sum()), "click": None}[cost]
     if most is not None and protocol.budgets[-1] > most:
-        where, expected = f"protocol {protocol.name}: budgets", f"at most {most} {protocol.currency}, all of the pool"
+        where, expected = (
+            f"protocol {protocol.name}: budgets",
+            f"at most {most} {protocol.currency}, the cost of the whole pool",
+        )
         raise InputError(Fault(where, expected, str(protocol.budgets[-1]), "lower the last budget"))
 
 
@@ -117,11 +121,13 @@ def redraw_split(
 def starting_set(
     protocol: Protocol, replicate: int, split: Split, labels: NDArray[np.integer], units: Units | None = None
 ) -> Indices:
-    """What the seed draws as starting set, sorted: training_labels[0] units of the pool. Where units differ in cost: all, in the order to buy in.
+    """Draw the starting set of a seed: training_labels[0] units of the pool, sorted.
+
+    With metered budgets, return all units of the pool in the order in which they are bought.
 
     Args:
-        labels: class of every image of the data set; used only if the protocol's start is balanced.
-        units: what can be bought; None: whole images.
+        labels: class of every image of the data set; used only for a balanced start.
+        units: units of labelling; None: whole images.
 
     Raises:
         InputError: a balanced start is impossible (a class is too rare in the pool).
@@ -129,12 +135,14 @@ def starting_set(
     size = protocol.training_labels[0]
     rng = generator(protocol.root_seed, "initial", replicate)
     if protocol.splits.initial != "balanced":
-        there = split.pool if units is None else units.of(split.pool)
+        candidates = split.pool if units is None else units.of(split.pool)
         if protocol.metered:
-            return rng.permutation(there)
-        return np.sort(rng.choice(there, size, replace=False))
+            return rng.permutation(candidates)
+        return np.sort(rng.choice(candidates, size, replace=False))
     of_pool = labels[split.pool]
-    classes, counts = np.unique(of_pool[of_pool >= 0], return_counts=True)  # unknown classes are none of the task's
+    classes, counts = np.unique(
+        of_pool[of_pool >= 0], return_counts=True
+    )  # images of unknown classes have a negative label
     share, rest = divmod(size, len(classes))
     quota = np.full(len(classes), share)
     quota[rng.permutation(len(classes))[:rest]] += 1

@@ -1,4 +1,4 @@
-"""Draw the settings of the tuning trials and the labels that score them."""
+"""Settings of the tuning trials, and the labels that score them, drawn from the seed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from protocol.spec.tuning import (
     DIGITS,
     Dimension,
     HyperparameterSetting,
-    Keyed,
+    RecipeKey,
     Value,
     at_path,
     held_out_size,
@@ -24,34 +24,34 @@ from protocol.spec.tuning import (
 
 
 def draw_settings(regime: Regime, root: int, replicate: int, round_: int) -> tuple[HyperparameterSetting, ...]:
-    """The settings tried in a round, in order; no two alike.
+    """Draw the settings tried in a round, in order and all different.
 
     Args:
-        regime: has the table tuning.
+        regime: recipe with the table tuning.
         root: the protocol's root seed.
         replicate: the run's seed.
         round_: the round that tries them, see `Tuning.round_of`.
     """
-    return tuple(dict(setting) for setting in _drawn(Keyed.of(regime), root, replicate, round_))
+    return tuple(dict(setting) for setting in _drawn(RecipeKey.of(regime), root, replicate, round_))
 
 
 @lru_cache(maxsize=128)
-def _drawn(keyed: Keyed, root: int, replicate: int, round_: int) -> tuple[HyperparameterSetting, ...]:
-    regime: Regime = keyed.regime
+def _drawn(key: RecipeKey, root: int, replicate: int, round_: int) -> tuple[HyperparameterSetting, ...]:
+    regime: Regime = key.regime
     tuning = tuning_of(regime)
     rng, table = generator(root, "estimator", replicate, "tuning", round_), regime.model_dump(mode="json")
-    found: list[HyperparameterSetting] = []
-    while len(found) < tuning.trials:
+    settings: list[HyperparameterSetting] = []
+    while len(settings) < tuning.trials:
         setting = {path: _draw(tuning.space[path], at_path(table, path), rng) for path in sorted(tuning.space)}
-        if setting not in found:
-            found.append(setting)
-    return tuple(found)
+        if setting not in settings:
+            settings.append(setting)
+    return tuple(settings)
 
 
 def draw_held_out(
     regime: Regime, root: int, replicate: int, round_: int, labelled: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Which of the labelled images a round's trials are scored on, sorted; none if they are scored on the validation images.
+    """Draw the labelled images that score a round's trials, sorted; none if the validation images score them.
 
     Args:
         labelled: (l,) labelled images, in any order.
@@ -64,9 +64,9 @@ def draw_held_out(
 
 
 def best_trial(scores: Sequence[float | None]) -> int | None:
-    """Place of the highest score, the first of equals; None where no trial has one."""
-    known = [(score, -place) for place, score in enumerate(scores) if score is not None]
-    return -max(known)[1] if known else None
+    """Return the position of the highest score, the first of equals; None if no trial has a score."""
+    valid = [(score, -position) for position, score in enumerate(scores) if score is not None]
+    return -max(valid)[1] if valid else None
 
 
 def _draw(dimension: Dimension, declared: Value, rng: np.random.Generator) -> Value:
@@ -74,7 +74,7 @@ def _draw(dimension: Dimension, declared: Value, rng: np.random.Generator) -> Va
         chosen = dimension.choices[int(rng.integers(len(dimension.choices)))]
         return type(declared)(chosen) if isinstance(declared, int | float) else chosen
     low, high = (float(end) for end in dimension.ends())
-    half = 0.5 if isinstance(declared, int) else 0.0  # so that the bounds are drawn as often as what lies between
+    half = 0.5 if isinstance(declared, int) else 0.0  # so that the bounds are drawn as often as the values between them
     if dimension.scale == "log":
         x = math.exp(rng.uniform(math.log(low - half), math.log(high + half)))
     else:

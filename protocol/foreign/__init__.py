@@ -1,4 +1,4 @@
-"""What can be checked besides a study folder: one record, anybody's table of curves, anybody's lists of labelled indices."""
+"""Check evidence other than a study folder: one record, a table of curves, or lists of labelled indices."""
 
 from protocol.foreign.curve_table import check_table
 from protocol.foreign.index_lists import check_indices

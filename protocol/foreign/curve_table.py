@@ -1,4 +1,4 @@
-"""A table of curves from any source, checked against a protocol: budgets, seeds, the baseline, the numbers themselves."""
+"""Check a table of curves from any source against a protocol: budgets, seeds, baseline, and values."""
 
 from __future__ import annotations
 
@@ -35,26 +35,29 @@ class _Row:
 
 
 def check_table(path: Path, protocol: Protocol) -> Compliance:
-    """Columns strategy, seed, budget (labels) and value; optional protocol, dataset, regime and metric.
+    """Check a CSV table of learning curves; rules about labels, training and files cannot be verified.
 
-    Every strategy is expected with every seed that occurs. Rules about labels, training and files cannot be verified.
+    Args:
+        path: table with columns strategy, seed, budget (labels) and value; optional protocol, dataset, regime and
+            metric. Every strategy is expected with every seed that occurs.
+        protocol: what the table is checked against.
 
     Raises:
-        InputError: the table cannot be read, or says more than one protocol or metric and none of them is the given one.
+        InputError: the table cannot be read, or names several protocols or metrics without the given one.
     """
     rows = _of_protocol(_rows(path), protocol, str(path))
     runs: Runs = {}
     for key in dict.fromkeys((r.strategy, r.seed) for r in rows):
-        own = sorted((r for r in rows if (r.strategy, r.seed) == key), key=lambda r: r.budget)
+        curve = sorted((r for r in rows if (r.strategy, r.seed) == key), key=lambda r: r.budget)
         rounds = [
             known_round(n, r.budget, r.budget - protocol.charged_validation, {protocol.metric: r.value})
-            for n, r in enumerate(own)
+            for n, r in enumerate(curve)
         ]
-        places = tuple(f"{path}:{r.line}" for r in own)
+        places = tuple(f"{path}:{r.line}" for r in curve)
         runs[key] = Partial(str(path), (*rounds, EndEvent(rounds=len(rounds))), (*places, places[-1]))
     study, folder = study_of(path.stem, protocol, runs, str(path)), StudyFolder(path.parent)
-    found = evidence(study, folder, runs, str(path))
-    lacks = "a table of curves, which holds budgets and metrics only"
+    body = evidence(study, folder, runs, str(path))
+    lacks = "a table of curves, which holds only budgets and metrics"
     planned = len(study.strategies) * len(study.seeds)
     return evaluate(
         Body(
@@ -62,7 +65,7 @@ def check_table(path: Path, protocol: Protocol) -> Compliance:
             str(path),
             study,
             folder,
-            found,
+            body,
             planned,
             frozenset({"presence", "peers", "curve", "budgets"}),
             lacks,
@@ -89,15 +92,18 @@ def _refuse_other_columns(names: list[str], where: str) -> None:
         found = f"no {', '.join(absent)} among {', '.join(names) or 'nothing'}"
         raise InputError(Fault(where, f"columns {', '.join(_NEEDED)}", found, "rename the columns"))
     if twice := sorted({c for c in (*_NEEDED, *_OPTIONAL) if names.count(c) > 1}):
-        raise InputError(Fault(where, "every column once", f"{', '.join(twice)} more than once", "leave one of them"))
+        raise InputError(Fault(where, "every column once", f"{', '.join(twice)} more than once", "remove the others"))
 
 
 def _parsed(reader: csv.DictReader[str], where: str) -> Iterator[_Row | Fault]:
     for cells in reader:
         place, line = f"{where}:{reader.line_num}", reader.line_num
-        if None in cells:  # a decimal comma, say, in a table that commas divide
+        if None in cells:  # for example a decimal comma in a comma-separated table
             yield Fault(
-                place, f"{len(reader.fieldnames or ())} cells", f"{len(cells[None])} more", "quote what holds a comma"
+                place,
+                f"{len(reader.fieldnames or ())} cells",
+                f"{len(cells[None])} more",
+                "quote cells that hold a comma",
             )
             continue
         text = {c: (cells.get(c) or "").strip() for c in (*_NEEDED, *_OPTIONAL)}
@@ -120,11 +126,11 @@ def _parsed(reader: csv.DictReader[str], where: str) -> Iterator[_Row | Fault]:
 
 
 def _of_protocol(rows: list[_Row], protocol: Protocol, where: str) -> list[_Row]:
-    """The rows of this protocol and its metric; a table that names only one of either is believed."""
-    for what, wanted, said in (("protocol", protocol.name, "group"), ("metric", protocol.metric, "metric")):
-        names = dict.fromkeys(getattr(r, said) for r in rows)
+    """Return the rows of this protocol and its metric; a table that names only one of either needs no match."""
+    for what, wanted, column in (("protocol", protocol.name, "group"), ("metric", protocol.metric, "metric")):
+        names = dict.fromkeys(getattr(r, column) for r in rows)
         if len(names) > 1 and wanted not in names:
-            fix = f"give a protocol of that name, or leave only the rows of one {what}"
+            fix = f"give the matching protocol, or keep only the rows of one {what}"
             raise InputError(Fault(f"{where}: {what}", f"{wanted}, or a single {what}", ", ".join(sorted(names)), fix))
-        rows = [r for r in rows if len(names) == 1 or getattr(r, said) == wanted]
+        rows = [r for r in rows if len(names) == 1 or getattr(r, column) == wanted]
     return rows

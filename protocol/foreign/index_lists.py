@@ -1,6 +1,6 @@
-"""Lists of labelled indices that another project wrote, checked against a protocol: budgets, purchases, overlap, starting sets.
+"""Check lists of labelled indices from another project against a protocol: budgets, queries, overlap, starting sets.
 
-FOLDER/<strategy>/seed-<n>/round-<k>.npy    or .json, .csv, .txt: the indices labelled in round k, or all so far
+FOLDER/<strategy>/seed-<n>/round-<k>.npy    or .json, .csv, .txt: indices labelled in round k, or in all rounds so far
 FOLDER/<strategy>/seed-<n>.json             the same as a list of lists
 FOLDER/test.npy, validation.npy, pool.npy   optional; shared by all runs
 """
@@ -39,18 +39,22 @@ Batches = list[tuple[str, list[int]]]
 
 
 def check_indices(folder: Path, protocol: Protocol) -> Compliance:
-    """Rules about labels only; what was trained and measured cannot be verified.
+    """Check the rules about labels; rules about training and metrics cannot be verified.
+
+    Args:
+        folder: the lists, named as in this module's docstring.
+        protocol: what the lists are checked against.
 
     Raises:
-        InputError: no lists, files that are none, or a validation set that is charged but not listed; all faults at once.
+        InputError: no lists, unreadable lists, or a charged validation set without a list; all faults at once.
     """
     faults: list[Fault] = []
     if protocol.labelling is not None:
-        fix = "use a protocol without labelling; regions and their prices are checked in records of our own"
+        fix = "use a protocol without labelling; regions and their costs are checked only in beatrandom's own records"
         faults.append(
             Fault(f"protocol {protocol.name}", "whole images, one label each", f"budgets in {protocol.currency}", fix)
         )
-    found = _lists(folder, faults)
+    lists = _lists(folder, faults)
     parts = {part: _part(folder, part, faults) for part in ("pool", "validation", "test")}
     if protocol.charged_validation and parts["validation"] is None:
         expected = f"the {protocol.charged_validation} validation labels that the budget pays for"
@@ -62,22 +66,22 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
                 "add it, or use a protocol without counted validation labels",
             )
         )
-    if not found and not faults:
+    if not lists and not faults:
         faults.append(
             Fault(
                 str(folder),
                 "<strategy>/seed-<n>/round-<k>.npy, or .json, .csv, .txt",
                 "no such file",
-                "a file a round, or seed-<n>.json with a list a round; of whole numbers, one an image",
+                "write one file per round, or seed-<n>.json with one list per round; one whole number per image",
             )
         )
     if faults:
         raise InputError(faults)
-    split = _split(parts, found)
-    chosen = {key: protocol.splits.initial == "strategy" and key[0] != BASELINE for key in found}
+    split = _split(parts, lists)
+    chosen = {key: protocol.splits.initial == "strategy" and key[0] != BASELINE for key in lists}
     runs: Runs = {
         key: _partial(batches, protocol, parts["validation"], folder, split, chosen[key])
-        for key, batches in found.items()
+        for key, batches in lists.items()
     }
     study = study_of(folder.resolve().name, protocol, runs, str(folder))
     kinds: set[Kind] = {"presence", "peers", "ledger", "budgets"}
@@ -86,7 +90,7 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
     if split is not None and (parts["validation"] is not None or not protocol.splits.validation_size):
         kinds.add("split")
     body = evidence(study, StudyFolder(folder), runs, str(folder))
-    lacks = "lists of labelled indices, which say nothing of this"
+    lacks = "lists of labelled indices, which do not show this"
     return evaluate(
         Body(
             "indices",
@@ -102,7 +106,7 @@ def check_indices(folder: Path, protocol: Protocol) -> Compliance:
 
 
 def _lists(folder: Path, faults: list[Fault]) -> dict[tuple[str, int], Batches]:
-    found: dict[tuple[str, int], Batches] = {}
+    lists: dict[tuple[str, int], Batches] = {}
     places: dict[tuple[str, int], Path] = {}
     for place in sorted(folder.glob("*/seed-*")):
         number = place.name.removeprefix("seed-").removesuffix(".json")
@@ -118,23 +122,23 @@ def _lists(folder: Path, faults: list[Fault]) -> dict[tuple[str, int], Batches]:
             faults.append(
                 Fault(
                     str(place),
-                    f"one place of lists for {key[0]}, seed {key[1]}",
+                    f"one file or folder of lists for {key[0]}, seed {key[1]}",
                     f"{other.name}, too",
-                    "keep one of them",
+                    "keep one",
                 )
             )
             continue
         places[key] = place
         if place.is_dir():
             files = sorted((int(m[1]), p) for p in place.iterdir() if (m := _ROUND.fullmatch(p.name)))
-            found[key] = [(str(p), _read(p, faults)) for _, p in files]
+            lists[key] = [(str(p), _read(p, faults)) for _, p in files]
         else:
-            found[key] = [(str(place), batch) for batch in _nested(place, faults)]
-    return {key: _new_ones(batches) for key, batches in found.items() if batches}
+            lists[key] = [(str(place), batch) for batch in _nested(place, faults)]
+    return {key: _new_ones(batches) for key, batches in lists.items() if batches}
 
 
 def _new_ones(batches: Batches) -> Batches:
-    """What each round added, if every list holds the one before it; else the lists themselves."""
+    """Return what each round added, if every list contains the previous one; otherwise the lists themselves."""
     lists = [indices for _, indices in batches]
     if len(lists) < 2 or any(Counter(a) - Counter(b) for a, b in itertools.pairwise(lists)):
         return batches
@@ -154,9 +158,7 @@ def _new_ones(batches: Batches) -> Batches:
 def _part(folder: Path, part: str, faults: list[Fault]) -> list[int] | None:
     paths = [p for kind in _KINDS if (p := folder / f"{part}{kind}").exists()]
     if len(paths) > 1:
-        faults.append(
-            Fault(str(folder), f"one list of {part} images", ", ".join(p.name for p in paths), "keep one of them")
-        )
+        faults.append(Fault(str(folder), f"one list of {part} images", ", ".join(p.name for p in paths), "keep one"))
     return _read(paths[0], faults) if paths else None
 
 
@@ -168,10 +170,10 @@ def _read(path: Path, faults: list[Fault]) -> list[int]:
             value: object = [int(i) for i in array] if array.ndim == 1 and array.dtype.kind in "iu" else None
         elif path.suffix == ".json":
             value = json.loads(read_bytes(path))
-            found = f"{type(value).__name__} with other things in it"
+            found = f"{type(value).__name__} that holds other values than whole numbers"
         else:
             value = [int(cell) for cell in re.split(r"[,;\s]+", read_bytes(path).decode("utf-8-sig").strip()) if cell]
-            found = "numbers beyond them"
+            found = "a number outside that range"
         if _whole(value):
             return value
     except (OSError, ValueError, EOFError, RecursionError) as error:
@@ -179,7 +181,7 @@ def _read(path: Path, faults: list[Fault]) -> list[int]:
     faults.append(
         Fault(
             str(path),
-            "a list of whole numbers, one an image, within ±(2**53 - 1)",
+            "a list of whole numbers within ±(2**53 - 1), one per image",
             found,
             "write integers only, without a header",
         )
@@ -195,7 +197,7 @@ def _nested(path: Path, faults: list[Fault]) -> list[list[int]]:
         return []
     if isinstance(value, list) and all(_whole(batch) for batch in value):
         return value
-    faults.append(Fault(str(path), "a list of lists of whole numbers, one list a round", type(value).__name__))
+    faults.append(Fault(str(path), "a list of lists of whole numbers, one list per round", type(value).__name__))
     return []
 
 
@@ -205,13 +207,13 @@ def _whole(value: object) -> TypeGuard[list[int]]:
     )
 
 
-def _split(parts: dict[str, list[int] | None], found: dict[tuple[str, int], Batches]) -> SplitEvidence | None:
-    """The lists as a split; without a list of the pool, whatever was bought and is of no other part is taken to be of it."""
+def _split(parts: dict[str, list[int] | None], lists: dict[tuple[str, int], Batches]) -> SplitEvidence | None:
+    """Return the lists as a split; without a list of the pool, it is all labelled images outside the other parts."""
     if parts["test"] is None:
         return None
     elsewhere = {*parts["test"], *(parts["validation"] or ())}
-    bought = {i for batches in found.values() for _, batch in batches for i in batch}
-    pool = parts["pool"] if parts["pool"] is not None else bought - elsewhere
+    labelled = {i for batches in lists.values() for _, batch in batches for i in batch}
+    pool = parts["pool"] if parts["pool"] is not None else labelled - elsewhere
     arrays = [np.asarray(sorted(part), np.int64) for part in (pool, parts["validation"] or (), parts["test"])]
     return SplitEvidence(Split(*arrays))
 
@@ -222,7 +224,7 @@ def _partial(
     validation: list[int] | None,
     folder: Path,
     split: SplitEvidence | None,
-    initial_query: bool,
+    chosen: bool,
 ) -> Partial:
     placed: list[tuple[str, AnyEvent]] = []
     spent = owned = 0
@@ -240,7 +242,7 @@ def _partial(
             indices=tuple(batch),
             before=spent,
             after=spent + len(batch),
-            chosen=initial_query and not number,
+            chosen=chosen and not number,
         )
         spent, owned = spent + len(batch), owned + len(batch)
         query = tuple(batches[number + 1][1]) if number + 1 < len(batches) else ()

@@ -1,4 +1,4 @@
-"""One record, within its study folder or alone."""
+"""Check one record, within its study folder or alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import BASELINE, StrategySpec, Study
 
 _DEPTH = 4
-"""records/<protocol>/<strategy>/seed-<n>/ above a record."""
+"""Folders above a record in a study: records/<protocol>/<strategy>/seed-<n>/."""
 
 
 def check_record(path: Path) -> Compliance:
-    """Every rule that one record can answer; those that compare runs cannot be verified.
+    """Check every rule that one record can answer; rules that compare runs cannot be verified.
 
     Raises:
-        InputError: it cannot be read, does not begin with a 'run' event, or lies in a study that did not plan it.
+        InputError: the record cannot be read, does not begin with a 'run' event, or is in a study that did not plan it.
     """
     parents = path.resolve().parents
     root = StudyFolder(parents[_DEPTH]) if len(parents) > _DEPTH else StudyFolder(path.parent)
@@ -46,8 +46,8 @@ def _within(path: Path, root: StudyFolder) -> Body:
         Fault(
             str(path),
             "a record that the study planned",
-            "one that is in no plan",
-            "check the study folder to see it told",
+            "a record in no plan",
+            "check the study folder, which reports unplanned records",
         )
     )
 

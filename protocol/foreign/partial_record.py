@@ -1,4 +1,4 @@
-"""A record in part: rounds or purchases that somebody else wrote down, in the form of our events."""
+"""Partial records: rounds or labelled indices from other projects, in the form of our events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from protocol.spec.toml_files import parse
 
 @dataclass(frozen=True)
 class Partial:
-    """The events that are known of one run, and where each of them stands."""
+    """Known events of one run, with the place of each in its source."""
 
     source: str
     events: tuple[AnyEvent, ...]
@@ -28,11 +28,11 @@ class Partial:
 
 
 Runs = dict[tuple[str, int], Partial]
-"""(strategy, seed) -> what is known."""
+"""(strategy, seed) -> partial record."""
 
 
 def study_of(name: str, protocol: Protocol, runs: Iterable[tuple[str, int]], where: str) -> Study:
-    """What stands in for a plan: every strategy with every seed that occurs, random among them. Raises InputError."""
+    """Build a study in place of a plan: random and every strategy that occurs, with every seed. Raises InputError."""
     keys = list(runs)
     strategies = dict.fromkeys([BASELINE, *(strategy for strategy, _ in keys)])
     table = {
@@ -45,14 +45,14 @@ def study_of(name: str, protocol: Protocol, runs: Iterable[tuple[str, int]], whe
 
 
 def evidence(study: Study, folder: StudyFolder, runs: Runs, otherwise: str) -> Iterator[RunEvidence]:
-    """One body of evidence per strategy and seed; `otherwise` is where a run that is missing should have been."""
+    """Yield the evidence of each strategy and seed; `otherwise` is the place reported for missing runs."""
     [protocol], sidecars = study.protocols, SidecarCache(folder)
     for run in study.runs(by_seed=True):
         strategy = study.strategy(run.strategy)
-        there = runs.get((strategy.name, run.seed))
-        record = Record(Path(otherwise), there.events, "", 0, 0) if there else None
-        source, places = (there.source, there.places) if there else (otherwise, ())
-        given, at = there.split if there else None, folder.run(run)
+        partial = runs.get((strategy.name, run.seed))
+        record = Record(Path(otherwise), partial.events, "", 0, 0) if partial else None
+        source, places = (partial.source, partial.places) if partial else (otherwise, ())
+        given, at = partial.split if partial else None, folder.run(run)
         yield RunEvidence(
             run, study, protocol, strategy, folder.path, at, record, None, sidecars, frozenset(), source, places, given
         )
@@ -61,7 +61,7 @@ def evidence(study: Study, folder: StudyFolder, runs: Runs, otherwise: str) -> I
 def known_round(
     number: int, budget: int, training_labels: int, metrics: dict[str, float], query: tuple[int, ...] = ()
 ) -> RoundEvent:
-    """A round of which only this is known; metrics may be NaN or infinite, which is for the rules to say."""
+    """Build a round event of which only these fields are known; metrics may be NaN or infinite."""
     return RoundEvent.model_construct(
         round=number,
         budget=budget,

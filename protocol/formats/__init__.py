@@ -1,4 +1,4 @@
-"""A check's result in the forms that other programs and papers read."""
+"""Result of a check in the formats that other programs and papers read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For a paper's appendix: one line, and a checklist of active-learning evaluation, filled in from plan and evidence."""
+"""Checklist of active-learning evaluation for a paper's appendix, filled in from plan and evidence, and one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARKS: Final = {"obeyed": "yes", "broken": "NO", "unverifiable": "not verifiabl
 
 @dataclass(frozen=True)
 class Item:
-    """One question: what the plan says, and the rules that say whether it was kept."""
+    """Question of the checklist: the plan's answer, and the rules that check it."""
 
     question: str
     says: str
@@ -23,7 +23,7 @@ class Item:
 
 
 def badge(result: Compliance) -> str:
-    """One line: verdict, how much it rests on, plan, version."""
+    """Return one line: answer, rules and runs it rests on, study, version."""
     obeyed = sum(r.answer == "obeyed" for r in result.results)
     answer = {"obeyed": "compliant", "broken": "violations found", "unverifiable": "not decidable"}[result.answer]
     amended = f", plan amended {result.amended} times" if result.amended else ""
@@ -38,9 +38,9 @@ def _items(result: Compliance) -> list[Item]:
     plan, protocols = result.plan.plan, result.plan.protocols
 
     def each(say: object) -> str:
-        told = [f"{p.name}: {say(p)}" for p in protocols] if callable(say) else []
-        values = {t.split(": ", 1)[1] for t in told}
-        return values.pop() if len(values) == 1 else "; ".join(told)
+        answers = [f"{p.name}: {say(p)}" for p in protocols] if callable(say) else []
+        values = {a.split(": ", 1)[1] for a in answers}
+        return values.pop() if len(values) == 1 else "; ".join(answers)
 
     others = ", ".join(s.id for s in result.plan.strategies if s.id != BASELINE)
     tuned = ", ".join(
@@ -50,32 +50,34 @@ def _items(result: Compliance) -> list[Item]:
     )
     return [
         Item(
-            "Which data, divided how?",
+            "Which data, and how are they split?",
             each(lambda p: _data(p, result.data_of(p))),
             ("SPL-01", "SPL-02", "SPL-03", "SPL-04", "SPL-05", "SPL-06"),
         ),
         Item("Are copies and near-duplicates across the split excluded?", "compared by pixels", ("SPL-07", "SPL-08")),
-        Item("Is the validation set paid for?", each(_validation), ("BUD-05",)),
+        Item("Do validation labels count towards the budget?", each(_validation), ("BUD-05",)),
         Item(
-            "Which budgets, the same for all?",
+            "Which budgets, and are they the same for all strategies?",
             each(lambda p: ", ".join(map(str, p.budgets))),
             ("BUD-01", "BUD-02", "BUD-03", "BUD-04"),
         ),
         Item(
-            "Is the starting set shared, and drawn by chance?",
+            "Is the starting set shared and random?",
             each(_starting_set),
             ("SED-02", "SED-03"),
         ),
-        Item("Is random sampling among the strategies?", f"{BASELINE}; compared with it: {others}", ("CMP-04",)),
-        Item("Is the training recipe the same, and is it augmented?", each(_recipe), ("TRN-01", "TRN-04")),
-        Item("Are the weights reset every round?", each(_start), ("TRN-02", "TRN-03")),
-        Item("Were all strategies tuned alike?", f"settings tried: {tuned}", ("TRN-05",)),
         Item(
-            "Are hyperparameters tuned inside the runs, alike for all?",
+            "Is random sampling among the strategies?", f"yes, as {BASELINE}; compared with it: {others}", ("CMP-04",)
+        ),
+        Item("Is the training recipe the same for all, and does it augment?", each(_recipe), ("TRN-01", "TRN-04")),
+        Item("Are the weights reset every round?", each(_start), ("TRN-02", "TRN-03")),
+        Item("Were all strategies tuned equally?", f"settings tried: {tuned}", ("TRN-05",)),
+        Item(
+            "Are hyperparameters tuned inside the runs, equally for all?",
             each(_tuning),
             ("TRN-06", "TRN-07", "TRN-08", "TRN-09"),
         ),
-        Item("How many seeds, and do they suffice?", f"{len(result.plan.seeds)} seeds", ("STA-01", "SED-01", "SED-04")),
+        Item("How many seeds, and are they enough?", f"{len(result.plan.seeds)} seeds", ("STA-01", "SED-01", "SED-04")),
         Item(
             "Are all planned runs reported?",
             f"{result.sealed} of {result.planned} finished, {result.failures} failed attempts",
@@ -92,7 +94,7 @@ def _items(result: Compliance) -> list[Item]:
             f"{plan.endpoint}, {plan.test}, alpha {plan.alpha:g}, delta {plan.delta:g}, {plan.correction}",
             ("PRO-03", "PRO-04"),
         ),
-        Item("One code, version and device?", "recorded for every run", ("ENV-01", "ENV-02", "ENV-03")),
+        Item("Same code, versions and device?", "recorded for every run", ("ENV-01", "ENV-02", "ENV-03")),
     ]
 
 
@@ -123,13 +125,13 @@ def _tuning(p: Protocol) -> str:
 
 
 def _starting_set(p: Protocol) -> str:
-    own = "no: strategies that can choose their own, all others share random's"
-    return f"{own if p.splits.initial == 'strategy' else p.splits.initial}, {p.training_labels[0]} labels"
+    strategic = "no: strategies that can choose their own do, all others share that of random"
+    return f"{strategic if p.splits.initial == 'strategy' else p.splits.initial}, {p.training_labels[0]} labels"
 
 
 def _start(p: Protocol) -> str:
     return {
-        "reset": "digest of the initial weights",
+        "reset": "yes, by digest of the initial weights",
         "warm": "no: a declared warm start, by digests of initial and final weights",
     }[p.regime.start]
 
@@ -142,14 +144,14 @@ def _kept(result: Compliance, item: Item) -> str:
 
 
 def to_markdown(result: Compliance) -> str:
-    """The checklist as a Markdown table; 'kept' is the rules' answer, not the authors'."""
+    """Write the checklist as a Markdown table; the last column is the rules' answer, not the authors'."""
     rows = [f"| {_bar(i.question)} | {_bar(i.says)} | {_kept(result, i)} |" for i in _items(result)]
     head = ["| Question | As planned | Kept? |", "| --- | --- | --- |"]
     return "\n".join([f"**Evaluation checklist: {_bar(result.study)}**", "", *head, *rows, "", badge(result)])
 
 
 def to_latex(result: Compliance) -> str:
-    """The same as a LaTeX table (booktabs)."""
+    """Write the checklist as a LaTeX table (booktabs)."""
     rows = [f"{_tex(i.question)} & {_tex(i.says)} & {_tex(_kept(result, i))} \\\\" for i in _items(result)]
     head = [
         r"\begin{tabular}{p{.33\linewidth}p{.42\linewidth}p{.17\linewidth}}",

@@ -1,4 +1,4 @@
-"""What continuous integration reads: JUnit XML, and annotations of GitHub Actions."""
+"""Formats for continuous integration: JUnit XML, and annotations of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U001
 
 
 def to_junit(result: Compliance) -> str:
-    """One suite a group, one case a rule. A broken error is a failure, an error that cannot be verified an error;
-    warnings and notes never fail a build: they are passed, or skipped where nothing could be seen, with what was found."""
+    """Write JUnit XML: one suite per group of rules, one case per rule.
+
+    A broken rule of severity error is a failure; one that cannot be verified is an error. Warnings and notes never fail
+    a build: they pass, or are skipped where they cannot be verified, with their findings as output.
+    """
     top = ET.Element("testsuites", name=f"beatrandom check {result.study}")
     for group, members in groupby(result.results, lambda r: r.rule.id.split("-")[0]):
         suite = ET.SubElement(top, "testsuite", name=group)
@@ -40,7 +43,7 @@ def _case(suite: ET.Element, result: Result) -> None:
     case = ET.SubElement(
         suite, "testcase", classname=f"beatrandom.{suite.get('name')}", name=f"{rule.id} {rule.title}", time="0"
     )
-    text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", "\n\n".join(_told(f) for f in result.findings))
+    text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", "\n\n".join(_text(f) for f in result.findings))
     serious = rule.severity == "error"
     tag = {"obeyed": "", "broken": "failure" if serious else "", "unverifiable": "error" if serious else "skipped"}[
         result.answer
@@ -53,12 +56,12 @@ def _case(suite: ET.Element, result: Result) -> None:
         ET.SubElement(case, "system-out").text = text
 
 
-def _told(finding: Finding) -> str:
+def _text(finding: Finding) -> str:
     return f"{finding.where}\nexpected: {finding.expected}\nfound:    {finding.found}\nto do:    {finding.fix}"
 
 
 def to_github(result: Compliance) -> str:
-    """Workflow commands: one annotation a finding, and the summary as a notice."""
+    """Write workflow commands: one annotation per finding, and the summary as a notice."""
     lines = []
     for finding in result.findings:
         file, line = place(result, finding.where)

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS, 2020): for code scanning and viewers of static analyses."""
+"""SARIF 2.1.0 (OASIS, 2020), for code scanning and viewers of static analyses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ SCHEMA_URI: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/
 
 
 def to_sarif(result: Compliance) -> str:
-    """One run of the tool: all rules, a result for every finding; 'cannot be verified' is of kind `open`, with level `none`."""
+    """Write one SARIF run: all rules, and one result per finding.
+
+    Findings that cannot be verified have kind `open` and level `none`.
+    """
     order = {r.rule.id: number for number, r in enumerate(result.results)}
     run = {
         "tool": {

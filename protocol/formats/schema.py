@@ -1,4 +1,4 @@
-"""The shape of `check --format json`, published as JSON Schema by `check --schema`."""
+"""JSON Schema of `check --format json`, published by `check --schema`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Model(BaseModel):
 
 
 class FindingModel(_Model):
-    """One violation, or one place where nothing could be seen."""
+    """Violation, or a place where a rule cannot be verified."""
 
     rule: str
     severity: Severity
@@ -29,14 +29,14 @@ class FindingModel(_Model):
 
 
 class EvaluatedModel(_Model):
-    """On how many of the planned runs a rule's answer rests."""
+    """Number of planned runs that a rule's answer rests on."""
 
     evaluated: int = Field(ge=0)
     planned: int = Field(ge=0)
 
 
 class RuleModel(_Model):
-    """One rule and its answer."""
+    """Rule and its answer."""
 
     id: str = Field(pattern=r"^[A-Z]{3}-\d{2}$")
     title: str
@@ -47,7 +47,7 @@ class RuleModel(_Model):
 
 
 class RunsModel(_Model):
-    """The denominator and what there is of it."""
+    """Planned runs, and how many of them exist and are finished."""
 
     planned: int = Field(ge=0)
     present: int = Field(ge=0)
@@ -62,7 +62,7 @@ class ComplianceModel(_Model):
 
     schema_: Literal["beatrandom/compliance/1"] = Field(alias="schema")
     source: Source
-    amendments: int = Field(ge=0, description="how often the plan was changed after it was written")
+    amendments: int = Field(ge=0, description="number of changes to the plan after it was written")
     study: str
     fingerprint: str
     answer: Answer
@@ -72,7 +72,7 @@ class ComplianceModel(_Model):
 
 
 def json_schema() -> str:
-    """JSON Schema (draft 2020-12) of the result."""
+    """Return the JSON Schema (draft 2020-12) of the result."""
     schema: dict[str, Any] = ComplianceModel.model_json_schema(by_alias=True)
     return json.dumps(
         {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": f"urn:{SCHEMA.replace('/', ':')}"} | schema,

@@ -1,7 +1,7 @@
-"""A plan may change after the first run, openly: the earlier plan and the reason stay beside the new one.
+"""Amend a plan after the first run: the earlier plan and the reason are kept with the new one.
 
-What is added after a look at the results (seeds, say, because a verdict was nearly significant) is no
-longer what the error rates were promised for. So an amended study is marked as amended wherever it is shown.
+Error rates hold for the plan that was fixed in advance. They do not hold if, say, seeds are added because a verdict was
+nearly significant. So an amended study is marked as amended wherever it is shown.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from protocol.spec.toml_files import parse
 
 @dataclass(frozen=True)
 class Amendment:
-    """One change of plan: when (ISO 8601, UTC), why, from which plan to the plan with which fingerprint."""
+    """One change of plan.
+
+    Attributes:
+        time: ISO 8601, UTC.
+        before: the plan that was replaced.
+        after: fingerprint of the new plan.
+    """
 
     time: str
     reason: str
@@ -30,7 +36,7 @@ class Amendment:
 
 
 def read_amendments(folder: StudyFolder) -> tuple[Amendment, ...]:
-    """All amendments, oldest first; none if there is no such file. Raises InputError if one cannot be read."""
+    """Read all amendments, oldest first. Raises InputError if one cannot be read."""
     try:
         lines = read_bytes(folder.amendments).splitlines()
     except FileNotFoundError:
@@ -54,7 +60,7 @@ def _amendment(line: bytes, where: str) -> Amendment:
 
 
 def amend(folder: StudyFolder, study: Study, reason: str) -> Amendment:
-    """Replace the plan of a study folder by `study`, and keep the plan it replaces.
+    """Replace the plan of a study folder by `study`, and keep the earlier plan.
 
     Raises:
         InputError: no reason is given, or the plan is the same.
@@ -64,27 +70,35 @@ def amend(folder: StudyFolder, study: Study, reason: str) -> Amendment:
     if not reason.strip():
         faults.append(
             Fault(
-                "--reason", "why the plan is changed", "nothing", "say it in a sentence; it is shown with the results"
+                "--reason",
+                "why the plan is changed",
+                "nothing",
+                "give the reason in one sentence; it is shown with the results",
             )
         )
     if before.fingerprint == study.fingerprint:
         faults.append(
             Fault(
                 str(folder.path),
-                "a plan that differs from the one in force",
+                "a plan that differs from the present one",
                 f"the same plan ({study.fingerprint[:12]})",
             )
         )
     if faults:
         raise InputError(faults)
-    kept = read_amendments(folder)
-    made = Amendment(datetime.now(UTC).isoformat(timespec="seconds"), reason.strip(), before, study.fingerprint)
+    earlier = read_amendments(folder)
+    amendment = Amendment(datetime.now(UTC).isoformat(timespec="seconds"), reason.strip(), before, study.fingerprint)
     line = canonical_json(
-        {"time": made.time, "reason": made.reason, "before": before.model_dump(mode="json"), "after": made.after}
+        {
+            "time": amendment.time,
+            "reason": amendment.reason,
+            "before": before.model_dump(mode="json"),
+            "after": amendment.after,
+        }
     )
-    there = folder.amendments.read_bytes() if kept else b""
+    history = folder.amendments.read_bytes() if earlier else b""
     write_atomically(
-        folder.amendments, there + line + b"\n"
-    )  # first: a plan without its history would look like a forgery
+        folder.amendments, history + line + b"\n"
+    )  # written first: a plan without its history would look forged
     write_atomically(folder.plan, canonical_json(study.model_dump(mode="json")) + b"\n")
-    return made
+    return amendment

@@ -1,7 +1,9 @@
-"""A record is evidence: append-only JSONL, each line carrying its number and the hash of the line before.
+"""Append-only records of runs: JSONL with a hash chain.
 
-A hash chain locates an inner edit or deletion. It cannot show that the whole file was rewritten
-by whoever holds it, nor, without the seal and the plan, that its tail was cut.
+Each line holds its number and the hash of the previous line.
+
+A hash chain locates an edit or a deletion inside the file. It cannot show that the owner rewrote the whole file, nor,
+without the seal and the plan, that its tail was cut.
 """
 
 from __future__ import annotations
@@ -44,7 +46,14 @@ E = TypeVar("E", bound=Event)
 
 @dataclass(frozen=True)
 class Record:
-    """What a record's whole lines say, and where its chain breaks if it does."""
+    """Events of a record's complete lines, and the places where its hash chain breaks.
+
+    Attributes:
+        head: SHA-256 of the last complete line.
+        torn_bytes: bytes after the last complete line, left by an interrupted write.
+        breaks: faults of chain or content, with file and line.
+        lines: line number of each event in the file, from 1; lines that are not events are skipped.
+    """
 
     path: Path
     events: tuple[AnyEvent, ...]
@@ -53,36 +62,37 @@ class Record:
     torn_bytes: int
     breaks: tuple[Fault, ...] = ()
     lines: tuple[int, ...] = ()
-    """Line number of each event in the file, from 1 (lines that are no event are skipped)."""
 
     def of(self, kind: type[E]) -> list[E]:
-        """All events of one kind, in order."""
+        """Return all events of one kind, in order."""
         return [e for e in self.events if isinstance(e, kind)]
 
     @property
     def run(self) -> RunEvent | None:
-        """The first line, if it is there."""
+        """Return the first event if it begins a run."""
         return self.events[0] if self.events and isinstance(self.events[0], RunEvent) else None
 
     @property
     def rounds(self) -> list[RoundEvent]:
+        """Return the complete rounds, in order."""
         return self.of(RoundEvent)
 
     @property
     def sealed(self) -> bool:
+        """Return whether the run is finished: the last line is complete and an `end` event."""
         return bool(self.events) and isinstance(self.events[-1], EndEvent) and not self.torn_bytes
 
     @property
     def failed(self) -> bool:
-        """Whether the last thing that happened is a failure."""
+        """Return whether the last event is a failure."""
         return bool(self.events) and isinstance(self.events[-1], FailureEvent)
 
 
 def read(path: Path) -> Record:
-    """Read every whole line; faults of chain or content are listed in `breaks`, never raised.
+    """Read every complete line; faults of chain or content are listed in `breaks`, not raised.
 
     Raises:
-        RecordError: the file cannot be opened, is no regular file or too large, or was written by a newer schema.
+        RecordError: the file cannot be opened, is not a regular file, is too large, or has a newer schema.
     """
     try:
         raw = read_bytes(path)
@@ -99,51 +109,44 @@ def read(path: Path) -> Record:
         if event is None:
             breaks.append(fault or Fault(where, "an event", "nothing"))
         else:
-            if not _canonical(line):
-                breaks.append(
-                    Fault(
-                        where, "the bytes that were written", "the same event spelled otherwise", "the line was edited"
-                    )
-                )
-            if event.seq != number:
-                breaks.append(
-                    Fault(where, f"line number {number}", str(event.seq), "a line was removed, added or moved")
-                )
-            if event.prev != prev:
-                breaks.append(
-                    Fault(
-                        where,
-                        f"hash of the line before: {prev[:16] or '(empty)'}",
-                        event.prev[:16] or "(empty)",
-                        "the line before was altered",
-                    )
-                )
-            if not events and not isinstance(event, RunEvent):
-                breaks.append(Fault(where, "a 'run' event first", repr(event.event)))
-            if events and isinstance(event, RunEvent):
-                breaks.append(
-                    Fault(where, "a single 'run' event", "another one", "the lines of two runs were put together")
-                )
-            if events and isinstance(events[-1], EndEvent):
-                breaks.append(Fault(where, "nothing after the seal", repr(event.event)))
+            breaks += _chain_faults(event, line, where, number, prev)
+            breaks += _order_faults(event, events, where)
             events.append(event)
             lines.append(number + 1)
         prev = sha256(line)
     return Record(path, tuple(events), prev, whole, len(raw) - whole, tuple(breaks), tuple(lines))
 
 
-def _canonical(line: bytes) -> bool:
-    """Whether a line is spelled as `Writer` spells it: no key twice, no space.
+def _chain_faults(event: AnyEvent, line: bytes, where: str, number: int, prev: str) -> Iterator[Fault]:
+    if not _canonical(line):
+        yield Fault(where, "canonical JSON, as it was written", "the same event in other bytes", "the line was edited")
+    if event.seq != number:
+        yield Fault(where, f"line number {number}", str(event.seq), "a line was removed, added or moved")
+    if event.prev != prev:
+        expected = f"hash of the line before: {prev[:16] or '(empty)'}"
+        yield Fault(where, expected, event.prev[:16] or "(empty)", "the line before was altered")
 
-    Another spelling is read as the same event here and perhaps as a different one elsewhere (of a key told twice, JSON readers take
-    the first or the last), which a chain mended afterwards does not show.
+
+def _order_faults(event: AnyEvent, earlier: Sequence[AnyEvent], where: str) -> Iterator[Fault]:
+    if not earlier and not isinstance(event, RunEvent):
+        yield Fault(where, "a 'run' event first", repr(event.event))
+    if earlier and isinstance(event, RunEvent):
+        yield Fault(where, "a single 'run' event", "a second one", "the lines of two runs were put together")
+    if earlier and isinstance(earlier[-1], EndEvent):
+        yield Fault(where, "nothing after the seal", repr(event.event))
+
+
+def _canonical(line: bytes) -> bool:
+    """Return whether a line has the bytes that `Writer` writes: no repeated key, no space.
+
+    Other bytes may be the same event here and a different one elsewhere: of a repeated key, JSON readers take the
+    first or the last. A recomputed hash chain would not show it.
     """
     try:
-        told = json.loads(line)
-        plain = json.dumps(
-            told, separators=(",", ":"), sort_keys=True, ensure_ascii=False
-        )  # the same for nearly all lines, and fast
-        return plain.encode() == line or canonical_json(told) == line
+        value = json.loads(line)
+        # equal for nearly all lines, and fast
+        plain = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+        return plain.encode() == line or canonical_json(value) == line
     except (ValueError, RecursionError):
         return False
 
@@ -159,7 +162,7 @@ def _parse(line: bytes, where: str) -> tuple[AnyEvent | None, Fault | None]:
                     where,
                     f"schema version up to {SCHEMA}",
                     f"{version}",
-                    "read it with the newer version that wrote it",
+                    "install the version that wrote it",
                 )
             ) from None
         first = error.errors()[0]
@@ -176,13 +179,16 @@ def _schema_of(line: bytes) -> int | None:
 
 
 def essence(record: Record) -> list[bytes]:
-    """What a repetition must reproduce byte for byte: all but times, costs, environment and interruptions."""
-    kept = [e for e in record.events if not isinstance(e, ResumeEvent | FailureEvent)]
-    return [canonical_json(e.model_dump(mode="json", exclude=set(VOLATILE))) for e in kept]
+    """Return what a repetition must reproduce byte for byte.
+
+    Times, costs, environment and interruptions are left out.
+    """
+    events = [e for e in record.events if not isinstance(e, ResumeEvent | FailureEvent)]
+    return [canonical_json(e.model_dump(mode="json", exclude=set(VOLATILE))) for e in events]
 
 
 class Writer:
-    """Appends to one record. Made by `writing`, which holds the run's exclusive lock."""
+    """Appends to one record. Opened by `open_record`, which holds the run's exclusive lock."""
 
     def __init__(self, folder: RunFolder, record: Record | None, still_ours: Callable[[], None] = lambda: None) -> None:
         self.folder = folder
@@ -193,11 +199,15 @@ class Writer:
 
     @property
     def started(self) -> bool:
-        """Whether the record has its first line."""
+        """Return whether the record has its first line."""
         return self._seq > 0
 
     def append(self, event: Event, *, sync: bool = True) -> None:
-        """Write one line with a single write(); with `sync` it is on the disk when this returns."""
+        """Append one line with a single write(); with `sync` it is on disk on return.
+
+        Raises:
+            OSError: the line was not written; the file is as before.
+        """
         stamped = event.model_copy(
             update={"seq": self._seq, "prev": self._prev, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
         )
@@ -206,29 +216,32 @@ class Writer:
         self._still_ours()
         start = os.fstat(self._file).st_size
         try:
-            if os.write(self._file, data) != len(data):  # a full disk may take part of a line
-                raise OSError(errno.ENOSPC, "No space left on device: the line was not written whole")
+            if os.write(self._file, data) != len(data):  # a full disk may accept part of a line
+                raise OSError(errno.ENOSPC, "No space left on device: the line was not written completely")
             if sync:
                 os.fsync(self._file)
-        except OSError:  # what is not safely there must not be the beginning of the next line
+        except OSError:  # a partial line must not become the beginning of the next one
             os.ftruncate(self._file, start)
             raise
         self._seq, self._prev = self._seq + 1, sha256(line)
 
     def close(self) -> None:
+        """Close the file."""
         os.close(self._file)
 
 
 @contextmanager
 def open_record(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
-    """Lock the run, set a torn tail aside, and yield (writer, what was there before).
+    """Lock the run and yield (writer, earlier record or `None`).
+
+    An incomplete last line is moved to another file.
 
     Raises:
         RunLocked: another process is writing this run.
-        RecordError: what is there is not a sound record; it is left untouched.
+        RecordError: the record's chain is broken; it is left untouched.
     """
     with lock_run(folder) as still_ours:
-        record = _sound(folder)
+        record = _intact_record(folder)
         writer = Writer(folder, record, still_ours)
         try:
             yield writer, record
@@ -238,7 +251,7 @@ def open_record(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
 
 @contextmanager
 def lock_run(folder: RunFolder) -> Iterator[Callable[[], None]]:
-    """Lock and claim the run, whatever its record is; yields a check that the claim still holds. Raises RunLocked."""
+    """Lock and claim the run, and yield a check that the claim still holds. Raises RunLocked."""
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -253,7 +266,7 @@ def lock_run(folder: RunFolder) -> Iterator[Callable[[], None]]:
 
 
 def _locked(lock: int, patience_s: float = 0.5) -> bool:
-    """Take the exclusive lock. A moment of patience, since `status` holds a shared lock for microseconds."""
+    """Take the exclusive lock; wait a moment, since `status` locks it for microseconds."""
     until = time.monotonic() + patience_s
     while True:
         try:
@@ -266,7 +279,7 @@ def _locked(lock: int, patience_s: float = 0.5) -> bool:
             return True
 
 
-def _sound(folder: RunFolder) -> Record | None:
+def _intact_record(folder: RunFolder) -> Record | None:
     if not folder.events.exists():
         return None
     record = read(folder.events)
@@ -276,24 +289,24 @@ def _sound(folder: RunFolder) -> Record | None:
                 *record.breaks,
                 Fault(
                     str(folder.events),
-                    "a sound record to continue",
+                    "an intact record to continue",
                     "the faults above",
-                    "move the run's folder away to start it anew; nothing was changed",
+                    "move the run's folder away to start over; nothing was changed",
                 ),
             ]
         )
     if record.torn_bytes:
-        _set_tail_aside(folder, record)
+        _move_tail(folder, record)
     return record if record.events else None
 
 
-def _set_tail_aside(folder: RunFolder, record: Record) -> None:
+def _move_tail(folder: RunFolder, record: Record) -> None:
     raw = folder.events.read_bytes()
-    aside: Sequence[Path] = sorted(folder.path.glob("events.torn-*"))
-    (folder.path / f"events.torn-{len(aside)}").write_bytes(raw[record.whole_bytes :])
+    earlier = list(folder.path.glob("events.torn-*"))
+    (folder.path / f"events.torn-{len(earlier)}").write_bytes(raw[record.whole_bytes :])
     os.truncate(folder.events, record.whole_bytes)
 
 
 def purchases(record: Record) -> list[LabelsEvent]:
-    """The ledger: every purchase, in order."""
+    """Return every purchase, in order."""
     return record.of(LabelsEvent)

@@ -1,5 +1,7 @@
-"""The events of a record, one model each. `time`, `cost` and `environment` say when, how fast and
-where; everything else is what must be equal when a run is repeated."""
+"""Events of a record, one model each.
+
+`time`, `cost` and `environment` say when, how fast and where; everything else must be equal when a run is repeated.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ VOLATILE: Final = frozenset({"seq", "prev", "time", "cost", "environment"})
 
 
 class Event(FrozenModel):
-    """Common to every line: position in the chain and wall-clock time (ISO 8601, UTC)."""
+    """Fields of every line: position in the chain and wall-clock time (ISO 8601, UTC)."""
 
     seq: int = 0
     prev: str = ""
@@ -28,28 +30,26 @@ class Event(FrozenModel):
 
 
 class DataCard(FrozenModel):
-    """Which images were really there."""
+    """The images that were read."""
 
     name: str
     digest: str
     images: int
     classes: int
-    twins: str = Field("", description="digest of the sidecar that says which images look alike; empty: none kept")
+    twins: str = Field("", description="digest of the sidecar of duplicate images; empty: none kept")
     units: str = Field(
         "",
-        description="digest of the sidecar that says what can be bought, where it is not one label an image; else empty",
+        description="digest of the sidecar of units, if labels are not one per image; else empty",
     )
     encoded: FeatureCard | None = Field(
         None,
-        exclude_if=lambda card: (
-            card is None
-        ),  # runs on anything else keep the bytes they had before there was this field
-        description="of frozen features from a file: which encoder made them of which images, as the card in the file says",
+        exclude_if=lambda card: card is None,  # records of other data keep the bytes they had before this field
+        description="for frozen features from a file: encoder and images according to the card in the file",
     )
 
 
 class RunEvent(Event):
-    """First line: what is run, on what, in what environment."""
+    """First line: protocol, strategy, data, and environment."""
 
     event: Literal["run"] = "run"
     schema_version: int = SCHEMA
@@ -72,33 +72,33 @@ class LabelsEvent(Event):
     indices: tuple[int, ...] = Field(description="images, or regions as the sidecar of units numbers them")
     before: int
     after: int
-    costs: tuple[int, ...] = Field((), description="cost of each, where units differ in cost; else empty")
+    costs: tuple[int, ...] = Field((), description="cost of each unit, if units differ in cost; else empty")
     chosen: bool = Field(
-        False, description="of the starting set: whether the strategy chose it, in this order; else the seed drew it"
+        False, description="for the initial set: whether the strategy chose it, in this order; else the seed drew it"
     )
 
 
 class TrialEvent(Event):
-    """A setting was tried in a round, before the round was trained; see `regime.tuning`."""
+    """A setting that was tried before its round was trained; see `regime.tuning`."""
 
     event: Literal["trial"] = "trial"
     round: int
     trial: int = Field(description="number among the round's trials, from 0")
     setting: HyperparameterSetting
-    validation: dict[str, float] = Field(
-        description="metrics on the images that it was scored on; empty where it failed"
+    validation: dict[str, float] = Field(description="metrics on the scored images; empty if the trial failed")
+    failed: str = Field("", description="why the trial failed; else empty")
+    scored_on: str = Field(description="digest of the ascending indices of the scored images")
+    initial_weights: str = Field(
+        "", description="digest of the weights before its first step; empty if the trial failed"
     )
-    failed: str = Field("", description="why there are none; else empty")
-    scored_on: str = Field(description="digest of the indices, ascending, of the images that it was scored on")
-    initial_weights: str = Field("", description="digest of the weights before its first step; empty where it failed")
-    recipe: str = Field(description="digest of the recipe that the setting makes")
+    recipe: str = Field(description="digest of the recipe with this setting")
     steps: int
-    examined: int = Field(description="how often the oracle had compared test predictions with labels by then")
+    examined: int = Field(description="number of times the oracle had compared test predictions with labels by then")
     cost: dict[str, float] = Field(default_factory=dict)
 
 
 class RoundEvent(Event):
-    """Trained, evaluated once, queried; `query` is what the next purchase must be."""
+    """A round: trained, evaluated once, queried; the next purchase must be `query`."""
 
     event: Literal["round"] = "round"
     round: int
@@ -109,12 +109,12 @@ class RoundEvent(Event):
     steps: int
     initial_weights: str = Field(description="digest of weights and buffers before the first step")
     final_weights: str = Field(
-        "", description="digest of the weights that were evaluated, where the next round starts from them; else empty"
+        "", description="digest of the evaluated weights, if the next round starts from them; else empty"
     )
     pretrained: str = Field("", description="digest of the pretrained body that the round started from; empty: none")
     recipe: str = Field("", description="digest of the recipe as executed: regime and model")
     setting: HyperparameterSetting = Field(
-        default_factory=dict, description="what of the recipe trials have chosen; empty: the recipe as declared"
+        default_factory=dict, description="setting that tuning chose; empty: the recipe as declared"
     )
     predictions: str = Field(description="digest of the test predictions in the sidecar")
     probabilities: str = Field("", description="digest of the test log-probabilities in the sidecar; empty: none kept")
@@ -122,7 +122,8 @@ class RoundEvent(Event):
         "", description="digest of the predicted maps of a few test images in the sidecar; empty: none kept"
     )
     examined: int | None = Field(
-        None, description="how often the oracle has compared test predictions with labels so far; null: not counted"
+        None,
+        description="number of times the oracle has compared test predictions with labels so far; null: not counted",
     )
     query: tuple[int, ...] = ()
     extra: dict[str, float] = Field(default_factory=dict)
@@ -130,7 +131,10 @@ class RoundEvent(Event):
 
 
 class ExaminedEvent(Event):
-    """Only in the ledger of a separate oracle: test predictions of one round were marked against the test labels."""
+    """Test predictions of one round were compared with the test labels.
+
+    Only ledgers of separate oracles have this event.
+    """
 
     event: Literal["examined"] = "examined"
     round: int
@@ -139,15 +143,15 @@ class ExaminedEvent(Event):
 
 
 class DisclosureEvent(Event):
-    """Labels were told that nobody paid for: to the upper line, and to no competitor."""
+    """Labels were disclosed without payment: to the strategy `oracle`, never to a competitor."""
 
     event: Literal["disclosure"] = "disclosure"
-    count: int = Field(description="labels told")
+    count: int = Field(description="labels disclosed")
     images: str = Field(description="digest of their indices, ascending")
 
 
 class ResumeEvent(Event):
-    """The run went on after an interruption."""
+    """The run continued after an interruption."""
 
     event: Literal["resume"] = "resume"
     next_round: int
@@ -156,7 +160,7 @@ class ResumeEvent(Event):
 
 
 class FailureEvent(Event):
-    """An attempt failed; kept and counted."""
+    """An attempt failed; it stays in the record and is counted."""
 
     event: Literal["failure"] = "failure"
     round: int
@@ -166,7 +170,7 @@ class FailureEvent(Event):
 
 
 class EndEvent(Event):
-    """The seal: number of rounds; its `prev` fixes everything before it."""
+    """The seal: number of rounds; its `prev` fixes all earlier lines."""
 
     event: Literal["end"] = "end"
     rounds: int

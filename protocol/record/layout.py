@@ -1,4 +1,4 @@
-"""Every file name of a study, in one place, and the only way files other than records are written."""
+"""Names of all files of a study, and atomic writes of files other than records."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _DRAFT: Final = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Temporary name, fsync, rename: a reader sees the old file or the new one, never half of one."""
+    """Write a file under a temporary name, fsync it, and rename it.
+
+    Readers see the old file or the new one, never a part.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -43,21 +46,25 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """A compressed .npz with equal bytes for equal arrays."""
+    """Write a compressed .npz; equal arrays give equal bytes."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
     write_atomically(path, buffer.getvalue())
 
 
 def unfinished_files(folder: Path) -> list[Path]:
-    """What `write_atomically` had not renamed yet when it was killed, or is writing now: `.<name>.<eight letters>`, sorted."""
+    """Return temporary files of `write_atomically`: being written, or left by a killed process.
+
+    They are named `.<name>.<eight letters>`.
+    """
     return sorted(p for p in folder.glob(".*") if _DRAFT.fullmatch(p.name) and p.is_file() and not p.is_symlink())
 
 
 def clock(folder: Path) -> float:
-    """Seconds since the epoch, by the clock that stamps the folder's files: that of a file server may be hours from this machine's.
+    """Return seconds since the epoch by the clock that stamps the folder's files.
 
-    Read off a file made there for the purpose; where none can be made, this machine's.
+    The clock of a file server may be hours off from this machine's. It is read from a temporary file in the folder; if
+    none can be made there, this machine's clock is used.
     """
     try:
         handle, probe = tempfile.mkstemp(dir=folder, prefix=".clock.")
@@ -79,47 +86,53 @@ class RunFolder:
 
     @property
     def events(self) -> Path:
+        """Return the record."""
         return self.path / "events.jsonl"
 
     @property
     def lock(self) -> Path:
+        """Return the file that the writing process locks."""
         return self.path / ".lock"
 
     @property
     def claims(self) -> Path:
-        """Claims of machines that do not share file locks; see `protocol.record.machine_lock`."""
+        """Return the folder of machines' claims; see `protocol.record.machine_lock`."""
         return self.path / ".claims"
 
     @property
     def log(self) -> Path:
-        """What the run's process printed, attempt after attempt; not evidence."""
+        """Return the file of what the run's process printed in all attempts; not evidence."""
         return self.path / "run.log"
 
     def checkpoint(self, round_: int) -> Path:
-        """Weights that a round ended with, while the run is under way and the next round starts from them; not evidence."""
+        """Return the file of the weights that a round ended with.
+
+        It is removed when the next round ends, and is not evidence.
+        """
         return self.path / f".checkpoint-{round_:03d}.npz"
 
     def checkpoints(self) -> list[Path]:
-        """All that are there, half written ones included."""
+        """Return all checkpoints, half-written ones included."""
         return sorted(self.path.glob("*.checkpoint-*"))
 
     def predictions(self, round_: int) -> Path:
-        """Sidecar of one round, in the order of the sorted test indices.
+        """Return the sidecar of one round: an .npz in the order of the sorted test indices.
 
-        Classification: `prediction`, classes; `log_probability`, if any were kept. Segmentation: `confusion`, counts of pixels
-        (n, classes, classes), rows the true class; `map`, predicted classes (p, height, width) of the test images whose `place`
-        (p,) in that order `protocol.draws.shown_maps` draws, if any were kept.
+        Classification: `prediction`, classes; `log_probability` if probabilities were kept.
+        Segmentation: `confusion`, counts of pixels (n, classes, classes), rows the true class. If maps were kept:
+        `map`, predicted classes (p, height, width), and `place` (p,), positions of these test images, drawn by
+        `protocol.draws.shown_maps`.
         """
         return self.path / "predictions" / f"round-{round_:03d}.npz"
 
     def write_sidecar(self, round_: int, arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Write what the metrics of one round can be computed from again."""
+        """Write the arrays from which the metrics of one round can be recomputed."""
         write_arrays(self.predictions(round_), arrays)
 
     def write_predictions(
         self, round_: int, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None
     ) -> str:
-        """Write the sidecar compactly; returns the digest of the predictions."""
+        """Write the sidecar of a classification round; return the digest of the predictions."""
         arrays: dict[str, NDArray[Any]] = {"prediction": compact(predicted)}
         if log_probabilities is not None:
             arrays["log_probability"] = log_probabilities
@@ -128,96 +141,106 @@ class RunFolder:
 
 
 def compact(counts: NDArray[np.integer]) -> NDArray[np.integer]:
-    """The same numbers, none negative, in the smallest type that holds them."""
+    """Return the same non-negative numbers in the smallest integer type that holds them."""
     return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
 def predictions_digest(predicted: NDArray[np.integer]) -> str:
-    """Digest of predictions whatever integer type holds them."""
+    """Return the digest of predictions; it does not depend on their integer type."""
     return array_digest(predicted.astype(np.int64))
 
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """One study on disk: the resolved plan, shared split files, and a folder a run."""
+    """One study on disk: the resolved plan, shared split files, and one folder per run."""
 
     path: Path
 
     @property
     def plan(self) -> Path:
+        """Return the resolved study."""
         return self.path / "study.json"
 
     @property
     def records(self) -> Path:
+        """Return the folder of all runs."""
         return self.path / "records"
 
     @property
     def analysis(self) -> Path:
-        """Derived tables and figures; can be rebuilt."""
+        """Return the folder of tables and figures, which can be rebuilt."""
         return self.path / "analysis"
 
     @property
     def report(self) -> Path:
+        """Return the HTML report."""
         return self.path / "report.html"
 
     @property
     def pictures(self) -> Path:
-        """Pictures of what was bought, `<protocol>/<strategy>.png` or so, each with a caption (.txt) beside it; derived, shown by the report."""
+        """Return the folder of pictures of queried images, which can be rebuilt.
+
+        Pictures are named `<protocol>/<strategy>.png`; each has a caption (.txt).
+        """
         return self.path / "pictures"
 
     @property
     def manifest(self) -> Path:
-        """Digests of all evidence, written by `beatrandom seal`."""
+        """Return the file of the digests of all evidence, written by `beatrandom seal`."""
         return self.path / "manifest.json"
 
     @property
     def signature(self) -> Path:
-        """Of the manifest, as ssh-keygen writes it."""
+        """Return the signature of the manifest, in the format of ssh-keygen."""
         return self.path / "manifest.json.sig"
 
     def split(self, digest: str, targets: str = "") -> Path:
-        """Indices and test labels of one split, shared by all runs with that seed.
+        """Return the file of one split's indices and test labels, shared by runs with that seed.
 
         Args:
-            targets: digest of the test labels, where another data set of the study is divided by the same indices.
+            targets: digest of the test labels, if another data set of the study has a split with the same indices.
         """
         return self.path / "splits" / (f"{digest[:32]}-{targets[:16]}.npz" if targets else f"{digest[:32]}.npz")
 
     def twins(self, digest: str) -> Path:
-        """Which images of the data set with this content digest look alike, shared by all runs on it."""
+        """Return the file of duplicate images in the data set with this content digest."""
         return self.path / "data" / f"{digest[:32]}.npz"
 
     def units(self, digest: str) -> Path:
-        """What can be bought where it is not one label an image, shared by all runs on it: `first` and `pixels` of `protocol.spec.units.Units`."""
+        """Return the file of units other than whole images; see `protocol.spec.units.Units`."""
         return self.path / "data" / f"units-{digest[:32]}.npz"
 
     def regions(self, key: str) -> Path:
-        """Superpixels of all training images, shared by all runs on them; made again where they are missing."""
+        """Return the file of the superpixels of all training images; it is rebuilt if missing."""
         return self.path / "regions" / key[:32] / "places.npy"
 
     def pretrained(self, key: str) -> Path:
-        """Folder of one pretrained body, and of its embeddings of all images, shared by all runs with that pool and recipe."""
+        """Return the folder of a pretrained body and its embeddings of all images.
+
+        Runs with the same pool and recipe share it.
+        """
         return self.path / "pretrained" / key[:32]
 
     @property
     def evidence(self) -> tuple[Path, ...]:
-        """Folders of records, of the oracles' ledgers, of splits with their test labels, and of images that look alike."""
+        """Return the folders of records, oracles' ledgers, splits, and duplicate images."""
         return (self.records, self.path / "oracle", self.path / "splits", self.path / "data")
 
     @property
     def amendments(self) -> Path:
-        """Earlier plans of this study, one a line, each with the reason why it was changed."""
+        """Return the file of earlier plans, one per line, each with the reason for its change."""
         return self.path / "amendments.jsonl"
 
     def run(self, run: RunId) -> RunFolder:
+        """Return the folder of one run."""
         return RunFolder(self.records / str(run))
 
     def oracle(self, run: RunId) -> RunFolder:
-        """Return the folder of the ledger that a separate oracle keeps of one run (`run --isolate`)."""
+        """Return the folder of a separate oracle's ledger of one run (`run --isolate`)."""
         return RunFolder(self.path / "oracle" / str(run))
 
     def source(self, strategy: str, digest: str) -> Path:
-        """The kept source of an own strategy, so that later edits cannot change what is run."""
+        """Return the copy of a user strategy's source, which is what is run."""
         return self.path / "strategies" / f"{strategy}-{digest[:16]}.py"
 
     def replays(self, run: RunId) -> Path:
@@ -225,7 +248,7 @@ class StudyFolder:
         return self.path / "replays" / f"{run}.json"
 
     def read_plan(self) -> Study:
-        """The study this folder belongs to. Raises InputError if there is none."""
+        """Read the study that this folder belongs to. Raises InputError if there is none."""
         try:
             text = read_bytes(self.plan)
         except OSError:
@@ -244,15 +267,15 @@ class StudyFolder:
         return parse(Study, table, str(self.plan))
 
     def adopt(self, study: Study) -> None:
-        """Write the plan, or make sure that the folder was made by this very plan."""
+        """Write the plan, or check that the folder belongs to it. Raises InputError if not."""
         if self.plan.exists():
             there = self.read_plan()
             if there.fingerprint != study.fingerprint:
                 raise InputError(
                     Fault(
                         str(self.path),
-                        f"a folder of this plan ({study.fingerprint[:12]}), or a new one",
-                        f"a folder made by another plan: {there.name} ({there.fingerprint[:12]})",
+                        f"a folder of this plan ({study.fingerprint[:12]}), or a new folder",
+                        f"a folder of the plan {there.name} ({there.fingerprint[:12]})",
                         "choose another --out; nothing was changed",
                     )
                 )

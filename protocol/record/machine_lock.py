@@ -1,12 +1,12 @@
-"""Claims beside the file lock, for hosts that share a folder but not their locks.
+"""Claims in addition to the file lock, for machines that share a folder but not their locks.
 
-`flock` holds between processes of one machine, and on network file systems only where the server passes it on. A claim is
-a file that is made by exclusive creation and whose time is renewed while its owner lives. Claims are numbered: the highest
-number holds the run, and taking an expired one means creating the next number, which only one contender can.
+`flock` works between processes of one machine, and on network file systems only if the server supports it. A claim is a
+file that is created exclusively and whose modification time its owner renews. Claims are numbered: the highest number
+holds the run. Taking an expired claim means creating the next number, which only one contender can do.
 
-Ages are differences between times stamped by the file system itself, so that clocks of hosts may differ; and a claim that
+Ages are differences between times stamped by the file system itself, so clocks of machines may differ. A claim that
 looks expired is watched for a while before it is taken, so that a jump of the clock takes nothing from a living owner.
-One from the future, left when the clock was set back, counts as expired: its owner renews it if it lives.
+A claim from the future, left when the clock was set back, counts as expired: a living owner will renew it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ WATCH_SECONDS: Final = 25.0
 
 
 def machine() -> str:
-    """What tells machines apart: the kernel's boot, which containers of one machine share, as they share its locks."""
+    """Return the id of the kernel's boot, which containers of one machine share, like its locks."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -44,12 +44,12 @@ def machine() -> str:
 def claim_run(
     folder: Path, me: str | None = None, sleep: Callable[[float], None] = time.sleep
 ) -> Iterator[Callable[[], None]]:
-    """Claim what the folder holds and renew the claim until the end; call it while holding the folder's file lock.
+    """Claim the run and renew the claim until the end. Call it while holding the run's file lock.
 
-    A claim of this very machine is taken at once, since its lock is free and its owner therefore dead.
+    An earlier claim of this machine is taken at once: the lock is free, so its owner is dead.
 
     Yields:
-        a check that raises RunLocked if the claim was lost meanwhile (this machine slept, or lost the network).
+        A check that raises RunLocked if the claim was lost meanwhile (this machine slept, or lost the network).
 
     Raises:
         RunLocked: another machine holds a living claim.
@@ -64,7 +64,7 @@ def claim_run(
     draft = folder / f"draft-{uuid.uuid4().hex}"
     draft.write_text(text, encoding="utf-8")
     try:
-        os.link(draft, mine)  # there at once with all its content, or not at all
+        os.link(draft, mine)  # appears with its content, or not at all
     except FileExistsError:
         raise _held(folder, _owner(mine)) from None
     finally:
@@ -74,7 +74,7 @@ def claim_run(
         if _highest(folder) != number + 1 or not mine.exists():
             raise _held(folder, _owner(folder / str(_highest(folder))))
 
-    check()  # a latecomer may have made a number that was used up long ago
+    check()  # a slow contender may have created a number that is no longer the highest
     ended = threading.Event()
     beat = threading.Thread(target=_renew, args=(mine, ended), daemon=True)
     beat.start()
@@ -85,12 +85,15 @@ def claim_run(
         yield check
     finally:
         ended.set()
-        with contextlib.suppress(OSError):  # an empty claim is a released one; if that cannot be written, it expires
+        with contextlib.suppress(OSError):  # an empty claim is released; if that cannot be written, it expires
             os.truncate(mine, 0)
 
 
 def holder(folder: Path) -> str | None:
-    """Host and process of another machine's living claim, or None; of this machine, the file lock knows better."""
+    """Return host and process of another machine's living claim, or `None`.
+
+    Claims of this machine are not reported: its file lock tells.
+    """
     path = folder / str(_highest(folder))
     owner = _owner(path)
     if not owner or owner.get("machine") == machine() or _expired(path):
@@ -105,7 +108,7 @@ def _renew(mine: Path, ended: threading.Event) -> None:
 
 
 def _free(path: Path, me: str, sleep: Callable[[float], None]) -> bool:
-    """Whether a claim was released, is of a dead process of this machine, or has expired."""
+    """Return whether a claim was released, is a dead process's of this machine, or has expired."""
     owner = _owner(path)
     if not owner or owner.get("machine") == me:
         return True
@@ -117,16 +120,19 @@ def _free(path: Path, me: str, sleep: Callable[[float], None]) -> bool:
 
 
 def _expired(path: Path) -> bool:
-    """Whether the claim was not renewed lately, or, by a clock that was set back, will be renewed only in future."""
+    """Return whether the claim's heartbeat is older than EXPIRY_SECONDS.
+
+    A heartbeat as far in the future, after a clock change, counts as well.
+    """
     return abs(_age(path)) > EXPIRY_SECONDS
 
 
 def _age(path: Path) -> float:
-    """Seconds since the claim was renewed, by the file system's own clock; negative if that clock was set back since."""
+    """Return seconds since the last heartbeat by the file system's clock; may be negative."""
     now = clock(path.parent)
     try:
         return now - path.stat().st_mtime
-    except FileNotFoundError:  # taken by another contender meanwhile: for us it is as if it were renewed now
+    except FileNotFoundError:  # another contender took it: count it as renewed now
         return 0.0
 
 
@@ -139,10 +145,10 @@ def _stamp(path: Path) -> int:
 
 def _owner(path: Path) -> dict[str, object]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        owner = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return owner if isinstance(owner, dict) else {}
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -155,5 +161,5 @@ def _highest(folder: Path) -> int:
 
 def _held(folder: Path, owner: dict[str, object]) -> RunLocked:
     who = f"{owner.get('host', 'another machine')}, process {owner.get('process', '?')}"
-    fix = f"wait for it; if that machine is gone, its claim expires {EXPIRY_SECONDS:.0f} s after its last sign of life"
+    fix = f"wait for it; if that machine is gone, its claim expires {EXPIRY_SECONDS:.0f} s after its last heartbeat"
     return RunLocked(Fault(str(folder.parent), "no other machine on this run", who, fix))

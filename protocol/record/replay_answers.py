@@ -1,4 +1,4 @@
-"""Outcomes of `beatrandom replay --keep`: what came of choosing again, kept beside the records for the checker."""
+"""Read and write the outcomes of `beatrandom replay --keep`, which the checker reads, too."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Answer = Literal["equal", "differs", "undecided"]
 
 
 class Replayed(FrozenModel):
-    """One round chosen again: is the query the recorded one?"""
+    """Answer for one round: does the replayed query equal the recorded one? `said`: in words."""
 
     round: int
     answer: Answer
@@ -33,13 +33,13 @@ class Attempt(FrozenModel):
 
 
 class Replays(FrozenModel):
-    """All kept replays of one run, the oldest first; none is ever taken out."""
+    """All kept replays of one run, oldest first; replays are added, never removed."""
 
     attempts: tuple[Attempt, ...] = Field(default=())
 
 
 def read_replays(path: Path) -> Replays:
-    """The kept replays, none if there is no file. Raises InputError for a file that is something else."""
+    """Read the kept replays, if any. Raises InputError if the file holds anything else."""
     try:
         return Replays.model_validate_json(read_bytes(path))
     except FileNotFoundError:
@@ -53,6 +53,6 @@ def read_replays(path: Path) -> Replays:
 
 
 def add_attempt(path: Path, attempt: Attempt) -> None:
-    """Add one replay to those that are kept."""
-    kept = Replays(attempts=(*read_replays(path).attempts, attempt))
-    write_atomically(path, canonical_json(kept.model_dump(mode="json")) + b"\n")
+    """Add one replay to the file."""
+    replays = Replays(attempts=(*read_replays(path).attempts, attempt))
+    write_atomically(path, canonical_json(replays.model_dump(mode="json")) + b"\n")

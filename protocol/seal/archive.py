@@ -1,6 +1,6 @@
-"""A sealed study as one file, small enough to publish: what `seal` calls evidence, and the manifest.
+"""Pack a sealed study into one file that is small enough to publish: the evidence and its manifest.
 
-A compressed tar. Equal studies give equal archives, whoever packs them when: names are sorted, times and owners left out.
+The file is a compressed tar. Equal studies give equal archives: names are sorted, times and owners are left out.
 """
 
 from __future__ import annotations
@@ -20,15 +20,14 @@ from protocol.seal.manifest import differences, evidence_files, is_evidence, man
 
 SUFFIX: Final = ".tar.xz"
 _LARGEST: Final = 2**34
-"""Bytes that an archive may unpack to."""
-_TOLD: Final = 20
-"""Faults, at most."""
-_MOST: Final = 2**20
-"""Files in it."""
+"""Largest unpacked size, in bytes."""
+_MOST_FAULTS: Final = 20
+"""Largest number of faults that are listed."""
+_MOST_FILES: Final = 2**20
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path is named like a packed study and is a file."""
+    """Return whether a path is a file that is named like a packed study."""
     return path.name.endswith(SUFFIX) and path.is_file()
 
 
@@ -36,14 +35,19 @@ def pack(folder: StudyFolder, target: Path) -> None:
     """Write the archive of a sealed study.
 
     Raises:
-        InputError: not sealed, changed since it was sealed, or another file is in the way.
+        InputError: the study is not sealed or has changed since, or another file exists at `target`.
     """
     manifest = read_manifest(folder)
     if changes := differences(manifest, manifest_of(folder)):
         raise InputError(
             [
                 *changes,
-                Fault(str(folder.path), "the study as it was sealed", "another", "seal it as it is now, then pack"),
+                Fault(
+                    str(folder.path),
+                    "the study as it was sealed",
+                    f"{len(changes)} changes",
+                    "seal it again, then pack",
+                ),
             ]
         )
     names = [*evidence_files(folder), folder.manifest.name]
@@ -51,20 +55,20 @@ def pack(folder: StudyFolder, target: Path) -> None:
         names.append(folder.signature.name)
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w:xz", format=tarfile.PAX_FORMAT, preset=9) as archive:
-        for name in sorted(names, key=_beside_its_like):
+        for name in sorted(names, key=_by_kind):
             content = (folder.path / name).read_bytes()
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
     if target.exists() and target.read_bytes() != body.getvalue():
         raise InputError(
-            Fault(str(target), "no file, or this very archive", "another file", "move it away or use --out")
+            Fault(str(target), "no file, or the same archive", "a file with other content", "move it away or use --out")
         )
     write_atomically(target, body.getvalue())
 
 
-def _beside_its_like(name: str) -> tuple[str, str]:
-    """Files of one kind next to each other: records repeat each other, and the compressor remembers only so far."""
+def _by_kind(name: str) -> tuple[str, str]:
+    """Sort files of one kind together: similar files near each other compress better."""
     return Path(name).name, name
 
 
@@ -72,22 +76,33 @@ def unpack(source: Path, into: Path) -> StudyFolder:
     """Restore the study folder and compare it with its manifest.
 
     Raises:
-        InputError: not a packed study, damaged, not what its manifest says, or `into` holds something already.
+        InputError: the file is not a packed study, is damaged, or differs from its manifest; or `into` is not empty.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
         raise InputError(
-            Fault(str(into), "a new or an empty folder", "something in it", "use --out; nothing was overwritten")
+            Fault(
+                str(into),
+                "a new or an empty folder",
+                "a file or a folder with content",
+                "use --out; nothing was overwritten",
+            )
         )
     into.mkdir(parents=True, exist_ok=True)
     try:
         with tarfile.open(source, "r:xz") as archive:
             members, size = [], 0
-            for member in archive:  # one after the other: what claims too much is not unpacked to be measured
+            for member in archive:  # sizes are checked before anything is unpacked
                 size += member.size
                 members.append(member)
-                if size > _LARGEST or len(members) > _MOST:
-                    raise InputError(Fault(str(source), f"at most {_MOST} files of {_LARGEST} bytes in all", "more"))
-            _refuse_what_no_seal_covers(members, source)
+                if size > _LARGEST or len(members) > _MOST_FILES:
+                    raise InputError(
+                        Fault(
+                            str(source),
+                            f"at most {_MOST_FILES} files of {_LARGEST} bytes in all",
+                            f"{len(members)} files of {size} bytes",
+                        )
+                    )
+            _check_names(members, source)
             archive.extractall(into, members, filter="data")
     except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
         found = f"{type(error).__name__}: {error}"
@@ -97,23 +112,37 @@ def unpack(source: Path, into: Path) -> StudyFolder:
     folder = StudyFolder(into)
     if changes := differences(read_manifest(folder), manifest_of(folder)):
         raise InputError(
-            [*changes, Fault(str(source), "the study that its manifest describes", "another", "get the file again")]
+            [
+                *changes,
+                Fault(
+                    str(source),
+                    "the study that its manifest describes",
+                    f"{len(changes)} differences",
+                    "get the file again",
+                ),
+            ]
         )
     return folder
 
 
-def _refuse_what_no_seal_covers(members: list[tarfile.TarInfo], source: Path) -> None:
-    """A report or a replay beside the evidence would look as sealed as that, and be anybody's."""
+def _check_names(members: list[tarfile.TarInfo], source: Path) -> None:
+    """Refuse reports and replays: they would look sealed, though no manifest covers them."""
     seals = {StudyFolder(Path()).manifest.name, StudyFolder(Path()).signature.name}
     others = [m.name for m in members if m.name not in seals and not is_evidence(m.name)]
     if others:
         expected = "a study as `beatrandom pack` writes it: evidence, manifest and signature"
-        raise InputError([Fault(str(source), expected, name[:200], "get the file again") for name in others[:_TOLD]])
+        raise InputError(
+            [Fault(str(source), expected, name[:200], "get the file again") for name in others[:_MOST_FAULTS]]
+        )
 
 
 @contextmanager
 def open_study(path: Path) -> Iterator[Path]:
-    """A study folder as it is; a packed one unpacked for as long as it is looked at. Raises InputError as `unpack`."""
+    """Yield a study's folder; a packed study is unpacked for that time.
+
+    Raises:
+        InputError: as `unpack`.
+    """
     if not is_archive(path):
         yield path
         return
@@ -122,6 +151,6 @@ def open_study(path: Path) -> Iterator[Path]:
 
 
 def default_target(folder: StudyFolder) -> Path:
-    """Beside the folder, with its name."""
+    """Return the archive's default path: next to the folder, with its name."""
     whole = folder.path.resolve()
     return whole.with_name(whole.name + SUFFIX)

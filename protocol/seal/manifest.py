@@ -1,8 +1,8 @@
-"""A manifest of a study: the head of every record and the digest of every file that is evidence.
+"""Manifest of a study: the head of every record and the digest of every file that is evidence.
 
-A hash chain shows an edit inside a record, but whoever holds the files can write the whole record
-anew. A manifest fixes all files at once; its own digest, printed in a paper or signed, fixes the
-manifest. What that proves and what it cannot is said in protocol/CHEATS.md.
+A hash chain shows an edit inside a record, but the owner of the files can rewrite the whole record. A manifest fixes
+all files at once; its own digest, printed in a paper or signed, fixes the manifest. protocol/CHEATS.md says what that
+proves.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ SCHEMA: Final = "beatrandom/manifest/1"
 DERIVED: Final = frozenset(
     {"analysis", "pictures", "replays", "report.html", "report.pdf", "manifest.json", "manifest.json.sig"}
 )
-"""At the top of a study folder: what can be rebuilt from the evidence, what others found out about it, and the seal itself."""
+"""Names in a study folder that are not evidence: what can be rebuilt, replays by others, and the seal itself."""
 
 
 class RecordHead(FrozenModel):
-    """The hash of a record's last whole line, which fixes all lines before it."""
+    """Hash of a record's last complete line, which fixes all earlier lines."""
 
     head: str
     lines: int
@@ -37,7 +37,7 @@ class RecordHead(FrozenModel):
 
 
 class Manifest(FrozenModel):
-    """What a study consisted of when it was sealed; equal studies have equal manifests."""
+    """Content of a study when it was sealed; equal studies have equal manifests."""
 
     schema_: Literal["beatrandom/manifest/1"] = SCHEMA
     study: str
@@ -48,20 +48,20 @@ class Manifest(FrozenModel):
 
     @property
     def content(self) -> bytes:
-        """The bytes of manifest.json."""
+        """Return the bytes of manifest.json."""
         return canonical_json(self.model_dump(mode="json")) + b"\n"
 
     @property
     def digest(self) -> str:
-        """SHA-256 of manifest.json: the one number to publish."""
+        """Return the SHA-256 of manifest.json, the one number to publish."""
         return sha256(self.content)
 
 
 def manifest_of(folder: StudyFolder) -> Manifest:
-    """The manifest of a study as it lies there now.
+    """Build the manifest of a study in its present state.
 
     Raises:
-        InputError: no readable plan, a record that cannot be read, or a link, which a manifest cannot fix.
+        InputError: the plan or a record cannot be read, or there is a link, which a manifest cannot fix.
     """
     study = folder.read_plan()
     files = {name: _digest(folder.path / name) for name in evidence_files(folder)}
@@ -83,14 +83,20 @@ def manifest_of(folder: StudyFolder) -> Manifest:
 
 
 def is_evidence(name: str) -> bool:
-    """Whether a relative path, were it in a study folder, would be evidence: neither derived nor hidden."""
+    """Return whether a relative path in a study folder is evidence: neither derived nor hidden."""
     parts = PurePosixPath(name).parts
     return bool(parts) and parts[0] not in DERIVED and not any(part.startswith(".") for part in parts)
 
 
 def evidence_files(folder: StudyFolder) -> list[str]:
-    """Relative paths of all evidence, sorted: everything but what is derived, hidden or temporary. Raises InputError for links."""
-    found, links = [], []
+    """Return relative paths of all evidence, sorted.
+
+    Derived, hidden and temporary files are left out.
+
+    Raises:
+        InputError: there are links.
+    """
+    names, links = [], []
     for place, folders, files in os.walk(folder.path):
         here = Path(place)
         if here == folder.path:
@@ -99,15 +105,17 @@ def evidence_files(folder: StudyFolder) -> list[str]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         shown = [here / name for name in (*files, *folders) if not name.startswith(".")]
         links += [path for path in shown if path.is_symlink()]
-        found += [path.relative_to(folder.path).as_posix() for path in shown if path.is_file()]
+        names += [path.relative_to(folder.path).as_posix() for path in shown if path.is_file()]
     if links:
         raise InputError(
             [
-                Fault(str(path), "a file or folder of its own", "a link", "put what it points at in its place")
+                Fault(
+                    str(path), "a file or folder", "a link", "replace the link by the file or folder that it points to"
+                )
                 for path in links
             ]
         )
-    return sorted(found)
+    return sorted(names)
 
 
 def _digest(path: Path) -> str:
@@ -116,17 +124,25 @@ def _digest(path: Path) -> str:
 
 
 def seal(folder: StudyFolder) -> Manifest:
-    """Write manifest.json. Sealing again what has not changed changes nothing.
+    """Write manifest.json. Sealing an unchanged study again changes nothing.
 
     Raises:
-        InputError: as `manifest_of`; or the study was sealed before and has changed since, which is left as it is.
+        InputError: as `manifest_of`; or the study has changed since it was sealed; the old manifest is kept.
     """
     manifest = manifest_of(folder)
     if folder.manifest.exists():
         if changes := differences(read_manifest(folder), manifest):
-            fix = "move manifest.json and its signature away to seal the study as it is now; nothing was changed"
+            fix = "move manifest.json and its signature away to seal the present study; nothing was changed"
             raise InputError(
-                [*changes, Fault(str(folder.manifest), "the manifest of the study as it is", "an older one", fix)]
+                [
+                    *changes,
+                    Fault(
+                        str(folder.manifest),
+                        "the manifest of the present study",
+                        f"one with {len(changes)} differences",
+                        fix,
+                    ),
+                ]
             )
         return manifest
     write_atomically(folder.manifest, manifest.content)
@@ -134,27 +150,29 @@ def seal(folder: StudyFolder) -> Manifest:
 
 
 def read_manifest(folder: StudyFolder) -> Manifest:
-    """The manifest in the study's folder. Raises InputError if it is missing or not what `seal` writes."""
+    """Read the study's manifest. Raises InputError if it is missing or not as `seal` writes it."""
     where = str(folder.manifest)
     try:
-        found = read_bytes(folder.manifest)
+        content = read_bytes(folder.manifest)
     except OSError as error:
         raise InputError(
             Fault(where, "a manifest", error.strerror or str(error), "`beatrandom seal` writes it")
         ) from None
     try:
-        manifest = Manifest.model_validate_json(found)
+        manifest = Manifest.model_validate_json(content)
     except ValidationError as error:
         raise InputError(
             Fault(where, f"a manifest of schema {SCHEMA}", error.errors()[0]["msg"], "restore it from a copy")
         ) from None
-    if manifest.content != found:
-        raise InputError(Fault(where, "the very bytes that `seal` writes", "others", "restore it from a copy"))
+    if manifest.content != content:
+        raise InputError(
+            Fault(where, "the bytes that `seal` writes", "the same content in other bytes", "restore it from a copy")
+        )
     return manifest
 
 
 def differences(sealed: Manifest, now: Manifest) -> list[Fault]:
-    """What has changed since the seal: files altered, missing or added, one fault each."""
+    """Return one fault per file that was changed, removed or added since the study was sealed."""
     faults = []
     for name in sorted(sealed.files.keys() | now.files.keys()):
         before, after = sealed.files.get(name), now.files.get(name)
@@ -169,7 +187,7 @@ def differences(sealed: Manifest, now: Manifest) -> list[Fault]:
         ("runs", (sealed.planned, sealed.finished), (now.planned, now.finished)),
         ("heads", sealed.records, now.records),
     )
-    if not faults:  # the manifest itself was edited: its parts do not go together
+    if not faults:  # the manifest itself was edited: its parts contradict each other
         faults = [
             Fault(f"manifest.json: {name}", str(after)[:100], str(before)[:100])
             for name, before, after in rest

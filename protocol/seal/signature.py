@@ -1,4 +1,4 @@
-"""Signatures over a manifest by `ssh-keygen -Y` (OpenSSH 8.2 or later); works without a network."""
+"""Sign and verify a manifest with `ssh-keygen -Y` (OpenSSH 8.2 or later); needs no network."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from protocol.errors import Fault, InputError
 from protocol.record.layout import write_atomically
 
 NAMESPACE: Final = "beatrandom-manifest"
-"""Keeps a signature made for something else from passing as one over a manifest."""
+"""Purpose of the signature: one made for another purpose is not accepted."""
 
 
 @dataclass(frozen=True)
 class Signature:
-    """What a signature shows: it is `good` or not, by which key; `known`: whether the key was asked of a list of signers."""
+    """Result of a verification.
+
+    Attributes:
+        good: whether the signature is valid.
+        known: whether the key was looked up in a list of signers.
+        said: fingerprint of the key, or the message of ssh-keygen.
+    """
 
     good: bool
     known: bool
@@ -28,11 +34,11 @@ def sign(content: Path, key: Path, signature: Path) -> None:
     """Sign a file with a private key (or a public key whose private half an agent holds).
 
     Raises:
-        InputError: there is a signature already, no usable key, or no ssh-keygen.
+        InputError: a signature exists already, the key cannot be used, or ssh-keygen is missing.
     """
     if signature.exists():
         raise InputError(
-            Fault(str(signature), "no signature yet", "one", "move it away to sign anew; nothing was changed")
+            Fault(str(signature), "no file", "a signature", "move it away to sign again; nothing was changed")
         )
     done = _ssh_keygen(["sign", "-n", NAMESPACE, "-f", str(key)], content)
     if done.returncode or not done.stdout.startswith(b"-----BEGIN SSH SIGNATURE-----"):
@@ -49,12 +55,13 @@ def sign(content: Path, key: Path, signature: Path) -> None:
 
 
 def verify(content: Path, signature: Path, signers: Path | None, identity: str) -> Signature:
-    """Is the signature over `content` by one of `signers` (ssh-keygen's allowed-signers file), as `identity`?
+    """Verify that the signature of `content` is by `identity`, one of the allowed `signers`.
 
-    Without signers only that the signature belongs to the content and to a key, whose fingerprint is told.
+    `signers` is an allowed-signers file of ssh-keygen. Without it, verify only that it is a
+    signature of the content by some key, whose fingerprint is returned.
 
     Raises:
-        InputError: no ssh-keygen, or no readable file of signers.
+        InputError: ssh-keygen or the file of signers is missing.
     """
     if signers is None:
         done = _ssh_keygen(["check-novalidate", "-n", NAMESPACE, "-s", str(signature)], content)

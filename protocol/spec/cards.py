@@ -1,4 +1,4 @@
-"""Describe the split of a run in numbers: sizes and digests."""
+"""Sizes and digests that describe the split of a run."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from protocol.spec.base import FrozenModel
 
 
 class SplitCard(FrozenModel):
-    """Sizes and digests of the split; the indices are in the study's splits folder under `digest`."""
+    """Sizes and digests of a split; its indices are in the study's splits folder under `digest`."""
 
     digest: str
     pool: int
     validation: int
     test: int
     training: int = Field(
-        0, description="training images they were drawn from, where splits.pool_size leaves some out; 0: pool and all"
+        0,
+        description="training images that the parts were drawn from, where splits.pool_size leaves some out; 0: "
+        "none left out",
     )
     targets: str = Field(description="digest of the test labels")
 

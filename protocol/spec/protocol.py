@@ -1,8 +1,7 @@
-"""What a comparison fixes: `Protocol` (everything but the strategy) and `Study` (what is run).
+"""Protocol of a comparison: everything that is fixed but the query strategy.
 
-Strict and frozen: no coercion, no unknown keys, no NaN. TOML comes in through `protocol.spec.toml_files`;
-`fingerprint` goes out and identifies the comparison. Budgets are in labels, sizes in images,
-lengths in pixels, shares in [0, 1].
+Strict and frozen: no coercion, no unknown keys, no NaN. `protocol.spec.toml_files` reads it from TOML, and its
+`fingerprint` identifies the comparison. Budgets are in labels, sizes in images, lengths in pixels, shares in [0, 1].
 """
 
 from __future__ import annotations
@@ -47,13 +46,13 @@ LATER: Final = (
     ("data", "encoder"),
     ("splits", "pool_size"),
 )
-"""Fields that fingerprints cover only where they are used, so that older protocols keep theirs."""
+"""Fields of later releases: fingerprints cover them only where they are used, so that older protocols keep theirs."""
 
 Argument = bool | int | float | str
 
 
 class Splits(FrozenModel):
-    """How the images are divided, per seed."""
+    """Division of the images into test, validation and pool, per seed."""
 
     test_size: Count | None = Field(
         None, description="images held out as test set, per seed; null: the data set's official test set"
@@ -62,28 +61,30 @@ class Splits(FrozenModel):
         0, description="labelled validation images, drawn from the training images before the pool is formed"
     )
     validation_counted: bool = Field(True, description="whether validation labels are charged to the budget")
-    pool_size: Count | None = Field(None, description="images of the pool, drawn per seed; null: all that are left")
+    pool_size: Count | None = Field(None, description="images of the pool, drawn per seed; null: all remaining images")
     initial: Literal["random", "balanced", "strategy"] = Field(
         "random",
-        description="who decides on the starting set: the seed, uniformly or with the same number per class; or every strategy that can choose "
-        "without labels or a trained network, while for random and all others the seed draws uniformly",
+        description="what chooses the starting set: the seed, uniformly or with the same number per class; or every "
+        "strategy that can choose without labels and without a trained network, while for random and all others the "
+        "seed draws uniformly",
     )
 
 
 class Model(FrozenModel):
-    """The network, built from the seed's model stream every round; `regime.start` says whose weights it then has."""
+    """Network, built from the seed's model stream in every round; `regime.start` decides on its weights."""
 
     name: Annotated[str, Field(pattern=NETWORK, max_length=100)] = Field(
-        description="network as known to the runner, e.g. small-cnn, resnet18; for segmentation e.g. unet-small, smp:Unet:resnet18"
+        description="name of the network in the runner, e.g. small-cnn, resnet18; for segmentation e.g. unet-small, "
+        "smp:Unet:resnet18"
     )
     width: Count | None = Field(None, description="channels of the first stage; null: the network's own")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="dropout before the last layer, for every strategy alike"
+        0.0, description="dropout before the last layer, the same for all strategies"
     )
 
 
 class Reference(FrozenModel):
-    """What random is known to reach under the protocol; a random far below it is a weak baseline, easily beaten."""
+    """Published result of random under the protocol; a random far below it is a weak baseline, easily beaten."""
 
     source: Annotated[str, Field(min_length=1)] = Field(description="where the values were published: paper and table")
     values: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
@@ -94,7 +95,7 @@ class Reference(FrozenModel):
         description="mean of the curve over all budgets: area by the trapezoid rule in labels / (last - first budget)",
     )
     tolerance: Annotated[float, Field(gt=0, lt=1)] = Field(
-        0.03, description="difference in either direction that is no reason to wonder"
+        0.03, description="difference in either direction that raises no finding"
     )
 
 
@@ -106,19 +107,20 @@ class Protocol(FrozenModel):
     source: str = Field("", description="paper or page the values follow; not part of the fingerprint")
     provenance: dict[str, str] = Field(
         default_factory=dict,
-        description="path of a field or table -> 'published: …' or 'our choice: …'; the longest prefix of a field's path counts; "
-        "not part of the fingerprint",
+        description="path of a field or table -> 'published: …' or 'our choice: …'; the longest prefix of a field's "
+        "path counts; not part of the fingerprint",
     )
     reference: Reference | None = Field(
-        None, description="what random is known to reach, for rule STA-03; not part of the fingerprint"
+        None, description="published result of random, for rule STA-03; not part of the fingerprint"
     )
     task: Literal["classification", "segmentation"] = Field(
-        "classification", description="kind of prediction: one class an image, or one a pixel"
+        "classification", description="kind of prediction: one class per image, or one per pixel"
     )
     data: Data
     splits: Splits = Field(default_factory=Splits)
     budgets: tuple[Count, ...] = Field(
-        description="labels paid for at each round, strictly increasing; validation labels included if validation_counted"
+        description="labels paid for at each round, strictly increasing; validation labels included if "
+        "validation_counted"
     )
     model: Model
     regime: Regime
@@ -128,13 +130,14 @@ class Protocol(FrozenModel):
     )
     labelling: Labelling | None = Field(
         None,
-        description="segmentation: regions instead of whole images, or budgets in pixels or clicks; null: one label an image",
+        description="segmentation: regions instead of whole images, or budgets in pixels or clicks; null: one label "
+        "per image",
     )
     root_seed: Size = Field(0, description="root of all random streams")
     label_noise: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
-        description="share of labels, validation labels among them, that the oracle tells wrongly: another class, any alike, the same for all "
-        "strategies of a seed; test labels stay true",
+        description="share of labels, validation labels included, that the oracle replaces by another class, drawn "
+        "uniformly and the same for all strategies of a seed; test labels stay true",
     )
 
     @field_validator("budgets")
@@ -151,7 +154,8 @@ class Protocol(FrozenModel):
         if self.charged_validation >= self.budgets[0]:
             raise ValueError(
                 f"expected the first budget ({self.budgets[0]}) to exceed the counted validation labels "
-                f"({self.charged_validation}); raise budgets[0], lower splits.validation_size, or set splits.validation_counted = false"
+                f"({self.charged_validation}); raise budgets[0], lower splits.validation_size, or set "
+                "splits.validation_counted = false"
             )
         if self.regime.selection == "best-validation" and not self.splits.validation_size:
             raise ValueError("regime.selection = 'best-validation' needs splits.validation_size >= 1, found 0")
@@ -167,7 +171,8 @@ class Protocol(FrozenModel):
                 "neither" if tuning.held_out is None else f"both: {self.splits.validation_size} and {tuning.held_out:g}"
             )
             raise ValueError(
-                "expected regime.tuning to score its trials on labels that the protocol grants: splits.validation_size, or else "
+                "expected regime.tuning to score its trials on labels that the protocol grants: "
+                "splits.validation_size, or else "
                 f"regime.tuning.held_out, a share of the labelled images; found {found}; give one of them"
             )
         first = self.training_labels[0]
@@ -182,9 +187,9 @@ class Protocol(FrozenModel):
     def _reference_fits_the_budgets(self) -> Protocol:
         if self.reference is None:
             return self
-        strange = sorted(set(self.reference.values) - {str(b) for b in self.budgets})
-        if strange or (not self.reference.values and self.reference.aubc is None):
-            found = f"values at {', '.join(strange)}" if strange else "neither values nor aubc"
+        unknown = sorted(set(self.reference.values) - {str(b) for b in self.budgets})
+        if unknown or (not self.reference.values and self.reference.aubc is None):
+            found = f"values at {', '.join(unknown)}" if unknown else "neither values nor aubc"
             raise ValueError(
                 f"expected reference.values at budgets among {list(self.budgets)}, or reference.aubc; found {found}"
             )
@@ -213,10 +218,10 @@ class Protocol(FrozenModel):
             known = DENSE_METRICS if dense else ("accuracy", "balanced_accuracy", "macro_f1")
             problems.append(f"expected a metric of {self.task}, one of {', '.join(known)}, found {self.metric}")
         if dense and self.splits.initial == "balanced":
-            problems.append("splits.initial = 'balanced' needs one class an image; use 'random' for segmentation")
+            problems.append("splits.initial = 'balanced' needs one class per image; use 'random' for segmentation")
         if dense and self.regime.imbalance != "none":
             problems.append(
-                f"regime.imbalance = {self.regime.imbalance!r} needs one class an image; use 'none' for segmentation"
+                f"regime.imbalance = {self.regime.imbalance!r} needs one class per image; use 'none' for segmentation"
             )
         if dense and self.regime.pretraining:
             problems += self.regime.pretraining.segmentation_problems()
@@ -228,14 +233,12 @@ class Protocol(FrozenModel):
             problems.append("data.encoder embeds whole images; leave it out for segmentation")
         if dense and self.data.construction and self.data.construction.sequence is None:
             problems.append(
-                "data.construction is made by the classes of whole images; use its sequence alone for segmentation"
+                "data.construction uses the classes of whole images; for segmentation use only its sequence"
             )
         for spec in (augmentation, self.regime.semi and self.regime.semi.strong):
             used = {name for name, value in spec if value} if spec else set()
-            if strangers := sorted(
-                used & ({"shift", "rand_augment", "cutout"} if dense else {"zoom", "crop", "colour"})
-            ):
-                problems.append(f"augmentation of {self.task} knows no {', '.join(strangers)}; remove it")
+            if unknown := sorted(used & ({"shift", "rand_augment", "cutout"} if dense else {"zoom", "crop", "colour"})):
+                problems.append(f"augmentation of {self.task} has no {', '.join(unknown)}; remove it")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -246,20 +249,21 @@ class Protocol(FrozenModel):
             return self
         problems = []
         if self.task != "segmentation":
-            problems.append("labelling is of masks; remove it, or use task = 'segmentation'")
+            problems.append("labelling is for masks; remove it, or use task = 'segmentation'")
         if self.charged_validation:
             problems.append(
-                "labelling charges training labels alone: set splits.validation_counted = false or splits.validation_size = 0"
+                "labelling charges only training labels: set splits.validation_counted = false or "
+                "splits.validation_size = 0"
             )
         if self.splits.initial == "strategy":
-            problems.append("labelling starts with regions that the seed draws: set splits.initial = 'random'")
+            problems.append("labelling starts from regions that the seed draws: set splits.initial = 'random'")
         if self.regime.epochs is not None:
             problems.append(
-                "labelling needs regime.steps, not regime.epochs: images differ in how much of them is labelled"
+                "labelling needs regime.steps, not regime.epochs: images differ in their share of labelled pixels"
             )
         if self.regime.method == "s4gan" and self.labelling.unit != "image":
             problems.append(
-                "s4gan's critic would know real masks by the pixels that nobody paid for; use another method with regions"
+                "s4gan's critic could tell real masks by their unlabelled pixels; use another method with regions"
             )
         if problems:
             raise ValueError("; ".join(problems))
@@ -267,42 +271,45 @@ class Protocol(FrozenModel):
 
     @property
     def metered(self) -> bool:
-        """Whether budgets are limits of what units of different cost may cost together, and not numbers of units."""
+        """Return whether budgets limit the total cost of units of different cost, and not their number."""
         return self.labelling is not None and self.labelling.metered
 
     @property
     def currency(self) -> str:
-        """What budgets count, in the plural: labels, or regions, pixels or clicks."""
+        """Return what budgets count, in the plural: labels, regions, pixels or clicks."""
         return "labels" if self.labelling is None else self.labelling.currency
 
     @property
     def charged_validation(self) -> int:
-        """Validation labels that the budget pays for."""
+        """Return the number of validation labels that the budget pays for."""
         return self.splits.validation_size if self.splits.validation_counted else 0
 
     @property
     def training_labels(self) -> tuple[int, ...]:
-        """Labelled training images (or regions) at each round; where units differ in cost, what they cost at most."""
+        """Return the labelled training units of each round; with metered budgets, their largest total cost."""
         return tuple(b - self.charged_validation for b in self.budgets)
 
     def with_setting(self, setting: HyperparameterSetting) -> Protocol:
-        """The protocol with the recipe that a tried setting makes of its own; what a round is trained by. Its fingerprint is no one's."""
+        """Return the protocol with its recipe changed by a setting. Its fingerprint has no meaning."""
         return self.model_copy(update={"regime": with_setting(self.regime, setting)})
 
     @property
     def recipe(self) -> str:
-        """SHA-256 of regime and model, as the record of every round has it; of a tuned round, of what `tuned` gives."""
+        """Return the SHA-256 of regime and model, as recorded in every round (tuned rounds: after `with_setting`)."""
         return fingerprint(
             RECIPE_TAG, {"regime": self.regime.fingerprint_content(), "model": self.model.model_dump(mode="json")}
         )
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 that is equal for equal comparisons, whatever they are called."""
+        """Return a SHA-256 that is equal for equal comparisons, whatever their names."""
         return fingerprint(PROTOCOL_TAG, self.fingerprint_content())
 
     def fingerprint_content(self) -> dict[str, Any]:
-        """What the fingerprint covers: every value but the protocol's names; fields that came later only where they are used."""
+        """Return what the fingerprint covers: every value but names.
+
+        Fields of later releases are included only where they are used.
+        """
         body = self.model_dump(mode="json", exclude={"name", "title", "source", "provenance", "reference", "regime"})
         for part, field in LATER:
             if body[part][field] is None:
@@ -319,4 +326,4 @@ class Protocol(FrozenModel):
 
 
 UPPER_LINE: Final = "oracle"
-"""The one strategy that is told labels before it buys them: shown as an upper line, never judged."""
+"""The only strategy that sees labels before it buys them: an upper bound, never judged."""

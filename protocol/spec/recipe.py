@@ -21,18 +21,20 @@ class RandAugment(FrozenModel):
 
 
 class Augmentation(FrozenModel):
-    """Random changes of the training images; never applied when predicting or scoring the pool."""
+    """Random changes of the training images; not applied when predicting or scoring the pool."""
 
     flip: bool = Field(False, description="mirror left-right with probability 1/2")
-    shift: Size = Field(0, description="reflect-pad by this many pixels and crop back at a random place")
+    shift: Size = Field(0, description="reflect-pad by this many pixels and crop back at a random position")
     rand_augment: RandAugment | None = Field(None, description="RandAugment; null: none")
-    cutout: Size = Field(0, description="side in pixels of a square blanked at a random place; 0: none")
+    cutout: Size = Field(0, description="side in pixels of a square blanked at a random position; 0: none")
     zoom: tuple[Positive, Positive] | None = Field(
         None,
-        description="least and largest factor by which image and mask are enlarged together, drawn log-uniformly (segmentation only)",
+        description="smallest and largest factor by which image and mask are enlarged, drawn log-uniformly "
+        "(segmentation only)",
     )
     crop: Count | None = Field(
-        None, description="side in pixels of a square cut out at a random place, mask alike (segmentation only)"
+        None,
+        description="side in pixels of a square cropped from image and mask at a random position (segmentation only)",
     )
     colour: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
@@ -43,16 +45,16 @@ class Augmentation(FrozenModel):
     @classmethod
     def _zoom_is_a_range(cls, zoom: tuple[float, float] | None) -> tuple[float, float] | None:
         if zoom and zoom[0] > zoom[1]:
-            raise ValueError(f"expected zoom = [least, largest], found {list(zoom)}")
+            raise ValueError(f"expected zoom = [smallest, largest], found {list(zoom)}")
         return zoom
 
     def unused_fields(self) -> set[str]:
-        """Fields that came later and are not used."""
+        """Return the fields of later releases that are not used."""
         return {name for name in ("zoom", "crop", "colour") if not getattr(self, name)}
 
 
 class Optimizer(FrozenModel):
-    """How weights are updated."""
+    """Optimizer and learning-rate schedule."""
 
     name: Literal["sgd", "adam", "adamw", "nadam"] = Field(description="torch.optim class")
     lr: Annotated[float, Field(gt=0)] = Field(description="peak learning rate")
@@ -77,22 +79,20 @@ class Optimizer(FrozenModel):
 class Swa(FrozenModel):
     """Stochastic weight averaging (Izmailov 2018, arXiv 1803.05407): the mean of late weights is evaluated."""
 
-    start: Annotated[float, Field(ge=0, lt=1)] = Field(
-        description="share of the steps after which weights are averaged"
-    )
-    lr: Annotated[float, Field(gt=0)] = Field(description="constant learning rate from then on")
-    every: Count = Field(description="steps between averaged weights; the last step counts in any case")
+    start: Annotated[float, Field(ge=0, lt=1)] = Field(description="share of the steps after which averaging begins")
+    lr: Annotated[float, Field(gt=0)] = Field(description="constant learning rate while averaging")
+    every: Count = Field(description="steps between averaged weights; the last step is always included")
 
 
 class Discriminator(FrozenModel):
-    """The image-wise critic of s4gan: tells masks of labelled images from predicted maps of the pool's (arXiv 1908.05724)."""
+    """Image-wise critic of s4gan: distinguishes labelled masks from predicted maps of the pool (arXiv 1908.05724)."""
 
     lr: Annotated[float, Field(gt=0)] = Field(
         1e-4, description="peak learning rate of its own Adam; the schedule is that of optimizer"
     )
     width: Count = Field(64, description="channels of its first layer; they double three times")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.5, description="share of channels dropped after each of its layers but the last"
+        0.5, description="share of channels dropped after every layer but the last"
     )
     feature_weight: Annotated[float, Field(ge=0)] = Field(
         0.1, description="weight of the feature-matching loss, growing over ramp_steps"
@@ -100,16 +100,17 @@ class Discriminator(FrozenModel):
 
 
 class Semi(FrozenModel):
-    """What the semi-supervised methods do with the pool's images; those already labelled are among them."""
+    """Options of the semi-supervised methods, which learn from all images of the pool, labelled ones included."""
 
-    unlabelled_batch: Count = Field(description="pool images a step; a smaller pool is one batch")
+    unlabelled_batch: Count = Field(description="pool images per step; a smaller pool is one batch")
     weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight of the loss on them")
     ramp_steps: Size = Field(
         0, description="steps over which that weight grows from 0: linearly, mean-teacher by exp(-5 (1 - t)^2)"
     )
     threshold: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0,
-        description="least probability of a predicted class, or s4gan's least score of a whole map, that is learned from",
+        description="smallest probability of a predicted class (s4gan: smallest score of a whole map) that is learned "
+        "from",
     )
     temperature: Annotated[float, Field(gt=0, le=1)] = Field(
         1.0, description="divides the logits of the target (uda only)"
@@ -117,43 +118,46 @@ class Semi(FrozenModel):
     tsa: Literal["none", "linear", "exp", "log"] = Field("none", description="training signal annealing (uda only)")
     strong: Augmentation | None = Field(
         None,
-        description="second view (uda, fixmatch and flexmatch, which need it; unimatch, for which it changes colours alone and is mixed); the "
-        "first is augmentation",
+        description="second view, needed by uda, fixmatch, flexmatch and unimatch (there it changes only colours and "
+        "is mixed); the first view is augmentation",
     )
-    discriminator: Discriminator | None = Field(None, description="s4gan's, which needs it, and nobody else's")
+    discriminator: Discriminator | None = Field(
+        None, description="critic of s4gan, which needs it; null for all other methods"
+    )
 
     def unused_fields(self) -> set[str]:
-        """Fields that came later and are not used."""
+        """Return the fields of later releases that are not used."""
         return {"discriminator"} if self.discriminator is None else set()
 
 
 class Views(FrozenModel):
-    """Two random views of an image, which self-supervised learning holds to be the same (arXiv 2002.05709, section 3)."""
+    """Random views of an image, mapped to similar embeddings (arXiv 2002.05709, section 3)."""
 
     flip: bool = Field(False, description="mirror left-right with probability 1/2")
     least_area: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.2, description="a random crop keeps at least this share of the image and is scaled back; 1: no crop"
+        0.2, description="smallest share of the image that a random crop keeps, before it is scaled back; 1: no crop"
     )
     jitter: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5,
-        description="strength of the colour jitter, which 4 of 5 views get: brightness, contrast and saturation 1 ± 0.8, hue ± 0.2 at 1",
+        description="strength of the colour jitter, applied with probability 0.8: at 1, brightness, contrast and "
+        "saturation 1 ± 0.8, hue ± 0.2",
     )
-    grey: Annotated[float, Field(ge=0, le=1)] = Field(0.2, description="probability that colours are taken away")
+    grey: Annotated[float, Field(ge=0, le=1)] = Field(0.2, description="probability of a grey image")
 
 
 class SelfSupervised(FrozenModel):
-    """Pretraining on the pool's images without any label; once for all runs that have the pool, strategies and seeds alike."""
+    """Pretraining on the pool's images without labels, done once for all runs with the same pool."""
 
     method: Literal["simclr", "simsiam"] = Field(description="SimCLR (arXiv 2002.05709) or SimSiam (arXiv 2011.10566)")
     epochs: Count = Field(description="passes over the pool")
-    batch_size: Count = Field(description="images a step, each in two views; a smaller pool is one batch")
+    batch_size: Count = Field(description="images per step, each in two views; a smaller pool is one batch")
     optimizer: Optimizer
     views: Views = Field(default_factory=Views)
     temperature: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="of the contrastive loss (simclr only, which needs it)"
+        None, description="temperature of the contrastive loss (needed by simclr, simclr only)"
     )
-    hidden: Count = Field(512, description="width of the projection head, which is thrown away afterwards")
-    projection: Count = Field(128, description="size of what the head gives")
+    hidden: Count = Field(512, description="width of the projection head, which is discarded afterwards")
+    projection: Count = Field(128, description="size of the head's output")
 
     @model_validator(mode="after")
     def _temperature_is_for_simclr(self) -> SelfSupervised:
@@ -165,16 +169,17 @@ class SelfSupervised(FrozenModel):
 
 
 class Pretraining(FrozenModel):
-    """Where the network's body starts from, and what becomes of it in every round."""
+    """Initial weights of the network's body, and how every round trains from them."""
 
     then: Literal["linear-probe", "fine-tune"] = Field(
-        description="train a linear layer on the frozen, standardised embeddings, or the whole network from the pretrained body"
+        description="train a linear layer on the frozen, standardised embeddings, or the whole network from the "
+        "pretrained body"
     )
     self_supervised: SelfSupervised | None = Field(None, description="learn the body from the pool's images")
     weights: Annotated[str, Field(min_length=1)] | None = Field(
         None,
-        description="or a file of weights of the body (.pth, .pt, .safetensors; of segmentation: of the encoder), relative to --data-root "
-        "unless absolute; its place is not part of the fingerprint",
+        description="or a file of weights of the body (.pth, .pt, .safetensors; for segmentation: of the encoder), "
+        "relative to --data-root unless absolute; its path is not part of the fingerprint",
     )
     weights_digest: Annotated[str, Field(pattern=DIGEST)] | None = Field(
         None, description="SHA-256 of that file, filled in when the study is resolved"
@@ -183,52 +188,52 @@ class Pretraining(FrozenModel):
     @model_validator(mode="after")
     def _one_source(self) -> Pretraining:
         if self.self_supervised is None and self.weights is None:
-            raise ValueError("expected the table self_supervised or a file of weights, found nothing to start from")
+            raise ValueError("expected the table self_supervised or a file of weights, found neither")
         if self.self_supervised is not None and self.weights is not None:
             raise ValueError("expected one of self_supervised and weights, found both; remove one")
         if self.weights is None and self.weights_digest is not None:
-            raise ValueError("weights_digest is of the file weights; add it, or remove the digest")
+            raise ValueError("weights_digest belongs to the file weights; add the file, or remove the digest")
         return self
 
     def segmentation_problems(self) -> list[str]:
-        """What of it segmentation cannot use, in words."""
-        found = []
+        """Return what segmentation cannot use of it, in words."""
+        problems = []
         if self.self_supervised:
-            found.append("regime.pretraining.self_supervised embeds whole images; use weights for segmentation")
+            problems.append("regime.pretraining.self_supervised embeds whole images; use weights for segmentation")
         if self.then != "fine-tune":
-            found.append(
+            problems.append(
                 "regime.pretraining.then = 'linear-probe' embeds whole images; use 'fine-tune' for segmentation"
             )
-        return found
+        return problems
 
     def fingerprint_content(self) -> dict[str, Any]:
-        """Its values where they are used; of a file what is in it, not where it lies."""
+        """Return the values that are used; of a weights file its content, not its path."""
         return self.model_dump(mode="json", exclude_none=True, exclude={"weights"})
 
 
 class Regime(FrozenModel):
-    """The training recipe; the same for every strategy of a comparison."""
+    """Training recipe, the same for every strategy of a comparison."""
 
     name: Name = Field(description="label of the recipe in tables and figures, e.g. plain, augmented")
     method: Literal[
         "supervised", "pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch", "cutmix", "s4gan", "unimatch"
     ] = Field(
         "supervised",
-        description="learning method; all but the first also learn from the pool's images, never from their labels; the last three are for "
-        "segmentation, those between for classification",
+        description="learning method; all but the first also learn from the pool's images, never from their labels; "
+        "the last three are for segmentation, the others but the first for classification",
     )
     steps: Count | None = Field(
-        None, description="optimisation steps a round, whatever the labelled set's size; or give epochs"
+        None, description="optimisation steps per round, whatever the size of the labelled set; or give epochs"
     )
-    epochs: Count | None = Field(None, description="passes over the labelled set a round; or give steps")
-    batch_size: Count = Field(description="labelled images a step; a smaller labelled set is one batch")
+    epochs: Count | None = Field(None, description="passes over the labelled set per round; or give steps")
+    batch_size: Count = Field(description="labelled images per step; a smaller labelled set is one batch")
     optimizer: Optimizer
     augmentation: Augmentation = Field(default_factory=Augmentation)
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="share of the target spread over all classes"
     )
     selection: Literal["last", "best-validation"] = Field(
-        "last", description="which weights are evaluated: after the last step, or the best on the validation labels"
+        "last", description="evaluated weights: those after the last step, or the best on the validation labels"
     )
     validate_every: Count | None = Field(None, description="steps between validation passes (best-validation only)")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -236,34 +241,38 @@ class Regime(FrozenModel):
     )
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="evaluate a moving average of the weights that keeps this share a step (less at the start); null: the weights",
+        description="evaluate a moving average of the weights that keeps this share per step (less at the start); "
+        "null: no average",
     )
-    swa: Swa | None = Field(None, description="evaluate the mean of late weights; null: the weights")
+    swa: Swa | None = Field(None, description="evaluate the mean of late weights; null: no mean")
     semi: Semi | None = Field(None, description="the semi-supervised part; null for supervised")
     pretraining: Pretraining | None = Field(
-        None, description="where the network's body comes from; null: from the seed, untrained"
+        None, description="initial weights of the network's body; null: untrained, from the seed"
     )
     epoch_at_least: Count | None = Field(
         None,
-        description="images an epoch counts at least, so that small labelled sets are passed over more often; null: no such floor",
+        description="smallest number of images per epoch: smaller labelled sets are passed over more often; null: no "
+        "minimum",
     )
     stop_at: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None,
-        description="accuracy on an epoch's own batches at which a round ends; steps or epochs are then the most (supervised only); null: never",
+        description="training accuracy over an epoch at which a round ends; steps or epochs are then the maximum "
+        "(supervised only); null: never",
     )
     imbalance: Literal["none", "balanced-batches", "weighted-loss"] = Field(
         "none",
-        description="labelled classes of unequal size: draw every class equally often, or weigh an image's loss by the inverse of its class's "
-        "number of labels",
+        description="treatment of classes of unequal size: draw every class equally often, or weight an image's loss "
+        "by the inverse of its class's number of labels",
     )
     start: Literal["reset", "warm"] = Field(
         "reset",
-        description="weights that a round starts from: the seed's own in every round, or (warm) after the first those that the round before "
-        "was evaluated with; optimizer and schedule begin anew in either case",
+        description="initial weights of a round: drawn from the seed in every round, or (warm, from the second round "
+        "on) those that the previous round was evaluated with; optimizer and schedule restart in either case",
     )
     tuning: Tuning | None = Field(
         None,
-        description="trials inside every run that choose some of these values, alike for all strategies; null: the values as they are",
+        description="trials inside every run that choose some of these values, the same for all strategies; null: no "
+        "tuning",
     )
 
     @model_validator(mode="after")
@@ -284,7 +293,7 @@ class Regime(FrozenModel):
     def _semi_fits_the_method(self) -> Regime:
         if (self.method == "supervised") != (self.semi is None):
             raise ValueError(
-                f"method {self.method!r} and the table semi do not go together: supervised has none, all others need one"
+                f"method {self.method!r} and the table semi do not fit: supervised has none, all other methods need one"
             )
         if self.semi is None:
             return self
@@ -307,17 +316,18 @@ class Regime(FrozenModel):
             and {name for name, value in self.semi.strong if value} - {"colour"}
         ):
             raise ValueError(
-                "unimatch mixes the strong views of one weak view, so semi.strong changes colours alone; move the rest to augmentation"
+                "unimatch mixes the strong views of one weak view, so semi.strong changes only colours; move the rest "
+                "to augmentation"
             )
         return self
 
     @model_validator(mode="after")
     def _length_options_fit(self) -> Regime:
         if self.epoch_at_least is not None and self.epochs is None:
-            raise ValueError("epoch_at_least sets the least length of an epoch, so it needs epochs; found steps")
+            raise ValueError("epoch_at_least sets the smallest length of an epoch, so it needs epochs; found steps")
         if self.stop_at is not None and (self.semi or self.swa):
             raise ValueError(
-                "stop_at ends supervised rounds; semi-supervision and swa need to know their last step; remove one"
+                "stop_at ends supervised rounds early; semi-supervision and swa need a fixed last step; remove one"
             )
         return self
 
@@ -330,7 +340,7 @@ class Regime(FrozenModel):
                 )
             if self.semi and self.semi.strong:
                 raise ValueError(
-                    f"a linear-probe learns from embeddings, of which {self.method} cannot make two views; use fine-tune"
+                    f"a linear-probe learns from embeddings, so {self.method} has no two views; use fine-tune"
                 )
         return self
 
@@ -341,15 +351,18 @@ class Regime(FrozenModel):
         return self
 
     def steps_per_epoch(self, labelled: int) -> int:
-        """Steps of an epoch: as many batches as cover the labelled images, or `epoch_at_least`, once."""
+        """Return the number of batches that cover the labelled images, or `epoch_at_least` images, once."""
         return math.ceil(max(labelled, self.epoch_at_least or 0) / self.batch_size)
 
     def max_steps(self, labelled: int) -> int:
-        """Steps of a round with that many labelled images, if `stop_at` does not end it sooner."""
+        """Return the steps of a round on that many labelled images; `stop_at` may end it sooner."""
         return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch(labelled)
 
     def fingerprint_content(self) -> dict[str, Any]:
-        """What fingerprints cover: fields that came later only where they are used, so that older recipes keep theirs."""
+        """Return what fingerprints cover.
+
+        Fields of later releases are included only where they are used, so that older recipes keep their fingerprint.
+        """
         table = self.model_dump(
             mode="json",
             exclude={name for name in _LATER if getattr(self, name) == type(self).model_fields[name].default},
@@ -357,9 +370,9 @@ class Regime(FrozenModel):
         strong = self.semi and self.semi.strong
         semi: dict[str, Any] = table.get("semi") or {}
         parts = ((self.augmentation, table["augmentation"]), (self.semi, semi), (strong, semi.get("strong", {}) or {}))
-        for spec, told in parts:
+        for spec, dumped in parts:
             for name in spec.unused_fields() if spec else ():
-                del told[name]
+                del dumped[name]
         if self.pretraining:
             table["pretraining"] = self.pretraining.fingerprint_content()
         if self.tuning:

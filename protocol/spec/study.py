@@ -21,7 +21,7 @@ BASELINE: Final = "random"
 
 
 class StrategySpec(FrozenModel):
-    """One query strategy with its arguments."""
+    """Query strategy with its arguments."""
 
     name: str = Field(min_length=1, description="registered name, 'file.py:Name' or 'package.module:Name'")
     label: str = Field(
@@ -29,11 +29,11 @@ class StrategySpec(FrozenModel):
     )
     args: dict[str, Argument] = Field(default_factory=dict, description="keyword arguments of the strategy")
     source_digest: str | None = Field(
-        None, description="SHA-256 of an own strategy's file, filled in when the study is resolved"
+        None, description="SHA-256 of a user's strategy file, filled in when the study is resolved"
     )
     tuning: Size | None = Field(
         None,
-        description="how many settings were tried, on any data, before these arguments were chosen; null: not declared",
+        description="number of settings tried, on any data, before these arguments were chosen; null: not declared",
     )
 
     @field_validator("args")
@@ -46,12 +46,12 @@ class StrategySpec(FrozenModel):
 
     @property
     def upper_line(self) -> bool:
-        """Whether it may see labels that were not bought, and is therefore no competitor."""
+        """Return whether it may see labels that were not bought, and is therefore never judged."""
         return self.name == UPPER_LINE
 
     @property
     def id(self) -> str:
-        """Label that is safe in paths and unique in a study."""
+        """Return a label that is safe in paths and unique in a study."""
         if self.label:
             return self.label
         stem = self.name.rsplit("/", 1)[-1].replace(".py:", "-").replace(":", "-")
@@ -59,7 +59,7 @@ class StrategySpec(FrozenModel):
 
 
 class Plan(FrozenModel):
-    """The analysis, fixed before the first run; anything else is exploratory."""
+    """Plan of the analysis, fixed before the first run; any other analysis is exploratory."""
 
     endpoint: Literal["aubc"] = Field(
         "aubc", description="primary endpoint: paired difference to random in area under the budget curve"
@@ -73,8 +73,8 @@ class Plan(FrozenModel):
     )
     correction: Literal["holm", "hochberg", "hommel", "bh", "by"] = Field(
         "holm",
-        description="multiplicity correction over the family; hochberg and hommel assume positive dependence, bh and by hold the false "
-        "discovery rate, not the family-wise error",
+        description="multiplicity correction over the family; hochberg and hommel assume positive dependence, bh and "
+        "by control the false discovery rate, not the family-wise error",
     )
     family: Literal["strategies x protocols", "strategies"] = Field(
         "strategies x protocols", description="tests corrected together: all of the study, or within each protocol"
@@ -87,10 +87,11 @@ class Plan(FrozenModel):
     )
     looks: tuple[Annotated[int, Field(ge=2, le=EXACT)], ...] = Field(
         (),
-        description="numbers of seeds at which the endpoint is tested, the last one all of them; empty: once, at the end",
+        description="numbers of seeds at which the endpoint is tested, the last one all of them; empty: once, at the "
+        "end",
     )
     spending: Literal["obrien-fleming", "pocock"] = Field(
-        "obrien-fleming", description="how alpha is spent over the looks (Lan & DeMets 1983)"
+        "obrien-fleming", description="spending function of alpha over the looks (Lan & DeMets 1983)"
     )
 
     @field_validator("looks")
@@ -101,18 +102,21 @@ class Plan(FrozenModel):
         return looks
 
     def fingerprint_content(self) -> dict[str, Any]:
-        """What a study's fingerprint covers: fields that came later only where they are used, so that older plans keep theirs."""
+        """Return what a study's fingerprint covers.
+
+        Fields of later releases are included only where they are used, so that older plans keep their fingerprint.
+        """
         later = {name for name in ("secondary", "at_budgets", "looks") if not getattr(self, name)}
         return self.model_dump(mode="json", exclude=later | (set() if self.looks else {"spending"}))
 
 
 class Study(FrozenModel):
-    """Protocols x strategies (random always among them) x seeds, and the plan of analysis."""
+    """Protocols x strategies (always with random) x seeds, and the plan of the analysis."""
 
     name: Name
     protocols: tuple[Protocol, ...] = Field(min_length=1)
     strategies: tuple[StrategySpec, ...] = Field(min_length=1)
-    seeds: tuple[Size, ...] = Field(min_length=1, description="replicates; curves are paired by them")
+    seeds: tuple[Size, ...] = Field(min_length=1, description="seeds (replicates); curves are paired by them")
     plan: Plan = Field(default_factory=Plan)
 
     @model_validator(mode="after")
@@ -171,19 +175,19 @@ class Study(FrozenModel):
         return {s.id: s for s in self.strategies}[id_]
 
     def with_strategies(self, strategies: tuple[StrategySpec, ...]) -> Study:
-        """The same study with other strategies, checked as if read anew."""
+        """Return the study with other strategies, validated again."""
         return Study(name=self.name, protocols=self.protocols, strategies=strategies, seeds=self.seeds, plan=self.plan)
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over protocols' fingerprints, strategies, seeds and plan."""
+        """Return the SHA-256 of the protocols' fingerprints, the strategies, seeds and plan."""
         body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols", "plan"}) | {
             "plan": self.plan.fingerprint_content()
         }
         body["protocols"] = {p.name: p.fingerprint for p in self.protocols}
         for strategy in body[
             "strategies"
-        ]:  # what is not declared leaves the fingerprint as it was before one could declare it
+        ]:  # the field came later: undeclared, it leaves older fingerprints as they were
             if strategy["tuning"] is None:
                 del strategy["tuning"]
         return fingerprint(STUDY_TAG, body)

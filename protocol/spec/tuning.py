@@ -1,8 +1,8 @@
-"""Tuning inside the protocol: `Tuning`, and the settings it has every run try, drawn from the seed.
+"""Hyperparameter tuning inside the protocol: the search space, and the settings that every run tries.
 
-A setting gives values to some of a recipe's fields. Which settings are tried depends on the root seed, the replicate and the
-round alone, so all strategies of a seed try the same, and a checker can draw them again. The best by labels that the protocol
-grants is the one that the round trains with; test labels have no part in it.
+A setting gives values to some fields of a recipe. Which settings are tried depends only on the root seed, the replicate
+and the round, so all strategies of a seed try the same, and a checker can draw them again. A round trains with the
+setting that scores best on labels that the protocol grants; test labels play no part.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ HyperparameterSetting = dict[str, Value]
 FIXED: Final = frozenset(
     {"name", "method", "selection", "validate_every", "precision", "imbalance", "start", "stop_at"}
 )
-"""Fields at the top of a recipe that say what the comparison is, and are not tuned; the tables pretraining and tuning neither."""
+"""Top-level fields of a recipe that define the comparison and are not tuned; nor are pretraining and tuning itself."""
 DIGITS: Final = 6
-"""Significant digits of a drawn real number: readable, and the same whatever last bits a machine's logarithm has."""
+"""Significant digits of a drawn real number: readable, and independent of the last bits of a machine's logarithm."""
 
 
 class Dimension(FrozenModel):
-    """What one field may become: drawn between two bounds, or from a list."""
+    """Search range of one field: two bounds, or a list of choices."""
 
-    low: float | None = Field(None, description="least value")
-    high: float | None = Field(None, description="largest value; whole numbers include it")
-    scale: Literal["linear", "log"] = Field("linear", description="draw the value itself evenly, or its logarithm")
+    low: float | None = Field(None, description="smallest value")
+    high: float | None = Field(None, description="largest value; included for whole numbers")
+    scale: Literal["linear", "log"] = Field("linear", description="draw the value uniformly, or its logarithm")
     choices: Annotated[tuple[Value, ...], Field(strict=False)] | None = Field(
-        None, description="values, each as likely; instead of low and high"
+        None, description="values, equally likely; instead of low and high"
     )
 
     @model_validator(mode="after")
@@ -48,60 +48,62 @@ class Dimension(FrozenModel):
             raise ValueError(f"expected low and high, or choices, found {_given(self)}")
         if self.choices is not None:
             if len({(type(c), c) for c in self.choices}) < max(2, len(self.choices)):
-                raise ValueError(f"expected two choices or more, each once, found {list(self.choices)}")
+                raise ValueError(f"expected at least two choices, each once, found {list(self.choices)}")
             if self.scale != "linear":
-                raise ValueError("scale is for low and high; remove it beside choices")
+                raise ValueError("scale belongs to low and high, found it with choices; remove it")
         elif self.low is not None and self.high is not None:
             if self.low >= self.high:
                 raise ValueError(
-                    f"expected low below high, found {self.low:g} and {self.high:g}; a fixed value belongs in the recipe"
+                    f"expected low below high, found {self.low:g} and {self.high:g}; set fixed values in the recipe"
                 )
             if self.scale == "log" and self.low <= 0:
-                raise ValueError(f"expected low above 0, as its logarithm is drawn, found {self.low:g}")
+                raise ValueError(f"expected low above 0, since its logarithm is drawn, found {self.low:g}")
         return self
 
     def ends(self) -> tuple[Value, ...]:
-        """Both bounds, or every choice."""
+        """Return both bounds, or every choice."""
         return self.choices if self.choices is not None else (self.low or 0.0, self.high or 0.0)
 
 
 class Tuning(FrozenModel):
-    """How hyperparameters are chosen inside a run, alike for every strategy: by random search (Bergstra & Bengio 2012)."""
+    """Random search inside a run (Bergstra & Bengio 2012), the same for every strategy."""
 
     policy: Literal["starting-set", "every-round"] = Field(
-        description="when settings are tried: once, on the starting set, for all rounds, or anew in every round; without the table: never"
+        description="when settings are tried: once on the starting set, for all rounds, or again in every round; "
+        "without this table: never"
     )
     trials: Annotated[int, Field(ge=2, le=10_000)] = Field(
-        description="settings tried each time, each by a training of its own"
+        description="settings tried each time, each in a separate training"
     )
     held_out: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
-        description="share of the labelled images, drawn anew each time, that trials are scored on and not trained on; null: scored on the "
-        "validation images. A round itself trains on all of them",
+        description="share of the labelled images that trials are scored on and not trained on, drawn again each "
+        "time; the round itself trains on all of them; null: trials are scored on the validation images",
     )
     space: dict[str, Dimension] = Field(
         min_length=1,
-        description="field of the recipe -> what it may become: optimizer.lr = { low = 1e-4, high = 0.1, scale = 'log' }, or { choices = […] }",
+        description="field of the recipe -> search range: optimizer.lr = { low = 1e-4, high = 0.1, scale = 'log' }, "
+        "or { choices = […] }",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _paths_are_one_key(cls, table: Any) -> Any:
-        """TOML reads `optimizer.lr = …` as a table in a table; here it is one path."""
+        """Join nested tables, which is how TOML reads `optimizer.lr = …`, into one path."""
         if isinstance(table, dict) and isinstance(table.get("space"), dict):
             return table | {"space": dict(_flat(table["space"]))}
         return table
 
     def round_of(self, number: int) -> int:
-        """The round whose trials decide how round `number` trains."""
+        """Return the round whose trials decide how round `number` trains."""
         return 0 if self.policy == "starting-set" else number
 
     def steps_of(self, rounds: Sequence[int]) -> int:
-        """Steps of all trials of a run, given those of a training in each round."""
+        """Return the steps of all trials of a run, given the steps of one training in each round."""
         return self.trials * (rounds[0] if self.policy == "starting-set" else sum(rounds))
 
     def fingerprint_content(self) -> dict[str, Any]:
-        """What fingerprints cover: what is given, scale only where it counts."""
+        """Return what fingerprints cover: the given values, and `scale` only where it has an effect."""
         table = self.model_dump(mode="json", exclude_none=True)
         for dimension in table["space"].values():
             if "choices" in dimension:
@@ -110,7 +112,7 @@ class Tuning(FrozenModel):
 
 
 class Recipe(Protocol):
-    """What this module needs of a recipe; `protocol.spec.recipe.Regime` has it and imports this module."""
+    """Interface of a recipe; `protocol.spec.recipe.Regime` implements it and imports this module."""
 
     @property
     def name(self) -> str: ...
@@ -130,28 +132,29 @@ R = TypeVar("R", bound=Recipe)
 
 
 @dataclass(frozen=True)
-class Keyed:
-    """A recipe that is compared by what it says: the records of a study name one recipe thousands of times."""
+class RecipeKey:
+    """Recipe compared by its content, to cache what the thousands of records of one recipe need."""
 
-    said: str
+    content: str
     regime: Any = field(compare=False)
 
     @classmethod
-    def of(cls, regime: Recipe) -> Keyed:
+    def of(cls, regime: Recipe) -> RecipeKey:
+        """Build the key of a recipe."""
         return cls(regime.model_dump_json(), regime)
 
 
 def tuning_faults(regime: Recipe) -> tuple[str, ...]:
-    """Why the space of a recipe's table tuning does not fit the recipe, path by path; empty if it does, or if there is no such table."""
-    return _faults(Keyed.of(regime)) if regime.tuning else ()
+    """Return why a recipe's search space does not fit it, path by path; empty if it does or there is none."""
+    return _faults(RecipeKey.of(regime)) if regime.tuning else ()
 
 
 @lru_cache(maxsize=128)
-def _faults(keyed: Keyed) -> tuple[str, ...]:
-    return tuple(_told_faults(tuning_of(keyed.regime), keyed.regime))
+def _faults(key: RecipeKey) -> tuple[str, ...]:
+    return tuple(_find_faults(tuning_of(key.regime), key.regime))
 
 
-def _told_faults(tuning: Tuning, regime: Recipe) -> Iterator[str]:
+def _find_faults(tuning: Tuning, regime: Recipe) -> Iterator[str]:
     table = regime.model_dump(mode="json")
     sizes: list[float] = []
     for path, dimension in tuning.space.items():
@@ -163,19 +166,22 @@ def _told_faults(tuning: Tuning, regime: Recipe) -> Iterator[str]:
         if problem is not None:
             yield f"{where}: {problem}"
     if len(sizes) == len(tuning.space) and tuning.trials > math.prod(sizes):
-        yield f"tuning.trials: expected at most {math.prod(sizes):g}, as many settings as the space has, found {tuning.trials}"
+        most = f"{math.prod(sizes):g}, the number of settings in the space"
+        yield f"tuning.trials: expected at most {most}, found {tuning.trials}"
 
 
 def held_out_size(share: float, labelled: int) -> int:
-    """Images held out of so many, rounded to the nearest; half goes up."""
+    """Return the number of held-out images, rounded to the nearest; half rounds up."""
     return math.floor(share * labelled + 0.5)
 
 
 def with_setting(regime: R, setting: Mapping[str, Value]) -> R:
-    """The recipe that a setting makes, without the table tuning. Momentum goes where the drawn optimizer has none, nesterov with it.
+    """Return the recipe with the values of a setting, without the table tuning.
+
+    Momentum and nesterov are dropped if the drawn optimizer is not SGD.
 
     Raises:
-        ValueError: the values do not fit together.
+        ValueError: the values contradict one another.
     """
     table = regime.model_dump(mode="json")
     table["tuning"] = None
@@ -200,7 +206,7 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def tuning_of(regime: Recipe) -> Tuning:
-    """Return the tuning table of a recipe; raise ValueError if it has none."""
+    """Return the tuning table of a recipe. Raises ValueError if it has none."""
     if regime.tuning is None:
         raise ValueError(f"the recipe {regime.name} has no table tuning")
     return regime.tuning
@@ -212,17 +218,17 @@ def _given(dimension: Dimension) -> str:
 
 
 def at_path(table: Mapping[str, Any], path: str) -> Any:
-    """What a recipe, as a table, has at a path: a value, a table, None; `...` where it has no such field."""
-    here: Any = table
+    """Return the value, table or None at a path of a recipe's table; `...` if the recipe has no such field."""
+    value: Any = table
     for step in path.split("."):
-        if not isinstance(here, dict) or step not in here:
+        if not isinstance(value, dict) or step not in value:
             return ...
-        here = here[step]
-    return here
+        value = value[step]
+    return value
 
 
 def _paths(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Paths of all single values that may be tuned."""
+    """Yield the paths of all single values that may be tuned."""
     for key, value in table.items():
         if prefix or key not in FIXED | {"pretraining", "tuning"}:
             if isinstance(value, dict):
@@ -233,16 +239,17 @@ def _paths(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 def _not_tunable(path: str, declared: Any, table: Mapping[str, Any]) -> str | None:
     if path.split(".")[0] in FIXED | {"pretraining", "tuning"}:
-        return "says what is compared and is the same in all trials; leave it out of the space"
+        return "defines the comparison and is the same in all trials; leave it out of the space"
     if declared is None:
-        return "expected a value in the recipe that trials can change, found none; give it one there"
+        return "expected a value in the recipe that trials can change, found none; set one in the recipe"
     if not isinstance(declared, Value):
-        return f"expected a field of the recipe with a single value: {', '.join(nearest(path, list(_paths(table))))}; found no such field"
+        known = ", ".join(nearest(path, list(_paths(table))))
+        return f"expected a field of the recipe with a single value: {known}; found no such field"
     return None
 
 
 def _unlike(dimension: Dimension, declared: Value) -> str | None:
-    """Whether the dimension is of another kind than the value that the recipe declares."""
+    """Return why the dimension is not of the kind of the value that the recipe declares; None if it is."""
     ends = dimension.ends()
     if isinstance(declared, bool | str):
         if dimension.choices is None or any(type(end) is not type(declared) for end in ends):
@@ -261,22 +268,23 @@ def _spelled(dimension: Dimension) -> str:
 
 
 def _typed(dimension: Dimension, declared: Value) -> Iterator[Value]:
-    """The ends in the declared value's type."""
+    """Yield the ends in the declared value's type."""
     for end in dimension.ends():
         yield type(declared)(end) if isinstance(declared, int | float) else end
 
 
 def _refused(regime: Recipe, path: str, value: Value) -> str | None:
-    """Why the recipe cannot have the value."""
+    """Return why the recipe cannot have the value; None if it can."""
     try:
         with_setting(regime, {path: value})
     except ValidationError as error:
-        return f"expected values that the recipe can have, found {value!r}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        return f"expected values that the recipe can have, found {value!r}: {reason}"
     return None
 
 
 def _size(dimension: Dimension, declared: Value) -> float:
-    """How many values there are to draw, at least."""
+    """Return a lower bound of the number of values to draw from."""
     if dimension.choices is not None:
         return len(dimension.choices)
     low, high = (float(end) for end in dimension.ends())

@@ -1,4 +1,4 @@
-"""Divide images into the units that are labelled, and price them."""
+"""Units that are labelled: images or regions of them, numbered image by image, and their prices."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Units:
-    """What can be bought of a data set's training images, numbered image by image.
+    """Numbered units of a data set's training images.
 
     Attributes:
-        first: (images + 1,) number of each image's first unit; the last entry is the number of all units.
-        pixels: (units,) pixels of each.
-        maps: SHA-256 of which pixel belongs to which unit, where images and settings do not say it by themselves; empty: they do.
+        first: (images + 1,) number of each image's first unit; the last entry is the number of units.
+        pixels: (units,) number of pixels of each unit.
+        maps: SHA-256 of the maps from pixel to unit; empty where images and settings determine them.
     """
 
     first: Numbers
@@ -30,29 +30,33 @@ class Units:
 
     @classmethod
     def images(cls, n: int, pixels: int = 1) -> Units:
-        """Every image one unit, with the image's own number."""
+        """Build units that are whole images, each with the image's own number."""
         return cls(np.arange(n + 1, dtype=np.int64), np.full(n, pixels, np.int64))
 
     @classmethod
     def read(cls, arrays: Mapping[str, Numbers]) -> Units:
-        """From what a study keeps of them, `first`, `pixels` and `maps`. Raises ValueError for arrays that are no such thing."""
+        """Build units from the arrays that a study keeps. Raises ValueError for arrays that do not describe units.
+
+        Args:
+            arrays: `first`, `pixels`, and the bytes of `maps`.
+        """
         first, pixels, maps = arrays["first"], arrays["pixels"], arrays["maps"]
         if not len(first) or first[0] or (np.diff(first) < 1).any() or first[-1] != len(pixels) or (pixels < 1).any():
-            raise ValueError("units that do not follow one another, image by image")
+            raise ValueError("expected every image to have units, numbered image by image, of at least one pixel each")
         return cls(first, pixels, bytes(maps.astype(np.uint8).tolist()).hex())
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all of it."""
+        """Return the SHA-256 of all attributes."""
         return array_digest(self.first, self.pixels, self.map_bytes)
 
     @property
     def map_bytes(self) -> Numbers:
-        """`maps` as bytes in an array."""
+        """Return the bytes of `maps` as an array."""
         return np.frombuffer(bytes.fromhex(self.maps), np.uint8).astype(np.int64)
 
     def of(self, images: Numbers) -> Numbers:
-        """Units of these images, in their order."""
+        """Return the units of these images, in the order of the images."""
         counts = np.diff(self.first)[images]
         starts = (
             np.repeat(self.first[images] - np.concatenate([[0], np.cumsum(counts)[:-1]]), counts)
@@ -62,17 +66,17 @@ class Units:
         return (starts + np.arange(counts.sum())).astype(np.int64)
 
     def image_of(self, units: Numbers) -> Numbers:
-        """The image of each unit."""
+        """Return the image of each unit."""
         return (np.searchsorted(self.first, units, side="right") - 1).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Division:
-    """How a data set's training images are divided into units.
+    """Division of a data set's training images into units.
 
     Attributes:
-        units: all there are.
-        maps: (m,) images to the unit of every pixel, (m, height, width); None: units are whole images.
+        units: all units.
+        maps: function from (m,) images to the unit of every pixel, (m, height, width); None: units are whole images.
     """
 
     units: Units
@@ -81,11 +85,12 @@ class Division:
 
 @dataclass(frozen=True, eq=False)
 class PricedUnits:
-    """What an oracle sells, and at what price.
+    """Units with their prices, as an oracle needs them.
 
     Attributes:
-        division: what can be bought.
-        price: cost of each of some units, (m,) at least 1. May depend on their labels, so only the oracle asks.
+        division: the units.
+        price: function from (m,) units to their costs, (m,) at least 1. Costs may depend on labels, so only the oracle
+            calls it.
     """
 
     division: Division
@@ -93,19 +98,25 @@ class PricedUnits:
 
     @classmethod
     def images(cls, n: int) -> PricedUnits:
-        """Whole images, one label each."""
+        """Build n whole images at one label each."""
         return cls(Division(Units.images(n)), unit_price)
 
 
 def unit_price(units: Numbers) -> Numbers:
-    """A price of 1."""
+    """Return a price of 1 for each unit."""
     return np.ones(len(units), np.int64)
 
 
 def tiled(n: int, height: int, width: int, tile: tuple[int, int]) -> Division:
-    """n images cut into tiles of (height, width) pixels, row by row."""
+    """Divide n images into tiles, numbered row by row.
+
+    Args:
+        n: number of images.
+        height, width: of every image, in pixels.
+        tile: height and width of a tile; the last tiles of a row or column may be smaller.
+    """
     rows, columns = np.arange(height) // tile[0], np.arange(width) // tile[1]
-    places = rows[:, None] * (columns[-1] + 1) + columns
-    pixels = np.bincount(places.ravel())
+    positions = rows[:, None] * (columns[-1] + 1) + columns
+    pixels = np.bincount(positions.ravel())
     units = Units(np.arange(n + 1, dtype=np.int64) * len(pixels), np.tile(pixels, n).astype(np.int64))
-    return Division(units, lambda images: units.first[images][:, None, None] + places)
+    return Division(units, lambda images: units.first[images][:, None, None] + positions)

@@ -1,4 +1,4 @@
-"""The front door: every `beatrandom` verb. Verbs are imported when called, so `--help` needs no torch."""
+"""The `beatrandom` command. Verbs are imported when they are called, so `--help` needs no torch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import warnings
 import typer
 
 from runners.cli import encoding, looking, proving, reading, running
+from runners.cli.overview import show_overview
 
 app = typer.Typer(
     name="beatrandom",
@@ -19,54 +20,59 @@ app = typer.Typer(
     add_completion=False,
     help="""Does this active-learning strategy beat random?
 
-Fix the protocol, run strategies under it, and say with honest statistics who beats random.
+Fix the protocol, run strategies under it, and test with honest statistics which of them beat random.
 
-Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** → **compare** → **report**.
+Start with **beatrandom quickstart**. Then: **protocols** → write a study (TOML) → **plan** → **run** → **check** →
+**compare** → **report**.
 
-Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted (the same command continues).""",
+Exit codes: 0 fine, 1 violations found, 2 wrong usage or input, 3 not decidable, 130 interrupted (the same command
+continues).""",
 )
 for _verbs in (looking, encoding, running, proving, reading):
     app.add_typer(_verbs.app)
 
 
 def main() -> None:
-    """Run the command line; every expected error becomes a message and an exit code, never a traceback."""
+    """Run the command line. Every expected error becomes a message and an exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="replace"
-            )  # what a terminal or a pipe cannot spell (→ in ASCII) is a ?, no traceback
-    warnings.formatwarning = _formatted
+            stream.reconfigure(errors="replace")  # a character that the terminal cannot show becomes "?"
+    warnings.formatwarning = _format_warning
+    words = sys.argv[1:]
     try:
+        if words in ([], ["--help"]):
+            show_overview(app)
+            sys.exit(0 if words else 2)
         app()
     except KeyboardInterrupt:
-        _say("interrupted; what was measured is kept, the same command continues")
+        _print_error("interrupted; what was measured is kept, the same command continues")
         sys.exit(130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        _say(
-            f"{error.filename or 'disk'}\n  expected: to read or write\n  found:    {error.strerror or error}\n  to do:    check path, space and permissions"
+        _print_error(
+            f"{error.filename or 'disk'}\n  expected: to read or write\n  found:    {error.strerror or error}\n"
+            "  to do:    check path, space and permissions"
         )
         sys.exit(2)
     except Exception as error:
-        from protocol.errors import BeatRandomError
+        from protocol.errors import BeatRandomError  # after an error, time no longer matters
 
         if not isinstance(error, BeatRandomError):
             raise
-        _say(str(error))
+        _print_error(str(error))
         sys.exit(2)
 
 
-def _formatted(
+def _format_warning(
     message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
 ) -> str:
-    """Ours in a line; others as Python writes them."""
-    if category.__name__ == "Notice":  # its module is not loaded for --help
+    """Format this project's notices as one line, and all other warnings as Python does."""
+    if category.__name__ == "Notice":  # compared by name: its module is not loaded for --help
         return f"beatrandom: {message}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n{f'  {line}' if line else ''}"
 
 
-def _say(text: str) -> None:
+def _print_error(text: str) -> None:
     print(f"beatrandom: {text}", file=sys.stderr)

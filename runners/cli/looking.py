@@ -1,4 +1,4 @@
-"""Look around: what there is, before anything is run."""
+"""Verbs that show what there is, before anything is run."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runners.cli.options import AsJson, DataRoot, Jobs, PresetName, ShowName
+from runners.cli.verbs import call, start_fork_server
 
 app = typer.Typer()
 PANEL = "Look around"
@@ -24,43 +25,34 @@ def quickstart(
     fast: Annotated[bool, typer.Option("--fast", help="Fewer strategies and seeds: under a minute.")] = False,
     jobs: Jobs = None,
 ) -> None:
-    """Which strategies beat random on real images, with and without augmentation? Needs no data, a few minutes."""
-    from runners.executors.server import warm_up
+    """Compare strategies with random on built-in images. Needs no data, and takes a few minutes.
 
-    warm_up()
-    from runners.verbs.browse import quickstart as verb
-
-    default = Path("beatrandom-quickstart" if task == "classification" else f"beatrandom-quickstart-{task}")
-    verb.quickstart(out or default, fast, jobs, task)
+    Runs two protocols, the same images without and with augmentation, and writes a report.
+    """
+    options = locals()
+    start_fork_server()
+    call("quickstart", options)
 
 
 @app.command(rich_help_panel=PANEL)
 def protocols(action: PresetName = None, name: ShowName = None, json: AsJson = False) -> None:
-    """List the protocols that ship with the project, or `show NAME`: every value, published or our choice."""
-    from runners.verbs.browse import catalogue as verb
-
-    verb.protocols(action, name, json)
+    """List the built-in protocols. `show NAME` prints every value with its source."""
+    call("protocols", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def strategies(action: PresetName = None, name: ShowName = None, json: AsJson = False) -> None:
-    """List the query strategies, or `show NAME`: its page."""
-    from runners.verbs.browse import catalogue as verb
-
-    verb.strategies(action, name, json)
+    """List the query strategies. `show NAME` prints the page of one."""
+    call("strategies", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def regimes(json: AsJson = False) -> None:
-    """List the training regimes used by the presets, with their recipes."""
-    from runners.verbs.browse import catalogue as verb
-
-    verb.regimes(json)
+    """List the training recipes of the built-in protocols."""
+    call("regimes", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def datasets(data_root: DataRoot = None, json: AsJson = False) -> None:
-    """List the data sets: what is known of each, whether it is found (files are looked for, not read), and where it is looked for."""
-    from runners.verbs.browse import catalogue as verb
-
-    verb.datasets(data_root, json)
+    """List the data sets, whether each was found, and where it is searched. No file is read."""
+    call("datasets", locals())

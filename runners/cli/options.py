@@ -1,4 +1,4 @@
-"""Arguments that several verbs take, with their help."""
+"""Arguments and options that several verbs share, with their help."""
 
 from __future__ import annotations
 
@@ -8,32 +8,40 @@ from typing import Annotated
 import typer
 
 StudyFile = Annotated[
-    Path, typer.Argument(help="Study as TOML, or the folder of a study that was started.", show_default=False)
+    Path, typer.Argument(help="Study file (TOML), or the folder of a study that was started.", show_default=False)
 ]
 Folder = Annotated[Path, typer.Argument(help="Study folder, as written by `run` or `quickstart`.", show_default=False)]
 DataRoot = Annotated[
-    Path | None, typer.Option("--data-root", envvar="BEATRANDOM_DATA", help="Where data sets lie on disk.")
+    Path | None, typer.Option("--data-root", envvar="BEATRANDOM_DATA", help="Folder that holds the data sets.")
 ]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="./beatrandom-NAME")]
 Jobs = Annotated[
-    int | None, typer.Option("--jobs", "-j", min=1, help="Runs side by side.", show_default="one a core, or 1 on a GPU")
+    int | None,
+    typer.Option(
+        "--jobs", "-j", min=1, help="Number of runs at the same time.", show_default="one per core, or one on a GPU"
+    ),
 ]
-Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1 … or auto.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
-Threads = Annotated[int, typer.Option("--threads", min=1, help="Threads a run; equal bytes need equal threads.")]
+Device = Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, ... or auto.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+Threads = Annotated[
+    int,
+    typer.Option("--threads", min=1, help="Threads per run. Results are equal byte for byte only with equal threads."),
+]
 ExtraStrategies = Annotated[
     list[str] | None,
     typer.Option("--strategy", "-s", help="Add a strategy: a name, or your own `file.py:Name`. Repeatable."),
 ]
 PresetName = Annotated[str | None, typer.Argument(help="`show`, then a name.", show_default=False)]
 ShowName = Annotated[str | None, typer.Argument(show_default=False)]
-Baseline = Annotated[str, typer.Option("--baseline", help="The strategy that the others are compared with.")]
-Metric = Annotated[str | None, typer.Option("--metric", help="Which metric, if there are several.", show_default=False)]
+Baseline = Annotated[str, typer.Option("--baseline", help="Strategy that all others are compared with.")]
+Metric = Annotated[
+    str | None, typer.Option("--metric", help="Metric to compare, if there are several.", show_default=False)
+]
 Column = Annotated[
     list[str] | None,
     typer.Option(
         "--column",
-        help="OURS=THEIRS: what a column is called in the table, e.g. `strategy=method`. Repeatable.",
+        help="OURS=THEIRS: the name of one of our columns in the table, e.g. `strategy=method`. Repeatable.",
         show_default=False,
     ),
 ]
@@ -41,7 +49,7 @@ Wide = Annotated[
     str | None,
     typer.Option(
         "--wide",
-        help="Columns without another meaning are values of: budget, strategy, seed, dataset or metric.",
+        help="The table has one column per budget, strategy, seed, dataset or metric: name which of these.",
         show_default=False,
     ),
 ]
@@ -49,10 +57,11 @@ Mismatch = Annotated[
     str,
     typer.Option(
         "--mismatch",
-        help="Gaps in a table. **list**: leave out and list runs with empty cells or no partner, refuse unequal budgets. **refuse**: refuse all. "
-        "**crop**: cut to the budgets all runs share. **unpaired**: use every seed of either side, Welch's test.",
+        help="What to do with gaps in a table. **list**: leave out and list runs with empty cells or no "
+        "partner; refuse unequal budgets. **refuse**: refuse every gap. **crop**: keep the budgets that all runs "
+        "share. **unpaired**: use all seeds of both sides, with Welch's test.",
     ),
 ]
 Source = Annotated[
-    Path, typer.Argument(help="Study folder, packed study, or a table of curves (CSV, Parquet).", show_default=False)
+    Path, typer.Argument(help="Study folder, packed study, or table of curves (CSV, Parquet).", show_default=False)
 ]

@@ -1,4 +1,4 @@
-"""Evidence: check, replay, seal and hand it on."""
+"""Verbs for evidence: check, replay, seal and publish."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runners.cli.options import AsJson, DataRoot, Folder
+from runners.cli.verbs import call
 
 app = typer.Typer()
 PANEL = "Show that it is honest"
@@ -18,11 +19,11 @@ def check(
     path: Annotated[
         Path | None,
         typer.Argument(
-            help="Study folder or packed study, one record (.jsonl), or a table of curves (CSV).", show_default=False
+            help="Study folder, packed study, one record (.jsonl), or a table of curves (CSV).", show_default=False
         ),
     ] = None,
     indices: Annotated[
-        Path | None, typer.Option("--indices", help="Folder of another project's labelled indices.", show_default=False)
+        Path | None, typer.Option("--indices", help="Folder of labelled indices from another tool.", show_default=False)
     ] = None,
     protocol: Annotated[
         str | None,
@@ -30,25 +31,18 @@ def check(
     ] = None,
     json: AsJson = False,
     format: Annotated[str, typer.Option("--format", help="table, json, sarif, junit or github.")] = "table",
-    badge: Annotated[bool, typer.Option("--badge", help="One line for an appendix.")] = False,
+    badge: Annotated[bool, typer.Option("--badge", help="Print one line for an appendix.")] = False,
     checklist: Annotated[
         str | None,
         typer.Option("--checklist", help="markdown or latex: a filled evaluation checklist.", show_default=False),
     ] = None,
     explain: Annotated[
-        str | None, typer.Option("--explain", help="The page of one rule, e.g. BUD-01.", show_default=False)
+        str | None, typer.Option("--explain", help="Explain one rule, e.g. BUD-01.", show_default=False)
     ] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="JSON Schema of --format json.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --format json.")] = False,
 ) -> None:
-    """Was the protocol obeyed? Rule by rule: obeyed, broken, or cannot be verified. Exit code 0, 1, 3."""
-    from runners.verbs.evidence import check as verb
-
-    if explain is not None:
-        verb.explain(explain)
-    elif schema:
-        verb.schema()
-    else:
-        verb.check(path, indices, protocol, "json" if json and format == "table" else format, badge, checklist)
+    """Check each rule of the protocol: obeyed (exit code 0), broken (1), or not verifiable (3)."""
+    call("check", locals())
 
 
 @app.command(rich_help_panel=PANEL)
@@ -58,43 +52,45 @@ def amend(
     reason: Annotated[str, typer.Option("--reason", help="Why; shown with the results.", show_default=False)],
     data_root: DataRoot = None,
 ) -> None:
-    """Change the plan of a started study, openly: more seeds, say. The earlier plan is kept and every check shows the change."""
-    from runners.verbs.running import amend as verb
+    """Change the plan of a started study openly, e.g. add seeds.
 
-    verb.amend(folder, study, reason, data_root)
+    The earlier plan is kept, and `check` shows the change.
+    """
+    call("amend", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def replay(
     path: Annotated[
-        Path, typer.Argument(help="A run's folder (or its events.jsonl), or a study folder.", show_default=False)
+        Path, typer.Argument(help="Folder of a run (or its events.jsonl), or a study folder.", show_default=False)
     ],
     round_: Annotated[int | None, typer.Option("--round", min=0, help="Only this round.", show_default="all")] = None,
     every: Annotated[bool, typer.Option("--all", help="Every run of the study.")] = False,
     sample: Annotated[
-        int | None, typer.Option("--sample", min=1, help="So many runs of the study, drawn by --seed.")
+        int | None, typer.Option("--sample", min=1, help="This many runs of the study, drawn by --seed.")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Draws the sample.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed that draws the sample.")] = 0,
     data_root: DataRoot = None,
     device: Annotated[
-        str, typer.Option("--device", help="Where to train again; `recorded` is where it was trained.")
+        str, typer.Option("--device", help="Device to train on; `recorded`: the one in the record.")
     ] = "recorded",
     trials: Annotated[
         bool,
         typer.Option(
             "--trials",
-            help="Make the trials of a tuned protocol again, too; else the recorded ones are taken for granted.",
+            help="Also repeat the tuning trials of a tuned protocol. Without it, the recorded trials are trusted.",
         ),
     ] = False,
     keep: Annotated[
-        bool, typer.Option("--keep", help="Keep the outcome in the study for `check` (rule QRY-06).")
+        bool, typer.Option("--keep", help="Store the outcome in the study for `check` (rule QRY-06).")
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Choose again: retrain from the recorded seeds; compare predictions, metric and queries. Exit 1: others; 3: not decidable."""
-    from runners.verbs.evidence import replay as verb
+    """Train again from the recorded seeds, and compare predictions, metrics and queries.
 
-    verb.replay(path, round_, every, sample, seed, data_root, device, trials, keep, json)
+    Exit code 1: some are different; 3: not decidable.
+    """
+    call("replay", locals())
 
 
 @app.command(rich_help_panel=PANEL)
@@ -106,27 +102,26 @@ def seal(
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Fix all evidence of a study by one number: a manifest of every record's head and every file's digest."""
-    from runners.verbs.evidence import seal as verb
-
-    verb.seal(folder, sign, json)
+    """Fix all evidence of a study by one number: the digest of a manifest of all files."""
+    call("seal", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def verify(
     folder: Folder,
     signers: Annotated[
-        Path | None, typer.Option("--signers", help="Allowed signers, as ssh-keygen reads them.", show_default=False)
+        Path | None, typer.Option("--signers", help="Allowed signers file of ssh-keygen.", show_default=False)
     ] = None,
     identity: Annotated[
         str | None, typer.Option("--identity", help="Who must have signed.", show_default=False)
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Is a sealed study unchanged, and who signed it? Exit 1: changed or badly signed; 3: not signed."""
-    from runners.verbs.evidence import seal as verb
+    """Check that a sealed study is unchanged, and who signed it.
 
-    verb.verify(folder, signers, identity, json)
+    Exit code 1: a file was changed or the signature is invalid; 3: not signed.
+    """
+    call("verify", locals())
 
 
 @app.command(rich_help_panel=PANEL)
@@ -134,40 +129,38 @@ def pack(
     folder: Folder,
     out: Annotated[Path | None, typer.Option("--out", help="File to write.", show_default="FOLDER.tar.xz")] = None,
 ) -> None:
-    """Put a sealed study into one small file to publish; `check` reads it as it is, `unpack` restores the folder."""
-    from runners.verbs.evidence import pack as verb
+    """Pack a sealed study into one small file to publish.
 
-    verb.pack(folder, out)
+    `check` reads this file, and `unpack` restores the folder.
+    """
+    call("pack", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def unpack(
-    archive: Annotated[Path, typer.Argument(help="As written by `pack`.", show_default=False)],
+    archive: Annotated[Path, typer.Argument(help="File written by `pack`.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder to write to.", show_default="the archive's name, here")
+        Path | None, typer.Option("--out", help="Folder to write to.", show_default="./ with the archive's name")
     ] = None,
 ) -> None:
-    """Restore a packed study, and see that it is what its manifest says."""
-    from runners.verbs.evidence import pack as verb
-
-    verb.unpack(archive, out)
+    """Restore a packed study, and check that it matches its manifest."""
+    call("unpack", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def export(
     source: Annotated[Path, typer.Argument(help="Study folder or packed study.", show_default=False)],
     out: Annotated[Path | None, typer.Option("--out", help="Folder to write to.", show_default="./NAME-tables")] = None,
-    format: Annotated[str, typer.Option("--format", help="Of the tables: parquet or csv.")] = "parquet",
+    format: Annotated[str, typer.Option("--format", help="Format of the tables: parquet or csv.")] = "parquet",
     to: Annotated[
         str,
         typer.Option("--to", help="tables, or the curves for tensorboard, mlflow (a local store) or wandb (offline)."),
     ] = "tables",
 ) -> None:
-    """Write a study for pandas, DuckDB, R or an experiment tracker: curves, runs and the ledger of every purchase, rebuilt from its records.
+    """Write a study as tables for pandas, DuckDB or R, or for an experiment tracker.
 
-    **curves**: complete runs. **runs**: every planned run with its state, attempts, labels, seconds, digest of its environment.
-    **ledger**: a row per label bought: round, purpose, index, labels paid for before and after the lot. Labels themselves are not recorded.
+    **curves**: complete runs. **runs**: every planned run with its state, attempts, labels, seconds and environment
+    digest. **ledger**: one row per bought label: round, purpose, index, and labels paid for before and after its
+    batch. The labels themselves are not recorded.
     """
-    from runners.verbs.results import export as verb
-
-    verb.export(source, out, format, to)
+    call("export", locals())

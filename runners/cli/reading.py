@@ -1,4 +1,4 @@
-"""What came out: verdicts, figures, report."""
+"""Verbs for results: verdicts, figures and report."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runners.cli.options import AsJson, Baseline, Column, DataRoot, Metric, Mismatch, Source, Wide
+from runners.cli.verbs import call
 
 app = typer.Typer()
 PANEL = "Read what came out"
@@ -18,7 +19,7 @@ def compare(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            help="Study folders, packed studies or tables of curves (CSV, Parquet); one answer each.",
+            help="Study folders, packed studies or tables of curves (CSV, Parquet). Each is compared on its own.",
             show_default=False,
         ),
     ],
@@ -31,18 +32,19 @@ def compare(
         float | None,
         typer.Option(
             "--delta",
-            help="Differences below this are equivalent; in the metric's units.",
+            help="Smaller differences count as equivalent. In units of the metric.",
             show_default="the plan's, or 0.01",
         ),
     ] = None,
     alpha: Annotated[
-        float | None, typer.Option("--alpha", help="Error rate of the family.", show_default="the plan's, or 0.05")
+        float | None,
+        typer.Option("--alpha", help="Error rate of all tests together.", show_default="the plan's, or 0.05"),
     ] = None,
     correction: Annotated[
         str | None,
         typer.Option(
             "--correction",
-            help="holm, hochberg, hommel (family-wise error); bh, by (false discovery rate).",
+            help="holm, hochberg, hommel (family-wise error rate); bh, by (false discovery rate).",
             show_default="the plan's, or holm",
         ),
     ] = None,
@@ -50,7 +52,7 @@ def compare(
         str | None,
         typer.Option(
             "--group",
-            help="Correct the tests together within each protocol, dataset or regime.",
+            help="Correct the tests of each protocol, dataset or regime together.",
             show_default="the plan's family",
         ),
     ] = None,
@@ -62,7 +64,7 @@ def compare(
         float,
         typer.Option(
             "--rho",
-            help="Correlation of differences in the correlated t posterior: 0 for independent seeds, 1/k for k folds.",
+            help="Correlation of differences for the correlated t posterior: 0 for independent seeds, 1/k for k folds.",
         ),
     ] = 0.0,
     mismatch: Mismatch = "list",
@@ -72,39 +74,27 @@ def compare(
         bool,
         typer.Option(
             "--details",
-            help="Also secondary endpoints, whole curves, effect sizes, posteriors, cost of queries (always in --json).",
+            help="Also show secondary endpoints, whole curves, effect sizes, posteriors and query costs. "
+            "--json always has them.",
         ),
     ] = False,
     json: AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX (booktabs) table.")] = False,
 ) -> None:
-    """Who is better than random, worse, equivalent, undecided; with intervals and corrected tests.
+    """Show which strategies are better than random, worse, equivalent or undecided.
 
-    A table has a row per measurement: **strategy, value** (higher is better; of nll, errors and losses, by the name of the metric, lower), **seed**, **budget**; optional **dataset, regime, metric, protocol**.
-    Pairs are seeds; without a seed column, data sets. Without a budget column, the value itself is compared.
+    A table has one row per measurement. Columns: **strategy, value, seed, budget**, and optionally **dataset,
+    regime, metric, protocol**. Higher values are better; for metrics named nll, error or loss, lower values are
+    better. Runs are paired by seed, or by data set if there is no seed column. Without a budget column, the values
+    themselves are compared.
 
     Examples: `compare curves.csv --baseline Random` · `compare wide.csv --wide budget --column strategy=method` ·
-    `compare published.csv --wide strategy --baseline C4.5` · `compare mine theirs.tar.xz`, one after the other, each corrected by
-    itself. Mean curves are drawn on one scale within a protocol, a block a budget. What a study did not plan is marked exploratory.
+    `compare published.csv --wide strategy --baseline C4.5` · `compare mine theirs.tar.xz` (each is corrected on its
+    own). Mean curves share one scale within a protocol, with one block per budget. What a study did not plan is
+    marked exploratory.
     """
-    from runners.verbs.results import compare as verb
-
-    asked = verb.Asked(
-        baseline,
-        metric,
-        test,
-        delta,
-        alpha,
-        correction,
-        group,
-        tuple(at or ()),
-        rho,
-        mismatch,
-        tuple(column or ()),
-        wide,
-    )
-    verb.compare(sources, asked, details, json, markdown, latex)
+    call("compare", locals())
 
 
 @app.command(rich_help_panel=PANEL)
@@ -119,7 +109,7 @@ def figures(
     style: Annotated[
         str,
         typer.Option(
-            "--style", help="Widths and face of a venue: plain, neurips, icml, iclr, tmlr, jmlr, cvpr, ieee, acm."
+            "--style", help="Widths and typeface of a venue: plain, neurips, icml, iclr, tmlr, jmlr, cvpr, ieee, acm."
         ),
     ] = "plain",
     only: Annotated[
@@ -134,36 +124,32 @@ def figures(
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:
-    """Write the figures, each with its data (CSV) and a caption that states n, band and test, and the tables of verdicts.
+    """Write the figures, each with its data (CSV) and a caption, and the tables of verdicts.
 
     Figures: verdicts, learning-curves, difference-to-random, mean-ranks, penalty-matrix, performance-profile,
-    probability-of-improvement, labels-saved, levers, interaction, ranking-stability, power, query-cost, class-balance, overlap,
-    calibration, reliability, class-iou, contact-sheet, changed-predictions. What a study has no data for is named with the reason.
+    probability-of-improvement, labels-saved, levers, interaction, ranking-stability, power, query-cost,
+    class-balance, overlap, calibration, reliability, class-iou, contact-sheet, changed-predictions. If a study
+    lacks the data for a figure, the reason is printed.
 
-    Examples: `figures my-study --style neurips --format pdf` · `figures curves.csv --baseline Random --only learning-curves`.
+    Examples: `figures my-study --style neurips --format pdf` · `figures curves.csv --baseline Random --only
+    learning-curves`.
     """
-    from runners.verbs.results import figures as verb
-
-    asked = verb.Asked(baseline=baseline, metric=metric, mismatch=mismatch, column=tuple(column or ()), wide=wide)
-    formats = tuple(part.strip() for part in format.split(","))
-    verb.figures(source, asked, verb.Look(style, tuple(only or ()), formats), out, data_root)
+    call("figures", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def card(
     source: Annotated[Path, typer.Argument(help="Study folder or packed study.", show_default=False)],
     protocol: Annotated[
-        str | None, typer.Option("--protocol", help="Only this one.", show_default="all, a page each")
+        str | None, typer.Option("--protocol", help="Only this protocol.", show_default="all, one page each")
     ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Folder to write to.", show_default="FOLDER/analysis")
     ] = None,
     format: Annotated[str, typer.Option("--format", help="png, pdf or svg.")] = "png",
 ) -> None:
-    """Write a result card a protocol: one page with curves, verdicts in words, what was fixed, and fingerprints to cite."""
-    from runners.verbs.results import card as verb
-
-    verb.cards(source, protocol, out, format)
+    """Write one result card per protocol: curves, verdicts, what was fixed, and fingerprints."""
+    call("card", locals())
 
 
 @app.command(rich_help_panel=PANEL)
@@ -177,7 +163,9 @@ def report(
     ] = None,
     pdf: Annotated[
         bool,
-        typer.Option("--pdf", help="Also print it as PDF beside the page, by an installed Chromium, Chrome or Edge."),
+        typer.Option(
+            "--pdf", help="Also print it as PDF next to the page, with an installed Chromium, Chrome or Edge."
+        ),
     ] = False,
     baseline: Baseline = "random",
     metric: Metric = None,
@@ -186,15 +174,13 @@ def report(
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:
-    """Write one self-contained HTML page: the answer first, then verdicts, curves, compliance, levers, purchases, costs.
+    """Write one self-contained HTML page with the answer, its evidence and its costs.
 
-    It needs no network, prints, and holds the data of every figure. Pictures under FOLDER/pictures/PROTOCOL/STRATEGY.png (with a
-    caption in a .txt beside each) are shown with what was bought.
+    The page needs no network, can be printed, and holds the data of every figure. Pictures at
+    FOLDER/pictures/PROTOCOL/STRATEGY.png are shown with the purchases, with captions from .txt files of the same
+    name.
     """
-    from runners.verbs.results import report as verb
-
-    asked = verb.Asked(baseline=baseline, metric=metric, mismatch=mismatch, column=tuple(column or ()), wide=wide)
-    verb.report(source, asked, out, pdf, data_root)
+    call("report", locals())
 
 
 @app.command(rich_help_panel=PANEL)
@@ -202,12 +188,11 @@ def serve(
     folders: Annotated[
         list[Path] | None, typer.Argument(help="Study folders.", show_default="those in the current folder")
     ] = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Of 127.0.0.1; 0: any free one.")] = 8765,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port on 127.0.0.1; 0: any free port.")] = 8765,
 ) -> None:
-    """Browse studies while they run, in a browser on this machine only: progress, interim curves, failed runs and their errors.
+    """Browse studies while they run: progress, interim curves, and failed runs with their errors.
 
-    Nothing is written and nobody else can look: the page is bound to 127.0.0.1. Ctrl-C ends it; runs are not touched.
+    The page is only reachable from this machine (127.0.0.1). Nothing is written. Ctrl-C ends it; runs are not
+    affected.
     """
-    from runners.verbs.running import serve as verb
-
-    verb.serve(folders or [], port)
+    call("serve", locals())

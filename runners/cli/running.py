@@ -1,4 +1,4 @@
-"""Run a study, and see how far it is."""
+"""Verbs that plan and run a study, and show its progress."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runners.cli.options import AsJson, DataRoot, Device, ExtraStrategies, Folder, Jobs, Out, StudyFile, Threads
+from runners.cli.verbs import call, start_fork_server
 
 app = typer.Typer()
 PANEL = "Run a study"
@@ -25,16 +26,18 @@ def plan(
         Path | None,
         typer.Option(
             "--pilot",
-            help="Folder of a smaller study that was run: how many seeds its spread asks for.",
+            help="Folder of a smaller study that was run. Its spread shows how many seeds are needed.",
             show_default=False,
         ),
     ] = None,
     json: AsJson = False,
 ) -> None:
-    """Before anything is trained: runs, labels, expected time, smallest reachable p, detectable effect; with a pilot, seeds needed."""
-    from runners.verbs.running import plan as verb
+    """Show what a study costs and what it can decide, before it is run.
 
-    verb.plan(study, strategy or [], data_root, device, jobs, threads, json, pilot)
+    Prints runs, labels, expected time, the smallest p, and the effect that can be detected. With a pilot, also the
+    seeds that are needed.
+    """
+    call("plan", locals())
 
 
 @app.command(rich_help_panel=PANEL)
@@ -51,115 +54,106 @@ def run(
         typer.Option(
             "--executor",
             envvar="BEATRANDOM_EXECUTOR",
-            help="local (a process a run), inline (this process), ray or slurm.",
+            help="local (one process per run), inline (this process), ray or slurm.",
             show_default="the configuration's, or local",
         ),
     ] = None,
     address: Annotated[
         str | None,
-        typer.Option("--address", help="Ray cluster, e.g. auto.", show_default="RAY_ADDRESS, or one started here"),
+        typer.Option(
+            "--address", help="Address of a Ray cluster, e.g. auto.", show_default="RAY_ADDRESS, or a new local cluster"
+        ),
     ] = None,
     isolate: Annotated[
-        bool, typer.Option("--isolate", help="Keep all labels in a process of their own, with its own ledger.")
+        bool, typer.Option("--isolate", help="Keep all labels in a separate process with its own ledger.")
     ] = False,
     predictions_only: Annotated[
         bool,
         typer.Option(
             "--predictions-only",
-            help="Keep no probabilities and no maps: small enough to publish; no calibration metrics.",
+            help="Store no probabilities and no maps: small enough to publish, but no calibration metrics.",
         ),
     ] = False,
     only: Annotated[
         str | None, typer.Option("--only", help="Only these runs: 'strategy=entropy|margin,protocol=cifar*,seed<4'.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be run, in order; write nothing.")
+        bool, typer.Option("--dry-run", help="Show which runs would be made, in order. Write nothing.")
     ] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Also try runs that failed 3 times in a row.")
     ] = False,
     max_hours: Annotated[
-        float | None, typer.Option("--max-hours", min=0, help="Then finish the rounds under way and exit with 130.")
+        float | None,
+        typer.Option("--max-hours", min=0, help="After this time, finish the current rounds and exit with code 130."),
     ] = None,
     timeout: Annotated[
-        float | None, typer.Option("--timeout", min=0, help="Minutes one run may take (not inline).")
+        float | None, typer.Option("--timeout", min=0, help="Longest time for one run, in minutes (not inline).")
     ] = None,
-    memory: Annotated[float | None, typer.Option("--memory", min=0, help="GiB one run may take (not inline).")] = None,
+    memory: Annotated[
+        float | None, typer.Option("--memory", min=0, help="Most memory for one run, in GiB (not inline).")
+    ] = None,
     retries: Annotated[
         int, typer.Option("--retries", min=0, help="Further attempts when the machine fails (not inline).")
     ] = 2,
 ) -> None:
-    """Run what is missing of a study. Interrupted or failed? The same command continues; nothing is bought twice.
+    """Run what is missing of a study. The same command continues it; no label is bought twice.
 
-    Ctrl-C, SIGTERM, a closed terminal (20 s) and SIGUSR1 (no limit) let the rounds under way finish; a second signal stops at once.
-    Under nohup a closed terminal changes nothing.
+    Ctrl-C, SIGTERM, a closed terminal (20 s each) and SIGUSR1 (no limit) let the current rounds finish. A second
+    signal stops at once. Under nohup a closed terminal changes nothing.
     """
-    from runners.executors.config import read_config
-    from runners.executors.server import warm_up
-
-    if not dry_run and (executor or read_config().executor) == "local":
-        warm_up(threads)
-    from runners.executors.base import Limits
-    from runners.verbs.running import run as verb
-
-    limits = Limits(timeout and timeout * 60, memory and memory * 1024, retries)
-    options = verb.Options(
-        executor, address, only, retry_failed, dry_run, isolate, not predictions_only, max_hours, limits
-    )
-    verb.run(study, strategy or [], out, data_root, device, jobs, threads, options)
+    options = locals()
+    if not dry_run:
+        start_fork_server(threads, executor)
+    call("run", options)
 
 
 @app.command(rich_help_panel=PANEL)
 def status(
     folder: Folder,
     json: AsJson = False,
-    watch: Annotated[bool, typer.Option("--watch", help="Show it again every 2 s until all runs are done.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Show the status again every 2 s until all runs are done.")
+    ] = False,
 ) -> None:
-    """How far a study is: done, running, partial, failed, missing; its expected end and its size on disk."""
-    from runners.verbs.running import status as verb
-
-    verb.show(folder, json, watch)
+    """Show the progress of a study: runs by state, expected end, and size on disk."""
+    call("status", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def merge(
     folder: Folder,
     sources: Annotated[
-        list[Path], typer.Argument(help="Folders of the same study, made elsewhere.", show_default=False)
+        list[Path], typer.Argument(help="Folders of the same study from other machines.", show_default=False)
     ],
 ) -> None:
-    """Put together a study that was run in several places. Conflicting runs are told and left as they are (exit code 1)."""
-    from runners.verbs.running import storage as verb
+    """Merge parts of a study that were run in several places.
 
-    verb.merge(folder, sources)
+    Conflicting runs are reported and left unchanged (exit code 1).
+    """
+    call("merge", locals())
 
 
 @app.command(rich_help_panel=PANEL)
 def gc(
     folder: Annotated[Path | None, typer.Argument(help="Study folder; or --cache.", show_default=False)] = None,
-    cache: Annotated[bool, typer.Option("--cache", help="The cache of all studies instead of a study folder.")] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="Clean the cache of all studies, not a study folder.")] = False,
     unused: Annotated[
         float,
-        typer.Option("--unused", min=0, help="Days for which an entry of the cache was not used; 0: every entry."),
+        typer.Option("--unused", min=0, help="Remove cache entries that were not used for this many days. 0: all."),
     ] = 30,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be removed.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Remove what is left of killed processes and finished warm starts: no evidence, and nothing of a run that is being written.
+    """Remove leftovers of killed processes and finished warm starts; never evidence.
 
-    With **--cache**: decoded images and embeddings that nobody used for 30 days; all of it is made again when it is asked for.
-    The cache lies in ~/.cache/beatrandom, or in the folder that the environment's BEATRANDOM_CACHE names, which machines may share.
+    Runs in progress are not touched.
 
-    Examples: `gc my-study --dry-run` · `gc --cache --dry-run`, how large the cache is and what of it is old · `gc --cache --unused 0`.
+    With **--cache**: remove decoded images and embeddings that were not used for 30 days. They are computed again
+    when needed. The cache is in ~/.cache/beatrandom, or in the folder that BEATRANDOM_CACHE names. Machines may
+    share it.
+
+    Examples: `gc my-study --dry-run` · `gc --cache --dry-run` (shows the size and age of the cache) · `gc --cache
+    --unused 0`.
     """
-    from protocol.errors import Fault, InputError
-    from protocol.record.layout import StudyFolder
-    from runners.verbs.running import gc as verb
-
-    if (folder is None) == (not cache):
-        found = "neither" if folder is None else "both"
-        raise InputError(Fault("beatrandom gc", "a study folder, or --cache", found, "give one of them"))
-    if folder is None:
-        verb.gc_cache(unused, dry_run, json)
-        return
-    verb.gc(StudyFolder(folder), dry_run, json)
+    call("gc", locals())

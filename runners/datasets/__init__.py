@@ -1,4 +1,4 @@
-"""Images and labels from disk, one loader per data set."""
+"""Images and labels from disk: one loader per data set."""
 
 from __future__ import annotations
 

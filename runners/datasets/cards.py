@@ -1,4 +1,7 @@
-"""Data set cards: what each data set is, what it must contain, and where it comes from. The facts lie in cards.toml."""
+"""Data set cards: what each data set is, what it must contain, and where it comes from.
+
+The facts lie in cards.toml.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Data sets made from others: classes outside the task, a long tail, redundant images, stretches of a sequence.
+"""Data sets constructed from others: unknown classes, long tails, near-copies, sequences.
 
-Drawn by the content and what is asked for alone, so that every seed, strategy and machine has the same data set.
+The draws depend on the content and the construction only, so that every seed, strategy and machine uses the same data
+set.
 """
 
 from __future__ import annotations
@@ -18,31 +19,37 @@ from protocol.spec.data import Construction, Data, Frames
 from runners.datasets.images import Images, Labels
 
 UNKNOWN = -1
-"""Label of an image of none of the task's classes."""
+"""Label of images of none of the task's classes."""
 _AT_ONCE = 4096
 
 
 def construct(images: Images, hidden: Labels, data: Data) -> tuple[Images, Labels]:
-    """The data set that `data.construction` describes, with a digest of its own.
+    """Construct the data set that `data.construction` describes.
+
+    Its digest differs from the original's.
 
     Raises:
-        InputError: classes that the data set has not, too few that are left, near-copies of features, or more frames than there are.
+        InputError: unknown class names, fewer than 2 classes left, near-copies of features, or more frames than images.
     """
-    made = data.construction
-    if made is None:
+    construction = data.construction
+    if construction is None:
         return images, hidden
-    if made.sequence is not None:
-        return _take_sequence(images, hidden, data, made.sequence)
-    labels, classes = _without_classes(images.classes, np.asarray(hidden.for_oracle(), np.int64), made.unknown_classes)
+    if construction.sequence is not None:
+        return _take_sequence(images, hidden, data, construction.sequence)
+    labels, classes = _without_classes(
+        images.classes, np.asarray(hidden.for_oracle(), np.int64), construction.unknown_classes
+    )
     kept = np.arange(images.train_size, dtype=np.int64)
-    if made.long_tail is not None:
-        kept = _thin_classes(labels[kept], len(classes), made.long_tail, _draws(images, "long-tail"))
+    if construction.long_tail is not None:
+        kept = _thin_classes(labels[kept], len(classes), construction.long_tail, _draws(images, "long-tail"))
     test = np.arange(images.train_size, images.n, dtype=np.int64)
     test = test[labels[test] != UNKNOWN]
-    sources, copied = _choose_copies(images, kept, made)
-    pixels = _take(images.pixels, np.concatenate([sources, test]), copied, made.copy_noise, _draws(images, "copies"))
-    told = np.concatenate([labels[sources], labels[test]])
-    told.flags.writeable = False
+    sources, copied = _choose_copies(images, kept, construction)
+    pixels = _take(
+        images.pixels, np.concatenate([sources, test]), copied, construction.copy_noise, _draws(images, "copies")
+    )
+    chosen_labels = np.concatenate([labels[sources], labels[test]])
+    chosen_labels.flags.writeable = False
     new = replace(
         images,
         pixels=pixels,
@@ -51,26 +58,23 @@ def construct(images: Images, hidden: Labels, data: Data) -> tuple[Images, Label
         classes=classes,
         digest=data.recorded_digest(images.digest),
     )
-    return new, Labels(told)
+    return new, Labels(chosen_labels)
 
 
-def _take_sequence(images: Images, hidden: Labels, data: Data, asked: Frames) -> tuple[Images, Labels]:
-    """The training images of evenly spread stretches, in their order; test images stay."""
-    if asked.frames > images.train_size:
+def _take_sequence(images: Images, hidden: Labels, data: Data, spec: Frames) -> tuple[Images, Labels]:
+    """Keep the training images of evenly spaced parts of the sequence, and all test images."""
+    if spec.frames > images.train_size:
         where = "data.construction.sequence.frames"
-        raise InputError(
-            Fault(where, f"at most the {images.train_size} training images", str(asked.frames), "lower it")
-        )
-    stretches = asked.frames // asked.length
-    starts = np.arange(stretches, dtype=np.int64) * images.train_size // stretches
-    kept = (starts[:, None] + np.arange(asked.length)).ravel()
+        raise InputError(Fault(where, f"at most the {images.train_size} training images", str(spec.frames), "lower it"))
+    parts = spec.frames // spec.length
+    starts = np.arange(parts, dtype=np.int64) * images.train_size // parts
+    kept = (starts[:, None] + np.arange(spec.length)).ravel()
     chosen = np.concatenate([kept, np.arange(images.train_size, images.n, dtype=np.int64)])
-    pixels, told = images.pixels[chosen], hidden.for_oracle()[chosen]
-    for array in (pixels, told):
+    pixels, labels = images.pixels[chosen], hidden.for_oracle()[chosen]
+    for array in (pixels, labels):
         array.flags.writeable = False
-    return replace(images, pixels=pixels, train_size=len(kept), digest=data.recorded_digest(images.digest)), Labels(
-        told
-    )
+    digest = data.recorded_digest(images.digest)
+    return replace(images, pixels=pixels, train_size=len(kept), digest=digest), Labels(labels)
 
 
 def _draws(images: Images, what: str) -> np.random.Generator:
@@ -80,7 +84,7 @@ def _draws(images: Images, what: str) -> np.random.Generator:
 def _without_classes(
     classes: tuple[str, ...], labels: NDArray[np.int64], unknown: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Labels with the unknown classes as -1 and the others numbered anew, and the names of those."""
+    """Return labels and names of the known classes, renumbered from 0; unknown classes become -1."""
     where = "data.construction.unknown_classes"
     for name in unknown:
         if name not in classes:
@@ -96,27 +100,37 @@ def _without_classes(
 
 
 def _thin_classes(labels: NDArray[np.int64], classes: int, ratio: float, rng: np.random.Generator) -> Indices:
-    """Sorted training indices: of class k at most n ratio^(-k / (classes - 1)), n the largest class's number; unknown ones all stay."""
+    """Thin the classes to a long tail.
+
+    At most n ratio^(-k / (classes - 1)) images of class k stay, where n is the size of the largest class.
+
+    All images of unknown classes stay. Returns sorted indices.
+    """
     counts = np.bincount(labels[labels != UNKNOWN], minlength=classes)
     kept = [np.flatnonzero(labels == UNKNOWN)]
     for k in range(classes):
-        most = max(1, int(counts.max() * ratio ** (-k / (classes - 1)) + 1e-9))
-        kept.append(rng.permutation(np.flatnonzero(labels == k))[:most])
+        limit = max(1, int(counts.max() * ratio ** (-k / (classes - 1)) + 1e-9))
+        kept.append(rng.permutation(np.flatnonzero(labels == k))[:limit])
     return np.sort(np.concatenate(kept)).astype(np.int64)
 
 
-def _choose_copies(images: Images, kept: Indices, made: Construction) -> tuple[Indices, NDArray[np.bool_]]:
-    """For every training image of the new data set, which image it is made from, and whether it is a near-copy."""
+def _choose_copies(images: Images, kept: Indices, construction: Construction) -> tuple[Indices, NDArray[np.bool_]]:
+    """Return the source of every new training image, and whether it is a near-copy."""
     copied = np.zeros(len(kept), bool)
-    if made.redundancy is None:
+    if construction.redundancy is None:
         return kept, copied
     if images.pixels.dtype != np.uint8:
         raise InputError(Fault("data.construction.redundancy", "images, uint8", "features", "leave it out"))
     rng = _draws(images, "redundancy")
-    copied[rng.permutation(len(kept))[: round(made.redundancy * len(kept))]] = True
+    copied[rng.permutation(len(kept))[: round(construction.redundancy * len(kept))]] = True
     if copied.all():
         raise InputError(
-            Fault("data.construction.redundancy", "a share that leaves an image", f"{made.redundancy:g}", "lower it")
+            Fault(
+                "data.construction.redundancy",
+                "a share that leaves an image",
+                f"{construction.redundancy:g}",
+                "lower it",
+            )
         )
     sources = kept.copy()
     sources[copied] = rng.choice(kept[~copied], int(copied.sum()))
@@ -126,7 +140,11 @@ def _choose_copies(images: Images, kept: Indices, made: Construction) -> tuple[I
 def _take(
     pixels: NDArray[Any], chosen: Indices, copied: NDArray[np.bool_], noise: int, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """The chosen images, the copied ones (the first are training images) with noise of up to so many grey levels on every pixel."""
+    """Return the chosen images, with noise of up to `noise` grey levels on near-copies.
+
+    Args:
+        copied: which of the first chosen images, the training images, are near-copies.
+    """
     out = np.empty((len(chosen), *pixels.shape[1:]), pixels.dtype)
     for start in range(0, len(chosen), _AT_ONCE):
         out[start : start + _AT_ONCE] = pixels[chosen[start : start + _AT_ONCE]]

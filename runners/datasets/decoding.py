@@ -1,4 +1,4 @@
-"""Image files to one array: in memory, or in the cache and mapped where they are many."""
+"""Decode image files to one array: in memory, or, if it is large, in a mapped file of the cache."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from runners.caching import entry_folder, kept_array
 from runners.datasets.file_search import first_faults, read_or_refuse
 
 IN_MEMORY: Final = 2**24
-"""Bytes up to which every process decodes for itself, which takes it less than a second."""
+"""Bytes up to which every process decodes for itself, which takes less than a second."""
 _SUBMITTED: Final = 4096
-_LYING: Final = (5, 6, 7, 8)
-"""EXIF orientations in which width and height change places."""
+_ROTATED: Final = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 
 
 def decode(
     files: Sequence[Path], size: tuple[int, int], grey: bool, in_memory: int = IN_MEMORY, *, upright: bool = False
 ) -> NDArray[np.uint8]:
-    """Pixels (n, height, width, 1 or 3) of the files in their order, decoded by as many threads as there are processors.
+    """Decode files to pixels (n, height, width, 1 or 3), with one thread per processor.
 
     Args:
-        size: height and width; other images are scaled until they cover it, and the middle is kept.
-        grey: one channel.
-        in_memory: bytes beyond which the array lies in a file of the cache, mapped, decoded by one process for all; found again
-            by names, sizes and times of change of all files.
-        upright: turned as a camera's EXIF says, as every viewer shows them; published data sets are taken as they were distributed.
+        size: height and width. Other images are scaled until they cover it, and cropped in the middle.
+        grey: whether to decode to one channel.
+        in_memory: bytes beyond which one process decodes for all, to a mapped file of the cache. Its key is made of the
+            names, sizes and modification times of all files.
+        upright: whether to apply the EXIF orientation, as image viewers do. Published data sets are decoded as
+            distributed.
 
     Raises:
-        InputError: unreadable images, the first few of them, or room neither in the cache nor in memory.
+        InputError: unreadable images (the first few are named), or no space in the cache or in memory.
     """
     shape = (len(files), *size, 1 if grey else 3)
     if int(np.prod(shape, dtype=np.int64)) <= in_memory:
@@ -65,29 +66,27 @@ def _fill(pixels: NDArray[np.uint8], files: Sequence[Path], grey: bool, upright:
         return ()
 
     faults: list[Fault] = []
-    with ThreadPoolExecutor(os.cpu_count()) as workers:  # decoders release the interpreter's lock
+    with ThreadPoolExecutor(os.cpu_count()) as workers:  # decoders release the GIL
         for start in range(0, len(files), _SUBMITTED):
-            for found in workers.map(one, range(start, min(start + _SUBMITTED, len(files)))):
-                faults += found
+            for more in workers.map(one, range(start, min(start + _SUBMITTED, len(files)))):
+                faults += more
     if faults:
         raise InputError(first_faults(faults, "images"))
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Width and height once it is upright, from the header alone."""
-    known = "exif" in picture.info and picture.format != "TIFF"  # whose size Pillow gives upright
-    lying = known and picture.getexif().get(ExifTags.Base.Orientation, 1) in _LYING
-    return (picture.height, picture.width) if lying else picture.size
+    """Return width and height of the upright image, from its header."""
+    oriented = "exif" in picture.info and picture.format != "TIFF"  # Pillow returns the upright size of TIFF files
+    rotated = oriented and picture.getexif().get(ExifTags.Base.Orientation, 1) in _ROTATED
+    return (picture.height, picture.width) if rotated else picture.size
 
 
 def _read(file: Path, size: tuple[int, int], grey: bool, upright: bool) -> NDArray[Any]:
     with Image.open(file) as picture:
         if upright:
             ImageOps.exif_transpose(picture, in_place=True)
-        see_through = picture.mode == "P" and "transparency" in picture.info
-        colours = (
-            picture.convert("RGBA") if see_through else picture
-        )  # the same colours; Pillow warns of the direct way
+        transparent = picture.mode == "P" and "transparency" in picture.info
+        colours = picture.convert("RGBA") if transparent else picture  # the direct conversion makes Pillow warn
         plain = colours.convert("L" if grey else "RGB")
     height, width = size
     if plain.size != (width, height):
@@ -96,5 +95,8 @@ def _read(file: Path, size: tuple[int, int], grey: bool, upright: bool) -> NDArr
 
 
 def _facts(files: Sequence[Path]) -> list[list[str]]:
-    """Names, sizes and times of change: reading all content again would cost what decoding does."""
-    return [[str(file.resolve()), str((found := file.stat()).st_size), str(found.st_mtime_ns)] for file in files]
+    """Return names, sizes and modification times.
+
+    Digests of the content would cost as much as decoding.
+    """
+    return [[str(file.resolve()), str((stat := file.stat()).st_size), str(stat.st_mtime_ns)] for file in files]

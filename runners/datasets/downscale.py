@@ -1,4 +1,4 @@
-"""Images averaged down to fewer pixels: what a CPU-sized study trains on."""
+"""Downscale images by averaging, for studies on a CPU."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ _AT_ONCE: Final = 512
 
 
 def downscale(images: Images, side: int) -> Images:
-    """Means over equal square cells, rounded half up; the digest stays that of the original content.
+    """Replace equal square cells by their means, rounded half up.
+
+    The digest stays that of the original content.
 
     Args:
-        images: uint8.
-        side: pixels of the shorter side afterwards; cells must fit both sides exactly.
+        images: uint8 images.
+        side: shorter side of the result in pixels; cells must divide both sides exactly.
 
     Raises:
-        InputError: they do not, or these are features, not images.
+        InputError: cells do not divide both sides, or the images are features.
     """
     shorter = min(images.height, images.width)
     fits = [shorter // c for c in range(1, shorter + 1) if shorter % c == images.height % c == images.width % c == 0]

@@ -1,4 +1,4 @@
-"""Which images of a data set look alike: evidence for the rules that no image is in two parts of a split by its content."""
+"""Find duplicate images: evidence for the rules that no image is in two parts of a split."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ TOLERANCE: Final = 2.0
 """Mean absolute difference, in grey levels of 255, up to which two images are near-duplicates."""
 _PAIRS_AT_ONCE: Final = 4096
 _MOST_IMAGES: Final = 100_000
-"""Beyond this, only equal pixels are looked for."""
+"""Number of images beyond which only equal pixels are searched for."""
 
 
 def duplicate_groups(pixels: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
-    """Group numbers of all images: `content` for equal pixels, `look` for chains of near-duplicates (empty if there
-    are too many images, or features instead of images).
+    """Group equal and nearly equal images.
 
     Args:
         pixels: (n, height, width, channels).
 
     Returns:
-        Two arrays (n,) int64; two images are alike if their numbers are equal.
+        Two arrays (n,) int64 of group numbers: `content` for equal pixels, and `look` for chains of near-duplicates.
+        `look` is empty for more than 100,000 images, and for features.
     """
     seen: dict[bytes, int] = {}
     content = np.asarray(
@@ -43,7 +43,10 @@ def duplicate_groups(pixels: NDArray[Any]) -> dict[str, NDArray[np.int64]]:
 
 
 def _near(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Means over cells differ, on average, by no more than the pixels do; so a search over the means misses nothing."""
+    """Group near-duplicates.
+
+    On average, cell means differ no more than the pixels, so a search over the means misses nothing.
+    """
     coarse, fine = _cell_means(pixels, 2), _cell_means(pixels, 4)
     pairs = cKDTree(coarse).query_pairs(TOLERANCE * coarse.shape[1] + 1e-3, p=1, output_type="ndarray")
     pairs = _similar(pairs, fine, TOLERANCE + 1e-3)
@@ -53,7 +56,7 @@ def _near(pixels: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def _similar(pairs: NDArray[np.int64], values: NDArray[Any], tolerance: float) -> NDArray[np.int64]:
-    """The pairs whose values, shape (n, d), differ by no more than `tolerance` on average."""
+    """Return the pairs whose values (n, d) differ by at most `tolerance` on average."""
     kept = [pairs[:0]]
     for start in range(0, len(pairs), _PAIRS_AT_ONCE):
         some = pairs[start : start + _PAIRS_AT_ONCE]
@@ -63,7 +66,10 @@ def _similar(pairs: NDArray[np.int64], values: NDArray[Any], tolerance: float) -
 
 
 def _cell_means(pixels: NDArray[np.uint8], cells: int) -> NDArray[np.float32]:
-    """Means over cells x cells equal cells, shape (n, cells**2); the last rows and columns that fill no cell are left out."""
+    """Compute means over cells × cells equal cells, (n, cells**2).
+
+    Rows and columns that fill no cell are left out.
+    """
     n, height, width, channels = pixels.shape
     down, across = min(cells, height), min(cells, width)
     part = pixels[:, : height // down * down, : width // across * across]
@@ -72,12 +78,15 @@ def _cell_means(pixels: NDArray[np.uint8], cells: int) -> NDArray[np.float32]:
 
 
 def write_groups(folder: StudyFolder, images: Images) -> str:
-    """Write the groups beside the study's splits, once for a data set; returns their digest. Features are as alike as their images."""
+    """Write the groups next to the study's splits, once per data set, and return their digest.
+
+    Features are grouped by their images.
+    """
     path = folder.twins(images.digest)
     if path.exists():
-        with np.load(path, allow_pickle=False) as kept:
-            there: dict[str, NDArray[Any]] = {key: kept[key] for key in ("content", "look")}
+        with np.load(path, allow_pickle=False) as file:
+            groups: dict[str, NDArray[Any]] = {key: file[key] for key in ("content", "look")}
     else:
-        there = duplicate_groups(images.pixels if images.source is None else images.source)
-        write_arrays(path, there)
-    return array_digest(there["content"], there["look"])
+        groups = duplicate_groups(images.pixels if images.source is None else images.source)
+        write_arrays(path, groups)
+    return array_digest(groups["content"], groups["look"])

@@ -1,4 +1,4 @@
-"""What a data set hands out: images to everybody, labels to the oracle alone."""
+"""Images and labels of a data set, kept apart: labels are for the oracle only."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from runners.datasets.cards import Card
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """What everybody may see: all images of a data set, without their labels.
+    """All images of a data set, without their labels.
 
     Attributes:
-        name: data set as in the registry.
+        name: name of the data set in the registry.
         pixels: (n, height, width, channels) uint8, read-only; training images first, then the official test images.
             Frozen features are (n, 1, 1, d) float32.
-        train_size: images that may be bought, validated on or held out.
-        test_size: official test images, 0 if there are none.
-        classes: names of the classes, in the order of their numbers.
+        train_size: number of images that may be queried, validated on or held out.
+        test_size: number of official test images; 0 if there are none.
+        classes: class names in the order of the class numbers.
         digest: SHA-256 of pixels, labels and `train_size` (see `content_digest`).
-        source: the images that frozen features were made of, where they are known: nothing is trained on them.
-        encoded: the card of frozen features that came from a file with one.
+        source: images that frozen features were computed from, if known; they are not trained on.
+        encoded: card of frozen features that were read from a file with a card.
     """
 
     name: str
@@ -42,38 +42,44 @@ class Images:
 
     @property
     def n(self) -> int:
-        """Number of images, training and test."""
+        """Return the number of images, training and test."""
         return int(self.pixels.shape[0])
 
     @property
     def height(self) -> int:
+        """Return the height in pixels; 1 for frozen features."""
         return int(self.pixels.shape[1])
 
     @property
     def width(self) -> int:
+        """Return the width in pixels; 1 for frozen features."""
         return int(self.pixels.shape[2])
 
     @property
     def channels(self) -> int:
-        """1 (grey), 3 (red, green, blue), or the number of frozen features."""
+        """Return 1 (grey), 3 (red, green, blue), or the number of frozen features."""
         return int(self.pixels.shape[3])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Labels:
-    """Classes of all images, kept apart so that nothing that sees images sees them; printing shows no label."""
+    """Labels of all images, kept apart from the images; printing them shows no label."""
 
     _values: NDArray[np.integer]
 
     def for_oracle(self) -> NDArray[np.integer]:
-        """Read-only, in the order of `Images.pixels`: (n,) int64 class numbers, or (n, height, width) uint8 of segmentation.
+        """Return the labels, read-only and in the order of `Images.pixels`.
 
-        Only for building the oracle.
+        They are (n,) int64 class numbers, or (n, height, width) uint8 maps for segmentation. This method is only for
+        building the oracle.
         """
         return self._values
 
-    def sampled(self, cell: int) -> Labels:
-        """Of maps, the sample at the middle of every square of `cell` pixels; classes of whole images stay."""
+    def subsample(self, cell: int) -> Labels:
+        """Sample maps at the middle of every square of `cell` pixels.
+
+        Classes of whole images stay unchanged.
+        """
         if self._values.ndim == 1:
             return self
         values = np.ascontiguousarray(self._values[:, cell // 2 :: cell, cell // 2 :: cell])
@@ -85,7 +91,7 @@ class Labels:
 
 
 def content_digest(pixels: NDArray[Any], labels: NDArray[np.integer], train_size: int) -> str:
-    """SHA-256 of what a data set contains, whatever files it came from."""
+    """Compute the SHA-256 of a data set's content, independent of its files."""
     return array_digest(pixels, labels, np.asarray([train_size], np.int64))
 
 
@@ -96,13 +102,14 @@ def join_parts(
     test: tuple[NDArray[Any], NDArray[Any]] | None,
     classes: Sequence[str] | None,
 ) -> tuple[Images, Labels]:
-    """Check (images, labels) of both parts, put the test images behind the training images.
+    """Check images and labels of both parts, and append the test images to the training images.
 
     Args:
-        card: the data set's card; its counts and shape, where given, must be met.
+        card: card of the data set, whose counts and shape must match.
         where: file or folder, for error messages.
-        train, test: images (n, h, w) or (n, h, w, c) uint8 and integer labels (n,) or (n, 1).
-        classes: names; None: numbers up to the largest label.
+        train: images (n, h, w) or (n, h, w, c) uint8, and integer labels (n,) or (n, 1).
+        test: the same for the test images; `None`: there are none.
+        classes: class names; `None`: numbers up to the largest label.
 
     Raises:
         InputError: all faults at once.
@@ -135,7 +142,7 @@ def seal(
     train_size: int,
     classes: Sequence[str] | None,
 ) -> tuple[Images, Labels]:
-    """Check the joined arrays against the card and seal them. Raises InputError."""
+    """Check the joined arrays against the card, and make them read-only. Raises InputError."""
     names = tuple(classes) if classes is not None else tuple(str(k) for k in range(int(labels[:train_size].max()) + 1))
     faults = _card_faults(card, where, pixels, train_size) + _class_faults(where, labels, names)
     if classes is None and (unused := np.setdiff1d(np.arange(len(names)), labels).tolist()):
@@ -182,13 +189,13 @@ def _part_faults(where: str, pixels: NDArray[Any], labels: NDArray[Any]) -> list
 
 
 def label_faults(where: str, images: NDArray[Any], labels: NDArray[Any]) -> list[Fault]:
-    """What is wrong with the labels (n,) of images or features (n, …)."""
+    """Return the faults of labels (n,) for images or features (n, …)."""
     faults = []
     if not np.issubdtype(labels.dtype, np.integer):
         faults.append(Fault(f"{where} labels", "integers from 0", str(labels.dtype), "store class numbers as integers"))
     if labels.ndim != 1 and labels.shape[1:] != (1,):
         faults.append(
-            Fault(f"{where} labels", "shape (n,), one class an image", str(labels.shape), "one number an image")
+            Fault(f"{where} labels", "shape (n,), one class per image", str(labels.shape), "store one number per image")
         )
     elif images.ndim and len(images) != len(labels):
         faults.append(
@@ -204,13 +211,13 @@ def label_faults(where: str, images: NDArray[Any], labels: NDArray[Any]) -> list
 
 def _card_faults(card: Card, where: str, pixels: NDArray[Any], train_size: int) -> list[Fault]:
     faults = []
-    fix = f"this is not {card.name}, or not all of it; get it again, or use data set 'npz'"
+    fix = f"this is not {card.name}, or incomplete; get it again, or use data set 'npz'"
     if card.shape is not None and pixels.shape[1:] != card.shape:
         faults.append(Fault(where, f"images of shape {card.shape}", str(pixels.shape[1:]), fix))
-    found = (train_size, len(pixels) - train_size)
-    if card.n_train is not None and found != (card.n_train, card.n_test):
+    sizes = (train_size, len(pixels) - train_size)
+    if card.n_train is not None and sizes != (card.n_train, card.n_test):
         faults.append(
-            Fault(where, f"{card.n_train} training and {card.n_test} test images", f"{found[0]} and {found[1]}", fix)
+            Fault(where, f"{card.n_train} training and {card.n_test} test images", f"{sizes[0]} and {sizes[1]}", fix)
         )
     return faults
 
@@ -227,9 +234,7 @@ def _class_faults(where: str, labels: NDArray[np.int64], names: tuple[str, ...])
             )
         )
     if len(names) < 2:
-        faults.append(
-            Fault(f"{where}: classes", "at least 2", str(len(names)), "a single class leaves nothing to learn")
-        )
+        faults.append(Fault(f"{where}: classes", "at least 2", str(len(names)), "add images of another class"))
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         faults.append(Fault(f"{where}: classes", "different names", f"repeated: {repeated[:5]}", "rename them"))
     return faults

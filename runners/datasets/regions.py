@@ -1,4 +1,4 @@
-"""Regions of images that labels are bought for, and what they cost."""
+"""Regions of images that can be queried, and their prices."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ from runners.datasets import Images
 Predicted = Callable[[NDArray[np.int64]], Iterable[tuple[int, NDArray[np.integer]]]]
 TAG: Final = "beatrandom/superpixels/1"
 STRAIGHT: Final = 1.0
-"""Pixels by which the lines between segments are straightened before their corners are counted."""
+"""Tolerance in pixels for straightening the lines between segments before their corners are counted."""
 
 
 def divide(protocol: Protocol, images: Images, study: StudyFolder | None) -> Division:
-    """What can be bought of the training images.
+    """Divide the training images into the units that can be queried.
 
     Args:
-        study: where superpixels are kept, so that only the first run on the images makes them; None: they are made and not kept.
+        study: folder that keeps superpixels, so that only the first run computes them; `None`: they are not kept.
 
     Raises:
-        InputError: superpixels without scikit-image.
+        InputError: superpixels are needed, and scikit-image is not installed.
     """
     labelling, n = protocol.labelling, images.train_size
     if labelling is None:
@@ -47,7 +47,7 @@ def divide(protocol: Protocol, images: Images, study: StudyFolder | None) -> Div
 
 
 def price_units(protocol: Protocol, division: Division, labels: NDArray[np.integer]) -> PricedUnits:
-    """The division with its prices, for the oracle; labels of all images."""
+    """Return the division with its prices, for the oracle; `labels` are those of all images."""
     cost = protocol.labelling.cost if protocol.labelling else "label"
     if cost == "pixel":
         return PricedUnits(division, lambda units: division.units.pixels[units])
@@ -61,7 +61,10 @@ def price_units(protocol: Protocol, division: Division, labels: NDArray[np.integ
 
 
 def write_units(study: StudyFolder, protocol: Protocol, division: Division) -> str:
-    """Write what can be bought beside the study's splits, once; returns its digest, empty where it is one label an image."""
+    """Write the units next to the study's splits, once, and return their digest.
+
+    Empty for one label per image.
+    """
     if protocol.labelling is None:
         return ""
     units = division.units
@@ -72,7 +75,10 @@ def write_units(study: StudyFolder, protocol: Protocol, division: Division) -> s
 
 
 def read_units(study: StudyFolder, digest: str) -> Units:
-    """What a record says could be bought. Raises InputError where the study does not hold it as it was."""
+    """Read the units that a record names.
+
+    Raises InputError if the study does not hold them unchanged.
+    """
     units = SidecarCache(study).units(digest)
     if isinstance(units, Fault):
         raise InputError(units)
@@ -107,28 +113,34 @@ def _superpixels(labelling: Labelling, images: Images, study: StudyFolder | None
 
 
 def _places(segmentation: Any, image: NDArray[np.uint8], labelling: Labelling) -> NDArray[np.uint32]:
-    """(height, width) superpixel of every pixel, from 0 without gaps (Achanta et al. 2012, SLIC; scikit-image)."""
+    """Compute (height, width) superpixels, numbered from 0 without gaps.
+
+    SLIC, Achanta et al. 2012; scikit-image.
+    """
     grey = image.shape[2] == 1
-    found = segmentation.slic(
+    segments = segmentation.slic(
         image[:, :, 0] if grey else image,
         n_segments=labelling.superpixels,
         compactness=labelling.compactness,
         start_label=0,
         channel_axis=None if grey else -1,
     )
-    return np.asarray(np.unique(found, return_inverse=True)[1].reshape(found.shape), np.uint32)
+    return np.asarray(np.unique(segments, return_inverse=True)[1].reshape(segments.shape), np.uint32)
 
 
 def expected_cost(
     labelling: Labelling | None, division: Division, units: NDArray[np.int64], predicted: Predicted
 ) -> NDArray[np.int64]:
-    """(m,) what some units are expected to cost: as the oracle prices them, but clicks by predicted maps in place of masks.
+    """Estimate the price of units, with clicks counted on predicted maps instead of masks.
 
-    After Colling et al. 2020, arXiv 2010.01884, who take the polygons of the predicted segments.
+    Follows Colling et al. 2020, arXiv 2010.01884, who use the polygons of the predicted segments.
 
     Args:
-        units: ascending.
-        predicted: gives (image, its predicted map) of images, ascending, one by one; asked only where clicks are the price.
+        units: (m,) units, ascending.
+        predicted: yields (image, predicted map) for ascending images; called only if clicks are the price.
+
+    Returns:
+        (m,) int64 expected prices.
     """
     cost = labelling.cost if labelling else "label"
     if cost == "label":
@@ -140,8 +152,8 @@ def expected_cost(
     parts = np.split(units, starts[1:]) if starts else []
     maps = predicted(np.unique(images))
     costs = [
-        _clicks_of(division, {image: found}, unit)
-        for part, (image, found) in zip(parts, maps, strict=True)
+        _clicks_of(division, {image: prediction}, unit)
+        for part, (image, prediction) in zip(parts, maps, strict=True)
         for unit in part.tolist()
     ]
     return np.asarray(costs, np.int64)
@@ -158,18 +170,20 @@ def _clicks_of(division: Division, labels: NDArray[np.integer] | Mapping[int, ND
 
 
 def clicks(mask: NDArray[np.integer], inside: NDArray[np.bool_]) -> int:
-    """Clicks that label what lies inside: one a segment for its class, one a corner of the lines between segments.
+    """Count the clicks that label a region: one per segment, one per corner between segments.
 
-    Lines end where the region does and are straightened by at most a pixel (Ramer 1972, Douglas & Peucker 1973); void belongs to the
-    nearest segment. After the counts of Mackowiak et al. 2018, arXiv 1810.09726, who count an annotator's own polygons.
+    Lines end at the border of the region and are straightened by at most one pixel (Ramer 1972, Douglas & Peucker
+    1973). Void pixels belong to the nearest segment. Mackowiak et al. 2018, arXiv 1810.09726, count the corners of an
+    annotator's polygons instead.
 
     Args:
-        mask: (height, width) classes and `VOID`; inside: (height, width) the region's pixels, at least one.
+        mask: (height, width) classes and `VOID`.
+        inside: (height, width) bool, the region's pixels, at least one.
     """
-    known = inside & (mask != VOID)
-    if not known.any():
+    labelled = inside & (mask != VOID)
+    if not labelled.any():
         return 1
-    nearest = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
+    nearest = ndimage.distance_transform_edt(~labelled, return_distances=False, return_indices=True)
     filled = mask[tuple(nearest)]
     classes = np.unique(filled[inside])
     if len(classes) == 1:
@@ -179,7 +193,7 @@ def clicks(mask: NDArray[np.integer], inside: NDArray[np.bool_]) -> int:
         segments += int(ndimage.label((filled == each) & inside)[1])
         lines = measure.find_contours(np.pad((filled == each).astype(np.float64), 1, mode="edge"), 0.5)
         corners += sum(_corners(measure.approximate_polygon(line, STRAIGHT)) for line in lines)
-    return segments + -(-corners // 2)  # every line has a class on either side
+    return segments + -(-corners // 2)  # every line is found once per class on either side
 
 
 def _corners(line: NDArray[np.float64]) -> int:
@@ -192,6 +206,4 @@ def _skimage(part: str) -> Any:
         return import_module(f"skimage.{part}")
     except ImportError:
         fix = "uv sync --extra regions, or pip install scikit-image"
-        raise InputError(
-            Fault("labelling", "scikit-image, for superpixels and clicks", "it is not installed", fix)
-        ) from None
+        raise InputError(Fault("labelling", "scikit-image, for superpixels and clicks", "not installed", fix)) from None

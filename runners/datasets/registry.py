@@ -1,4 +1,4 @@
-"""Know every loader by its name."""
+"""Loaders by the name of their data set."""
 
 from __future__ import annotations
 
@@ -53,24 +53,24 @@ LOADERS: Final[dict[str, Callable[[Card, Place], tuple[Images, Labels]]]] = {
 
 
 OF_ANY_SIZE: Final = frozenset({"folder", "isic2019", "mio-tcd"})
-"""Image files that differ in size; `data.size` says which they are brought to."""
+"""Data sets of image files that differ in size; `data.size` sets the size that they are resized to."""
 
 
 OWN: Final = frozenset({"medmnist", "npz", "features", "folder", "masks"})
-"""Data sets of the user's own files, at `data.path`."""
+"""Data sets in files of the user, at `data.path`."""
 
 
 def refuse_other_task(protocol: Protocol) -> None:
     """Raise InputError if the data set's labels are not of the protocol's task."""
     card = CARDS.get(protocol.data.name)
     if card is not None and card.task != protocol.task:
-        known = [name for name, other in CARDS.items() if other.task == protocol.task]
+        suitable = [name for name, other in CARDS.items() if other.task == protocol.task]
         where = f"protocol {protocol.name}: data.name"
         raise InputError(
             Fault(
                 where,
-                f"a data set for {protocol.task}: {', '.join(known)}",
+                f"a data set for {protocol.task}: {', '.join(suitable)}",
                 f"{card.name}, for {card.task}",
-                "change one",
+                "change data.name or task",
             )
         )

@@ -33,10 +33,13 @@ def encode_images(
     device: str | None = None,
     batch: int = BATCH,
 ) -> NDArray[np.float32]:
-    """Return features (n, d) of all images, read-only; one process computes them if the cache does not hold them.
+    """Return features (n, d) of all images, read-only.
 
-    The cache key is made of the digests of images and encoder and of the versions of the libraries. It does not contain the
-    device, although devices round differently: the first computation is kept, and records name the features by their digest.
+    One process computes them if the cache does not hold them.
+
+    The cache key is made of the digests of images and encoder and of the versions of the libraries. It does not
+    contain the device, although devices round differently: the first computation is kept, and records name the
+    features by their digest.
 
     Args:
         images: uint8.
@@ -77,7 +80,10 @@ def inputs(images: Images, encoder: Encoder) -> dict[str, Any]:
 
 
 def _has_digests(encoder: Encoder) -> bool:
-    """Return whether the encoder names the digests of all its files, so that cached features need none of the files."""
+    """Return whether the encoder names the digests of all its files.
+
+    If so, cached features can be used without the files.
+    """
     return (encoder.own is None or encoder.source_digest is not None) and (
         encoder.weights in (None, "untrained") or encoder.weights_digest is not None
     )

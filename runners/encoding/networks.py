@@ -1,4 +1,7 @@
-"""Networks of timm and torchvision as encoders, without their last layer. Weights must match every tensor."""
+"""Networks of timm and torchvision as encoders, without their last layer.
+
+Weights must match every tensor.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,10 @@ class Network:
         return state_digest(self.body.state_dict())
 
     def __call__(self, images: NDArray[np.uint8], device: torch.device) -> NDArray[np.float32]:
-        """Compute embeddings (b, d) of images (b, height, width, 1 or 3); grey images get three equal channels."""
+        """Compute embeddings (b, d) of images (b, height, width, 1 or 3).
+
+        Grey images get three equal channels.
+        """
         with torch.inference_mode(), plain_kernels(device):
             x = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float() / 255
             x = resize_and_crop(x.expand(-1, 3, -1, -1) if x.shape[1] == 1 else x, self.side)
@@ -116,7 +122,7 @@ def _timm(name: str, encoder: Encoder, root: Path | None) -> Network:
 
 
 def _create(timm: Any, name: str, encoder: Encoder) -> nn.Module:
-    """Create the network; pass the image size where the constructor takes it, as transformers do."""
+    """Create the network; pass the image size if the constructor takes it (transformers)."""
     options = {"pretrained": encoder.weights == PRETRAINED, "num_classes": 0}
     if encoder.size is not None:
         try:
@@ -158,7 +164,10 @@ def _torchvision(name: str, encoder: Encoder, root: Path | None) -> Network:
 
 
 def _load(body: nn.Module, encoder: Encoder, root: Path | None, head: tuple[str, ...]) -> None:
-    """Load tensors from a file, which must hold every tensor of the network, and no others but the last layer's."""
+    """Load tensors from a file.
+
+    It must hold every tensor of the network, and no others except the last layer's.
+    """
     if encoder.weights_file is None:
         if encoder.weights not in (UNTRAINED, PRETRAINED):
             raise InputError(
@@ -193,7 +202,7 @@ def _load(body: nn.Module, encoder: Encoder, root: Path | None, head: tuple[str,
 
 
 def _mismatched(body: nn.Module, state: Mapping[str, Tensor], head: tuple[str, ...]) -> tuple[list[str], list[str]]:
-    """Return names of tensors that are missing or differ in shape, and of tensors that the network does not have."""
+    """Return names of tensors that are missing or differ in shape, and of unknown tensors."""
     own = body.state_dict()
     missing = [name for name, tensor in own.items() if name not in state or state[name].shape != tensor.shape]
     unknown = [

@@ -10,11 +10,11 @@ from protocol.spec.data import PRETRAINED, Encoder
 from runners.datasets.files import file_digest, find_file
 
 
-def resolve_files(encoder: Encoder, root: Path | None, beside: Path | None = None) -> Encoder:
+def resolve_files(encoder: Encoder, root: Path | None, study_folder: Path | None = None) -> Encoder:
     """Return the encoder with the digests of its files filled in.
 
     Args:
-        beside: folder of the study file. A file found only there is named relative to the working directory afterwards,
+        study_folder: folder of the study file. A file found only there is named relative to the working directory afterwards,
             so that runs find it.
 
     Raises:
@@ -28,12 +28,12 @@ def resolve_files(encoder: Encoder, root: Path | None, beside: Path | None = Non
         if path is None:
             continue
         try:
-            file = find_file(path, root, where, beside)
+            file = find_file(path, root, where, study_folder)
             digest = file_digest(file)
         except InputError as error:
             faults += error.faults
             continue
-        if beside is not None and file == beside / path and file != Path(path):
+        if study_folder is not None and file == study_folder / path and file != Path(path):
             named = os.path.relpath(file)
             name, weights = (named + name[len(path) :], weights) if field == "source_digest" else (name, named)
         expected = getattr(encoder, field)

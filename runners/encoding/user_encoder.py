@@ -72,7 +72,7 @@ def embeddings(encoder: Encoder, root: Path | None, images: int) -> NDArray[np.f
 
 
 def resize_images(images: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Resize uint8 images (b, height, width, channels) to `side`, and crop the middle of the longer side."""
+    """Resize and crop uint8 images (b, height, width, channels) to `side`."""
     x = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).float() / 255
     x = (resize_and_crop(x, side) * 255).round().to(torch.uint8)
     resized: NDArray[np.uint8] = x.permute(0, 2, 3, 1).contiguous().numpy()

@@ -1,1 +1,1 @@
-"""Compute what a strategy's view offers."""
+"""Compute the features that a strategy's view offers."""

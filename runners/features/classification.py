@@ -1,4 +1,4 @@
-"""What a strategy declared to need, computed once a round: in evaluation mode, without augmentation, on the run's device."""
+"""Features for classification, computed once per round in evaluation mode, without augmentation."""
 
 from __future__ import annotations
 
@@ -16,31 +16,32 @@ from protocol.draws.splits import Indices
 from runners.features.round import Makers, Round
 from runners.models.learner import TrainedNetwork
 from runners.regimes import Learner, Predictions
-from runners.strategies import ClassifierHead, Estimation, GradientFactors, Strategy
+from runners.strategies import Estimation, Strategy
+from runners.strategies.view import ClassifierHead, GradientFactors
 
 _LOGITS_AT_ONCE = 2**24
-"""Bounds the logits of one chunk under all dropout masks (64 MiB)."""
+"""Largest number of logits held at once, under all dropout masks (64 MiB)."""
 
 
 def makers(
     round_: Round, strategy: Strategy, members: list[TrainedNetwork[Any]], disclose: Callable[[], NDArray[np.integer]]
 ) -> Makers:
-    """What classification offers strategies, made when asked for; see `View`."""
-    unlabelled, owned = round_.inputs.unlabelled, round_.inputs.labelled
+    """Return a function per feature that classification offers; see `View` for what they compute."""
+    unlabelled, labelled = round_.inputs.unlabelled, round_.inputs.labelled
     learner = cast(Learner, round_.fitted.learner)
-    of_pool, of_owned = _Once(learner, unlabelled), _Once(learner, owned)
+    of_pool, of_labelled = _Once(learner, unlabelled), _Once(learner, labelled)
     net = learner.net
     return {
         "probabilities": lambda: of_pool().probabilities,
         "embeddings": lambda: of_pool().embeddings,
-        "labelled_embeddings": lambda: of_owned().embeddings,
-        "labelled_probabilities": lambda: of_owned().probabilities,
+        "labelled_embeddings": lambda: of_labelled().embeddings,
+        "labelled_probabilities": lambda: of_labelled().probabilities,
         "gradient_factors": lambda: gradient_factors(of_pool()),
         "classifier_head": lambda: ClassifierHead(
             net.head.weight.detach().float().clone(), net.head.bias.detach().float().clone()
         ),
         "images": lambda: round_.resident.images(unlabelled),
-        "labelled_images": lambda: round_.resident.images(owned),
+        "labelled_images": lambda: round_.resident.images(labelled),
         "mc_samples": lambda: mc_samples(learner, unlabelled, of_pool, strategy.estimation, round_.seed("mc-dropout")),
         "pool_labels": lambda: torch.from_numpy(disclose().copy()).to(round_.resident.device),
         "members": lambda: torch.stack(
@@ -51,7 +52,7 @@ def makers(
 
 
 def gradient_factors(predictions: Predictions) -> GradientFactors:
-    """Residuals at the predicted class, and embeddings (Ash 2020, equation 1)."""
+    """Return residuals at the predicted class, and embeddings (Ash 2020, equation 1)."""
     p = predictions.probabilities
     predicted = torch.zeros_like(p).scatter_(1, p.argmax(1, keepdim=True), 1)
     return GradientFactors(p - predicted, predictions.embeddings)
@@ -60,11 +61,12 @@ def gradient_factors(predictions: Predictions) -> GradientFactors:
 def mc_samples(
     learner: Learner, indices: Indices, predictions: Callable[[], Predictions], how: Estimation, seed: int
 ) -> Tensor:
-    """(u, s, k) probabilities under s dropout masks (Gal & Ghahramani 2016), each mask the same for all images.
+    """Return probabilities under s dropout masks, shape (u, s, k) (Gal & Ghahramani 2016).
 
-    One mask is one draw of the classifier's weights; BatchBALD's joint entropies need that all images see the same draw.
-    A network that drops out before its last layer only, or nowhere (then `how.dropout` is applied there, at inference
-    alone, so that the compared classifier is everybody's), needs no further pass over the images.
+    Each mask is the same for all images: it is one draw of the classifier's weights, and the joint entropies of
+    BatchBALD need the same draw for all images. A network without dropout gets `how.dropout` before its last layer, at
+    inference only, so that the evaluated classifier is the same for all strategies. With dropout only before the last
+    layer, no further pass over the images is needed.
     """
     net = learner.net
     generator = torch.Generator().manual_seed(seed)
@@ -83,7 +85,7 @@ def mc_samples(
 def _samples_of_head(
     embeddings: Tensor, head: nn.Linear, dropout: float, samples: int, generator: torch.Generator
 ) -> Tensor:
-    """Dropping inputs of a linear layer is dropping columns of its weights: all masks in one product."""
+    """Return probabilities under dropout before the head: masks drop columns of its weights, all in one product."""
     k, d = head.weight.shape
     masks = (torch.rand(samples, 1, d, generator=generator) >= dropout).float() / (1 - dropout)
     weights = (masks.to(embeddings.device) * head.weight.detach().float()).reshape(samples * k, d)
@@ -99,7 +101,7 @@ def _samples_of_head(
 
 @contextmanager
 def _dropping(layers: list[_DropoutNd], generator: torch.Generator) -> Iterator[None]:
-    """While it lasts, dropout layers in evaluation mode drop by one mask each, drawn when first used."""
+    """Make dropout layers in evaluation mode drop by one mask each, drawn when first used."""
     masks: dict[nn.Module, Tensor] = {}
 
     def drop(layer: nn.Module, _: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -119,13 +121,13 @@ def _dropping(layers: list[_DropoutNd], generator: torch.Generator) -> Iterator[
 
 
 class _Once:
-    """Predictions made when first asked for, then kept."""
+    """Predictions computed on the first call, then cached."""
 
     def __init__(self, learner: Learner, indices: Indices) -> None:
         self._learner, self._indices = learner, indices
-        self._kept: Predictions | None = None
+        self._cached: Predictions | None = None
 
     def __call__(self) -> Predictions:
-        if self._kept is None:
-            self._kept = self._learner.predict(self._indices)
-        return self._kept
+        if self._cached is None:
+            self._cached = self._learner.predict(self._indices)
+        return self._cached

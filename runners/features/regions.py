@@ -1,4 +1,4 @@
-"""What strategies may see of regions: scores and features of the pixels of each, a few images at a time."""
+"""Features of regions: scores and features of their pixels, computed for a few images at a time."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from protocol.draws.splits import Indices
 from protocol.metrics import VOID
 from protocol.spec.units import Division, Units
 from runners.strategies.on_maps import MapStrategy
-from runners.strategies.support.mixtures import mixed
+from runners.strategies.support.mixtures import class_mixtures
 from runners.strategies.view import GradientFactors
 from runners.tasks.segmentation import MapLearner
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """The regions of some images: (b, height, width) the place of every pixel's region among `count`, image by image."""
+    """Regions of some images: position of every pixel's region, (b, height, width), among `count`, image by image."""
 
     of_pixels: Tensor
     count: int
 
 
 class Regions:
-    """What of regions can be bought and what is owned.
+    """Unlabelled and labelled regions of a round.
 
     Args:
-        unlabelled, owned: (u,) and (l,) regions.
-        division: all there are, and of which pixels.
+        unlabelled, labelled: numbers of the regions, shapes (u,) and (l,).
+        division: all regions, with the pixels of each.
     """
 
-    def __init__(self, unlabelled: Indices, owned: Indices, division: Division) -> None:
-        self.unlabelled, self.owned, self.division = unlabelled, owned, division
+    def __init__(self, unlabelled: Indices, labelled: Indices, division: Division) -> None:
+        self.unlabelled, self.labelled, self.division = unlabelled, labelled, division
 
     @property
     def units(self) -> Units:
-        """All there are."""
+        """Return all units of the division."""
         return self.division.units
 
     def images(self, regions: Indices) -> Indices:
-        """Images that some regions are of, ascending."""
+        """Return the images that contain the regions, ascending."""
         return np.unique(self.units.image_of(regions))
 
     def places(self, images: Indices, device: torch.device) -> Places:
-        """Where in some images which region lies."""
+        """Return the position of every pixel's region in the images."""
         if self.division.maps is None:
             raise ValueError("expected regions of images, found whole images")
         counts = np.diff(self.units.first)[images]
@@ -56,12 +56,18 @@ class Regions:
         local = self.division.maps(images) + before[:, None, None]
         return Places(torch.from_numpy(np.ascontiguousarray(local)).to(device), int(counts.sum()))
 
-    def wanted(self, regions: Indices, images: Indices) -> Tensor:
-        """Places of some regions among those of all their images."""
+    def _positions(self, regions: Indices, images: Indices) -> Tensor:
+        """Return positions of the regions among all regions of the images."""
         return torch.from_numpy(np.searchsorted(self.units.of(images), regions))
 
     def counts(self, images: Indices, masks: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-        """(l, classes) pixels of each class in every owned region; of images with what is owned of their masks."""
+        """Return the number of pixels of each class in every labelled region, shape (l, classes).
+
+        Args:
+            images: images with labelled regions.
+            masks: their masks, void outside labelled regions.
+            classes: number of classes.
+        """
         there = self.units.of(np.sort(images))
         order = np.argsort(images)
         table = np.zeros((len(there), classes), np.int64)
@@ -75,43 +81,44 @@ class Regions:
                 -1, classes
             )
             start += places.count
-        return table[np.searchsorted(there, self.owned)]
+        return table[np.searchsorted(there, self.labelled)]
 
     def scores(self, strategy: MapStrategy, samples: Iterator[Tensor], images: Indices) -> Tensor:
-        """(u,) scores of the unlabelled regions, from draws of the maps of their images in order."""
+        """Return scores of the unlabelled regions, shape (u,), from draws of the maps of their images, in order."""
         parts, start = [], 0
         for part in samples:
             places = self.places(images[start : start + len(part)], part.device)
             parts.append(strategy.score_regions(part, places.of_pixels, places.count))
             start += len(part)
         scores = torch.cat(parts)
-        return scores[self.wanted(self.unlabelled, images).to(scores.device)]
+        return scores[self._positions(self.unlabelled, images).to(scores.device)]
 
     def embeddings(self, learner: MapLearner, regions: Indices) -> Tensor:
-        """(m, d) float32 features that the last layer is given, averaged over each region's pixels."""
+        """Return inputs of the last layer averaged over each region's pixels, shape (m, d), float32."""
         if not len(regions):
             return torch.empty(0, learner.net.head.in_channels)
         images, parts = self.images(regions), []
         for start, maps in learner.passes(images):
             features = maps.features.float()
             places = self.places(images[start : start + len(features)], features.device)
-            parts.append(averaged(features, places))
+            parts.append(region_means(features, places))
         pooled = torch.cat(parts)
-        return pooled[self.wanted(regions, images).to(pooled.device)]
+        return pooled[self._positions(regions, images).to(pooled.device)]
 
     def mixtures(self, learner: MapLearner, regions: Indices) -> Tensor:
-        """(m, k, k) class-wise mixtures over each region's pixels, see `View.class_mixtures`."""
+        """Return class-wise mixtures over each region's pixels, shape (m, k, k); see `View.class_mixtures`."""
         classes, images = learner.net.head.out_channels, self.images(regions)
         parts = [torch.empty(0, classes, classes, device=learner.device)]
         for start, maps in learner.passes(images):
             places = self.places(images[start : start + len(maps.logits)], maps.logits.device)
-            parts.append(mixed(maps.logits.float().softmax(1), places.of_pixels, places.count))
-        return torch.cat(parts)[self.wanted(regions, images).to(learner.device)]
+            parts.append(class_mixtures(maps.logits.float().softmax(1), places.of_pixels, places.count))
+        return torch.cat(parts)[self._positions(regions, images).to(learner.device)]
 
     def gradients(self, learner: MapLearner) -> GradientFactors:
-        """Gradient of each unlabelled region's mean cross-entropy at the predicted classes with respect to the head's weights, as one factor.
+        """Return the gradient of each unlabelled region's mean cross-entropy with respect to the head's weights.
 
-        Residuals are ones (u, 1), the embeddings the flattened gradients (u, classes * d).
+        Targets are the predicted classes. Residuals are ones, (u, 1); embeddings are the flattened gradients,
+        (u, classes * d).
         """
         images, parts = self.images(self.unlabelled), []
         for start, maps in learner.passes(images):
@@ -120,20 +127,23 @@ class Regions:
             places = self.places(images[start : start + len(p)], p.device)
             cells = _cells(places, features)
             flat = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
-            each = [_summed(flat[cells] * residuals[:, k].reshape(-1, 1), places) for k in range(p.shape[1])]
+            each = [_means(flat[cells] * residuals[:, k].reshape(-1, 1), places) for k in range(p.shape[1])]
             parts.append(torch.stack(each, 1).flatten(1))
-        gradients = torch.cat(parts)[self.wanted(self.unlabelled, images).to(parts[0].device)]
+        gradients = torch.cat(parts)[self._positions(self.unlabelled, images).to(parts[0].device)]
         return GradientFactors(gradients.new_ones(len(gradients), 1), gradients)
 
 
-def averaged(features: Tensor, places: Places) -> Tensor:
-    """(regions, d) means of (b, d, h, w) features over each region's pixels; a pixel has the features of the cell it lies in."""
+def region_means(features: Tensor, places: Places) -> Tensor:
+    """Return means of features (b, d, h, w) over each region's pixels, shape (regions, d).
+
+    A pixel has the features of the cell that contains it.
+    """
     flat = features.permute(0, 2, 3, 1).reshape(-1, features.shape[1])
-    return _summed(flat[_cells(places, features)], places)
+    return _means(flat[_cells(places, features)], places)
 
 
 def _cells(places: Places, features: Tensor) -> Tensor:
-    """(b * height * width,) the cell of the feature maps that each pixel lies in."""
+    """Return the cell of the feature maps that contains each pixel, shape (b * height * width,)."""
     b, height, width = places.of_pixels.shape
     down, across = (
         torch.arange(n, device=features.device) * cells // n
@@ -144,8 +154,8 @@ def _cells(places: Places, features: Tensor) -> Tensor:
     return (image + inside).flatten()
 
 
-def _summed(rows: Tensor, places: Places) -> Tensor:
-    """(regions, d) means over each region's pixels of (b * height * width, d)."""
+def _means(rows: Tensor, places: Places) -> Tensor:
+    """Return means over each region's pixels, shape (regions, d), of rows (b * height * width, d)."""
     at = places.of_pixels.flatten()
     total = torch.zeros(places.count, rows.shape[1], device=rows.device).index_add_(0, at, rows)
     return total / torch.bincount(at, minlength=places.count)[:, None]

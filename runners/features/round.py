@@ -1,4 +1,4 @@
-"""Hold what a round offers to the makers of a view."""
+"""Results of a round's training, from which the features of a view are computed."""
 
 from __future__ import annotations
 
@@ -9,16 +9,15 @@ from protocol.draws.seeds import derive
 from protocol.spec.protocol import Protocol
 from runners.features.regions import Regions
 from runners.regimes import Fit, FitInputs, Resident
-from runners.strategies import Need
-from runners.strategies.view import Feature
+from runners.strategies.view import Feature, Need
 
 Makers = dict[Need, Callable[[], Feature]]
-"""What strategies may need, made when asked for."""
+"""Functions that compute features, by need."""
 
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """One round after training: whose it is, what was trained on, and what came of it."""
+    """One round after training: its protocol and seed, training inputs, and trained networks."""
 
     protocol: Protocol
     replicate: int
@@ -27,8 +26,8 @@ class Round:
     fitted: Fit
     resident: Resident
     regions: Regions | None = None
-    """What can be bought and what is owned; None where whole images are."""
+    """Unlabelled and labelled regions; `None` if whole images are labelled."""
 
     def seed(self, *keys: int | str) -> int:
-        """A seed of the run's `estimator` stream in this round."""
+        """Return a seed of the run's `estimator` stream in this round."""
         return derive(self.protocol.root_seed, "estimator", self.replicate, self.number, *keys)

@@ -1,4 +1,4 @@
-"""What strategies may see of predicted maps: scores and features of whole images, never all maps at once."""
+"""Features for segmentation: scores and features of whole images, never all predicted maps at once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from protocol.spec.units import Division, Units
 from runners.datasets.regions import expected_cost
 from runners.strategies.base import Strategy
 from runners.strategies.on_maps import MapStrategy
-from runners.strategies.support.mixtures import mixed
+from runners.strategies.support.mixtures import class_mixtures
 from runners.strategies.view import GradientFactors
 from runners.tasks.segmentation import MapLearner
 
@@ -25,22 +25,25 @@ if TYPE_CHECKING:
 
 
 _MAPS: Final = 64
-"""Predicted maps held at a time."""
+"""Number of predicted maps held at once."""
 
 
 def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: object) -> Makers:
-    """What segmentation offers strategies, made when asked for; see `View`. Nobody is told masks, so there is no upper line."""
+    """Return a function per feature that segmentation offers; see `View` for what they compute.
+
+    Masks are never disclosed, so there is no oracle strategy.
+    """
     learner, regions = cast(MapLearner, round_.fitted.learner), round_.regions
-    unlabelled, owned = round_.inputs.unlabelled, round_.inputs.labelled
+    unlabelled, labelled = round_.inputs.unlabelled, round_.inputs.labelled
     if regions is not None:
         some = regions.images(regions.unlabelled)
         return {
             "embeddings": lambda: regions.embeddings(learner, regions.unlabelled),
-            "labelled_embeddings": lambda: regions.embeddings(learner, regions.owned),
+            "labelled_embeddings": lambda: regions.embeddings(learner, regions.labelled),
             "gradient_factors": lambda: regions.gradients(learner),
             "expected_costs": lambda: expected_costs(round_, learner, regions.unlabelled, regions.division),
             "class_mixtures": lambda: regions.mixtures(learner, regions.unlabelled),
-            "labelled_class_mixtures": lambda: regions.mixtures(learner, regions.owned),
+            "labelled_class_mixtures": lambda: regions.mixtures(learner, regions.labelled),
             "map_scores": lambda: regions.scores(_scoring(strategy), _draws([learner], some), some),
             "mc_map_scores": lambda: regions.scores(_scoring(strategy), _under_dropout(round_, strategy, some), some),
             "member_map_scores": lambda: regions.scores(_scoring(strategy), _draws(members, some), some),
@@ -50,32 +53,35 @@ def makers(round_: Round, strategy: Strategy, members: list[Any], _disclose: obj
     whole = Division(Units.images(shown.train_size, shown.height * shown.width))
     return {
         "embeddings": lambda: learner.embeddings(unlabelled),
-        "labelled_embeddings": lambda: learner.embeddings(owned),
+        "labelled_embeddings": lambda: learner.embeddings(labelled),
         "gradient_factors": lambda: gradients(learner, unlabelled),
         "images": lambda: round_.resident.images(unlabelled),
-        "labelled_images": lambda: round_.resident.images(owned),
+        "labelled_images": lambda: round_.resident.images(labelled),
         "expected_costs": lambda: expected_costs(round_, learner, unlabelled, whole),
         "class_mixtures": lambda: image_mixtures(learner, unlabelled),
-        "labelled_class_mixtures": lambda: image_mixtures(learner, owned),
-        "map_scores": lambda: scored(strategy, unlabelled, [learner]),
+        "labelled_class_mixtures": lambda: image_mixtures(learner, labelled),
+        "map_scores": lambda: map_scores(strategy, unlabelled, [learner]),
         "mc_map_scores": lambda: _scores(strategy, _under_dropout(round_, strategy, unlabelled)),
-        "member_map_scores": lambda: scored(strategy, unlabelled, members),
+        "member_map_scores": lambda: map_scores(strategy, unlabelled, members),
         "flip_map_scores": lambda: _scores(strategy, _with_mirrored(learner, unlabelled)),
     }
 
 
-def scored(strategy: Strategy, indices: Indices, draws: list[MapLearner]) -> Tensor:
-    """(m,) the strategy's own score of each image, from the maps of all draws of the network, a few images at a time."""
+def map_scores(strategy: Strategy, indices: Indices, draws: list[MapLearner]) -> Tensor:
+    """Return the strategy's score of each image, shape (m,), from the maps of all draws of the network."""
     return _scores(strategy, _draws(draws, indices))
 
 
 def _draws(draws: list[MapLearner], indices: Indices) -> Iterator[Tensor]:
-    """(b, draws, k, height, width) probabilities of the images, a few at a time."""
+    """Yield probabilities of a few images at a time, shape (b, draws, k, height, width)."""
     return (torch.stack([_probabilities(maps) for maps in several], 1) for several in _side_by_side(draws, indices))
 
 
 def _under_dropout(round_: Round, strategy: Strategy, indices: Indices) -> Iterator[Tensor]:
-    """As `_draws`, with the draws of one network under dropout masks, each mask the same for all images (Gal & Ghahramani 2016)."""
+    """Yield probabilities as `_draws`, of one network under dropout masks (Gal & Ghahramani 2016).
+
+    Each mask is the same for all images.
+    """
     learner, how = cast(MapLearner, round_.fitted.learner), strategy.estimation
     generator = torch.Generator().manual_seed(round_.seed("mc-dropout"))
     width = learner.net.head.in_channels
@@ -85,7 +91,7 @@ def _under_dropout(round_: Round, strategy: Strategy, indices: Indices) -> Itera
     with torch.no_grad():
         for _, maps in learner.passes(indices):
             drawn = []
-            for mask in masks:  # dropping channels before the head: the body's work is done once
+            for mask in masks:  # channels are dropped before the head, so the body runs once
                 logits = learner.net.head(maps.features.float() * mask[:, None, None])
                 drawn.append(
                     F.interpolate(logits, maps.logits.shape[2:], mode="bilinear", align_corners=False).softmax(1)
@@ -120,7 +126,7 @@ def _probabilities(logits: Tensor) -> Tensor:
 
 
 def expected_costs(round_: Round, learner: MapLearner, units: Indices, division: Division) -> Tensor:
-    """(m,) float32, see `View.expected_costs`."""
+    """Return expected costs, shape (m,), float32; see `View.expected_costs`."""
 
     def predicted(images: Indices) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         for start in range(0, len(images), _MAPS):
@@ -132,19 +138,22 @@ def expected_costs(round_: Round, learner: MapLearner, units: Indices, division:
 
 
 def image_mixtures(learner: MapLearner, indices: Indices) -> Tensor:
-    """(m, k, k) class-wise mixtures of whole images, see `View.class_mixtures`."""
+    """Return class-wise mixtures of whole images, shape (m, k, k); see `View.class_mixtures`."""
     parts = [torch.empty(0, learner.net.head.out_channels, learner.net.head.out_channels, device=learner.device)]
     for _, maps in learner.passes(indices):
         p = maps.logits.float().softmax(1)
-        parts.append(mixed(p, torch.arange(len(p), device=p.device)[:, None, None].expand(-1, *p.shape[2:]), len(p)))
+        parts.append(
+            class_mixtures(p, torch.arange(len(p), device=p.device)[:, None, None].expand(-1, *p.shape[2:]), len(p))
+        )
     return torch.cat(parts)
 
 
 def gradients(learner: MapLearner, indices: Indices) -> GradientFactors:
-    """Gradient of an image's mean cross-entropy at the predicted classes with respect to the head's weights, as one factor.
+    """Return the gradient of each image's mean cross-entropy with respect to the head's weights.
 
-    A sum over pixels has no two factors, so the residuals are ones (m, 1) and the embeddings the flattened gradients
-    (m, classes * d). Where the head works below the image's resolution, probabilities are averaged down to it.
+    Targets are the predicted classes. A sum over pixels does not factorise, so residuals are ones, (m, 1), and
+    embeddings are the flattened gradients, (m, classes * d). If the head works below the image's resolution,
+    probabilities are averaged down to it.
     """
     parts = [_gradient(maps.logits.float().softmax(1), maps.features.float()) for _, maps in learner.passes(indices)]
     flat = torch.cat(parts)

@@ -1,4 +1,4 @@
-"""Build the view of a round for a strategy."""
+"""Build the view of a round for a strategy, and let the strategy train its own part."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ from protocol.errors import Fault, unknown_name
 from runners.features import segmentation
 from runners.features.classification import makers
 from runners.features.round import Round
+from runners.guard.errors import StrategyError
 from runners.models.learner import TrainedNetwork
 from runners.models.resident import as_float
 from runners.regimes import Learner, fit
 from runners.regimes.training import own_randomness
-from runners.strategies import Context, Strategy, StrategyError, View
+from runners.strategies import Context, Strategy, View
 
 
 def ensemble(round_: Round, strategy: Strategy) -> list[TrainedNetwork[Any]]:
-    """The compared classifier and as many others as the strategy's ensemble lacks; just the classifier where none is needed.
+    """Return the evaluated classifier and the further members that the strategy's ensemble needs, if any.
 
-    The others are trained by the protocol's own recipe on the same labels, each from the seed streams of a replicate
-    number that the `estimator` stream gives; they share no generator with the compared classifier, which stays as it is.
+    The further members are trained by the protocol's recipe on the same labels, each from seed streams that the
+    `estimator` stream gives. They share no generator with the evaluated classifier, which stays unchanged.
     """
     others = strategy.estimation.members - 1 if {"members", "member_map_scores"} & set(strategy.needs) else 0
     seeds = [
@@ -39,23 +40,29 @@ def ensemble(round_: Round, strategy: Strategy) -> list[TrainedNetwork[Any]]:
     return [round_.fitted.learner, *trained]
 
 
-def look(
+def build_view(
     round_: Round, strategy: Strategy, members: list[TrainedNetwork[Any]], disclose: Callable[[], NDArray[np.integer]]
 ) -> View:
-    """The round as the strategy may see it.
+    """Build the view with the features that the strategy needs.
 
     Args:
-        members: as `ensemble` returned them.
-        disclose: asks the seller for the labels of the unlabelled; refused unless the run is the upper line's, and kept nowhere.
+        round_: the round after training.
+        strategy: strategy that will see the view.
+        members: members of the ensemble, as returned by `ensemble`.
+        disclose: function that asks the oracle for the labels of the unlabelled images. It is refused unless the run
+            belongs to the oracle strategy; labels are not kept.
+
+    Raises:
+        StrategyError: the task does not offer a need of the strategy.
     """
     inputs = round_.inputs
-    made = LOOKS[round_.protocol.task](round_, strategy, members, disclose)
-    if strangers := [need for need in strategy.needs if need not in made]:
-        raise StrategyError(unknown_name("needs of the strategy", need, list(made)) for need in strangers)
+    made = MAKERS[round_.protocol.task](round_, strategy, members, disclose)
+    if unknown := [need for need in strategy.needs if need not in made]:
+        raise StrategyError(unknown_name("needs of the strategy", need, list(made)) for need in unknown)
     offered = {need: made[need]() for need in strategy.needs}
     if regions := round_.regions:
         counts = regions.counts(inputs.labelled, inputs.labels, len(inputs.images.classes))
-        own = (regions.unlabelled.copy(), regions.owned.copy(), counts)
+        own = (regions.unlabelled.copy(), regions.labelled.copy(), counts)
         return View(*own, len(inputs.images.classes), round_.number, offered, regions.division)
     return View(
         inputs.unlabelled.copy(),
@@ -67,12 +74,12 @@ def look(
     )
 
 
-LOOKS: Final = {"classification": makers, "segmentation": segmentation.makers}
-"""What strategies may need, by task."""
+MAKERS: Final = {"classification": makers, "segmentation": segmentation.makers}
+"""Functions that return the makers of all features, by task."""
 
 
 def prepare(round_: Round, strategy: Strategy, view: View) -> None:
-    """Let the strategy train its own part; what it does to its copy of the network reaches nothing else."""
+    """Let the strategy train its own part; changes of its copy of the network have no effect elsewhere."""
     seed = round_.seed("prepare")
     learner = round_.fitted.learner
     context = Context(
@@ -87,13 +94,18 @@ def prepare(round_: Round, strategy: Strategy, view: View) -> None:
 
 
 def retrained(round_: Round, indices: Indices, labels: NDArray[np.int64]) -> Callable[[Indices], Tensor]:
-    """Train by the protocol's recipe on the owned labels and some more; returns what predicts (m, k) probabilities of pool indices.
+    """Train by the protocol's recipe on the labelled images and further ones.
 
-    All calls of a round start from the same weights and batch order, drawn from the `estimator` stream. Nothing of it
-    reaches the compared classifier. Test images have no predictions here.
+    All calls of a round start from the same weights and batch order, drawn from the `estimator` stream. The evaluated
+    classifier stays unchanged. Test images cannot be predicted.
 
     Args:
-        indices, labels: (m,) members of the unlabelled pool and the classes to train them as; a strategy's own guess, say.
+        round_: the round after training.
+        indices: further members of the unlabelled pool, shape (m,).
+        labels: classes to train them with, shape (m,), such as guesses of the strategy.
+
+    Returns:
+        Function from pool indices (j,) to probabilities (j, k).
     """
     inputs = round_.inputs
     more = replace(
@@ -106,13 +118,11 @@ def retrained(round_: Round, indices: Indices, labels: NDArray[np.int64]) -> Cal
         Learner, fit(round_.protocol, more, round_.seed("retrained"), round_.number, round_.resident).learner
     )
 
-    def predict(wanted: Indices) -> Tensor:
-        if strangers := np.setdiff1d(wanted, inputs.pool).tolist():
+    def predict(images: Indices) -> Tensor:
+        if unknown := np.setdiff1d(images, inputs.pool).tolist():
             raise StrategyError(
-                Fault(
-                    "prediction of a retrained classifier", "members of the pool", f"not in the pool: {strangers[:5]}"
-                )
+                Fault("prediction of a retrained classifier", "members of the pool", f"not in the pool: {unknown[:5]}")
             )
-        return learner.predict(wanted).probabilities
+        return learner.predict(images).probabilities
 
     return predict

@@ -1,4 +1,4 @@
-"""Networks by name, always with the same weights for the same seed."""
+"""Classification networks by name, with initial weights that depend on the seed only."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ Body = Callable[[Model, Images], tuple[nn.Module, int]]
 
 
 def build(model: Model, images: Images, seed: int) -> Net:
-    """The network, on the CPU, with initial weights that depend on nothing but the arguments.
+    """Build a network on the CPU; its initial weights depend on the arguments only.
 
     Args:
         model: name, width, dropout.
-        images: give channels, sides and the number of classes.
-        seed: of the run's model stream; the global generators are left as they were.
+        images: gives channels, height, width and the number of classes.
+        seed: seed of the run's model stream. The global generators keep their state.
 
     Raises:
-        InputError: unknown name, or a width the network cannot have.
+        InputError: unknown name, or a width that the network cannot have.
     """
     if model.name not in MODELS:
         raise InputError(unknown_name("model.name", model.name, list(MODELS)))
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would seed the accelerators, too
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would seed the accelerators as well
         body, size = MODELS[model.name](model, images)
         return Net(body, size, len(images.classes), model.dropout)
 
@@ -47,10 +47,9 @@ def _resnet18(model: Model, images: Images) -> tuple[nn.Module, int]:
 
     _refuse_width(model, 64, "resnet18")
     net = resnet18(weights=None)
-    net.conv1 = nn.Conv2d(
-        images.channels, 64, 3, padding=1, bias=False
-    )  # the CIFAR stem: small images are not shrunk at once
-    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as torchvision initialises its own
+    # the CIFAR stem, which keeps the size of small images
+    net.conv1 = nn.Conv2d(images.channels, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(net.conv1.weight, mode="fan_out", nonlinearity="relu")  # as in torchvision
     net.maxpool = nn.Identity()
     net.fc = nn.Identity()
     return net, 512
@@ -74,10 +73,8 @@ def _wrn28(model: Model, images: Images) -> tuple[nn.Module, int]:
 
 
 def _vgg16(model: Model, images: Images) -> tuple[nn.Module, int]:
-    from torchvision.models.vgg import (
-        cfgs,
-        make_layers,
-    )  # the whole network would draw 120 million weights of a head nobody uses
+    # the whole network would draw 120 million weights of a head that is not used
+    from torchvision.models.vgg import cfgs, make_layers
 
     _refuse_width(model, 64, "vgg16-bn")
     features = make_layers(cfgs["D"], batch_norm=True)
@@ -85,21 +82,19 @@ def _vgg16(model: Model, images: Images) -> tuple[nn.Module, int]:
         features[0] = nn.Conv2d(images.channels, 64, 3, padding=1)
     for layer in features:
         if isinstance(layer, nn.MaxPool2d):
-            layer.ceil_mode = True  # five halvings of images smaller than 32 pixels leave one place, not none
+            layer.ceil_mode = True  # five halvings of images smaller than 32 pixels leave one pixel, not none
         elif isinstance(layer, nn.Conv2d):
-            nn.init.kaiming_normal_(
-                layer.weight, mode="fan_out", nonlinearity="relu"
-            )  # as torchvision initialises its own
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")  # as in torchvision
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     return nn.Sequential(features, nn.AdaptiveAvgPool2d(1), nn.Flatten()), 512
 
 
-def _refuse_width(model: Model, own: int, name: str) -> None:
-    if model.width not in (None, own):
+def _refuse_width(model: Model, width: int, name: str) -> None:
+    if model.width not in (None, width):
         raise InputError(
             Fault(
-                "model.width", f"{own} or none: {name} has one width", str(model.width), "remove it, or use small-cnn"
+                "model.width", f"{width} or none: {name} has one width", str(model.width), "remove it, or use small-cnn"
             )
         )
 
@@ -128,5 +123,7 @@ MODELS: Final[dict[str, Body]] = {
     "linear": _linear,
     "mlp": _mlp,
 }
-"""Bodies by name: (model, images) → (module, embedding size). resnet18 is for small images, resnet18-imagenet, which halves them
-twice more, for those of a hundred pixels and more."""
+"""Bodies by name: (model, images) → (module, embedding size).
+
+resnet18 is for small images. resnet18-imagenet halves them twice more, for images of a hundred pixels and more.
+"""

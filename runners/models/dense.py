@@ -1,4 +1,4 @@
-"""Networks that classify every pixel: what the loop needs of them, and a small U-Net for a CPU."""
+"""Networks that classify every pixel, and a small U-Net for a CPU."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 
 
 class Maps(NamedTuple):
-    """What a network says of images (n, channels, height, width).
+    """Output of a network for images (n, channels, height, width).
 
     Attributes:
         logits: (n, classes, height, width).
-        features: (n, d, h, w) what the last layer is given, at its own resolution.
-        embedded: (n, e) the deepest feature map, averaged over its places.
+        features: (n, d, h, w) input of the last layer, at its own resolution.
+        embedded: (n, e) the deepest feature map, averaged over its pixels.
     """
 
     logits: Tensor
@@ -25,27 +25,30 @@ class Maps(NamedTuple):
 
 
 class MapBody(nn.Module, ABC):
-    """Images (n, channels, height, width) to features (n, d, h, w) and the deepest map (n, e, h', w'), in two halves."""
+    """Body of a segmentation network: an encoder and a decoder.
+
+    It maps images (n, channels, height, width) to features (n, d, h, w) and the deepest map (n, e, h', w').
+    """
 
     @abstractmethod
     def encoding(self) -> nn.Module:
-        """All that `encode` computes with: what pretrained weights are of."""
+        """Return the module that `encode` uses, which pretrained weights are loaded into."""
 
     @abstractmethod
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Feature maps, the deepest last."""
+        """Compute the feature maps, the deepest last."""
 
     @abstractmethod
-    def decode(self, seen: list[Tensor]) -> Tensor:
-        """Features before the last layer, from what `encode` gave."""
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        """Compute the features before the last layer from the feature maps."""
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.encode(x)
-        return self.decode(seen), seen[-1]
+        maps = self.encode(x)
+        return self.decode(maps), maps[-1]
 
 
 class DenseNet(nn.Module):
-    """`forward(x)` is the head's answer, enlarged to the image: head(dropout(features)), features and deepest map from the body.
+    """Segmentation network: `forward(x)` is head(dropout(features)), enlarged to the image.
 
     Attributes:
         body: see `MapBody`.
@@ -61,25 +64,27 @@ class DenseNet(nn.Module):
         self.embedding_size = embedding_size
 
     def maps(self, x: Tensor) -> Maps:
-        """Logits, features and embeddings in one pass."""
+        """Compute logits, features and embeddings in one pass."""
         features, deepest = self.body(x)
-        return Maps(self._classified(features, x), features, deepest.float().mean((2, 3)))
+        return Maps(self._classify(features, x), features, deepest.float().mean((2, 3)))
 
     def perturbed(self, x: Tensor, first: int, share: float) -> tuple[Tensor, Tensor]:
-        """Logits of all images, and logits of those from `first` on with channels of the encoder's maps dropped at random.
+        """Compute logits of all images, and of those from `first` on with dropped channels.
 
         Args:
-            share: of the channels, each map and image its own; the others grow by 1 / (1 - share). Maps of the images themselves stay.
+            first: position of the first image whose channels are dropped.
+            share: probability of dropping a channel, drawn per map and image; the others grow by 1 / (1 - share).
+                Maps that have the shape of the images are not changed.
         """
-        seen = self.body.encode(x)
+        maps = self.body.encode(x)
         dropped = [
-            part if part.shape == x[first:].shape else F.dropout2d(part, share) for part in (m[first:] for m in seen)
+            part if part.shape == x[first:].shape else F.dropout2d(part, share) for part in (m[first:] for m in maps)
         ]
-        features = self.body.decode([torch.cat(both) for both in zip(seen, dropped, strict=True)])
-        logits = self._classified(features, x)
+        features = self.body.decode([torch.cat(both) for both in zip(maps, dropped, strict=True)])
+        logits = self._classify(features, x)
         return logits[: len(x)], logits[len(x) :]
 
-    def _classified(self, features: Tensor, x: Tensor) -> Tensor:
+    def _classify(self, features: Tensor, x: Tensor) -> Tensor:
         logits: Tensor = self.head(self.dropout(features))
         if logits.shape[2:] != x.shape[2:]:
             logits = F.interpolate(logits, x.shape[2:], mode="bilinear", align_corners=False)
@@ -90,14 +95,15 @@ class DenseNet(nn.Module):
 
 
 class UNet(MapBody):
-    """A U-Net (Ronneberger et al. 2015, arXiv 1505.04597) with BatchNorm, padded convolutions and nearest-neighbour enlargement.
+    """U-Net with BatchNorm, padded convolutions and nearest-neighbour enlargement.
 
-    Sides need not be powers of two: each enlarged map takes the size of the one it is joined to.
+    Ronneberger et al. 2015, arXiv 1505.04597. Sides need not be powers of two: each enlarged map takes the size of the
+    map that it is concatenated with.
 
     Args:
-        channels: of the images.
-        first: channels of the first level; they double from level to level, `levels` times.
-        levels: halvings.
+        channels: channels of the images.
+        first: channels of the first level; they double from level to level.
+        levels: number of halvings.
     """
 
     def __init__(self, channels: int, first: int, levels: int) -> None:
@@ -108,23 +114,23 @@ class UNet(MapBody):
         self.width, self.deepest = first, widths[-1]
 
     def encoding(self) -> nn.Module:
-        """The levels on the way down."""
+        """Return the levels of the contracting path."""
         return self.down
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """One map a level."""
-        seen: list[Tensor] = []
+        """Compute one map per level."""
+        maps: list[Tensor] = []
         for number, level in enumerate(self.down):
             x = level(F.max_pool2d(x, 2) if number else x)
-            seen.append(x)
-        return seen
+            maps.append(x)
+        return maps
 
-    def decode(self, seen: list[Tensor]) -> Tensor:
-        """Back up, each level beside the one of its size."""
-        *before, x = seen
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        """Enlarge the deepest map level by level, each concatenated with the map of its size."""
+        *skips, x = maps
         for level in self.up:
-            beside = before.pop()
-            x = level(torch.cat([F.interpolate(x, beside.shape[2:]), beside], 1))
+            skip = skips.pop()
+            x = level(torch.cat([F.interpolate(x, skip.shape[2:]), skip], 1))
         return x
 
 

@@ -1,4 +1,4 @@
-"""What a round has learned: predictions in evaluation mode, never augmented."""
+"""Predictions of trained networks, in evaluation mode and without augmentation."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ from runners.models.net import Net
 from runners.models.resident import Resident, Scaling, as_float
 
 _PIXELS_AT_ONCE = {"cpu": 2**18, "cuda": 2**21}
-"""Bounds the activations of one batch of predictions (at 64 channels 64 MiB a layer on a CPU, which likes its caches)."""
+"""Pixels per batch of predictions, which bound the activations (at 64 channels 64 MiB per layer on a CPU)."""
 
 _TINY = 16
 _LARGEST_TABLE = 2**24
-"""Log-probabilities that a round's sidecar may hold: 32 MiB before compression."""
+"""Most log-probabilities that a round's sidecar may hold: 32 MiB before compression."""
 
 Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """For m images, in the order asked: probabilities (m, classes) and embeddings (m, d), float32, on the run's device."""
+    """Predictions for m images, float32, on the run's device.
+
+    Attributes:
+        probabilities: (m, classes).
+        embeddings: (m, d) penultimate embeddings.
+    """
 
     probabilities: Tensor
     embeddings: Tensor
@@ -41,7 +46,10 @@ N = TypeVar("N", bound=nn.Module)
 
 
 class TrainedNetwork(ABC, Generic[N]):
-    """A trained network on resident images, whatever it predicts. Equal calls give equal bytes (float32 on one device)."""
+    """A trained network on resident images.
+
+    Equal calls give equal bytes (in float32 on one device).
+    """
 
     def __init__(self, net: N, resident: Resident, scaling: Scaling, precision: Precision) -> None:
         self.net = net
@@ -51,15 +59,18 @@ class TrainedNetwork(ABC, Generic[N]):
 
     @property
     def device(self) -> torch.device:
-        """Where the images are."""
+        """Return the device that holds the images."""
         return self._resident.device
 
     @abstractmethod
     def metrics(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
-        """Metrics on labels that are owned, at least one."""
+        """Compute metrics on at least one labelled image."""
 
     def _batches(self, indices: Indices, least: int = 64) -> Iterator[tuple[int, Tensor]]:
-        """(position of the first, images ready for the network), in evaluation mode; `least` images at once, more of small ones."""
+        """Yield (position of the first image, scaled images).
+
+        At least `least` images per batch, more if they are small.
+        """
         self.net.eval()
         device, (_, height, width, channels) = self._resident.device, self._resident.pixels.shape
         size = max(least, _PIXELS_AT_ONCE.get(device.type, 2**19) // (height * width * max(1, channels // 3)))
@@ -79,12 +90,12 @@ class Learner(TrainedNetwork[Net]):
     """A trained classifier of whole images."""
 
     def metrics(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
-        """Accuracy, balanced accuracy, macro-F1."""
+        """Compute accuracy, balanced accuracy and macro-F1."""
         return classification_metrics(self.labels(indices), labels)
 
     @torch.no_grad()
     def predict(self, indices: Indices) -> Predictions:
-        """Class probabilities and penultimate embeddings.
+        """Compute class probabilities and penultimate embeddings.
 
         Args:
             indices: (m,) int64 into the data set, in any order.
@@ -98,7 +109,7 @@ class Learner(TrainedNetwork[Net]):
 
     @torch.no_grad()
     def labels(self, indices: Indices) -> NDArray[np.int64]:
-        """(m,) most probable classes; the first of equals."""
+        """Return (m,) most probable classes; the first of equals."""
         parts = [logits.float().argmax(1).cpu() for _, logits, _ in self._passes(indices)]
         return torch.cat(parts).numpy() if parts else np.empty(0, np.int64)
 
@@ -106,16 +117,20 @@ class Learner(TrainedNetwork[Net]):
     def classes_and_log_probabilities(
         self, indices: Indices, tables: bool = True
     ) -> tuple[NDArray[np.int64], NDArray[np.float16] | None]:
-        """(m,) most probable classes, the first of equals, and (m, classes) log-probabilities rounded to half precision.
+        """Return most probable classes and log-probabilities rounded to half precision.
 
-        Rounding keeps their order and is what the record's sidecar holds, so that metrics can be computed again
-        exactly. Tables of more than 2**24 entries, or that are not asked for, are not made: no log-probabilities then.
+        Log-probabilities are computed only if `tables`. The record's sidecar holds the rounded values, and rounding
+        keeps their order, so metrics can be recomputed exactly.
+
+        Returns:
+            (m,) classes, the first of equals; and (m, classes) log-probabilities, or `None` if `tables` is false or
+            the table would have more than 2**24 entries.
         """
-        kept = tables and len(indices) * self.net.head.out_features <= _LARGEST_TABLE
+        with_table = tables and len(indices) * self.net.head.out_features <= _LARGEST_TABLE
         classes, parts = [], []
         for _, logits, _ in self._passes(indices):
             classes.append(logits.float().argmax(1).cpu())
-            if kept:
+            if with_table:
                 parts.append(logits.float().log_softmax(1).half().cpu())
         predicted: NDArray[np.int64] = torch.cat(classes).numpy() if classes else np.empty(0, np.int64)
         return predicted, torch.cat(parts).numpy() if parts else None
@@ -128,16 +143,20 @@ class Learner(TrainedNetwork[Net]):
 
 
 def arithmetic(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """bfloat16: autocast where it is safe; float32: just that."""
+    """Return a context that autocasts to bfloat16 where that is safe; none for float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
 
 
 def memory_format(height: int, width: int, precision: Precision) -> torch.memory_format:
-    """Channels-last, up to three times faster on a CPU and needed by bfloat16; contiguous for tiny float32 images, where it costs a third."""
+    """Return the faster memory format for images of this size.
+
+    Channels-last is up to three times faster on a CPU, and bfloat16 needs it. For tiny float32 images it is a third
+    slower.
+    """
     tiny = max(height, width) < _TINY and precision == "float32"
     return torch.contiguous_format if tiny else torch.channels_last
 
 
 def to_memory_format(x: Tensor, precision: Precision) -> Tensor:
-    """Images (b, channels, height, width) in the memory format that suits them."""
+    """Convert images (b, channels, height, width) to the faster memory format."""
     return x.contiguous(memory_format=memory_format(x.shape[2], x.shape[3], precision))

@@ -1,4 +1,4 @@
-"""A network as the loop needs it: a body that embeds, a linear head that classifies."""
+"""Networks with a body that computes embeddings and a linear head that classifies them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from protocol.digests import array_digest, canonical_json, sha256
 
 
 class Net(nn.Module):
-    """`forward(x) == head(dropout(features(x)))`.
+    """Network with `forward(x) == head(dropout(features(x)))`.
 
     Attributes:
         body: (n, channels, height, width) float → (n, d) embedding.
@@ -27,12 +27,12 @@ class Net(nn.Module):
         self.embedding_size = embedding_size
 
     def features(self, x: Tensor) -> Tensor:
-        """(n, d) penultimate embedding of images (n, channels, height, width)."""
+        """Compute penultimate embeddings (n, d) of images (n, channels, height, width)."""
         embedded: Tensor = self.body(x)
         return embedded
 
     def both(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (n, classes) and embeddings (n, d) in one pass."""
+        """Compute logits (n, classes) and embeddings (n, d) in one pass."""
         embedded = self.features(x)
         return self.head(self.dropout(embedded)), embedded
 
@@ -41,12 +41,15 @@ class Net(nn.Module):
 
 
 def weights_digest(module: nn.Module) -> str:
-    """SHA-256 over all parameters and buffers (BatchNorm statistics included), with their names, in order."""
+    """Compute the SHA-256 of all parameters and buffers with their names, in order.
+
+    Buffers include BatchNorm statistics.
+    """
     return state_digest(module.state_dict())
 
 
 def state_digest(state: Mapping[str, Tensor]) -> str:
-    """SHA-256 over named tensors in order, wherever they lie."""
+    """Compute the SHA-256 of named tensors in order, on any device."""
     arrays = [
         tensor.detach().to("cpu", torch.float32 if tensor.is_floating_point() else tensor.dtype).numpy()
         for tensor in state.values()

@@ -1,4 +1,4 @@
-"""All images of a run, once, on its device; and what they are scaled by."""
+"""All images of a run on its device, and the statistics that scale them."""
 
 from __future__ import annotations
 
@@ -19,19 +19,28 @@ _CHUNK = 4096
 
 @dataclass(frozen=True)
 class Scaling:
-    """Mean and standard deviation a channel, in grey values 0..255 or a feature's own unit: (1, channels, 1, 1) float32."""
+    """Mean and standard deviation per channel, both (1, channels, 1, 1) float32.
+
+    The unit is grey values in [0, 255], or that of the feature.
+    """
 
     mean: Tensor
     deviation: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Float images (b, channels, height, width) in 0..255 to mean 0 and deviation 1 over the pool."""
+        """Scale images (b, channels, height, width) to mean 0 and deviation 1 over the pool."""
         return (x - self.mean) / self.deviation
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """A pretrained body: its tensors by name, on the CPU, their digest, and that of its embeddings where these are what is trained on."""
+    """A pretrained body.
+
+    Attributes:
+        state: its tensors by name, on the CPU.
+        digest: digest of the tensors.
+        features: digest of its embeddings if a run trains on these; else empty.
+    """
 
     state: dict[str, Tensor]
     digest: str
@@ -39,14 +48,14 @@ class Start:
 
 
 class Resident:
-    """Images as one uint8 tensor (n, height, width, channels) on the device, made once a run.
+    """Images as one uint8 tensor (n, height, width, channels) on the device, created once per run.
 
-    Too many for the device's memory stay where they are, in memory or in a mapped file, and each batch is
-    brought over: slower, with the same result.
+    Images that do not fit in the device's memory stay in host memory or in a mapped file, and each batch is copied to
+    the device. That is slower and gives the same result.
 
     Attributes:
-        device: where training happens.
-        start: the body that networks start from, or that made these embeddings; None: networks start untrained.
+        device: device on which training happens.
+        start: body that networks start from, or that computed these embeddings; `None`: networks start untrained.
     """
 
     def __init__(self, pixels: Tensor, device: torch.device | None = None) -> None:
@@ -58,37 +67,42 @@ class Resident:
 
     @classmethod
     def of(cls, images: Images, device: torch.device, streamed: bool | None = None) -> Resident:
-        """A copy of the images on the device, or the images themselves, streamed (None: if a copy would fill over half of its memory)."""
+        """Copy the images to the device, or stream them from where they are.
+
+        Args:
+            streamed: whether to stream; `None`: if a copy would fill more than half of the free memory.
+        """
         if images.pixels.nbytes > _room(device) // 2 if streamed is None else streamed:
             with warnings.catch_warnings():
-                warnings.filterwarnings(
-                    "ignore", "The given NumPy array is not writable", UserWarning
-                )  # nothing writes to it
+                # the tensor is never written to
+                warnings.filterwarnings("ignore", "The given NumPy array is not writable", UserWarning)
                 return cls(torch.from_numpy(images.pixels), device)
         return cls(torch.from_numpy(np.array(images.pixels)).to(device))
 
     def with_start(self, start: Start) -> Resident:
-        """The same images, wherever they are, for networks that start from a pretrained body."""
+        """Return the same images, for networks that start from a pretrained body."""
         same = Resident(self.pixels, self.device if self._streamed else None)
         same.start = start
         return same
 
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        """Pixels on the device, and where in them the images `rows` (b,) are."""
+        """Return pixels on the device, and the positions (b,) of the images `rows` (b,) in them."""
         if not self._streamed:
             return self.pixels, sent(rows, self.device)
         return sent(self.pixels[rows.cpu()], self.device), torch.arange(len(rows), device=self.device)
 
     def images(self, indices: Indices) -> Tensor:
-        """(m, height, width, channels) images, on the device."""
+        """Return images (m, height, width, channels) on the device."""
         pixels, places = self.at(torch.from_numpy(indices))
         return pixels[places]
 
     def scaling(self, pool: Indices) -> Scaling:
-        """Statistics of the pool's images, labelled or not; never of validation or test images.
+        """Compute the statistics of the pool's images, labelled or not.
+
+        Validation and test images do not count.
 
         Args:
-            pool: (p,) indices. The pool is the same in all rounds of a run, so the last answer is kept.
+            pool: (p,) indices. The pool is the same in all rounds of a run, so the last result is cached.
         """
         pool = np.sort(pool)
         if self._scaling is None or not np.array_equal(self._scaling[0], pool):
@@ -96,7 +110,10 @@ class Resident:
         return self._scaling[1]
 
     def _statistics(self, pool: Indices) -> Scaling:
-        """Exact, through integer histograms, so that chunks and devices cannot change the result; of features in float64."""
+        """Compute statistics from integer histograms, independent of chunks and devices.
+
+        Statistics of features are computed in float64.
+        """
         if self.pixels.is_floating_point():
             return self._of_features(pool)
         channels = self.pixels.shape[3]
@@ -120,12 +137,15 @@ class Resident:
 
 
 def _room(device: torch.device) -> int:
-    """Bytes of memory: free ones of an accelerator, all of the machine's."""
+    """Return bytes of memory: the free memory of an accelerator, or all memory of the machine."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def as_float(pixels: Tensor) -> Tensor:
-    """uint8 (b, height, width, channels) to float32 (b, channels, height, width), still 0..255, channels-last in memory."""
+    """Convert uint8 (b, height, width, channels) to float32 (b, channels, height, width).
+
+    Values stay in [0, 255]; the memory format is channels-last.
+    """
     return pixels.permute(0, 3, 1, 2).float()

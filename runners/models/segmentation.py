@@ -1,4 +1,4 @@
-"""Segmentation networks by name: the small U-Net, torchvision's DeepLabV3 and LR-ASPP, and those of segmentation_models_pytorch."""
+"""Segmentation networks by name: a small U-Net, torchvision's and segmentation_models_pytorch's."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def refuse_unknown(name: str, where: str = "model.name") -> None:
 
 
 def build(model: Model, images: Images, seed: int) -> DenseNet:
-    """The network, on the CPU, with initial weights that depend on nothing but the arguments.
+    """Build a network on the CPU; its initial weights depend on the arguments only.
 
     Raises:
-        InputError: unknown name, a width the network cannot have, or a missing package.
+        InputError: unknown name, a width that the network cannot have, or a missing package.
     """
     refuse_unknown(model.name)
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would seed the accelerators, too
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would seed the accelerators as well
         body, width, deepest = MODELS.get(model.name, _smp)(model, images)
         return DenseNet(body, width, deepest, len(images.classes), model.dropout)
 
@@ -50,7 +50,9 @@ class _Torchvision(MapBody):
     """A backbone and a decoder of torchvision.
 
     Args:
-        backbone: images → {name: feature map}; decoder: that → features before the last layer; names: of the maps, the deepest last.
+        backbone: maps images to {name: feature map}.
+        decoder: maps these to the features before the last layer.
+        names: names of the feature maps, the deepest last.
     """
 
     def __init__(self, backbone: nn.Module, decoder: nn.Module, names: tuple[str, ...]) -> None:
@@ -64,13 +66,13 @@ class _Torchvision(MapBody):
         maps: dict[str, Tensor] = self.backbone(x)
         return [maps[name] for name in self._names]
 
-    def decode(self, seen: list[Tensor]) -> Tensor:
-        features: Tensor = self.decoder(dict(zip(self._names, seen, strict=True)))
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        features: Tensor = self.decoder(dict(zip(self._names, maps, strict=True)))
         return features
 
 
 class _Deepest(nn.Module):
-    """A decoder that sees the deepest map alone."""
+    """A decoder that uses the deepest map only."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
@@ -82,7 +84,10 @@ class _Deepest(nn.Module):
 
 
 class _LRASPP(nn.Module):
-    """Lite R-ASPP (Howard et al. 2019, arXiv 1905.02244, figure 10) up to its last layer, which is one layer over both branches here."""
+    """Lite R-ASPP up to its last layer (Howard et al. 2019, arXiv 1905.02244, figure 10).
+
+    The last layer is one layer over both branches here.
+    """
 
     def __init__(self, inner: Any) -> None:
         super().__init__()
@@ -99,7 +104,7 @@ def _deeplab(kind: str, deepest: int) -> Body:
     def make(model: Model, images: Images) -> tuple[MapBody, int, int]:
         from torchvision.models import segmentation  # slow to import, so only where it is used
 
-        _refuse_what_is_fixed(model, images)
+        _refuse_unsupported(model, images)
         net = getattr(segmentation, kind)(weights=None, weights_backbone=None, num_classes=2)
         decoder = nn.Sequential(*list(net.classifier)[:-1])  # all but the last layer, which is the head here
         return _Torchvision(net.backbone, _Deepest(decoder), ("out",)), 256, deepest
@@ -110,7 +115,7 @@ def _deeplab(kind: str, deepest: int) -> Body:
 def _lraspp(model: Model, images: Images) -> tuple[MapBody, int, int]:
     from torchvision.models import segmentation  # slow to import, so only where it is used
 
-    _refuse_what_is_fixed(model, images)
+    _refuse_unsupported(model, images)
     net = segmentation.lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=2)
     low = net.classifier.low_classifier.in_channels
     return (
@@ -120,7 +125,7 @@ def _lraspp(model: Model, images: Images) -> tuple[MapBody, int, int]:
     )
 
 
-def _refuse_what_is_fixed(model: Model, images: Images) -> None:
+def _refuse_unsupported(model: Model, images: Images) -> None:
     faults = []
     if model.width is not None:
         faults.append(
@@ -148,13 +153,13 @@ class _Smp(MapBody):
     def encode(self, x: Tensor) -> list[Tensor]:
         return list(self.encoder(x))
 
-    def decode(self, seen: list[Tensor]) -> Tensor:
-        features: Tensor = self.decoder(seen)
+    def decode(self, maps: list[Tensor]) -> Tensor:
+        features: Tensor = self.decoder(maps)
         return features
 
 
 def _smp(model: Model, images: Images) -> tuple[MapBody, int, int]:
-    """`smp:Architecture` or `smp:Architecture:encoder`, e.g. smp:Unet:resnet18."""
+    """Build `smp:Architecture` or `smp:Architecture:encoder`, such as smp:Unet:resnet18."""
     name, _, encoder = model.name.removeprefix(SMP).partition(":")
     library = _library()
     try:
@@ -165,7 +170,7 @@ def _smp(model: Model, images: Images) -> tuple[MapBody, int, int]:
         raise InputError(
             Fault("model.name", "an architecture and encoder of segmentation_models_pytorch", f"{model.name}: {error}")
         ) from None
-    net.eval()  # one image must not meet BatchNorm's need for several
+    net.eval()  # in training mode, BatchNorm refuses a single image
     with torch.no_grad():
         features, deepest = _Smp(net)(torch.zeros(1, images.channels, images.height, images.width))
     net.train()

@@ -5,18 +5,21 @@ from __future__ import annotations
 from torch import nn
 
 _SMALLEST = 4
-"""Side, in pixels, from which on nothing is halved any more."""
+"""Side in pixels at or below which maps are not halved any more."""
 _LARGE = 16
-"""Side from which on the first convolution does the halving itself: most of the time would go into it."""
+"""Side in pixels from which the first convolution halves the map itself, since it would take most of the time."""
 
 
 def body(channels: int, height: int, width: int, first: int) -> tuple[nn.Module, int]:
-    """Stages of 3×3 convolution, BatchNorm, ReLU, each halving the map until it is small; the last map, flattened, is the embedding.
+    """Build stages of 3×3 convolution, BatchNorm and ReLU, which halve the map until it is small.
 
-    Channels double from stage to stage up to four times the first. 8×8 images get 2 stages, 28×28 and 32×32 get 4.
+    The last map, flattened, is the embedding. Channels double from stage to stage, up to four times the first. Images
+    of 8×8 get 2 stages, images of 28×28 and 32×32 get 4.
 
     Args:
-        channels, height, width: of the images.
+        channels: channels of the images.
+        height: height of the images in pixels.
+        width: width of the images in pixels.
         first: channels of the first stage.
 
     Returns:

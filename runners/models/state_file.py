@@ -1,4 +1,4 @@
-"""A network's tensors in a file, with their digest beside them."""
+"""Files of a network's tensors together with their digest."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ _DIGEST: Final = "digest of all others"
 
 
 def arrays_of(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Tensors of the CPU as arrays for an .npz, the last one their digest."""
+    """Convert tensors on the CPU to arrays for an .npz file; the last array is their digest."""
     return {name: tensor.numpy() for name, tensor in state.items()} | {
         _DIGEST: np.frombuffer(state_digest(state).encode(), np.uint8)
     }
 
 
 def read_state(path: Path, expected: str) -> dict[str, Tensor]:
-    """The tensors of an .npz with `arrays_of`.
+    """Read the tensors of an .npz file of `arrays_of`.
 
     Args:
-        expected: what the file should be, in words.
+        expected: description of the file for the error message.
 
     Raises:
-        InputError: there is no such file, it cannot be read, or its content is not what its digest says.
+        InputError: the file is missing or unreadable, or its content does not match its digest.
     """
-    fix = "delete this file; it will be made again"
+    fix = "delete this file; it will be written again"
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        said = arrays.pop(_DIGEST, np.empty(0, np.uint8)).tobytes().decode(errors="replace")
+        stated = arrays.pop(_DIGEST, np.empty(0, np.uint8)).tobytes().decode(errors="replace")
         state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
     except (OSError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(Fault(str(path), expected, str(error) or "damage", fix)) from None
-    if said != (found := state_digest(state)):
-        raise InputError(Fault(str(path), f"weights with digest {said[:16] or '(none)'}", found[:16], fix))
+    if stated != (actual := state_digest(state)):
+        raise InputError(Fault(str(path), f"weights with digest {stated[:16] or '(none)'}", actual[:16], fix))
     return state

@@ -1,7 +1,8 @@
-"""Weights of a user's file, put into the part of a network that they are of, or refused with what does not fit.
+"""Read weights from a user's file, and match them to a part of a network by name.
 
-Files name the same tensors differently: a classifier's own names, those inside a larger network (`backbone.`, `encoder.`), those
-that a wrapper added (`module.`). What is known of that is tried; nothing is guessed by shape.
+Files name the same tensors differently: by the classifier's own names, by those inside a larger network (`backbone.`,
+`encoder.`),
+or with the prefix of a wrapper (`module.`). Known prefixes are tried; tensors are never matched by shape.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from protocol.errors import Fault, InputError
 from runners.datasets.files import file_digest
 
-_TAKEN_OFF: Final = (
+_FILE_PREFIXES: Final = (
     "",
     "module.",
     "backbone.",
@@ -29,47 +30,47 @@ _TAKEN_OFF: Final = (
     "module.encoder.",
     "backbone.features.",
 )
-_PUT_ON: Final = ("", "model.", "0.")
-"""What the tensors of a file carry before the names of torchvision's classifiers, and what this program's networks do."""
-_INSIDE: Final = ("state_dict", "model_state_dict", "model", "model_state", "teacher", "module")
-"""What checkpoints keep the network under."""
+_NETWORK_PREFIXES: Final = ("", "model.", "0.")
+"""Prefixes before the names of torchvision's classifiers: in files, and in the networks of this project."""
+_CHECKPOINT_KEYS: Final = ("state_dict", "model_state_dict", "model", "model_state", "teacher", "module")
+"""Keys under which checkpoints store the network."""
 _COUNTER: Final = "num_batches_tracked"
-"""Of BatchNorm, unused here; files of old versions have none."""
+"""Counter of BatchNorm, which is not used here and missing in files of old versions."""
 
 
 def read_tensors(path: Path, digest: str | None = None) -> dict[str, Tensor]:
-    """Named tensors of a .pth, .pt or .safetensors file, on the CPU; of a checkpoint, those of its network.
+    """Read named tensors of a .pth, .pt or .safetensors file to the CPU.
+
+    Of a checkpoint, those of its network.
 
     Args:
-        digest: SHA-256 that the file must have; None: any.
+        digest: SHA-256 that the file must have; `None`: any.
 
     Raises:
         InputError: no such file, another digest, or no tensors that can be read without running code.
     """
-    where, expected = (
-        f"weights {path}",
-        "named tensors, as torch.save(network.state_dict(), FILE) writes them, or .safetensors",
-    )
+    where = f"weights {path}"
+    expected = "named tensors, as torch.save(network.state_dict(), FILE) writes them, or .safetensors"
     try:
-        if digest is not None and (found := file_digest(path)) != digest:
-            fix = "restore the file; other weights are another comparison"
-            raise InputError(Fault(where, f"the file with SHA-256 {digest[:16]}", found[:16], fix))
+        if digest is not None and (actual := file_digest(path)) != digest:
+            fix = "restore the file; other weights make another comparison"
+            raise InputError(Fault(where, f"the file with SHA-256 {digest[:16]}", actual[:16], fix))
         loaded = _load(path)
     except FileNotFoundError:
         raise InputError(
-            Fault(where, "a file of weights", "no such file", "see --data-root, where relative paths start")
+            Fault(where, "a file of weights", "no such file", "check the path; relative paths start at --data-root")
         ) from None
     except InputError:
         raise
-    except Exception as error:  # unpickling damaged or foreign files raises nearly anything
+    except Exception as error:  # unpickling damaged or unrelated files may raise any exception
         raise InputError(Fault(where, expected, f"{type(error).__name__}: {error}"[:300])) from None
-    for name in _INSIDE:
+    for name in _CHECKPOINT_KEYS:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(name), Mapping):
             loaded = loaded[name]
     tensors = {str(k): v for k, v in loaded.items() if isinstance(v, Tensor)} if isinstance(loaded, Mapping) else {}
     if not tensors:
         raise InputError(
-            Fault(where, expected, type(loaded).__name__ if not isinstance(loaded, Mapping) else "no tensors in it")
+            Fault(where, expected, type(loaded).__name__ if not isinstance(loaded, Mapping) else "no tensors")
         )
     return tensors
 
@@ -87,7 +88,14 @@ def _load(path: Path) -> Any:
 
 @dataclass(frozen=True)
 class _Match:
-    """One way of naming: what a file lacks, has in another shape, and has too much of in the same modules."""
+    """Result of matching names with one pair of prefixes.
+
+    Attributes:
+        state: tensors that match.
+        missing: names that the file lacks.
+        unlike: names with another shape in the file.
+        beyond: names of further layers in the same modules of the file.
+    """
 
     state: dict[str, Tensor]
     missing: tuple[str, ...]
@@ -96,34 +104,35 @@ class _Match:
 
     @property
     def fits(self) -> bool:
+        """Return whether all tensors match."""
         return not (self.missing or self.unlike or self.beyond)
 
     @property
     def likeness(self) -> tuple[int, int]:
-        """More is nearer."""
+        """Return a key that is larger for closer matches."""
         return -len(self.missing), -len(self.unlike) - len(self.beyond)
 
 
 def match_tensors(part: nn.Module, tensors: Mapping[str, Tensor], where: str, what: str) -> dict[str, Tensor]:
-    """All tensors of `part` by its own names, from a file's.
+    """Return all tensors of `part` by its own names, taken from a file.
 
-    A file may hold other modules as well (a classifier, another decoder). Further layers of modules that `part` has, as of a deeper
-    network of the same family, do not fit.
+    The file may hold other modules as well, such as a classifier or another decoder. Further layers in a module of
+    `part`, as in a deeper network of the same family, are refused.
 
     Args:
-        part: that the weights are of.
-        where: the file, for the error.
-        what: the part in words.
+        part: module that the weights belong to.
+        where: name of the file for the error message.
+        what: description of the part for the error message.
 
     Raises:
-        InputError: tensors that are missing, of another shape, or of further layers, with examples of each.
+        InputError: tensors are missing, have another shape, or belong to further layers; gives examples of each.
     """
-    own = part.state_dict()
-    matches = [_match(own, tensors, off, on) for off, on in itertools.product(_TAKEN_OFF, _PUT_ON)]
+    expected = part.state_dict()
+    matches = [_match(expected, tensors, off, on) for off, on in itertools.product(_FILE_PREFIXES, _NETWORK_PREFIXES)]
     best = max(matches, key=lambda m: m.likeness)
     if best.fits:
         return best.state
-    said = [
+    differences = [
         f"{len(names)} {kind}: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"
         for kind, names in (
             ("missing", best.missing),
@@ -132,14 +141,14 @@ def match_tensors(part: nn.Module, tensors: Mapping[str, Tensor], where: str, wh
         )
         if names
     ]
-    fix = "use weights of this very architecture, or the architecture of these weights"
-    raise InputError(Fault(where, f"the {len(own)} tensors of {what}", "; ".join(said), fix))
+    fix = "use weights of this architecture, or the architecture of these weights"
+    raise InputError(Fault(where, f"the {len(expected)} tensors of {what}", "; ".join(differences), fix))
 
 
-def _match(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], off: str, on: str) -> _Match:
+def _match(expected: Mapping[str, Tensor], tensors: Mapping[str, Tensor], off: str, on: str) -> _Match:
     renamed = {on + name.removeprefix(off): tensor for name, tensor in tensors.items() if name.startswith(off)}
     state, missing, unlike = {}, [], []
-    for name, tensor in own.items():
+    for name, tensor in expected.items():
         given = renamed.get(name)
         if given is None:
             if name.endswith(_COUNTER):
@@ -150,8 +159,8 @@ def _match(own: Mapping[str, Tensor], tensors: Mapping[str, Tensor], off: str, o
             unlike.append(f"{name} {tuple(given.shape)} for {tuple(tensor.shape)}")
         else:
             state[name] = given.to(tensor.dtype).contiguous().clone()
-    modules = {_module(name, on) for name in own}
-    beyond = [name for name in renamed if name not in own and _module(name, on) in modules]
+    modules = {_module(name, on) for name in expected}
+    beyond = [name for name in renamed if name not in expected and _module(name, on) in modules]
     return _Match(state, tuple(missing), tuple(unlike), tuple(beyond))
 
 

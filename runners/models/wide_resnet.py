@@ -1,4 +1,7 @@
-"""Wide residual networks (Zagoruyko & Komodakis 2016, arXiv 1605.07146), the usual network of semi-supervised learning."""
+"""Wide residual networks, the usual networks of semi-supervised learning.
+
+Zagoruyko & Komodakis 2016, arXiv 1605.07146.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from torch import Tensor, nn
 
 
 class _Block(nn.Module):
-    """BatchNorm, ReLU, 3×3 convolution, twice, beside a shortcut; section 2, type B(3, 3)."""
+    """Twice BatchNorm, ReLU and 3×3 convolution, plus a shortcut (section 2, type B(3, 3))."""
 
     def __init__(self, into: int, out: int, stride: int) -> None:
         super().__init__()
@@ -18,18 +21,20 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         active = torch.relu(self.norm1(x))
-        beside = x if self.shortcut is None else self.shortcut(active)
-        changed: Tensor = self.conv2(torch.relu(self.norm2(self.conv1(active))))
-        return beside + changed
+        shortcut = x if self.shortcut is None else self.shortcut(active)
+        residual: Tensor = self.conv2(torch.relu(self.norm2(self.conv1(active))))
+        return shortcut + residual
 
 
 def body(channels: int, depth: int, factor: int) -> tuple[nn.Module, int]:
-    """Three groups of (depth - 4) / 6 blocks with 16, 32 and 64 channels times `factor`, then the mean over places.
+    """Build three groups of (depth - 4) / 6 blocks, followed by the mean over pixels.
+
+    The groups have 16, 32 and 64 channels times `factor`.
 
     Args:
-        channels: of the images; any side from 4 pixels on.
-        depth: convolutional layers, 6 n + 4.
-        factor: how wide.
+        channels: channels of the images, whose sides are at least 4 pixels.
+        depth: number of convolutional layers, 6 n + 4.
+        factor: widening factor.
 
     Returns:
         The body and its embedding size, 64 factor.

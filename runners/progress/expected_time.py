@@ -1,4 +1,4 @@
-"""How long runs take: measured where runs are done, otherwise in proportion to the images they train on."""
+"""Estimate how long runs take: from finished runs, or else from their work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLES: Final = 3
 
 
 def expected_seconds(folder: StudyFolder, statuses: Sequence[RunStatus]) -> dict[tuple[str, str], float]:
-    """Seconds a whole run of (protocol, strategy) takes, from up to three of its done runs; nothing where none is done."""
+    """Return the mean seconds of up to three finished runs per (protocol, strategy)."""
     done: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for s in statuses:
         key = (s.planned.protocol.name, s.planned.strategy.id)
@@ -33,7 +33,10 @@ def _seconds(events: Path) -> float:
 
 
 def training_work(run: PlannedRun) -> float:
-    """Images seen in training, all rounds and trials together: what stands in for a run's time before one was measured."""
+    """Return the number of images trained on in all rounds and trials.
+
+    It stands in for a run's time before one is measured.
+    """
     regime = run.protocol.regime
     steps = [regime.max_steps(labels) for labels in run.protocol.training_labels]
     trials = regime.tuning.steps_of(steps) if regime.tuning else 0
@@ -41,17 +44,19 @@ def training_work(run: PlannedRun) -> float:
 
 
 def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float]) -> list[float]:
-    """Expected seconds of each run: measured for its protocol and strategy, else for its protocol, else by its work.
+    """Return the expected seconds of each run.
 
-    Without any measurement the unit is arbitrary; the order is what counts then.
+    They are measured for its protocol and strategy, else for its protocol, else derived from its work.
+
+    Without any measurement the unit is arbitrary; only the order counts.
     """
     by_protocol: dict[str, list[float]] = defaultdict(list)
     for (protocol, _), seconds in measured.items():
         by_protocol[protocol].append(seconds)
     mean = {protocol: sum(values) / len(values) for protocol, values in by_protocol.items()}
     works = {run.protocol.name: training_work(run) for run in runs}
-    known = [mean[name] / work for name, work in works.items() if name in mean]
-    pace = sum(known) / len(known) if known else 1.0
+    paces = [mean[name] / work for name, work in works.items() if name in mean]
+    pace = sum(paces) / len(paces) if paces else 1.0
     return [
         measured.get((run.protocol.name, run.strategy.id), mean.get(run.protocol.name, pace * works[run.protocol.name]))
         for run in runs
@@ -59,7 +64,10 @@ def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float
 
 
 def longest_first(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunStatus]:
-    """The baseline first, so that whatever else fails can be compared; then the longest first, so that none is left for the end."""
+    """Sort runs: the baseline first, then the longest.
+
+    Without the baseline nothing can be compared; a long run at the end would keep all slots but one idle.
+    """
     ranked = sorted(
         zip(todo, seconds, strict=True), key=lambda pair: (pair[0].planned.strategy.id != BASELINE, -pair[1])
     )
@@ -67,23 +75,23 @@ def longest_first(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[R
 
 
 def seconds_left(statuses: Sequence[RunStatus], seconds: Sequence[float]) -> float:
-    """Expected seconds of work in all runs that are not done, one after the other."""
+    """Return the expected seconds of all runs that are not done, one after the other."""
     return sum(t * (1 - _share_done(s)) for s, t in zip(statuses, seconds, strict=True) if s.state != "done")
 
 
 def count_trainings(protocol: Protocol, rounds: int, trials: int = 0) -> int:
-    """How often a run has trained that has made so many rounds, and tried so many settings for the next one."""
+    """Return the number of trainings after `rounds` rounds and `trials` trials for the next one."""
     tuning = protocol.regime.tuning
     tried = sum(tuning.trials for k in range(rounds) if tuning.round_of(k) == k) if tuning else 0
     return rounds + tried + trials
 
 
 def _share_done(s: RunStatus) -> float:
-    """Of a run's rounds; of a tuned one's work, by the steps of rounds and trials."""
+    """Return the share of rounds done; for tuned protocols, of steps in rounds and trials."""
     protocol, tuning = s.planned.protocol, s.planned.protocol.regime.tuning
     if tuning is None:
         return s.rounds / len(protocol.budgets)
     steps = [protocol.regime.max_steps(labels) for labels in protocol.training_labels]
     trials = [tuning.trials * n if tuning.round_of(k) == k else 0 for k, n in enumerate(steps)]
-    under_way = s.trials * steps[s.rounds] if s.rounds < len(steps) else 0
-    return (sum(steps[: s.rounds]) + sum(trials[: s.rounds]) + under_way) / (sum(steps) + sum(trials))
+    current = s.trials * steps[s.rounds] if s.rounds < len(steps) else 0
+    return (sum(steps[: s.rounds]) + sum(trials[: s.rounds]) + current) / (sum(steps) + sum(trials))

@@ -1,4 +1,4 @@
-"""One run to be made, and how it ended, as processes tell one another. Loads nothing heavy: those that only hand runs on never need torch."""
+"""Jobs and results, exchanged between processes; schedulers must not import torch."""
 
 from __future__ import annotations
 
@@ -18,17 +18,24 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec
 
 Progress = Callable[[int, int], None]
-"""Called with the number of whole rounds, and of settings tried for the next one, of a protocol that is tuned; may raise `Stopped`."""
+"""Called with the numbers of complete rounds and of settings tried for the next round; may raise `Stopped`."""
 
 Cause = Literal["own", "machine", "disk"]
 
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""Errors of a disk that will refuse the next run as well."""
+"""Errors of a disk that will fail the next run, too."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Everything a process needs to make one run; picklable."""
+    """Everything that a process needs to perform one run; picklable.
+
+    Attributes:
+        plan: fingerprint of the study.
+        strategy_file: source of a user strategy.
+        isolate: whether the oracle has a process of its own.
+        tables: whether to keep log-probabilities, or maps of a few test images.
+    """
 
     study: Path
     plan: str
@@ -42,7 +49,6 @@ class Job:
     environment: tuple[tuple[str, Any], ...] = ()
     isolate: bool = False
     tables: bool = True
-    """Whether log-probabilities, or maps of a few images, are kept beside what the metrics are computed from."""
 
     @property
     def run(self) -> RunId:
@@ -56,15 +62,17 @@ class Job:
 
 
 class Stopped(BaseException):
-    """Raised by `Progress` at the end of a round or a trial: the run ends here, whole, and goes on another time."""
+    """Raised by `Progress` after a round or a trial: the run stops here and can be continued."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a job ended: done, failed (with what to say), stopped after a whole round, or busy elsewhere.
+    """How a job ended.
 
-    `cause` of a failure: the run's own code (never tried again by itself), the machine (worth another
-    attempt), or a disk that takes nothing more (nothing else will succeed either).
+    Attributes:
+        state: done, failed, stopped after a complete round, or busy: another process performs the run.
+        message: reason of a failure.
+        cause: of a failure: the run's own code (not retried), the machine (retried), or a full disk (all runs fail).
     """
 
     id: str
@@ -74,9 +82,9 @@ class Result:
 
 
 def record_death(job: Job, kind: str, message: str, details: str) -> None:
-    """Write into the record, for a worker that could not do so itself, that an attempt failed.
+    """Record that a worker process died, on its behalf.
 
-    Does nothing if there is no record yet, or if it cannot be written: the next attempt will say so.
+    Does nothing if there is no record yet, or if it cannot be written: the next attempt will report that.
     """
     folder = StudyFolder(job.study).run(job.run)
     with contextlib.suppress(OSError, BeatRandomError), open_record(folder) as (writer, before):

@@ -24,6 +24,6 @@ class PlannedRun:
 
 
 def planned_runs(study: Study) -> list[PlannedRun]:
-    """Every run of the plan, the baseline first, so that whatever else fails can be compared."""
+    """Return every run of the plan, the baseline first: without it, nothing can be compared."""
     strategies = sorted(study.strategies, key=lambda s: s.id != BASELINE)
     return [PlannedRun(p, s, seed) for s in strategies for p in study.protocols for seed in study.seeds]

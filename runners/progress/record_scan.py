@@ -1,6 +1,6 @@
-"""What the lines of a record are, told from their bytes; loads nothing heavy.
+"""Tell the kind of a record's lines from their bytes, without parsing them.
 
-Records are canonical JSON: these bytes cannot occur inside a string, where quotes are escaped.
+Records are canonical JSON: these bytes cannot occur inside a string, because quotes are escaped there.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ END: Final = b'"event":"end"'
 
 
 def whole_lines(raw: bytes) -> list[bytes]:
-    """Without their ends; what follows the last one was being written."""
+    """Return the complete lines, without line ends."""
     return raw[: raw.rfind(b"\n") + 1].split(b"\n")[:-1]
 
 
 def line_numbers(rows: Sequence[bytes], kind: bytes) -> list[int]:
-    """Which lines are of that kind."""
+    """Return the positions of the lines of one kind."""
     return [place for place, row in enumerate(rows) if kind in row]
 
 
 def progress_of(rows: Sequence[bytes]) -> tuple[int, int]:
-    """Whole rounds, and settings tried since, of a protocol that is tuned."""
+    """Return the number of complete rounds, and of settings tried since."""
     rounds = line_numbers(rows, ROUND)
     return len(rounds), sum(place > max(rounds, default=-1) for place in line_numbers(rows, TRIAL))

@@ -1,4 +1,4 @@
-"""Which runs of a plan: `--only 'strategy=entropy|margin,protocol=cifar*,seed<4'`."""
+"""Select runs of a plan: `--only 'strategy=entropy|margin,protocol=cifar*,seed<4'`."""
 
 from __future__ import annotations
 
@@ -30,22 +30,24 @@ _CONDITION: Final = re.compile(r"\s*([a-z]+)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*$")
 
 
 def select_runs(runs: Sequence[PlannedRun], text: str) -> list[PlannedRun]:
-    """The runs that meet every comma-separated condition; `|` gives alternatives, names may hold `*` and `?`.
+    """Return the runs that meet every comma-separated condition.
+
+    `|` separates alternatives; `*` and `?` match in names.
 
     Raises:
-        InputError: a condition cannot be read, or no run of the plan meets them all.
+        InputError: a condition cannot be parsed, or no run of the plan meets all of them.
     """
     faults: list[Fault] = []
     tests = [_test(part, faults) for part in text.split(",")]
     if faults:
         raise InputError(faults)
-    met = [run for run in runs if all(test(run) for test in tests)]
-    if not met:
+    selected = [run for run in runs if all(test(run) for test in tests)]
+    if not selected:
         values = "; ".join(f"{key}: {', '.join(_values(runs, key))}" for key in ("strategy", "protocol", "seed"))
         raise InputError(
-            Fault("--only", f"conditions that some planned run meets ({values})", repr(text), "mend the condition")
+            Fault("--only", f"conditions that some planned run meets ({values})", repr(text), "change the condition")
         )
-    return met
+    return selected
 
 
 def _values(runs: Sequence[PlannedRun], key: str) -> list[str]:
@@ -55,9 +57,9 @@ def _values(runs: Sequence[PlannedRun], key: str) -> list[str]:
 def _test(part: str, faults: list[Fault]) -> Callable[[PlannedRun], bool]:
     match = _CONDITION.match(part)
     if match is None or match[1] not in KEYS or not match[3]:
-        known = ", ".join(nearest(match[1], list(KEYS)) if match else KEYS)
+        keys = ", ".join(nearest(match[1], list(KEYS)) if match else KEYS)
         faults.append(
-            Fault("--only", f"KEY=VALUE with a key of {known}", repr(part), "e.g. --only 'strategy=entropy,seed<4'")
+            Fault("--only", f"KEY=VALUE with a key of {keys}", repr(part), "e.g. --only 'strategy=entropy,seed<4'")
         )
         return lambda _: False
     key, sign, values = match[1], match[2], match[3].split("|")

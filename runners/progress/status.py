@@ -1,4 +1,4 @@
-"""A study on its way: which runs are planned, and which of them are missing, running, failed or done."""
+"""Status of a study: which of the planned runs are missing, running, failed or done."""
 
 from __future__ import annotations
 
@@ -19,25 +19,30 @@ from protocol.record.machine_lock import holder
 from protocol.safe_read import read_bytes
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
-from runners.encoding.resolve import resolve_files as known
+from runners.encoding.resolve import resolve_files
 from runners.machine.environment import describe
 from runners.progress.job import Job
 from runners.progress.plan import PlannedRun, planned_runs
 from runners.progress.record_scan import END, FAILURE, ROUND, TRIAL, line_numbers, progress_of, whole_lines
 from runners.regimes.pretraining.bodies import with_weights_digest
-from runners.strategies.resolve import make, own_file, resolved
+from runners.strategies.resolve import make, resolve_spec, user_file
 
 State = Literal["missing", "partial", "running", "failed", "done", "unreadable"]
 QUARANTINE = 3
-"""Failed attempts without a whole round between them, after which `run` leaves a run alone unless told otherwise."""
+"""Failed attempts in a row, without a complete round between them, after which `run` skips a run by default."""
 
 _PREV: Final = re.compile(rb'"prev":"([0-9a-f]*)"')
-"""Cannot occur inside a string either; see `runners.progress.record_scan`."""
+"""These bytes cannot occur inside a string; see `runners.progress.record_scan`."""
 
 
 @dataclass(frozen=True)
 class RunStatus:
-    """What the files say about a run."""
+    """Status of one run according to its files.
+
+    Attributes:
+        failures_in_a_row: failed attempts since the last complete round or trial; see `QUARANTINE`.
+        trials: settings tried so far in the present round of a tuned protocol.
+    """
 
     planned: PlannedRun
     state: State
@@ -45,18 +50,19 @@ class RunStatus:
     failures: int
     message: str = ""
     failures_in_a_row: int = 0
-    """Failed attempts since the last whole round or trial; enough of them and the run is left alone (see `QUARANTINE`)."""
     trials: int = 0
-    """Settings tried so far in the round under way, of a protocol that is tuned."""
 
 
 def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
-    """State of every planned run from its record: the hash chain is followed, the events' content is left to `check`."""
+    """Return the status of every planned run.
+
+    The hash chain is followed; the content of events is left to `check`.
+    """
     return [state(folder.run(p.id), p) for p in planned_runs(study)]
 
 
 def state(folder: RunFolder, run: PlannedRun) -> RunStatus:
-    """State of one planned run; see `status`."""
+    """Return the status of one planned run; see `status`."""
     try:
         raw = read_bytes(folder.events)
     except FileNotFoundError:
@@ -66,8 +72,8 @@ def state(folder: RunFolder, run: PlannedRun) -> RunStatus:
     rows = whole_lines(raw)
     (rounds, trials), failures = progress_of(rows), line_numbers(rows, FAILURE)
     if broken := _broken_at(rows):
-        found = f"{folder.events}:{broken}: not the line that was written here"
-        return RunStatus(run, "unreadable", rounds, len(failures), found)
+        message = f"{folder.events}:{broken}: expected the hash of the line before"
+        return RunStatus(run, "unreadable", rounds, len(failures), message)
     if rows and END in rows[-1] and raw.endswith(b"\n"):
         return RunStatus(run, "done", rounds, len(failures))
     if is_locked(folder):
@@ -80,18 +86,18 @@ def state(folder: RunFolder, run: PlannedRun) -> RunStatus:
 
 
 def _broken_at(rows: Sequence[bytes]) -> int:
-    """Number of the first line that does not carry the hash of the line before it, or 0."""
+    """Return the number of the first line without the hash of the line before it, or 0."""
     prev = ""
     for number, row in enumerate(rows, 1):
-        said = _PREV.search(row)
-        if said is None or said[1].decode() != prev:
+        match = _PREV.search(row)
+        if match is None or match[1].decode() != prev:
             return number
         prev = sha256(row)
     return 0
 
 
 def is_locked(folder: RunFolder) -> bool:
-    """Whether a process is writing the run: one of this machine (its lock) or of another one (its claim)."""
+    """Return whether a process writes the run: on this machine (lock) or another (claim)."""
     try:
         lock = os.open(folder.lock, os.O_RDONLY)
     except OSError:
@@ -106,19 +112,20 @@ def is_locked(folder: RunFolder) -> bool:
 
 
 def count_states(statuses: Sequence[RunStatus]) -> Counter[str]:
-    """How many runs are in each state."""
+    """Return the number of runs in each state."""
     return Counter(s.state for s in statuses)
 
 
 def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
-    """The study with digests of own strategy files, of encoders' files and of files of weights filled in, after building each strategy once.
+    """Fill in the digests of files of strategies, encoders and weights; build each strategy once.
 
     Raises:
-        InputError: a strategy is unknown or cannot be built, or a file of an encoder or of weights is not there or not the one that is named.
+        InputError: a strategy is unknown or cannot be built, or a file of an encoder or of weights is missing or has
+            another digest than declared.
     """
-    strategies = tuple(resolved(s, beside) for s in study.strategies)
+    strategies = tuple(resolve_spec(s, beside) for s in study.strategies)
     for spec in strategies:
-        make(spec, own_file(spec, beside))
+        make(spec, user_file(spec, beside))
     protocols = tuple(with_weights_digest(_with_encoder(p, data_root, beside), data_root) for p in study.protocols)
     return Study(name=study.name, protocols=protocols, strategies=strategies, seeds=study.seeds, plan=study.plan)
 
@@ -126,20 +133,20 @@ def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
 def _with_encoder(protocol: Protocol, data_root: Path | None, beside: Path) -> Protocol:
     if protocol.data.encoder is None:
         return protocol
-    data = protocol.data.model_copy(update={"encoder": known(protocol.data.encoder, data_root, beside)})
+    data = protocol.data.model_copy(update={"encoder": resolve_files(protocol.data.encoder, data_root, beside)})
     return protocol.model_copy(update={"data": data})
 
 
 def adopt(folder: StudyFolder, study: Study, beside: Path) -> None:
-    """Write the plan into the folder (or check that it is the same) and keep copies of own strategy files."""
+    """Write the plan into the folder, or check that it is the same; copy user strategies."""
     folder.adopt(study)
     copy_own_files(folder, study, beside)
 
 
 def copy_own_files(folder: StudyFolder, study: Study, beside: Path) -> None:
-    """Copy own strategy files, given relative to `beside`, into the study folder, each once."""
+    """Copy strategy files, given relative to `beside`, into the study folder, each once."""
     for spec in study.strategies:
-        source = own_file(spec, beside)
+        source = user_file(spec, beside)
         copy = copied_source(folder, spec)
         if source is not None and copy is not None and not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +154,7 @@ def copy_own_files(folder: StudyFolder, study: Study, beside: Path) -> None:
 
 
 def copied_source(folder: StudyFolder, spec: StrategySpec) -> Path | None:
-    """Where the study keeps the source of an own strategy, so that later edits cannot change it."""
+    """Return the study's copy of a user strategy's source; `None` for built-in ones."""
     if spec.source_digest is None:
         return None
     return folder.source(spec.id, spec.source_digest)
@@ -163,7 +170,7 @@ def jobs(
     isolate: bool = False,
     tables: bool = True,
 ) -> list[Job]:
-    """The jobs that make `runs`."""
+    """Return the jobs that perform `runs`."""
     environment: tuple[tuple[str, Any], ...] = tuple(describe(device, threads).items())
     return [
         Job(

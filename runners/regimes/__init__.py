@@ -1,8 +1,9 @@
-"""Training recipes: what is learned from the labels owned so far.
+"""Training recipes: how a network is trained on the labels bought so far.
 
-Every round begins with the seed's own weights, or, where the protocol declares `regime.start = "warm"`, with those that the round
-before was evaluated with (of averaged weights the average; BatchNorm statistics among them). Optimizer, schedule and averages are
-built anew in either case. Ensemble members and classifiers that strategies have retrained always begin with weights of their own.
+Every round starts from the seed's initial weights. If the protocol declares `regime.start = "warm"`, it starts from
+the weights that the previous round was evaluated with, including BatchNorm statistics; for averaged weights this is
+the average. Optimizer, schedule and averages start from scratch in both cases. Ensemble members, and classifiers that
+a strategy retrains, always start from initial weights of their own.
 """
 
 from __future__ import annotations
@@ -60,37 +61,38 @@ def fit(
     resident: Resident,
     before: EndState | None = None,
 ) -> Fit:
-    """Train once, from the seed's initial weights or from `before`, on the device where the images are.
+    """Train one round, starting from the seed's initial weights or from `before`.
 
-    Weights, BatchNorm statistics, optimizer and schedule are built anew; nothing but `before` carries over from an
-    earlier round. Initial weights come from the seed's `model` stream and are the same every round;
-    batch order and augmentation come from the `batches` and `augmentation` streams of the round.
-    In float32 on the CPU, equal calls at equal thread counts give equal bytes.
+    Nothing except `before` carries over from an earlier round. Initial weights come from the seed's `model` stream
+    and are the same in every round. Batch order and augmentation come from the round's `batches` and `augmentation`
+    streams. In float32 on the CPU, equal calls with equal thread counts give equal bytes.
 
     Args:
-        protocol: says regime, model, metric and root seed.
-        inputs: what may be trained on.
-        seed: the run's seed.
+        protocol: gives regime, model, metric and root seed.
+        inputs: images and labels that may be trained on.
+        seed: seed of the run.
         round_: number of the round, from 0.
         resident: the run's images on the device.
-        before: what the round before ended with, of a warm start.
+        before: end state of the previous round, for a warm start.
 
     Raises:
         InputError: the model or the augmentation does not suit the images.
         Diverged: the weights are not finite.
-        ValueError: the recipe is still to be tuned.
+        ValueError: the protocol still has hyperparameters to tune.
     """
     if protocol.regime.tuning is not None:
-        raise ValueError("fit trains one recipe: give it the protocol with a setting, see Protocol.with_setting")
+        raise ValueError("fit trains one recipe: pass the protocol with a setting, see Protocol.with_setting")
     return train(_objective, protocol, inputs, seed, round_, resident, before)
 
 
 def refuse_unknown_method(protocol: Protocol) -> None:
     """Raise InputError if the task has no such method."""
-    known = ["supervised", *SEMI[protocol.task]]
-    if protocol.regime.method not in known:
+    methods = ["supervised", *SEMI[protocol.task]]
+    if protocol.regime.method not in methods:
         raise InputError(
-            unknown_name(f"protocol {protocol.name}: regime.method, for {protocol.task}", protocol.regime.method, known)
+            unknown_name(
+                f"protocol {protocol.name}: regime.method, for {protocol.task}", protocol.regime.method, methods
+            )
         )
 
 

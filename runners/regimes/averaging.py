@@ -1,4 +1,4 @@
-"""Averages of weights along the way, which generalise better than the last weights."""
+"""Averages of weights during training, which generalise better than the last weights."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 
 class Ema:
-    """Exponential moving average of all weights and BatchNorm statistics; the mean teacher's way (arXiv 1703.01780).
+    """Exponential moving average of all weights and BatchNorm statistics, as in mean teacher.
 
-    After step t = 1, 2, … the share min(decay, 1 - 1/(t + 1)) of the old average is kept, so that a short round's
-    average is not made of its first steps.
+    ArXiv 1703.01780.
+
+    After step t = 1, 2, … the old average keeps the share min(decay, 1 - 1/(t + 1)), so that the first steps do not
+    dominate the average of a short round.
 
     Attributes:
         net: a network with the averaged weights.
 
     Args:
-        net: the network that is trained, on its device already: its tensors are changed in place from here on.
+        net: the network that is trained, already on its device; its tensors must be changed in place from now on.
+        decay: largest share of the old average that is kept, in [0, 1).
     """
 
     def __init__(self, net: nn.Module, decay: float) -> None:
@@ -33,7 +36,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the network's weights after one more step."""
+        """Update the average with the network's weights after one more step."""
         self._step += 1
         keep = min(self._decay, 1 - 1 / (self._step + 1))
         torch._foreach_lerp_([a for a, _ in self._floats], [b for _, b in self._floats], 1 - keep)
@@ -42,17 +45,20 @@ class Ema:
 
 
 class LateMean:
-    """Equal mean of weights (stochastic weight averaging, Izmailov 2018, arXiv 1803.05407, algorithm 1)."""
+    """Unweighted mean of weights.
+
+    Stochastic weight averaging, Izmailov et al. 2018, arXiv 1803.05407, algorithm 1.
+    """
 
     def __init__(self, net: nn.Module) -> None:
         self._mean = AveragedModel(net)
 
     def update(self, net: nn.Module) -> None:
-        """Take in one more set of weights."""
+        """Add one more set of weights to the mean."""
         self._mean.update_parameters(net)
 
     def load_into(self, net: nn.Module, images: Iterable[Tensor]) -> None:
-        """Put the mean into `net`, and BatchNorm statistics that fit it, from training images."""
+        """Load the mean into `net`, and recompute its BatchNorm statistics from training images."""
         with torch.no_grad():
             for ours, mean in zip(net.parameters(), self._mean.module.parameters(), strict=True):
                 ours.copy_(mean)

@@ -1,4 +1,4 @@
-"""What a regime is given and what it hands back."""
+"""Inputs and results of one round of training."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from runners.datasets.images import Images
 from runners.models.learner import TrainedNetwork
 
 Labelled = tuple[Indices, NDArray[np.integer]]
-"""Indices and their labels, in one order."""
+"""Indices and their labels, in the same order."""
 
 
 class Diverged(BeatRandomError):
-    """Training ended with weights that are not finite; the run failed."""
+    """Training ended with weights that are not finite, so the run failed."""
 
 
 @dataclass(frozen=True, eq=False)
 class FitInputs:
-    """What a regime may train on in one round.
+    """Images and labels that a regime may train on in one round.
 
     Attributes:
-        images: the data set's images (no labels).
-        labelled: (l,) int64 indices owned so far, l >= 1, in the order of purchase.
-        labels: (l,) int64 their classes; of segmentation (l, height, width) uint8, 255 where void.
-        validation: (v,) int64 indices of bought validation images, v >= 0.
+        images: images of the data set, without labels.
+        labelled: (l,) int64 indices labelled so far, l >= 1, in the order in which they were queried.
+        labels: (l,) int64 their classes; for segmentation (l, height, width) uint8, 255 where void.
+        validation: (v,) int64 indices of labelled validation images, v >= 0.
         validation_labels: (v,) int64 their classes, or maps like `labels`.
-        unlabelled: (u,) int64 the rest of the pool; its images may be used, its labels are nowhere here.
-        useless: (w,) int64 bought images of none of the task's classes, w >= 0; still images of the pool.
+        unlabelled: (u,) int64 the rest of the pool. Its images may be used; its labels are not available here.
+        useless: (w,) int64 labelled images of none of the task's classes, w >= 0. They still belong to the pool.
     """
 
     images: Images
@@ -46,30 +46,39 @@ class FitInputs:
 
     @classmethod
     def of(cls, images: Images, bought: Labelled, validated: Labelled, unlabelled: Indices, where: str) -> FitInputs:
-        """From what was bought; images of none of the task's classes (label -1) are set aside.
+        """Build the inputs from labels bought so far.
+
+        Images of none of the task's classes (label -1) become `useless`.
 
         Raises:
-            InputError: none is left to learn from.
+            InputError: no labelled image of the task's classes is left.
         """
         (indices, labels), (validation, validation_labels) = bought, validated
-        known, judged = ((told >= 0).all(axis=tuple(range(1, told.ndim))) for told in (labels, validation_labels))
-        if not known.any():
+        useful, validating = ((y >= 0).all(axis=tuple(range(1, y.ndim))) for y in (labels, validation_labels))
+        if not useful.any():
             fix = "start with more labels, or with splits.initial = 'balanced'"
             raise InputError(
                 Fault(where, "a labelled image of one of the task's classes", f"none among {len(labels)} bought", fix)
             )
-        own = (indices[known], labels[known], validation[judged], validation_labels[judged])
-        return cls(images, *own, unlabelled, indices[~known])
+        return cls(
+            images,
+            labelled=indices[useful],
+            labels=labels[useful],
+            validation=validation[validating],
+            validation_labels=validation_labels[validating],
+            unlabelled=unlabelled,
+            useless=indices[~useful],
+        )
 
     @property
     def pool(self) -> Indices:
-        """(l + u + w,) all indices that can be or have been bought."""
+        """Return (l + u + w,) all indices that have been or can be queried."""
         return np.concatenate([self.labelled, self.unlabelled, self.useless])
 
 
 @dataclass(frozen=True, eq=False)
 class EndState:
-    """The weights that a round was evaluated with: tensors by name, on the CPU, and their digest as records have it."""
+    """Weights that a round was evaluated with: tensors by name, on the CPU, and their digest."""
 
     state: dict[str, Tensor] = field(repr=False)
     digest: str
@@ -77,17 +86,18 @@ class EndState:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One round's training.
+    """Result of one round of training.
 
     Attributes:
         learner: predicts with the selected weights.
-        steps: optimisation steps made.
-        initial_weights: SHA-256 of weights and buffers before the first step; the same in every round of a seed, unless the start is warm.
+        steps: number of optimisation steps made.
+        initial_weights: SHA-256 of weights and buffers before the first step. It is the same in every round of a seed,
+            unless the start is warm.
         recipe: SHA-256 of regime and model as executed; the same for every strategy of a comparison.
-        validation: metrics of the selected weights on the validation images; empty without any.
-        pretrained: SHA-256 of the pretrained body that the round started from; empty: none.
-        extra: further numbers for the record: final training loss, step of the selected weights.
-        end: what the next round starts from; None: from the seed's own weights.
+        validation: metrics of the selected weights on the validation images; empty without validation images.
+        pretrained: SHA-256 of the pretrained body that the round started from; empty without one.
+        extra: further numbers for the record, such as the final training loss and the step of the selected weights.
+        end: state that the next round starts from; `None`: the next round starts from the seed's initial weights.
     """
 
     learner: TrainedNetwork[Any]

@@ -1,4 +1,4 @@
-"""In what order labelled images are seen, and how fast the weights move."""
+"""Order of the labelled images, class weights, learning rates, and optimizers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from protocol.spec.recipe import Optimizer
 
 POWER: Final = 0.9
-"""Of the schedule `poly`, usual in segmentation (Chen et al. 2017, arXiv 1606.00915, section 4.1)."""
+"""Exponent of the schedule `poly`, usual in segmentation (Chen et al. 2017, arXiv 1606.00915, section 4.1)."""
 
 
 def batches(labelled: int, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Positions 0 … labelled-1 in `steps` batches of min(labelled, batch_size).
+    """Yield positions from 0 to labelled - 1 in `steps` batches of min(labelled, batch_size).
 
-    One shuffled pass after another, cut into equal batches; a batch may span two passes. So all batches
-    have one size, and no image is ever seen twice more often than another. A labelled set smaller than
-    the batch is one batch, not a batch with repetitions.
+    Shuffled passes follow one another and are cut into equal batches; a batch may span two passes. So all batches have
+    the same size, and no image is ever seen two times more than another. A labelled set smaller than the batch size is
+    one batch without repetitions.
     """
     size = min(labelled, batch_size)
     rest = torch.empty(0, dtype=torch.int64)
@@ -32,9 +32,9 @@ def batches(labelled: int, batch_size: int, steps: int, generator: torch.Generat
 
 
 def balanced_batches(targets: Tensor, batch_size: int, steps: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """As `batches`, every class present equally often, give or take one image a pass over the classes.
+    """Yield batches in which all classes are equally frequent, up to one image per pass.
 
-    Within a class, one shuffled pass after another, as long as the largest class needs for one.
+    Within a class, shuffled passes follow one another until they are as long as one pass over the largest class.
 
     Args:
         targets: (labelled,) classes, on the CPU.
@@ -45,9 +45,8 @@ def balanced_batches(targets: Tensor, batch_size: int, steps: int, generator: to
     for _ in range(steps):
         while len(rest) < size:
             passes = [_passes(group, longest, generator) for group in groups]
-            order = torch.rand(longest, len(groups), generator=generator).argsort(
-                1
-            )  # the classes' order, anew for each image of a class
+            # a new order of the classes for each image of a class
+            order = torch.rand(longest, len(groups), generator=generator).argsort(1)
             rest = torch.cat([rest, torch.stack(passes, 1).gather(1, order).flatten()])
         yield rest[:size]
         rest = rest[size:]
@@ -59,17 +58,24 @@ def _passes(group: Tensor, length: int, generator: torch.Generator) -> Tensor:
 
 
 def class_weights(targets: Tensor, classes: int) -> Tensor:
-    """(classes,) float32, inverse to the number of labels, 1 on the average image; 0 for a class without any.
+    """Compute class weights inversely proportional to the number of labels.
 
     Args:
         targets: (labelled,) classes.
+
+    Returns:
+        (classes,) float32 with mean 1 over the labelled images; 0 for a class without labels.
     """
     counts = torch.bincount(targets, minlength=classes).double()
     return torch.where(counts > 0, len(targets) / ((counts > 0).sum() * counts.clamp(min=1)), 0.0).float()
 
 
 def learning_rate(spec: Optimizer, step: int, steps: int) -> float:
-    """Rate of step 0 … steps-1: linear from 0 to lr over the warm-up, then constant, or down to 0 at `steps` by half a cosine or a power."""
+    """Return the learning rate of one step, from 0 to steps - 1.
+
+    The rate rises linearly from 0 to `lr` over the warm-up. Then it is constant, or falls to 0 at `steps` by half a
+    cosine or a power.
+    """
     if step < spec.warmup_steps:
         return spec.lr * (step + 1) / (spec.warmup_steps + 1)
     if spec.schedule == "constant":
@@ -81,7 +87,7 @@ def learning_rate(spec: Optimizer, step: int, steps: int) -> float:
 
 
 def optimizer(spec: Optimizer, parameters: Iterable[nn.Parameter], device: torch.device) -> torch.optim.Optimizer:
-    """A fresh optimizer; nothing of an earlier round survives."""
+    """Build an optimizer without state of earlier rounds."""
     fused = device.type in {"cpu", "cuda"}
     if spec.name == "sgd":
         return torch.optim.SGD(

@@ -1,4 +1,4 @@
-"""One round of training, for every learning method: optimisation steps, weight averages, and selection of weights."""
+"""One round of training: optimisation steps, weight averages, and selection of weights."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class Round:
         return torch.Generator().manual_seed(derive(self.protocol.root_seed, stream, self.seed, self.number, *keys))
 
     def views(self, rows: Iterator[Tensor], spec: Augmentation, draws: torch.Generator) -> Iterator[Tensor]:
-        """Yield augmented images (b, channels, height, width) of each batch, in the memory format of the network.
+        """Yield augmented images (b, channels, height, width) of each batch.
 
         Args:
             rows: (b,) int64 images of the data set, on the CPU.
@@ -105,7 +105,7 @@ class Round:
         return self.views(batches_of_rows, self.regime.augmentation, self.draws("augmentation"))
 
     def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """Compute the mean loss on labelled images, with the regime's label smoothing and class weights.
+        """Compute the mean loss on labelled images, with label smoothing and class weights.
 
         An image is weighted by its true class, and the loss is divided by the sum of the weights.
         """
@@ -117,7 +117,10 @@ class Round:
         return (losses * weights).sum() / weights.sum()
 
     def order(self) -> Iterator[Tensor]:
-        """Yield the positions of the labelled images in each step's batch, on the CPU; every call gives the same order."""
+        """Yield the positions of the labelled images in each step's batch, on the CPU.
+
+        Every call gives the same order.
+        """
         regime, draws = self.regime, self.draws("batches")
         if regime.imbalance == "balanced-batches":
             return balanced_batches(self.targets.cpu(), regime.batch_size, self.steps, draws)
@@ -194,7 +197,7 @@ def train(
 
 
 def _set_up(protocol: Protocol, inputs: FitInputs, seed: int, round_: int, resident: Resident, net: nn.Module) -> Round:
-    """Move the network and the targets to the device, and build the averages and weights that the regime asks for."""
+    """Move network and targets to the device; build the average and weights of the regime."""
     regime, images, device = protocol.regime, inputs.images, resident.device
     net = net.to(device).to(memory_format=memory_format(images.height, images.width, regime.precision))
     targets = tasks.TASKS[protocol.task].targets(inputs.labels).to(device)
@@ -260,7 +263,7 @@ def _steps(now: Round, method: Objective) -> Iterator[Tensor]:
 
 
 def _rate_and_averaging(regime: Regime, step: int, steps: int) -> tuple[float, bool]:
-    """Return the learning rate of a step, and whether the weights after it enter the mean of late weights."""
+    """Return the learning rate of a step, and whether its weights enter the late mean."""
     start = math.ceil(regime.swa.start * steps) if regime.swa else steps
     if regime.swa is None or step < start:
         return learning_rate(regime.optimizer, step, start), False
@@ -268,7 +271,7 @@ def _rate_and_averaging(regime: Regime, step: int, steps: int) -> tuple[float, b
 
 
 def _reached_accuracy(now: Round, method: Objective, step: int) -> bool:
-    """Return whether an epoch ends with this step and reached the training accuracy `regime.stop_at`."""
+    """Return whether this step ends an epoch with training accuracy `regime.stop_at`."""
     regime = now.regime
     if regime.stop_at is None or step % regime.steps_per_epoch(len(now.rows)):
         return False
@@ -276,7 +279,7 @@ def _reached_accuracy(now: Round, method: Objective, step: int) -> bool:
 
 
 def _newly_augmented(now: Round) -> Iterator[Tensor]:
-    """Yield the labelled images once, with new augmentation, for BatchNorm statistics of averaged weights."""
+    """Yield the labelled images once, newly augmented, for the BatchNorm statistics of the mean."""
     parts = torch.split(torch.from_numpy(now.inputs.labelled.astype(np.int64)), now.regime.batch_size)
     return now.views(iter(parts), now.regime.augmentation, now.draws("augmentation", "swa"))
 
@@ -284,7 +287,9 @@ def _newly_augmented(now: Round) -> Iterator[Tensor]:
 def untrained_learner(
     protocol: Protocol, images: Images, pool: Indices, seed: int, resident: Resident
 ) -> TrainedNetwork[Any]:
-    """Return a learner with the weights that the first round starts from, including a pretrained body.
+    """Return a learner with the weights that the first round starts from.
+
+    They include those of a pretrained body.
 
     Args:
         pool: (p,) images that the scaling is computed from.
@@ -297,7 +302,7 @@ def untrained_learner(
 
 
 def _initial_network(protocol: Protocol, images: Images, seed: int, resident: Resident) -> nn.Module:
-    """Return the network with the seed's initial weights, and with those of a pretrained part where there is one."""
+    """Return the network with the seed's initial weights, and a pretrained part if there is one."""
     start, pretraining, task = resident.start, protocol.regime.pretraining, tasks.TASKS[protocol.task]
     model_seed = derive(protocol.root_seed, "model", seed)
     if pretraining is None or start is None:
@@ -310,7 +315,7 @@ def _initial_network(protocol: Protocol, images: Images, seed: int, resident: Re
 
 
 def digest_of(protocol: Protocol, state: Mapping[str, Tensor], resident: Resident) -> str:
-    """Return the digest that records hold of a network with these tensors, including a frozen body."""
+    """Return the digest of a network with these tensors, including a frozen body, as in records."""
     pretraining, start = protocol.regime.pretraining, resident.start
     if pretraining is None or start is None or pretraining.then == "fine-tune":
         return state_digest(state)
@@ -327,7 +332,10 @@ def _end_state(protocol: Protocol, net: nn.Module, resident: Resident) -> EndSta
 
 @dataclass
 class Best:
-    """The weights with the best validation metric; the latest of equals, since it has trained longest."""
+    """The weights with the best validation metric.
+
+    The latest of equals, since it has trained longest.
+    """
 
     learner: TrainedNetwork[Any]
     inputs: FitInputs

@@ -1,8 +1,8 @@
-"""Tuning inside a run: settings are tried before the round is trained, and the best of them makes the round's recipe.
+"""Tuning inside a run: trials precede a round, which trains with the best setting.
 
-Every trial is a training of its own: it starts from the weights that the round starts from, on the round's own streams, and
-nothing of it is left but its line in the record. Trials are scored on the validation images, or on labelled images that they
-were not trained on; the test images have no part in it. A trial that is on the record is never made again.
+Every trial is a separate training. It starts from the weights that the round starts from, uses the round's random
+streams, and leaves nothing but its line in the record. Trials are scored on the validation images, or on labelled
+images held out from their training; the test images are not used. A trial that is on the record is never repeated.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ from runners.regimes.augment.images import refuse_impossible
 
 @dataclass(frozen=True, eq=False)
 class Tuner:
-    """Finds the setting of every round of one run.
+    """Choose the hyperparameter setting of every round of one run.
 
     Attributes:
-        seed: the run's seed.
-        made: trials that are on the record.
-        write: puts a trial on the record; must have reached the disk when it returns.
+        seed: seed of the run.
+        recorded: trials that are on the record already.
+        write: appends a trial to the record; the event must be on disk when it returns.
     """
 
     seed: int
-    made: Sequence[TrialEvent] = ()
+    recorded: Sequence[TrialEvent] = ()
     write: Callable[[TrialEvent], None] = lambda _: None
-    _chosen: dict[int, HyperparameterSetting] = field(default_factory=dict)
+    _choices: dict[int, HyperparameterSetting] = field(default_factory=dict)
 
-    def chosen(
+    def choose(
         self,
         protocol: Protocol,
         round_: int,
@@ -49,23 +49,26 @@ class Tuner:
         resident: Resident,
         before: EndState | None,
     ) -> HyperparameterSetting:
-        """The setting that the round trains with; makes what is missing of the trials that decide it. Empty without tuning.
+        """Return the setting that the round trains with; run the trials that are not on the record.
 
         Args:
-            before: what the round starts from, of a warm start.
+            before: state that the round starts from, for a warm start.
+
+        Returns:
+            The best setting of the deciding round's trials; empty if the protocol has no tuning.
 
         Raises:
-            InputError: the images are too small for a setting, or no trial came to an end.
+            InputError: the images are too small for a setting, or all trials failed.
             RecordError: the trials on the record are not those that the seed draws.
         """
         tuning = protocol.regime.tuning
         if tuning is None:
             return {}
         deciding = tuning.round_of(round_)
-        if deciding not in self._chosen:
-            trials = [e for e in self.made if e.round == deciding]
+        if deciding not in self._choices:
+            trials = [e for e in self.recorded if e.round == deciding]
             settings = draw_settings(protocol.regime, protocol.root_seed, self.seed, deciding)
-            _refuse_others(protocol, deciding, trials, settings)
+            _refuse_other_trials(protocol, deciding, trials, settings)
             if len(trials) < len(settings):
                 if deciding != round_:
                     where = f"protocol {protocol.name}, round {round_}"
@@ -76,13 +79,21 @@ class Tuner:
                 for trial in range(len(trials), len(settings)):
                     trials.append(search.trial(trial))
                     self.write(trials[-1])
-            self._chosen[deciding] = _best(protocol, deciding, trials)
-        return self._chosen[deciding]
+            self._choices[deciding] = _best(protocol, deciding, trials)
+        return self._choices[deciding]
 
 
 @dataclass(frozen=True, eq=False)
 class _Search:
-    """The trials of one round: what they try, train on and start from; `scored_on` is the digest of what they are scored on."""
+    """Trials of one round.
+
+    Attributes:
+        settings: one setting per trial.
+        inputs: images and labels that trials train and are validated on.
+        scored_on: digest of the indices that trials are scored on.
+        examined: number of test examinations before the trials.
+        before: state that trials start from, for a warm start.
+    """
 
     protocol: Protocol
     seed: int
@@ -106,16 +117,20 @@ class _Search:
         resident: Resident,
         before: EndState | None,
     ) -> _Search:
-        """Raises InputError where a setting asks too much of the images, or nothing is left to train on or to score on."""
+        """Hold out the labels that trials are scored on.
+
+        Raises:
+            InputError: the images are too small for a setting, or no labels are left for training or scoring.
+        """
         for setting in settings:
             _refuse_impossible(protocol, setting, inputs)
-        apart = draw_held_out(
+        held_out = draw_held_out(
             protocol.regime, protocol.root_seed, seed, round_, np.concatenate([inputs.labelled, inputs.useless])
         )
-        scored_on = array_digest(apart if len(apart) else np.sort(oracle.validation()[0]))
+        scored_on = array_digest(held_out if len(held_out) else np.sort(oracle.validation()[0]))
         trained = (
-            _without(inputs, apart, f"protocol {protocol.name}, round {round_}: regime.tuning.held_out")
-            if len(apart)
+            _without(inputs, held_out, f"protocol {protocol.name}, round {round_}: regime.tuning.held_out")
+            if len(held_out)
             else inputs
         )
         return cls(protocol, seed, round_, settings, trained, scored_on, oracle.examinations, resident, before)
@@ -144,11 +159,14 @@ class _Search:
         )
 
 
-def _without(inputs: FitInputs, apart: Indices, where: str) -> FitInputs:
-    """Labelled images apart, to be scored on. They stay images of the pool, as bought images of unknown classes do, but without a label."""
-    left = ~np.isin(inputs.labelled, apart)
+def _without(inputs: FitInputs, held_out: Indices, where: str) -> FitInputs:
+    """Make the held-out images the validation images.
+
+    They stay in the pool, but without a label.
+    """
+    left = ~np.isin(inputs.labelled, held_out)
     if left.all() or not left.any():
-        expected = f"labelled images of the task's classes both among the {len(apart)} held out and among the others"
+        expected = f"labelled images of the task's classes both among the {len(held_out)} held out and among the rest"
         raise InputError(
             Fault(
                 where,
@@ -176,14 +194,14 @@ def _refuse_impossible(protocol: Protocol, setting: HyperparameterSetting, input
         raise InputError(Fault(where, fault.expected, fault.found, fault.fix)) from None
 
 
-def _refuse_others(
+def _refuse_other_trials(
     protocol: Protocol, round_: int, trials: Sequence[TrialEvent], settings: Sequence[HyperparameterSetting]
 ) -> None:
     for made, (number, setting) in zip(trials, enumerate(settings), strict=False):
         if (made.trial, made.setting) != (number, setting):
             where, fix = (
                 f"protocol {protocol.name}, round {round_}: trials on the record",
-                "move the run's folder away to start it anew",
+                "move the run's folder away to start the run again",
             )
             raise RecordError(
                 Fault(
@@ -206,7 +224,7 @@ def _best(protocol: Protocol, round_: int, trials: Sequence[TrialEvent]) -> Hype
     if place is None:
         where, found = (
             f"protocol {protocol.name}, round {round_}: regime.tuning",
-            f"{len(trials)}, and all failed: {trials[0].failed}",
+            f"{len(trials)} trials, all failed: {trials[0].failed}",
         )
         raise InputError(
             Fault(

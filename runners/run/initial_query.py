@@ -1,8 +1,8 @@
-"""Initial sets that strategies choose themselves, if the protocol allows it (`splits.initial = "strategy"`).
+"""Initial sets that strategies choose themselves (`splits.initial = "strategy"`).
 
-A strategy can choose if it declares `cold_start` and needs only images and embeddings. Before the first training, embeddings come
-from a pretrained body, from frozen features, or else from the network with its initial weights, which are little use.
-For random, and for strategies that cannot choose, the seed draws the initial set, the same for all of them.
+A strategy can choose if it declares `cold_start` and needs only images and embeddings. Before the first training,
+embeddings come from a pretrained body, from frozen features, or else from the network with its initial weights, which
+are little use. For random, and for strategies that cannot choose, the seed draws the initial set, the same for all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from protocol.draws.splits import Indices
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE, StrategySpec
 from runners.features.round import Round
-from runners.features.view_of_round import look
+from runners.features.view_of_round import build_view
 from runners.guard.audit_hook import asked
 from runners.loop import prepare_strategy, select
 from runners.regimes import Fit, FitInputs, untrained_learner
@@ -61,7 +61,7 @@ def _select(session: Session, strategy: Strategy) -> Indices:
     inputs = FitInputs(images, nothing, labels, nothing, labels, oracle.pool)
     learner = untrained_learner(protocol, images, oracle.pool, session.seed, session.resident)
     now = Round(protocol, session.seed, START, inputs, Fit(learner, 0, "", ""), session.resident)
-    view = look(now, strategy, [learner], oracle.disclose)
+    view = build_view(now, strategy, [learner], oracle.disclose)
     prepare_strategy(now, strategy, name, view)
     rng = generator(protocol.root_seed, "query", session.seed, "start")
     return select(strategy, name, view, protocol.training_labels[0], rng)

@@ -1,4 +1,4 @@
-"""Perform one run from its plan to its sealed record: start, continue after an interruption, record a failure."""
+"""Perform one run, from its plan to its sealed record, across interruptions and failures."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ from runners.session import Session
 from runners.strategies.resolve import make
 
 _TRAINING: Final = threading.Lock()
-"""Weights and dropout are drawn from torch's random state, which the whole process shares: threads must train in turn."""
+"""Weights and dropout are drawn from torch's random state, which all threads share: they must train in turn."""
 
 
 def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
     """Perform the run, or continue it. Errors of this run alone are returned, not raised.
 
-    Threads of one process take turns, so that each run gives the bytes that it gives alone; processes train in parallel.
+    Threads of one process take turns, so that each run gives the same bytes as alone; processes train in parallel.
     """
     folder = StudyFolder(job.study).run(job.run)
     try:

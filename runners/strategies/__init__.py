@@ -1,13 +1,25 @@
-"""Query strategies: the registry, and strategies from a user's own file."""
+"""Query strategies: how a run chooses which images to label next.
+
+A strategy is a class with `select(view, n, rng)`, which returns n members of `view.unlabelled`. Derive from `Strategy`,
+list what you need from the view in `needs`, and let `top` choose the highest scores with ties broken at random:
+
+    class Entropy(Strategy):
+        needs = ("probabilities",)
+
+        def select(self, view, n, rng):
+            p = view.probabilities
+            return top(view, torch.special.entr(p).sum(1), n, rng)
+
+Run it with `beatrandom run study.toml --strategy my_file.py:Entropy`. `STRATEGIES` maps registered names to classes.
+"""
 
 from __future__ import annotations
 
 from typing import Final
 
-from runners.guard.errors import StrategyError
 from runners.strategies.alfa_mix import AlfaMix
 from runners.strategies.badge import Badge
-from runners.strategies.base import Context, Estimation, Strategy, checked, top
+from runners.strategies.base import Context, Estimation, Strategy, top
 from runners.strategies.baseline import BalancedRandom, Random
 from runners.strategies.batchbald import BatchBald
 from runners.strategies.cluster_margin import ClusterMargin
@@ -31,7 +43,7 @@ from runners.strategies.segmentation_scores import EquAL, ForegroundRandom
 from runners.strategies.typiclust import TypiClust
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
 from runners.strategies.vaal import VAAL
-from runners.strategies.view import NEEDS, ClassifierHead, GradientFactors, Need, View
+from runners.strategies.view import View
 
 STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "random": Random,
@@ -65,17 +77,4 @@ STRATEGIES: Final[dict[str, type[Strategy]]] = {
     "oracle": GreedyOracle,
 }
 
-__all__ = [
-    "NEEDS",
-    "STRATEGIES",
-    "ClassifierHead",
-    "Context",
-    "Estimation",
-    "GradientFactors",
-    "Need",
-    "Strategy",
-    "StrategyError",
-    "View",
-    "checked",
-    "top",
-]
+__all__ = ["STRATEGIES", "Context", "Estimation", "Strategy", "View", "top"]

@@ -1,4 +1,4 @@
-"""ALFA-Mix: images whose prediction flips when a little of a labelled one is mixed in (Parvaneh et al. 2022, arXiv 2203.07191)."""
+"""ALFA-Mix: images whose prediction flips when a labelled one is mixed in (Parvaneh et al. 2022, arXiv 2203.07191)."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from runners.strategies.view import Need, View
 
 
 class AlfaMix(Strategy):
-    """Mixes into every image's embedding the mean embedding of each labelled class, as adversely as the closed form of alpha does.
+    """Select images whose predicted class flips when features of labelled classes are mixed in.
 
-    Images whose predicted class changes are candidates; the strength of mixing starts at `step` and grows by it until there are
-    more than n of them or it reaches 1. The candidates are clustered into n groups by k-means on unit vectors, and the one
-    nearest each centre is bought. What is missing to n is drawn at random from the rest, without repetition.
+    The mean embedding of each labelled class is mixed into every image's embedding, as adversely as the closed form of
+    alpha allows. Images whose predicted class changes are candidates. The strength of mixing starts at `step` and grows
+    by `step` until there are more than n candidates or it reaches 1. The candidates are clustered into n groups by
+    k-means on unit vectors, and the candidate nearest to each centre is selected. If fewer than n are found, the rest
+    is drawn at random.
 
     Args:
-        step: strength of mixing added at a time, in (0, 1]; the authors' value is 1/32.
-        most: bound on the candidates that are clustered (at least n); beyond it they are drawn at random.
+        step: increase of the strength of mixing, in (0, 1]; the authors use 1/32.
+        most: largest number of candidates to cluster (at least n); if there are more, a random subset is clustered.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings", "classifier_head")
@@ -45,7 +47,7 @@ class AlfaMix(Strategy):
         self.step, self.most = step, most
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """Centres of the candidates first, then what is missing at random."""
+        """Return the candidates nearest to the centres, then random images up to n."""
         points, (weight, bias) = view.embeddings.float(), view.classifier_head
         anchors = class_means(view.labelled_embeddings.float(), torch.from_numpy(view.labels.copy()), view.classes)
         flip = flipping_strength(points, anchors, weight.float(), bias.float()) * math.sqrt(points.shape[1])
@@ -63,32 +65,33 @@ class AlfaMix(Strategy):
 
 
 def class_means(embeddings: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """(k, d) mean embedding of each class; of all labelled images for a class that has none.
+    """Return the mean embedding of each class, shape (k, d).
+
+    A class without labelled images gets the mean over all labelled images.
 
     Args:
-        embeddings: (l, d), l >= 1; labels: (l,) int64.
+        embeddings: embeddings of the labelled images, shape (l, d), l >= 1.
+        labels: their classes, shape (l,), int64.
+        classes: number of classes k.
     """
     member = F.one_hot(labels.to(embeddings.device), classes).to(embeddings.dtype)
     counts = member.sum(0)[:, None]
     return torch.where(counts > 0, member.T @ embeddings / counts.clamp(min=1), embeddings.mean(0))
 
 
-def optimal_alpha(point: Tensor, anchor: Tensor, gradient: Tensor, strength: float) -> Tensor:
-    """(d,) alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), elementwise (equation 5); g is the loss's gradient by z."""
-    towards = anchor - point
-    length: Tensor = strength * towards.norm() / gradient.norm()
-    return length * gradient / towards
-
-
 def flipping_strength(points: Tensor, anchors: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(u,) smallest strength at which the optimally mixed embedding is predicted as another class; inf: none does.
+    """Return the smallest strength of mixing that changes each prediction, shape (u,); infinite if none does.
 
-    (1 - alpha) z + alpha z* with alpha of equation 5 is z + strength * ‖z* - z‖ * g / ‖g‖: every anchor moves z in the same
-    direction, the farthest one farthest. The head is linear, so a rival class j overtakes the predicted y where
-    logit_y - logit_j = strength * ‖z* - z‖ * (slope_j - slope_y), slope = weight @ g / ‖g‖. No embedding is ever mixed.
+    Equation 5 gives alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), with g the gradient of the loss by z. The mixture
+    (1 - alpha) z + alpha z* is then z + strength * ‖z* - z‖ * g / ‖g‖: every anchor z* moves z in the same direction,
+    and the farthest anchor moves it farthest. The head is linear, so a rival class j overtakes the predicted class y
+    where logit_y - logit_j = strength * ‖z* - z‖ * (slope_j - slope_y), with slope = weight @ g / ‖g‖. No embedding is
+    ever mixed.
 
     Args:
-        points: (u, d); anchors: (k, d); weight: (k, d); bias: (k,).
+        points: embeddings, shape (u, d).
+        anchors: mean embeddings of the classes, shape (k, d).
+        weight, bias: the last layer, shapes (k, d) and (k,).
     """
     logits = points @ weight.T + bias
     predicted = logits.argmax(1, keepdim=True)
@@ -103,7 +106,15 @@ def flipping_strength(points: Tensor, anchors: Tensor, weight: Tensor, bias: Ten
 
 
 def candidates_of(needed: NDArray[np.float32], n: int, step: float) -> NDArray[np.bool_]:
-    """(u,) which images flip at the first strength step, 2 step, … that flips more than n of them, or at the last one up to 1."""
+    """Return which images flip, shape (u,), at the first strength that flips more than n of them.
+
+    Strengths are step, 2 step, ... up to 1; if none flips more than n images, the last one counts.
+
+    Args:
+        needed: smallest strength that flips each image, shape (u,).
+        n: number of images to select.
+        step: increase of the strength.
+    """
     strengths = step * np.arange(1, math.ceil(1 / step - 1e-9) + 1)
     enough = np.flatnonzero(np.searchsorted(np.sort(needed), strengths) > n)
     flips: NDArray[np.bool_] = needed < strengths[enough[0] if len(enough) else -1]
@@ -111,7 +122,7 @@ def candidates_of(needed: NDArray[np.float32], n: int, step: float) -> NDArray[n
 
 
 def nearest_to_centres(features: NDArray[np.float32], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Positions of at most n features: of each k-means cluster the member nearest its centre; fewer if features repeat."""
+    """Return the position of the member nearest to each of n k-means centres; fewer if features repeat."""
     if len(np.unique(features, axis=0)) <= n:
         _, first = np.unique(features, axis=0, return_index=True)
         return np.sort(first)

@@ -19,17 +19,19 @@ from runners.strategies.view import GradientFactors, Need, View
 
 _ROWS: Final = 8192
 _REFRESH: Final = 128
-"""Centres after which all weights are brought up to date, by matrix products."""
+"""Number of new centres after which all weights are updated by matrix products."""
 _TRIES: Final = 16
-"""Proposals made at a time."""
+"""Number of proposals drawn at once."""
 _NOISE: Final = 1e-6
-"""Squared distances below this share of the squared norms are rounding errors of float32, and 0."""
+"""Squared distances below this share of the squared norms are rounding errors of float32 and count as 0."""
 
 
 class Badge(Strategy):
-    """Draws images one by one with probability proportional to the squared distance of their gradient to the nearest drawn.
+    """Draw images with large and diverse gradients: k-means++ seeding on gradient embeddings.
 
-    The first is the image with the largest gradient, as in the authors' code. Labelled images and the origin are no centres.
+    Images are drawn one by one, with probability proportional to the squared distance of their gradient embedding to
+    the nearest one drawn so far. The first is the image with the largest gradient, as in the authors' code. Labelled
+    images are no centres.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("gradient_factors",)
@@ -37,17 +39,23 @@ class Badge(Strategy):
     cost = "O(n u (k + d)), by matrix products"
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The drawn sequence, in order."""
+        """Return the drawn images, in order."""
         return view.unlabelled[d2_sampling(view.gradient_factors, n, rng)]
 
 
 def d2_weights(
     factors: GradientFactors, centres: Indices, rows: Tensor | None = None, norms: Tensor | None = None
 ) -> Tensor:
-    """(u,) or (rows,) float64 squared distances of gradient embeddings to the nearest of `centres` (positions, at least one).
+    """Return squared distances of gradient embeddings to the nearest centre, float64.
 
     Args:
-        norms: (u,) `squared_norms` of all, where they are known already.
+        factors: factors of all u gradient embeddings.
+        centres: positions of the centres, at least one.
+        rows: positions to compute distances for; all by default.
+        norms: `squared_norms` of all embeddings, shape (u,), if known already.
+
+    Returns:
+        Distances, shape (u,) or that of `rows`.
     """
     norms = squared_norms(factors) if norms is None else norms
     at = torch.from_numpy(centres).to(norms.device)
@@ -64,7 +72,7 @@ def d2_weights(
 
 
 def squared_norms(factors: GradientFactors) -> Tensor:
-    """(u,) float64 squared norms of the gradient embeddings."""
+    """Return the squared norms of the gradient embeddings, shape (u,), float64."""
     residuals, embeddings = (
         torch.cat([torch.linalg.vector_norm(part.double(), dim=1).square() for part in torch.split(factor, _ROWS)])
         for factor in factors
@@ -73,10 +81,11 @@ def squared_norms(factors: GradientFactors) -> Tensor:
 
 
 def d2_sampling(factors: GradientFactors, n: int, rng: np.random.Generator) -> Indices:
-    """Positions of n images: the largest gradient first, then each drawn with probability ∝ squared distance to those before.
+    """Return positions of n images: the largest gradient first, then draws by squared distance to those before.
 
-    Exact, though most weights are old: weights only shrink, so a proposal by old weights is accepted with probability
-    new / old, and only proposals' weights are computed. Where all are at distance 0, the rest is drawn uniformly.
+    Sampling is exact although most weights are old. Weights only shrink, so a proposal drawn by old weights is accepted
+    with probability new / old; only the weights of proposals are computed. If all remaining images are at distance 0,
+    the rest is drawn uniformly.
     """
     norms = squared_norms(factors)
     chosen = [int(norms.argmax())]
@@ -95,7 +104,7 @@ def d2_sampling(factors: GradientFactors, n: int, rng: np.random.Generator) -> I
 
 
 class _Weights:
-    """(u,) weights that know the first `known` of the chosen."""
+    """Sampling weights of all images, shape (u,), given the first `known` of the chosen images."""
 
     def __init__(self, values: NDArray[np.float64], known: int, factors: GradientFactors, norms: Tensor) -> None:
         self.values, self.known, self._factors, self._norms = values, known, factors, norms
@@ -103,17 +112,16 @@ class _Weights:
         self.total = float(self._edges[-1])
 
     def after(self, chosen: list[int]) -> _Weights:
-        """Weights that know all of the chosen."""
+        """Return weights given all chosen images."""
         if len(chosen) == self.known:
             return self
         return _Weights(np.minimum(self.values, self._distances(chosen, None)), len(chosen), self._factors, self._norms)
 
     def draw(self, chosen: list[int], rng: np.random.Generator) -> int | None:
-        """One image by the weights that all of the chosen leave; None if every proposal was refused."""
+        """Draw one image given all chosen images; `None` if every proposal was rejected."""
         proposals = np.searchsorted(self._edges, rng.random(_TRIES) * self.total, side="right")
-        proposals = np.minimum(
-            proposals, np.searchsorted(self._edges, self.total)
-        )  # rounding must not reach past the last weight
+        # rounding must not reach past the last weight
+        proposals = np.minimum(proposals, np.searchsorted(self._edges, self.total))
         before = self.values[proposals]
         now = before
         if len(chosen) > self.known:

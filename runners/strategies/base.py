@@ -1,6 +1,7 @@
-"""The contract of a query strategy: `select(view, n, rng) -> indices`.
+"""Contract of a query strategy: `select(view, n, rng) -> indices`.
 
-A strategy sees a `View`. No pool label, no validation or test data, no data set object is reachable from it.
+A strategy sees a `View`. From it, no label of an unlabelled image, no validation or test data, and no data set object
+can be reached.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ from runners.strategies.view import Need, View
 
 @dataclass(frozen=True)
 class Estimation:
-    """How uncertainty over the classifier is sampled, for the needs `mc_samples` and `members`.
+    """How to sample uncertainty over the classifier, for the needs `mc_samples` and `members`.
 
     Attributes:
-        samples: dropout masks s >= 1.
-        dropout: share of the penultimate embedding that is dropped, in (0, 1); only where the compared network has no
-            dropout of its own (if it has, that is what is sampled).
-        members: networks m >= 1 of an ensemble, the compared one included.
+        samples: number of dropout masks s >= 1.
+        dropout: share of the penultimate embedding to drop, in (0, 1), if the evaluated network has no dropout of its
+            own. If it has, its own dropout is sampled.
+        members: number of networks m >= 1 of an ensemble, the evaluated one included.
     """
 
     samples: int = 20
@@ -51,15 +52,18 @@ class Estimation:
 
 @dataclass(frozen=True)
 class Context:
-    """What a strategy with a trained part of its own may learn from, once a round, before it selects.
+    """Material from which a strategy may train a part of its own, once per round, before it selects.
 
     Attributes:
-        view: the round's view; labels are those owned.
-        device: where its tensors lie and where to train.
-        network: makes a copy of the trained classifier, in evaluation mode; training or breaking the copy changes nothing else.
-        scaled: uint8 images (b, height, width, channels) to the network's input (b, channels, height, width).
-        retrained: trains by the protocol's recipe on the owned labels and on more of the unlabelled (m,) indices with classes (m,),
-            and returns what predicts (j, k) probabilities of (j,) pool indices. Equal calls of a round give equal classifiers.
+        view: the round's view; its labels are those of labelled images.
+        device: device of its tensors, on which to train.
+        network: function that returns a copy of the trained classifier in evaluation mode. Changing the copy changes
+            nothing else.
+        scaled: function from uint8 images (b, height, width, channels) to the network's input (b, channels, height,
+            width).
+        retrained: function that trains by the protocol's recipe on the labelled images and on further unlabelled
+            indices (m,) with classes (m,). It returns a function from pool indices (j,) to probabilities (j, k). Equal
+            calls within a round give equal classifiers.
     """
 
     view: View
@@ -70,63 +74,75 @@ class Context:
 
 
 class Strategy(ABC):
-    """Base of all query strategies; an own one may also be any class or function of the same shape."""
+    """Base of all query strategies; any class or function of the same shape works, too."""
 
     needs: ClassVar[tuple[Need, ...]] = ()
-    """What the runner computes for it, once, in evaluation mode, without augmentation."""
+    """Features that the runner computes for the strategy, once, in evaluation mode, without augmentation."""
     paper: ClassVar[str] = ""
     cost: ClassVar[str] = "O(u)"
-    """Order of the query's cost in u unlabelled, l labelled, n queried, k classes, d embedding width."""
+    """Order of a query's cost in u unlabelled, l labelled, n queried, k classes, d embedding width."""
     cold_start: ClassVar[bool] = False
-    """Whether it can choose with nothing labelled yet; of a starting set only if it needs nothing that a trained network gives."""
+    """Whether it can select with nothing labelled; an initial set only if it needs no feature of a trained network."""
     order_free: ClassVar[bool] = False
-    """Whether, ties apart, the pool's order and the generator have no say in what it chooses."""
+    """Whether, except for ties, the selection depends on neither the pool's order nor the generator."""
     tasks: ClassVar[tuple[str, ...]] = ("classification", "segmentation")
-    """Kinds of prediction it is meant for; it also must not need what a task does not offer."""
+    """Tasks it is meant for; a task must also offer all its needs."""
     estimation: Estimation = Estimation()
-    """How `mc_samples` and `members` are made, for those that need them."""
+    """How `mc_samples` and `members` are computed."""
 
     least: ClassVar[float] = 0.0
-    """Lowest value that scores of pixels can have: nothing to gain there."""
+    """Lowest possible score of a pixel."""
     aggregation: Aggregation = Aggregation()
-    """How a segmentation's scores of pixels become one of the image."""
+    """How scores of pixels become one score per image (segmentation)."""
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:  # noqa: B027  # a null object: most have nothing to train
-        """Train what the strategy itself needs; called once a round before `select`. Most need nothing.
+        """Train the strategy's own networks; called once per round before `select`. Most strategies train nothing.
 
-        Build everything anew each time: an interrupted run continues with a fresh strategy and must choose the same.
+        Build everything from scratch each time: an interrupted run continues with a new strategy object and must select
+        the same images.
 
         Args:
-            context: what may be learned from.
-            generator: on the CPU, the only source of randomness for data order and noise. Initial weights and dropout,
-                which know only torch's global generator, are seeded by the runner around this call.
+            context: material to learn from.
+            generator: generator on the CPU, the only source of randomness for data order and noise. Initial weights and
+                dropout use torch's global generator, which the runner seeds around this call.
         """
 
     @abstractmethod
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """Exactly `n` distinct members of `view.unlabelled`, 1 <= n <= u; equal generators give equal answers.
+        """Select exactly `n` distinct members of `view.unlabelled`, 1 <= n <= u.
 
-        Where what is bought differs in cost, `n` is the most that the budget can pay for, and the first are bought as far as it reaches.
+        Equal generators must give equal selections. If units differ in cost, `n` is the largest number that the budget
+        can pay for, and units are labelled in the returned order until the budget is spent.
         """
 
 
 def top(view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
-    """The n unlabelled indices with the highest scores; equal scores are ordered at random, not by index.
+    """Return the n unlabelled indices with the highest scores; break ties at random, not by index.
+
+    Args:
+        view: the round's view, with u unlabelled images.
+        scores: one score per unlabelled image, shape (u,).
+        n: number of images to select.
+        rng: generator for ties.
 
     Raises:
-        StrategyError: scores are not one finite number per unlabelled image.
+        StrategyError: the scores are not one finite number per unlabelled image.
     """
     values = scores.detach().to("cpu", torch.float64).numpy()
     if values.shape != view.unlabelled.shape or not np.isfinite(values).all():
         found = f"shape {values.shape}, {int((~np.isfinite(values)).sum())} not finite"
-        raise StrategyError(Fault("scores", f"{len(view.unlabelled)} finite numbers", found, "mend the score"))
+        raise StrategyError(Fault("scores", f"{len(view.unlabelled)} finite numbers", found, "fix the score"))
     shuffled = rng.permutation(len(values))
     order = shuffled[np.argsort(-values[shuffled], kind="stable")]
     return view.unlabelled[order[:n]]
 
 
-def checked(selection: object, view: View, n: int, name: str) -> Indices:
-    """The selection as int64 indices, or StrategyError with every fault it has."""
+def check_selection(selection: object, view: View, n: int, name: str) -> Indices:
+    """Return the selection as int64 indices.
+
+    Raises:
+        StrategyError: the selection is not n distinct members of `view.unlabelled`; names every fault.
+    """
     where = f"selection of {name}, round {view.round}"
     array = np.asarray(selection.detach().cpu().numpy() if isinstance(selection, Tensor) else selection)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
@@ -146,14 +162,14 @@ def checked(selection: object, view: View, n: int, name: str) -> Indices:
     values, counts = np.unique(indices, return_counts=True)
     if (counts > 1).any():
         faults.append(Fault(where, "distinct indices", f"repeated: {values[counts > 1][:5].tolist()}"))
-    if (owned := np.intersect1d(values, view.labelled)).size:
-        faults.append(Fault(where, "unlabelled indices", f"labelled already: {owned[:5].tolist()}"))
-    if (strangers := np.setdiff1d(values, np.concatenate([view.unlabelled, view.labelled]))).size:
+    if (labelled := np.intersect1d(values, view.labelled)).size:
+        faults.append(Fault(where, "unlabelled indices", f"labelled already: {labelled[:5].tolist()}"))
+    if (unknown := np.setdiff1d(values, np.concatenate([view.unlabelled, view.labelled]))).size:
         faults.append(
             Fault(
                 where,
                 "members of view.unlabelled",
-                f"not in the pool: {strangers[:5].tolist()}",
+                f"not in the pool: {unknown[:5].tolist()}",
                 "map positions: view.unlabelled[positions]",
             )
         )

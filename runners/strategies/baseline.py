@@ -1,4 +1,4 @@
-"""Random: what every other strategy is measured against, and a balanced form of it."""
+"""Random selection, the baseline of every comparison, and a class-balanced form of it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from runners.strategies.view import Need, View
 
 
 class Random(Strategy):
-    """Uniform, without replacement, from the unlabelled pool."""
+    """Draw uniformly without replacement from the unlabelled pool."""
 
     cost = "O(u)"
     cold_start = True
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """n distinct unlabelled indices, every subset equally likely."""
+        """Return n distinct unlabelled indices; every subset is equally likely."""
         return rng.choice(view.unlabelled, n, replace=False)
 
 
 class BalancedRandom(Strategy):
-    """Random, but in equal numbers from each predicted class, as far as the classes reach.
+    """Draw at random, with equal numbers from each predicted class as far as possible.
 
-    An extra baseline: what a strategy is worth beyond balancing the classes.
+    An extra baseline: it shows what a strategy gains beyond balancing the classes.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities",)
@@ -33,12 +33,12 @@ class BalancedRandom(Strategy):
     cost = "O(u k)"
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """One image of each predicted class after another, classes and images in random order."""
+        """Return images of the predicted classes in turn, with classes and images in random order."""
         predicted = view.probabilities.argmax(1).cpu().numpy()
         order = rng.permutation(len(predicted))
         grouped = order[np.argsort(predicted[order], kind="stable")]
         sizes = np.bincount(predicted, minlength=view.classes)
-        turn = np.empty(len(predicted), np.int64)  # how many of its class come before it
+        turn = np.empty(len(predicted), np.int64)  # number of images of the same class that come before
         turn[grouped] = np.arange(len(predicted)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         shuffled = rng.permutation(len(predicted))
         return view.unlabelled[shuffled[np.argsort(turn[shuffled], kind="stable")][:n]]

@@ -18,17 +18,17 @@ from runners.strategies.view import Need, View
 
 
 class ClusterMargin(Strategy):
-    """Clusters the images with the smallest margins and buys from the clusters in turn, the smallest cluster first.
+    """Cluster the images with the smallest margins and select from the clusters in turn, smallest first.
 
-    The candidates are the `factor` * n images with the smallest margin, at most `most` (but n at least): average-linkage
-    clustering keeps a distance for every pair of them, 8,192 candidates need 256 MiB. The authors cluster
-    the whole pool once; here the network is trained anew every round, so the candidates are clustered
-    every round in its present embedding.
+    The candidates are the `factor` * n images with the smallest margin, at most `most` but at least n. Average-linkage
+    clustering keeps a distance for every pair: 8,192 candidates need 256 MiB. The authors cluster the whole pool once.
+    Here the network is trained from scratch every round, so the candidates are clustered every round in its new
+    embedding.
 
     Args:
-        factor: candidates per image bought, >= 1.
-        size: mean number of candidates in a cluster; fixes the height at which the tree is cut.
-        most: bound on the candidates.
+        factor: number of candidates per selected image, >= 1.
+        size: mean number of candidates in a cluster, >= 1; it sets the height at which the tree is cut.
+        most: largest number of candidates, >= 1.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities", "embeddings")
@@ -46,7 +46,7 @@ class ClusterMargin(Strategy):
         self.factor, self.size, self.most = factor, size, most
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """Round robin over the clusters of the candidates; within a cluster at random."""
+        """Return candidates by round robin over the clusters; within a cluster at random."""
         candidates = top(
             view,
             Margin.score(view.probabilities),
@@ -61,7 +61,10 @@ class ClusterMargin(Strategy):
 
 
 def average_linkage(points: Tensor, clusters: int) -> NDArray[np.int64]:
-    """(m,) cluster of each of (m, d) points: agglomerative, average linkage, Euclidean; keeps m² / 2 distances."""
+    """Return the cluster of each of m points, shape (m,): agglomerative, average linkage, Euclidean.
+
+    Keeps m² / 2 distances.
+    """
     if clusters >= len(points):
         return np.arange(len(points), dtype=np.int64)
     fitted = AgglomerativeClustering(n_clusters=clusters, linkage="average").fit(points.float().cpu().numpy())
@@ -70,10 +73,12 @@ def average_linkage(points: Tensor, clusters: int) -> NDArray[np.int64]:
 
 
 def round_robin(clusters: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Positions of n members: one at random of each cluster, from the smallest to the largest, and again until there are n.
+    """Return positions of n members: one at random per cluster, smallest cluster first, repeated until there are n.
 
     Args:
-        clusters: (m,) number of each member's cluster; n: 1 … m. Clusters of one size are taken in random order.
+        clusters: number of each member's cluster, shape (m,).
+        n: number of members, in 1 ... m.
+        rng: generator for the order within clusters and among clusters of equal size.
     """
     shuffled = rng.permutation(len(clusters))
     _, named, sizes = np.unique(clusters[shuffled], return_inverse=True, return_counts=True)

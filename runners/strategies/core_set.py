@@ -1,8 +1,8 @@
 """Core-set: k-center greedy (Sener & Savarese 2018, arXiv 1708.00489, Algorithm 1), exact and lazy.
 
-The distance of a point to its nearest centre only shrinks as centres are added, so an old distance is an upper bound. Only
-the `front`, the points with the largest bounds, is kept up to date; a pick is final when it is above the bound of all that
-lies behind. Float32 products screen, float64 differences decide.
+The distance of a point to its nearest centre only shrinks as centres are added, so an old distance is an upper bound.
+Only the `front`, the points with the largest bounds, is kept up to date. A pick is final when its distance exceeds the
+bounds of all points outside the front. Products in float32 screen; differences in float64 decide.
 """
 
 from __future__ import annotations
@@ -20,17 +20,20 @@ from runners.strategies.view import Need, View
 _FRONT: Final = 512
 _ROWS: Final = 8192
 _CENTRES: Final = 2048
-"""A block of distances: 64 MiB."""
+"""Centres per block of distances (64 MiB)."""
 _FIRST: Final = 256
-"""Labelled centres that the first bounds are taken from; the others are compared with what reaches the front alone."""
+"""Labelled centres that give the first bounds; the others are compared with points of the front only."""
 _FEW: Final = 32
-"""Centres compared first: where a point lies on one of them, the rest need not be looked at."""
+"""Centres compared first: a point that coincides with one of them needs no further comparison."""
 _PAIRS: Final = 2**21
-"""Coordinates of near pairs that are decided in float64 at once (16 MiB)."""
+"""Coordinates of near pairs compared in float64 at once (16 MiB)."""
 
 
 class CoreSet(Strategy):
-    """Buys, one by one, the image farthest (Euclidean, in embedding space) from all that is labelled or chosen."""
+    """Select, one by one, the image farthest from all labelled and chosen images.
+
+    Distances are Euclidean, in embedding space.
+    """
 
     order_free = True
     cold_start = True
@@ -39,18 +42,21 @@ class CoreSet(Strategy):
     cost = "O(l u d) once; lazily, each pick refreshes few images"
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The greedy sequence, in order; with nothing labelled the first centre is drawn at random."""
+        """Return the greedy sequence, in order; with nothing labelled the first image is drawn at random."""
         positions = k_center_greedy(view.embeddings, view.labelled_embeddings, n, rng)
         return view.unlabelled[positions]
 
 
 def k_center_greedy(points: Tensor, centres: Tensor, n: int, rng: np.random.Generator) -> Indices:
-    """Positions of n points, each the farthest from all centres so far; of equals the first.
+    """Return positions of n points, each the farthest from all centres so far; of equals the first.
 
-    Takes O(u + (l + n) d) memory beyond the points, and blocks of 64 MiB; never an N x N matrix.
+    Takes O(u + (l + n) d) memory besides the points, and blocks of 64 MiB; never an N x N matrix.
 
     Args:
-        points: (u, d); centres: (l, d), l >= 0; n: 1 … u.
+        points: candidates, shape (u, d).
+        centres: centres to start from, shape (l, d), l >= 0.
+        n: number of points, in 1 ... u.
+        rng: generator for the first point if there are no centres.
     """
     search = _Search(points, centres, n)
     if not len(centres):
@@ -61,20 +67,20 @@ def k_center_greedy(points: Tensor, centres: Tensor, n: int, rng: np.random.Gene
 
 
 class _Search:
-    """Centres so far, and for every point an upper bound of the squared distance to the nearest of them.
+    """Centres so far, and an upper bound of each point's squared distance to the nearest of them.
 
     Attributes:
-        bound: (u,) float64, squared; -inf for chosen points.
-        seen: (u,) number of centres that a bound is exact for; 0: it is a screened one, above the exact one by a slack.
-        front: (f,) positions, ascending, of the points that are kept up to date.
-        exact: (f,) float64 their squared distances to the nearest of all centres, which supersede their bounds.
-        behind: the largest bound outside the front.
+        bound: bounds of squared distances, (u,) float64; -inf for chosen points.
+        seen: number of centres for which a bound is exact, (u,); 0: a screened bound, above the exact one by a slack.
+        front: positions of the points that are kept up to date, (f,), ascending.
+        exact: their squared distances to the nearest of all centres, (f,) float64, which replace their bounds.
+        behind: largest bound outside the front.
     """
 
     def __init__(self, points: Tensor, centres: Tensor, n: int) -> None:
         device, width, known = points.device, points.shape[1], len(centres)
         self.points = points
-        # Float32 cancels the more, the farther the points lie from the origin: so all are seen from their mean.
+        # Cancellation in float32 grows with the distance from the origin, so the points are centred on their mean.
         self.middle = points.mean(0, dtype=torch.promote_types(points.dtype, torch.float32))
         self.raw = torch.cat([centres.to(points.dtype), points.new_empty(n, width)])
         self.centres = torch.empty(known + n, width, device=device)
@@ -95,7 +101,7 @@ class _Search:
         self.behind = torch.inf
 
     def choose(self, position: int) -> None:
-        """Make a point a centre, and bring the front up to date."""
+        """Make a point a centre and update the front."""
         self.chosen[self.count] = position
         self.count += 1
         self.raw[self.known] = self.points[position]
@@ -105,7 +111,7 @@ class _Search:
         self._decide(self.front, self.x, self.exact, self.known - 1)
 
     def farthest(self) -> int:
-        """The point with the largest exact distance, the first of equals."""
+        """Return the point with the largest exact distance; of equals the first."""
         size = _FRONT
         while True:
             if len(self.front):
@@ -113,10 +119,10 @@ class _Search:
                 if float(best) > self.behind:
                     return int(self.front[(self.exact == best).nonzero()[0]])
             self._advance(min(size, len(self.bound)))
-            size *= 2  # too many points nearly alike: the next front is wider
+            size *= 2  # too many points are nearly alike: widen the next front
 
     def _advance(self, size: int) -> None:
-        """Make the `size` points with the largest bounds the front, and bring them up to date."""
+        """Make the `size` points with the largest bounds the front, and update their distances."""
         self.bound[self.front] = self.exact
         self.seen[self.front] = self.known
         values, order = self.bound.topk(min(size + 1, len(self.bound)))
@@ -127,7 +133,7 @@ class _Search:
         self.exact = torch.where(seen > 0, self.bound[self.front], torch.inf)
         self.exact[self.bound[self.front] == -torch.inf] = -torch.inf
         newest = self.known
-        while newest > 0:  # those last seen longest ago are compared with most; steps of two keep the groups few
+        while newest > 0:  # points updated longest ago are compared with most centres; steps of two keep the groups few
             oldest = max(0, self.known - 2 * (self.known - newest) - _FEW)
             part = ((seen < newest) & (seen >= oldest)).nonzero()[:, 0]
             if len(part):
@@ -137,7 +143,7 @@ class _Search:
             newest = oldest
 
     def _decide(self, rows: Tensor, x: Tensor, exact: Tensor, since: int) -> None:
-        """Lower `exact` to the distances from centres `since` on: screened in float32, what could matter measured in float64."""
+        """Lower `exact` to the distances from centres `since` on: screen in float32, measure near pairs in float64."""
         step = _FEW
         while since < self.known:
             stop = min(since + step, self.known)
@@ -150,14 +156,14 @@ class _Search:
             since, step = stop, _CENTRES
 
     def _screened(self, x: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """(b, c) float32 squared distances to centres start … stop-1, and (b,) float64 bounds of their errors."""
+        """Return float32 squared distances to centres start ... stop-1, (b, c), and float64 error bounds, (b,)."""
         squares, theirs = x.square().sum(1), self.squares[start:stop]
         distances = torch.addmm(theirs, x, self.centres[start:stop].T, alpha=-2).add_(squares[:, None])
         worst = (squares.double().sqrt() + theirs.double().max().sqrt()).square()
         return distances, (x.shape[1] + 16) * 2**-24 * worst
 
     def _add(self, count: int) -> None:
-        """Take the next `count` raw centres into account."""
+        """Prepare the next `count` raw centres for comparisons."""
         new = slice(self.known, self.known + count)
         self.centres[new] = self._centred(self.raw[new])
         self.squares[new] = self.centres[new].square().sum(1)

@@ -1,7 +1,8 @@
-"""Uncertainty of several classifiers at once: dropout samples and ensembles.
+"""Uncertainty over several classifiers: dropout samples and ensembles.
 
-Scores take probabilities (u, s, k): u images, s draws of the classifier, k classes; higher is bought first. On segmentation
-they are scores of pixels, and the arguments `top_share`, `boundary_weight` and `per_cost` say how they become one (`Aggregation`).
+Scores take probabilities of shape (u, s, k): u images, s draws of the classifier, k classes. Images with higher scores
+are selected first. For segmentation, pixels are scored; `top_share`, `boundary_weight` and `per_cost` say how the
+scores of pixels become one score (`Aggregation`).
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from runners.strategies.view import Need, View
 
 
 def mutual_information(samples: Tensor) -> Tensor:
-    """(u,) BALD: H(mean p) - mean H(p) in nats, in [0, log k] (Houlsby 2011, equation 2)."""
+    """Return BALD, H(mean p) - mean H(p) in nats, shape (u,), in [0, log k] (Houlsby 2011, equation 2)."""
     return (entropy(samples.mean(1)) - entropy(samples).mean(1)).clamp(min=0)
 
 
 def variation_ratio(samples: Tensor) -> Tensor:
-    """(u,) share of the draws that do not vote for the class most voted for, in [0, 1 - 1/k] (Gal 2016, section 3.3.1).
+    """Return the share of draws that do not vote for the majority's class, shape (u,), in [0, 1 - 1/k].
 
-    A draw votes for its most probable class, the first of equals. Votes, not mean probabilities.
+    A draw votes for its most probable class, of equals the first (Gal 2016, section 3.3.1).
     """
     votes = torch.nn.functional.one_hot(samples.argmax(2), samples.shape[2]).sum(1)
     return 1 - votes.amax(1).float() / samples.shape[1]
 
 
 class _Dropout(Strategy):
-    """Buys the n images with the highest `score` under dropout; ties at random."""
+    """Select the n images with the highest `score` under dropout; break ties at random."""
 
     needs: ClassVar[tuple[Need, ...]] = ("mc_samples",)
     cost = "O(u s k)"
@@ -54,22 +55,25 @@ class _Dropout(Strategy):
     @staticmethod
     @abstractmethod
     def score(samples: Tensor) -> Tensor:
-        """(u,) uncertainty of (u, s, k) probabilities; higher is bought first."""
+        """Return the uncertainty, shape (u,), of probabilities of shape (u, s, k)."""
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The n most uncertain images."""
+        """Return the n most uncertain images."""
         return self.choose(view, self.score(view.mc_samples), n, rng)
 
     def choose(self, view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
-        """The n highest of (u,) scores; ties at random."""
+        """Return the images with the n highest scores; break ties at random."""
         return top(view, scores, n, rng)
 
 
 class DropoutEntropy(_Dropout):
-    """Entropy of the mean prediction under dropout at prediction time, in nats.
+    """Select by the entropy of the mean prediction under dropout, in nats.
 
-    Args: samples, the number of dropout masks; dropout, the share dropped before the last layer where the network
-    has no dropout of its own.
+    Args:
+        samples: number of dropout masks, >= 1.
+        dropout: share of the last layer's input to drop, in (0, 1), if the network has no dropout of its own.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     order_free = True
@@ -77,15 +81,18 @@ class DropoutEntropy(_Dropout):
 
     @staticmethod
     def score(samples: Tensor) -> Tensor:
-        """H(mean p)."""
+        """Return H(mean p)."""
         return entropy(samples.mean(1))
 
 
 class Bald(_Dropout):
-    """BALD: mutual information between an image's label and the classifier's weights, under dropout, in nats.
+    """Select by BALD: mutual information of an image's label and the classifier's weights, under dropout, in nats.
 
-    Args: samples, the number of dropout masks; dropout, the share dropped before the last layer where the network
-    has no dropout of its own.
+    Args:
+        samples: number of dropout masks, >= 1.
+        dropout: share of the last layer's input to drop, in (0, 1), if the network has no dropout of its own.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     order_free = True
@@ -93,31 +100,37 @@ class Bald(_Dropout):
 
     @staticmethod
     def score(samples: Tensor) -> Tensor:
-        """H(mean p) - mean H(p)."""
+        """Return H(mean p) - mean H(p)."""
         return mutual_information(samples)
 
 
 class DropoutVariationRatio(_Dropout):
-    """Share of dropout draws that disagree with the majority's class.
+    """Select by the variation ratio: the share of dropout draws that disagree with the majority's class.
 
-    Args: samples, the number of dropout masks; dropout, the share dropped before the last layer where the network
-    has no dropout of its own.
+    Args:
+        samples: number of dropout masks, >= 1.
+        dropout: share of the last layer's input to drop, in (0, 1), if the network has no dropout of its own.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     paper = "Gal, Islam & Ghahramani 2017, arXiv 1703.02910"
 
     @staticmethod
     def score(samples: Tensor) -> Tensor:
-        """1 - votes of the majority / s."""
+        """Return 1 - votes of the majority / s."""
         return variation_ratio(samples)
 
 
 class PowerBald(_Dropout):
-    """Draws n images without replacement with probability proportional to BALD ** coldness.
+    """Draw n images without replacement with probability proportional to BALD ** coldness.
 
-    By the Gumbel-top-k identity: the n largest of coldness · log BALD + Gumbel noise.
+    By the Gumbel-top-k identity these are the n largest of coldness · log BALD + Gumbel noise.
 
-    Args: samples, dropout: as for bald; coldness >= 0: 0 is uniform, large is bald itself.
+    Args:
+        samples: number of dropout masks, >= 1.
+        dropout: share of the last layer's input to drop, in (0, 1), if the network has no dropout of its own.
+        coldness: exponent, >= 0; 0 is uniform, a large value approaches bald.
     """
 
     paper = "Kirsch et al. 2023, arXiv 2106.12059"
@@ -128,18 +141,18 @@ class PowerBald(_Dropout):
 
     @staticmethod
     def score(samples: Tensor) -> Tensor:
-        """BALD."""
+        """Return BALD."""
         return mutual_information(samples)
 
     def choose(self, view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
-        """One draw of n images."""
+        """Return one draw of n images."""
         scores = scores.double().clamp(min=torch.finfo(torch.float64).tiny).log()
         noise = torch.from_numpy(rng.gumbel(size=len(scores))).to(scores.device)
         return top(view, self.coldness * scores + noise, n, rng)
 
 
 class _Ensemble(Strategy):
-    """Buys the n images with the highest `score` under an ensemble; ties at random."""
+    """Select the n images with the highest `score` under an ensemble; break ties at random."""
 
     needs: ClassVar[tuple[Need, ...]] = ("members",)
     paper = "Beluch et al. 2018, CVPR; Mittal et al. 2019, arXiv 1912.05361"
@@ -154,38 +167,44 @@ class _Ensemble(Strategy):
     @staticmethod
     @abstractmethod
     def score(members: Tensor) -> Tensor:
-        """(u,) uncertainty of (u, m, k) probabilities; higher is bought first."""
+        """Return the uncertainty, shape (u,), of probabilities of shape (u, m, k)."""
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The n most uncertain images."""
+        """Return the n most uncertain images."""
         return self.choose(view, self.score(view.members), n, rng)
 
     def choose(self, view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
-        """The n highest of (u,) scores; ties at random."""
+        """Return the images with the n highest scores; break ties at random."""
         return top(view, scores, n, rng)
 
 
 class EnsembleEntropy(_Ensemble):
-    """Entropy of an ensemble's mean prediction, in nats.
+    """Select by the entropy of an ensemble's mean prediction, in nats.
 
-    Args: members, the number of networks, the compared one included; the others are trained by the same recipe.
+    Args:
+        members: number of networks, >= 1, the evaluated one included; the others are trained by the same recipe.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     order_free = True
 
     @staticmethod
     def score(members: Tensor) -> Tensor:
-        """H(mean p)."""
+        """Return H(mean p)."""
         return entropy(members.mean(1))
 
 
 class EnsembleVariationRatio(_Ensemble):
-    """ENS-varR: share of an ensemble's members that disagree with the majority's class.
+    """Select by ENS-varR: the share of an ensemble's members that disagree with the majority's class.
 
-    Args: members, the number of networks, the compared one included; the others are trained by the same recipe.
+    Args:
+        members: number of networks, >= 1, the evaluated one included; the others are trained by the same recipe.
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     @staticmethod
     def score(members: Tensor) -> Tensor:
-        """1 - votes of the majority / m."""
+        """Return 1 - votes of the majority / m."""
         return variation_ratio(members)

@@ -1,8 +1,8 @@
 """Facility location (Wei, Iyer & Bilmes 2015, ICML) and MaxHerding (Bae, Noh & Sutherland 2024, arXiv 2407.12212).
 
-Both buy the images that represent the pool best: f(S) = sum over pool images x of max over s in S of
-k(x, s), S being what is labelled or chosen. f is monotone and submodular, so the greedy choice reaches
-at least 1 - 1/e of the best gain (Nemhauser, Wolsey & Fisher 1978).
+Both select the images that represent the pool best: they maximise f(S), the sum over pool images x of the maximum over
+s in S of k(x, s), where S are the labelled and chosen images. f is monotone and submodular, so the greedy choice
+reaches at least 1 - 1/e of the best gain (Nemhauser, Wolsey & Fisher 1978).
 """
 
 from __future__ import annotations
@@ -21,15 +21,18 @@ from runners.strategies.base import Strategy
 from runners.strategies.view import Need, View
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
-"""Similarities >= 0, (m, u), of points (m, d) and (u, d)."""
+"""Function of points (m, d) and (u, d) that returns similarities (m, u), >= 0."""
 CELLS = 2**24
-"""Similarities held at a time, 64 MiB."""
+"""Largest number of similarities held at once (64 MiB)."""
 REFRESHED = 32
-"""Stale gains brought up to date together, by one matrix product."""
+"""Number of old gains updated together, by one matrix product."""
 
 
 class FacilityLocation(Strategy):
-    """Buys, one by one, the image that adds most to how well the pool is represented, by cosine similarity in [0, 1]."""
+    """Select, one by one, the image that improves the representation of the pool most.
+
+    Similarity is (1 + cosine) / 2, in [0, 1].
+    """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
     paper = "Wei, Iyer & Bilmes 2015"
@@ -38,7 +41,7 @@ class FacilityLocation(Strategy):
     order_free = True
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The greedy sequence, in order; of equal gains one at random."""
+        """Return the greedy sequence, in order; break ties of the gain at random."""
         shuffled = rng.permutation(len(view.unlabelled))
         points, centres = (
             F.normalize(view.embeddings.float(), dim=1)[shuffled],
@@ -47,12 +50,14 @@ class FacilityLocation(Strategy):
         return view.unlabelled[shuffled[lazy_greedy(points, centres, n, self.kernel)]]
 
     def kernel(self, a: Tensor, b: Tensor) -> Tensor:
-        """(1 + cosine) / 2 of unit vectors."""
+        """Return (1 + cosine) / 2 of unit vectors."""
         return ((1 + a @ b.T) / 2).clamp_(0, 1)
 
 
 class MaxHerding(FacilityLocation):
-    """Greedy generalised coverage: facility location with the Gaussian kernel exp(-‖x - s‖² / sigma²) on unit vectors.
+    """Select by greedy generalised coverage: facility location with a Gaussian kernel.
+
+    The kernel is exp(-‖x - s‖² / sigma²) on unit vectors.
 
     Args:
         sigma: width of the kernel, > 0.
@@ -66,18 +71,21 @@ class MaxHerding(FacilityLocation):
         self.sigma = sigma
 
     def kernel(self, a: Tensor, b: Tensor) -> Tensor:
-        """In (0, 1]; ‖a - b‖² = 2 - 2 a·b for unit vectors."""
+        """Return exp(-‖a - b‖² / sigma²), in (0, 1]; ‖a - b‖² = 2 - 2 a·b for unit vectors."""
         return (a @ b.T).clamp_(-1, 1).sub_(1).mul_(2 / self.sigma**2).exp_()
 
 
 def lazy_greedy(points: Tensor, centres: Tensor, n: int, kernel: Kernel) -> Indices:
-    """Positions of n points by exact greedy maximisation of f; the first of equals.
+    """Return positions of n points by exact greedy maximisation of f; of equals the first.
 
-    Gains only ever fall, so a gain computed earlier bounds the present one: only points whose bound exceeds the
-    best present gain are computed again (Minoux 1978). Similarities are never kept: memory is O(u).
+    Gains only fall, so an old gain bounds the current one. Only points whose bound exceeds the best current gain are
+    computed again (Minoux 1978). Similarities are never kept: memory is O(u).
 
     Args:
-        points: (u, d); centres: (l, d), l >= 0, already owned; n: 1 … u.
+        points: candidates, shape (u, d).
+        centres: labelled points, shape (l, d), l >= 0.
+        n: number of points, in 1 ... u.
+        kernel: similarity of two sets of points.
     """
     covered = torch.zeros(len(points), device=points.device)
     for block in torch.split(centres, max(1, CELLS // len(points))):
@@ -106,7 +114,7 @@ def _gains(candidates: Tensor, points: Tensor, covered: Tensor, kernel: Kernel) 
 
 
 def _best(points: Tensor, covered: Tensor, bound: Tensor, kernel: Kernel) -> int:
-    """The point with the largest present gain; replaces the bounds it looks at by present gains."""
+    """Return the point with the largest current gain; replace the bounds visited by current gains."""
     fresh = torch.zeros(len(bound), dtype=torch.bool, device=bound.device)
     while True:
         first = int(bound.argmax())

@@ -1,6 +1,6 @@
-"""UncertainGCN and CoreGCN: a graph network tells labelled from unlabelled (Caramalau et al. 2021, arXiv 2006.10219).
+"""UncertainGCN and CoreGCN: a graph network separates labelled images (Caramalau et al. 2021, arXiv 2006.10219).
 
-The network is trained on the embeddings of the compared classifier; that classifier is never touched.
+The graph network is trained on the embeddings of the evaluated classifier, which stays unchanged.
 """
 
 from __future__ import annotations
@@ -21,23 +21,25 @@ from runners.strategies.core_set import k_center_greedy
 from runners.strategies.view import Need, View
 
 RATE, DECAY, DROPOUT = 1e-3, 5e-4, 0.3
-"""The authors' training: full-batch Adam."""
+"""Learning rate, weight decay and dropout of the authors' training, full-batch Adam."""
 
 
 class UncertainGCN(Strategy):
-    """Buys the images the graph network takes for unlabelled with a score nearest `margin` (0: surely unlabelled, 1: labelled).
+    """Select the images whose score by the graph network is nearest to `margin`.
+
+    The score is the network's estimate that an image is labelled: 0 is surely unlabelled, 1 surely labelled.
 
     Args:
-        nodes: unlabelled images in the graph, drawn at random each round; at least n, the authors' value is 10,000.
-        hidden: width of the hidden layer.
-        weight: of the unlabelled images in the loss (the authors' lambda), > 0.
-        margin: in [0, 1].
-        epochs: full-batch steps of the graph network, >= 1.
+        nodes: number of unlabelled images in the graph, drawn at random each round, at least n; the authors use 10,000.
+        hidden: width of the hidden layer, >= 1.
+        weight: weight of the unlabelled images in the loss (the authors' lambda), > 0.
+        margin: score to select around, in [0, 1].
+        epochs: number of full-batch steps of the graph network, >= 1.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
     paper = "Caramalau et al. 2021, arXiv 2006.10219"
-    cost = "O((l + v) d h) an epoch, v nodes, h hidden"
+    cost = "O((l + v) d h) per epoch, v nodes, h hidden"
 
     def __init__(
         self, nodes: int = 10_000, hidden: int = 128, weight: float = 1.2, margin: float = 0.1, epochs: int = 200
@@ -50,15 +52,15 @@ class UncertainGCN(Strategy):
             "epochs": (epochs, epochs >= 1, "an integer >= 1"),
         }
         if faults := [
-            Fault(f"graph strategy: {name}", wanted, str(value))
-            for name, (value, fine, wanted) in checks.items()
+            Fault(f"graph strategy: {name}", expected, str(value))
+            for name, (value, fine, expected) in checks.items()
             if not fine
         ]:
             raise InputError(faults)
         self.nodes, self.hidden, self.weight, self.margin, self.epochs = nodes, hidden, weight, margin, epochs
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """Trains the graph network, then chooses among its unlabelled nodes."""
+        """Train the graph network, then select among its unlabelled nodes."""
         nodes = np.sort(rng.choice(len(view.unlabelled), min(len(view.unlabelled), max(n, self.nodes)), replace=False))
         part = view.embeddings[torch.from_numpy(nodes).to(view.embeddings.device)].float()
         seed = int(rng.integers(2**62))
@@ -67,30 +69,31 @@ class UncertainGCN(Strategy):
         return self.choose(among, trained, n, rng)
 
     def choose(self, among: View, trained: Trained, n: int, rng: np.random.Generator) -> Indices:
-        """Scores nearest the margin; ties at random."""
+        """Return the images with scores nearest to the margin; break ties at random."""
         return top(among, -(trained.scores - self.margin).abs(), n, rng)
 
 
 class CoreGCN(UncertainGCN):
-    """Core-set on the hidden features of the graph network, as in the paper (the authors' code takes the input features).
+    """Select by core-set on the hidden features of the graph network.
 
-    Arguments as of uncertain-gcn; margin is not used.
+    This follows the paper; the authors' code uses the input features. Arguments are those of uncertain-gcn, except that
+    `margin` has no effect.
     """
 
-    cost = "O((l + v) d h) an epoch and O((l + n) v h), v nodes, h hidden"
+    cost = "O((l + v) d h) per epoch and O((l + n) v h), v nodes, h hidden"
 
     def choose(self, among: View, trained: Trained, n: int, rng: np.random.Generator) -> Indices:
-        """The k-center greedy sequence."""
+        """Return the k-center greedy sequence."""
         return among.unlabelled[k_center_greedy(trained.unlabelled, trained.labelled, n, rng)]
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """What the graph network says.
+    """Output of the trained graph network.
 
     Attributes:
-        scores: (v,) in [0, 1], how much each unlabelled node looks labelled.
-        unlabelled, labelled: (v, h) and (l, h) hidden features.
+        scores: estimate that each unlabelled node is labelled, shape (v,), in [0, 1].
+        unlabelled, labelled: hidden features, shapes (v, h) and (l, h).
     """
 
     scores: Tensor
@@ -108,30 +111,35 @@ class Graph:
         self.x = F.normalize(features, dim=1)
         own = (self.x * self.x).sum(1)
         degree = self.x @ self.x.sum(0) - own
-        self.share = 1 / degree.clamp(min=1)[:, None]  # a node that is like no other stays with itself
+        self.share = 1 / degree.clamp(min=1)[:, None]  # a node without similar nodes keeps its own features
 
     def __call__(self, h: Tensor) -> Tensor:
-        """Adjacency times h, (nodes, any)."""
+        """Return the adjacency matrix times h, shape (nodes, any)."""
         shared = self.share * h
         return self.x @ (self.x.T @ shared) - shared + h
 
 
 def labelling_loss(scores: Tensor, labelled: int, weight: float) -> Tensor:
-    """-mean log s over the labelled nodes, which come last, - weight * mean log(1 - s) over the others (equation 6).
+    """Compute -mean log s over labelled nodes - weight * mean log(1 - s) over unlabelled ones (equation 6).
 
     Args:
-        scores: (v + l,) logits of s.
+        scores: logits of s, shape (v + l,), labelled nodes last.
+        labelled: number of labelled nodes l.
+        weight: weight of the unlabelled nodes.
     """
     unlabelled = len(scores) - labelled
     return -F.logsigmoid(scores[unlabelled:]).mean() - weight * F.logsigmoid(-scores[:unlabelled]).mean()
 
 
 def train(unlabelled: Tensor, labelled: Tensor, hidden: int, weight: float, epochs: int, seed: int) -> Trained:
-    """Train the two-layer graph network anew and evaluate it.
+    """Train the two-layer graph network from scratch and evaluate it.
 
     Args:
-        unlabelled: (v, d), labelled: (l, d) embeddings, l >= 1.
-        seed: of weights and dropout.
+        unlabelled, labelled: embeddings, shapes (v, d) and (l, d), l >= 1.
+        hidden: width of the hidden layer.
+        weight: weight of the unlabelled nodes in the loss.
+        epochs: number of full-batch steps.
+        seed: seed of initial weights and dropout.
     """
     generator = torch.Generator().manual_seed(seed)
     graph = Graph(torch.cat([unlabelled, labelled]))
@@ -158,5 +166,5 @@ def train(unlabelled: Tensor, labelled: Tensor, hidden: int, weight: float, epoc
 
 
 def _uniform(rows: int, columns: int, generator: torch.Generator) -> Tensor:
-    """Weights within ±1 / sqrt(columns), as Kipf & Welling's layer draws them."""
+    """Draw weights within ±1 / sqrt(columns), as in Kipf & Welling's layer."""
     return (2 * torch.rand(rows, columns, generator=generator) - 1) / math.sqrt(columns)

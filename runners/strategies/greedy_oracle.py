@@ -1,4 +1,4 @@
-"""A greedy label oracle: the upper line that says how much a choice of labels can be worth (Werner et al. 2024, arXiv 2408.00426)."""
+"""Greedy oracle strategy: an estimate of what a choice of labels can gain (Werner et al. 2024, arXiv 2408.00426)."""
 
 from __future__ import annotations
 
@@ -17,22 +17,24 @@ from runners.strategies.view import Need, View
 
 
 class GreedyOracle(Strategy):
-    """An upper line, no competitor: tries batches with their true labels and buys the one that helps most.
+    """Try batches with their true labels and select the one that helps most: an oracle strategy, no competitor.
 
-    Each part of the batch is chosen in turn: `trials` random candidates and margin sampling's choice are each trained on, by
-    the protocol's recipe, with what is owned and chosen; the one with the smallest cross-entropy on other images of the pool
-    is kept. Neither validation nor test labels are seen. Every disclosure of labels is on the record; it is excluded from all
-    verdicts. The authors try single images and judge on test data.
+    The batch is chosen part by part. For each part, `trials` random candidates and the choice of margin sampling
+    compete. For each candidate a network is trained by the protocol's recipe on the labelled and chosen images and the
+    candidate. The candidate with the smallest cross-entropy on other images of the pool wins. Neither validation nor
+    test labels are seen. Every disclosure of labels is recorded, and the strategy is excluded from all verdicts. The
+    authors try single images and evaluate on test data.
 
     Args:
-        trials: random candidates a part, >= 1; the default of the authors' code is 20.
-        parts: in how many parts a batch is chosen, >= 1, at most n are made; n of them: image by image, as the authors do.
-        judged: images of the pool, drawn at random each round, that judge the candidates and cannot be bought in that round,
-            >= 1; at most half of what the batch leaves.
+        trials: number of random candidates per part, >= 1; the default of the authors' code is 20.
+        parts: number of parts of a batch, >= 1, at most n; with n parts images are chosen one by one, as the authors
+            do.
+        judged: number of pool images, drawn at random each round, that evaluate the candidates, >= 1. They cannot be
+            selected in that round; at most half of the images that the batch leaves are used.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities", "pool_labels")
-    paper = "Werner et al. 2024, arXiv 2408.00426; upper line, not judged"
+    paper = "Werner et al. 2024, arXiv 2408.00426; oracle strategy, not judged"
     cost = "O(u k) and parts * (trials + 1) trainings"
 
     def __init__(self, trials: int = 20, parts: int = 1, judged: int = 2000) -> None:
@@ -45,11 +47,11 @@ class GreedyOracle(Strategy):
         self._context: Context | None = None
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:  # noqa: ARG002  # the contract's
-        """Keep what trains candidates."""
+        """Keep the context, which trains candidates."""
         self._context = context
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The parts one after another."""
+        """Return the batch, part after part."""
         if self._context is None:
             raise StrategyError(
                 Fault("strategy oracle", "prepare before select", "no context", "call prepare(context, generator)")
@@ -72,11 +74,12 @@ class GreedyOracle(Strategy):
 
 
 def _loss(context: Context, view: View, batch: Indices, labels: Indices, judges: Indices) -> float:
-    """Mean cross-entropy, in nats, on the judging images after training with the batch; inf where training diverged."""
-    batch, judges = (
-        batch[labels[batch] >= 0],
-        judges[labels[judges] >= 0],
-    )  # none of the task's classes: nothing to learn or judge
+    """Return the mean cross-entropy on the judging images, in nats, after training with the batch.
+
+    It is infinite if training diverged.
+    """
+    # negative labels are none of the task's classes: nothing to learn or evaluate
+    batch, judges = batch[labels[batch] >= 0], judges[labels[judges] >= 0]
     predict = context.retrained(view.unlabelled[batch], labels[batch])
     likelihood = predict(view.unlabelled[judges]).double().clamp(min=torch.finfo(torch.float32).tiny)
     loss = float(F.nll_loss(likelihood.log(), torch.from_numpy(labels[judges]).to(likelihood.device)))

@@ -1,8 +1,8 @@
 """Learning loss: predict where the network errs (Yoo & Kweon 2019, arXiv 1905.03677).
 
-The paper trains the loss module together with the classifier. Here the compared classifier must be the same for
-every strategy, so a second network of its architecture is trained anew with the loss module, on the owned labels; its cost
-is the query's cost.
+The paper trains the loss module together with the classifier. Here the evaluated classifier must be the same for every
+strategy. A second network of the same architecture is therefore trained from scratch with the loss module, on the
+labelled images. Its training time counts as query time.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from runners.strategies.view import Need, View
 
 CHUNK = 512
 STOPPED = 0.6
-"""Share of the steps after which the loss module no longer changes the network (the paper: epoch 120 of 200)."""
+"""Share of the steps after which the loss no longer reaches the network (in the paper: epoch 120 of 200)."""
 
 
 class LearningLoss(Strategy):
-    """Buys the images with the highest predicted loss.
+    """Select the images with the highest predicted loss.
 
     Args:
         steps: optimisation steps of network and loss module, >= 1.
-        batch: labelled images a step, >= 2.
+        batch: labelled images per step, >= 2.
         rate: learning rate of Adam, > 0.
-        width: of the loss module's layers, >= 1.
+        width: width of the loss module's layers, >= 1.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("images", "labelled_images")
@@ -57,7 +57,7 @@ class LearningLoss(Strategy):
         self._predicted = torch.empty(0)
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:
-        """Train the second network and its loss module; predict the pool's losses."""
+        """Train the second network and its loss module, then predict the losses of the pool."""
         if len(context.view.labelled) < 2:
             where = f"strategy learning-loss, round {context.view.round}"
             raise StrategyError(
@@ -76,7 +76,7 @@ class LearningLoss(Strategy):
         self._predicted = torch.cat(parts)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The n highest predicted losses; ties at random."""
+        """Return the images with the n highest predicted losses; break ties at random."""
         return top(view, self._predicted, n, rng)
 
     def _train(
@@ -98,12 +98,14 @@ class LearningLoss(Strategy):
 
 
 def ranking_loss(predicted: Tensor, losses: Tensor, margin: float = 1.0) -> Tensor:
-    """Mean over pairs (i, b-1-i) of max(0, margin - sign * (predicted_i - predicted_j)), sign = 1 if loss_i > loss_j else -1.
+    """Compute the ranking loss of equation 2.
 
-    Equation 2; only the order of the losses counts, since their scale shrinks while training.
+    It is the mean over pairs (i, b-1-i) of max(0, margin - sign * (predicted_i - predicted_j)), with sign = 1 if
+    loss_i > loss_j, else -1. Only the order of the losses counts, since their scale shrinks during training.
 
     Args:
-        predicted, losses: (b,), b even.
+        predicted, losses: predicted and true losses, shape (b,), b even.
+        margin: difference that predictions must reach.
     """
     half = len(losses) // 2
     sign = torch.where(losses > losses.flip(0), 1.0, -1.0)[:half]
@@ -112,7 +114,10 @@ def ranking_loss(predicted: Tensor, losses: Tensor, margin: float = 1.0) -> Tens
 
 
 def fresh(network: nn.Module) -> nn.Module:
-    """The network with all weights and statistics drawn anew (from torch's global generator, which the runner seeds)."""
+    """Reset all weights and statistics of the network and return it.
+
+    Weights are drawn from torch's global generator, which the runner seeds.
+    """
     for part in network.modules():
         if callable(reset := getattr(part, "reset_parameters", None)):
             reset()
@@ -120,7 +125,7 @@ def fresh(network: nn.Module) -> nn.Module:
 
 
 class Levels:
-    """A network's logits, and its feature maps: the last one of every resolution on the way."""
+    """Logits of a network with its feature maps: the last one of each resolution."""
 
     def __init__(self, network: nn.Module, example: Tensor) -> None:
         self._network = network
@@ -137,7 +142,10 @@ class Levels:
         if not last:
             raise StrategyError(
                 Fault(
-                    "strategy learning-loss", "a convolutional network", "one without feature maps", "use another model"
+                    "strategy learning-loss",
+                    "a convolutional network",
+                    "no layer with feature maps",
+                    "use a convolutional model",
                 )
             )
         parts = list(network.modules())
@@ -148,7 +156,7 @@ class Levels:
         self.channels = [shapes[number] for number in self._tapped]
 
     def __call__(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """(b, k) logits and the maps (b, channels, height, width), one a level."""
+        """Return logits, (b, k), and the maps, (b, channels, height, width), one per level."""
         self._seen.clear()
         logits: Tensor = self._network(x)
         latest = dict(self._seen)
@@ -163,7 +171,7 @@ class Levels:
 
 
 class LossModule(nn.Module):
-    """Every level is averaged over its pixels and passed through a layer of its own; one layer joins them to a predicted loss."""
+    """Module that predicts losses: each level is averaged over pixels and has its own layer; one layer joins them."""
 
     def __init__(self, channels: list[int], width: int) -> None:
         super().__init__()
@@ -171,7 +179,7 @@ class LossModule(nn.Module):
         self.join = nn.Linear(width * len(channels), 1)
 
     def forward(self, maps: list[Tensor]) -> Tensor:
-        """(b,) predicted losses of maps (b, channels, height, width)."""
+        """Return predicted losses, shape (b,), of maps of shape (b, channels, height, width)."""
         parts = [layer(level.mean((2, 3))).relu() for layer, level in zip(self.levels, maps, strict=True)]
         predicted: Tensor = self.join(torch.cat(parts, 1))
         return predicted[:, 0]

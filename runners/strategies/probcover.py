@@ -1,8 +1,8 @@
 """ProbCover (Yehuda et al. 2022, arXiv 2205.11320, Algorithm 1): greedy maximum coverage by balls of radius δ.
 
-An image covers all images closer than δ. What an image newly covers only shrinks as others are chosen, so an old count is an
-upper bound, and so is the count of images that are close in fewer dimensions: only the largest bounds are refreshed. No graph
-of neighbours is kept.
+An image covers all images closer than δ. The number of images that it newly covers only shrinks as others are chosen,
+so an old count is an upper bound. The count of images that are close in fewer dimensions is an upper bound, too. Only
+the largest bounds are updated. No graph of neighbours is kept.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ from runners.strategies.view import Need, View
 _DIMENSIONS: Final = 48
 _ROWS: Final = 32
 _BLOCK: Final = 2**22
-"""Distances at once (16 MiB)."""
+"""Number of distances held at once (16 MiB)."""
 _PROBES: Final = 1000
-"""Images the purity of balls is estimated from."""
+"""Number of images from which the purity of balls is estimated."""
 _LEARNED_FROM: Final = 10_000
-"""Images that k-means sees for it."""
+"""Largest number of images to cluster for this estimate."""
 
 
 class ProbCover(Strategy):
-    """Buys, one by one, the image whose ball of radius δ covers the most images not covered yet; what is left is drawn at random.
+    """Select, one by one, the image whose ball of radius δ covers the most images not covered yet.
 
-    Labelled images cover from the start. The authors' radii are for unit vectors of a self-supervised encoder
-    that is never fine-tuned: take a pretrained regime with a probe, and normalize.
+    Once everything is covered, the rest is drawn at random. Balls of labelled images count as covered from the start.
+    The authors' radii are for unit vectors of a self-supervised encoder that is never fine-tuned: to reproduce them,
+    use a pretrained regime with a probe, and set `normalize`.
 
     Args:
-        delta: the radius in embedding space; 0: the largest at which a share `purity` of all balls hold images of one k-means
-            cluster only (k classes), estimated from 1,000 images.
-        purity: in (0, 1).
-        normalize: whether embeddings are brought to unit length first, as the authors' code does.
+        delta: radius in embedding space. 0: the largest radius at which a share `purity` of all balls hold images of a
+            single k-means cluster (with one cluster per class), estimated from 1,000 images.
+        purity: share of pure balls, in (0, 1).
+        normalize: whether to scale embeddings to unit length first, as the authors' code does.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
@@ -57,19 +58,23 @@ class ProbCover(Strategy):
         self.delta, self.purity, self.normalize = delta, purity, normalize
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The greedy sequence, in order."""
-        pool, owned = (
+        """Return the greedy sequence, in order, then random images up to n."""
+        pool, labelled = (
             F.normalize(x.float(), dim=1) if self.normalize else x for x in (view.embeddings, view.labelled_embeddings)
         )
-        delta = self.delta or radius(torch.cat([pool, owned]), view.classes, self.purity, rng)
-        chosen = max_cover(pool, owned, n, delta)
+        delta = self.delta or radius(torch.cat([pool, labelled]), view.classes, self.purity, rng)
+        chosen = max_cover(pool, labelled, n, delta)
         rest = np.setdiff1d(np.arange(len(view.unlabelled)), chosen)
         filled: Indices = np.concatenate([chosen, rng.choice(rest, n - len(chosen), replace=False)])
         return view.unlabelled[filled]
 
 
 def radius(points: Tensor, classes: int, purity: float, rng: np.random.Generator) -> float:
-    """The 1 - purity quantile of the distance to the nearest image of another k-means cluster; 0 with a single cluster."""
+    """Estimate the largest radius at which a share `purity` of balls are pure.
+
+    This is the 1 - purity quantile of the distance to the nearest image of another k-means cluster; 0 with a single
+    cluster.
+    """
     seen = torch.from_numpy(rng.permutation(len(points))[:_LEARNED_FROM]).to(points.device)
     x = _centred(points)
     learned = torch.from_numpy(k_means(x[seen], min(classes, len(seen)), rng)).to(points.device)
@@ -83,16 +88,18 @@ def radius(points: Tensor, classes: int, purity: float, rng: np.random.Generator
 
 
 def max_cover(points: Tensor, labelled: Tensor, n: int, delta: float) -> Indices:
-    """Positions of at most n points, greedily; of equals the first. Fewer once everything is covered.
+    """Return positions of at most n points, chosen greedily; of equals the first.
 
     Args:
-        points: (u, d); labelled: (l, d), whose balls are covered already.
-        delta: radius; distances are taken in float32 from the points' mean.
+        points: candidates, shape (u, d).
+        labelled: points whose balls are covered already, shape (l, d).
+        n: largest number of points; fewer are returned once everything is covered.
+        delta: radius; distances are computed in float32 after centring on the mean.
     """
     x = _centred(torch.cat([points, labelled]))
-    x, owned = x[: len(points)], x[len(points) :]
+    x, centres = x[: len(points)], x[len(points) :]
     open_ = torch.ones(len(x), dtype=torch.bool, device=x.device)
-    for rows in owned.split(max(1, _BLOCK // len(x))):  # type: ignore[no-untyped-call]
+    for rows in centres.split(max(1, _BLOCK // len(x))):  # type: ignore[no-untyped-call]
         open_ &= ~(_squared(rows, x) < delta**2).any(0)
     columns = open_.nonzero()[:, 0]
     bound = _bounds(x, columns, delta)
@@ -116,7 +123,10 @@ def max_cover(points: Tensor, labelled: Tensor, n: int, delta: float) -> Indices
 
 
 def _bounds(x: Tensor, columns: Tensor, delta: float) -> Tensor:
-    """(u,) at least as many as the columns within delta: counted in the leading dimensions and the length of the rest."""
+    """Return upper bounds of the number of columns within delta, shape (u,).
+
+    Distances are computed in the leading dimensions and the length of the rest.
+    """
     if not len(columns):
         return torch.zeros(len(x), dtype=torch.int64, device=x.device)
     small = x
@@ -139,5 +149,5 @@ def _centred(points: Tensor) -> Tensor:
 
 
 def _squared(a: Tensor, b: Tensor) -> Tensor:
-    """(a, b) squared distances, float32."""
+    """Return squared distances, shape (a, b), float32."""
     return torch.addmm(b.square().sum(1), a, b.T, alpha=-2).add_(a.square().sum(1)[:, None])

@@ -1,6 +1,6 @@
-"""From a specification to a strategy.
+"""Build a strategy from its specification.
 
-A name is a registered one, one that an installed package offers under the entry point group `beatrandom.strategies`,
+A name is one of: a registered name, an entry point of an installed package in the group `beatrandom.strategies`,
 `file.py:Name`, `package.module:Name`, or `skactiveml:Name` for a pool strategy of scikit-activeml.
 """
 
@@ -27,12 +27,15 @@ from runners.strategies.support.aggregation import Aggregation
 from runners.strategies.view import CHEAP, NEEDS, View
 
 GROUP: Final = "beatrandom.strategies"
-"""Entry points of installed packages: name -> class or function of the contract."""
+"""Group of entry points of installed packages, from names to classes or functions of the contract."""
 ACTIVEML: Final = "skactiveml"
 
 
 class Wrapped(Strategy):
-    """A function, or an object with `select`, that is not derived from `Strategy`; sees everything cheap unless it declares `needs`."""
+    """Strategy made from a function, or from an object with `select`, that does not derive from `Strategy`.
+
+    It gets all features that one pass over the pool gives, unless it declares `needs`.
+    """
 
     def __init__(self, inner: Any) -> None:
         self._choose = inner.select if hasattr(inner, "select") else inner
@@ -44,18 +47,18 @@ class Wrapped(Strategy):
         self.tasks = tuple(getattr(inner, "tasks", Strategy.tasks))  # type: ignore[misc]  # as above
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:
-        """Whatever the wrapped object prepares, if it does."""
+        """Call the wrapped object's `prepare`, if it has one."""
         if self._prepare is not None:
             self._prepare(context, generator)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """Whatever the wrapped object chooses; checked by the caller."""
+        """Return the wrapped object's selection; the caller checks it."""
         chosen: Indices = self._choose(view, n, rng)
         return chosen
 
 
-def own_file(spec: StrategySpec, folder: Path) -> Path | None:
-    """The file an own strategy lives in, or None for a registered or importable one."""
+def user_file(spec: StrategySpec, folder: Path) -> Path | None:
+    """Return the file of a user's strategy, or `None` for a registered or importable one."""
     path, _, name = spec.name.rpartition(":")
     if not path.endswith(".py"):
         return None
@@ -63,28 +66,39 @@ def own_file(spec: StrategySpec, folder: Path) -> Path | None:
     for candidate in (Path(path), folder / path):
         if candidate.is_file() and name:
             return candidate
-    raise InputError(Fault(where, "an existing file.py:Name", f"no file {path} here or in {folder}", "check the path"))
+    raise InputError(
+        Fault(
+            where,
+            "an existing file.py:Name",
+            f"no file {path} in the working directory or in {folder}",
+            "check the path",
+        )
+    )
 
 
-def resolved(spec: StrategySpec, folder: Path) -> StrategySpec:
-    """The specification with the digest of an own file filled in; unknown names are refused."""
-    if file := own_file(spec, folder):
+def resolve_spec(spec: StrategySpec, folder: Path) -> StrategySpec:
+    """Return the specification with the digest of a user's file filled in.
+
+    Raises:
+        InputError: unknown name, or no such file.
+    """
+    if file := user_file(spec, folder):
         return spec.model_copy(update={"source_digest": sha256(file.read_bytes())})
     if spec.name.endswith(".py"):
-        fix = f"say which function or class of it: {spec.name}:Name"
-        raise InputError(Fault(f"strategy {spec.name}", "file.py:Name", "a file without a name in it", fix))
-    if ":" not in spec.name and spec.name not in known():
-        raise InputError(unknown_name("strategy", spec.name, known()))
+        fix = f"name a function or class in the file: {spec.name}:Name"
+        raise InputError(Fault(f"strategy {spec.name}", "file.py:Name", "a file without a function or class name", fix))
+    if ":" not in spec.name and spec.name not in known_names():
+        raise InputError(unknown_name("strategy", spec.name, known_names()))
     return spec
 
 
 def plugins() -> dict[str, EntryPoint]:
-    """Strategies that installed packages offer, by name; a registered name always means the registered strategy."""
+    """Return strategies of installed packages by name; registered names take precedence."""
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in STRATEGIES}
 
 
-def known() -> list[str]:
-    """Names that need no colon: registered ones, then those of installed packages."""
+def known_names() -> list[str]:
+    """Return all names without a colon: registered ones, then those of installed packages."""
     return [*STRATEGIES, *sorted(plugins())]
 
 
@@ -92,21 +106,24 @@ def make(spec: StrategySpec, file: Path | None) -> Strategy:
     """Build the strategy.
 
     Args:
-        file: where an own strategy's source lies now (its kept copy), None for all others.
+        spec: name and arguments.
+        file: file with the source of a user's strategy (the study's copy), `None` for all others.
 
     Raises:
-        InputError: unknown name, unknown argument, or something that is no strategy.
+        InputError: unknown name, unknown argument, or an object that is no strategy.
     """
     where = f"strategy {spec.name}"
     module, _, name = spec.name.rpartition(":")
     if file is None and module == ACTIVEML:
         strategy: Strategy = _activeml(where).ScikitActiveml(name, **spec.args)
         return strategy
-    return _built(factory(spec, file), spec, where)
+    return _build(factory(spec, file), spec, where)
 
 
 def factory(spec: StrategySpec, file: Path | None) -> Any:
-    """What the name stands for: a class, function or object of the contract, not built yet; of scikit-activeml, its own class.
+    """Return the class, function or object that the name refers to, not built yet.
+
+    For scikit-activeml it is the library's class.
 
     Raises:
         InputError: unknown name, or a file or module that cannot be imported.
@@ -124,7 +141,7 @@ def factory(spec: StrategySpec, file: Path | None) -> Any:
         return STRATEGIES[spec.name]
     point = plugins().get(spec.name)
     if point is None:
-        raise InputError(unknown_name("strategy", spec.name, known()))
+        raise InputError(unknown_name("strategy", spec.name, known_names()))
     try:
         return point.load()
     except Exception as error:  # whatever the installed package raises
@@ -133,9 +150,9 @@ def factory(spec: StrategySpec, file: Path | None) -> Any:
         ) from error
 
 
-def declared(spec: StrategySpec, found: Any) -> Any:
-    """Where the paper, needs, cost and cold start of what `factory` found are said: itself, or the adapter that runs it."""
-    return _activeml(spec.name).ScikitActiveml if spec.name.startswith(f"{ACTIVEML}:") else found
+def declaring_object(spec: StrategySpec, strategy: Any) -> Any:
+    """Return the object that declares paper, needs, cost and cold start: the strategy, or the adapter that runs it."""
+    return _activeml(spec.name).ScikitActiveml if spec.name.startswith(f"{ACTIVEML}:") else strategy
 
 
 def _activeml(where: str) -> ModuleType:
@@ -147,13 +164,13 @@ def _activeml(where: str) -> ModuleType:
         ) from None
 
 
-def _built(factory: Any, spec: StrategySpec, where: str) -> Strategy:
+def _build(factory: Any, spec: StrategySpec, where: str) -> Strategy:
     if not inspect.isclass(factory):
         if spec.args:
             raise InputError(Fault(f"{where}: args", "none, since it is a function", str(sorted(spec.args))))
         if not (callable(factory) or hasattr(factory, "select")):
             raise InputError(Fault(where, "a class or function select(view, n, rng)", f"a {type(factory).__name__}"))
-        _needs_are_known(factory, where)
+        _check_needs(factory, where)
         return Wrapped(factory)
     try:
         made = factory(**spec.args)
@@ -163,21 +180,21 @@ def _built(factory: Any, spec: StrategySpec, where: str) -> Strategy:
         raise InputError(Fault(f"{where}: args", f"arguments of {inspect.signature(factory)}", found, fix)) from None
     if not callable(getattr(made, "select", None)):
         raise InputError(Fault(where, "a method select(self, view, n, rng)", f"{factory.__name__} has none"))
-    _needs_are_known(made, where)
+    _check_needs(made, where)
     return made if isinstance(made, Strategy) else Wrapped(made)
 
 
 def _first_argument(factory: Any) -> str:
-    """Of those without a default, else of all."""
+    """Return the name of the first argument without a default, else of the first argument."""
     taken = list(inspect.signature(factory).parameters.values())
     return next((p.name for p in taken if p.default is p.empty), taken[0].name if taken else "…")
 
 
-def _needs_are_known(inner: Any, where: str) -> None:
-    """Before anything is trained. Raises InputError with every need that is none."""
+def _check_needs(inner: Any, where: str) -> None:
+    """Raise InputError for unknown needs, before anything is trained."""
     needs = getattr(inner, "needs", ())
     if isinstance(needs, str):
         fix = f"a comma makes it a tuple: needs = ({needs!r},)"
         raise InputError(Fault(f"{where}: needs", "a tuple of names", f"text, {needs!r}", fix))
-    if strangers := [need for need in needs if need not in NEEDS]:
-        raise InputError([unknown_name(f"{where}: needs", str(need), NEEDS) for need in strangers])
+    if unknown := [need for need in needs if need not in NEEDS]:
+        raise InputError([unknown_name(f"{where}: needs", str(need), NEEDS) for need in unknown])

@@ -1,10 +1,10 @@
-"""Robust core-set: k-center that may leave a few outliers uncovered (Sener & Savarese 2018, arXiv 1708.00489, Algorithm 2).
+"""Robust core-set: k-center with a few outliers uncovered (Sener & Savarese 2018, arXiv 1708.00489, Algorithm 2).
 
-Greedy k-center is within twice the smallest radius; a mixed-integer program decides whether a smaller one is possible, and
-the radius is bisected over the distances that occur. Beyond `nodes` images the pool is represented: by its own greedy k-center
-sequence, each representative weighing as many images as lie nearest to it. Outliers enter that sequence first and weigh
-little, so that the budget of outliers stays what it was for the whole pool; all radii are known up to the distance of an image
-to its representative.
+Greedy k-center reaches at most twice the smallest radius. A mixed-integer program decides whether a smaller radius is
+possible, and the radius is found by bisection over the distances that occur. A pool of more than n + `nodes` images is
+replaced by representatives: its own greedy k-center sequence, each weighted by the number of images nearest to it.
+Outliers come early in that sequence and have small weights, so the budget of outliers is that of the whole pool. All
+radii are exact up to the distance of an image to its representative.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ from runners.strategies.view import Need, View
 
 _ROWS: Final = 8192
 _BRANCHES: Final = 200
-"""Nodes of the solver's search tree per program: a count, since a limit in seconds would choose by the machine's speed."""
+"""Nodes of the solver's search tree per program; a limit in seconds would depend on the machine's speed."""
 
 Floats = NDArray[np.float64]
 
 
 class RobustCoreSet(Strategy):
-    """Buys the n images whose balls, with those of the labelled, cover all but a few outliers at the smallest radius found.
+    """Select n images whose balls, with those of labelled images, cover all but a few outliers.
+
+    The radius of the balls is the smallest found.
 
     Args:
-        outliers: share of the unlabelled images that may stay uncovered, in [0, 1); the authors' value is 1e-4.
-        nodes: representatives beyond the n greedy picks, >= 1; a pool no larger than n + nodes is solved as it is.
-            The program has so many rows and columns, and (n + nodes)² distances are kept.
+        outliers: share of the unlabelled images that may stay uncovered, in [0, 1); the authors use 1e-4.
+        nodes: number of representatives beyond the n greedy picks, >= 1; a pool of at most n + nodes images is solved
+            directly. The program has n + nodes rows and columns, and (n + nodes)² distances are kept.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
@@ -53,13 +55,13 @@ class RobustCoreSet(Strategy):
         self.outliers, self.nodes = outliers, nodes
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """Centres in the order in which greedy k-center reaches them; what the smallest radius does not need is added greedily."""
+        """Return the centres in the order of greedy k-center, then greedy picks up to n."""
         points, labelled = view.embeddings, view.labelled_embeddings
         greedy = k_center_greedy(points, labelled, min(n + self.nodes, len(points)), rng)
         at = torch.from_numpy(greedy).to(points.device)
-        owned, weights = _nearest(points, labelled, points[at])
+        covered, weights = _nearest(points, labelled, points[at])
         spare = int(self.outliers * len(points) + 1e-9)
-        chosen = greedy[robust_centres(_distances(points[at], points[at]), owned, weights, n, spare)]
+        chosen = greedy[robust_centres(_distances(points[at], points[at]), covered, weights, n, spare)]
         if missing := n - len(chosen):
             centres = torch.cat([labelled, points[torch.from_numpy(chosen).to(points.device)].to(labelled.dtype)])
             rest = np.setdiff1d(np.arange(len(points)), chosen)
@@ -68,54 +70,65 @@ class RobustCoreSet(Strategy):
         return view.unlabelled[chosen]
 
 
-def robust_centres(distances: Floats, owned: Floats, weights: Floats, n: int, spare: float) -> NDArray[np.int64]:
-    """Ascending positions of at most n centres with the smallest `radius` found; never worse than the first n positions.
+def robust_centres(distances: Floats, covered: Floats, weights: Floats, n: int, spare: float) -> NDArray[np.int64]:
+    """Return ascending positions of at most n centres with the smallest radius found.
+
+    The radius is never larger than that of the first n positions.
 
     Args:
-        distances: (m, m) between the points, the first n of which are the start (greedy k-center's picks).
-        owned: (m,) distance of each point to the nearest centre there is already; inf where there is none.
-        weights: (m,) images each point stands for.
-        n: 1 … m; spare: weight that may stay uncovered, >= 0.
+        distances: distances between the points, shape (m, m); the first n points are the start (picks of greedy
+            k-center).
+        covered: distance of each point to the nearest labelled point, shape (m,); infinite without labelled points.
+        weights: number of images that each point represents, shape (m,).
+        n: largest number of centres, in 1 ... m.
+        spare: weight that may stay uncovered, >= 0.
     """
     best = np.arange(n, dtype=np.int64)
-    reached = radius(distances, owned, weights, best, spare)
-    values = np.unique(np.concatenate([distances.ravel(), owned[np.isfinite(owned)]]))
-    low, high = -1, int(np.searchsorted(values, reached))  # values[high] can be had, values[low] cannot
+    reached = radius(distances, covered, weights, best, spare)
+    values = np.unique(np.concatenate([distances.ravel(), covered[np.isfinite(covered)]]))
+    low, high = -1, int(np.searchsorted(values, reached))  # values[high] is reachable, values[low] is not
     while high - low > 1:
         middle = (low + high) // 2
-        found = cover(distances <= values[middle], owned <= values[middle], weights, n, spare)
+        found = cover(distances <= values[middle], covered <= values[middle], weights, n, spare)
         if found is None:
             low = middle
         else:
             best = found
-            high = min(middle, int(np.searchsorted(values, radius(distances, owned, weights, best, spare))))
+            high = min(middle, int(np.searchsorted(values, radius(distances, covered, weights, best, spare))))
     return best
 
 
-def radius(distances: Floats, owned: Floats, weights: Floats, centres: NDArray[np.int64], spare: float) -> float:
-    """The smallest distance within which centres, new and owned, reach all but `spare` of the weight."""
-    reach = np.minimum(owned, distances[:, centres].min(1)) if len(centres) else owned
+def radius(distances: Floats, covered: Floats, weights: Floats, centres: NDArray[np.int64], spare: float) -> float:
+    """Return the smallest distance within which the centres and labelled points reach all but `spare` of the weight."""
+    reach = np.minimum(covered, distances[:, centres].min(1)) if len(centres) else covered
     order = np.argsort(-reach, kind="stable")
     first = int(np.searchsorted(np.cumsum(weights[order]), spare, side="right"))  # the first point that must be reached
     return float(reach[order[first]]) if first < len(order) else 0.0
 
 
 def cover(
-    near: NDArray[np.bool_], owned: NDArray[np.bool_], weights: Floats, n: int, spare: float
+    near: NDArray[np.bool_], covered: NDArray[np.bool_], weights: Floats, n: int, spare: float
 ) -> NDArray[np.int64] | None:
-    """At most n columns that leave at most `spare` of the weight uncovered; None if there are none, or none was found in time.
+    """Return at most n columns that leave at most `spare` of the weight uncovered.
 
-    First greedily by weight; where that fails, by the program: minimise the number of centres subject to
-    u_j in {0, 1}, 0 <= x_i <= 1, sum over j near i of u_j + x_i >= 1 for all i not owned, sum w_i x_i <= spare, sum u_j <= n.
-    The slack x_i is 1 wherever no centre is near (the authors' xi summed over j).
+    A greedy choice by weight is tried first. If it fails, this program is solved: find u_j in {0, 1} and x_i in [0, 1]
+    such that sum over j near i of u_j + x_i >= 1 for all i not covered already, sum w_i x_i <= spare, and sum u_j <= n.
+    The slack x_i is 1 where no centre is near (the authors' xi summed over j).
 
     Args:
-        near: (m, m) whether point i lies in the ball of j; owned: (m,) whether it is covered already.
+        near: whether point i lies in the ball of j, shape (m, m).
+        covered: whether a point is covered already, shape (m,).
+        weights: number of images that each point represents, shape (m,).
+        n: largest number of columns.
+        spare: weight that may stay uncovered.
+
+    Returns:
+        The columns, or `None` if there are none or the solver found none within its limit.
     """
-    greedy = _greedy_cover(near, owned, weights, n, spare)
+    greedy = _greedy_cover(near, covered, weights, n, spare)
     if greedy is not None:
         return greedy
-    rows = np.flatnonzero(~owned)
+    rows = np.flatnonzero(~covered)
     if _apart(near[rows], weights[rows], spare) > n:
         return None
     m = len(weights)
@@ -136,14 +149,14 @@ def cover(
     if found.x is None:
         return None
     centres = np.flatnonzero(found.x[:m] > 0.5)
-    left = weights[~(owned | near[:, centres].any(1))].sum()
-    return centres if len(centres) <= n and left <= spare else None  # the solver's tolerance is not ours
+    left = weights[~(covered | near[:, centres].any(1))].sum()
+    return centres if len(centres) <= n and left <= spare else None  # the solver allows a tolerance; this does not
 
 
 def _greedy_cover(
-    near: NDArray[np.bool_], owned: NDArray[np.bool_], weights: Floats, n: int, spare: float
+    near: NDArray[np.bool_], covered: NDArray[np.bool_], weights: Floats, n: int, spare: float
 ) -> NDArray[np.int64] | None:
-    open_ = ~owned
+    open_ = ~covered
     chosen: list[int] = []
     gain = weights @ (near & open_[:, None])
     while weights[open_].sum() > spare:
@@ -157,10 +170,14 @@ def _greedy_cover(
 
 
 def _apart(near: NDArray[np.bool_], weights: Floats, spare: float) -> int:
-    """A lower bound of the centres needed: points no two of which lie in one ball, the lightest of them left out as outliers.
+    """Return a lower bound of the number of centres needed.
+
+    It is the number of points found of which no two lie in one ball, without the lightest, which may be outliers.
 
     Args:
-        near: (r, m) whether point i lies in the ball of j; weights: (r,).
+        near: whether point i lies in the ball of j, shape (r, m).
+        weights: weights of the points, shape (r,).
+        spare: weight that may stay uncovered.
     """
     open_, apart = np.ones(len(near), np.bool_), []
     for point in np.argsort(near.sum(1), kind="stable"):
@@ -171,16 +188,16 @@ def _apart(near: NDArray[np.bool_], weights: Floats, spare: float) -> int:
 
 
 def _nearest(points: Tensor, labelled: Tensor, representatives: Tensor) -> tuple[Floats, Floats]:
-    """(m,) distances of the representatives to the nearest labelled, and (m,) how many points each of them stands for."""
-    owned = np.full(len(representatives), np.inf)
+    """Return distances of the representatives to the nearest labelled point, and numbers of points represented."""
+    covered = np.full(len(representatives), np.inf)
     for block in torch.split(labelled, _ROWS) if len(labelled) else ():
-        owned = np.minimum(owned, _distances(representatives, block).min(1))
+        covered = np.minimum(covered, _distances(representatives, block).min(1))
     weights = np.zeros(len(representatives))
     x, middle = representatives.float(), representatives.float().mean(0)
     for part in torch.split(points, max(1, _ROWS * 256 // len(x))):
         nearest = torch.cdist(part.float() - middle, x - middle).argmin(1).cpu().numpy()
         weights += np.bincount(nearest, minlength=len(weights))
-    return owned, weights
+    return covered, weights
 
 
 def _distances(a: Tensor, b: Tensor) -> Floats:

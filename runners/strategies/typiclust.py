@@ -1,4 +1,4 @@
-"""TypiClust (Hacohen, Dekel & Weinshall 2022, arXiv 2202.02794): one typical image of each cluster that has no label yet."""
+"""TypiClust (Hacohen, Dekel & Weinshall 2022, arXiv 2202.02794): a typical image of each cluster without labels."""
 
 from __future__ import annotations
 
@@ -17,34 +17,38 @@ from runners.strategies.support.k_means import k_means
 from runners.strategies.view import Need, View
 
 _MOST: Final = 500
-"""Clusters at most."""
+"""Largest number of clusters."""
 _TOO_SMALL: Final = 5
-"""Clusters of this size and below wait until the others are used up."""
+"""Clusters of this size and below are used only after all larger ones."""
 _NEIGHBOURS: Final = 20
 _ROWS: Final = 1024
 
 
 class TypiClust(Strategy):
-    """Clusters the pool into as many clusters as labels after the query (at most 500); buys from the largest with fewest labels.
+    """Cluster the pool and select typical images from the largest clusters with the fewest labels.
 
-    Bought is the member with the smallest mean Euclidean distance to its 20 nearest fellows (half of them in small clusters).
-    The authors cluster unit vectors of a self-supervised encoder that is never fine-tuned: take a pretrained regime with a probe,
-    and normalize. The embeddings of a classifier trained on few labels are another method under the same name.
+    There are as many clusters as labels after the query, at most 500. The most typical member of a cluster is the one
+    with the smallest mean Euclidean distance to its 20 nearest neighbours in the cluster (to half of the members in
+    small clusters). The authors cluster unit vectors of a self-supervised encoder that is never fine-tuned: to
+    reproduce them, use a pretrained regime with a probe, and set `normalize`. With embeddings of a classifier trained
+    on few labels this is a different method.
 
     Args:
-        normalize: whether embeddings are brought to unit length first, as the authors' code does.
+        normalize: whether to scale embeddings to unit length first, as the authors' code does.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("embeddings", "labelled_embeddings")
     paper = "Hacohen et al. 2022, arXiv 2202.02794"
-    cost = "O((l + u) c d) a pass of k-means with c = min(l + n, 500) clusters, and O(m² d) for each cluster of m used"
+    cost = (
+        "O((l + u) c d) per pass of k-means with c = min(l + n, 500) clusters, and O(m² d) for each cluster of m used"
+    )
     cold_start = True
 
     def __init__(self, normalize: bool = False) -> None:
         self.normalize = normalize
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The most typical images, cluster after cluster."""
+        """Return the most typical images, cluster after cluster."""
         points = torch.cat([view.embeddings, view.labelled_embeddings])
         points = F.normalize(points.float(), dim=1) if self.normalize else points
         clusters = k_means(points, min(len(view.labelled) + n, _MOST, len(points)), rng)
@@ -53,16 +57,20 @@ class TypiClust(Strategy):
 
 
 def typical(points: Tensor, clusters: NDArray[np.int64], labelled: NDArray[np.int64], n: int) -> Indices:
-    """Positions of n points; fewest labels first, then largest first, of equals the lowest number; round after round.
+    """Return positions of n points, taken from the clusters in turn.
+
+    Clusters with the fewest labels come first, then larger ones; of equals the one with the lowest number.
 
     Args:
-        points: (u, d) unlabelled.
-        clusters: (u,) their clusters; labelled: (l,) clusters of the labelled.
+        points: unlabelled points, shape (u, d).
+        clusters: their clusters, shape (u,).
+        labelled: clusters of the labelled points, shape (l,).
+        n: number of points, in 1 ... u.
     """
     count = max(clusters.max(initial=0), labelled.max(initial=0)) + 1
-    owned = np.bincount(labelled, minlength=count)
-    sizes = np.bincount(clusters, minlength=count) + owned
-    order = np.lexsort((np.arange(count), -sizes, owned, sizes <= _TOO_SMALL))
+    labels = np.bincount(labelled, minlength=count)
+    sizes = np.bincount(clusters, minlength=count) + labels
+    order = np.lexsort((np.arange(count), -sizes, labels, sizes <= _TOO_SMALL))
     members = {int(c): np.flatnonzero(clusters == c) for c in order}
     chosen: list[int] = []
     for small in (False, True):
@@ -79,7 +87,10 @@ def typical(points: Tensor, clusters: NDArray[np.int64], labelled: NDArray[np.in
 
 
 def spread(points: Tensor) -> Tensor:
-    """(m,) mean distance of each of (m, d) points to its min(20, m // 2) nearest others; typicality is its inverse (equation 1)."""
+    """Return the mean distance of each of m points to its min(20, m // 2) nearest neighbours, shape (m,).
+
+    Typicality is its inverse (equation 1).
+    """
     k = max(1, min(_NEIGHBOURS, len(points) // 2))
     if len(points) == 1:
         return points.new_zeros(1, dtype=torch.float32)

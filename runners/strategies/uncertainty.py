@@ -16,15 +16,17 @@ from runners.strategies.view import Need, View
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """(…,) entropy in nats over the last dimension of (…, k) probabilities, with 0 log 0 = 0."""
+    """Return the entropy in nats over the last dimension of probabilities, shape (..., k), with 0 log 0 = 0."""
     terms: Tensor = torch.special.entr(probabilities)
     return terms.sum(-1)
 
 
 class Uncertainty(Strategy):
-    """Buys the n images with the highest `score` of their predicted probabilities.
+    """Select the n images with the highest `score` of their predicted probabilities.
 
-    Args: top_share, boundary_weight, per_cost: how scores of pixels are made one number of the image (segmentation only), see `Aggregation`.
+    Args:
+        top_share, boundary_weight, per_cost: how scores of pixels become one score (segmentation only), see
+            `Aggregation`.
     """
 
     needs: ClassVar[tuple[Need, ...]] = ("probabilities",)
@@ -38,44 +40,44 @@ class Uncertainty(Strategy):
     @staticmethod
     @abstractmethod
     def score(probabilities: Tensor) -> Tensor:
-        """(u,) uncertainty of (u, k) probabilities; higher is bought first."""
+        """Return the uncertainty, shape (u,), of probabilities of shape (u, k); the highest are selected."""
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The n most uncertain images; ties at random."""
+        """Return the n most uncertain images; break ties at random."""
         return self.choose(view, self.score(view.probabilities), n, rng)
 
     def choose(self, view: View, scores: Tensor, n: int, rng: np.random.Generator) -> Indices:
-        """The n highest of (u,) scores; ties at random."""
+        """Return the images with the n highest scores, shape (u,); break ties at random."""
         return top(view, scores, n, rng)
 
 
 class LeastConfidence(Uncertainty):
-    """Least confidence: 1 - max_k p_k, in [0, 1 - 1/k]."""
+    """Select the images with the least confident predictions: 1 - max_k p_k, in [0, 1 - 1/k]."""
 
     @staticmethod
     def score(probabilities: Tensor) -> Tensor:
-        """1 - max p."""
+        """Return 1 - max p."""
         return 1 - probabilities.amax(1)
 
 
 class Margin(Uncertainty):
-    """Smallest margin between the two most probable classes: p_(2) - p_(1), in [-1, 0]."""
+    """Select the images with the smallest margin between the two most probable classes: p_(2) - p_(1), in [-1, 0]."""
 
     least = -1.0
 
     @staticmethod
     def score(probabilities: Tensor) -> Tensor:
-        """Second largest minus largest probability."""
-        if probabilities.shape[1] == 1:  # one class: every image is as certain as can be
+        """Return the second largest minus the largest probability."""
+        if probabilities.shape[1] == 1:  # with one class every image is certain
             return -probabilities[:, 0]
         first, second = probabilities.topk(2, dim=1).values.unbind(1)
         return second - first
 
 
 class Entropy(Uncertainty):
-    """Largest predictive entropy: -sum_k p_k log p_k in nats, in [0, log k], with 0 log 0 = 0."""
+    """Select the images with the largest predictive entropy: -sum_k p_k log p_k, in nats, in [0, log k]."""
 
     @staticmethod
     def score(probabilities: Tensor) -> Tensor:
-        """Entropy in nats."""
+        """Return the entropy in nats."""
         return entropy(probabilities)

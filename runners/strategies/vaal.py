@@ -1,6 +1,6 @@
-"""VAAL: an autoencoder and a discriminator that tells labelled from unlabelled (Sinha, Ebrahimi & Darrell 2019, arXiv 1904.00370).
+"""VAAL: autoencoder with a discriminator of labelled and unlabelled (Sinha, Ebrahimi & Darrell 2019, arXiv 1904.00370).
 
-Both see images alone, labelled or not; the compared classifier is never touched.
+Both see only images and whether they are labelled. The evaluated classifier stays unchanged.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from runners.strategies.view import Need, View
 
 CHUNK = 512
 RATE = 5e-4
-"""Of Adam, for both networks; the authors' value."""
+"""Learning rate of Adam for both networks; the authors' value."""
 REPEATS = 2
-"""Steps of the autoencoder for each of the discriminator; the authors' value."""
+"""Steps of the autoencoder per step of the discriminator; the authors' value."""
 
 
 class VAAL(Strategy):
-    """Buys the images that the discriminator is surest are unlabelled.
+    """Select the images that the discriminator most confidently takes for unlabelled.
 
     Args:
-        steps: of the discriminator, >= 1.
-        batch: labelled and as many unlabelled images a step, >= 1.
+        steps: number of steps of the discriminator, >= 1.
+        batch: number of labelled images per step, and of unlabelled ones, >= 1.
         latent: size of the code, >= 1.
-        width: channels of the autoencoder's first stage, >= 1; the authors' is 128.
+        width: channels of the autoencoder's first stage, >= 1; the authors use 128.
         beta: weight of the code's divergence from the normal distribution, >= 0.
         adversary: weight of fooling the discriminator, >= 0.
     """
@@ -68,7 +68,7 @@ class VAAL(Strategy):
         self._labelled = torch.empty(0)
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:
-        """Train autoencoder and discriminator; score the pool."""
+        """Train the autoencoder and the discriminator, then score the pool."""
         view = context.view
         _, height, width, channels = view.images.shape
         coder = Autoencoder((height, width, channels), self.latent, self.width).to(context.device)
@@ -80,7 +80,7 @@ class VAAL(Strategy):
         self._labelled = torch.cat(parts)
 
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:
-        """The n lowest scores (logits of being labelled); ties at random."""
+        """Return the images with the n lowest logits of being labelled; break ties at random."""
         return top(view, -self._labelled, n, rng)
 
     def _train(self, view: View, coder: Autoencoder, judge: nn.Module, generator: torch.Generator) -> None:
@@ -91,15 +91,15 @@ class VAAL(Strategy):
         coder.train()
         for _ in range(self.steps):
             for _ in range(REPEATS):
-                x, owned = self._batch(view, generator)
+                x, labelled = self._batch(view, generator)
                 mean, spread = coder.encode(x)
                 noise = torch.randn(mean.shape, generator=generator).to(mean.device)
                 rebuilt = coder.decode(mean + noise * (spread / 2).exp())
                 scores = judge(mean)[:, 0]
                 loss = sum(
                     reconstruction_loss(rebuilt[part], x[part], mean[part], spread[part], self.beta)
-                    for part in (slice(owned), slice(owned, None))
-                ) + self.adversary * fooling_loss(scores[:owned], scores[owned:])
+                    for part in (slice(labelled), slice(labelled, None))
+                ) + self.adversary * fooling_loss(scores[:labelled], scores[labelled:])
                 of_coder.zero_grad()
                 torch.autograd.backward(loss)
                 of_coder.step()
@@ -107,20 +107,25 @@ class VAAL(Strategy):
                 mean = coder.encode(x)[0]
             scores = judge(mean)[:, 0]
             of_judge.zero_grad()
-            torch.autograd.backward(telling_loss(scores[:owned], scores[owned:]))
+            torch.autograd.backward(discriminator_loss(scores[:labelled], scores[labelled:]))
             of_judge.step()
 
     def _batch(self, view: View, generator: torch.Generator) -> tuple[Tensor, int]:
-        """Labelled images, then unlabelled ones, in one batch, since both must pass the same BatchNorm statistics; and how many are labelled."""
-        parts = [_drawn(images, self.batch, generator) for images in (view.labelled_images, view.images)]
+        """Return labelled images, then unlabelled ones, and the number of labelled ones.
+
+        They are one batch, since both must share the statistics of batch normalisation.
+        """
+        parts = [_draw(images, self.batch, generator) for images in (view.labelled_images, view.images)]
         return torch.cat(parts), len(parts[0])
 
 
 def reconstruction_loss(rebuilt: Tensor, x: Tensor, mean: Tensor, spread: Tensor, beta: float) -> Tensor:
-    """Mean over images of 1/2 ‖x - rebuilt‖² + beta * KL(N(mean, exp(spread)) || N(0, 1)) (equation 1).
+    """Compute the mean over images of 1/2 ‖x - rebuilt‖² + beta * KL(N(mean, exp(spread)) || N(0, 1)) (equation 1).
 
     Args:
-        rebuilt, x: (b, channels, height, width); mean, spread: (b, z), spread the logarithm of the variance.
+        rebuilt, x: reconstructed and original images, shape (b, channels, height, width).
+        mean, spread: means and logarithms of the variances of the codes, shape (b, z).
+        beta: weight of the divergence.
     """
     error = (rebuilt - x).square().flatten(1).sum(1) / 2
     divergence = (mean.square() + spread.exp() - 1 - spread).sum(1) / 2
@@ -128,27 +133,30 @@ def reconstruction_loss(rebuilt: Tensor, x: Tensor, mean: Tensor, spread: Tensor
 
 
 def fooling_loss(labelled: Tensor, unlabelled: Tensor) -> Tensor:
-    """Cross-entropy of both kinds (logits) against "labelled": what the autoencoder wants the discriminator to say (equation 3)."""
+    """Compute the cross-entropy of all logits against "labelled", the autoencoder's adversarial loss (equation 3)."""
     return -F.logsigmoid(labelled).mean() - F.logsigmoid(unlabelled).mean()
 
 
-def telling_loss(labelled: Tensor, unlabelled: Tensor) -> Tensor:
-    """Cross-entropy of both kinds (logits) against the truth: what the discriminator learns (equation 4)."""
+def discriminator_loss(labelled: Tensor, unlabelled: Tensor) -> Tensor:
+    """Compute the cross-entropy of all logits against the truth, the discriminator's loss (equation 4)."""
     return -F.logsigmoid(labelled).mean() - F.logsigmoid(-unlabelled).mean()
 
 
 def as_input(images: Tensor) -> Tensor:
-    """(b, height, width, channels) uint8 to (b, channels, height, width) in [-1, 1]."""
+    """Convert uint8 images (b, height, width, channels) to (b, channels, height, width) in [-1, 1]."""
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def discriminator(latent: int) -> nn.Module:
-    """Code (b, z) to the logit (b, 1) of being labelled."""
+    """Build a network from codes (b, z) to logits (b, 1) of being labelled."""
     return nn.Sequential(nn.Linear(latent, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 1))
 
 
 class Autoencoder(nn.Module):
-    """Convolutional variational autoencoder for images of any size: each stage halves the map until a side is 4 or less."""
+    """Convolutional variational autoencoder for images of any size.
+
+    Each stage halves the map until a side is 4 or less.
+    """
 
     def __init__(self, shape: tuple[int, int, int], latent: int, first: int) -> None:
         super().__init__()
@@ -176,16 +184,16 @@ class Autoencoder(nn.Module):
         self.up = nn.Sequential(*up, nn.Tanh())
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Means and logarithms of variances (b, z) of the codes."""
+        """Return means and logarithms of variances of the codes, each (b, z)."""
         mean, spread = self.down(x).chunk(2, 1)
         return mean, spread.clamp(-20, 20)
 
     def decode(self, code: Tensor) -> Tensor:
-        """(b, channels, height, width) in [-1, 1]."""
+        """Return images (b, channels, height, width) in [-1, 1]."""
         rebuilt: Tensor = self.up(code)
         return rebuilt
 
 
-def _drawn(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
+def _draw(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
     chosen = torch.randperm(len(images), generator=generator)[:size]
     return as_input(images[chosen.to(images.device)])

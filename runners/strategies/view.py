@@ -1,4 +1,4 @@
-"""What a strategy may see: the pool as indices, the labels the run owns, and the features it declared to need."""
+"""View of a round: the pool as indices, the labels of labelled images, and the features that a strategy needs."""
 
 from __future__ import annotations
 
@@ -43,26 +43,27 @@ CHEAP: tuple[Need, ...] = (
     "labelled_probabilities",
     "classifier_head",
 )
-"""What one pass over the pool gives anyway."""
+"""Features that one pass over the pool gives."""
 UNTRAINED: tuple[Need, ...] = ("embeddings", "labelled_embeddings", "images", "labelled_images")
-"""What there is before any network is trained; embeddings are those of a pretrained body, or of the network with its initial weights."""
+"""Features available before training; embeddings come from a pretrained body or from the initial weights."""
 
 
 class GradientFactors(NamedTuple):
     """Gradient of the loss at the predicted class with respect to the last layer's weights, factorised.
 
-    The gradient embedding of image i is the outer product residuals[i] ⊗ embeddings[i] (Ash 2020, section 3), k·d numbers
-    that are never formed: inner products of two of them are products of inner products of their factors.
+    The gradient embedding of image i is the outer product residuals[i] ⊗ embeddings[i] (Ash 2020, section 3). Its k·d
+    numbers are never formed: the inner product of two outer products is the product of the inner products of their
+    factors.
     """
 
     residuals: Tensor
-    """(u, k) float32: probabilities minus the one-hot predicted class (the first of equals)."""
+    """(u, k) float32: probabilities minus the one-hot predicted class (of equals the first)."""
     embeddings: Tensor
     """(u, d) float32 penultimate embeddings."""
 
 
 class ClassifierHead(NamedTuple):
-    """The last layer: logits = embeddings @ weights.T + bias. Copies; changing them changes no prediction."""
+    """Copy of the last layer: logits = embeddings @ weights.T + bias. Changing it changes no prediction."""
 
     weights: Tensor
     """(k, d) float32."""
@@ -75,18 +76,22 @@ Feature = Tensor | GradientFactors | ClassifierHead
 
 @dataclass(frozen=True, repr=False)
 class View:
-    """What a strategy may see in one round. Rows follow `unlabelled` (or `labelled`); tensors lie on the run's device.
+    """All that a strategy may see in one round.
 
-    Everything is computed once, in evaluation mode, without augmentation.
+    Rows of features follow `unlabelled` (or `labelled`); tensors are on the run's device. Features are computed once,
+    in evaluation mode, without augmentation.
 
     Attributes:
-        unlabelled: (u,) int64 data-set indices that can be bought, ascending, read-only.
-        labelled: (l,) int64 data-set indices owned, in the order of purchase, read-only.
-        labels: (l,) int64 classes of `labelled`, read-only; of segmentation (l, height, width) uint8 masks, 255 where void.
+        unlabelled: (u,) int64 data set indices that can be labelled, ascending, read-only.
+        labelled: (l,) int64 data set indices of labelled images, in the order of labelling, read-only.
+        labels: (l,) int64 classes of `labelled`, read-only. For segmentation (l, height, width) uint8 masks, 255 for
+            void.
         classes: number of classes k.
-        round: number of the round, from 0; -1 where a starting set is chosen, with nothing labelled and no network trained.
-        division: where regions of images are bought: which there are, and of which pixels. `unlabelled` and `labelled` are then regions, and
-            `labels` (l, k) int64 how many pixels of each class every owned region has. None: whole images.
+        round: number of the round, from 0; -1 for the selection of an initial set, before any label or training.
+        features: computed features by name; read them through the properties.
+        division: division of images into regions, if regions are labelled; `None` for whole images. With regions,
+            `unlabelled` and `labelled` are numbers of regions, and `labels` (l, k) int64 the pixels of each class in
+            every labelled region.
     """
 
     unlabelled: Indices
@@ -103,94 +108,98 @@ class View:
 
     @property
     def probabilities(self) -> Tensor:
-        """(u, k) float32 class probabilities of the unlabelled images; rows sum to 1."""
+        """Return (u, k) float32 class probabilities of the unlabelled images; rows sum to 1."""
         return self._tensor("probabilities")
 
     @property
     def embeddings(self) -> Tensor:
-        """(u, d) penultimate-layer embeddings of the unlabelled images."""
+        """Return (u, d) penultimate-layer embeddings of the unlabelled images."""
         return self._tensor("embeddings")
 
     @property
     def labelled_embeddings(self) -> Tensor:
-        """(l, d) penultimate-layer embeddings of the labelled images."""
+        """Return (l, d) penultimate-layer embeddings of the labelled images."""
         return self._tensor("labelled_embeddings")
 
     @property
     def labelled_probabilities(self) -> Tensor:
-        """(l, k) float32 class probabilities of the labelled images."""
+        """Return (l, k) float32 class probabilities of the labelled images."""
         return self._tensor("labelled_probabilities")
 
     @property
     def gradient_factors(self) -> GradientFactors:
-        """Last-layer gradients of the unlabelled images as residuals (u, k) and embeddings (u, d)."""
+        """Return last-layer gradients of the unlabelled images as residuals (u, k) and embeddings (u, d)."""
         return cast(GradientFactors, self._feature("gradient_factors"))
 
     @property
     def classifier_head(self) -> ClassifierHead:
-        """Weights (k, d) and bias (k,) of the last layer."""
+        """Return weights (k, d) and bias (k,) of the last layer."""
         return cast(ClassifierHead, self._feature("classifier_head"))
 
     @property
     def images(self) -> Tensor:
-        """(u, height, width, channels) uint8 unlabelled images."""
+        """Return (u, height, width, channels) uint8 unlabelled images."""
         return self._tensor("images")
 
     @property
     def labelled_images(self) -> Tensor:
-        """(l, height, width, channels) uint8 labelled images."""
+        """Return (l, height, width, channels) uint8 labelled images."""
         return self._tensor("labelled_images")
 
     @property
     def mc_samples(self) -> Tensor:
-        """(u, s, k) float32 probabilities under s dropout masks, each mask the same for all images."""
+        """Return (u, s, k) float32 probabilities under s dropout masks, each mask the same for all images."""
         return self._tensor("mc_samples")
 
     @property
     def members(self) -> Tensor:
-        """(u, m, k) float32 probabilities by the members of an ensemble; the first is the compared classifier."""
+        """Return (u, m, k) float32 probabilities by the members of an ensemble, the evaluated classifier first."""
         return self._tensor("members")
 
     @property
     def pool_labels(self) -> Tensor:
-        """(u,) int64 true classes of the unlabelled images; the seller tells them to the upper line `oracle` alone."""
+        """Return (u,) int64 true classes of the unlabelled images; disclosed only to the oracle strategy."""
         return self._tensor("pool_labels")
 
     @property
     def map_scores(self) -> Tensor:
-        """(u,) float32 of segmentation: the strategy's own score of each image's predicted map (`OnMaps.score_maps`)."""
+        """Return (u,) float32 scores of predicted maps by the strategy itself; segmentation only."""
         return self._tensor("map_scores")
 
     @property
     def mc_map_scores(self) -> Tensor:
-        """(u,) as `map_scores`, from maps under dropout masks."""
+        """Return (u,) scores as `map_scores`, from maps under dropout masks."""
         return self._tensor("mc_map_scores")
 
     @property
     def member_map_scores(self) -> Tensor:
-        """(u,) as `map_scores`, from the maps of an ensemble."""
+        """Return (u,) scores as `map_scores`, from the maps of an ensemble."""
         return self._tensor("member_map_scores")
 
     @property
     def flip_map_scores(self) -> Tensor:
-        """(u,) as `map_scores`, from an image's map and the map of its mirror image, mirrored back: (b, 2, k, height, width)."""
+        """Return (u,) scores as `map_scores`, from the maps of an image and its mirror image."""
         return self._tensor("flip_map_scores")
 
     @property
     def class_mixtures(self) -> Tensor:
-        """(u, k, k) of segmentation: row c is the entropy-weighted mean prediction of the pixels predicted as c; zeros where none is."""
+        """Return (u, k, k) class-wise mixtures of the unlabelled images; segmentation only.
+
+        Row c is the entropy-weighted mean prediction of the pixels predicted as class c; zeros without such pixels.
+        """
         return self._tensor("class_mixtures")
 
     @property
     def labelled_class_mixtures(self) -> Tensor:
-        """(l, k, k) as `class_mixtures`, of what is owned."""
+        """Return (l, k, k) class-wise mixtures of the labelled images, see `class_mixtures`."""
         return self._tensor("labelled_class_mixtures")
 
     @property
     def expected_costs(self) -> Tensor:
-        """(u,) float32 of segmentation: what each unlabelled image or region is expected to cost, in the budget's unit, at least 1.
+        """Return (u,) float32 expected costs of the unlabelled images or regions, at least 1; segmentation only.
 
-        A label is 1 and pixels are counted. Clicks are known once they are paid; before, they are those of the predicted map.
+        Costs are in the budget's unit: a label costs 1, and pixels are counted. Clicks are known only after labelling;
+        before, they are counted on the predicted map.
         """
         return self._tensor("expected_costs")
 
@@ -209,13 +218,9 @@ class View:
             )
         feature = self.features[need]
         for part in (feature,) if isinstance(feature, Tensor) else feature:
-            if part.is_floating_point() and not bool(
-                part.isfinite().all()
-            ):  # NaN is above, below and beside everything: no order holds
+            # comparisons with NaN are always false, so no order would hold
+            if part.is_floating_point() and not bool(part.isfinite().all()):
                 found = f"{int((~part.isfinite()).sum())} of {part.numel()} NaN or infinite"
-                raise StrategyError(
-                    Fault(
-                        f"view.{need}", "finite numbers", found, "training diverged: mend the recipe, or what made them"
-                    )
-                )
+                fix = "training diverged: fix the recipe, or the code that computes the feature"
+                raise StrategyError(Fault(f"view.{need}", "finite numbers", found, fix))
         return feature

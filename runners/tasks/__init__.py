@@ -1,4 +1,4 @@
-"""Kinds of prediction by the name that `task` gives in a protocol."""
+"""Kinds of prediction, by the name in a protocol's `task`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What differs between kinds of prediction; the loop, the record and the statistics are the same for all."""
+"""Base class of the kinds of prediction.
+
+The loop, the record and the statistics are the same for all of them.
+"""
 
 from __future__ import annotations
 
@@ -20,23 +23,23 @@ from runners.datasets import Images
 if TYPE_CHECKING:  # these import this package
     from runners.models.learner import Precision, TrainedNetwork
     from runners.models.resident import Resident, Scaling
-    from runners.strategies import Need, Strategy
-
+    from runners.strategies import Strategy
+from runners.strategies.view import Need
 
 WHOLE: Final[frozenset[Need]] = frozenset({"images", "labelled_images"})
-"""What is offered of whole images, and not of regions."""
+"""Needs that are available for whole images, but not for regions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What came of a round's test predictions.
+    """Evaluation of a round's test predictions.
 
     Attributes:
-        metrics: as the oracle computed them.
-        predictions: digest of what the sidecar holds of the predictions.
-        probabilities: digest of the sidecar's log-probabilities; empty: none kept.
-        maps: digest of the sidecar's predicted maps; empty: none kept.
-        sidecar: arrays by name; metrics can be computed from them and the kept test labels again.
+        metrics: metrics that the oracle computed.
+        predictions: digest of the predictions in the sidecar.
+        probabilities: digest of the log-probabilities in the sidecar; empty if there are none.
+        maps: digest of the predicted maps in the sidecar; empty if there are none.
+        sidecar: arrays by name. Metrics can be recomputed from them and the test labels kept in the study.
     """
 
     metrics: dict[str, float]
@@ -47,13 +50,13 @@ class Evaluation:
 
 
 class Task(ABC):
-    """A kind of prediction: its networks, targets, measurements, and which strategies suit it."""
+    """A kind of prediction: its networks, targets, metrics, and the strategies that work on it."""
 
     name: ClassVar[str]
     labels: ClassVar[str]
-    """What one label says, in words."""
+    """Description of one label."""
     offers: ClassVar[frozenset[Need]]
-    """Needs that a strategy may declare."""
+    """Needs that a strategy may declare on this task."""
 
     @abstractmethod
     def refuse_unknown_model(self, name: str, where: str) -> None:
@@ -61,39 +64,47 @@ class Task(ABC):
 
     @abstractmethod
     def build(self, model: Model, images: Images, seed: int) -> nn.Module:
-        """The network with its initial weights, on the CPU. Raises InputError."""
+        """Build the network with its initial weights, on the CPU. Raises InputError."""
 
     @abstractmethod
     def pretrained_part(self, net: Any) -> nn.Module:
-        """What of the network pretrained weights are of."""
+        """Return the part of the network that pretrained weights are loaded into."""
 
     @abstractmethod
     def targets(self, labels: NDArray[np.integer]) -> Tensor:
-        """Owned labels as training wants them."""
+        """Convert labels to the targets of training."""
 
     @abstractmethod
     def learner(self, net: Any, resident: Resident, scaling: Scaling, precision: Precision) -> TrainedNetwork[Any]:
-        """What predicts with the network."""
+        """Return a learner that predicts with the network."""
 
     @abstractmethod
     def examine(self, learner: Any, test: Indices, oracle: LabelOracle, tables: bool, shown: Indices) -> Evaluation:
-        """Have the oracle evaluate the test predictions, once.
+        """Predict the test images, and let the oracle evaluate the predictions once.
 
         Args:
-            tables: whether their probabilities may be kept.
-            shown: places in `test` whose predicted maps are kept.
+            tables: whether log-probabilities may be kept.
+            shown: positions in `test` whose predicted maps are kept.
         """
 
     @abstractmethod
     def adapt(self, strategy: Strategy) -> Strategy | None:
-        """The strategy as it works on this task, or None if it cannot."""
+        """Return the strategy adapted to this task, or `None` if it cannot work on it."""
 
     def adapt_or_refuse(self, strategy: Strategy, name: str, *, regions: bool = False) -> Strategy:
-        """`suited`, or InputError that says what the task does not offer; `regions`: whether regions of images are bought."""
-        suited, offers = self.adapt(strategy), self.offers - (WHOLE if regions else set())
-        if suited is None or not set(suited.needs) & self.offers <= offers:
+        """Return the strategy adapted to this task.
+
+        Args:
+            regions: whether regions of images are queried.
+
+        Raises:
+            InputError: the strategy is for other tasks, or needs what the task does not offer.
+        """
+        adapted, offers = self.adapt(strategy), self.offers - (WHOLE if regions else set())
+        if adapted is None or not set(adapted.needs) & self.offers <= offers:
             missing = sorted(set(strategy.needs) - offers)
-            found = f"{', '.join(missing)} needed" if missing else f"one for {', '.join(strategy.tasks)}"
-            expected = f"a strategy for {self.name}{' of regions' if regions else ''}, which offers {', '.join(sorted(offers))}"
+            found = f"{', '.join(missing)} needed" if missing else f"a strategy for {', '.join(strategy.tasks)}"
+            kind = f"{self.name}{' of regions' if regions else ''}"
+            expected = f"a strategy for {kind}, which offers {', '.join(sorted(offers))}"
             raise InputError(Fault(f"strategy {name}", expected, found, "leave it out, or see `beatrandom strategies`"))
-        return suited
+        return adapted

@@ -1,4 +1,4 @@
-"""One class an image."""
+"""Classification: one class per image."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ DENSE_ONLY: frozenset[Need] = frozenset(
 
 
 class Classification(Task):
-    """One class an image."""
+    """One class per image."""
 
     name = "classification"
     labels = "the class of an image"
@@ -51,23 +51,23 @@ class Classification(Task):
             raise InputError(unknown_name(where, name, list(MODELS)))
 
     def build(self, model: Model, images: Images, seed: int) -> Net:
-        """A body and a linear layer."""
+        """Build a body with a linear layer."""
         return build(model, images, seed)
 
     def pretrained_part(self, net: Net) -> nn.Module:
-        """The body: all but the last layer."""
+        """Return the body: all but the last layer."""
         return net.body
 
     def targets(self, labels: NDArray[np.integer]) -> Tensor:
-        """(l,) int64."""
+        """Convert labels to (l,) int64."""
         return torch.from_numpy(labels.astype(np.int64))
 
     def learner(self, net: Net, resident: Resident, scaling: Scaling, precision: Precision) -> Learner:
-        """Predicts classes, probabilities and embeddings of images."""
+        """Return a learner that predicts classes, probabilities and embeddings of images."""
         return Learner(net, resident, scaling, precision)
 
     def examine(self, learner: Learner, test: Indices, oracle: LabelOracle, tables: bool, shown: Indices) -> Evaluation:  # noqa: ARG002  # all classes are kept
-        """Classes, and log-probabilities where the table is not too large."""
+        """Keep the classes, and log-probabilities unless the table is too large."""
         predicted, table = learner.classes_and_log_probabilities(test, tables)
         metrics = oracle.examine(predicted, table)
         if table is None:
@@ -76,10 +76,12 @@ class Classification(Task):
         return Evaluation(metrics, predictions_digest(predicted), array_digest(table), sidecar=sidecar)
 
     def adapt(self, strategy: Strategy) -> Strategy | None:
-        """Every strategy that is not for other tasks alone; needs that nobody knows are told when the round is looked at.
+        """Return the strategy unless it is for other tasks only.
+
+        Needs of unknown names are refused later, when the strategy's view of the round is built.
 
         Raises:
-            InputError: arguments that say how pixels are made one number.
+            InputError: arguments that aggregate scores over pixels.
         """
         if strategy.aggregation != Aggregation():
             found = ", ".join(f"{name} = {value}" for name, value in asdict(strategy.aggregation).items())

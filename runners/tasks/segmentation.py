@@ -1,4 +1,4 @@
-"""One class a pixel."""
+"""Segmentation: one class per pixel."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ OFFERS: Final[frozenset[Need]] = frozenset(
 
 
 def count_confusions(predicted: Tensor, target: Tensor, classes: int) -> Tensor:
-    """Count pixels by true class (rows) and predicted class, per image; void pixels are not counted.
+    """Count pixels by true class (rows) and predicted class, per image.
+
+    Void pixels are not counted.
 
     The numbers equal those of `protocol.metrics.confusion_matrices`, but are counted on the device.
 
@@ -69,10 +71,10 @@ class MapLearner(TrainedNetwork[DenseNet]):
 
     @torch.no_grad()
     def passes(self, indices: Indices, mirrored: bool = False) -> Iterator[tuple[int, Maps]]:
-        """(position of the first, what the network says), a few images at a time; logits, features, embeddings on the device.
+        """Yield (position of the first image, maps on the device), a few images at a time.
 
         Args:
-            mirrored: show it the images mirrored left-right; what it says is not mirrored back.
+            mirrored: whether to mirror the images left-right; the maps are not mirrored back.
         """
         for start, x in self._batches(indices, least=1):
             with self._computing():
@@ -80,7 +82,7 @@ class MapLearner(TrainedNetwork[DenseNet]):
             yield start, maps
 
     def labels(self, indices: Indices) -> NDArray[np.uint8]:
-        """(m, height, width) most probable classes; the first of equals."""
+        """Return (m, height, width) most probable classes; the first of equals."""
         height, width = self._resident.pixels.shape[1:3]
         predicted = np.empty((len(indices), height, width), np.uint8)
         for start, maps in self.passes(indices):
@@ -89,7 +91,10 @@ class MapLearner(TrainedNetwork[DenseNet]):
 
     @torch.no_grad()
     def metrics(self, indices: Indices, labels: NDArray[np.integer]) -> dict[str, float]:
-        """Intersection over union and accuracy, counted on the device; 0 where all owned pixels are void."""
+        """Compute mean IoU and pixel accuracy, counted on the device.
+
+        0 if all labelled pixels are void.
+        """
         classes = self.net.head.out_channels
         total = torch.zeros(1, classes, classes, dtype=torch.int64, device=self._resident.device)
         for start, maps in self.passes(indices):
@@ -98,13 +103,13 @@ class MapLearner(TrainedNetwork[DenseNet]):
         return segmentation_metrics(total.cpu().numpy()) if total.any() else {"mean_iou": 0.0, "pixel_accuracy": 0.0}
 
     def embeddings(self, indices: Indices) -> Tensor:
-        """(m, e) float32 deepest features, averaged over places."""
+        """Return (m, e) float32 deepest features, averaged over pixels."""
         parts = [maps.embedded for _, maps in self.passes(indices)]
         return torch.cat(parts) if parts else torch.empty(0, self.net.embedding_size, device=self._resident.device)
 
 
 class Segmentation(Task):
-    """One class a pixel."""
+    """One class per pixel."""
 
     name = "segmentation"
     labels = "the mask of an image"
@@ -115,19 +120,19 @@ class Segmentation(Task):
         segmentation.refuse_unknown(name, where)
 
     def build(self, model: Model, images: Images, seed: int) -> DenseNet:
-        """A body and a 1×1 convolution."""
+        """Build a body with a 1×1 convolution."""
         return segmentation.build(model, images, seed)
 
     def pretrained_part(self, net: DenseNet) -> nn.Module:
-        """The encoder, which is what classifiers of whole images share with it."""
+        """Return the encoder, the part that it shares with classifiers of whole images."""
         return net.body.encoding()
 
     def targets(self, labels: NDArray[np.integer]) -> Tensor:
-        """(l, height, width) uint8 classes and void."""
+        """Convert labels to (l, height, width) uint8 classes and void."""
         return torch.from_numpy(labels.astype(np.uint8))
 
     def learner(self, net: DenseNet, resident: Resident, scaling: Scaling, precision: Precision) -> MapLearner:
-        """Predicts maps."""
+        """Return a learner that predicts maps."""
         return MapLearner(net, resident, scaling, precision)
 
     def examine(
@@ -138,7 +143,7 @@ class Segmentation(Task):
         tables: bool,  # noqa: ARG002  # maps of probabilities are never kept
         shown: Indices,
     ) -> Evaluation:
-        """Confusion matrices, image by image, and the maps of those that are shown."""
+        """Keep one confusion matrix per image, and the maps of the shown images."""
         predicted = learner.labels(test)
         matrices = oracle.examine_maps(predicted)
         digest, sidecar = predictions_digest(matrices), {"confusion": compact(matrices)}
@@ -154,7 +159,7 @@ class Segmentation(Task):
         )
 
     def adapt(self, strategy: Strategy) -> Strategy | None:
-        """As it is if it needs only what maps offer; a score of predictions is aggregated over pixels."""
+        """Return the strategy itself, or one that aggregates its scores over pixels."""
         if isinstance(strategy, MapStrategy):
             return strategy
         if self.name not in strategy.tasks:

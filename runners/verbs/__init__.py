@@ -1,3 +1,1 @@
-"""TODO runners.verbs"""
-
-from __future__ import annotations
+"""The work of every verb of the command. `runners.cli` holds their options."""

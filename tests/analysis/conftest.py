@@ -19,7 +19,7 @@ def study() -> Study:
 
 @pytest.fixture
 def folder(tmp_path: Path, study: Study) -> StudyFolder:
-    """good: +0.05, bad: -0.05, six seeds, two protocols."""
+    """Write a study of six seeds and two protocols: good is +0.05 above random, bad -0.05 below."""
     return write_study(tmp_path / "study", study, {"good": 0.05, "bad": -0.05})
 
 
@@ -28,7 +28,7 @@ Table = Callable[..., Curves]
 
 @pytest.fixture
 def table(tmp_path: Path) -> Table:
-    """CSV text (header strategy,seed,budget,value unless given) -> Curves."""
+    """Return a function that loads CSV text; the header is strategy,seed,budget,value unless given."""
 
     def load(rows: str, header: str = "strategy,seed,budget,value", **options: object) -> Curves:
         path = tmp_path / "curves.csv"

@@ -1,4 +1,4 @@
-"""Settings made by hand or simulated, for statistics over several data sets and regimes."""
+"""Build settings by hand or by simulation, for statistics over several data sets and regimes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def setting(
     regime: str = "plain",
     seeds: Mapping[str, Sequence[int]] | None = None,
 ) -> Setting:
-    """Curves (n, T) per strategy; seeds 0, 1, ... unless given."""
+    """Build a setting from curves (n, T) per strategy; seeds are 0, 1, ... unless given."""
     arrays = {name: np.atleast_2d(np.asarray(v, dtype=np.float64)) for name, v in values.items()}
     own = {name: tuple((seeds or {}).get(name, range(len(v)))) for name, v in arrays.items()}
     return Setting(f"{dataset}/{regime}", dataset, regime, np.asarray(budgets, dtype=np.float64), own, arrays)
@@ -33,7 +33,7 @@ def simulated(
     level: float = 0.0,
     noise: float = 0.004,
 ) -> Setting:
-    """Rising curves; seeds shift all strategies alike."""
+    """Simulate rising curves; a seed shifts all strategies by the same amount."""
     rng = np.random.default_rng(abs(hash_of(dataset + regime)))
     base = 0.9 - 0.5 * np.exp(-np.asarray(BUDGETS) / 300) + level
     shared = rng.normal(0, 0.02, (seeds, 1))
@@ -45,5 +45,5 @@ def simulated(
 
 
 def hash_of(text: str) -> int:
-    """The same in every process, unlike hash()."""
+    """Return a hash that is the same in every process, unlike hash()."""
     return int.from_bytes(text.encode(), "big") % 2**32

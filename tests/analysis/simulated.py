@@ -1,4 +1,4 @@
-"""Study folders with simulated curves, written through the project's own record."""
+"""Write study folders with simulated curves through the project's own record."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def make_study(
     seeds: int = 6,
     plan: Plan | None = None,
 ) -> Study:
-    """A small study; every protocol differs in its root seed, hence in its fingerprint."""
+    """Build a small study; protocols differ in root seed, hence in fingerprint."""
     made = tuple(
         Protocol(
             name=name,
@@ -51,7 +51,7 @@ def write_run(
     accuracy: Iterable[float],
     end: str = "sealed",
 ) -> None:
-    """One record with these accuracies; `end` is sealed, failed or open."""
+    """Write one record with these accuracies; `end` is sealed, failed or open."""
     with open_record(folder.run(RunId(protocol.name, strategy.id, seed))) as (writer, _):
         writer.append(
             RunEvent(
@@ -86,14 +86,14 @@ def write_run(
 
 
 def curve(seed: int, gain: float) -> list[float]:
-    """Rising, shared ups and downs by seed, a little noise of its own."""
+    """Return a rising curve with a shift per seed, shared by strategies, and a little noise of its own."""
     shared = np.random.default_rng(seed).normal(0, 0.02)
     own = np.random.default_rng([seed, int(abs(gain) * 1e4) + 1]).normal(0, 0.002, len(BUDGETS))
     return [float(0.9 - 0.5 * np.exp(-b / 60) + shared + gain + o) for b, o in zip(BUDGETS, own, strict=True)]
 
 
 def write_study(path: Path, study: Study, gains: Mapping[str, float]) -> StudyFolder:
-    """Sealed records of the whole study."""
+    """Write sealed records of the whole study."""
     folder = StudyFolder(path)
     folder.adopt(study)
     for protocol in study.protocols:

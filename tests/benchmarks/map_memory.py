@@ -26,7 +26,7 @@ from torchvision.transforms import v2
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import parse
 from runners.datasets import Images
-from runners.features.segmentation import scored
+from runners.features.segmentation import map_scores
 from runners.models.resident import Scaling
 from runners.regimes import FitInputs, Resident, fit
 from runners.strategies import STRATEGIES
@@ -67,7 +67,7 @@ def ours(network: str, query: bool) -> Callable[[], object]:
     scaling = Scaling(torch.full((1, 3, 1, 1), 127.5), torch.full((1, 3, 1, 1), 64.0))
     learner: Any = task.learner(net, resident, scaling, protocol.regime.precision)
     strategy = task.adapted(STRATEGIES["entropy"](), "entropy")
-    return lambda: scored(strategy, every, [learner])
+    return lambda: map_scores(strategy, every, [learner])
 
 
 def plain(network: str, query: bool) -> Callable[[], object]:

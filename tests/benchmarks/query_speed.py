@@ -22,7 +22,6 @@ import psutil
 import torch
 from torch import Tensor
 
-from runners.strategies import GradientFactors
 from runners.strategies.badge import d2_sampling
 from runners.strategies.batchbald import batch_bald
 from runners.strategies.core_set import k_center_greedy
@@ -30,7 +29,7 @@ from runners.strategies.probcover import ProbCover
 from runners.strategies.robust_core_set import RobustCoreSet
 from runners.strategies.support.k_means import k_means
 from runners.strategies.typiclust import typical
-from runners.strategies.view import View
+from runners.strategies.view import GradientFactors, View
 
 
 def measured(call: Callable[[], Any]) -> tuple[Any, float, float]:

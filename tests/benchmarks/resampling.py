@@ -88,7 +88,7 @@ def beside_rliable(scores: Floats, resamples: int, pairs: int) -> None:
     mine, ours = timed(
         lambda: probability_of_improvement(x, y, Resampler(np.random.default_rng(1), pairs), paired=False)
     )
-    same = f"estimate off by {abs(float(mine.value) - float(value['p'].item())):.0e}; ours draws both sides' seeds together, an interval of its own"
+    same = f"estimate off by {abs(float(mine.value) - float(value['p'].item())):.0e}; ours resamples the seeds of both sides together, so the intervals differ"
     line(f"probability of improvement, 1 pair, {pairs} resamples", "rliable", theirs, ours, same)
 
 
@@ -157,7 +157,7 @@ def main() -> None:
     if options.full:
         full(scores)
         return
-    print("| what | peer | peer, s | ours, s | ratio | answers |\n|---|---|--:|--:|--:|---|")
+    print("| what | library | library, s | ours, s | ratio | agreement |\n|---|---|--:|--:|--:|---|")
     beside_rliable(scores, options.resamples, options.pairs)
     beside_arch(scores, options.resamples)
     beside_posthocs(scores)

@@ -1,4 +1,4 @@
-"""Measure error rates, power and coverage, and write the table: `uv run python -m tests.calibration --write`."""
+"""Measure error rates, power and coverage: `uv run python -m tests.calibration --write`."""
 
 from __future__ import annotations
 
@@ -25,23 +25,30 @@ PAGE = Path(__file__).resolve().parents[2] / "analysis" / "CALIBRATION.md"
 
 
 def main() -> None:
-    """Print the page; with --write, keep it."""
+    """Print the page; with --write, also write it to its file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--resamples", type=int, default=4000, help="simulated studies a cell; costly procedures take a share of it"
+        "--resamples", type=int, default=4000, help="simulated studies per cell; costly procedures use a share of them"
     )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name}")
     parser.add_argument(
-        "--sections", type=int, nargs="*", default=list(range(len(SECTIONS))), help="which of the page, from 0"
+        "--sections",
+        type=int,
+        nargs="*",
+        default=list(range(len(SECTIONS))),
+        help="numbers of the sections to measure, from 0",
     )
     options = parser.parse_args()
     lines = [
         "# Calibration, as measured",
         "",
         f"`uv run python -m tests.calibration --resamples {options.resamples} --write` (some minutes; fixed seed).",
-        "Simulated curves: AR(.8) along ten uneven budgets, normal, half of the variance shared by the seed. A cell is a rate ± its",
-        "Monte Carlo standard error. **Bold**: misses the nominal rate by more than three standard errors. *Default*: used unless",
-        "told otherwise; *not given*: withheld at so few seeds. Exact tests on 3 and 5 pairs cannot reject at .05, which their zeros show.",
+        "The simulated curves are normal, AR(.8) along ten unevenly spaced budgets, and share half of their variance",
+        "with the baseline's curve of the same seed.",
+        "",
+        "A cell is a rate ± its Monte Carlo standard error. **Bold**: the rate misses the nominal one by more than",
+        "three standard errors. *Default*: used unless another method is requested. *Not given*: the project",
+        "reports no interval for so few seeds. Exact tests cannot reject at .05 with 3 or 5 pairs, hence their zeros.",
     ]
     for title, procedures, nominal in (SECTIONS[i] for i in options.sections):
         lines += [
@@ -67,8 +74,8 @@ def _measured(procedure: Procedure, n: int, resamples: int) -> str:
 
 
 def _cell(cell: Cell, procedure: Procedure) -> str:
-    beside = f" / {cell.nominal:.3f}" if procedure in POWER else ""
-    text = f"{cell.rate:.3f} ± {cell.standard_error:.3f}{beside}"
+    nominal = f" / {cell.nominal:.3f}" if procedure in POWER else ""
+    text = f"{cell.rate:.3f} ± {cell.standard_error:.3f}{nominal}"
     return f"**{text}**" if cell.misses else text
 
 

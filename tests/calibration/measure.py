@@ -13,7 +13,10 @@ NS = (3, 5, 10, 20)
 
 @dataclass(frozen=True)
 class Cell:
-    """A measured rate, its standard error at the nominal rate or its own, whichever is larger, and whether it misses."""
+    """A measured rate, its standard error, and whether it misses the nominal rate.
+
+    The standard error is that at the nominal or at the measured rate, whichever is larger.
+    """
 
     rate: float
     standard_error: float
@@ -22,7 +25,10 @@ class Cell:
 
 
 def measure(procedure: Procedure, n: int, resamples: int, rng: np.random.Generator, errors: float = 3.0) -> Cell:
-    """`resamples` studies of n seeds (fewer by the procedure's cost); a miss is more than `errors` standard errors off."""
+    """Simulate studies of n seeds and count events.
+
+    There are `resamples` studies, divided by the procedure's cost. A miss is more than `errors` standard errors.
+    """
     count = max(100, resamples // procedure.cost)
     rate = sum(procedure.event(n, rng) for _ in range(count)) / count
     nominal = procedure.nominal(n)

@@ -1,4 +1,4 @@
-"""Every test, verdict and interval as a function (n, rng) -> did the event happen, with its nominal rate."""
+"""Tests, verdicts and intervals as functions (n, rng) -> whether the event happened."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Procedure:
 
     Attributes:
         nominal: the promised rate for n; an error rate should not be above, a coverage not below.
-        default: whether the project uses it unless told otherwise.
+        default: whether the project uses it unless another method is requested.
         exact: a rate that must be met from both sides (power against its formula).
         cost: the row takes 1 / cost of the simulated studies.
         least: seeds below which the project does not give it, so that no rate is promised.
@@ -55,7 +55,7 @@ def area(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def sides(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """AUBC of two samples that share nothing, the second with twice the spread and half as many seeds again."""
+    """Draw AUBCs of independent samples, the second with twice the spread and 1.5 times as many."""
     return aubc(BUDGETS, noise((n,), rng)), 2 * aubc(BUDGETS, noise((n + n // 2,), rng))
 
 
@@ -75,7 +75,10 @@ TYPE_I = (
 
 
 def verdicts(claim: str, shift: float, **plan: Any) -> Event:
-    """Whether any of 5 strategies x 2 data sets gets a wrong answer; `shift` and delta are in sd of the paired difference."""
+    """Return whether any of 5 strategies x 2 data sets gets a wrong answer.
+
+    `shift` and delta are in standard deviations of the paired difference.
+    """
 
     def event(n: int, rng: np.random.Generator) -> bool:
         pairs = family(n, 5, 2, shift * area_sd(), rng)
@@ -126,7 +129,7 @@ POWER = (
         True,
     ),
     Procedure(
-        "sign-flip, true difference 1 sd (beside the t formula)",
+        "sign-flip, true difference 1 sd (next to the t formula)",
         lambda n, rng: sign_flip(area(n, rng) + area_sd(), rng).p <= ALPHA,
         lambda n: power("t", n),
         True,
@@ -213,6 +216,6 @@ COVERAGE = (
 
 
 def curves_agree_with_their_formula(rng: np.random.Generator) -> tuple[float, float]:
-    """Simulated and stated sd of a paired difference in AUBC: the worlds are what they say."""
+    """Return the simulated and the stated sd of a paired difference in AUBC, which must agree."""
     ours, theirs = aubc(BUDGETS, curves(20_000, 2, rng))
     return float((ours - theirs).std()), area_sd()

@@ -1,4 +1,7 @@
-"""What needs several data sets, and intervals by the bootstrap, as procedures: here n is data sets for tests, seeds for intervals."""
+"""Procedures on several data sets, and bootstrap intervals.
+
+For tests n is the number of data sets, for intervals the number of seeds.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ GAIN = 0.5
 
 
 def scores(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Means of equally good strategies over n data sets of different levels, shape (n, k)."""
+    """Draw means of equally good strategies over n data sets of different levels, shape (n, k)."""
     return rng.normal(size=(n, 1)) + rng.normal(size=(n, STRATEGIES))
 
 
@@ -46,7 +49,7 @@ def drawn(rng: np.random.Generator, method: Method) -> Resampler:
 
 
 def areas(n: int, rng: np.random.Generator) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """AUBC of a strategy and the baseline on every data set, (n,) each."""
+    """Draw AUBCs of a strategy and the baseline on every data set, shape (n,) each."""
     made = [aubc(BUDGETS, curves(n, 2, rng)) for _ in range(DATASETS)]
     return [ours + GAIN * area_sd() for ours, _ in made], [theirs for _, theirs in made]
 
@@ -71,7 +74,7 @@ def improvement_covers(method: Method, *, paired: bool) -> Event:
 
 
 def world(n: int, rng: np.random.Generator) -> Setting:
-    """Straight rising curves, the strategy 0.05 above the baseline: it saves 500 labels everywhere."""
+    """Draw straight rising curves, the strategy 0.05 above the baseline: it saves 500 labels."""
     level = BUDGETS / 10_000
     seeds = tuple(range(n))
     theirs, ours = 0.01 * curves(n, 2, rng) + level
@@ -99,7 +102,7 @@ KINDS: tuple[tuple[str, Callable[[Method], Event], int, int], ...] = (
     ("probability of improvement, plain, 5 data sets", lambda m: improvement_covers(m, paired=False), 2, 2),
     ("probability of improvement, paired, 5 data sets", lambda m: improvement_covers(m, paired=True), 2, 2),
     ("labels saved, 1 data set", labels_cover, 2, LEAST_RUNS),
-    ("labels worth of a lever, 1 data set", levers_cover, 2, LEAST_RUNS),
+    ("equivalent extra labels of a factor, 1 data set", levers_cover, 2, LEAST_RUNS),
 )
 BOOTSTRAP = tuple(
     cover(

@@ -1,4 +1,4 @@
-"""The simulated worlds are what they say, and a procedure that misses its rate is seen to."""
+"""The simulated differences have the stated spread, and a procedure that misses its rate is reported."""
 
 from __future__ import annotations
 

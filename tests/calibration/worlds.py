@@ -1,4 +1,4 @@
-"""Simulated differences whose truth is known: AR(.8) along ten uneven budgets, seeds shared with the baseline."""
+"""Simulate differences with a known truth: AR(.8) along ten budgets, seeds shared in pairs."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from analysis.verdict.pairing import Paired
 
 BUDGETS: Final = np.array([100, 200, 300, 500, 800, 1200, 2000, 3000, 5000, 8000], dtype=np.float64)
 SHARED: Final = 0.5
-"""Share of a curve's variance that is its seed's, and cancels in pairs."""
+"""Share of a curve's variance that belongs to the seed and cancels in pairs."""
 
 
 def curves(n: int, strategies: int, rng: np.random.Generator) -> Floats:
-    """Curves of equally good strategies, shape (strategies, n, T); unit variance at every budget."""
+    """Draw curves of equally good strategies, shape (strategies, n, T), with unit variance."""
     return np.sqrt(SHARED) * noise((1, n), rng) + np.sqrt(1 - SHARED) * noise((strategies, n), rng)
 
 
 def differences(n: int, rng: np.random.Generator) -> Floats:
-    """Paired difference curves without an effect, shape (n, T)."""
+    """Draw paired difference curves without an effect, shape (n, T)."""
     ours, theirs = curves(n, 2, rng)
     return ours - theirs
 
 
 def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
-    """Stationary AR(.8) with unit variance, shape (*shape, T)."""
+    """Draw stationary AR(.8) noise with unit variance, shape (*shape, T)."""
     x = rng.normal(size=(*shape, len(BUDGETS)))
     for t in range(1, len(BUDGETS)):
         x[..., t] = 0.8 * x[..., t - 1] + 0.6 * x[..., t]
@@ -35,14 +35,14 @@ def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
 
 
 def area_sd() -> float:
-    """True standard deviation of a paired difference in AUBC."""
+    """Return the true standard deviation of a paired difference in AUBC."""
     lag = np.abs(np.subtract.outer(np.arange(len(BUDGETS)), np.arange(len(BUDGETS))))
     weights = aubc(BUDGETS, np.eye(len(BUDGETS)))
     return float(np.sqrt(2 * (1 - SHARED) * weights @ 0.8**lag @ weights))
 
 
 def family(n: int, strategies: int, datasets: int, shift: float, rng: np.random.Generator) -> list[Paired]:
-    """AUBC of strategies that share one baseline, on several data sets, each truly `shift` above it."""
+    """Draw AUBCs of strategies that are truly `shift` above a shared baseline, per data set."""
     pairs = []
     for dataset in range(datasets):
         base, *others = aubc(BUDGETS, curves(n, strategies + 1, rng))

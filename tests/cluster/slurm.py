@@ -29,7 +29,7 @@ from protocol.record.events import ResumeEvent
 from protocol.record.layout import StudyFolder
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt
-from runners.verbs.browse.quickstart import study
+from runners.study import quickstart_study
 
 SKIPPED = 77
 COMMANDS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sinfo")
@@ -167,12 +167,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=1)
     seeds, began = parser.parse_args().seeds, time.monotonic()
-    runs = [run for run in planned_runs(study(fast=True)) if run.seed < seeds]
+    runs = [run for run in planned_runs(quickstart_study(fast=True)) if run.seed < seeds]
     with tempfile.TemporaryDirectory(prefix="beatrandom-slurm-") as scratch:
         here = Path(scratch)
         (here / "config.toml").write_text(CONFIG)
         for name in ("slurm", "alone"):
-            adopt(StudyFolder(here / name), study(fast=True), here)
+            adopt(StudyFolder(here / name), quickstart_study(fast=True), here)
         with cluster(here) as env:
             print(f"two nodes are idle after {time.monotonic() - began:.0f} s", flush=True)
             env = env | {"BEATRANDOM_CONFIG": str(here / "config.toml")}

@@ -1,4 +1,4 @@
-"""Files that somebody else handed in: what would never end or fill the memory is refused before it is read."""
+"""Files from other people: endless ones are refused before they are read."""
 
 from __future__ import annotations
 

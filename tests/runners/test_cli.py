@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,9 @@ import pytest
 from analysis.figures import FIGURES
 from protocol.record.chain import essence, read
 from protocol.record.layout import StudyFolder
+from runners import cli
 from runners.cli import reading
+from runners.cli.verbs import VERBS, load
 from tests.support.front_door import beatrandom
 
 TOY = """
@@ -42,16 +46,45 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+COMMANDS: dict[str, Callable[..., None]] = {
+    str(command.callback.__name__): command.callback
+    for group in cli.app.registered_groups
+    if group.typer_instance
+    for command in group.typer_instance.registered_commands
+    if command.callback
+}
+
+
 def test_the_help_of_figures_names_every_figure() -> None:
-    said = " ".join((reading.figures.__doc__ or "").split())
-    assert [name for name in FIGURES if name not in said] == []
+    text = " ".join((reading.figures.__doc__ or "").split())
+    assert [name for name in FIGURES if name not in text] == []
 
 
 def test_help_is_quick_and_needs_no_torch(tmp_path: Path) -> None:
-    code = "import sys; from runners import cli; print([m for m in ('torch', 'pandas', 'matplotlib', 'pydantic', 'scipy') if m in sys.modules])"
+    heavy = ("torch", "pandas", "matplotlib", "pydantic", "scipy", "typer.rich_utils", "rich.markdown")
+    code = (
+        "import sys; from runners import cli; sys.argv = ['beatrandom', '--help']\ntry: cli.main()\n"
+        f"except SystemExit: print([m for m in {heavy} if m in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stdout.strip() == "[]"
-    assert "quickstart" in beatrandom("--help", cwd=tmp_path).stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert "quickstart" in done.stdout
+
+
+def test_the_help_page_lists_every_verb_with_its_first_paragraph(tmp_path: Path) -> None:
+    page = beatrandom("--help", cwd=tmp_path).stdout
+    words = " ".join(page.replace("│", " ").split())
+    for verb, command in COMMANDS.items():
+        assert f"{verb} " in words
+        first = " ".join((command.__doc__ or "").partition("\n\n")[0].replace("`", "").split())
+        assert first in words
+
+
+def test_every_verb_takes_what_its_command_gives() -> None:
+    assert set(VERBS) == set(COMMANDS)
+    for verb, command in COMMANDS.items():
+        names = inspect.signature(command).parameters
+        inspect.signature(load(verb)).bind(**dict.fromkeys(names))
 
 
 def test_run_again_changes_nothing(finished: Path) -> None:
@@ -87,7 +120,7 @@ def test_check_status_compare_figures_report(finished: Path) -> None:
         beatrandom("compare", "study", "--delta", "0.03", "--baseline", "margin", "--json", cwd=finished).stdout
     )
     assert (verdicts["exploratory"], other["exploratory"]) == (False, True)
-    assert "another plan, baseline than planned" in other["notes"][0]
+    assert "changed after planning: plan, baseline" in other["notes"][0]
     assert "leave out --wide" in beatrandom("compare", "study", "--wide", "budget", cwd=finished, check=2).stderr
     assert (
         "did you mean 'accuracy'" in beatrandom("compare", "study", "--metric", "acuracy", cwd=finished, check=2).stderr
@@ -307,7 +340,7 @@ def test_a_run_that_keeps_failing_is_left_alone(tmp_path: Path) -> None:
         assert "1 failed" in beatrandom(*words, cwd=tmp_path, check=1).stdout
     said = beatrandom(*words, cwd=tmp_path, check=1).stdout
     assert "0 to do" in said
-    assert "failed 3 times without a whole round between" in said
+    assert "failed 3 times without a finished round in between" in said
     assert "left alone from now on" in beatrandom("status", "s", cwd=tmp_path).stdout
     assert "1 failed" in beatrandom(*words, "--retry-failed", cwd=tmp_path, check=1).stdout
 
@@ -321,7 +354,7 @@ def test_what_a_terminal_cannot_spell_is_a_question_mark_and_no_traceback(tmp_pa
 
 
 def test_a_log_keeps_lines_whole_and_a_narrow_window_every_column(capsys: pytest.CaptureFixture[str]) -> None:
-    from runners.verbs.shared.console import _Console, table
+    from runners.terminal.console import _Console, table
 
     sentence = "beatrandom check a-long-name ; beatrandom report a-long-name"
     pipe = _Console(width=20, force_terminal=False)

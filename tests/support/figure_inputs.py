@@ -1,4 +1,4 @@
-"""Curves of any size with everything a figure can show, without a record on disk."""
+"""Inputs of any size for every figure, without records on disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ IMAGES, CLASSES = 400, 10
 
 
 def strategy_names(k: int, long: bool = False) -> list[str]:
-    """random and k others; long ones are distinct only far to the right."""
+    """Return random and k other names; long names differ only at their ends."""
     tail = "_with_a_rather_long_name_and_temperature=" if long else "-strategy-"
     return ["random", *(f"own{tail}{i}" for i in range(k))]
 
@@ -35,7 +35,7 @@ def make_inputs(
     long: bool = False,
     venue: str = "plain",
 ) -> FigureInputs:
-    """k strategies beside random, each 0.006 better than the one before, under every data set and regime."""
+    """Simulate random and k strategies, each 0.006 better than the last, under every data set and regime."""
     rng = np.random.default_rng([k, seeds, len(datasets), len(regimes)])
     names = strategy_names(k, long)
     rows, costs, bins, bought, planned, places, classes = [], [], [], {}, [], {}, {}
@@ -51,7 +51,7 @@ def make_inputs(
                     key = RunId(protocol, name, seed)
                     planned.append(key)
                     bought[key] = rng.choice(IMAGES // 2 + 10 * i if i % 2 else IMAGES, 120, replace=False)
-                    for bin_ in range(4, 15):  # no draw: the other figures keep theirs
+                    for bin_ in range(4, 15):  # no random draw here, so that the other figures keep theirs
                         images, sure = 30.0 + 5 * bin_, (bin_ + 0.5) / 15
                         bins.append(
                             (
@@ -78,7 +78,7 @@ def make_inputs(
                         values = {"accuracy": value, "ece": 0.2 - value / 5, "brier": 1 - value, "nll": 2 - 2 * value}
                         values |= {
                             f"iou_{c}": value**c for c in (1, 2, 4)
-                        }  # as of a segmentation, where class 3 is nowhere
+                        }  # like a segmentation in which class 3 does not occur
                         for metric, v in values.items():
                             rows.append(("made-up", protocol, dataset, regime, name, seed, budget, metric, v))
                         if step < 3:
@@ -108,7 +108,7 @@ def make_inputs(
 
 
 def map_change(protocol: str, strategy: str, number: int) -> MapChange:
-    """A square on a ground; what is predicted of it moves with the strategy's number."""
+    """Return maps of a square on a background, with predictions that depend on the strategy's number."""
     pixels = np.full((3, 12, 16, 3), 90, dtype=np.uint8)
     truth = np.zeros((3, 12, 16), dtype=np.uint8)
     truth[:, :, :2] = 255
@@ -121,7 +121,7 @@ def map_change(protocol: str, strategy: str, number: int) -> MapChange:
 
 
 def class_change(protocol: str, strategy: str, number: int) -> ClassChange:
-    """Stripes; fewer became wrong than are shown."""
+    """Return images of stripes, of which fewer became wrong than there are places."""
 
     def turned(count: int, shown: int, right: int) -> Turned:
         pixels = np.full((shown, 12, 12, 1), 60, dtype=np.uint8)
@@ -135,7 +135,7 @@ def class_change(protocol: str, strategy: str, number: int) -> ClassChange:
 
 
 def sheet(protocol: str, strategy: str, number: int) -> Sheet:
-    """Images with a stripe each, elsewhere for every strategy; half of it is of the next class."""
+    """Return images with one stripe each, whose place and class depend on the strategy's number."""
     pixels = np.full((6, 12, 16, 3), 90, dtype=np.uint8)
     masks = np.full((6, 12, 16), number % CLASSES, dtype=np.uint8)
     for i in range(6):

@@ -1,4 +1,4 @@
-"""The real `beatrandom` in this process, its streams captured."""
+"""Run the real `beatrandom` in this process and capture its output."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Done:
 
 
 def beatrandom(*words: str, cwd: Path, check: int | None = 0) -> Done:
-    """The real main in this process (a process of its own pays seconds of imports); console width fixed, streams captured."""
+    """Run the command in this process, with a fixed console width. A new process would need seconds for imports."""
     from runners import cli
-    from runners.verbs.shared.console import console
+    from runners.terminal.console import console
 
     out, err = io.StringIO(), io.StringIO()
     code = 0

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from analysis.figures.figure import FigureInputs, StudyFigure, panelled
 from analysis.figures.layout import count_in_words, each, label_axes
 from analysis.figures.style import LineStyle
-from analysis.secondary.confidence import pooled
+from analysis.secondary.confidence import pool_bins
 
 HEIGHT: Final = 2.2
 FEWEST: Final = 0.005
@@ -22,7 +22,7 @@ def draw_reliability(ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineSty
     """Draw accuracy against confidence, one line per strategy.
 
     Args:
-        frame: rows of `analysis.secondary.confidence.pooled` of one protocol.
+        frame: rows of `analysis.secondary.confidence.pool_bins` of one protocol.
     """
     ax.plot([0, 1], [0, 1], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=0)
     for strategy, rows in frame[frame["share"] >= FEWEST].groupby("strategy", sort=False):
@@ -36,7 +36,7 @@ def reliability(inputs: FigureInputs) -> StudyFigure | str:
     curves = inputs.curves
     if curves.reliability.empty:
         return "no probabilities were kept, or the source is a table"
-    frame = pooled(curves.reliability)
+    frame = pool_bins(curves.reliability)
     n = count_in_words(frame["n"], curves.unit)
     figure = panelled(
         inputs,

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: the python version's batches (torchvision's layout), or CIFAR-10 as one .npz."""
+"""CIFAR-10 and CIFAR-100: batches of the python version, or CIFAR-10 as one .npz."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NPZ_KEYS: Final = (
 
 
 def load10(card: Card, place: Place) -> tuple[Images, Labels]:
-    """CIFAR-10 from its batches or from cifar10.npz. Raises InputError."""
+    """Load CIFAR-10 from its batches or from cifar10.npz. Raises InputError."""
     folders = [f"{above}{name}" for above in ("", "cifar10/", "CIFAR10/") for name in ("cifar-10-batches-py", "")]
     paths = place.first(card, (_TEN, ("cifar10.npz",)), folders)
     if paths[0].suffix == ".npz":
@@ -33,7 +33,7 @@ def load10(card: Card, place: Place) -> tuple[Images, Labels]:
 
 
 def load100(card: Card, place: Place) -> tuple[Images, Labels]:
-    """CIFAR-100 with its fine labels. Raises InputError."""
+    """Load CIFAR-100 with its fine labels. Raises InputError."""
     paths = place.first(
         card, (("train", "test"),), [f"{above}cifar-100-python" for above in ("", "cifar100/", "CIFAR100/")] + [""]
     )
@@ -77,12 +77,14 @@ def _batch(path: Path, key: bytes) -> tuple[NDArray[np.uint8], NDArray[Any]]:
 
 
 class ArraysOnly(pickle.Unpickler):
-    """Unpickles numbers, strings, lists, tables and NumPy arrays; a file that asks for anything else is refused.
+    """Unpickler for numbers, strings, lists, dictionaries and NumPy arrays.
 
-    CIFAR comes as pickles, and a pickle may run any code when it is loaded.
+    Files with anything else are refused.
+
+    CIFAR is distributed as pickles, and a pickle may run any code when it is loaded.
     """
 
-    _rebuild: Final[Any] = np.empty(0).__reduce__()[0]  # NumPy's array rebuilder, wherever this version keeps it
+    _rebuild: Final[Any] = np.empty(0).__reduce__()[0]  # NumPy's array rebuilder, whose module depends on the version
     allowed: Final[dict[tuple[str, str], Any]] = {
         ("numpy.core.multiarray", "_reconstruct"): _rebuild,
         ("numpy._core.multiarray", "_reconstruct"): _rebuild,
@@ -92,7 +94,7 @@ class ArraysOnly(pickle.Unpickler):
     }
 
     def find_class(self, module: str, name: str, /) -> Any:
-        """One of the few allowed; anything else raises UnpicklingError."""
+        """Return one of the allowed objects. Raises UnpicklingError for any other."""
         try:
             return self.allowed[module, name]
         except KeyError:

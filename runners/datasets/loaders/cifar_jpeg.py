@@ -1,4 +1,4 @@
-"""CIFAR-10 as packed JPEGs, decoded once and then memory-mapped from the cache."""
+"""CIFAR-10 as packed JPEG files, decoded once and then memory-mapped from the cache."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SIDE: Final = 32
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
-    """The decoded images: seconds the first time, memory-mapped afterwards. Raises InputError."""
+    """Load the decoded images; decoding takes seconds the first time only. Raises InputError."""
     (path,) = place.first(card, ((_FILE,),), ("cifar10_jpeg", "cifar10-jpeg", ""))
     arrays = _arrays(path)
     labels = np.concatenate([arrays["train_label"], arrays["test_label"]]).astype(np.int64)

@@ -10,7 +10,7 @@ from runners.datasets.images import Images, Labels, join_parts
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:  # noqa: ARG001  # one signature for all loaders
-    """1,797 grey images of 8×8; grey values 0..16 become 0..255 (rounded)."""
+    """Load 1,797 grey images of 8×8 pixels; grey values 0 to 16 become 0 to 255 (rounded)."""
     from sklearn.datasets import load_digits  # seconds to import, so only where it is used
 
     raw = load_digits()

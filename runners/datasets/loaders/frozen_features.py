@@ -1,6 +1,7 @@
-"""Frozen features: what an encoder made of the images, once; then a run trains only a probe on them.
+"""Frozen features: embeddings of an encoder, computed once, on which a run trains a probe.
 
-To all else they are images of one pixel and d channels, so scaling a channel to the pool standardises each feature.
+Features are stored as images of one pixel and d channels, so that scaling channels to the pool standardises each
+feature.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ from runners.datasets.images import Images, Labels, label_faults, seal
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
-    """Arrays features (n, d), labels and optionally test_features, test_labels, classes; kept in float32. Raises InputError."""
+    """Load an .npz of features (n, d) and labels as float32. Raises InputError.
+
+    Arrays test_features, test_labels and classes are optional.
+    """
     path = place.own(card)
     arrays = npz_arrays(path)
-    there = [part for part in ("", "test_") if f"{part}features" in arrays or f"{part}labels" in arrays]
-    missing = [key for part in {"", *there} for key in (f"{part}features", f"{part}labels") if key not in arrays]
+    parts = [part for part in ("", "test_") if f"{part}features" in arrays or f"{part}labels" in arrays]
+    missing = [key for part in {"", *parts} for key in (f"{part}features", f"{part}labels") if key not in arrays]
     if missing:
         raise InputError(
             Fault(
@@ -33,31 +37,36 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
         )
     faults = [
         fault
-        for part in there
+        for part in parts
         for fault in _faults(f"{path}: {part}", arrays[f"{part}features"], arrays[f"{part}labels"])
     ]
-    widths = {arrays[f"{part}features"].shape[1:] for part in there}
+    widths = {arrays[f"{part}features"].shape[1:] for part in parts}
     if not faults and len(widths) > 1:
-        faults.append(Fault(str(path), "as many test features as features", f"{sorted(widths)}", "use one encoder"))
+        faults.append(
+            Fault(str(path), "as many test features as features", f"{sorted(widths)}", "use one encoder for both")
+        )
     if faults:
         raise InputError(faults)
-    values = np.concatenate([arrays[f"{part}features"].astype(np.float32) for part in there])
-    labels = np.concatenate([arrays[f"{part}labels"].reshape(-1).astype(np.int64) for part in there])
+    values = np.concatenate([arrays[f"{part}features"].astype(np.float32) for part in parts])
+    labels = np.concatenate([arrays[f"{part}labels"].reshape(-1).astype(np.int64) for part in parts])
     classes = [str(name) for name in arrays["classes"].reshape(-1)] if "classes" in arrays else None
     images, hidden = seal(card, str(path), values[:, None, None, :], labels, len(arrays["features"]), classes)
-    return replace(
-        images, encoded=_card(str(path), arrays["card"], images.digest) if "card" in arrays else None
-    ), hidden
+    encoded = _card(str(path), arrays["card"], images.digest) if "card" in arrays else None
+    return replace(images, encoded=encoded), hidden
 
 
-def _card(where: str, told: NDArray[Any], digest: str) -> FeatureCard:
-    """The card that `encode` wrote. Raises InputError if it is none, or is of other features: a record would name the wrong encoder."""
-    fix = "encode again, or take the array 'card' out of the file"
+def _card(where: str, text: NDArray[Any], digest: str) -> FeatureCard:
+    """Read the card that `encode` wrote.
+
+    Raises:
+        InputError: the card is invalid, or belongs to other features, so that a record would name the wrong encoder.
+    """
+    fix = "encode again, or remove the array 'card' from the file"
     try:
-        card = FeatureCard.model_validate_json(str(told))
+        card = FeatureCard.model_validate_json(str(text))
     except ValidationError as error:
         first = error.errors()[0]
-        found = f"{'.'.join(map(str, first['loc'])) or 'its text'}: {first['msg']}"
+        found = f"{'.'.join(map(str, first['loc'])) or 'text'}: {first['msg']}"
         raise InputError(Fault(f"{where}: card", "the card that `beatrandom encode` writes", found, fix)) from None
     if card.digest != digest:
         raise InputError(
@@ -73,9 +82,9 @@ def _faults(where: str, features: NDArray[Any], labels: NDArray[Any]) -> list[Fa
         faults.append(
             Fault(
                 f"{where}features",
-                "numbers with a fraction, shape (n, d), n and d >= 1",
+                "floating-point numbers, shape (n, d), n and d >= 1",
                 found,
-                "one row of features an image",
+                "store one row of features per image",
             )
         )
     elif not np.isfinite(features.astype(np.float32)).all():
@@ -84,7 +93,7 @@ def _faults(where: str, features: NDArray[Any], labels: NDArray[Any]) -> list[Fa
                 f"{where}features",
                 "finite numbers in float32",
                 "NaN or infinity",
-                "look for what the encoder made of these images",
+                "check the encoder on these images",
             )
         )
     return faults + label_faults(f"{where}labels", features, labels)

@@ -25,7 +25,7 @@ _PARTS: Final = ("train-images", "train-labels", "t10k-images", "t10k-labels")
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
-    """Training and test images of an MNIST-like set. Raises InputError."""
+    """Load training and test images of an MNIST-like data set. Raises InputError."""
     kinds = ("idx3", "idx1", "idx3", "idx1")
     layouts = [
         tuple(f"{part}{joint}{kind}-ubyte{end}" for part, kind in zip(_PARTS, kinds, strict=True))
@@ -41,7 +41,7 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
 
 
 def read_idx(path: Path, dims: int) -> NDArray[np.uint8]:
-    """The array of an IDX file of unsigned bytes with `dims` dimensions. Raises InputError."""
+    """Read the array of an IDX file of unsigned bytes with `dims` dimensions. Raises InputError."""
 
     def read() -> NDArray[np.uint8]:
         with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:

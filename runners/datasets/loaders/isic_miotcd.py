@@ -1,5 +1,8 @@
-"""ISIC-2019 and MIO-TCD as distributed. The challenges kept their test labels, so a quarter of the training images is the test set,
-drawn once for all as the public code of Lüth et al. (arXiv 2301.10625) does it: NumPy's default generator with seed 12345."""
+"""ISIC-2019 and MIO-TCD as distributed.
+
+The test labels of these challenges are not public. So a quarter of the training images is the test set, drawn once as
+in the public code of Lüth et al. (arXiv 2301.10625), with NumPy's default generator and seed 12345.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from runners.datasets.images import Images, Labels, seal
 from runners.datasets.loaders.user_images import pictures
 
 SIDE: Final = 224
-"""Pixels a side, where the protocol's data.size says nothing else."""
+"""Height and width in pixels if the protocol does not set data.size."""
 _SEED: Final = 12345
 _MOST: Final = 8
 _TABLE: Final = "ISIC_2019_Training_GroundTruth.csv"
@@ -28,23 +31,23 @@ _PICTURES: Final = "ISIC_2019_Training_Input"
 
 
 def load_isic(card: Card, place: Place) -> tuple[Images, Labels]:
-    """Skin lesions, in the order of the ground truth's table. Raises InputError."""
+    """Load images of skin lesions, in the order of the ground-truth table. Raises InputError."""
     folders = ("ISIC-2019", "ISIC_2019", "isic-2019", "isic2019", _PICTURES, "")
     tried = [(_TABLE,), (f"{_TABLE.removesuffix('.csv')}/{_TABLE}",)]
     (table,) = place.first(card, tried, folders)
     names, classes = _ground_truth(table, card.classes or ())
     root = table.parent if table.parent.name != table.stem else table.parent.parent
-    nested = root / _PICTURES / _PICTURES  # as some archives are unpacked
+    nested = root / _PICTURES / _PICTURES  # the layout of some archives
     folder = next((f for f in (nested, root / _PICTURES) if f.is_dir()), root)
     files = [folder / f"{name}.jpg" for name in names]
     if missing := [file.name for file in files if not file.is_file()]:
-        found = f"{len(missing)} are not there: {', '.join(missing[:_MOST])}"
+        found = f"{len(missing)} missing: {', '.join(missing[:_MOST])}"
         raise InputError(Fault(str(folder), f"the {len(files):,} images of {_TABLE}", found, "unpack all of it"))
     return _split_quarter(card, place, str(root), files, np.asarray(classes, np.int64))
 
 
 def load_miotcd(card: Card, place: Place) -> tuple[Images, Labels]:
-    """Vehicles seen by traffic cameras, in the order of classes and names. Raises InputError."""
+    """Load images of traffic cameras, in the order of classes and file names. Raises InputError."""
     root = place.folder(
         card, ("MIO-TCD-Classification", "MIO-TCD/MIO-TCD-Classification", "MIO-TCD", "mio-tcd", ""), "train"
     )
@@ -62,7 +65,7 @@ def load_miotcd(card: Card, place: Place) -> tuple[Images, Labels]:
 
 
 def quarter(images: int) -> NDArray[np.bool_]:
-    """(images,) which of them are the test set."""
+    """Return (images,) bool, which images are the test set."""
     test = np.zeros(images, bool)
     test[np.random.default_rng(_SEED).choice(images, size=images // 4, replace=False)] = True
     return test
@@ -78,7 +81,10 @@ def _split_quarter(
 
 
 def _ground_truth(table: Path, classes: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Names of the images and numbers of their classes. Raises InputError with the first lines that are not understood."""
+    """Read names and class numbers of the images.
+
+    Raises InputError with the first invalid lines.
+    """
     text = read_or_refuse(table, lambda: table.read_text(encoding="utf-8-sig"), "a table (CSV)")
     rows = list(csv.reader(io.StringIO(text)))
     head = [cell.strip() for cell in rows[0]] if rows else []
@@ -100,7 +106,7 @@ def _ground_truth(table: Path, classes: Sequence[str]) -> tuple[list[str], list[
             faults.append(
                 Fault(
                     f"{table}: {line}",
-                    "a name, and 1.0 in one column of a class",
+                    "a name, and 1.0 in exactly one class column",
                     ",".join(row)[:80],
                     "get the file again",
                 )
@@ -109,5 +115,5 @@ def _ground_truth(table: Path, classes: Sequence[str]) -> tuple[list[str], list[
         names.append(row[0].strip())
         numbers.append(ones[0])
     if faults or not names:
-        raise InputError(faults[:_MOST] or [Fault(str(table), "a line an image", "none", "get the file again")])
+        raise InputError(faults[:_MOST] or [Fault(str(table), "one line per image", "none", "get the file again")])
     return names, numbers

@@ -1,4 +1,4 @@
-"""Images with a class for every pixel: checks, and the files they come in."""
+"""Checks and files of images with one class per pixel."""
 
 from __future__ import annotations
 
@@ -25,7 +25,12 @@ _MOST: Final = 8
 def seal_maps(
     card: Card, where: str, pixels: NDArray[np.uint8], maps: NDArray[np.uint8], train_size: int, classes: Sequence[str]
 ) -> tuple[Images, Labels]:
-    """Check images (n, height, width, channels) and maps (n, height, width) of classes and void; seal them. Raises InputError."""
+    """Check images and their maps, and make them read-only. Raises InputError.
+
+    Args:
+        pixels: (n, height, width, channels).
+        maps: (n, height, width) classes and void.
+    """
     faults = []
     if pixels.shape[:3] != maps.shape:
         faults.append(
@@ -33,28 +38,28 @@ def seal_maps(
                 where,
                 f"masks of shape {pixels.shape[:3]}, like the images",
                 str(maps.shape),
-                "one mask an image, of its size",
+                "store one mask per image, of the same size",
             )
         )
     counts = np.bincount(maps.reshape(-1), minlength=VOID + 1)
-    if (strangers := np.flatnonzero(counts[len(classes) : VOID])).size:
-        found = ", ".join(f"{int(k) + len(classes)} ({counts[k + len(classes)]} pixels)" for k in strangers[:_MOST])
+    if (unknown := np.flatnonzero(counts[len(classes) : VOID])).size:
+        found = ", ".join(f"{int(k) + len(classes)} ({counts[k + len(classes)]} pixels)" for k in unknown[:_MOST])
         expected = f"0 to {len(classes) - 1} ({len(classes)} classes), or {VOID} (void)"
         faults.append(Fault(f"{where}: masks", expected, found, "name all classes, or set other pixels to 255"))
     if not 2 <= len(classes) <= MOST_CLASSES:
         faults.append(Fault(f"{where}: classes", f"2 to {MOST_CLASSES}", str(len(classes))))
     if repeated := sorted({name for name in classes if list(classes).count(name) > 1}):
         faults.append(Fault(f"{where}: classes", "different names", f"repeated: {repeated[:5]}", "rename them"))
-    told = np.flatnonzero(counts[: len(classes)])
-    if len(told) < 2:
-        found = "".join(f"class {k}" for k in told) or "no class"
-        fix = f"a mask holds class numbers from 0, and {VOID} is void, no class: of masks of 0 and {VOID}, store {VOID} as 1"
+    present = np.flatnonzero(counts[: len(classes)])
+    if len(present) < 2:
+        found = "".join(f"class {k}" for k in present) or "no class"
+        fix = f"store class numbers from 0; {VOID} means void, so masks of 0 and {VOID} must store {VOID} as 1"
         faults.append(
             Fault(f"{where}: masks", "pixels of two classes or more", f"{found} and {counts[VOID]} pixels of void", fix)
         )
     found_sizes = (train_size, len(pixels) - train_size)
     if card.n_train is not None and found_sizes != (card.n_train, card.n_test):
-        fix = f"this is not {card.name}, or not all of it; get it again"
+        fix = f"this is not {card.name}, or incomplete; get it again"
         faults.append(
             Fault(
                 where,
@@ -73,14 +78,15 @@ def seal_maps(
 def read_pairs(
     pairs: Sequence[tuple[Path, Path]], where: str, cell: int = 1, *, upright: bool = False
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images (n, height, width, 3 or 1) and masks (n, height, width) from pairs of files, each averaged down as it is read.
+    """Read images (n, height, width, 3 or 1) and masks (n, height, width), and downscale them.
 
     Args:
-        cell: side of the square of pixels that becomes one: images by the mean, masks by the sample at its middle.
-        upright: images and masks are turned as a camera's EXIF says.
+        pairs: files of image and mask.
+        cell: side of the squares of pixels that become one pixel: the mean for images, the middle pixel for masks.
+        upright: whether to apply the EXIF orientation.
 
     Raises:
-        InputError: files that cannot be read, sides that differ or that `cell` does not divide; the first eight.
+        InputError: unreadable files, or sides that differ or that `cell` does not divide; the first eight faults.
     """
     faults: list[Fault] = []
     images: list[NDArray[np.uint8]] = []
@@ -98,7 +104,12 @@ def read_pairs(
         )
         if image.shape[:2] != labels.shape:
             faults.append(
-                Fault(str(mask), f"the image's size, {_size(image)}", _size(labels), "a mask has one class a pixel")
+                Fault(
+                    str(mask),
+                    f"the image's size, {_size(image)}",
+                    _size(labels),
+                    "store one class per pixel of the image",
+                )
             )
         elif image.shape[:2] != expected:
             faults.append(
@@ -123,7 +134,7 @@ def read_pairs(
 
 
 def average_cells(image: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
-    """(height, width, channels) to its means over squares of `cell` pixels, rounded."""
+    """Replace squares of an image (height, width, channels) by their rounded means."""
     if cell == 1:
         return image
     height, width, channels = image.shape
@@ -135,12 +146,16 @@ def average_cells(image: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
 
 
 def sample_cells(maps: NDArray[np.uint8], cell: int) -> NDArray[np.uint8]:
-    """Maps (…, height, width) at the middle of every square of `cell` pixels: classes have no mean."""
+    """Sample maps (…, height, width) at the middle of every square, since classes have no mean."""
     return np.ascontiguousarray(maps[..., cell // 2 :: cell, cell // 2 :: cell])
 
 
 def cell_for(where: str, height: int, width: int, side: int | None) -> int:
-    """Pixels that become one, along a side, so that the shorter side becomes `side`. Raises InputError if that does not fit."""
+    """Return the side of the squares that become one pixel, for a shorter side of `side`.
+
+    Raises:
+        InputError: no square divides both sides accordingly.
+    """
     shorter = min(height, width)
     fits = [shorter // c for c in range(1, shorter + 1) if shorter % c == height % c == width % c == 0]
     if side is not None and side not in fits:
@@ -156,7 +171,7 @@ def cell_for(where: str, height: int, width: int, side: int | None) -> int:
 
 
 def size_of(file: Path) -> tuple[int, int]:
-    """Height and width of an image file. Raises InputError."""
+    """Return height and width of an image file. Raises InputError."""
 
     def header() -> tuple[int, int]:
         with Image.open(file) as picture:
@@ -175,9 +190,9 @@ def _decode(file: Path, upright: bool, *, colour: bool) -> NDArray[np.uint8]:
         if picture.mode not in ("L", "P", "1"):
             found = f"mode {picture.mode}"
             raise InputError(
-                Fault(str(file), "one number a pixel (mode L or P)", found, "store class numbers, not colours")
+                Fault(str(file), "one number per pixel (mode L or P)", found, "store class numbers, not colours")
             )
-        return np.asarray(picture, np.uint8)  # of a palette image the numbers, not the colours
+        return np.asarray(picture, np.uint8)  # for palette images the numbers, not the colours
 
 
 def _size(array: NDArray[Any]) -> str:

@@ -1,4 +1,4 @@
-"""MedMNIST's .npz files as distributed, one class an image."""
+"""MedMNIST's .npz files as distributed, with one class per image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from runners.datasets.images import Images, Labels, join_parts
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
-    """Its training and validation images, in this order, are what may be bought; its test images stay. Raises InputError."""
+    """Load training and validation images, in this order, as the pool, and the test images.
+
+    Raises InputError.
+    """
     path = place.own(card)
     arrays = npz_arrays(path)
     keys = [f"{part}_{kind}" for part in ("train", "val", "test") for kind in ("images", "labels")]
@@ -21,8 +24,8 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
         )
     several = {arrays[key].shape[1:] for key in keys if key.endswith("labels")} - {(), (1,)}
     if several:
-        fix = "use one of its sets with one class an image; chestmnist has several"
-        raise InputError(Fault(str(path), "one class an image", f"labels of shape {('n', *several.pop())}", fix))
+        fix = "use a data set with one class per image; chestmnist has several"
+        raise InputError(Fault(str(path), "one class per image", f"labels of shape {('n', *several.pop())}", fix))
     joint = {
         kind: np.concatenate([arrays[f"{part}_{kind}"] for part in ("train", "val")]) for kind in ("images", "labels")
     }

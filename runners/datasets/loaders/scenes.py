@@ -1,4 +1,4 @@
-"""Scenes composed from scikit-learn's real digits, with a class for every pixel: segmentation without a download."""
+"""Scenes composed from scikit-learn's digits: segmentation without a download."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from runners.datasets.loaders.masks import seal_maps
 
 SIDE: Final = 24
 DIGITS: Final = 3
-"""0 to 2: a small network learns something of each in the steps that a quickstart has."""
+"""Digits 0 to 2: few enough that a small network learns each of them in the steps of a quickstart."""
 TRAIN: Final = 800
 TEST: Final = 200
 _TEST_DIGITS: Final = 500
-"""The last of scikit-learn's digits; they appear in test scenes only, and the others in training scenes only."""
+"""Number of digits, the last of scikit-learn's, for test scenes; the others are for training scenes."""
 _DECAY: Final = 0.8
-"""Each digit is that much rarer than the one before it, so that classes are as uneven as in real scenes."""
+"""Frequency of each digit relative to the previous one, so that classes are as unbalanced as in real scenes."""
 _FAINT, _CLEAR = 3, 8
-"""Of 16 levels of ink: below faint is background, from clear on the digit, between them void: nobody could say."""
+"""Levels of ink, of 16: below faint is background, from clear on is the digit, between them is void."""
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:  # noqa: ARG001  # one signature for all loaders
-    """800 training and 200 test scenes of 24×24 grey pixels with one to three digits; the same on every machine."""
+    """Load 800 training and 200 test scenes of 24×24 grey pixels with one to three digits.
+
+    Equal on every machine.
+    """
     from sklearn.datasets import load_digits  # seconds to import, so only where it is used
 
     raw = load_digits()
@@ -42,7 +45,9 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:  # noqa: ARG001  # 
 def compose(
     ink: NDArray[np.int64], digits: NDArray[np.int64], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """One scene: digits at twice their size, anywhere, over an uneven and noisy ground; later ones cover earlier ones.
+    """Compose one scene: enlarged digits at random places on an uneven and noisy background.
+
+    Later digits cover earlier ones.
 
     Args:
         ink: (n, 8, 8) from 0 to 16.
@@ -56,12 +61,12 @@ def compose(
     classes = np.zeros((SIDE, SIDE), np.uint8)
     weights = _DECAY ** np.arange(DIGITS)
     for _ in range(int(rng.integers(1, 4))):
-        wanted = rng.choice(DIGITS, p=weights / weights.sum())
-        one = ink[rng.choice(np.flatnonzero(digits == wanted))]
+        digit = rng.choice(DIGITS, p=weights / weights.sum())
+        one = ink[rng.choice(np.flatnonzero(digits == digit))]
         one = np.kron(one, np.ones((2, 2), np.int64))
         top, left = rng.integers(0, SIDE - len(one) + 1, 2)
         at = np.s_[top : top + len(one), left : left + len(one)]
         level = int(rng.integers(150, 256))
         grey[at] = (grey[at] * (16 - one) + level * one) // 16
-        classes[at] = np.where(one >= _CLEAR, wanted + 1, np.where(one >= _FAINT, VOID, classes[at]))
+        classes[at] = np.where(one >= _CLEAR, digit + 1, np.where(one >= _FAINT, VOID, classes[at]))
     return np.clip(grey, 0, 255).astype(np.uint8), classes

@@ -1,4 +1,4 @@
-"""Segmentation data sets in files: CamVid, PASCAL VOC 2012, Cityscapes, and the user's own images and masks."""
+"""Segmentation data sets: CamVid, PASCAL VOC 2012, Cityscapes, and the user's own."""
 
 from __future__ import annotations
 
@@ -19,15 +19,19 @@ from runners.datasets.loaders.masks import average_cells, cell_for, read_pairs, 
 _PICTURES: Final = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 _MASKS: Final = (".png", ".bmp", ".tif", ".tiff", ".gif")
 _VOC_SIDE: Final = 500
-"""No image of PASCAL VOC has a longer side."""
+"""Longest side of the images of PASCAL VOC."""
 CITYSCAPES: Final = {
-    7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13, 27: 14, 28: 15, 31: 16, 32: 17, 33: 18,
+    7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9, 23: 10, 24: 11, 25: 12, 26: 13, 27: 14, 28: 15,
+    31: 16, 32: 17, 33: 18,
 }  # fmt: skip
-"""Label ids that are evaluated, and their train ids; all others are void."""
+"""Train ids by label id; all other label ids are void."""
 
 
 def load_camvid(card: Card, place: Place) -> tuple[Images, Labels]:
-    """367 training and 233 test frames in the order of the lists, which is that of the videos; class 11 is void. Raises InputError."""
+    """Load 367 training and 233 test frames in the order of the videos.
+
+    Class 11 is void. Raises InputError.
+    """
     folder = place.folder(card, ("camvid_128x96", "camvid", "CamVid", ""), "train.txt", "test.txt", "images", "labels")
     names = [_lines(folder / f"{part}.txt") for part in ("train", "test")]
     pairs = [
@@ -41,15 +45,20 @@ def load_camvid(card: Card, place: Place) -> tuple[Images, Labels]:
 
 
 def load_voc(card: Card, place: Place) -> tuple[Images, Labels]:
-    """PASCAL VOC 2012 as it is unpacked: lists train and val of ImageSets/Segmentation; val is the test set.
+    """Load PASCAL VOC 2012 with the lists train and val of ImageSets/Segmentation.
 
-    Images of different sizes are padded with black to 500×500, their masks with void. Raises InputError.
+    Val is the test set.
+
+    Images are padded with black to 500×500, and masks with void. Raises InputError.
     """
     return _voc(card, place, "train", "SegmentationClass")
 
 
 def load_voc_aug(card: Card, place: Place) -> tuple[Images, Labels]:
-    """As `load_voc`, with the training images that others have masked since (SBD): list trainaug, masks in SegmentationClassAug."""
+    """Load PASCAL VOC 2012 with the training masks of SBD.
+
+    The list is trainaug, the masks are in SegmentationClassAug.
+    """
     return _voc(card, place, "trainaug", "SegmentationClassAug")
 
 
@@ -68,14 +77,22 @@ def _voc(card: Card, place: Place, train: str, masks: str) -> tuple[Images, Labe
 
 
 def load_cityscapes(card: Card, place: Place) -> tuple[Images, Labels]:
-    """Cityscapes as it is unpacked: leftImg8bit and gtFine; `val` is the test set, as labels of `test` are not public. Raises InputError."""
+    """Load Cityscapes from leftImg8bit and gtFine. Raises InputError.
+
+    `val` is the test set, since the labels of `test` are not public.
+    """
     folder = place.folder(
         card, ("cityscapes", "Cityscapes", ""), "leftImg8bit/train", "gtFine/train", "leftImg8bit/val", "gtFine/val"
     )
     parts = [sorted((folder / "leftImg8bit" / part).glob("*/*_leftImg8bit.png")) for part in ("train", "val")]
     if not all(parts):
         raise InputError(
-            Fault(str(folder), "<city>/*_leftImg8bit.png in train and val", "none in one of them", "unpack it again")
+            Fault(
+                str(folder),
+                "<city>/*_leftImg8bit.png in train and val",
+                f"{len(parts[0])} in train, {len(parts[1])} in val",
+                "unpack it again",
+            )
         )
     pairs = [(p, _ground_truth(folder, p)) for part in parts for p in part]
     height, width = size_of(pairs[0][0])
@@ -86,16 +103,17 @@ def load_cityscapes(card: Card, place: Place) -> tuple[Images, Labels]:
 
 
 def load_masks(card: Card, place: Place) -> tuple[Images, Labels]:
-    """`<path>/images/*` and `<path>/masks/*` with equal names, or both below `train` and `test`; `classes.txt` names the classes.
+    """Load the user's images and masks, in the order of their names. Raises InputError.
 
-    Masks hold class numbers from 0, and 255 where nobody knows. Images in the order of their names. Raises InputError.
+    Images are in `<path>/images`, masks of equal names in `<path>/masks`, or both below `train` and `test`.
+    `classes.txt` names the classes. Masks hold class numbers from 0, and 255 for void.
     """
     path = place.own(card)
     parts = [path / "train", path / "test"] if (path / "train").is_dir() else [path]
     listed = [_own_pairs(part) for part in parts]
     if not (path / "classes.txt").is_file():
         raise InputError(
-            Fault(str(path), "classes.txt, one name a line in the order of the numbers", "no such file", card.origin)
+            Fault(str(path), "classes.txt, one name per line in the order of the numbers", "no such file", card.origin)
         )
     pairs = [pair for part in listed for pair in part]
     pixels, maps = read_pairs(pairs, str(path), upright=True)
@@ -149,7 +167,10 @@ def _pad(picture: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8
             found = f"{image.shape[:2]} and {labels.shape}"
             raise InputError(
                 Fault(
-                    str(mask), f"a mask of its image's size, at most {_VOC_SIDE} pixels a side", found, "get it again"
+                    str(mask),
+                    f"a mask of its image's size, with sides of at most {_VOC_SIDE} pixels",
+                    found,
+                    "get it again",
                 )
             )
         room = [(0, _VOC_SIDE - size) for size in labels.shape]
@@ -160,15 +181,15 @@ def _pad(picture: Path, mask: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8
 
 
 def _one(folder: Path, name: str, endings: tuple[str, ...]) -> Path:
-    found = next((folder / f"{name}{end}" for end in endings if (folder / f"{name}{end}").is_file()), None)
-    if found is None:
+    file = next((folder / f"{name}{end}" for end in endings if (folder / f"{name}{end}").is_file()), None)
+    if file is None:
         raise InputError(Fault(str(folder), f"{name} ({', '.join(endings)})", "no such file", "get the data set again"))
-    return found
+    return file
 
 
 def _lines(path: Path) -> list[str]:
-    text: str = read_or_refuse(path, lambda: path.read_text(encoding="utf-8"), "a list, one name a line")
+    text: str = read_or_refuse(path, lambda: path.read_text(encoding="utf-8"), "a list, one name per line")
     names = [line.strip() for line in text.splitlines() if line.strip()]
     if not names:
-        raise InputError(Fault(str(path), "names, one a line", "none", "get the file again"))
+        raise InputError(Fault(str(path), "names, one per line", "none", "get the file again"))
     return names

@@ -18,7 +18,10 @@ _FILES = ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
-    """The labelled training and test images; the 100,000 without labels cannot be bought and are not used. Raises InputError."""
+    """Load the labelled training and test images.
+
+    The 100,000 unlabelled images are not used. Raises InputError.
+    """
     folders = [f"{above}{name}" for above in ("", "stl10/", "STL10/") for name in ("stl10_binary", "")]
     paths = place.first(card, (_FILES,), folders)
     train, test = (_images(paths[0]), _labels(paths[1])), (_images(paths[2]), _labels(paths[3]))
@@ -26,7 +29,7 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
 
 
 def _images(path: Path) -> NDArray[np.uint8]:
-    """Stored channel by channel, each column by column."""
+    """Read images that are stored channel by channel, each column by column."""
     flat = read_or_refuse(path, lambda: np.fromfile(path, np.uint8), "bytes")
     if not len(flat) or len(flat) % (3 * _SIDE * _SIDE):
         raise InputError(
@@ -37,4 +40,4 @@ def _images(path: Path) -> NDArray[np.uint8]:
 
 def _labels(path: Path) -> NDArray[Any]:
     stored = read_or_refuse(path, lambda: np.fromfile(path, np.uint8), "bytes")
-    return np.asarray(stored, np.int64) - 1  # stored from 1
+    return np.asarray(stored, np.int64) - 1  # stored class numbers begin at 1

@@ -15,7 +15,7 @@ from runners.datasets.images import Images, Labels, join_parts
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
-    """Training and test images; the extra ones are not used. Raises InputError."""
+    """Load training and test images; the extra images are not used. Raises InputError."""
     train, test = place.first(card, (("train_32x32.mat", "test_32x32.mat"),), ("svhn", "SVHN", ""))
     return join_parts(card, str(train.parent), _part(train), _part(test), card.classes)
 

@@ -1,4 +1,4 @@
-"""The user's own images: one .npz, or a folder a class."""
+"""Images of the user: one .npz file, or one folder per class."""
 
 from __future__ import annotations
 
@@ -20,27 +20,30 @@ _GREY: Final = frozenset({"1", "L"})
 _DEEP: Final = frozenset({"I", "F", "I;16", "I;16B", "I;16L", "I;16N"})
 _MOST: Final = 8
 _PARTS: Final = frozenset({"train", "val", "valid", "validation", "test"})
-_OTHERS: Final = {"medmnist": "train_images", "features": "features"}
-"""An array by which another kind of .npz is known."""
+_OTHER_KINDS: Final = {"medmnist": "train_images", "features": "features"}
+"""Array that identifies another kind of .npz file."""
 
 
 def load_npz(card: Card, place: Place) -> tuple[Images, Labels]:
-    """Arrays images, labels and optionally test_images, test_labels, classes. Raises InputError."""
+    """Load arrays images, labels and optionally test_images, test_labels, classes.
+
+    Raises InputError.
+    """
     path = place.own(card)
     arrays = npz_arrays(path)
     faults = []
     if missing := [key for key in ("images", "labels") if key not in arrays]:
-        other = next((name for name, key in _OTHERS.items() if key in arrays), None)
+        other = next((name for name, key in _OTHER_KINDS.items() if key in arrays), None)
         fix = f'these are for data = {{ name = "{other}", path = … }}' if other else card.origin
-        found = f"no {' and no '.join(missing)}; there: {', '.join(sorted(arrays))}"
+        found = f"no {' and no '.join(missing)}; only {', '.join(sorted(arrays))}"
         faults.append(Fault(str(path), "arrays images and labels", found, fix))
     if ("test_images" in arrays) != ("test_labels" in arrays):
         faults.append(
             Fault(
                 str(path),
                 "test_images and test_labels together",
-                "only one of them",
-                "add the other or remove this one",
+                f"only {'test_images' if 'test_images' in arrays else 'test_labels'}",
+                "add the other array, or remove this one",
             )
         )
     if faults:
@@ -51,12 +54,17 @@ def load_npz(card: Card, place: Place) -> tuple[Images, Labels]:
 
 
 def load_folder(card: Card, place: Place) -> tuple[Images, Labels]:
-    """`<path>/<class>/*.png`, or the same below `train` and `test` (or `val`); upright. Raises InputError with every unusable file."""
+    """Load `<path>/<class>/*.png`, or the same below `train` and `test` (or `val`).
+
+    The EXIF orientation is applied.
+
+    Raises InputError with every unusable file.
+    """
     return from_folder(card, place.own(card), place.size, upright=True)
 
 
 def load_eurosat(card: Card, place: Place) -> tuple[Images, Labels]:
-    """EuroSAT's colour images, a folder a class. Raises InputError."""
+    """Load EuroSAT's colour images from one folder per class. Raises InputError."""
     return from_folder(
         card,
         place.folder(card, ("eurosat/2750", "EuroSAT/2750", "2750", "EuroSAT_RGB", "eurosat", "EuroSAT"), "AnnualCrop"),
@@ -66,22 +74,27 @@ def load_eurosat(card: Card, place: Place) -> tuple[Images, Labels]:
 def from_folder(
     card: Card, path: Path, size: tuple[int, int] | None = None, *, upright: bool = False
 ) -> tuple[Images, Labels]:
-    """What `load_folder` says, of this folder; images are brought to `size` (height, width) if given, and turned if `upright`."""
+    """Load images from one folder per class, as `load_folder`.
+
+    Args:
+        size: height and width that images are resized to; `None`: all images must have the same size.
+        upright: whether to apply the EXIF orientation.
+    """
     parts = [path]
-    there = _folders(path)
-    if there in (["test", "train"], ["train", "val"]):
+    folders = _folders(path)
+    if folders in (["test", "train"], ["train", "val"]):
         parts = [path / "train", path / ("test" if (path / "test").is_dir() else "val")]
-    elif "train" in there and set(there) <= _PARTS:
-        fix = "put the images of the others into train, from which validation images are drawn and paid for, or move them elsewhere"
-        raise InputError(Fault(str(path), "train and test, or train and val", ", ".join(there), fix))
+    elif "train" in folders and set(folders) <= _PARTS:
+        fix = "move the images of the other folders into train, which validation images are drawn from, or elsewhere"
+        raise InputError(Fault(str(path), "train and test, or train and val", ", ".join(folders), fix))
     classes = _folders(parts[0])
     if not classes:
         raise InputError(
-            Fault(str(path), "one folder a class", "no folders", "sort the images into one folder a class")
+            Fault(str(path), "one folder per class", "no folders", "sort the images into one folder per class")
         )
     faults = []
-    if strangers := [name for name in _folders(parts[-1]) if name not in classes]:
-        faults.append(Fault(str(parts[-1]), f"the classes of {parts[0]}", f"also {strangers}", "remove or rename them"))
+    if unknown := [name for name in _folders(parts[-1]) if name not in classes]:
+        faults.append(Fault(str(parts[-1]), f"the classes of {parts[0]}", f"also {unknown}", "remove or rename them"))
     files = [[(file, k) for k, name in enumerate(classes) for file in pictures(part / name)] for part in parts]
     every = [file for part in files for file, _ in part]
     faults += _empty(parts[0], classes)
@@ -96,13 +109,16 @@ def from_folder(
 def _folders(path: Path) -> list[str]:
     if not path.is_dir():
         raise InputError(
-            Fault(str(path), "a folder with one folder a class", "a file", "name the folder, or use data set 'npz'")
+            Fault(str(path), "a folder with one folder per class", "a file", "name the folder, or use data set 'npz'")
         )
     return sorted(entry.name for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def pictures(path: Path) -> list[Path]:
-    """The folder's image files in the order of their names; none if there is no such folder."""
+    """Return the folder's image files in the order of their names.
+
+    Empty if there is no such folder.
+    """
     if not path.is_dir():
         return []
     return sorted(
@@ -111,7 +127,7 @@ def pictures(path: Path) -> list[Path]:
 
 
 def _empty(part: Path, classes: list[str]) -> list[Fault]:
-    """Classes without an image of their own."""
+    """Return a fault if classes have no images."""
     empty = [name for name in classes if not pictures(part / name)]
     if not empty:
         return []
@@ -121,16 +137,17 @@ def _empty(part: Path, classes: list[str]) -> list[Fault]:
     )
     fix = "add some or remove the folder"
     if deeper is not None:
-        found, fix = f"{found}; there are some in {deeper}", "name the folder that holds the classes' folders"
+        found, fix = f"{found}; there are images in {deeper}", "name the folder that contains the class folders"
     return [Fault(str(part), f"images ({', '.join(sorted(_ENDINGS))}) of every class", found, fix)]
 
 
 def _headers(
     path: Path, files: list[Path], *, any_size: bool, upright: bool
 ) -> tuple[tuple[int, int], bool, list[Fault]]:
-    """Height and width of the images, whether all are grey, and what is wrong with them. Reads headers only.
+    """Read the headers; return height and width, whether all images are grey, and faults.
 
-    Faults are unreadable or deep images, and differently sized ones unless any size will do.
+    Faults are unreadable images, images with more than 8 bits per channel, and, unless `any_size`, images of several
+    sizes.
     """
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
@@ -156,7 +173,7 @@ def _headers(
         found = (
             f"{len(deep)} of mode {', '.join(sorted(_DEEP & set(modes)))}: {named}{' …' if len(deep) > _MOST else ''}"
         )
-        faults.append(Fault(str(path), "8 bits a channel", found, "convert them to 8 bits"))
+        faults.append(Fault(str(path), "8 bits per channel", found, "convert them to 8 bits"))
     width, height = next(iter(sizes), (0, 0))
     return (height, width), set(modes) <= _GREY, faults
 

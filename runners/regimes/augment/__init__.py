@@ -1,1 +1,1 @@
-"""Augmentation of images, masks and views."""
+"""Augmentation of images and masks."""

@@ -1,7 +1,7 @@
-"""Random changes of training batches, drawn for every image of its own.
+"""Random augmentation of training batches, drawn independently for each image.
 
-All draws come from one CPU generator, so a batch is changed alike on every device, and choosing which
-images an operation touches never waits for an accelerator.
+All draws come from one CPU generator. So a batch is augmented identically on every device, and selecting the images
+that an operation changes never waits for an accelerator.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from runners.regimes.augment.randaugment import Layer, draw_layers, rand_augment
 
 
 def refuse_impossible(regime: Regime, height: int, width: int) -> None:
-    """Raise InputError if the images are too small for an augmentation of the regime, or are features, which have none."""
+    """Raise InputError if the images are too small for an augmentation, or are features."""
     _refuse_impossible(regime.augmentation, height, width)
     if regime.semi and regime.semi.strong:
         _refuse_impossible(regime.semi.strong, height, width)
@@ -29,7 +29,12 @@ def refuse_impossible(regime: Regime, height: int, width: int) -> None:
 def _refuse_impossible(spec: Augmentation, height: int, width: int) -> None:
     if height == width == 1 and spec != Augmentation():
         raise InputError(
-            Fault("regime.augmentation", "none for frozen features", "an augmentation", "remove the table")
+            Fault(
+                "regime.augmentation",
+                "none for frozen features",
+                f"{spec.model_dump(exclude_defaults=True)}",
+                "remove the table",
+            )
         )
     if spec.shift >= min(height, width):
         where, expected = (
@@ -44,13 +49,13 @@ def _refuse_impossible(spec: Augmentation, height: int, width: int) -> None:
 
 @dataclass(frozen=True)
 class Draws:
-    """All that is random about a batch of b images, on the CPU.
+    """All random draws for a batch of b images, on the CPU.
 
     Attributes:
-        moves: (2, b, 1) pixels down and across; None: no shift.
-        mirrored: (b, 1) bool; None: no flip.
+        moves: (2, b, 1) pixels down and across; `None`: no shift.
+        mirrored: (b, 1) bool; `None`: no flip.
         layers: (choice (b,), signed strength (b,)) of each layer of RandAugment.
-        corners: (2, b, 1) top and left of the square that is cut out; None: none is.
+        corners: (2, b, 1) top and left of the square that is cut out; `None`: no Cutout.
     """
 
     moves: Tensor | None = None
@@ -60,7 +65,7 @@ class Draws:
 
     @classmethod
     def draw(cls, spec: Augmentation, batch: int, height: int, width: int, generator: torch.Generator) -> Draws:
-        """What `spec` leaves to chance, in a fixed order."""
+        """Draw everything that `spec` leaves to chance, in a fixed order."""
         moves = torch.randint(-spec.shift, spec.shift + 1, (2, batch, 1), generator=generator) if spec.shift else None
         mirrored = torch.rand((batch, 1), generator=generator) < 0.5 if spec.flip else None
         rich = spec.rand_augment
@@ -75,7 +80,7 @@ class Draws:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Draws]) -> Draws:
-        """Of several batches of one augmentation, one after another."""
+        """Concatenate the draws of several batches of one augmentation."""
         layers = zip(*(part.layers for part in parts), strict=True)
         return cls(
             _concatenate([part.moves for part in parts], 1),
@@ -86,12 +91,12 @@ class Draws:
 
 
 def _concatenate(parts: Sequence[Tensor | None], dimension: int) -> Tensor | None:
-    there = [part for part in parts if part is not None]
-    return torch.cat(there, dimension) if there else None
+    present = [part for part in parts if part is not None]
+    return torch.cat(present, dimension) if present else None
 
 
 def training_batch(pixels: Tensor, indices: Tensor, spec: Augmentation, scaling: Scaling, draws: Draws) -> Tensor:
-    """Augmented and scaled images, in the order of the indices: flip and shift, RandAugment, scaling, Cutout.
+    """Augment and scale images: flip and shift, RandAugment, scaling, Cutout.
 
     Args:
         pixels: (n, height, width, channels) uint8, all resident images.
@@ -106,9 +111,13 @@ def training_batch(pixels: Tensor, indices: Tensor, spec: Augmentation, scaling:
 
 
 def flip_and_shift(pixels: Tensor, indices: Tensor, moves: Tensor | None, mirrored: Tensor | None) -> Tensor:
-    """Mirrored where that was drawn, and shifted by so many pixels each way with reflected borders: one gather.
+    """Flip and shift images with reflected borders, by one gather operation.
 
-    Shifting by reflection is padding by reflection and cropping at a random place.
+    The shift equals padding by reflection and cropping at a random place.
+
+    Args:
+        moves: (2, b, 1) pixels down and across; `None`: no shift.
+        mirrored: (b, 1) bool; `None`: no flip.
 
     Returns:
         (b, height, width, channels) uint8.
@@ -128,14 +137,18 @@ def flip_and_shift(pixels: Tensor, indices: Tensor, moves: Tensor | None, mirror
 
 
 def _reflect(places: Tensor, size: int) -> Tensor:
-    """-1 becomes 1, `size` becomes `size - 2`: the border itself is not repeated."""
+    """Reflect indices beyond the border: -1 becomes 1, `size` becomes `size - 2`.
+
+    The border itself is not repeated.
+    """
     return (size - 1) - ((size - 1) - places.abs()).abs()
 
 
 def cutout(x: Tensor, side: int, corners: Tensor) -> Tensor:
-    """A square of `side` pixels, centred anywhere in the image and cut off at its border, set to 0, the pool's mean.
+    """Set a square of `side` pixels to 0, which is the pool's mean after scaling (Cutout).
 
-    DeVries and Taylor 2017, arXiv 1708.04552, section 3.2.
+    The square is centred anywhere in the image and may extend beyond its border (DeVries and Taylor 2017,
+    arXiv 1708.04552, section 3.2).
 
     Args:
         corners: (2, b, 1) top and left of each image's square.

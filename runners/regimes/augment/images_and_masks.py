@@ -1,7 +1,8 @@
-"""Random changes of images and masks together, drawn for every image of its own, the whole batch at once.
+"""Random augmentation of images and their masks, drawn independently for each image.
 
-All draws come from one CPU generator, in an order that does not depend on the device. Images are sampled bilinearly, masks at the
-nearest pixel of the very same place; what lies outside the image becomes the pool's mean, and void in the mask.
+All draws come from one CPU generator, in an order that does not depend on the device. Images are sampled bilinearly,
+masks at the nearest pixel of the same place. Places outside the image become the pool's mean in the image, and void
+in the mask.
 """
 
 from __future__ import annotations
@@ -19,15 +20,22 @@ from runners.machine.device import sent
 from runners.models.resident import Scaling, as_float
 
 _GREY = (0.299, 0.587, 0.114)
-"""Luma of red, green and blue (ITU-R BT.601), as torchvision's colour jitter takes it."""
+"""Luma weights of red, green and blue (ITU-R BT.601), as in torchvision's colour jitter."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """What part of each image a batch shows: rows top + i / zoom and columns left + j / zoom, from right to left where mirrored.
+    """Part of each image that a batch shows.
+
+    Output pixel (i, j) shows row top + i / zoom and column left + j / zoom; columns are reversed if mirrored.
 
     Attributes:
-        zoom: (b,) enlargement; top, left: (b,) in pixels of the image; mirrored: (b,); height, width: of the output.
+        zoom: (b,) enlargement.
+        top: (b,) first row, in pixels of the image.
+        left: (b,) first column, in pixels of the image.
+        mirrored: (b,) bool.
+        height: rows of the output.
+        width: columns of the output.
     """
 
     zoom: Tensor
@@ -39,10 +47,9 @@ class Window:
 
     @classmethod
     def draw(cls, spec: Augmentation, batch: int, height: int, width: int, generator: torch.Generator) -> Window:
-        """Enlargement log-uniform in `spec.zoom`, then a crop at a random place, then mirroring with probability 1/2."""
-        draws = torch.rand(
-            (4, batch), generator=generator, dtype=torch.float64
-        )  # always four, so that switches do not shift streams
+        """Draw a log-uniform zoom, the place of the crop, and mirroring with probability 1/2."""
+        # always four draws, so that switching one change off does not shift the stream of the others
+        draws = torch.rand((4, batch), generator=generator, dtype=torch.float64)
         least, most = (math.log(z) for z in spec.zoom) if spec.zoom else (0.0, 0.0)
         zoom = torch.exp(least + (most - least) * draws[0])
         out_height, out_width = (spec.crop, spec.crop) if spec.crop else (height, width)
@@ -55,7 +62,7 @@ class Window:
         return cls(zoom, top, left, mirrored, out_height, out_width)
 
     def places(self) -> tuple[Tensor, Tensor]:
-        """(b, height) rows and (b, width) columns of the image that the output's pixels are taken from, as pixel numbers."""
+        """Return (b, height) rows and (b, width) columns of the source pixels, as fractions."""
         steps = torch.arange(self.height, dtype=torch.float64), torch.arange(self.width, dtype=torch.float64)
         rows, columns = (
             start[:, None] + (step + 0.5) / self.zoom[:, None] - 0.5
@@ -67,16 +74,16 @@ class Window:
 def joint_batch(
     pixels: Tensor, rows: Tensor, maps: Tensor, spec: Augmentation, scaling: Scaling, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Augmented and scaled images, and their masks.
+    """Augment and scale images, and transform their masks alike.
 
     Args:
         pixels: (n, height, width, channels) uint8, all resident images.
-        rows: (b,) int64 into them, on the same device.
-        maps: (b, height, width) uint8 classes and void, one for each of `rows`.
+        rows: (b,) int64 into `pixels`, on the same device.
+        maps: (b, height, width) uint8 classes and void, one map per row.
         generator: on the CPU.
 
     Returns:
-        (b, channels, h, w) float32 and (b, h, w) uint8; h and w are `spec.crop`, or the images' own.
+        (b, channels, h, w) float32 and (b, h, w) uint8; h and w are `spec.crop`, or the size of the images.
     """
     height, width = pixels.shape[1:3]
     window = Window.draw(spec, len(rows), height, width, generator)
@@ -89,7 +96,7 @@ def joint_batch(
 
 
 def _cut(pixels: Tensor, rows: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]:
-    """Crops and mirrors move whole pixels: one gather for both."""
+    """Crop and mirror by one gather operation, since both move whole pixels."""
     if (window.height, window.width) == tuple(pixels.shape[1:3]) and not bool(window.mirrored.any()):
         return pixels[rows], maps
     down, across = (sent(place.long(), pixels.device) for place in window.places())
@@ -111,9 +118,8 @@ def _resample(x: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]:
         ],
         3,
     )
-    images = F.grid_sample(
-        x, grid.float(), mode="bilinear", padding_mode="zeros", align_corners=False
-    )  # 0 is the pool's mean
+    # padded with 0, which is the pool's mean
+    images = F.grid_sample(x, grid.float(), mode="bilinear", padding_mode="zeros", align_corners=False)
     i, j = down.round().long(), across.round().long()
     inside = ((i >= 0) & (i < height))[:, :, None] & ((j >= 0) & (j < width))[:, None, :]
     batch = torch.arange(len(x), device=x.device)
@@ -122,12 +128,17 @@ def _resample(x: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]:
 
 
 def jitter_colours(x: Tensor, factors: Tensor, strength: float) -> Tensor:
-    """Brightness, contrast and saturation scaled by a factor an image; grey values stay in 0 … 255. Grey images have no saturation.
+    """Scale brightness, contrast and saturation by one factor per image.
+
+    Grey images have no saturation.
 
     Args:
-        x: (b, channels, height, width) in 0 … 255.
+        x: (b, channels, height, width) in [0, 255].
         factors: (3, b).
-        strength: 0 leaves the images as they are.
+        strength: 0 returns the images unchanged.
+
+    Returns:
+        Images of the same shape, in [0, 255].
     """
     if not strength:
         return x
@@ -143,7 +154,7 @@ def jitter_colours(x: Tensor, factors: Tensor, strength: float) -> Tensor:
 
 
 def _grey(x: Tensor) -> Tensor:
-    """(b, 1, height, width) luma, or the mean of channels that are not three."""
+    """Return (b, 1, height, width) luma, or the mean over channels if there are not three."""
     weights = _GREY if x.shape[1] == len(_GREY) else (1 / x.shape[1],) * x.shape[1]
     grey: Tensor = torch.einsum("bchw,c->bhw", x, sent(torch.tensor(weights), x.device))
     return grey[:, None]

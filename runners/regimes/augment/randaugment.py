@@ -1,9 +1,9 @@
-"""RandAugment on batches, with an operation and a direction drawn for every image of its own.
+"""RandAugment on batches, with operation and direction drawn independently for each image.
 
-Cubuk et al. 2020, arXiv 1909.13719: the 14 operations of their section 3 with the ranges of their code
-(as torchvision has them), a fixed magnitude, and a direction at random where there are two. Ready-made
-batched versions draw once for the whole batch, which is why this one is here. Images are float in
-0..255, (b, channels, height, width); bilinear interpolation, black where an image has moved away.
+Cubuk et al. 2020, arXiv 1909.13719: the 14 operations of section 3, with the ranges of the authors' code (as in
+torchvision), a fixed magnitude, and a random direction where there are two. Existing batched implementations draw
+once for the whole batch, hence this one. Images are float (b, channels, height, width) in [0, 255]. Interpolation is
+bilinear; uncovered places become black.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from runners.machine.device import sent
 
 _LUMA: Final = (0.2989, 0.587, 0.114)
 Layer = tuple[Tensor, Tensor]
-"""For each of b images which operation, (b,) int64 in the order of GEOMETRIC and COLOUR, and its signed strength, (b,) in [-1, 1]."""
+"""Operation per image, (b,) int64 in the order of GEOMETRIC and COLOUR, and signed strength, (b,) in [-1, 1]."""
 Operation = Callable[[Tensor, Tensor], Tensor]
 """(images (m, c, h, w), signed strength (m, 1, 1, 1) in [-1, 1]) → images."""
 
 
 def draw_layers(batch: int, ops: int, magnitude: float, generator: torch.Generator) -> tuple[Layer, ...]:
-    """`ops` operations in a row for each of `batch` images, each drawn uniformly from all 14.
+    """Draw `ops` successive operations for each of `batch` images, each uniformly from all 14.
 
     Args:
-        magnitude: 0 (hardly any change) to 10 (the paper's largest).
+        magnitude: from 0 (almost no change) to 10 (largest of the paper).
         generator: on the CPU.
     """
     layers = []
@@ -41,10 +41,10 @@ def draw_layers(batch: int, ops: int, magnitude: float, generator: torch.Generat
 
 
 def rand_augment(x: Tensor, layers: Iterable[Layer]) -> Tensor:
-    """The operations drawn, one layer after another.
+    """Apply the drawn operations, layer by layer.
 
     Args:
-        x: (b, c, h, w) float in 0..255; 3 channels are red, green, blue.
+        x: (b, c, h, w) float in [0, 255]; 3 channels are red, green, blue.
     """
     for choice, strength in layers:
         x = _one_layer(x, choice, strength)
@@ -52,13 +52,13 @@ def rand_augment(x: Tensor, layers: Iterable[Layer]) -> Tensor:
 
 
 def _one_layer(x: Tensor, choice: Tensor, strength: Tensor) -> Tensor:
-    """Images sorted by operation, so that each works on a slice; then put back."""
+    """Sort the images by operation, apply each operation to its slice, and restore the order."""
     order = torch.argsort(choice, stable=True)
-    there, back = sent(order, x.device), sent(torch.argsort(order), x.device)
+    sort, unsort = sent(order, x.device), sent(torch.argsort(order), x.device)
     counts = torch.bincount(choice, minlength=len(GEOMETRIC) + len(COLOUR)).tolist()
     strength, moved = strength[order], sum(counts[: len(GEOMETRIC)])
     sizes = [moved, *counts[len(GEOMETRIC) :]]
-    parts = torch.split(_rows(x, there), sizes)
+    parts = torch.split(_rows(x, sort), sizes)
     strengths = torch.split(sent(strength, x.device).view(-1, 1, 1, 1), sizes)
     done = []
     if moved:
@@ -66,55 +66,61 @@ def _one_layer(x: Tensor, choice: Tensor, strength: Tensor) -> Tensor:
         maps = torch.cat([f(part, x.shape[2], x.shape[3]) for f, part in geometric])
         done.append(warp(parts[0], sent(maps, x.device)))
     done += [f(part, s) for f, part, s in zip(COLOUR.values(), parts[1:], strengths[1:], strict=True) if len(part)]
-    return _rows(torch.cat(done), back)
+    return _rows(torch.cat(done), unsort)
 
 
 def _rows(x: Tensor, order: Tensor) -> Tensor:
-    """Images `order`, channels-last in memory: whole images are copied at once."""
+    """Select images in the given order.
+
+    Channels-last in memory, so that whole images are copied at once.
+    """
     return x.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
 
 
 def warp(x: Tensor, maps: Tensor) -> Tensor:
-    """Images read at `maps` (m, 2, 3): output to input places, both in [-1, 1] across the image."""
+    """Warp images by affine maps (m, 2, 3) from output to input coordinates, both in [-1, 1]."""
     return F.grid_sample(
         x, _places(maps, x.shape[2], x.shape[3]), mode="bilinear", padding_mode="zeros", align_corners=False
     )
 
 
 def _places(maps: Tensor, height: int, width: int) -> Tensor:
-    """`F.affine_grid` with the same bytes on a CPU, but a sum of a row and a column instead of a product of small matrices a pixel."""
+    """Compute `F.affine_grid` as a sum of rows and columns.
+
+    That is faster, and gives the same bytes on a CPU.
+    """
     across, down = (torch.linspace(-1, 1, n, device=maps.device) * (n - 1) / n for n in (width, height))
     rows, columns = maps[:, :, 1, None] * down, maps[:, :, 0, None] * across
     return (columns[:, :, None, :] + rows[:, :, :, None] + maps[:, :, 2, None, None]).permute(0, 2, 3, 1)
 
 
 def rotation(strength: Tensor, height: int, width: int) -> Tensor:
-    """By up to 30 degrees about the centre."""
+    """Return maps that rotate by up to 30 degrees about the centre."""
     angle = strength * (math.pi / 6)
     cos, sin = torch.cos(angle), torch.sin(angle)
     return _maps(cos, -sin * (height / width), 0 * sin, sin * (width / height), cos, 0 * sin)
 
 
 def shear_x(strength: Tensor, height: int, width: int) -> Tensor:
-    """Rows slide by up to 0.3 of their distance from the top."""
+    """Return maps that shift each row by up to 0.3 of its distance from the top."""
     slope = 0.3 * strength * (height / width)
     return _maps(torch.ones_like(slope), slope, slope, 0 * slope, torch.ones_like(slope), 0 * slope)
 
 
 def shear_y(strength: Tensor, height: int, width: int) -> Tensor:
-    """Columns slide by up to 0.3 of their distance from the left."""
+    """Return maps that shift each column by up to 0.3 of its distance from the left."""
     slope = 0.3 * strength * (width / height)
     return _maps(torch.ones_like(slope), 0 * slope, 0 * slope, slope, torch.ones_like(slope), slope)
 
 
 def translation_x(strength: Tensor, height: int, width: int) -> Tensor:  # noqa: ARG001  # one signature for all
-    """By up to 150/331 of the width."""
+    """Return maps that shift by up to 150/331 of the width."""
     step = strength * (2 * 150 / 331)
     return _maps(torch.ones_like(step), 0 * step, step, 0 * step, torch.ones_like(step), 0 * step)
 
 
 def translation_y(strength: Tensor, height: int, width: int) -> Tensor:  # noqa: ARG001  # one signature for all
-    """By up to 150/331 of the height."""
+    """Return maps that shift by up to 150/331 of the height."""
     step = strength * (2 * 150 / 331)
     return _maps(torch.ones_like(step), 0 * step, 0 * step, 0 * step, torch.ones_like(step), step)
 
@@ -124,33 +130,32 @@ def _maps(*entries: Tensor) -> Tensor:
 
 
 def identity(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
-    """The image itself."""
+    """Return the images unchanged."""
     return x
 
 
 def brightness(x: Tensor, strength: Tensor) -> Tensor:
-    """Times 1 ± 0.9."""
+    """Multiply by up to 1 ± 0.9."""
     return (x * (1 + 0.9 * strength)).clamp(0, 255)
 
 
 def colour(x: Tensor, strength: Tensor) -> Tensor:
-    """Saturation times 1 ± 0.9; grey images stay as they are."""
+    """Multiply the saturation by up to 1 ± 0.9; grey images stay unchanged."""
     return _blend(_luma(x), x, strength) if x.shape[1] == 3 else x
 
 
 def contrast(x: Tensor, strength: Tensor) -> Tensor:
-    """Distance from the mean grey value times 1 ± 0.9."""
+    """Multiply the distance from the mean grey value by up to 1 ± 0.9."""
     return _blend(_luma(x).mean((1, 2, 3), keepdim=True), x, strength)
 
 
 def sharpness(x: Tensor, strength: Tensor) -> Tensor:
-    """Distance from a smoothed copy times 1 ± 0.9; the outermost pixels stay."""
+    """Multiply the distance from a smoothed copy by up to 1 ± 0.9; border pixels stay unchanged."""
     if min(x.shape[2:]) < 3:
         return x
     rows = x[:, :, :-2] + x[:, :, 1:-1] + x[:, :, 2:]
-    sums = (
-        rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
-    )  # not a convolution, whose rounding depends on how many images there are
+    # not a convolution, whose rounding depends on the number of images
+    sums = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
     smooth = x.clone()
     smooth[:, :, 1:-1, 1:-1] = ((sums + 4 * x[:, :, 1:-1, 1:-1]) / 13).round()
     return _blend(smooth, x, strength)
@@ -163,19 +168,25 @@ def posterise(x: Tensor, strength: Tensor) -> Tensor:
 
 
 def solarise(x: Tensor, strength: Tensor) -> Tensor:
-    """Invert what is at least 255 (weak) to 0 (strong)."""
+    """Invert values of at least a threshold, from 255 (weak) to 0 (strong)."""
     return torch.where(x >= 255 * (1 - strength.abs()), 255 - x, x)
 
 
 def stretch(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
-    """Autocontrast: every channel to the full range 0..255; flat channels stay."""
+    """Stretch every channel to the full range [0, 255] (autocontrast).
+
+    Constant channels stay unchanged.
+    """
     low, high = x.amin((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)
     span = high - low
     return torch.where(span > 0, (x - low) * (255 / span.clamp(min=1e-6)), x).clamp(0, 255)
 
 
 def equalise(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one signature for all
-    """Every channel to a flat histogram, by PIL's integer rule; channels with too few pixels for it stay."""
+    """Equalise the histogram of every channel by PIL's integer rule.
+
+    Channels with too few pixels stay unchanged.
+    """
     values = x.round().long().flatten(2)
     counts = torch.zeros(*values.shape[:2], 256, dtype=torch.int64, device=x.device).scatter_add_(
         2, values, torch.ones_like(values)
@@ -190,9 +201,8 @@ def equalise(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one sign
 def _luma(x: Tensor) -> Tensor:
     if x.shape[1] != 3:
         return x
-    return (
-        (x * sent(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True).floor()
-    )  # a whole grey value, as on files
+    weights = sent(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)
+    return (x * weights).sum(1, keepdim=True).floor()  # an integer grey value, as in image files
 
 
 def _blend(far: Tensor, x: Tensor, strength: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The random views of self-supervised learning, drawn for every image of its own, on whole batches."""
+"""Random views for self-supervised learning, drawn independently for each image."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ _TO_YIQ: Final = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0
 
 
 def random_view(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
-    """One view of each image: crop and mirror, colour jitter, grey (Chen et al. 2020, arXiv 2002.05709, appendix A; no blur, as there for CIFAR-10).
+    """Draw one view of each image: crop and mirror, colour jitter, greyscale.
+
+    Follows Chen et al. 2020, arXiv 2002.05709, appendix A; without blur, as in their experiments on CIFAR-10.
 
     Args:
-        x: (b, channels, height, width) float in 0..255; 3 channels are red, green, blue.
-        generator: on the CPU, so that a batch is changed alike on every device.
+        x: (b, channels, height, width) float in [0, 255]; 3 channels are red, green, blue.
+        generator: on the CPU, so that a batch is augmented identically on every device.
 
     Returns:
         Images of the same shape and range.
@@ -42,7 +44,7 @@ def _uniform(n: int, low: float, high: float, generator: torch.Generator) -> Ten
 
 
 def _crop(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
-    """A part of at least that area, sides 3 : 4 to 4 : 3 of the image's, anywhere in it, read bilinearly at the full size."""
+    """Crop at least `spec.least_area` with aspect ratio 3:4 to 4:3, and enlarge bilinearly."""
     b = len(x)
     if spec.least_area == 1 and not spec.flip:
         return x
@@ -60,9 +62,9 @@ def _crop(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
 
 
 def _jitter(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    """Brightness, contrast, saturation and hue, in this order, of four fifths of the images.
+    """Change brightness, contrast, saturation and hue, in this order, of four fifths of the images.
 
-    Hue turns in the plane of I and Q, which is linear and so cheap; for small angles that is the hue of HSV.
+    Hue is rotated in the I-Q plane, which is linear and therefore cheap; for small angles it equals the hue of HSV.
     """
     chosen = sent(_uniform(len(x), 0, 1, generator) < _SHARE_JITTERED, x.device)
     widest = 0.8 * strength
@@ -79,12 +81,12 @@ def _jitter(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
 
 
 def _rotate_hue(x: Tensor, turns: Tensor) -> Tensor:
-    there = torch.tensor(_TO_YIQ)
+    to_yiq = torch.tensor(_TO_YIQ)
     cos, sin = (2 * math.pi * turns).cos(), (2 * math.pi * turns).sin()
     middle = torch.zeros(len(x), 3, 3)
     middle[:, 0, 0] = 1
     middle[:, 1, 1], middle[:, 1, 2], middle[:, 2, 1], middle[:, 2, 2] = cos, -sin, sin, cos
-    whole = torch.linalg.inv(there) @ middle @ there
+    whole = torch.linalg.inv(to_yiq) @ middle @ to_yiq
     return torch.einsum("bij,bjhw->bihw", sent(whole, x.device), x).clamp(0, 255)
 
 

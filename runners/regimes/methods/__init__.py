@@ -1,1 +1,1 @@
-"""Training methods: supervised, semi-supervised, on images and maps."""
+"""Learning methods for images and maps: supervised and semi-supervised."""

@@ -1,4 +1,4 @@
-"""What the semi-supervised methods of segmentation share: views of labelled and pool images, and the weight of what the pool teaches."""
+"""Base of the semi-supervised methods for segmentation."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from runners.regimes.schedule import batches
 from runners.regimes.training import Objective, Round
 
 AREA: Final = 0.5
-"""Of the image, in a box."""
+"""Share of the image that a box covers."""
 
 
 def boxes(batch: int, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """(b, height, width) bool, true in a box of half the image's area: its height log-uniform in 1/2 … 1 of the image's, anywhere.
+    """Draw boxes of half the image's area, at random places.
 
-    The way of French et al. 2020, arXiv 1906.01916, section 3.3; sides are rounded to pixels.
+    The height is log-uniform from 1/2 to 1 of the image's height (French et al. 2020, arXiv 1906.01916, section 3.3).
+    Sides are rounded to pixels.
+
+    Returns:
+        (b, height, width) bool, true inside the box.
     """
     draws = torch.rand((3, batch), generator=generator, dtype=torch.float64)
     tall = AREA ** draws[0]
@@ -38,26 +42,33 @@ def boxes(batch: int, height: int, width: int, generator: torch.Generator) -> Te
 
 
 def mix_boxes(x: Tensor, maps: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-    """Each image with the next one's pixels inside its box, the last with the first's; maps alike.
+    """Replace the pixels inside each image's box by those of the next image, in images and maps.
 
     Args:
-        x: (b, channels, height, width); maps: (b, height, width); inside: (b, height, width) bool, on the same device.
+        x: (b, channels, height, width) images.
+        maps: (b, height, width) their maps.
+        inside: (b, height, width) bool, true inside the box; on the same device.
     """
     return torch.where(inside[:, None], x.roll(-1, 0), x), torch.where(inside, maps.roll(-1, 0), maps)
 
 
-def pseudo_labels(logits: Tensor, threshold: float, known: Tensor) -> Tensor:
-    """(b, height, width) uint8 most probable classes of (b, k, height, width) logits, void where less probable than the threshold.
+def pseudo_labels(logits: Tensor, threshold: float, visible: Tensor) -> Tensor:
+    """Return the most probable class of each pixel, void below the threshold.
 
     Args:
-        known: (b, height, width) false where the view shows nothing of the image; void, too.
+        logits: (b, classes, height, width).
+        threshold: least probability of a pseudo-label, in [0, 1].
+        visible: (b, height, width) bool, false where the view lies outside the image; void as well.
+
+    Returns:
+        (b, height, width) uint8.
     """
     confidence, predicted = logits.float().softmax(1).max(1)
-    return torch.where(known & (confidence >= threshold), predicted, VOID).to(torch.uint8)
+    return torch.where(visible & (confidence >= threshold), predicted, VOID).to(torch.uint8)
 
 
 class PoolMapObjective(Objective):
-    """Batches and views of labelled images with their masks, and of pool images without."""
+    """Batches and views of labelled images with their masks, and of pool images without masks."""
 
     def __init__(self, now: Round, semi: Semi) -> None:
         self._now, self._semi = now, semi
@@ -65,19 +76,20 @@ class PoolMapObjective(Objective):
         self._order = batches(len(self._pool), semi.unlabelled_batch, now.steps, now.draws("batches", "unlabelled"))
         self._labelled, self._unlabelled = now.draws("augmentation"), now.draws("augmentation", "weak")
 
-    def _ours(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
-        """Labelled images (b, channels, h, w) and their masks (b, h, w)."""
+    def _labelled_batch(self, chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """Return labelled images (b, channels, h, w) and their masks (b, h, w)."""
         return self._view(self._now.rows[chosen], self._now.targets[chosen], self._labelled)
 
-    def _theirs(self) -> tuple[Tensor, Tensor]:
-        """The next pool images (u, channels, h, w), and (u, h, w) bool where the view shows something of them."""
-        rows, (height, width) = (
-            self._pool[sent(next(self._order), self._pool.device)],
-            self._now.resident.pixels.shape[1:3],
-        )
+    def _pool_batch(self) -> tuple[Tensor, Tensor]:
+        """Return the next pool images and their visible pixels.
+
+        The images are (u, channels, h, w); the pixels (u, h, w) bool, true where the view lies inside the image.
+        """
+        rows = self._pool[sent(next(self._order), self._pool.device)]
+        height, width = self._now.resident.pixels.shape[1:3]
         blank = torch.zeros((len(rows), height, width), dtype=torch.uint8, device=rows.device)
-        u, seen = self._view(rows, blank, self._unlabelled)
-        return u, seen != VOID
+        u, moved = self._view(rows, blank, self._unlabelled)
+        return u, moved != VOID
 
     def _view(self, rows: Tensor, maps: Tensor, draws: torch.Generator) -> tuple[Tensor, Tensor]:
         now = self._now
@@ -87,7 +99,7 @@ class PoolMapObjective(Objective):
             return to_memory_format(x, now.regime.precision), moved
 
     def _grey_values(self, x: Tensor) -> Tensor:
-        """Scaled images in 0 … 255 again."""
+        """Undo the scaling: return grey values in [0, 255]."""
         scaling = self._now.scaling
         return x * scaling.deviation + scaling.mean
 

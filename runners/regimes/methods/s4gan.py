@@ -1,4 +1,7 @@
-"""s4GAN: learning from the pool's images with a critic that tells masks from predicted maps (Mittal et al. 2019, arXiv 1908.05724)."""
+"""s4GAN: a critic distinguishes masks from predicted maps of pool images.
+
+Mittal et al. 2019, arXiv 1908.05724.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,16 @@ _BETAS: Final = (0.9, 0.99)
 _LEAK: Final = 0.2
 _LAYERS: Final = 4
 _WATCHED: Final = 10
-"""The record speaks of the last tenth of the steps."""
+"""Numbers for the record are means over the last tenth of the steps."""
 
 
 class Critic(nn.Module):
-    """Image-wise discriminator: four convolutions of 4×4 with stride 2, averaged over places, and one linear layer.
+    """Discriminator of whole maps.
+
+    Four 4×4 convolutions with stride 2, the mean over places, and one linear layer.
 
     Args:
-        channels: of maps and images together.
+        channels: channels of maps and images together.
         spec: gives width and dropout.
     """
 
@@ -41,9 +46,16 @@ class Critic(nn.Module):
         self.last = nn.Linear(widths[-1], 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (b,), high for masks, and pooled features (b, 8 width) of maps beside their images (b, channels, height, width)."""
+        """Compute logits and features of maps concatenated with their images.
+
+        Args:
+            x: (b, channels, height, width).
+
+        Returns:
+            Logits (b,), high for masks, and pooled features (b, 8 width).
+        """
         for number, layer in enumerate(self.layers):
-            if min(x.shape[2:]) < 2:  # too small to be halved again: as if on a ground of zeros
+            if min(x.shape[2:]) < 2:  # too small to be halved again: pad with zeros
                 x = F.pad(x, (0, max(0, 2 - x.shape[3]), 0, max(0, 2 - x.shape[2])))
             x = F.leaky_relu(layer(self.dropout(x) if number else x), _LEAK)
         features = x.mean((2, 3))
@@ -51,50 +63,63 @@ class Critic(nn.Module):
 
 
 def one_hot_masks(maps: Tensor, classes: int) -> Tensor:
-    """(b, classes, height, width) one-hot masks (b, height, width); zeros where void."""
+    """Encode masks (b, height, width) as one-hot maps (b, classes, height, width).
+
+    Zeros where void.
+    """
     hot = F.one_hot(torch.where(maps == VOID, classes, maps.long()), classes + 1)
     return hot[..., :classes].permute(0, 3, 1, 2).float()
 
 
 def feature_matching(masks: Tensor, maps: Tensor) -> Tensor:
-    """Mean distance, feature by feature, between the batches' mean features (equation 4).
+    """Compute the mean absolute difference between the mean features of two batches (equation 4).
 
     Args:
-        masks: (b, d) the critic's features of masks; maps: (u, d) those of predicted maps.
+        masks: (b, d) the critic's features of masks.
+        maps: (u, d) the critic's features of predicted maps.
     """
     return (masks.mean(0) - maps.mean(0)).abs().mean()
 
 
-def self_training(logits: Tensor, scores: Tensor, threshold: float, known: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy with the own most probable classes over the pixels of all maps that the critic takes for masks (equation 5).
+def self_training(logits: Tensor, scores: Tensor, threshold: float, visible: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute the cross-entropy with the network's own predictions (equation 5).
+
+    Only maps that the critic takes for masks count.
 
     Args:
-        logits: (u, classes, height, width); scores: (u,) the critic's, in 0 … 1.
+        logits: (u, classes, height, width).
+        scores: (u,) scores of the critic, in [0, 1].
         threshold: least score of a map that is learned from.
-        known: (u, height, width) false where the view shows nothing of the image.
+        visible: (u, height, width) bool, false where the view lies outside the image.
 
     Returns:
-        The loss, 0 without such a map; and (u,) which were learned from.
+        Mean loss over the pixels of those maps, 0 without any; and (u,) bool, which maps were learned from.
     """
     chosen = scores >= threshold
-    labels = torch.where(known & chosen[:, None, None], logits.detach().argmax(1), VOID)
+    labels = torch.where(visible & chosen[:, None, None], logits.detach().argmax(1), VOID)
     return pixel_cross_entropy(logits, labels), chosen
 
 
 def critic_loss(masks: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
-    """Binary cross-entropy on masks (true) and on predicted maps (false), from logits (b,) and (u,) (equation 6)."""
+    """Compute the critic's loss on masks and on predicted maps (equation 6).
+
+    Both are binary cross-entropies, from logits (b,) of masks and (u,) of predicted maps.
+    """
     real = F.binary_cross_entropy_with_logits(masks, torch.ones_like(masks))
     return real, F.binary_cross_entropy_with_logits(maps, torch.zeros_like(maps))
 
 
 class S4Gan(PoolMapObjective):
-    """Cross-entropy on masks, plus feature matching and self-training on the pool's images.
+    """Cross-entropy on masks, plus feature matching and self-training on pool images.
 
-    Equation 3 of the paper: cross-entropy + `discriminator.feature_weight` × feature matching + `weight` × self-training. After each step
-    of the network the critic takes one, on the maps of that step. It sees images in 0 … 1 beside the maps, computes in float32, and
-    begins every round with the seed's own weights. As in the authors' code, pixels without a class are zeros in all maps and the
-    critic's loss is the mean of its two halves; here labelled and pool images pass the network together, and a padded border
-    is neither scored nor learned from.
+    Equation 3 of the paper: cross-entropy + `discriminator.feature_weight` × feature matching + `weight` ×
+        self-training.
+    After each step of the network, the critic makes one step on the maps of that step. Its input is the maps
+    concatenated with images in [0, 1]. It computes in float32 and starts every round from the seed's initial weights.
+
+    As in the authors' code, pixels without a class are zeros in all maps, and the critic's loss is the mean of its
+    two halves. Differently from it, labelled and pool images pass the network together, and a padded border is
+    neither scored nor learned from.
     """
 
     def __init__(self, now: Round, semi: Semi) -> None:
@@ -111,24 +136,24 @@ class S4Gan(PoolMapObjective):
         self._step, self._seen = 0, torch.zeros(5, dtype=torch.float64, device=device)
 
     def loss(self, step: int, chosen: Tensor) -> Tensor:
-        """Loss of the network alone; the critic is not moved by it."""
-        x, maps = self._ours(chosen)
-        u, known = self._theirs()
+        """Compute the loss of the network; it does not train the critic."""
+        x, maps = self._labelled_batch(chosen)
+        u, visible = self._pool_batch()
         ours, theirs = self._now.net(torch.cat([x, u])).float().split([len(x), len(u)])
         supervised = pixel_cross_entropy(ours, maps, self._now.regime.label_smoothing)
         with torch.autocast(u.device.type, enabled=False):
             masks = self._beside(one_hot_masks(maps, self._classes), x)
-            predicted = self._beside(theirs.softmax(1) * known[:, None], u)
+            predicted = self._beside(theirs.softmax(1) * visible[:, None], u)
             self._step, self._shown = step, (masks, predicted.detach())
             self.critic.requires_grad_(False).train()
-            (_, wanted), (logits, features) = self.critic(masks), self.critic(predicted)
-            matching = feature_matching(wanted, features)
-            taught, learned = self_training(theirs, logits.detach().sigmoid(), self._semi.threshold, known)
+            (_, mask_features), (logits, features) = self.critic(masks), self.critic(predicted)
+            matching = feature_matching(mask_features, features)
+            taught, learned = self_training(theirs, logits.detach().sigmoid(), self._semi.threshold, visible)
         self._watch(matching.detach(), learned.double().mean())
         return supervised + self._ramp(step) * self._spec.feature_weight * matching + self._weight(step) * taught
 
     def after_step(self, rate: float) -> None:
-        """One step of the critic, on the maps that the network was just judged by."""
+        """Make one step of the critic, on the maps of the network's last step."""
         if self._shown is None:
             return
         (masks, predicted), self._shown = self._shown, None
@@ -153,10 +178,11 @@ class S4Gan(PoolMapObjective):
             self._seen[:3] += torch.stack([torch.ones_like(learned), learned, matching.double()])
 
     def extra(self) -> dict[str, float]:
-        """Over the last tenth of the steps, means.
+        """Return means over the last tenth of the steps.
 
-        `mask_ratio`: share of the pool images whose whole map was learned from; `feature_matching`: that loss, unweighted;
-        `discriminator_loss_masks`, `discriminator_loss_maps`: the critic's (0.69: it cannot tell).
+        `mask_ratio` is the share of pool images whose map was learned from, `feature_matching` that loss before
+        weighting. `discriminator_loss_masks` and `discriminator_loss_maps` are the critic's losses; 0.69 means that
+        it guesses.
         """
         steps, learned, matching, real, false = self._seen.tolist()
         steps = max(1.0, steps)

@@ -1,7 +1,7 @@
-"""Learning from the pool's images as well: pseudo-labels, mean teacher, UDA, FixMatch, FlexMatch.
+"""Semi-supervised learning: pseudo-labels, mean teacher, UDA, FixMatch, FlexMatch.
 
-Images already labelled stay among the unlabelled ones; labels of the others are nowhere here. All methods
-pass labelled and unlabelled images through the network together, so BatchNorm sees both.
+Labelled images stay among the unlabelled ones. Labels of all other images are not available here. All methods pass
+labelled and unlabelled images through the network together, so BatchNorm sees both.
 """
 
 from __future__ import annotations
@@ -22,15 +22,21 @@ from runners.regimes.schedule import batches
 from runners.regimes.training import Objective, Round
 
 _WATCHED: Final = 10
-"""The record speaks of the last tenth of the steps."""
+"""Numbers for the record cover the last tenth of the steps."""
 
 
 def annealing_threshold(kind: str, step: int, steps: int, classes: int) -> float:
-    """Training signal annealing: η_t = α_t (1 - 1/K) + 1/K (Xie et al. 2020, arXiv 1904.12848, section 2.3).
+    """Compute the threshold of training signal annealing.
+
+    Xie et al. 2020, arXiv 1904.12848, section 2.3.
+
+    η_t = α_t (1 - 1/K) + 1/K
 
     Args:
         kind: α_t = t/T (linear), exp(5 (t/T - 1)) (exp) or 1 - exp(-5 t/T) (log).
-        step: t in 0 … T.
+        step: t, from 0 to T.
+        steps: T.
+        classes: K.
     """
     done = step / steps
     alpha = {"linear": done, "exp": math.exp(5 * (done - 1)), "log": 1 - math.exp(-5 * done)}[kind]
@@ -40,9 +46,10 @@ def annealing_threshold(kind: str, step: int, steps: int, classes: int) -> float
 def annealed_cross_entropy(
     logits: Tensor, targets: Tensor, most: float, smoothing: float, weights: Tensor | None = None
 ) -> Tensor:
-    """Mean cross-entropy of the images whose *true* class has a probability up to `most`; 0 if there are none.
+    """Compute the mean cross-entropy of images whose *true* class has probability `most` or less.
 
-    The mean is over those images, not the batch; with `weights` (classes,), each counts as its class does.
+    The mean is over those images, not over the batch; it is 0 if there are none. With `weights` (classes,), images are
+    weighted by their class.
     """
     with torch.no_grad():
         learned = (logits.softmax(1).gather(1, targets[:, None]).squeeze(1) <= most).float()
@@ -54,13 +61,18 @@ def annealed_cross_entropy(
 
 
 def soft_consistency(weak: Tensor, strong: Tensor, threshold: float, temperature: float) -> tuple[Tensor, Tensor]:
-    """UDA: KL(softmax(weak / T) || softmax(strong)) where max softmax(weak), not sharpened, reaches the threshold.
+    """Compute the divergence of the strong view from the confident predictions of the weak view.
+
+    That is KL(softmax(weak / T) || softmax(strong)) where max softmax(weak), not sharpened, reaches the threshold.
+
+    Unsupervised data augmentation (UDA): Xie et al. 2020, arXiv 1904.12848.
 
     Args:
-        weak, strong: logits (u, classes) of the two views.
+        weak: (u, classes) logits of the weak view.
+        strong: (u, classes) logits of the strong view.
 
     Returns:
-        Mean over all u images, those below the threshold counting 0; and (u,) which were learned from.
+        Mean over all u images, where those below the threshold count 0; and (u,) bool, which images were learned from.
     """
     with torch.no_grad():
         target = (weak / temperature).softmax(1)
@@ -70,13 +82,15 @@ def soft_consistency(weak: Tensor, strong: Tensor, threshold: float, temperature
 
 
 def hard_consistency(weak: Tensor, strong: Tensor, thresholds: Tensor | float) -> tuple[Tensor, Tensor]:
-    """FixMatch: cross-entropy of the strong view with argmax(weak) where max softmax(weak) reaches the threshold.
+    """Compute the cross-entropy of the strong view with the confident predictions of the weak view.
 
-    Sohn et al. 2020, arXiv 2001.07685, equation 4.
+    The target is argmax(weak) where max softmax(weak) reaches the threshold.
+
+    FixMatch: Sohn et al. 2020, arXiv 2001.07685, equation 4.
 
     Args:
         weak, strong: logits (u, classes) of the two views.
-        thresholds: one, or (u,).
+        thresholds: one number, or one per image (u,).
 
     Returns:
         Mean over all u images, those below the threshold counting 0; and (u,) which were learned from.
@@ -88,68 +102,72 @@ def hard_consistency(weak: Tensor, strong: Tensor, thresholds: Tensor | float) -
 
 
 class Curriculum:
-    """FlexMatch's threshold a class (Zhang et al. 2021, arXiv 2110.08263, equations 5 to 11, convex mapping).
+    """FlexMatch's threshold per class.
+
+    Zhang et al. 2021, arXiv 2110.08263, equations 5 to 11, convex mapping.
 
     A class whose images are rarely predicted with confidence gets a lower threshold.
     """
 
     def __init__(self, images: int, classes: int, threshold: float, device: torch.device) -> None:
-        self._last = torch.full(
-            (images + 1,), -1, dtype=torch.int64, device=device
-        )  # and a place for what is not to be remembered
+        # the last entry takes the writes of images that are not confident
+        self._last = torch.full((images + 1,), -1, dtype=torch.int64, device=device)
         self._classes, self._threshold = classes, threshold
 
     def thresholds(self) -> Tensor:
-        """(classes,) threshold times β / (2 - β), β = a class's share of the largest count; unseen images count as a class."""
+        """Return (classes,) thresholds: threshold × β / (2 - β).
+
+        β is the class's count divided by the largest count; images not yet seen count as one further class.
+        """
         counts = torch.bincount(self._last[:-1] + 1, minlength=self._classes + 1)
         share = counts[1:] / counts.max()
         return self._threshold * share / (2 - share)
 
     def learn(self, places: Tensor, weak: Tensor) -> None:
-        """Remember the class of every image predicted with at least the fixed threshold.
+        """Store the class of every image predicted with at least the fixed threshold.
 
         Args:
             places: (u,) positions in the pool.
             weak: (u, classes) logits.
         """
         confidence, predicted = weak.detach().softmax(1).max(1)
-        kept = confidence >= self._threshold
-        self._last[torch.where(kept, places, len(self._last) - 1)] = (
-            predicted  # by places, not by a mask: nothing waits for the device
-        )
+        confident = confidence >= self._threshold
+        # indexed by places, not by a mask, which would wait for the device
+        self._last[torch.where(confident, places, len(self._last) - 1)] = predicted
 
 
 class _PoolObjective(Objective):
-    """What the methods share: batches from the pool, their weight, and how pseudo-labels did on images whose label is owned."""
+    """Base of the methods: pool batches, their loss weight, and accuracy of pseudo-labels."""
 
     def __init__(self, now: Round, semi: Semi) -> None:
         self._now, self._semi = now, semi
         self._pool = torch.from_numpy(np.sort(now.inputs.pool)).to(now.resident.device)
         self._order, self._labelled = self._batches(), now.labelled_views()
-        pool, specs = (
-            self._pool.cpu(),
-            {"weak": now.regime.augmentation, "strong": semi.strong or now.regime.augmentation},
-        )
+        pool = self._pool.cpu()
+        specs = {"weak": now.regime.augmentation, "strong": semi.strong or now.regime.augmentation}
         self._views = {
             name: now.views((pool[places] for places in self._batches()), spec, now.draws("augmentation", name))
             for name, spec in specs.items()
         }
-        self._known = torch.full((now.inputs.images.n,), -1, dtype=torch.int64, device=now.resident.device)
-        self._known[now.rows] = now.targets
-        self._seen = torch.zeros(4, dtype=torch.int64, device=now.resident.device)
+        self._labels = torch.full((now.inputs.images.n,), -1, dtype=torch.int64, device=now.resident.device)
+        self._labels[now.rows] = now.targets
+        self._counts = torch.zeros(4, dtype=torch.int64, device=now.resident.device)
 
     def _batches(self) -> Iterator[Tensor]:
-        """Positions in the pool, step by step, on the CPU; the same whenever they are asked for."""
+        """Yield positions in the pool for each step, on the CPU.
+
+        Every call gives the same order.
+        """
         now = self._now
         return batches(len(self._pool), self._semi.unlabelled_batch, now.steps, now.draws("batches", "unlabelled"))
 
     def loss(self, step: int, chosen: Tensor) -> Tensor:
-        """Supervised loss plus the weighted loss on pool images."""
+        """Compute the supervised loss plus the weighted loss on pool images."""
         now = self._now
         places = sent(next(self._order), now.resident.device)
         supervised, unsupervised, weak, mask = self._losses(step, next(self._labelled), now.targets[chosen], places)
         if step >= now.steps - max(1, now.steps // _WATCHED):
-            self._watch(self._known[self._pool[places]], weak, mask)
+            self._count(self._labels[self._pool[places]], weak, mask)
         return supervised + self._weight(step) * unsupervised
 
     @abstractmethod
@@ -160,33 +178,43 @@ class _PoolObjective(Objective):
         targets: Tensor,
         places: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Supervised loss, loss on the pool images, their logits that gave the targets, and which were learned from."""
+        """Compute the losses of one step.
+
+        Returns:
+            Supervised loss, loss on pool images, (u, classes) logits that gave their targets, and (u,) bool, which
+            pool images were learned from.
+        """
 
     def _weight(self, step: int) -> float:
         done = min(1.0, step / self._semi.ramp_steps) if self._semi.ramp_steps else 1.0
         return self._semi.weight * done
 
     def _together(self, *parts: Tensor) -> list[Tensor]:
-        """Logits of several batches from one pass, float32."""
+        """Return float32 logits of several batches from one forward pass."""
         logits = self._now.net(torch.cat(parts)).float()
         return list(logits.split([len(part) for part in parts]))
 
-    def _watch(self, known: Tensor, weak: Tensor, mask: Tensor) -> None:
-        judged = mask & (known >= 0)
-        right = judged & (weak.detach().argmax(1) == known)
-        self._seen += torch.stack([mask.sum(), torch.full_like(mask.sum(), len(mask)), right.sum(), judged.sum()])
+    def _count(self, labels: Tensor, weak: Tensor, mask: Tensor) -> None:
+        judged = mask & (labels >= 0)
+        correct = judged & (weak.detach().argmax(1) == labels)
+        self._counts += torch.stack([mask.sum(), torch.full_like(mask.sum(), len(mask)), correct.sum(), judged.sum()])
 
     def extra(self) -> dict[str, float]:
-        """`mask_ratio`: share of pool images learned from; `pseudo_label_accuracy`: of those whose label is owned; last tenth of the steps.
+        """Return `mask_ratio` and `pseudo_label_accuracy` over the last tenth of the steps.
 
-        Owned labels are trained on, so the accuracy flatters; it is left out if no such image was learned from.
+        `mask_ratio` is the share of pool images learned from. `pseudo_label_accuracy` is the accuracy on those of
+        them that are labelled; it is optimistic, since their labels are trained on, and is left out if there are
+        none.
         """
-        learned, seen, right, judged = self._seen.tolist()
-        return {"mask_ratio": learned / seen} | ({"pseudo_label_accuracy": right / judged} if judged else {})
+        learned, all_images, correct, judged = self._counts.tolist()
+        return {"mask_ratio": learned / all_images} | ({"pseudo_label_accuracy": correct / judged} if judged else {})
 
 
 class PseudoLabel(_PoolObjective):
-    """The network's own most probable class as the label of each pool image (Lee 2013, equations 15 and 16)."""
+    """Pseudo-labels: the most probable class is the label of each pool image.
+
+    Lee 2013, equations 15 and 16.
+    """
 
     def _losses(
         self,
@@ -201,7 +229,9 @@ class PseudoLabel(_PoolObjective):
 
 
 class MeanTeacher(_PoolObjective):
-    """Agree with the moving average of oneself on another view (Tarvainen & Valpola 2017, arXiv 1703.01780).
+    """Mean teacher: agree with the moving average of the weights on another view.
+
+    Tarvainen & Valpola 2017, arXiv 1703.01780.
 
     Mean squared error between class probabilities, over images and classes; the teacher is in evaluation mode.
     """
@@ -253,7 +283,7 @@ class Uda(_PoolObjective):
 
 
 class FixMatch(_PoolObjective):
-    """Sohn et al. 2020, arXiv 2001.07685."""
+    """FixMatch (Sohn et al. 2020, arXiv 2001.07685)."""
 
     def _losses(
         self,
@@ -266,12 +296,15 @@ class FixMatch(_PoolObjective):
         loss, mask = hard_consistency(weak, strong, self._thresholds(places, weak))
         return self._now.cross_entropy(ours, targets), loss, weak, mask
 
-    def _thresholds(self, places: Tensor, weak: Tensor) -> Tensor | float:  # FlexMatch's differ from image to image
+    def _thresholds(self, places: Tensor, weak: Tensor) -> Tensor | float:  # FlexMatch's differ per image
         return self._semi.threshold
 
 
 class FlexMatch(FixMatch):
-    """FixMatch with a threshold a class that grows with what the class has learned (Zhang et al. 2021, arXiv 2110.08263)."""
+    """FixMatch with one threshold per class, which rises as the class is learned.
+
+    Zhang et al. 2021, arXiv 2110.08263.
+    """
 
     def __init__(self, now: Round, semi: Semi) -> None:
         super().__init__(now, semi)
@@ -280,9 +313,9 @@ class FlexMatch(FixMatch):
         )
 
     def _thresholds(self, places: Tensor, weak: Tensor) -> Tensor:
-        now = self._curriculum.thresholds()[weak.detach().argmax(1)]
+        thresholds = self._curriculum.thresholds()[weak.detach().argmax(1)]
         self._curriculum.learn(places, weak)
-        return now
+        return thresholds
 
 
 METHODS: Final[dict[str, Callable[[Round, Semi], Objective]]] = {
@@ -292,4 +325,4 @@ METHODS: Final[dict[str, Callable[[Round, Semi], Objective]]] = {
     "fixmatch": FixMatch,
     "flexmatch": FlexMatch,
 }
-"""Semi-supervised methods by the name that `regime.method` gives."""
+"""Semi-supervised methods by the name in `regime.method`."""

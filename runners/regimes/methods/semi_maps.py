@@ -1,4 +1,4 @@
-"""Learning from the pool's images on segmentation: a mean teacher's maps as the labels of images that are cut and mixed."""
+"""Semi-supervised segmentation: CutMix with a mean teacher, s4GAN, and UniMatch."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from runners.regimes.training import Objective, Round
 
 
 class CutMix(PoolMapObjective):
-    """Mean teacher with CutMix (French et al. 2020, arXiv 1906.01916), learned from by pseudo-labels.
+    """Mean teacher with CutMix (French et al. 2020, arXiv 1906.01916), with pseudo-labels.
 
-    The teacher, the moving average of the weights in evaluation mode, labels the pixels of a pool batch it is sure of; the student
-    learns them on images mixed from two of the batch, mean over all pixels, unsure ones counting 0. The paper compares probabilities
-    by squared error instead.
+    The teacher is the moving average of the weights in evaluation mode. It labels those pixels of a pool batch that
+    it is confident of. The student learns them on images mixed from two of the batch; the loss is the mean over all
+    pixels, and pixels without a pseudo-label count 0. The paper compares probabilities by squared error instead.
     """
 
     def __init__(self, now: Round, semi: Semi) -> None:
@@ -33,30 +33,30 @@ class CutMix(PoolMapObjective):
         self._steps = 0
 
     def loss(self, step: int, chosen: Tensor) -> Tensor:
-        """Supervised loss plus the weighted loss on mixed pool images."""
+        """Compute the supervised loss plus the weighted loss on mixed pool images."""
         now = self._now
-        x, maps = self._ours(chosen)
-        u, taught = self._taught()
+        x, maps = self._labelled_batch(chosen)
+        u, pseudo = self._mixed_batch()
         logits = now.net(torch.cat([x, u])).float()
         ours, theirs = logits.split([len(x), len(u)])
-        sure = (taught != VOID).sum() / taught.numel()
-        self._learned += sure
+        confident = (pseudo != VOID).sum() / pseudo.numel()
+        self._learned += confident
         self._steps += 1
         supervised = pixel_cross_entropy(ours, maps, now.regime.label_smoothing)
-        return supervised + self._weight(step) * sure * pixel_cross_entropy(theirs, taught)
+        return supervised + self._weight(step) * confident * pixel_cross_entropy(theirs, pseudo)
 
     @torch.no_grad()
-    def _taught(self) -> tuple[Tensor, Tensor]:
-        """Mixed images and the teacher's maps of them."""
-        u, seen = self._theirs()
-        labels = pseudo_labels(self._now.evaluated.eval()(u), self._semi.threshold, seen)
+    def _mixed_batch(self) -> tuple[Tensor, Tensor]:
+        """Return mixed pool images and the teacher's pseudo-labels of them."""
+        u, visible = self._pool_batch()
+        labels = pseudo_labels(self._now.evaluated.eval()(u), self._semi.threshold, visible)
         inside = sent(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
         return mix_boxes(u, labels, inside)
 
     def extra(self) -> dict[str, float]:
-        """`mask_ratio`: share of the mixed pool images' pixels that were learned from."""
+        """Return `mask_ratio`, the share of pixels of mixed pool images that were learned from."""
         return {"mask_ratio": float(self._learned) / max(1, self._steps)}
 
 
 METHODS: Final[dict[str, Callable[[Round, Semi], Objective]]] = {"cutmix": CutMix, "s4gan": S4Gan, "unimatch": UniMatch}
-"""Semi-supervised methods of segmentation by the name that `regime.method` gives."""
+"""Semi-supervised methods for segmentation by the name in `regime.method`."""

@@ -9,7 +9,7 @@ from runners.regimes.training import Objective, Round
 
 
 class Supervised(Objective):
-    """Cross-entropy on the labels owned."""
+    """Cross-entropy on the labelled images."""
 
     def __init__(self, now: Round) -> None:
         self._now = now
@@ -18,7 +18,7 @@ class Supervised(Objective):
         self._seen = 0
 
     def loss(self, step: int, chosen: Tensor) -> Tensor:  # noqa: ARG002  # one signature for all
-        """Mean cross-entropy of the batch."""
+        """Compute the mean cross-entropy of the batch."""
         now = self._now
         logits = now.net(next(self._views)).float()
         targets = now.targets[chosen]
@@ -28,7 +28,7 @@ class Supervised(Objective):
         return now.cross_entropy(logits, targets)
 
     def accuracy(self) -> float:
-        """Share of the batches' images that were predicted right since it was last asked for."""
+        """Return the share of images predicted correctly since the last call."""
         share = int(self._right) / max(1, self._seen)
         self._right.zero_()
         self._seen = 0

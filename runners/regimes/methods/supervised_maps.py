@@ -13,14 +13,14 @@ from runners.regimes.training import Objective, Round
 
 
 class SupervisedMaps(Objective):
-    """Cross-entropy of the pixels whose class is owned."""
+    """Cross-entropy on the labelled pixels."""
 
     def __init__(self, now: Round) -> None:
         self._now = now
         self._draws = now.draws("augmentation")
 
     def loss(self, step: int, chosen: Tensor) -> Tensor:  # noqa: ARG002  # one signature for all
-        """Mean cross-entropy over the batch's pixels that are not void."""
+        """Compute the mean cross-entropy over the batch's pixels that are not void."""
         now = self._now
         pixels, places = now.resident.at(now.rows[chosen])
         with torch.autocast(now.resident.device.type, enabled=False):
@@ -32,10 +32,11 @@ class SupervisedMaps(Objective):
 
 
 def pixel_cross_entropy(logits: Tensor, maps: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy over the pixels that are not void; 0 if all are.
+    """Compute the mean cross-entropy over the pixels that are not void; 0 if all are void.
 
     Args:
-        logits: (b, classes, height, width); maps: (b, height, width) classes and `VOID`.
+        logits: (b, classes, height, width).
+        maps: (b, height, width) classes and `VOID`.
     """
     total = F.cross_entropy(logits.float(), maps.long(), ignore_index=VOID, label_smoothing=smoothing, reduction="sum")
     return total / (maps != VOID).sum().clamp(min=1)

@@ -1,7 +1,6 @@
-"""Pretrained bodies: made once for a pool and a recipe, kept in the study's folder, shared by every strategy and seed.
+"""Pretrained bodies: trained once per pool and recipe, and shared by all runs of a study.
 
-What is kept is what is used: a run that made the body reads it back from the file as all others do, so who came
-first cannot be seen in any record.
+The run that trains a body reads it back from the file like all other runs, so no record shows which run came first.
 """
 
 from __future__ import annotations
@@ -37,23 +36,26 @@ PRETRAINED_TAG = "beatrandom/pretrained/1"
 
 @dataclass(frozen=True)
 class BodyFiles:
-    """One body's files. `weights`: its tensors by name; `features`: (n, d) float32 embeddings of all images of the data set."""
+    """Files of one pretrained body, in one folder."""
 
     folder: Path
 
     @property
     def weights(self) -> Path:
+        """Return the file of its tensors by name."""
         return self.folder / "weights.npz"
 
     @property
     def features(self) -> Path:
+        """Return the file of embeddings (n, d) float32 of all images of the data set."""
         return self.folder / "features.npy"
 
 
 def key_of(protocol: Protocol, images: Images, pool: Indices) -> str:
-    """Names everything that a pretrained body depends on: images, pool, recipe, network, arithmetic, root seed.
+    """Return a key of everything that a pretrained body depends on.
 
-    What becomes of the body afterwards, frozen or fine-tuned, is not part of it.
+    That is images, pool, recipe, network, precision and root seed, but not whether the body is frozen or fine-tuned
+    later.
     """
     recipe = _pretraining(protocol).fingerprint_content()
     del recipe["then"]
@@ -74,24 +76,27 @@ def prepare(
     keep: bool = True,
     data_root: Path | None = None,
 ) -> tuple[Images, Resident]:
-    """What a run trains on: its images as they are, or with a pretrained body, or that body's embeddings instead of images.
+    """Prepare what a run trains on, with a pretrained body if the protocol has one.
+
+    A damaged file is computed again; the digests in the records show whether the result is the same.
 
     Args:
         pool: (p,) indices of the images that pretraining may see.
-        study: where bodies are kept; None: nowhere.
-        keep: whether what is missing there is written.
-        data_root: where a file of weights is looked for.
+        study: folder of the study that keeps bodies; `None`: bodies are not kept.
+        keep: whether to write bodies that the study does not hold yet.
+        data_root: folder in which a file of weights is searched for.
 
     Returns:
-        (images, resident): for a linear probe the images are (n, 1, 1, d) float32 embeddings.
+        (images, resident). For a linear probe the images are (n, 1, 1, d) float32 embeddings; otherwise they are
+        unchanged.
 
     Raises:
-        InputError: as `learn_body` and `given_body`. What is kept and damaged is made again; the records' digests show whether it is the same.
+        InputError: as `learn_body` and `body_from_file`.
     """
     if protocol.regime.pretraining is None:
         return images, resident
     kept = BodyFiles(study.pretrained(key_of(protocol, images, pool))) if study else None
-    given = _pretraining(protocol).weights is not None  # they lie in a file already
+    given = _pretraining(protocol).weights is not None  # the weights are in a file already
     state = (
         body_from_file(protocol, images, data_root) if given else _body(protocol, images, resident, pool, kept, keep)
     )
@@ -104,27 +109,32 @@ def prepare(
 
 
 def body_from_file(protocol: Protocol, images: Images, data_root: Path | None) -> dict[str, Tensor]:
-    """Tensors of the network's body (of segmentation: of its encoder) from the protocol's file.
+    """Read the tensors of the network's body from the protocol's file (segmentation: its encoder).
 
     Raises:
-        InputError: no such file, another digest, no tensors, or those of another architecture.
+        InputError: no such file, another digest, no tensors, or tensors of another architecture.
     """
     spec, task = _pretraining(protocol), tasks.TASKS[protocol.task]
     path = find_file(spec.weights or "", data_root, f"protocol {protocol.name}: regime.pretraining.weights")
     part = task.pretrained_part(task.build(protocol.model, images, 0))
-    what = f"{protocol.model.name}'s {'encoder' if protocol.task == 'segmentation' else 'body'} for {images.channels}-channel images"
+    kind = "encoder" if protocol.task == "segmentation" else "body"
+    what = f"{protocol.model.name}'s {kind} for {images.channels}-channel images"
     return match_tensors(part, read_tensors(path, spec.weights_digest), f"weights {path}", what)
 
 
 def with_weights_digest(protocol: Protocol, data_root: Path | None) -> Protocol:
-    """The protocol with the digest of its file of weights filled in. Raises InputError if there is no such file, or another."""
+    """Return the protocol with the digest of its file of weights filled in.
+
+    Raises:
+        InputError: no such file, or a file with another digest than the protocol gives.
+    """
     spec = protocol.regime.pretraining
     if spec is None or spec.weights is None:
         return protocol
     where = f"protocol {protocol.name}: regime.pretraining.weights"
     digest = file_digest(path := find_file(spec.weights, data_root, where))
     if spec.weights_digest not in (None, digest):
-        fix = "restore the file, or leave weights_digest out; other weights are another comparison"
+        fix = "restore the file, or leave weights_digest out; other weights make another comparison"
         raise InputError(
             Fault(where, f"a file with SHA-256 {str(spec.weights_digest)[:16]}", f"{path} with {digest[:16]}", fix)
         )
@@ -135,7 +145,7 @@ def with_weights_digest(protocol: Protocol, data_root: Path | None) -> Protocol:
 def _body(
     protocol: Protocol, images: Images, resident: Resident, pool: Indices, kept: BodyFiles | None, keep: bool
 ) -> dict[str, Tensor]:
-    def learned() -> dict[str, Tensor]:
+    def learn() -> dict[str, Tensor]:
         spec = _pretraining(protocol).self_supervised
         if spec is None:
             raise InputError(Fault("regime.pretraining", "the table self_supervised", "none"))
@@ -143,12 +153,12 @@ def _body(
         return {name: tensor.detach().cpu().contiguous() for name, tensor in net.body.state_dict().items()}
 
     def read(file: Path) -> dict[str, Tensor]:
-        return read_state(file, "pretrained weights as this study kept them")
+        return read_state(file, "pretrained weights written by this study")
 
     if kept is None or not keep:
-        found = there(kept.weights, read) if kept else None
-        return learned() if found is None else found
-    return once(kept.weights, lambda draft: write_arrays(draft, arrays_of(learned())), read)
+        state = there(kept.weights, read) if kept else None
+        return learn() if state is None else state
+    return once(kept.weights, lambda draft: write_arrays(draft, arrays_of(learn())), read)
 
 
 def _embeddings(
@@ -160,7 +170,7 @@ def _embeddings(
     kept: BodyFiles | None,
     keep: bool,
 ) -> NDArray[np.float32]:
-    def embedded() -> NDArray[np.float32]:
+    def embed() -> NDArray[np.float32]:
         precision = protocol.regime.precision
         net = with_body(build(protocol.model, images, 0), state).to(resident.device)
         net = net.to(memory_format=memory_format(images.height, images.width, precision))
@@ -169,23 +179,31 @@ def _embeddings(
         return features
 
     def make(allocate: Allocate) -> None:
-        features = embedded()
+        features = embed()
         allocate(features.shape)[:] = features
 
     if kept is None:
-        return embedded()
+        return embed()
     return np.array(
         kept_array(kept.features, "embeddings by a pretrained body", (images.n, None), np.float32, make, keep=keep)
     )
 
 
 def with_body(net: Net, state: dict[str, Tensor]) -> Net:
-    """The network with its body's tensors replaced. Raises InputError if they are another network's."""
+    """Load a body's tensors into the network.
+
+    Raises InputError if they belong to another network.
+    """
     try:
         net.body.load_state_dict(state)
     except RuntimeError as error:
         raise InputError(
-            Fault("pretrained weights", "tensors of the protocol's network", str(error)[:500], "use its own weights")
+            Fault(
+                "pretrained weights",
+                "tensors of the protocol's network",
+                str(error)[:500],
+                "use weights of this network",
+            )
         ) from None
     return net
 

@@ -1,4 +1,7 @@
-"""Learning a body from the pool's images alone: SimCLR and SimSiam. No label is anywhere here."""
+"""Self-supervised pretraining of a body on the pool's images: SimCLR and SimSiam.
+
+No labels are available here.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +32,13 @@ from runners.regimes.training import own_randomness
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Normalised temperature-scaled cross-entropy (Chen et al. 2020, arXiv 2002.05709, equation 1), mean over all 2 b views.
+    """Compute the normalised temperature-scaled cross-entropy, the mean over all 2 b views.
+
+    Chen et al. 2020, arXiv 2002.05709, equation 1.
 
     Args:
-        first, second: (b, d) projections of the two views of the same images; not yet normalised.
+        first: (b, d) projections of the first views, not yet normalised.
+        second: (b, d) projections of the second views of the same images.
         temperature: divides the cosine similarities.
     """
     z = F.normalize(torch.cat([first, second]).float(), dim=1)
@@ -43,7 +49,10 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
 
 def negative_cosine(prediction: Tensor, target: Tensor) -> Tensor:
-    """SimSiam's D(p, stop-gradient(z)), in [-1, 1] (Chen & He 2021, arXiv 2011.10566, equations 1 and 3), mean over images."""
+    """Compute SimSiam's D(p, stop-gradient(z)) in [-1, 1], the mean over images.
+
+    Chen & He 2021, arXiv 2011.10566, equations 1 and 3.
+    """
     return -F.cosine_similarity(prediction.float(), target.detach().float(), dim=1).mean()
 
 
@@ -61,7 +70,10 @@ class _SimClr(nn.Module):
 
 
 class _SimSiam(nn.Module):
-    """Two-layer projection with BatchNorm, as the paper has it for CIFAR-10, and a predictor with a bottleneck of a quarter."""
+    """Two-layer projection with BatchNorm, as in the paper for CIFAR-10, and a predictor.
+
+    The predictor's bottleneck has one quarter of the projection's width.
+    """
 
     def __init__(self, size: int, spec: SelfSupervised) -> None:
         super().__init__()
@@ -87,17 +99,17 @@ _METHODS: Final[dict[str, Callable[[int, SelfSupervised], nn.Module]]] = {"simcl
 
 
 def learn_body(protocol: Protocol, spec: SelfSupervised, images: Images, resident: Resident, pool: Indices) -> Net:
-    """The protocol's network with a body learned from the pool; its head is untouched and of no use.
+    """Train the body of the protocol's network on the pool; the head keeps its initial weights.
 
-    Initial weights, order and views come from the root seed alone, so that all seeds of a study start from one body
-    wherever they share a pool.
+    Initial weights, order and views depend on the root seed only, so that all seeds of a study with the same pool start
+    from the same body.
 
     Args:
-        pool: (p,) indices; of all resident images only these are looked at.
+        pool: (p,) indices; no other images are used.
 
     Raises:
-        InputError: a network without a body to learn, or features instead of images.
-        Diverged: weights that are not finite.
+        InputError: the network has no body to train, or the images are features.
+        Diverged: the weights are not finite.
     """
     root, precision, device = protocol.root_seed, protocol.regime.precision, resident.device
     seeds = {name: derive(root, "model", 0, "pretraining", name) for name in ("weights", "order", "views", "global")}
@@ -111,7 +123,7 @@ def learn_body(protocol: Protocol, spec: SelfSupervised, images: Images, residen
     steps = spec.epochs * max(1, len(rows) // spec.batch_size)
     draws = torch.Generator().manual_seed(seeds["views"])
     order = batches(len(rows), spec.batch_size, steps, torch.Generator().manual_seed(seeds["order"]))
-    say = _progress(f"{spec.method} on {len(rows):,} pool images of {images.name}", steps)
+    report = _progress(f"{spec.method} on {len(rows):,} pool images of {images.name}", steps)
     net.train()
     with own_randomness(seeds["global"], device), plain_kernels(device):
         for step, chosen in enumerate(order):
@@ -124,7 +136,7 @@ def learn_body(protocol: Protocol, spec: SelfSupervised, images: Images, residen
             update.zero_grad()
             torch.autograd.backward(loss)
             update.step()
-            say(step + 1, loss)
+            report(step + 1, loss)
     if not all(bool(tensor.isfinite().all()) for tensor in net.state_dict().values()):
         fix = "lower regime.pretraining.self_supervised.optimizer.lr"
         raise Diverged(Fault(f"protocol {protocol.name}: pretraining", "finite weights", "NaN or infinity", fix))
@@ -135,21 +147,21 @@ def _refuse_unsuitable(net: Net, protocol: Protocol, images: Images) -> None:
     where = f"protocol {protocol.name}: regime.pretraining"
     if images.height == images.width == 1:
         raise InputError(
-            Fault(where, "images", f"features ({images.name})", "remove the table: features are frozen already")
+            Fault(where, "images", f"features ({images.name})", "remove the table: features cannot be trained")
         )
     if not any(True for _ in net.body.parameters()):
         raise InputError(
-            Fault(where, "a network with a body to learn", protocol.model.name, "use small-cnn or another network")
+            Fault(where, "a network with a body to train", protocol.model.name, "use small-cnn or another network")
         )
 
 
 def _progress(what: str, steps: int) -> Callable[[int, Tensor], None]:
-    """A line on standard error (a run's log) now and then, with the time that is left."""
+    """Return a callback that prints progress and the time left to standard error, the run's log."""
     pace = Pace()
 
-    def say(done: int, loss: Tensor) -> None:
+    def report(done: int, loss: Tensor) -> None:
         if (left := pace.left(done, steps)) is not None:
-            told = f"step {done:,} of {steps:,}, loss {float(loss.detach()):.3f}, about {left:.0f} s left"
-            print(f"pretraining: {what}: {told}", file=sys.stderr)
+            progress = f"step {done:,} of {steps:,}, loss {float(loss.detach()):.3f}, about {left:.0f} s left"
+            print(f"pretraining: {what}: {progress}", file=sys.stderr)
 
-    return say
+    return report

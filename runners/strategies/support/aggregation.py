@@ -1,4 +1,4 @@
-"""How the scores of an image's pixels become one number."""
+"""Aggregate the scores of an image's pixels into one score."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from protocol.errors import Fault, InputError
 
 @dataclass(frozen=True)
 class Aggregation:
-    """A weighted mean over the pixels that score highest; or the worth of labelling them all for its price.
+    """Weighted mean over the pixels with the highest scores, or benefit per cost.
 
     Attributes:
-        top_share: share of an image's pixels that count, those with the highest scores, in (0, 1]; 1 is all. At least one counts.
-        boundary_weight: what a pixel on a boundary of the predicted map counts more than the others' 1; 0: all the same.
-        per_cost: choose by that mean times the number of pixels, divided by what the image or region is expected to cost, rather than by
-            the mean (benefit per cost, Settles et al. 2008, NIPS workshop on cost-sensitive learning; of regions Mackowiak et al. 2018,
-            arXiv 1810.09726, and Colling et al. 2020, arXiv 2010.01884). Where pixels are the price, and of whole images with one price,
-            the order is the same.
+        top_share: share of an image's pixels that count, those with the highest scores, in (0, 1]. At least one counts.
+        boundary_weight: additional weight of pixels on a boundary of the predicted map, >= 0; other pixels have weight
+            1.
+        per_cost: select by that mean times the number of pixels, divided by the expected cost of the image or region,
+            instead of by the mean (benefit per cost: Settles et al. 2008, NIPS workshop on cost-sensitive learning; for
+            regions Mackowiak et al. 2018, arXiv 1810.09726, and Colling et al. 2020, arXiv 2010.01884). The order is
+            the same if the cost is the number of pixels, or for whole images of equal cost.
     """
 
     top_share: float = 1.0
@@ -45,11 +46,12 @@ class Aggregation:
             raise InputError(faults)
 
     def __call__(self, scores: Tensor, samples: Tensor) -> Tensor:
-        """(b,) one number an image.
+        """Return one score per image, shape (b,).
 
         Args:
-            scores: (b, height, width).
-            samples: (b, s, k, height, width) probabilities; boundaries are those of their mean's most probable classes.
+            scores: scores of pixels, shape (b, height, width).
+            samples: probabilities, shape (b, s, k, height, width); the most probable classes of their mean give the
+                boundaries.
         """
         if self.boundary_weight:
             weights = 1 + self.boundary_weight * boundaries(samples.mean(1).argmax(1))
@@ -60,11 +62,12 @@ class Aggregation:
         return flat.topk(math.ceil(self.top_share * flat.shape[1]), dim=1).values.mean(1)
 
     def by_region(self, scores: Tensor, samples: Tensor, places: Tensor, count: int) -> Tensor:
-        """(count,) one number a region: the same mean over its pixels alone.
+        """Return one score per region, shape (count,): the mean over its pixels only.
 
         Args:
-            scores, samples: as above.
-            places: (b, height, width) region of every pixel, in 0 … count - 1, each with at least one.
+            scores, samples: scores and probabilities of pixels, as for images.
+            places: region of every pixel, shape (b, height, width), in 0 ... count - 1; no region is empty.
+            count: number of regions.
         """
         at, flat = places.flatten(), scores.flatten().double()
         if self.boundary_weight:
@@ -75,7 +78,7 @@ class Aggregation:
         return (total / weight).to(scores.dtype)
 
     def _highest(self, flat: Tensor, at: Tensor, count: int) -> Tensor:
-        """1 for the share of each region's pixels with the highest scores, 0 for the others."""
+        """Return 1 for the share of each region's pixels with the highest scores, 0 for the others."""
         if self.top_share == 1:
             return torch.ones_like(flat)
         order = flat.argsort(descending=True, stable=True)
@@ -87,11 +90,17 @@ class Aggregation:
 
 
 def boundaries(predicted: Tensor) -> Tensor:
-    """(b, height, width) 1 where a pixel's neighbour above, below, left or right has another class, else 0; of (b, height, width) classes."""
-    found = torch.zeros_like(predicted, dtype=torch.bool)
+    """Return 1 for pixels with a neighbour of a different class, else 0, shape (b, height, width).
+
+    Neighbours are the pixels above, below, left and right.
+
+    Args:
+        predicted: classes, shape (b, height, width).
+    """
+    edges = torch.zeros_like(predicted, dtype=torch.bool)
     down, across = predicted[:, 1:] != predicted[:, :-1], predicted[:, :, 1:] != predicted[:, :, :-1]
-    found[:, 1:] |= down
-    found[:, :-1] |= down
-    found[:, :, 1:] |= across
-    found[:, :, :-1] |= across
-    return found.float()
+    edges[:, 1:] |= down
+    edges[:, :-1] |= down
+    edges[:, :, 1:] |= across
+    edges[:, :, :-1] |= across
+    return edges.float()

@@ -12,15 +12,23 @@ from torch import Tensor
 _FEW: Final = 50
 _BATCH: Final = 5000
 _SEEDED_FROM: Final = 3 * _BATCH
-"""Points that the first centres are drawn from, as scikit-learn takes by default."""
+"""Number of points from which the first centres are drawn, scikit-learn's default."""
 
 
 def k_means(points: Tensor, clusters: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """(n,) cluster numbers of (n, d) points; in mini-batches of 5,000 beyond 50 clusters, as the authors of TypiClust do.
+    """Cluster points by k-means; with more than 50 clusters in mini-batches of 5,000, as the authors of TypiClust do.
 
-    The first centres are then drawn as k-means++ was published (Arthur & Vassilvitskii 2007: one candidate a centre) and in
-    float64: scikit-learn's own seeding tries 8 candidates and converts its float32 points for each, most of the time taken.
-    Equal points share a cluster, so that there may be fewer clusters than asked for.
+    For mini-batches the first centres are drawn by k-means++ as published (Arthur & Vassilvitskii 2007, one candidate
+    per centre) and in float64. scikit-learn's own seeding tries 8 candidates and converts its float32 points for each,
+    which takes most of the time.
+
+    Args:
+        points: points, shape (n, d).
+        clusters: number of clusters. Equal points share a cluster, so there may be fewer.
+        rng: generator for the seed of the algorithm.
+
+    Returns:
+        The cluster of each point, shape (n,).
     """
     from sklearn.cluster import KMeans, MiniBatchKMeans, kmeans_plusplus  # slow to import, so only where it is used
     from sklearn.exceptions import ConvergenceWarning

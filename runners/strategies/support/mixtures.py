@@ -1,4 +1,4 @@
-"""What each class is confused with in a place: the mixtures that contextual diversity compares (Agarwal et al. 2020, arXiv 2008.05723)."""
+"""Class-wise mixtures that contextual diversity compares (Agarwal et al. 2020, arXiv 2008.05723)."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import torch
 from torch import Tensor
 
 _LEAST: Final = 1e-7
-"""Weight of a pixel without entropy, so that certain pixels still have a mean."""
+"""Weight of a pixel with zero entropy, so that certain pixels still have a mean."""
 
 
-def mixed(p: Tensor, places: Tensor, count: int) -> Tensor:
-    """(count, k, k) float32: row c is the mean of the predictions of a place's pixels whose most probable class is c, weighted by entropy.
+def class_mixtures(p: Tensor, places: Tensor, count: int) -> Tensor:
+    """Return the class-wise mixtures of images or regions, shape (count, k, k), float32 (equation 1).
 
-    Equation 1, one image or region at a time. Rows of classes that no pixel of the place has are zeros, all others sum to 1.
+    Row c is the mean prediction, weighted by entropy, of the pixels whose most probable class is c. Rows of classes
+    without pixels are zeros; all others sum to 1.
 
     Args:
-        p: (b, k, height, width) probabilities.
-        places: (b, height, width) place of every pixel, in 0 … count - 1.
+        p: probabilities, shape (b, k, height, width).
+        places: image or region of every pixel, shape (b, height, width), in 0 ... count - 1.
+        count: number of images or regions.
     """
     classes = p.shape[1]
     flat = p.permute(0, 2, 3, 1).reshape(-1, classes).double()

@@ -1,1 +1,1 @@
-"""Verbs that list what there is."""
+"""Verbs that list what there is, and the first steps."""

@@ -1,4 +1,4 @@
-"""`encode`: frozen features of a data set, computed once, in a file that says what made them."""
+"""`encode`: compute frozen features of a data set once, in a file that names how they were made."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from runners.datasets.images import content_digest
 from runners.datasets.registry import OWN
 from runners.encoding import encode_images, resolve_files
 from runners.encoding.encode import inputs
-from runners.verbs.shared.console import console, duration, print_json, table
-from runners.verbs.shared.inputs import device_of
+from runners.machine.device import choose_device
+from runners.terminal.console import console, duration, print_json, table
 
 
 @dataclass(frozen=True)
-class Asked:
-    """See `beatrandom encode --help`."""
+class EncodeOptions:
+    """The options of `beatrandom encode`."""
 
     data: str
     encoder: str
@@ -43,42 +43,48 @@ class Asked:
     batch: int = 256
 
 
-def encode(asked: Asked, data_root: Path | None, json: bool) -> None:
-    """See `beatrandom encode --help`."""
-    encoder = _encoder(asked)
-    out = asked.out or Path(f"{_stem(asked.data)}-{_stem(asked.encoder)}.npz")
+def encode(*, data_root: Path | None, json: bool, **options: Any) -> None:
+    """See `beatrandom encode --help`; `options` are the fields of `EncodeOptions`."""
+    chosen = EncodeOptions(**options)
+    encoder = _encoder(chosen)
+    out = chosen.out or Path(f"{_stem(chosen.data)}-{_stem(chosen.encoder)}.npz")
     if out.suffix != ".npz":
         raise InputError(Fault("--out", "a file that ends in .npz", str(out)))
     if out.exists():
         raise InputError(
             Fault("--out", "a new file", f"{out} exists", "choose another --out, or remove it; nothing was changed")
         )
-    data = data_of(asked.data, asked.size)
+    data = data_of(chosen.data, chosen.size)
     encoder = resolve_files(encoder, data_root)
-    with console.status(f"reading {asked.data}"):
+    with console.status(f"reading {chosen.data}"):
         images, hidden = load(data, data_root)
     if (task := CARDS[images.name].task) != "classification":
         raise InputError(
-            Fault(f"data set {images.name}", "one class an image", f"data for {task}", "features are of whole images")
+            Fault(
+                f"data set {images.name}",
+                "one class per image",
+                f"data for {task}",
+                "choose another data set; features are of whole images",
+            )
         )
     began = time.perf_counter()
-    device = device_of(asked.device)
-    features = _watched(images, encoder, data_root, device, asked.batch)
+    device = choose_device(chosen.device)
+    features = _encode_with_bar(images, encoder, data_root, device, chosen.batch)
     labels = np.asarray(hidden.for_oracle(), np.int64)
     card = _card(images, encoder, features, labels, device)
-    told = card.model_dump(mode="json")
-    _write(out, _parts(features, labels, images) | {"card": np.asarray(text.dumps(told, sort_keys=True))})
+    card_json = card.model_dump(mode="json")
+    _write(out, _parts(features, labels, images) | {"card": np.asarray(text.dumps(card_json, sort_keys=True))})
     if json:
-        print_json({"file": str(out), "card": told})
+        print_json({"file": str(out), "card": card_json})
         return
-    _say(out, card, time.perf_counter() - began)
+    _show(out, card, time.perf_counter() - began)
 
 
 def data_of(given: str, size: int | None = None) -> Data:
-    """The data set that was meant: a name, `name:path` of the user's own, a folder of images, or an .npz.
+    """Return the data set for a name, `name:path`, a folder of images, or an .npz.
 
     Raises:
-        InputError: nothing of these.
+        InputError: it is none of these.
     """
     name, _, path = given.partition(":")
     if path and name in OWN:
@@ -90,21 +96,21 @@ def data_of(given: str, size: int | None = None) -> Data:
         return Data(name="folder", path=here, size=(size, size) if size else None)
     if given.endswith(".npz") and Path(given).is_file():
         return Data(name="npz", path=here)
-    known = [each for each in CARDS if each not in OWN and CARDS[each].task == "classification"]
+    names = [each for each in CARDS if each not in OWN and CARDS[each].task == "classification"]
     if given in CARDS:
-        raise InputError(Fault("DATA", f"{given}:PATH", given, "say where it lies, relative to --data-root"))
+        raise InputError(Fault("DATA", f"{given}:PATH", given, "give its path, relative to --data-root"))
     raise InputError(
-        unknown_name("DATA", given, [*known, "medmnist:FILE.npz", "a folder of images", "an .npz of images"])
+        unknown_name("DATA", given, [*names, "medmnist:FILE.npz", "a folder of images", "an .npz of images"])
     )
 
 
-def _encoder(asked: Asked) -> Encoder:
+def _encoder(options: EncodeOptions) -> Encoder:
     try:
-        return Encoder(name=asked.encoder, weights=asked.weights, size=asked.size, trained_on=asked.trained_on)
+        return Encoder(name=options.encoder, weights=options.weights, size=options.size, trained_on=options.trained_on)
     except ValidationError as error:
         faults = [
             Fault(
-                f"ENCODER {asked.encoder}",
+                f"ENCODER {options.encoder}",
                 "an encoder that can be used (beatrandom encode --help)",
                 str(item["ctx"]["error"]) if item["type"] == "value_error" else f"{item['loc'][-1]}: {item['msg']}",
             )
@@ -114,14 +120,16 @@ def _encoder(asked: Asked) -> Encoder:
 
 
 def _stem(given: str) -> str:
-    """A name for a file, from whatever was typed."""
+    """Return a file name for a data set or an encoder as typed."""
     last = Path(given).name
     return re.sub(r"[^A-Za-z0-9._+-]+", "-", last.replace(".npz", "").replace(".npy", "").replace(".py", "")).strip(
         "-."
     )
 
 
-def _watched(images: Images, encoder: Encoder, root: Path | None, device: str, batch: int) -> NDArray[np.float32]:
+def _encode_with_bar(
+    images: Images, encoder: Encoder, root: Path | None, device: str, batch: int
+) -> NDArray[np.float32]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -139,7 +147,7 @@ def _watched(images: Images, encoder: Encoder, root: Path | None, device: str, b
 def _card(
     images: Images, encoder: Encoder, features: NDArray[np.float32], labels: NDArray[np.int64], device: str
 ) -> FeatureCard:
-    """What the features are, for whoever reads them without us, and for the records of runs on them."""
+    """Describe the features for other readers, and for the records of runs on them."""
     height, width, channels = images.pixels.shape[1:]
     return FeatureCard(
         encoder=encoder.model_copy(update={"trained_on": encoder.learned_from}),
@@ -165,7 +173,7 @@ def _parts(features: NDArray[np.float32], labels: NDArray[np.int64], images: Ima
 
 
 def _write(out: Path, arrays: dict[str, NDArray[Any]]) -> None:
-    """Under another name first; array by array, so that mapped ones are never in memory whole."""
+    """Write array by array (mapped ones need no memory) under a temporary name, then link."""
     out.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=out.parent, prefix=f".{out.name}.")
     try:
@@ -174,8 +182,8 @@ def _write(out: Path, arrays: dict[str, NDArray[Any]]) -> None:
             file.flush()
             os.fsync(file.fileno())
         Path(name).chmod(0o644)
-        with contextlib.suppress(PermissionError):  # of a file system without links
-            os.link(name, out)  # never over a file that somebody made meanwhile
+        with contextlib.suppress(PermissionError):  # the file system has no links
+            os.link(name, out)  # never overwrites a file that appeared meanwhile
             return
         Path(name).rename(out)
     except FileExistsError:
@@ -186,26 +194,30 @@ def _write(out: Path, arrays: dict[str, NDArray[Any]]) -> None:
         Path(name).unlink(missing_ok=True)
 
 
-def _say(out: Path, card: FeatureCard, seconds: float) -> None:
+def _show(out: Path, card: FeatureCard, seconds: float) -> None:
     encoder, source = card.encoder, card.source
     rows = [
         (
             "images",
-            f"{source.name}, {source.training:,} to train on, {source.test:,} to test on; digest {source.digest[:16]}",
+            f"{source.name}, {source.training:,} for training, {source.test:,} for testing; "
+            f"digest {source.digest[:16]}",
         ),
         ("encoder", encoder.name),
         ("weights", f"{encoder.weights or 'its own'}{_short(encoder.weights_digest)}"),
-        ("learned from", encoder.learned_from),
-        ("features", f"{card.features} an image; digest {card.digest[:16]}"),
+        ("trained on", encoder.learned_from),
+        ("features", f"{card.features} per image; digest {card.digest[:16]}"),
         ("made", f"on {card.made.device} in {duration(seconds)}"),
     ]
     console.print(table(f"{out}", ["what", "which"], rows))
     if encoder.learned_from == NOT_DECLARED:
         console.print(
-            "If the encoder saw labels of these images, results on them show nothing. Say what it learned from with --trained-on."
+            "If the encoder was trained with labels of these images, results on them are worthless. "
+            "Declare its training data with --trained-on."
         )
     use = f'data = {{ name = "features", path = "{out}" }} and model = {{ name = "linear" }} (or "mlp") in a study'
-    console.print(f"Use it: {use}; the path starts at --data-root, or here without one", markup=False)
+    console.print(
+        f"To use it: {use}. The path is relative to --data-root, or to the current folder without one.", markup=False
+    )
 
 
 def _short(digest: str | None) -> str:

@@ -1,1 +1,1 @@
-"""Verbs that show that a study is honest."""
+"""Verbs that check, replay, seal and pack the evidence of a study."""

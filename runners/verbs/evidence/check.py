@@ -1,4 +1,4 @@
-"""`check`: compliance of a study, rule by rule, in the form that was asked for."""
+"""`check`: check a study against every rule, and print the result in the requested format."""
 
 from __future__ import annotations
 
@@ -12,51 +12,54 @@ from protocol.foreign.curve_table import check_table
 from protocol.foreign.index_lists import check_indices
 from protocol.foreign.one_record import check_record
 from protocol.formats import CHECKLISTS, FORMATS
-from protocol.formats.checklist import badge
+from protocol.formats.checklist import badge as format_badge
 from protocol.formats.schema import json_schema
 from protocol.rules import Compliance, check_study, rule
 from protocol.rules.check import Progress
 from protocol.seal.archive import is_archive, open_study
 from protocol.spec.toml_files import load_preset, read_protocol
-from runners.verbs.shared.console import console, table
+from runners.terminal.console import console, table
 
 SHOWN = 5
 COLOURS = {"obeyed": "green", "broken": "bold red", "unverifiable": "yellow"}
 
 
-def explain(name: str) -> None:
-    """Print one rule's page."""
-    console.print(rule(name).page(), markup=False, soft_wrap=True)
-
-
-def schema() -> None:
-    """Print the JSON Schema of the result."""
-    print(json_schema())
-
-
 def check(
-    path: Path | None, indices: Path | None, protocol: str | None, form: str, line: bool, checklist: str | None
+    *,
+    path: Path | None,
+    indices: Path | None,
+    protocol: str | None,
+    json: bool,
+    format: str,
+    badge: bool,
+    checklist: str | None,
+    explain: str | None,
+    schema: bool,
 ) -> None:
     """See `beatrandom check --help`."""
-    asked = _asked(form, line, checklist)
-    what = path or indices
-    if what is None or (path and indices):
+    if explain is not None:
+        console.print(rule(explain).page(), markup=False, soft_wrap=True)
+        return
+    if schema:
+        print(json_schema())
+        return
+    writer = _writer("json" if json and format == "table" else format, badge, checklist)
+    source = path or indices
+    if source is None or (path and indices):
         fix = "give a study folder, a record, a table or --indices FOLDER; or --explain RULE, or --schema"
         raise InputError(Fault("check", "one thing to check", "two" if path else "nothing", fix))
-    with console.status("checking") as shown:
-        result = _result(
-            path, indices, protocol, lambda done, planned: shown.update(f"checking {done} of {planned} runs")
-        )
-    if asked is None:
-        _show(what, result)
+    with console.status("checking") as line:
+        result = _result(path, indices, protocol, lambda done, runs: line.update(f"checking {done} of {runs} runs"))
+    if writer is None:
+        _show(source, result)
     else:
-        print(asked(result))
+        print(writer(result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
 
 def _result(path: Path | None, indices: Path | None, protocol: str | None, progress: Progress) -> Compliance:
-    """Check what was given, by what it is."""
+    """Check a study, a record, a table or index lists."""
     if path is not None and is_archive(path) and protocol is None:
         with open_study(path) as folder:
             return check_study(folder, progress)
@@ -65,14 +68,8 @@ def _result(path: Path | None, indices: Path | None, protocol: str | None, progr
     foreign = indices or (path if path is not None and path.is_file() and path.suffix != ".jsonl" else None)
     if (foreign is None) != (protocol is None):
         expected = "--protocol with a table or --indices, and only with them"
-        raise InputError(
-            Fault(
-                "check",
-                expected,
-                "it is missing" if protocol is None else f"--protocol {protocol}",
-                "a TOML file or a preset",
-            )
-        )
+        found = "no --protocol" if protocol is None else f"--protocol {protocol}"
+        raise InputError(Fault("check", expected, found, "a TOML file or a preset"))
     if foreign is not None and protocol is not None:
         against = read_protocol(Path(protocol)) if protocol.endswith(".toml") else load_preset(protocol)
         return check_indices(foreign, against) if indices else check_table(foreign, against)
@@ -81,22 +78,28 @@ def _result(path: Path | None, indices: Path | None, protocol: str | None, progr
     return check_study(path or Path(), progress)
 
 
-def _asked(form: str, line: bool, checklist: str | None) -> Callable[[Compliance], str] | None:
-    """How the result is told; None for people. Raises InputError for forms that are unknown or too many."""
+def _writer(form: str, badge: bool, checklist: str | None) -> Callable[[Compliance], str] | None:
+    """Return the function that formats the result; None for a table.
+
+    Raises:
+        InputError: an unknown format, or several formats.
+    """
     faults = []
     if form not in ("table", *FORMATS):
         faults.append(unknown_name("--format", form, ["table", *FORMATS]))
     if checklist is not None and checklist not in CHECKLISTS:
         faults.append(unknown_name("--checklist", checklist, list(CHECKLISTS)))
-    if (form != "table") + line + (checklist is not None) > 1:
-        faults.append(
-            Fault("check", "one of --format (or --json), --badge and --checklist", "several", "ask one after the other")
-        )
+    given = (
+        [f"--format {form}"] * (form != "table") + ["--badge"] * badge + [f"--checklist {checklist}"] * bool(checklist)
+    )
+    if len(given) > 1:
+        expected = "one of --format (or --json), --badge and --checklist"
+        faults.append(Fault("check", expected, ", ".join(given), "use one per command"))
     if faults:
         raise InputError(faults)
     if checklist is not None:
         return CHECKLISTS[checklist]
-    return badge if line else FORMATS.get(form)
+    return format_badge if badge else FORMATS.get(form)
 
 
 def _show(path: Path, result: Compliance) -> None:
@@ -111,8 +114,11 @@ def _show(path: Path, result: Compliance) -> None:
     )
     for r in result.results:
         for finding in r.findings[:SHOWN]:
-            lines = f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n  found:    {finding.found}\n  to do:    {finding.fix}"
+            lines = (
+                f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n"
+                f"  found:    {finding.found}\n  to do:    {finding.fix}"
+            )
             console.print(lines, markup=False, soft_wrap=True)
         if len(r.findings) > SHOWN:
-            console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (all of them: --format json)")
+            console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (--format json shows all)")
     console.print(result.summary(), markup=False)

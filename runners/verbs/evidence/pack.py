@@ -6,23 +6,21 @@ from pathlib import Path
 
 from protocol.record.layout import StudyFolder
 from protocol.seal.archive import SUFFIX, default_target
-from protocol.seal.archive import pack as write
+from protocol.seal.archive import pack as write_archive
 from protocol.seal.archive import unpack as restore
-from runners.verbs.shared.console import console
+from runners.terminal.console import console
 
 
-def pack(path: Path, out: Path | None) -> None:
+def pack(folder: Path, out: Path | None) -> None:
     """See `beatrandom pack --help`."""
-    folder = StudyFolder(path)
-    target = out or default_target(folder)
-    write(folder, target)
-    console.print(
-        f"{target}: {target.stat().st_size / 1e6:.1f} MB. `beatrandom check` and the notebooks read it as it is.",
-        soft_wrap=True,
-    )
+    study = StudyFolder(folder)
+    target = out or default_target(study)
+    write_archive(study, target)
+    megabytes = target.stat().st_size / 1e6
+    console.print(f"{target}: {megabytes:.1f} MB. `beatrandom check` and the notebooks read this file.", soft_wrap=True)
 
 
-def unpack(source: Path, out: Path | None) -> None:
+def unpack(archive: Path, out: Path | None) -> None:
     """See `beatrandom unpack --help`."""
-    folder = restore(source, out or Path(source.name.removesuffix(SUFFIX)))
-    console.print(f"{folder.path}: as its manifest says.", soft_wrap=True)
+    folder = restore(archive, out or Path(archive.name.removesuffix(SUFFIX)))
+    console.print(f"{folder.path}: restored; it matches its manifest.", soft_wrap=True)

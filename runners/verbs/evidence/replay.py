@@ -1,7 +1,8 @@
-"""`replay`: does training give again what the record says it gave, and does the strategy choose again what it chose?"""
+"""`replay`: repeat recorded rounds, and compare training and queries with the record."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,17 @@ from protocol.errors import Fault, InputError
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.replay_answers import Attempt, Replayed, add_attempt
 from protocol.spec.run_id import RunId
+from runners.machine.device import choose_device
 from runners.machine.environment import describe
 from runners.progress.plan import planned_runs
 from runners.run.replay import read_intact_record, replay_run
-from runners.verbs.shared.console import console, print_json, table
-from runners.verbs.shared.inputs import device_of
+from runners.terminal.console import console, print_json, table
 
 COLOURS = {"equal": "green", "differs": "bold red", "undecided": "yellow"}
 
 
 def replay(
+    *,
     path: Path,
     round_: int | None,
     every: bool,
@@ -29,60 +31,43 @@ def replay(
     data_root: Path | None,
     device: str,
     trials: bool,
-    keeps: bool,
+    keep: bool,
     json: bool,
 ) -> None:
     """See `beatrandom replay --help`."""
-    runs = _runs(path, every, sample, seed)
-    found = []
-    for run in runs:
+    rounds = None if round_ is None else [round_]
+    chosen = None if device == "recorded" else choose_device(device)
+    replayed: list[tuple[RunFolder, list[Replayed]]] = []
+    for run in _runs(path, every=every, sample=sample, seed=seed):
         study = StudyFolder(run.path.parents[3])
         with console.status(f"replaying {run.path.relative_to(study.records)}"):
-            outcomes = _outcomes(run, round_, data_root, None if device == "recorded" else device_of(device), trials)
-        found.append((run, outcomes))
-        if keeps:
-            add_attempt(
-                study.replays(_run_id(run)),
-                Attempt(head=read_intact_record(run)[0].head, rounds=tuple(outcomes), environment=describe("cpu", 1)),
+            outcomes = list(replay_run(run, rounds, data_root, chosen, trials=trials))
+        replayed.append((run, outcomes))
+        if keep:
+            attempt = Attempt(
+                head=read_intact_record(run)[0].head, rounds=tuple(outcomes), environment=describe("cpu", 1)
             )
-    _show(found, json)
-    answers = {o.answer for _, outcomes in found for o in outcomes}
-    code = 1 if "differs" in answers else 3 if "undecided" in answers or not answers else 0
-    if code:
-        raise typer.Exit(code)
-
-
-def _outcomes(
-    run: RunFolder, round_: int | None, data_root: Path | None, device: str | None, trials: bool
-) -> list[Replayed]:
-    return list(replay_run(run, None if round_ is None else [round_], data_root, device, trials=trials))
+            add_attempt(study.replays(_run_id(run)), attempt)
+    _show(replayed, json)
+    answers = {outcome.answer for _, outcomes in replayed for outcome in outcomes}
+    if "differs" in answers:
+        raise typer.Exit(1)
+    if "undecided" in answers or not answers:
+        raise typer.Exit(3)
 
 
 def _run_id(run: RunFolder) -> RunId:
     return RunId.parse("/".join(run.path.parts[-3:]))
 
 
-def _runs(path: Path, every: bool, sample: int | None, seed: int) -> list[RunFolder]:
-    """One run, or a study's finished ones: all, or so many drawn by the seed."""
+def _runs(path: Path, *, every: bool, sample: int | None, seed: int) -> list[RunFolder]:
+    """Return one run, or the started runs of a study: all, or `sample` of them drawn by `seed`."""
     path = path.resolve()
     if not StudyFolder(path).plan.exists():
-        run = RunFolder(path.parent if path.is_file() else path)
-        if not run.events.is_file() or not StudyFolder(run.path.parents[3]).plan.exists():
-            raise InputError(
-                Fault(
-                    str(path),
-                    "a run's folder inside a study's records/, or a study folder",
-                    "neither",
-                    "check the path",
-                )
-            )
-        if every or sample is not None:
-            raise InputError(Fault("--all, --sample", "a study folder", "one run", "leave the option out"))
-        return [run]
+        return [_one_run(path, from_study=every or sample is not None)]
     if every == (sample is not None):
-        raise InputError(
-            Fault("replay of a study", "either --all or --sample N", "both" if every else "neither", "choose one")
-        )
+        found = "both" if every else "neither"
+        raise InputError(Fault("replay of a study", "either --all or --sample N", found, "choose one"))
     folder = StudyFolder(path)
     runs = [folder.run(p.id) for p in planned_runs(folder.read_plan())]
     runs = [run for run in runs if run.events.is_file()]
@@ -94,17 +79,23 @@ def _runs(path: Path, every: bool, sample: int | None, seed: int) -> list[RunFol
     return [runs[i] for i in sorted(drawn)]
 
 
-def _show(found: list[tuple[RunFolder, list[Replayed]]], json: bool) -> None:
-    named = [("/".join(run.path.parts[-3:]), outcome) for run, outcomes in found for outcome in outcomes]
+def _one_run(path: Path, *, from_study: bool) -> RunFolder:
+    run = RunFolder(path.parent if path.is_file() else path)
+    if not run.events.is_file() or not StudyFolder(run.path.parents[3]).plan.exists():
+        expected = "the folder of a run inside a study's records/, or a study folder"
+        raise InputError(Fault(str(path), expected, "neither", "check the path"))
+    if from_study:
+        raise InputError(Fault("--all, --sample", "a study folder", "one run", "leave the option out"))
+    return run
+
+
+def _show(replayed: Sequence[tuple[RunFolder, Sequence[Replayed]]], json: bool) -> None:
+    named = [("/".join(run.path.parts[-3:]), outcome) for run, outcomes in replayed for outcome in outcomes]
     if json:
-        print_json(
-            {
-                "schema": "beatrandom/replay/1",
-                "rounds": [{"run": name, **o.model_dump(mode="json")} for name, o in named],
-            }
-        )
+        rounds = [{"run": name, **outcome.model_dump(mode="json")} for name, outcome in named]
+        print_json({"schema": "beatrandom/replay/1", "rounds": rounds})
         return
     rows = [
         [name, "start" if o.round < 0 else o.round, f"[{COLOURS[o.answer]}]{o.answer}[/]", o.said] for name, o in named
     ]
-    console.print(table("Replay", ["run", "round", "again", "detail"], rows, ["round"]))
+    console.print(table("Replay", ["run", "round", "replay", "detail"], rows, ["round"]))

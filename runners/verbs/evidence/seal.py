@@ -1,4 +1,4 @@
-"""`seal` and `verify`: fix all evidence of a study by one number, and see whether it still holds."""
+"""`seal` and `verify`: fix all evidence of a study by one number, and check it later."""
 
 from __future__ import annotations
 
@@ -10,72 +10,68 @@ from protocol.errors import Fault, InputError
 from protocol.record.layout import StudyFolder
 from protocol.seal.manifest import Manifest, differences, manifest_of, read_manifest
 from protocol.seal.manifest import seal as write_manifest
-from protocol.seal.signature import Signature, sign
+from protocol.seal.signature import Signature
+from protocol.seal.signature import sign as write_signature
 from protocol.seal.signature import verify as check_signature
-from runners.verbs.shared.console import console, print_json
+from runners.terminal.console import console, print_json
 
 SHOWN = 20
 
 
-def seal(path: Path, key: Path | None, json: bool) -> None:
+def seal(folder: Path, sign: Path | None, json: bool) -> None:
     """See `beatrandom seal --help`."""
-    folder = StudyFolder(path)
-    manifest = write_manifest(folder)
-    if key is not None:
-        sign(folder.manifest, key, folder.signature)
+    study = StudyFolder(folder)
+    manifest = write_manifest(study)
+    if sign is not None:
+        write_signature(study.manifest, sign, study.signature)
     if json:
-        print_json(_told(manifest) | {"signed": folder.signature.exists()})
+        print_json(_as_dict(manifest) | {"signed": study.signature.exists()})
         return
     console.print(
         f"sealed: {len(manifest.files)} files, {manifest.finished} of {manifest.planned} planned runs finished"
     )
     if manifest.finished < manifest.planned:
-        console.print("The study is not finished: runs made later are not under this seal.")
+        console.print("The study is not finished. The seal does not cover runs that are made later.")
     console.print(f"manifest {manifest.digest}", soft_wrap=True)
     console.print(
-        "Publish this number, or sign it (--sign KEY): without either, the seal can be made anew by whoever holds the files."
+        "Publish this number, or sign it (--sign KEY). Without either, anyone who has the files can make a new seal."
     )
 
 
-def verify(path: Path, signers: Path | None, identity: str | None, json: bool) -> None:
+def verify(folder: Path, signers: Path | None, identity: str | None, json: bool) -> None:
     """See `beatrandom verify --help`."""
     if (signers is None) != (identity is None):
-        raise InputError(
-            Fault(
-                "--signers, --identity",
-                "both or neither",
-                "one of them",
-                "give the file and the name to look for in it",
-            )
-        )
-    folder = StudyFolder(path)
-    manifest = read_manifest(folder)
-    changes = differences(manifest, manifest_of(folder))
+        found = "only --signers" if identity is None else "only --identity"
+        fix = "give the file of signers and the identity to look for"
+        raise InputError(Fault("--signers, --identity", "both or neither", found, fix))
+    study = StudyFolder(folder)
+    manifest = read_manifest(study)
+    changes = differences(manifest, manifest_of(study))
     signature = None
-    if folder.signature.exists():
-        signature = check_signature(folder.manifest, folder.signature, signers, identity or "")
-    code = _code(changes, signature, asked=signers is not None)
+    if study.signature.exists():
+        signature = check_signature(study.manifest, study.signature, signers, identity or "")
+    code = _exit_code(changes, signature, signer_required=signers is not None)
     if json:
-        told = {
+        outcome = {
             "signature": vars(signature) if signature else None,
             "changes": [vars(change) for change in changes],
             "exit_code": code,
         }
-        print_json(_told(manifest) | told)
+        print_json(_as_dict(manifest) | outcome)
     else:
-        _show(manifest, changes, signature, asked=signers is not None)
+        _show(manifest, changes, signature, signer_required=signers is not None)
     if code:
         raise typer.Exit(code)
 
 
-def _code(changes: list[Fault], signature: Signature | None, *, asked: bool) -> int:
-    """1: altered, or a signature that does not hold; 3: a signer was asked for and nobody signed; else 0."""
+def _exit_code(changes: list[Fault], signature: Signature | None, *, signer_required: bool) -> int:
+    """Return 1 for changed files or an invalid signature, 3 for a missing one, else 0."""
     if changes or (signature is not None and not signature.good):
         return 1
-    return 3 if asked and signature is None else 0
+    return 3 if signer_required and signature is None else 0
 
 
-def _told(manifest: Manifest) -> dict[str, object]:
+def _as_dict(manifest: Manifest) -> dict[str, object]:
     return {
         "schema": manifest.schema_,
         "manifest": manifest.digest,
@@ -85,29 +81,27 @@ def _told(manifest: Manifest) -> dict[str, object]:
     }
 
 
-def _show(manifest: Manifest, changes: list[Fault], signature: Signature | None, *, asked: bool) -> None:
+def _show(manifest: Manifest, changes: list[Fault], signature: Signature | None, *, signer_required: bool) -> None:
     console.print(f"manifest {manifest.digest}", soft_wrap=True)
     for change in changes[:SHOWN]:
         console.print(str(change), markup=False, soft_wrap=True)
     if len(changes) > SHOWN:
         console.print(f"… and {len(changes) - SHOWN} more changes")
-    console.print(
-        f"{len(manifest.files)} files: {f'{len(changes)} changed since the seal' if changes else 'unchanged since the seal'}"
-    )
+    changed = f"{len(changes)} changed" if changes else "unchanged"
+    console.print(f"{len(manifest.files)} files: {changed} since the seal")
     if signature is None:
-        console.print(
-            "signature: none"
-            + (
-                ", so nobody vouches for the manifest"
-                if asked
-                else "; compare the manifest's number with the published one"
-            )
+        advice = (
+            ", so the author of the manifest is unknown"
+            if signer_required
+            else "; compare the manifest's number with the published one"
         )
+        console.print(f"signature: none{advice}")
     elif not signature.good:
-        console.print(f"signature: does not hold: {signature.said}", markup=False)
+        console.print(f"signature: invalid: {signature.said}", markup=False)
     elif signature.known:
-        console.print(f"signature: good, by the signer asked for ({signature.said})")
+        console.print(f"signature: valid, by the required signer ({signature.said})")
     else:
         console.print(
-            f"signature: belongs to this manifest and to key {signature.said}; whose key that is, --signers and --identity answer"
+            f"signature: valid for this manifest, by key {signature.said}; "
+            "to check whose key that is, give --signers and --identity"
         )

@@ -1,1 +1,1 @@
-"""Verbs that read results."""
+"""Verbs that compare, draw, report and export results."""

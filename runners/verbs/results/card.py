@@ -1,4 +1,4 @@
-"""`card`: one page a protocol."""
+"""`card`: one page per protocol."""
 
 from __future__ import annotations
 
@@ -10,23 +10,22 @@ from analysis.verdict.decide import compare
 from protocol.errors import InputError, unknown_name
 from protocol.record.layout import StudyFolder
 from protocol.seal.archive import open_study
-from runners.verbs.shared.console import console
+from runners.terminal.console import console
 
 
-def cards(source: Path, protocol: str | None, out: Path | None, form: str) -> None:
+def card(source: Path, protocol: str | None, out: Path | None, format: str) -> None:
     """See `beatrandom card --help`."""
-    with open_study(source) as place:
-        study, curves = StudyFolder(place).read_plan(), load_study(place)
+    with open_study(source) as folder:
+        study, curves = StudyFolder(folder).read_plan(), load_study(folder)
     names = [p.name for p in study.protocols]
     faults = [unknown_name("--protocol", protocol, names)] if protocol is not None and protocol not in names else []
-    faults += [unknown_name("--format", form, list(FORMATS))] if form not in FORMATS else []
+    faults += [unknown_name("--format", format, list(FORMATS))] if format not in FORMATS else []
     if faults:
         raise InputError(faults)
     target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{study.name}"))
     inputs = FigureInputs(curves, compare(curves))
     for one in study.protocols:
         if protocol in (None, one.name):
-            made = result_card(inputs, study, one)
-            console.print(
-                "\n".join(map(str, save(made.figure, target / made.name, (form,)))), markup=False, soft_wrap=True
-            )
+            drawn = result_card(inputs, study, one)
+            paths = save(drawn.figure, target / drawn.name, (format,))
+            console.print("\n".join(map(str, paths)), markup=False, soft_wrap=True)

@@ -1,75 +1,74 @@
-"""`figures`: everything there is to look at, as files for a paper."""
+"""`figures`: all figures and tables, as files for a paper."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from analysis.figures import FIGURES, FORMATS, VENUES, FigureInputs, write_figures
-from analysis.secondary.purchases import Purchases
 from analysis.verdict.decide import compare
 from analysis.verdict.score_table import scores
 from analysis.verdict.write_tables import write_tables
 from protocol.errors import InputError, unknown_name
 from protocol.record.layout import StudyFolder
 from protocol.seal.archive import open_study
-from runners.verbs.results.asked import Asked
-from runners.verbs.shared.console import console
+from runners.purchases.load import load_purchases
+from runners.terminal.console import console
+from runners.verbs.results.compare_options import CompareOptions, stem
 
-__all__ = ["Asked", "Look", "figures"]
-
-
-@dataclass(frozen=True)
-class Look:
-    """What was asked for: a venue's style, figures by name (all, if none), formats."""
-
-    style: str
-    only: tuple[str, ...]
-    formats: tuple[str, ...]
-
-    def check(self) -> None:
-        """Raises InputError for every unknown name at once."""
-        faults = [unknown_name("--style", self.style, list(VENUES))] if self.style not in VENUES else []
-        faults += [unknown_name("--only", name, list(FIGURES)) for name in self.only if name not in FIGURES]
-        faults += [unknown_name("--format", form, list(FORMATS)) for form in self.formats if form not in FORMATS]
-        if faults:
-            raise InputError(faults)
+PURCHASE_FIGURES = frozenset({"class-balance", "class-iou", "contact-sheet", "changed-predictions"})
+"""Figures that need the data set."""
 
 
-def figures(source: Path, asked: Asked, look: Look, out: Path | None, data_root: Path | None) -> None:
-    """See `beatrandom figures --help`."""
-    look.check()
-    target = out or (
-        StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{source.stem.removesuffix('.tar')}")
-    )
-    with console.status("reading the curves") as shown:
-        with open_study(source) as place:  # a packed study is read as it is
-            inputs = _inputs(place, asked, look, data_root)
-        left_out = []
-        wanted = [name for name in FIGURES if name in look.only or not look.only]
-        shown.update(f"drawing {wanted[0]}")
-        for done, (name, made) in enumerate(write_figures(inputs, target, look.only, look.formats), 1):
-            shown.update(f"drawing {wanted[min(done, len(wanted) - 1)]} ({done} of {len(wanted)} done)")
-            if isinstance(made, str):
-                left_out.append(f"{name}: not drawn: {made}")
+def figures(
+    *,
+    source: Path,
+    out: Path | None,
+    style: str,
+    only: list[str] | None,
+    format: str,
+    data_root: Path | None,
+    **options: Any,
+) -> None:
+    """See `beatrandom figures --help`; `options` are fields of `CompareOptions`."""
+    chosen, names = CompareOptions.of(**options), tuple(only or ())
+    formats = tuple(part.strip() for part in format.split(","))
+    _refuse_unknown(style, names, formats)
+    target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{stem(source)}"))
+    with console.status("reading the curves") as line, open_study(source) as folder:
+        inputs = _inputs(folder, chosen, names, data_root)
+        inputs = replace(inputs, venue=VENUES[style])
+        not_drawn = []
+        wanted = [name for name in FIGURES if name in names or not names]
+        line.update(f"drawing {wanted[0]}")
+        for done, (name, written) in enumerate(write_figures(inputs, target, names, formats), 1):
+            line.update(f"drawing {wanted[min(done, len(wanted) - 1)]} ({done} of {len(wanted)} done)")
+            if isinstance(written, str):
+                not_drawn.append(f"{name}: not drawn: {written}")
             else:
-                console.print("\n".join(map(str, made)), markup=False, soft_wrap=True)
-        if not look.only:
-            board = scores(inputs.curves, inputs.comparison)
-            console.print(
-                "\n".join(map(str, write_tables(inputs.comparison, target, board))), markup=False, soft_wrap=True
-            )
-    for line in left_out:
-        console.print(line, markup=False, soft_wrap=True)
+                _print_paths(written)
+        if not names:
+            _print_paths(write_tables(inputs.comparison, target, scores(inputs.curves, inputs.comparison)))
+    for reason in not_drawn:
+        console.print(reason, markup=False, soft_wrap=True)
 
 
-def _inputs(source: Path, asked: Asked, look: Look, data_root: Path | None) -> FigureInputs:
-    curves = asked.curves(source)
-    bought = Purchases()
-    if curves.bought and (
-        not look.only or {"class-balance", "class-iou", "contact-sheet", "changed-predictions"} & set(look.only)
-    ):
-        from runners.verbs.results.classes import purchases_of
+def _refuse_unknown(style: str, only: tuple[str, ...], formats: tuple[str, ...]) -> None:
+    faults = [unknown_name("--style", style, list(VENUES))] if style not in VENUES else []
+    faults += [unknown_name("--only", name, list(FIGURES)) for name in only if name not in FIGURES]
+    faults += [unknown_name("--format", form, list(FORMATS)) for form in formats if form not in FORMATS]
+    if faults:
+        raise InputError(faults)
 
-        bought = purchases_of(StudyFolder(source), data_root)
-    return FigureInputs(curves, compare(curves), bought, VENUES[look.style])
+
+def _inputs(source: Path, options: CompareOptions, only: tuple[str, ...], data_root: Path | None) -> FigureInputs:
+    curves = options.curves(source)
+    if curves.bought and (not only or PURCHASE_FIGURES & set(only)):
+        return FigureInputs(curves, compare(curves), load_purchases(source, data_root))
+    return FigureInputs(curves, compare(curves))
+
+
+def _print_paths(paths: Iterable[Path]) -> None:
+    console.print("\n".join(map(str, paths)), markup=False, soft_wrap=True)

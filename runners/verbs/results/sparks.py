@@ -1,4 +1,4 @@
-"""Curves in a few characters, for tables in a terminal."""
+"""Learning curves in a few characters, for tables in a terminal."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from analysis.verdict.endpoint import matrix
 
 BLOCKS: Final = "▁▂▃▄▅▆▇█"
 WIDEST: Final = 10
-"""Characters; of longer curves, budgets evenly spaced by their number are shown, the first and the last among them."""
+"""Most characters per curve. Longer curves are thinned evenly, with both ends kept."""
 
 
 def spark(values: Sequence[float], low: float, high: float) -> str:
-    """One block a value, from `low` (the lowest block) to `high` (the full one); values outside are cut, NaN is a gap."""
+    """Draw one block per value, from `low` to `high`. Values are clipped; NaN is a gap."""
     scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
     heights = (np.clip(np.asarray(values, dtype=np.float64), low, high) - low) * scale
     return "".join(BLOCKS[round(h)] if np.isfinite(h) else " " for h in heights.tolist())
 
 
 def mean_curves(curves: Curves, protocol: str) -> Mapping[str, str]:
-    """Strategy -> its mean curve over complete runs, all of one protocol on one scale; empty without curves to show."""
+    """Map each strategy to its mean curve over complete runs, all on one scale.
+
+    Returns:
+        An empty mapping if there is no curve with two budgets.
+    """
     wide = matrix(curves, protocol)
     if wide.shape[1] < 2 or wide.empty:
         return {}

@@ -1,4 +1,7 @@
-"""Curves of a study for experiment trackers: a run of theirs for every complete run, a step a label. Nothing is sent anywhere."""
+"""Export of learning curves to experiment trackers.
+
+There is one tracker run per complete run, and one step per label. Everything is written to local files.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ Key = tuple[str, str, int]
 
 
 def to_tensorboard(tables: Tables, target: Path, _name: str) -> int:
-    """Event files, a folder a run; returns how many runs."""
+    """Write event files, one folder per run, and return the number of runs."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -32,7 +35,10 @@ def to_tensorboard(tables: Tables, target: Path, _name: str) -> int:
 
 
 def to_mlflow(tables: Tables, target: Path, name: str) -> int:
-    """A local MLflow store (SQLite) with the study as its experiment, and the tables as artefacts of a run `tables`."""
+    """Write a local MLflow store (SQLite), with the study as its experiment.
+
+    A run named `tables` has the tables as artefacts.
+    """
     try:
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.tracking import MlflowClient
@@ -60,7 +66,7 @@ def to_mlflow(tables: Tables, target: Path, name: str) -> int:
 
 
 def to_wandb(tables: Tables, target: Path, name: str) -> int:
-    """Weights & Biases' offline runs, to be sent with `wandb sync` if ever."""
+    """Write offline runs of Weights & Biases. `wandb sync` can upload them later."""
     os.environ["WANDB_SILENT"] = "true"
     try:
         import wandb
@@ -75,13 +81,13 @@ def to_wandb(tables: Tables, target: Path, name: str) -> int:
         label = f"{protocol}/{strategy}/seed-{seed}"
         with wandb.init(
             project=name, name=label, group=f"{protocol}/{strategy}", config=config, dir=str(target), mode="offline"
-        ) as there:
-            there.define_metric("*", step_metric="budget")
+        ) as tracker_run:
+            tracker_run.define_metric("*", step_metric="budget")
             steps: dict[int, dict[str, float]] = {}
             for metric, budget, value in run:
                 steps.setdefault(budget, {})[metric] = value
             for budget in sorted(steps):
-                there.log({"budget": budget, **steps[budget]})
+                tracker_run.log({"budget": budget, **steps[budget]})
         written += 1
     return written
 
@@ -91,21 +97,21 @@ TRACKERS: Final[dict[str, tuple[Callable[[Tables, Path, str], int], str]]] = {
     "mlflow": (to_mlflow, "mlflow ui --backend-store-uri sqlite:///{target}/mlflow.db"),
     "wandb": (to_wandb, "wandb sync {target}/wandb/offline-run-*"),
 }
-"""Name -> who writes, and how to see it."""
+"""Name -> function that writes, and command that shows the result."""
 
 
 def _runs(curves: pd.DataFrame) -> Iterator[tuple[Key, list[tuple[str, int, float]]]]:
-    found: dict[Key, list[tuple[str, int, float]]] = {}
+    runs: dict[Key, list[tuple[str, int, float]]] = {}
     columns = ["protocol", "strategy", "seed", "metric", "budget", "value"]
     for protocol, strategy, seed, metric, budget, value in curves[columns].itertuples(index=False):
-        found.setdefault((protocol, strategy, int(seed)), []).append((metric, int(budget), float(value)))
-    yield from found.items()
+        runs.setdefault((protocol, strategy, int(seed)), []).append((metric, int(budget), float(value)))
+    yield from runs.items()
 
 
 def _facts(runs: pd.DataFrame) -> dict[Key, dict[str, str]]:
-    told = ["dataset", "regime", "fingerprint", "environment", "head", "attempts", "failures", "labels"]
+    columns = ["dataset", "regime", "fingerprint", "environment", "head", "attempts", "failures", "labels"]
     return {
-        (str(r["protocol"]), str(r["strategy"]), int(r["seed"])): {k: str(r[k]) for k in told}
+        (str(r["protocol"]), str(r["strategy"]), int(r["seed"])): {k: str(r[k]) for k in columns}
         for _, r in runs.iterrows()
     }
 

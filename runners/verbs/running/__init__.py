@@ -1,1 +1,1 @@
-"""Verbs that run a study and follow it."""
+"""Verbs that plan and run a study, and show its progress."""

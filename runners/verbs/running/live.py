@@ -1,4 +1,4 @@
-"""Pages about studies on their way, for `serve`; every number is read off the files when the page is asked for."""
+"""Pages of `serve` about running studies, read from the files at every request."""
 
 from __future__ import annotations
 
@@ -17,28 +17,31 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 from runners.progress.status import RunStatus, count_states, status
 from runners.verbs.results.sparks import spark
-from runners.verbs.running.status import STATES, outlook, trying
+from runners.verbs.running.status import STATES, outlook, tuning_lines
 
 REFRESH_SECONDS = 5
 ERROR_LINES = 5
-STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:1rem auto;padding:0 1rem}
-table{border-collapse:collapse;margin:1rem 0}caption{text-align:left;padding:.3rem 0}th,td{padding:.15rem .6rem;text-align:right;
-border-bottom:1px solid #8886}th[scope=row]{text-align:left}.wide{overflow-x:auto}pre{white-space:pre-wrap}progress{width:100%}"""
+STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:1rem auto;
+padding:0 1rem}table{border-collapse:collapse;margin:1rem 0}caption{text-align:left;padding:.3rem 0}
+th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid #8886}th[scope=row]{text-align:left}.wide{overflow-x:auto}
+pre{white-space:pre-wrap}progress{width:100%}"""
 
 
 def index(folders: Sequence[StudyFolder]) -> str:
-    """All studies, each with how far it is."""
+    """Return the page that lists all studies with their progress."""
     lines = []
     for number, folder in enumerate(folders):
         study = folder.read_plan()
         by = count_states(status(folder, study))
-        said = ", ".join(f"{by[state]} {state}" for state in STATES if by[state])
-        lines.append(f'<li><a href="/study/{number}/">{text(study.name)}</a>: {text(said)} ({text(folder.path)})</li>')
+        progress = ", ".join(f"{by[state]} {state}" for state in STATES if by[state])
+        lines.append(
+            f'<li><a href="/study/{number}/">{text(study.name)}</a>: {text(progress)} ({text(folder.path)})</li>'
+        )
     return _page("Studies", f"<h1>Studies</h1><ul>{''.join(lines)}</ul>", True)
 
 
 def study_page(folder: StudyFolder) -> str:
-    """Progress, failures and the curves so far of one study."""
+    """Return the page of one study: progress, failures, and interim curves."""
     study = folder.read_plan()
     statuses = status(folder, study)
     done = count_states(statuses)["done"]
@@ -46,14 +49,14 @@ def study_page(folder: StudyFolder) -> str:
         f'<p><a href="/">All studies</a></p><h1>{text(study.name)}</h1>',
         f'<progress value="{done}" max="{len(statuses)}" aria-label="runs done"></progress>',
         paragraph(f"{done} of {len(statuses)} runs done; {outlook(folder, statuses)}"),
-        '<p><a href="report.html">Report</a>, as it was last written</p>' if folder.report.is_file() else "",
+        '<p><a href="report.html">Report</a> (as last written)</p>' if folder.report.is_file() else "",
         _progress(statuses),
-        items(trying(statuses)),
+        items(tuning_lines(statuses)),
         _failures(statuses),
         "<h2>Curves so far: interim</h2>",
         paragraph(
-            "Means of the rounds recorded so far, with the number of runs behind each in brackets; runs under way count. "
-            "No verdict can be drawn from them: strategies may be at different seeds."
+            "Means of the rounds recorded so far, including unfinished runs; the number of runs is in brackets. "
+            "They allow no verdict, because strategies may have finished different seeds."
         ),
         *(_curves(folder, study, protocol) for protocol in study.protocols),
     ]
@@ -63,7 +66,8 @@ def study_page(folder: StudyFolder) -> str:
 def _page(title: str, body: str, again: bool) -> str:
     refresh = f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">' if again else ""
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{refresh}<meta name="viewport" content="width=device-width">'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">{refresh}'
+        '<meta name="viewport" content="width=device-width">'
         f"<title>{text(title)}</title><style>{STYLE}</style></head><body><main>{body}</main></body></html>"
     )
 
@@ -76,18 +80,19 @@ def _progress(statuses: Sequence[RunStatus]) -> str:
         (strategy, protocol, *(count_states(group)[state] or "·" for state in STATES))
         for (protocol, strategy), group in cells.items()
     ]
-    return table(pd.DataFrame(rows, columns=["strategy", "protocol", *STATES]), "Runs by their state")
+    return table(pd.DataFrame(rows, columns=["strategy", "protocol", *STATES]), "Runs by state")
 
 
 def _failures(statuses: Sequence[RunStatus]) -> str:
-    said = []
+    parts = []
     for s in statuses:
         if s.message:
             lines = "\n".join(s.message.splitlines()[:ERROR_LINES])
-            said.append(
-                f"<h3>{text(str(s.planned.id))}: {text(s.state)}, {s.failures} failed attempts</h3><pre>{text(lines)}</pre>"
+            parts.append(
+                f"<h3>{text(str(s.planned.id))}: {text(s.state)}, {s.failures} failed attempts</h3>"
+                f"<pre>{text(lines)}</pre>"
             )
-    return f"<h2>Failed runs</h2>{''.join(said)}" if said else ""
+    return f"<h2>Failed runs</h2>{''.join(parts)}" if parts else ""
 
 
 def _curves(folder: StudyFolder, study: Study, protocol: Protocol) -> str:
@@ -96,21 +101,21 @@ def _curves(folder: StudyFolder, study: Study, protocol: Protocol) -> str:
         for budget, value in _rounds(folder.run(run).events, protocol.metric):
             values.setdefault(run.strategy, {}).setdefault(budget, []).append(value)
     if not values:
-        return items([f"{protocol.name}: no round is recorded yet"])
+        return items([f"{protocol.name}: no round has been recorded yet"])
     means = {
         s: [sum(at[b]) / len(at[b]) if b in at else float("nan") for b in protocol.budgets] for s, at in values.items()
     }
-    known = [v for row in means.values() for v in row if v == v]
+    measured = [v for row in means.values() for v in row if v == v]
     rows = [
         (
             s,
-            spark(row, min(known), max(known)),
+            spark(row, min(measured), max(measured)),
             *(_cell(mean, values[s].get(b, [])) for mean, b in zip(row, protocol.budgets, strict=True)),
         )
         for s, row in means.items()
     ]
     frame = pd.DataFrame(rows, columns=["strategy", "curve", *map(str, protocol.budgets)])
-    return table(frame, f"Interim: {protocol.metric} by labels paid for, {protocol.name}")
+    return table(frame, f"Interim {protocol.metric} by labels bought, {protocol.name}")
 
 
 def _cell(mean: float, values: Sequence[float]) -> str:
@@ -118,16 +123,16 @@ def _cell(mean: float, values: Sequence[float]) -> str:
 
 
 def _rounds(events: Path, metric: str) -> tuple[tuple[int, float], ...]:
-    """(budget, value) of every whole round of a record; nothing if it is not there or broken."""
+    """Return (budget, value) of every recorded round; empty if the record is missing or broken."""
     try:
-        found = events.stat()
+        file = events.stat()
     except OSError:
         return ()
-    return _read(events, metric, found.st_mtime_ns, found.st_size)
+    return _read(events, metric, file.st_mtime_ns, file.st_size)
 
 
 @lru_cache(maxsize=4096)
-def _read(events: Path, metric: str, stamp: int, size: int) -> tuple[tuple[int, float], ...]:  # noqa: ARG001  # they are the key
+def _read(events: Path, metric: str, stamp: int, size: int) -> tuple[tuple[int, float], ...]:  # noqa: ARG001  # stamp and size are part of the cache key
     try:
         record = read(events)
     except RecordError:

@@ -1,4 +1,4 @@
-"""`plan`: what a study will cost and what it can decide, before anything is trained."""
+"""`plan`: what a study costs and what it can decide, before it is run."""
 
 from __future__ import annotations
 
@@ -22,113 +22,122 @@ from protocol.spec.study import Study
 from runners.data import load
 from runners.datasets.regions import divide, price_units
 from runners.loop import rounds
+from runners.machine.device import choose_device
 from runners.progress.plan import planned_runs
 from runners.progress.status import copied_source
 from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
 from runners.session import Session
 from runners.strategies import STRATEGIES
-from runners.strategies.resolve import make, own_file
-from runners.verbs.shared.console import console, cores, duration, print_json, table
-from runners.verbs.shared.inputs import device_of, read
+from runners.strategies.resolve import make, user_file
+from runners.study import StudySource, read_source
+from runners.terminal.console import console, cores, duration, print_json, table
 
 
 def plan(
-    source: Path,
-    extra: list[str],
+    *,
+    study: Path,
+    strategy: list[str] | None,
     data_root: Path | None,
     device: str,
-    slots: int | None,
+    jobs: int | None,
     threads: int,
-    json: bool,
     pilot: Path | None,
+    json: bool,
 ) -> None:
     """See `beatrandom plan --help`."""
-    study, beside, folder = read(source, extra, data_root)
-    chosen = device_of(device)
-    side_by_side = slots or (1 if chosen != "cpu" else max(1, cores() // threads))
-    costs_of = {p.name: cost_of(p, data_root, chosen, threads) for p in study.protocols}
-    seconds = {name: cost.run for name, cost in costs_of.items()}
-    once = {
-        p.name: costs_of[p.name].pretraining * (len(study.seeds) if costs_of[p.name].a_seed else 1)
-        for p in study.protocols
-    }
-    total = (sum(seconds[run.protocol.name] for run in planned_runs(study)) + sum(once.values())) / side_by_side
-    power = plan_summary(study)
+    source = read_source(study, strategy or [], data_root)
+    chosen = choose_device(device)
+    costs = costs_of(source.study, data_root, chosen, threads)
+    at_once = jobs or (1 if chosen != "cpu" else max(1, cores() // threads))
+    power = plan_summary(source.study)
     needed = seeds_from_pilot(load_study(pilot), power) if pilot else []
     if json:
-        costs = {
-            "seconds_per_run": seconds,
-            "pretraining_seconds": once,
-            "expected_seconds": total,
-            "jobs": side_by_side,
-            "labels": labels(study),
-            "runs": len(planned_runs(study)),
-        }
-        print_json(
-            {
-                "study": study.name,
-                "fingerprint": study.fingerprint,
-                **costs,
-                "power": asdict(power)
-                | {
-                    "detectable": finite(power.detectable),
-                    "detectable_uncorrected": finite(power.detectable_uncorrected),
-                },
-                "pilot": [asdict(s) for s in needed],
-            }
-        )
+        print_json(_as_dict(source.study, costs, at_once, power, needed))
         return
-    rows = [
-        (
-            p.name,
-            p.fingerprint[:12],
-            len(study.strategies) * len(study.seeds),
-            _range(p),
-            f"{p.budgets[-1] * len(study.strategies) * len(study.seeds):,}",
-            f"{seconds[p.name]:.1f} s",
-        )
-        for p in study.protocols
-    ]
-    paid = "labels" if all(p.labelling is None for p in study.protocols) else "paid in all"
+    _show_runs(source.study, costs)
+    total = duration(costs.total / at_once)
     console.print(
-        table(
-            f"Plan of {study.name} ({study.fingerprint[:12]})",
-            ["protocol", "fingerprint", "runs", "budgets", paid, "a run"],
-            rows,
-            ["runs", paid, "a run"],
-        )
+        f"Expected time: {total} with {at_once} runs at the same time on {chosen} (from one timed round per protocol)."
     )
-    console.print(
-        f"Expected time: {duration(total)} with {side_by_side} runs side by side on {chosen} (from one timed probe round a protocol)."
-    )
-    if any(once.values()):
-        console.print(
-            f"{duration(sum(once.values()))} of it (before sharing it out) for pretraining, done once and kept in the study's folder."
-        )
-    for line in starts(study, beside, folder):
+    if any(costs.pretraining.values()):
+        pretraining = duration(sum(costs.pretraining.values()))
+        console.print(f"{pretraining} of work is pretraining, which is done once and kept in the study folder.")
+    for line in starts(source):
         console.print(line, markup=False)
     console.print(power.summary(), markup=False)
     if pilot:
         _show_pilot(pilot, needed, power)
 
 
-def starts(study: Study, beside: Path, folder: Path | None) -> Iterator[str]:
-    """Of protocols that leave the starting set to strategies: which can choose it."""
+@dataclass(frozen=True)
+class StudyCost:
+    """Expected seconds: per run and of pretraining, both by protocol, and in total."""
+
+    run: dict[str, float]
+    pretraining: dict[str, float]
+    total: float
+
+
+def costs_of(study: Study, data_root: Path | None, device: str, threads: int) -> StudyCost:
+    """Time one round of every protocol, and extrapolate."""
+    costs = {p.name: cost_of(p, data_root, device, threads) for p in study.protocols}
+    pretraining = {name: cost.pretraining * (len(study.seeds) if cost.per_seed else 1) for name, cost in costs.items()}
+    total = sum(costs[run.protocol.name].run for run in planned_runs(study)) + sum(pretraining.values())
+    return StudyCost({name: cost.run for name, cost in costs.items()}, pretraining, total)
+
+
+def _as_dict(
+    study: Study, costs: StudyCost, at_once: int, power: PlanSummary, needed: Sequence[Seeds]
+) -> dict[str, object]:
+    detectable = {
+        "detectable": finite(power.detectable),
+        "detectable_uncorrected": finite(power.detectable_uncorrected),
+    }
+    return {
+        "study": study.name,
+        "fingerprint": study.fingerprint,
+        "seconds_per_run": costs.run,
+        "pretraining_seconds": costs.pretraining,
+        "expected_seconds": costs.total / at_once,
+        "jobs": at_once,
+        "labels": labels(study),
+        "runs": len(planned_runs(study)),
+        "power": asdict(power) | detectable,
+        "pilot": [asdict(s) for s in needed],
+    }
+
+
+def _show_runs(study: Study, costs: StudyCost) -> None:
+    runs = len(study.strategies) * len(study.seeds)
+    rows = [
+        (p.name, p.fingerprint[:12], runs, _range(p), f"{p.budgets[-1] * runs:,}", f"{costs.run[p.name]:.1f} s")
+        for p in study.protocols
+    ]
+    paid = "labels" if all(p.labelling is None for p in study.protocols) else "total cost"
+    title = f"Plan of {study.name} ({study.fingerprint[:12]})"
+    columns = ["protocol", "fingerprint", "runs", "budgets", paid, "time per run"]
+    console.print(table(title, columns, rows, ["runs", paid, "time per run"]))
+
+
+def starts(source: StudySource) -> Iterator[str]:
+    """Yield one line per protocol that lets strategies choose the initial set: which of them do."""
+    study, base, folder = source
     for protocol in (p for p in study.protocols if p.splits.initial == "strategy"):
         can = []
         for spec in study.strategies:
-            file = copied_source(StudyFolder(folder), spec) if folder else own_file(spec, beside)
+            file = copied_source(StudyFolder(folder), spec) if folder else user_file(spec, base)
             if chooses(protocol, spec, make(spec, file)):
                 can.append(spec.id)
         rest = ", ".join(s.id for s in study.strategies if s.id not in can)
-        yield f"Starting sets of {protocol.name}: chosen by {', '.join(can) or 'no strategy'}; drawn by the seed for {rest}."
+        choosing = ", ".join(can) or "no strategy"
+        yield f"Initial sets of {protocol.name}: chosen by {choosing}; drawn by the seed for {rest}."
 
 
 def _show_pilot(pilot: Path, needed: Sequence[Seeds], power: PlanSummary) -> None:
     if not needed:
         console.print(
-            f"{pilot} has no comparison with {LEAST} complete pairs: it says nothing about the seeds needed.",
+            f"{pilot} has no comparison with {LEAST} complete pairs: the seeds needed cannot be estimated.",
             markup=False,
         )
         return
@@ -146,8 +155,8 @@ def _show_pilot(pilot: Path, needed: Sequence[Seeds], power: PlanSummary) -> Non
         )
     )
     console.print(
-        f"t, sign-flip, max-T: if the true difference is {power.delta:g} (max-T: at every budget); equivalence: if it is 0. "
-        "All but t are simulated. A pilot of few seeds knows its spread badly.",
+        f"t, sign-flip, max-T: if the true difference is {power.delta:g} (max-T: at every budget); equivalence: "
+        "if it is 0. All but t are simulated. The spread of a pilot with few seeds is uncertain.",
         markup=False,
     )
 
@@ -157,12 +166,12 @@ def _seeds(value: int | None) -> str:
 
 
 def finite(value: float) -> float | None:
-    """JSON has no infinity."""
+    """Return the value, or None if it is not finite: JSON has no infinity."""
     return value if math.isfinite(value) else None
 
 
 def labels(study: Study) -> int:
-    """Labels (or pixels, or clicks) that all runs of the study pay for together."""
+    """Return the labels (or pixels, or clicks) that all runs of the study pay for together."""
     return sum(run.protocol.budgets[-1] for run in planned_runs(study))
 
 
@@ -177,20 +186,23 @@ def _range(protocol: Protocol) -> str:
     return f"{protocol.budgets[0]} → {protocol.budgets[-1]}{of} in {len(protocol.budgets)} rounds{counted}{free}"
 
 
-_A_FEW: Final = 64
+_WARM_UP_IMAGES: Final = 64
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Expected seconds of one run, and of pretraining, which runs share; `a_seed`: those of a seed, else all."""
+    """Expected seconds of one run and of pretraining.
+
+    Pretraining is shared by the runs of a seed (`per_seed`) or by all runs.
+    """
 
     run: float
     pretraining: float
-    a_seed: bool
+    per_seed: bool
 
 
 def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: int) -> Cost:
-    """From one real round with random queries, by the recipe as declared, and one epoch of pretraining; nothing is written."""
+    """Time one real round with random queries and one epoch of pretraining. Nothing is written."""
     torch.set_num_threads(threads)
     start = time.perf_counter()
     images, secret = load(protocol.data, data_root)
@@ -203,13 +215,13 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     loaded = time.perf_counter() - start
     short, epochs = _one_epoch(protocol)
     prepare(
-        short, images, resident, split.pool[:_A_FEW], None, data_root=data_root
-    )  # pays for what is loaded only once
+        short, images, resident, split.pool[:_WARM_UP_IMAGES], None, data_root=data_root
+    )  # loads and compiles what later calls reuse
     start = time.perf_counter()
     images, resident = prepare(short, images, resident, split.pool, None, data_root=data_root)
     pretraining = (time.perf_counter() - start) * epochs
     first = trial = 0.0
-    for _ in range(2):  # the first pays for what is loaded only once
+    for _ in range(2):  # the first one also loads and compiles
         start = time.perf_counter()
         outcome = next(
             rounds(Session(short, "random", 0, images, split, oracle, resident, division), STRATEGIES["random"](), 0)
@@ -224,7 +236,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
 
 
 def _one_epoch(protocol: Protocol) -> tuple[Protocol, int]:
-    """The protocol with one epoch of pretraining and nothing tuned, and how many epochs it has; 0 without any."""
+    """Return the protocol with one epoch of pretraining and no tuning, and its real epochs."""
     protocol = protocol.model_copy(update={"regime": protocol.regime.model_copy(update={"tuning": None})})
     pretraining = protocol.regime.pretraining
     if pretraining is None or pretraining.self_supervised is None:

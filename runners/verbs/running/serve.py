@@ -1,4 +1,4 @@
-"""`serve`: studies in a browser of this machine while they run; files are read, never written."""
+"""`serve`: show studies in a browser on this machine while they run. Nothing is written."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from protocol.errors import BeatRandomError, Fault, InputError
 from protocol.record.layout import StudyFolder
-from runners.verbs.shared.console import console
+from runners.terminal.console import console
 
 HERE = "127.0.0.1"
 
 
 class Server(ThreadingHTTPServer):
-    """Bound to this machine; knows the studies it shows."""
+    """Web server that is bound to this machine and shows some studies."""
 
     daemon_threads = True
 
@@ -33,21 +33,22 @@ class Server(ThreadingHTTPServer):
 
     @property
     def address(self) -> str:
+        """Return the URL of the first page."""
         return f"http://{HERE}:{self.server_port}/"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET alone, and only who asks for this machine by name."""
+    """Handler of GET requests that name this machine as their host."""
 
     server: Server
 
     def do_GET(self) -> None:
-        """A page, the report, or why not."""
+        """Send a page, the report, or an error."""
         port = self.server.server_port
         if self.headers.get("Host") not in {
             f"{HERE}:{port}",
             f"localhost:{port}",
-        }:  # a foreign name that was made to point here
+        }:  # refuses DNS rebinding: another name that points here
             self._answer(403, "only 127.0.0.1 and localhost are answered", "text/plain")
             return
         try:
@@ -56,19 +57,19 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(500, f"{error}", "text/plain")
 
     def _route(self, path: str) -> None:
-        from runners.verbs.running.live import index, study_page  # seconds of imports: the address is said first
+        from runners.verbs.running.live import index, study_page  # slow to import; the address is printed first
 
-        found = re.fullmatch(r"/study/(\d{1,6})/(report\.html)?", path)
+        match = re.fullmatch(r"/study/(\d{1,6})/(report\.html)?", path)
         if path == "/":
             self._answer(200, index(self.server.folders))
-        elif found and int(found[1]) < len(self.server.folders):
-            folder = self.server.folders[int(found[1])]
-            if not found[2]:
+        elif match and int(match[1]) < len(self.server.folders):
+            folder = self.server.folders[int(match[1])]
+            if not match[2]:
                 self._answer(200, study_page(folder))
             elif folder.report.is_file():
                 self._answer(200, folder.report.read_text(encoding="utf-8"))
             else:
-                self._answer(404, "no report was written yet", "text/plain")
+                self._answer(404, "no report has been written yet", "text/plain")
         else:
             self._answer(404, "no such page", "text/plain")
 
@@ -88,30 +89,34 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silent: a page that refreshes itself would fill the terminal."""
+        """Print nothing: pages refresh themselves and would fill the terminal."""
 
 
-def studies(folders: Sequence[Path]) -> list[StudyFolder]:
-    """The study folders given, or those in the current folder. Raises InputError for every one that is none."""
-    wanted = list(folders) or sorted(p.parent for p in (*Path().glob("study.json"), *Path().glob("*/study.json")))
-    if not wanted:
+def studies(folders: Sequence[Path] | None) -> list[StudyFolder]:
+    """Return the given study folders, or those in the current folder.
+
+    Raises:
+        InputError: a folder is no study folder, or there is none.
+    """
+    paths = list(folders or ()) or sorted(p.parent for p in (*Path().glob("study.json"), *Path().glob("*/study.json")))
+    if not paths:
         raise InputError(Fault("FOLDER", "study folders", "none given, and none in the current folder", "name them"))
     faults: list[Fault] = []
-    for folder in wanted:
+    for folder in paths:
         try:
             StudyFolder(folder).read_plan()
         except InputError as error:
             faults += error.faults
     if faults:
         raise InputError(faults)
-    return [StudyFolder(folder) for folder in wanted]
+    return [StudyFolder(folder) for folder in paths]
 
 
-def serve(folders: Sequence[Path], port: int) -> None:
+def serve(folders: Sequence[Path] | None, port: int) -> None:
     """See `beatrandom serve --help`."""
     with Server(studies(folders), port) as server:
-        console.print(f"{server.address}: {len(server.folders)} studies; Ctrl-C ends it", markup=False)
+        console.print(f"{server.address}: {len(server.folders)} studies; press Ctrl-C to end", markup=False)
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            console.print("ended; runs go on")
+            console.print("ended; runs continue")

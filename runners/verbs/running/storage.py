@@ -1,4 +1,4 @@
-"""`merge`: one study made on several machines, put together; conflicts are told, never decided."""
+"""`merge`: combine parts of one study from several machines. Conflicts are only reported."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ from protocol.record.chain import essence, open_record, read
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.spec.study import Study
 from runners.progress.plan import planned_runs
-from runners.verbs.shared.console import console
+from runners.terminal.console import console
 
 Outcome = Literal["copied", "went on", "equal", "behind", "conflict", "unreadable"]
-SAID = {
+MESSAGES = {
     "copied": "copied",
-    "went on": "taken over further on",
-    "equal": "there already",
-    "behind": "further on here",
-    "conflict": "in conflict, left as they are in both places",
-    "unreadable": "unreadable, left where they are",
+    "went on": "replaced by a copy with more rounds",
+    "equal": "already present",
+    "behind": "have more rounds here",
+    "conflict": "in conflict, left unchanged in both folders",
+    "unreadable": "unreadable, left unchanged",
 }
 
 
-def merge(target: Path, sources: Sequence[Path]) -> None:
+def merge(folder: Path, sources: Sequence[Path]) -> None:
     """See `beatrandom merge --help`."""
-    into = StudyFolder(target)
+    into = StudyFolder(folder)
     study = into.read_plan()
-    _same_plan(study, sources)
+    _refuse_other_plans(study, sources)
     outcomes: dict[str, list[str]] = {}
     for source in map(StudyFolder, sources):
-        _take_shared(source, into)
+        _copy_shared(source, into)
         for run in planned_runs(study):
             theirs = source.run(run.id)
             if theirs.events.exists():
-                outcomes.setdefault(_take(theirs, into.run(run.id)), []).append(str(theirs.path))
-    for outcome, said in SAID.items():
+                outcomes.setdefault(_merge_run(theirs, into.run(run.id)), []).append(str(theirs.path))
+    for outcome, message in MESSAGES.items():
         if runs := outcomes.get(outcome):
-            console.print(f"{len(runs)} runs {said}")
+            console.print(f"{len(runs)} runs {message}")
             if outcome in ("conflict", "unreadable"):
                 console.print("\n".join(f"  {run}" for run in runs), markup=False)
     if outcomes.get("conflict") or outcomes.get("unreadable"):
         raise typer.Exit(1)
 
 
-def _same_plan(study: Study, sources: Sequence[Path]) -> None:
+def _refuse_other_plans(study: Study, sources: Sequence[Path]) -> None:
     faults: list[Fault] = []
     for source in sources:
         try:
@@ -72,8 +72,8 @@ def _same_plan(study: Study, sources: Sequence[Path]) -> None:
         raise InputError(faults)
 
 
-def _take_shared(source: StudyFolder, into: StudyFolder) -> None:
-    """Splits, look-alikes, units and pretrained bodies, named by what they are made from, so that equal names hold equal content."""
+def _copy_shared(source: StudyFolder, into: StudyFolder) -> None:
+    """Copy splits, duplicates, units and pretrained bodies. Equal names mean equal content."""
     for path in sorted(
         p for shared in ("splits/*.npz", "data/*.npz", "pretrained/*/[!.]*") for p in source.path.glob(shared)
     ):
@@ -84,8 +84,8 @@ def _take_shared(source: StudyFolder, into: StudyFolder) -> None:
                 os.replace(shutil.copy2(path, scratch), copy)
 
 
-def _take(theirs: RunFolder, ours: RunFolder) -> Outcome:
-    """Copy a run that is missing here, or further on there; both records are read whole before anything is written."""
+def _merge_run(theirs: RunFolder, ours: RunFolder) -> Outcome:
+    """Copy a run that is missing here or has more rounds there, after reading both records."""
     try:
         there = read(theirs.events)
         if there.breaks:
@@ -101,7 +101,7 @@ def _take(theirs: RunFolder, ours: RunFolder) -> Outcome:
         return "conflict"
     if len(a) <= len(b):
         return "equal" if len(a) == len(b) else "behind"
-    with open_record(ours):  # nobody may be at work on what is set aside
+    with open_record(ours):  # no process may be writing the run that is renamed
         aside = ours.path.with_name(
             f".{ours.path.name}.before-merge-{len(list(ours.path.parent.glob('.*.before-merge-*')))}"
         )
@@ -111,11 +111,11 @@ def _take(theirs: RunFolder, ours: RunFolder) -> Outcome:
 
 
 def _copy(theirs: RunFolder, ours: RunFolder) -> None:
-    """All of a run's files under a temporary name, then one rename."""
+    """Copy all files of a run under a temporary name, then rename it."""
     ours.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ours.path.parent, prefix=".merge-") as scratch:
         copy = Path(scratch) / ours.path.name
         shutil.copytree(theirs.path, copy, ignore=shutil.ignore_patterns(".lock", ".claims"))
         if ours.path.exists() and not any(p.name not in (".lock", ".claims", "run.log") for p in ours.path.iterdir()):
-            shutil.rmtree(ours.path)  # an attempt that never began
+            shutil.rmtree(ours.path)  # an attempt that never started
         copy.rename(ours.path)

@@ -115,7 +115,7 @@ def test_json_frames_and_words(tmp_path: Path) -> None:
         "penalty matrix (ash-2020",
         "Kendall",
         "labels",
-        "lever regime strong (over plain)",
+        "factor regime strong (over plain)",
         "crossed effects",
         "descriptive",
     ):

@@ -1,4 +1,4 @@
-"""The picture of a claim, and the result card."""
+"""The figure of a claim, and the result card."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def test_a_claim_is_drawn_with_what_every_place_says(tmp_path: Path) -> None:
     assert isinstance(study_figure, StudyFigure)
     (ax,) = study_figure.figure.axes[:1]
     assert [t.get_text() for t in ax.get_yticklabels()] == [f.where for f in claim.findings]
-    for found in claim.findings:
-        assert f"{found.where}: {found.value:+.2f}" in study_figure.alt
+    for finding in claim.findings:
+        assert f"{finding.where}: {finding.value:+.2f}" in study_figure.alt
     assert "**Answer: holds.**" in claim.to_markdown()
     assert isinstance(claim_figure(losing([], "random", 0.01)), str)
 
@@ -40,7 +40,7 @@ def test_a_card_says_every_verdict_and_the_fingerprints(tmp_path: Path) -> None:
         "20, 40, 80, 160",
     ):
         assert word in study_figure.alt
-    said = beatrandom("card", "s", "--protocol", "plain", cwd=tmp_path).stdout
-    assert (tmp_path / said.strip()).stat().st_size > 10_000
+    printed = beatrandom("card", "s", "--protocol", "plain", cwd=tmp_path).stdout
+    assert (tmp_path / printed.strip()).stat().st_size > 10_000
     assert "augmented" in beatrandom("card", "s", "--protocol", "augmentd", cwd=tmp_path, check=2).stderr
     assert StudyFolder(tmp_path / "s").analysis.is_dir()

@@ -30,15 +30,15 @@ from tests.support.figure_inputs import BUDGETS, make_inputs
 
 
 @pytest.fixture(scope="module")
-def made() -> FigureInputs:
+def inputs() -> FigureInputs:
     return make_inputs(2, ("one", "two"), ("plain", "augmented"), seeds=3)
 
 
 @pytest.fixture(scope="module")
-def study_figures(made: FigureInputs) -> dict[str, StudyFigure]:
-    found = dict(draw_figures(made))
-    assert not [name for name, study_figure in found.items() if isinstance(study_figure, str)]
-    return {name: study_figure for name, study_figure in found.items() if isinstance(study_figure, StudyFigure)}
+def study_figures(inputs: FigureInputs) -> dict[str, StudyFigure]:
+    figures = dict(draw_figures(inputs))
+    assert not [name for name, study_figure in figures.items() if isinstance(study_figure, str)]
+    return {name: study_figure for name, study_figure in figures.items() if isinstance(study_figure, StudyFigure)}
 
 
 def test_every_caption_states_n_and_its_band_and_what_is_tested(study_figures: dict[str, StudyFigure]) -> None:
@@ -56,7 +56,7 @@ def test_every_caption_states_n_and_its_band_and_what_is_tested(study_figures: d
 
 
 def test_the_same_strategy_looks_the_same_everywhere_and_random_is_black_and_last(
-    made: FigureInputs, study_figures: dict[str, StudyFigure]
+    inputs: FigureInputs, study_figures: dict[str, StudyFigure]
 ) -> None:
     for name in (
         "learning-curves",
@@ -67,14 +67,17 @@ def test_the_same_strategy_looks_the_same_everywhere_and_random_is_black_and_las
         "calibration",
     ):
         for ax in study_figures[name].figure.axes:
-            lines = [line for line in ax.get_lines() if line.get_label() in made.styles]
+            lines = [line for line in ax.get_lines() if line.get_label() in inputs.styles]
             lines += [
-                c.lines[0] for c in ax.containers if isinstance(c, ErrorbarContainer) and c.get_label() in made.styles
+                c.lines[0] for c in ax.containers if isinstance(c, ErrorbarContainer) and c.get_label() in inputs.styles
             ]
-            assert all(line.get_color() == made.styles[str(line.get_label())].colour for line in lines)
-            own = [line for line in lines if line.get_label() == "random"]
-            assert all(line.get_zorder() > max([0, *(o.get_zorder() for o in lines if o is not line)]) for line in own)
-    assert made.styles["random"].colour == "black"
+            assert all(line.get_color() == inputs.styles[str(line.get_label())].colour for line in lines)
+            baseline_lines = [line for line in lines if line.get_label() == "random"]
+            assert all(
+                line.get_zorder() > max([0, *(o.get_zorder() for o in lines if o is not line)])
+                for line in baseline_lines
+            )
+    assert inputs.styles["random"].colour == "black"
 
 
 def test_looks_are_fixed_and_distinct_without_colour() -> None:
@@ -87,14 +90,14 @@ def test_looks_are_fixed_and_distinct_without_colour() -> None:
     assert line_styles(names[:5], "random")["s3"].colour == styles["s3"].colour
 
 
-def test_the_written_data_are_what_is_drawn(made: FigureInputs, tmp_path: Path) -> None:
-    ((_, written),) = write_figures(made, tmp_path, ["learning-curves"], ["svg"])
+def test_the_written_data_are_what_is_drawn(inputs: FigureInputs, tmp_path: Path) -> None:
+    ((_, written),) = write_figures(inputs, tmp_path, ["learning-curves"], ["svg"])
     assert [p.name for p in map(Path, written)] == ["learning-curves.svg", "learning-curves.csv", "learning-curves.txt"]
     frame = pd.read_csv(tmp_path / "learning-curves.csv")
     one = frame[(frame["protocol"] == "one/plain") & (frame["strategy"] == "random")]
-    wide = matrix(made.curves, "one/plain").loc["random"]
+    wide = matrix(inputs.curves, "one/plain").loc["random"]
     np.testing.assert_allclose(one["mean"], wide.mean())
-    ax = draw_learning_curves(Figure().subplots(), frame[frame["protocol"] == "one/plain"], made.styles, ())
+    ax = draw_learning_curves(Figure().subplots(), frame[frame["protocol"] == "one/plain"], inputs.styles, ())
     (line,) = [line for line in ax.get_lines() if line.get_label() == "random"]
     np.testing.assert_allclose(line.get_ydata(), wide.mean())
     assert list(line.get_xdata()) == list(BUDGETS)
@@ -117,9 +120,9 @@ def test_nothing_complete_draws_nothing_and_says_why(tmp_path: Path) -> None:
     folder = StudyFolder(tmp_path / "s")
     folder.adopt(make_study())
     curves = load_study(folder.path)
-    found = dict(draw_figures(FigureInputs(curves, compare(curves))))
-    assert {n for n, p in found.items() if isinstance(p, StudyFigure)} <= {"verdicts", "learning-curves"}
-    assert all(len(p) > 10 for p in found.values() if isinstance(p, str))
+    figures = dict(draw_figures(FigureInputs(curves, compare(curves))))
+    assert {n for n, p in figures.items() if isinstance(p, StudyFigure)} <= {"verdicts", "learning-curves"}
+    assert all(len(p) > 10 for p in figures.values() if isinstance(p, str))
 
 
 def test_a_table_of_one_value_a_run_and_an_unpaired_one(tmp_path: Path) -> None:
@@ -129,21 +132,21 @@ def test_a_table_of_one_value_a_run_and_an_unpaired_one(tmp_path: Path) -> None:
         + "".join(f"{s},{i},{0.5 + i / 100 + (s == 'b') / 50}\n" for s in ("random", "b") for i in range(5))
     )
     curves = load_table(path)
-    found = dict(draw_figures(FigureInputs(curves, compare(curves))))
-    assert isinstance(found["verdicts"], StudyFigure)
-    assert isinstance(found["power"], str) is (compare(curves).verdicts[0].sd == 0)
-    assert found["learning-curves"] == found["difference-to-random"] == "there is one budget: no curve"
+    figures = dict(draw_figures(FigureInputs(curves, compare(curves))))
+    assert isinstance(figures["verdicts"], StudyFigure)
+    assert isinstance(figures["power"], str) is (compare(curves).verdicts[0].sd == 0)
+    assert figures["learning-curves"] == figures["difference-to-random"] == "there is one budget: no curve"
     unpaired = load_table(path, mismatch="unpaired")
-    found = dict(draw_figures(FigureInputs(unpaired, compare(unpaired))))
-    assert isinstance(found["verdicts"], StudyFigure)
-    assert "Welch" in found["verdicts"].caption
-    assert found["penalty-matrix"] == "nothing is paired"
+    figures = dict(draw_figures(FigureInputs(unpaired, compare(unpaired))))
+    assert isinstance(figures["verdicts"], StudyFigure)
+    assert "Welch" in figures["verdicts"].caption
+    assert figures["penalty-matrix"] == "nothing is paired"
 
 
-def test_power_is_that_of_the_formula(made: FigureInputs) -> None:
-    frame = power_frame(made.comparison)
+def test_power_is_that_of_the_formula(inputs: FigureInputs) -> None:
+    frame = power_frame(inputs.comparison)
     row = frame[frame["seeds"] == 12].iloc[0]
-    alpha = made.comparison.plan.alpha / made.comparison.tests
+    alpha = inputs.comparison.plan.alpha / inputs.comparison.tests
     assert seeds_to_detect(row["sd"], row["detectable"] * 1.0001, alpha) == 12
     assert seeds_to_detect(row["sd"], row["detectable"] * 0.999, alpha) == 13
 
@@ -161,21 +164,21 @@ def test_censored_savings_are_arrows_and_words() -> None:
     assert [t.get_text() for t in ax.child_axes[0].get_yticklabels()] == ["", "never", "at least", "no data"]
 
 
-def test_class_balance_needs_the_data_set(made: FigureInputs) -> None:
-    counts = FIGURES["class-balance"](made).frame
+def test_class_balance_needs_the_data_set(inputs: FigureInputs) -> None:
+    counts = FIGURES["class-balance"](inputs).frame
     random = counts[(counts["protocol"] == "one/plain") & (counts["strategy"] == "random")]
     assert random["share"].sum() == pytest.approx(1)
     assert random["count"].sum() == pytest.approx(120)
-    reason = FIGURES["class-balance"](replace(made, bought=type(made.bought)()))
+    reason = FIGURES["class-balance"](replace(inputs, bought=type(inputs.bought)()))
     assert "records hold no labels" in reason
 
 
 def test_an_upper_line_is_shown_and_never_compared() -> None:
-    made = make_inputs(2)
-    curves = replace(made.curves, upper=frozenset({"own-strategy-1"}))
-    found = dict(draw_figures(FigureInputs(curves, compare(curves))))
-    assert "own-strategy-1: upper line" in found["learning-curves"].caption
-    assert "own-strategy-1" in set(found["learning-curves"].frame["strategy"])
+    inputs = make_inputs(2)
+    curves = replace(inputs.curves, upper=frozenset({"own-strategy-1"}))
+    figures = dict(draw_figures(FigureInputs(curves, compare(curves))))
+    assert "own-strategy-1: upper line" in figures["learning-curves"].caption
+    assert "own-strategy-1" in set(figures["learning-curves"].frame["strategy"])
     for name in (
         "verdicts",
         "difference-to-random",
@@ -184,7 +187,7 @@ def test_an_upper_line_is_shown_and_never_compared() -> None:
         "probability-of-improvement",
         "power",
     ):
-        assert "own-strategy-1" not in found[name].frame.to_csv(), name
+        assert "own-strategy-1" not in figures[name].frame.to_csv(), name
 
 
 def test_long_names_are_whole_and_places_are_least_squares() -> None:
@@ -193,7 +196,7 @@ def test_long_names_are_whole_and_places_are_least_squares() -> None:
     assert max(map(len, wrap(name).split("\n"))) <= 24
     assert spread_out([0.0, 0.1, 5.0], 1.0) == pytest.approx([-0.45, 0.55, 5.0])
     texts = [t.get_text() for t in FIGURES["learning-curves"](make_inputs(2)).figure.findobj(Text)]
-    assert {"random", "own-strategy-0", "own-strategy-1"} <= set(texts)  # beside their lines, no legend
+    assert {"random", "own-strategy-0", "own-strategy-1"} <= set(texts)  # at the ends of their lines, no legend
 
 
 def test_no_band_is_claimed_that_is_not_drawn() -> None:
@@ -261,19 +264,19 @@ def test_seconds_are_plain_numbers() -> None:
     assert isinstance(study_figure, StudyFigure)
     study_figure.figure.draw_without_rendering()
     ax = study_figure.figure.axes[0]
-    said = [float(t.get_text()) for t in ax.get_xticklabels()]
-    assert len(said) > 1
-    np.testing.assert_allclose(said, ax.get_xticks())
+    seconds = [float(t.get_text()) for t in ax.get_xticklabels()]
+    assert len(seconds) > 1
+    np.testing.assert_allclose(seconds, ax.get_xticks())
 
 
-def test_letters_that_no_font_has_are_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_letters_that_no_font_has_are_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     style._fallback_fonts.cache_clear()
     monkeypatch.setattr(style, "FALLBACK_FONTS", ("No Such Font",))
     figure = Figure()
     figure.text(0.1, 0.5, "a \u65e5\u672c \U000e0041")
-    with pytest.warns(Notice, match="such as \u65e5; install one") as told:
+    with pytest.warns(Notice, match="such as \u65e5; install one") as notices:
         style.render(figure, "png")
-    assert len(told) == 1
+    assert len(notices) == 1
     style._fallback_fonts.cache_clear()
 
 

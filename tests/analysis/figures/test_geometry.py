@@ -1,4 +1,4 @@
-"""Nothing small, clipped or over other text, in any figure, for one strategy or twenty, short names or long."""
+"""No text is small, clipped or overlapping in any figure, for one strategy or twenty, with short names or long."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ DEFAULT = ("one", "twenty, long")
 
 @pytest.mark.parametrize("size", [pytest.param(s, marks=() if s in DEFAULT else pytest.mark.slow) for s in SIZES])
 def test_text_is_large_whole_and_apart(size: str) -> None:
-    made = SIZES[size]()
-    study_figures = dict(draw_figures(made))
+    inputs = SIZES[size]()
+    study_figures = dict(draw_figures(inputs))
     assert set(study_figures) == set(FIGURES)
     missing = {name for name, study_figure in study_figures.items() if isinstance(study_figure, str)}
     assert not missing & NEVER_EMPTY, {n: study_figures[n] for n in missing}
@@ -55,23 +55,23 @@ def test_text_is_large_whole_and_apart(size: str) -> None:
         f"{name}: {fault}"
         for name, study_figure in study_figures.items()
         if isinstance(study_figure, StudyFigure)
-        for fault in faults_of(study_figure.figure, made)
+        for fault in faults_of(study_figure.figure, inputs)
     ]
     assert not faults, "\n".join(faults)
 
 
-def test_the_faults_are_found() -> None:
+def test_every_kind_of_fault_is_reported() -> None:
     figure = Figure(figsize=(2, 2))
     figure.text(0.1, 0.5, "over", fontsize=9)
     figure.text(0.12, 0.5, "other", fontsize=9)
     figure.text(0.9, 0.1, "clipped at the edge", fontsize=9)
     figure.text(0.1, 0.9, "small", fontsize=5)
-    found = " ".join(faults_of(figure, None))
-    assert all(word in found for word in ("overlaps", "clipped", "small"))
+    words = " ".join(faults_of(figure, None))
+    assert all(word in words for word in ("overlaps", "clipped", "small"))
 
 
-def faults_of(figure: Figure, made: FigureInputs | None) -> list[str]:
-    """What is wrong with the figure's text, in words; and whether its width is the venue's."""
+def faults_of(figure: Figure, inputs: FigureInputs | None) -> list[str]:
+    """List faults of the figure's text, narrow panels, and a width that is not the venue's."""
     figure.set_dpi(100)
     figure.draw_without_rendering()
     hidden = {id(t) for t in hidden_ticks(figure)}
@@ -99,13 +99,13 @@ def faults_of(figure: Figure, made: FigureInputs | None) -> list[str]:
     faults += [
         f"a panel is {ax.get_window_extent().width:.0f} px wide" for ax in narrow if ax.get_label() != "<colorbar>"
     ]
-    if made is not None and round(figure.get_figwidth(), 3) not in (made.venue.column, made.venue.page):
+    if inputs is not None and round(figure.get_figwidth(), 3) not in (inputs.venue.column, inputs.venue.page):
         faults.append(f"{figure.get_figwidth()} inches is no width of the venue")
     return faults
 
 
 def hidden_ticks(figure: Figure) -> list[Text]:
-    """Tick labels beyond the limits exist but are not drawn; neither are those of panels that are off."""
+    """List tick labels that exist but are not drawn: those beyond the limits, and those of panels that are off."""
     out = []
     for ax in [a for parent in figure.axes for a in (parent, *parent.child_axes)]:
         for axis, limits in ((ax.xaxis, ax.get_xlim()), (ax.yaxis, ax.get_ylim())):

@@ -1,7 +1,10 @@
-"""Every figure beside a picture of it that a person has looked at.
+"""Every figure compared with a picture of it that a person has looked at.
 
-Tolerant of fonts and hinting: what is compared is small, and a line or mark in another place is not small. After a wanted
-change: BEATRANDOM_ACCEPT=1 uv run pytest tests/analysis/figures/test_images.py, then styles at what git says has changed.
+The tolerance allows for fonts and hinting, but not for a line or mark in the wrong place. After an intended change, run
+
+    BEATRANDOM_ACCEPT=1 uv run pytest tests/analysis/figures/test_images.py
+
+and look at the pictures that git lists as changed.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from analysis.loading.metric_direction import lower_is_better, negate_losses
 from analysis.loading.table import load_table
 from analysis.verdict.decide import compare
 from analysis.verdict.sentences import summary
-from runners.verbs.results.asked import Asked
+from runners.verbs.results.compare_options import CompareOptions
 from tests.support.figure_inputs import make_inputs
 
 
@@ -54,7 +54,7 @@ def test_nll_of_a_study_says_what_accuracy_says(
     curves = make_inputs(4, seeds=8).curves  # nll is 2 - 2 accuracy there
     monkeypatch.setattr("runners.verbs.results.asked.load_study", lambda _: curves)
     curves.to_csv(tmp_path / "t.csv")
-    found = compare(Asked(metric="nll").curves(tmp_path if from_folder else tmp_path / "t.csv"))
+    found = compare(CompareOptions(metric="nll").curves(tmp_path if from_folder else tmp_path / "t.csv"))
     right = compare(replace(curves, plan=curves.plan.model_copy(update={"delta": 0.005})))
     for lower, higher in zip(found.verdicts, right.verdicts, strict=True):
         assert lower.answer == higher.answer

@@ -1,4 +1,4 @@
-"""The report in a real browser: quiet console, no request, nothing too wide, axe-core clean, keys and boxes at work, a PDF.
+"""The report in a real browser: no console message, no request, nothing too wide, no axe-core finding; a PDF.
 
 Needs an installed Chromium and `uv sync --group browser`; skipped otherwise.
 """
@@ -41,18 +41,18 @@ def chromium() -> Iterator[Any]:
 def test_quiet_whole_and_accessible(report: Path, chromium: Any, width: int, scheme: str) -> None:
     context = chromium.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     shown = context.new_page()
-    said: list[str] = []
-    asked: list[str] = []
-    shown.on("console", lambda message: said.append(message.text))
-    shown.on("pageerror", lambda error: said.append(str(error)))
-    shown.on("request", lambda request: asked.append(request.url))
+    messages: list[str] = []
+    requests: list[str] = []
+    shown.on("console", lambda message: messages.append(message.text))
+    shown.on("pageerror", lambda error: messages.append(str(error)))
+    shown.on("request", lambda request: requests.append(request.url))
     shown.goto(report.as_uri())
     shown.evaluate("document.querySelectorAll('details').forEach((d) => { d.open = true })")
-    assert said == []
-    assert [url for url in asked if not url.startswith("data:")] == [report.as_uri()]
+    assert messages == []
+    assert [url for url in requests if not url.startswith("data:")] == [report.as_uri()]
     assert shown.evaluate("document.documentElement.scrollWidth") <= width
-    found = axe.Axe().run(shown).response["violations"]
-    assert [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in found] == []
+    violations = axe.Axe().run(shown).response["violations"]
+    assert [(v["id"], [n["html"][:120] for n in v["nodes"][:3]]) for v in violations] == []
     context.close()
 
 
@@ -81,6 +81,6 @@ def test_curves_answer_to_boxes_and_keys(report: Path, chromium: Any) -> None:
 
 def test_printed(report: Path, chromium: Any, tmp_path: Path) -> None:
     assert chromium  # the same program
-    made = write_pdf(report, tmp_path / "report.pdf").read_bytes()
-    assert made.startswith(b"%PDF")
-    assert len(made) > 50_000
+    content = write_pdf(report, tmp_path / "report.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    assert len(content) > 50_000

@@ -31,15 +31,15 @@ def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
 
 
 @pytest.fixture(scope="module")
-def made(subject: Subject) -> str:
+def document(subject: Subject) -> str:
     return page(subject)
 
 
-def test_one_self_contained_page_that_answers_the_question(subject: Subject, made: str) -> None:
-    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", made)
-    assert not any(word in made for word in ("<link", "@import", "url(", "fetch(", "XMLHttpRequest"))
-    assert "default-src 'none'" in made
-    first = made[: made.index("<nav")]
+def test_one_self_contained_page_that_answers_the_question(subject: Subject, document: str) -> None:
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", document)
+    assert not any(word in document for word in ("<link", "@import", "url(", "fetch(", "XMLHttpRequest"))
+    assert "default-src 'none'" in document
+    first = document[: document.index("<nav")]
     comparison = subject.inputs.comparison
     assert headline(comparison) in first
     assert "Toy size" in first
@@ -47,15 +47,15 @@ def test_one_self_contained_page_that_answers_the_question(subject: Subject, mad
     assert "worse than random: <strong>bad (-0.0" in first
     assert f"study {subject.study.fingerprint[:12]}" in first
     assert first.count("<img") == 1
-    assert "<title>Which strategies beat random? simulated</title>" in made
-    assert len(re.findall(r"<img[^>]*alt=\"[^\"]{40,}\"", made)) == made.count("<img") >= 10
-    ids = re.findall(r"\sid=\"([^\"]+)\"", made)
+    assert "<title>Which strategies beat random? simulated</title>" in document
+    assert len(re.findall(r"<img[^>]*alt=\"[^\"]{40,}\"", document)) == document.count("<img") >= 10
+    ids = re.findall(r"\sid=\"([^\"]+)\"", document)
     assert len(ids) == len(set(ids))
-    assert set(re.findall(r"href=\"#([^\"]+)\"", made)) <= set(ids)
+    assert set(re.findall(r"href=\"#([^\"]+)\"", document)) <= set(ids)
 
 
-def test_every_figure_has_caption_and_data(made: str) -> None:
-    figures = re.findall(r"<figure>.*?</figure>", made, re.DOTALL)
+def test_every_figure_has_caption_and_data(document: str) -> None:
+    figures = re.findall(r"<figure>.*?</figure>", document, re.DOTALL)
     assert len(figures) >= 10
     for one in figures:
         caption = one[one.index("<figcaption>") :]
@@ -64,12 +64,12 @@ def test_every_figure_has_caption_and_data(made: str) -> None:
         assert len(pd.read_csv(io.StringIO(unquote(content)))) > 0
 
 
-def test_the_same_numbers_as_everywhere(subject: Subject, made: str) -> None:
+def test_the_same_numbers_as_everywhere(subject: Subject, document: str) -> None:
     comparison = subject.inputs.comparison
     for _, row in verdict_table.formatted(comparison.verdicts).iterrows():
-        assert all(str(cell).replace("<", "&lt;") in made for cell in row)
+        assert all(str(cell).replace("<", "&lt;") in document for cell in row)
     for line in summary(comparison).splitlines():
-        assert line.removeprefix("- ").replace("'", "&#x27;").replace("<", "&lt;") in made
+        assert line.removeprefix("- ").replace("'", "&#x27;").replace("<", "&lt;") in document
 
 
 def test_names_cannot_break_out_of_the_page() -> None:
@@ -86,11 +86,11 @@ def test_names_cannot_break_out_of_the_page() -> None:
         missing=(),
         metrics=small.curves.metrics,
     )
-    made = page(Subject(FigureInputs(curves, compare(curves))))
-    assert "<img src=x" not in made
-    assert made.count("</script>") == 2
-    assert "Exploratory" in made
-    assert "A table of curves" in made
+    document = page(Subject(FigureInputs(curves, compare(curves))))
+    assert "<img src=x" not in document
+    assert document.count("</script>") == 2
+    assert "Exploratory" in document
+    assert "A table of curves" in document
 
 
 def test_pictures_of_what_was_bought_are_shown(subject: Subject, tmp_path: Path) -> None:
@@ -98,9 +98,9 @@ def test_pictures_of_what_was_bought_are_shown(subject: Subject, tmp_path: Path)
     path.parent.mkdir()
     path.write_bytes(_png())
     path.with_suffix(".txt").write_text("The first 100 images & more", encoding="utf-8")
-    made = sections.bought(Subject(subject.inputs, pictures=(path,)))
-    assert "The first 100 images &amp; more" in made
-    assert 'alt="Images that were bought: plain, good"' in made
+    document = sections.bought(Subject(subject.inputs, pictures=(path,)))
+    assert "The first 100 images &amp; more" in document
+    assert 'alt="Images that were bought: plain, good"' in document
 
 
 def test_without_a_browser_pdf_is_refused_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.loading.records import load_study
-from analysis.secondary.confidence import pooled
+from analysis.secondary.confidence import pool_bins
 from protocol.metrics import ECE_BINS, calibration_metrics, reliability
 from protocol.spec.run_id import RunId
 from tests.support.study_builder import build_study
@@ -37,7 +37,7 @@ def test_a_study_with_probabilities_has_its_last_round_binned(tmp_path: Path) ->
         ]
         assert own["images"].sum() == 40
         assert (own["right"] - own["confidence"]).abs().sum() / 40 == pytest.approx(float(row.value), abs=1e-12)  # type: ignore[arg-type]
-    frame = pooled(curves.reliability)
+    frame = pool_bins(curves.reliability)
     assert frame.groupby("strategy")["share"].sum().tolist() == pytest.approx([1, 1, 1])
     assert set(frame["n"]) == {2}
 

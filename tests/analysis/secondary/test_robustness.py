@@ -9,7 +9,7 @@ import pytest
 from analysis.loading.combine import combine
 from analysis.loading.records import load_study
 from analysis.secondary.effort import effort
-from analysis.secondary.robustness import Variant, answers, changes, restricted, variants
+from analysis.secondary.robustness import Variant, answers, changes, restrict_seeds, variants
 from analysis.verdict.decide import compare
 from protocol.record.layout import StudyFolder
 from protocol.seal.archive import pack
@@ -43,8 +43,8 @@ def test_changed_and_opposite_answers_are_counted(whole: Path) -> None:
     assert decided
 
 
-def test_restricted_seeds_are_as_if_no_others_had_been_planned(whole: Path) -> None:
-    part = restricted(load_study(whole), (1, 4))
+def test_restrict_seeds_seeds_are_as_if_no_others_had_been_planned(whole: Path) -> None:
+    part = restrict_seeds(load_study(whole), (1, 4))
     assert set(part.frame["seed"]) == {1, 4}
     assert part.complete == len(part.planned) == 2 * 3 * 2
 

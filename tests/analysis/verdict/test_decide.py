@@ -36,8 +36,17 @@ def answers(curves: Curves) -> dict[str, str]:
 
 def test_the_four_answers(table) -> None:  # type: ignore[no-untyped-def]
     alternating = np.array([1, -1] * 4) / 1000
-    found = answers(table(rows(up=D * 10, down=-D * 10, same=alternating, wild=alternating * 50)))
-    assert found == {"up": "better", "down": "worse", "same": "equivalent", "wild": "undecided"}
+    curves = table(rows(up=D * 10, down=-D * 10, same=alternating, wild=alternating * 50))
+    assert answers(curves) == {"up": "better", "down": "worse", "same": "equivalent", "wild": "undecided"}
+    first = "In 1 of 4 comparisons the strategy beats random; 1 worse, 1 equivalent, 1 undecided."
+    assert headline(compare(curves)) == first
+
+
+def test_the_headline_names_only_answers_that_occur(table) -> None:  # type: ignore[no-untyped-def]
+    both = compare(table(rows(up=D * 10, more=D * 11)))
+    assert headline(both) == "In 2 of 2 comparisons the strategy beats random."
+    neither = compare(table(rows(down=-D * 10, wild=np.array([1, -1] * 4) / 20)))
+    assert headline(neither) == "In none of 2 comparisons the strategy beats random; 1 worse, 1 undecided."
 
 
 def test_numbers_of_one_verdict(table) -> None:  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Foreign evidence: what it can answer is answered, what it cannot is said."""
+"""Evidence of other tools: rules that it can answer are answered, all others cannot be verified."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_what_is_no_record_is_bad_input(tmp_path: Path, content: bytes) -> None:
         check_record(tmp_path / "x.jsonl")
 
 
-def test_an_unplanned_record_is_said(study: StudyFolder) -> None:
+def test_an_unplanned_record_is_refused(study: StudyFolder) -> None:
     copy = study.run(RunId("small", "first", 7)).path
     shutil.copytree(study.run(RunId("small", "first", 0)).path, copy)
     with pytest.raises(InputError, match="in no plan"):
@@ -112,8 +112,8 @@ def test_a_good_table_is_not_decidable_and_says_why(tmp_path: Path) -> None:
     assert (result.planned, result.sealed, result.exit_code) == (12, 12, 3)
     assert answered(result, "obeyed") == ANSWERABLE
     assert answered(result, "unverifiable") == set(RULES) - ANSWERABLE
-    [said] = [f for f in result.findings if f.rule == "TRN-01"]
-    assert said.found == "a table of curves, which holds budgets and metrics only"
+    [finding] = [f for f in result.findings if f.rule == "TRN-01"]
+    assert finding.found == "a table of curves, which holds only budgets and metrics"
     assert {r.evaluated for r in result.results if r.answer == "unverifiable"} == {0}
 
 
@@ -171,7 +171,7 @@ def test_the_rows_of_the_protocol_are_chosen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "no strategy, seed, budget, value"),
         ("strategy,seed,budget\nrandom,0,16\n", "no value"),
@@ -184,9 +184,9 @@ def test_the_rows_of_the_protocol_are_chosen(tmp_path: Path) -> None:
         ("strategy,seed,budget,value,value\nrandom,0,16,0.5,0.9\n", "value more than once"),
     ],
 )
-def test_bad_tables_are_said_all_at_once(tmp_path: Path, text: str, said: str) -> None:
+def test_all_faults_of_a_table_are_reported_at_once(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "c.csv").write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         check_table(tmp_path / "c.csv", PROTOCOL)
 
 
@@ -298,7 +298,7 @@ def test_bad_lists_are_said_all_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda f: (f / "mine/seed-0/round-1.json").write_text(f"[{10**300}]"), "round-1.json"),
         (lambda f: (f / "mine/seed-0/round-1.txt").write_text(str(2**53)), "round-1.txt"),
@@ -311,11 +311,11 @@ def test_bad_lists_are_said_all_at_once(tmp_path: Path) -> None:
     ids=["json", "txt", "npy", "test", "a file beside a folder", "one seed by two names", "a seed beyond all"],
 )
 def test_lists_with_numbers_beyond_all_or_a_run_twice_are_refused(
-    tmp_path: Path, change: Callable[[Path], object], said: str
+    tmp_path: Path, change: Callable[[Path], object], message: str
 ) -> None:
     folder = write_lists(tmp_path / "runs", lists(), "json")
     change(folder)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         check_indices(folder, PROTOCOL)
 
 

@@ -1,4 +1,4 @@
-"""A check's result in other programs' forms: read back by their own rules."""
+"""Results in the formats of other programs, read back by the rules of those formats."""
 
 from __future__ import annotations
 

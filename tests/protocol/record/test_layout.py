@@ -26,7 +26,7 @@ def test_a_folder_of_another_plan_is_refused_and_left_alone(tmp_path: Path) -> N
     folder = StudyFolder(tmp_path)
     folder.adopt(make_study())
     before = folder.plan.read_bytes()
-    with pytest.raises(InputError, match="made by another plan: small-study"):
+    with pytest.raises(InputError, match="a folder of the plan small-study"):
         folder.adopt(make_study(seeds=[0]))
     assert folder.plan.read_bytes() == before
 

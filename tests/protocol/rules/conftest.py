@@ -1,4 +1,4 @@
-"""One valid study a session; each test tampers with a copy of its own."""
+"""One valid study per session; each test tampers with its own copy."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Victim:
         return self.folder.run(RunId("small", "first", 0))
 
     def edit(self, edit: Edit, *, rechain: bool = True) -> None:
-        """Change the victim's record; by default the forger mends the chain too."""
+        """Change the victim's record; by default the forger repairs the chain too."""
         rewrite(self.run.events, edit, rechain=rechain)
 
     @property
     def split(self) -> Path:
-        """The split file of seed 0, which three runs share."""
+        """Return the split file of seed 0, which three runs share."""
         return self.folder.split(lines(self.run.events)[0]["split"]["digest"])
 
 
@@ -43,12 +43,12 @@ class Victim:
 def valid_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("valid") / "study"
     for record in sorted(build_study(path).records.rglob("events.jsonl")):
-        rewrite(record, one_second_a_line)
+        rewrite(record, one_second_per_line)
     return path
 
 
-def one_second_a_line(events: list[dict[str, Any]]) -> None:
-    """Times that differ from line to line, however fast the study was built."""
+def one_second_per_line(events: list[dict[str, Any]]) -> None:
+    """Give every line its own time, however fast the study was built."""
     for number, event in enumerate(events):
         event["time"] = f"2026-01-01T00:00:{number:02d}.000+00:00"
 

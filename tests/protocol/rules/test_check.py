@@ -1,4 +1,4 @@
-"""What a check says as a whole: answers, counts, places, exit codes; and that nothing makes it crash or nod."""
+"""Results of a check as a whole: answers, counts, places, exit codes. No input crashes it or passes unnoticed."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_json_and_table_say_the_same(victim: Any) -> None:
     }
 
 
-def test_progress_is_told_run_by_run(valid_study: Path) -> None:
+def test_progress_is_reported_run_by_run(valid_study: Path) -> None:
     seen: list[tuple[int, int]] = []
     check_study(valid_study, lambda done, planned: seen.append((done, planned)))
     assert seen == [(n, 6) for n in range(1, 7)]
@@ -170,7 +170,7 @@ BEFORE_THE_SEAL = st.floats(0, 1, exclude_max=True)
     kind=st.sampled_from(["cut", "flip", "drop", "double", "insert"]), place=BEFORE_THE_SEAL, byte=st.integers(0, 255)
 )
 def test_no_damage_to_a_record_crashes_the_check_or_passes_it(victim: Any, kind: str, place: float, byte: int) -> None:
-    """Damage anywhere before the seal (whose own clock time no later line vouches for)."""
+    """Damage anywhere before the seal, whose own time no later line protects."""
     raw = victim.run.events.read_bytes()
     seal = raw.rstrip(b"\n").rfind(b"\n") + 1
     at = int(place * seal)
@@ -188,7 +188,7 @@ def test_no_damage_to_a_record_crashes_the_check_or_passes_it(victim: Any, kind:
     finally:
         victim.run.events.write_bytes(raw)
     assert result.exit_code != 0
-    assert not [f for f in result.findings if "can read" in f.expected], "a rule stumbled over the evidence"
+    assert not [f for f in result.findings if "can read" in f.expected], "a rule failed on the evidence"
 
 
 HOSTILE = st.sampled_from(
@@ -223,7 +223,7 @@ def test_hostile_values_in_a_perfect_chain_do_not_crash_the_check(
         result = check_study(victim.folder.path)
     finally:
         victim.run.events.write_bytes(raw)
-    assert not [f for f in result.findings if "can read" in f.expected], "a rule stumbled over the evidence"
+    assert not [f for f in result.findings if "can read" in f.expected], "a rule failed on the evidence"
     json.loads(result.to_json())
 
 

@@ -45,7 +45,7 @@ HOSTILE = (
     b"x" * 2_000_000,
     b'{"event":"failure","round":0,"kind":"' + b"A" * 500_000 + b'","message":""}',
 )
-"""Lines that somebody might slip in: noise, nesting, huge numbers and strings, half events, lone surrogates."""
+"""Lines that a forger might insert: noise, nesting, huge numbers and strings, half events, lone surrogates."""
 
 
 def truncate(raw: bytes, rng: np.random.Generator) -> bytes:
@@ -106,7 +106,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def damaged(path: Path, rng: np.random.Generator) -> tuple[str, bytes]:
-    """The name of a kind of damage, and a file's bytes after it; never the bytes it had."""
+    """Return the name of a kind of damage and the file's bytes after it, which always differ from the original."""
     raw = path.read_bytes()
     kinds = OF_LINES if path.suffix == ".jsonl" else OF_ANYTHING
     while True:
@@ -117,7 +117,7 @@ def damaged(path: Path, rng: np.random.Generator) -> tuple[str, bytes]:
 
 
 def only_the_seals_time(path: Path, raw: bytes, out: bytes) -> bool:
-    """No later line vouches for the clock time of a record's last line; a signed manifest does."""
+    """Return whether only the time of a record's last line changed, which no later line protects (a manifest does)."""
     if path.suffix != ".jsonl":
         return False
     last = raw.rstrip(b"\n").rfind(b"\n") + 1
@@ -146,7 +146,7 @@ def test_no_damage_crashes_the_check_or_passes_it(study: Path, block: int) -> No
             continue
         finally:
             path.write_bytes(raw)
-        assert not [f for f in result.findings if "can read" in f.expected], (kind, path, case, "a rule stumbled")
+        assert not [f for f in result.findings if "can read" in f.expected], (kind, path, case, "a rule failed")
         result.to_json()
         if only_the_seals_time(path, raw, out) or path.suffix != ".jsonl":
             continue

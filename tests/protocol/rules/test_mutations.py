@@ -1,7 +1,7 @@
-"""Take a valid study, break exactly one thing: exactly the rules that must fire do.
+"""Break exactly one thing in a valid study: exactly the rules that must fire do.
 
 Lines of a record: 0 run, 1 validation, 2 initial, 3 round, 4 query, 5 round, 6 query, 7 round, 8 seal.
-Every forger mends the hash chain unless the case says otherwise.
+Every forger repairs the hash chain unless the case says otherwise.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ Lines = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Case:
-    """What is done, and the rules that are then broken and unverifiable."""
+    """A change, and the rules that are then broken and unverifiable."""
 
     name: str
     do: Callable[[Any], object]
@@ -72,12 +72,12 @@ def flip_at(event: dict[str, Any], key: str) -> None:
 
 
 def split_of(events: Lines) -> Split:
-    """The split of a record, drawn again."""
+    """Draw the split of a record again."""
     return make_split(parse(Protocol, events[0]["protocol"], "p"), events[0]["replicate"], IMAGES, 0)
 
 
-def stranger(events: Lines) -> int:
-    """An image of the pool that the run never bought."""
+def unbought(events: Lines) -> int:
+    """Return an image of the pool that the run never bought."""
 
     return not_bought([events])
 
@@ -88,7 +88,7 @@ def not_bought(records: list[Lines]) -> int:
 
 
 def both(events: Lines, round_: int, change: Callable[[list[int]], object]) -> None:
-    """Change a round's query and the purchase after it alike."""
+    """Make the same change to a round's query and to the purchase after it."""
     change(events[round_]["query"])
     events[round_ + 1]["indices"] = list(events[round_]["query"])
 
@@ -110,13 +110,13 @@ def of_part(part: str) -> Callable[[Lines], int]:
 
 
 def overbuy(events: Lines) -> None:
-    new = stranger(events)
+    new = unbought(events)
     both(events, 5, lambda q: q.append(new))
     events[6]["after"] += 1
 
 
 def swap_initial(events: Lines) -> None:
-    events[2]["indices"][0] = stranger(events)
+    events[2]["indices"][0] = unbought(events)
 
 
 def other_predictions(victim: Any, *, digest: bool, metrics: bool) -> None:
@@ -156,7 +156,7 @@ def change_split(victim: Any, change: Callable[[dict[str, Any]], object], *, dig
 
 
 def move(content: dict[str, Any], source: str, target: str, *, keep: bool) -> None:
-    """The last image of one part goes to another part too (or instead)."""
+    """Add the last image of one part to another part; without `keep` remove it from the first."""
     image = content[source][-1]
     if not keep:
         content[source] = content[source][:-1]
@@ -178,7 +178,7 @@ def failure(events: Lines) -> None:
 
 
 def choose_all_starts(victim: Any) -> None:
-    """One hand-picked image, the same for every strategy of a seed, replaces the first of the start."""
+    """Replace the first image of the start by a hand-picked one, the same for every strategy of a seed."""
     for seed in victim.study.seeds:
         paths = [victim.folder.run(RunId("small", s.id, seed)).events for s in victim.study.strategies]
         image = not_bought([lines(path) for path in paths])
@@ -192,7 +192,7 @@ def replan(victim: Any, **changes: Any) -> None:
 
 
 def refer(victim: Any, reference: dict[str, Any]) -> None:
-    """A reference for random, which the protocol did not have."""
+    """Add a reference for random, which the protocol did not have."""
     replan(
         victim,
         protocols=[
@@ -202,23 +202,23 @@ def refer(victim: Any, reference: dict[str, Any]) -> None:
 
 
 def forget_reference(victim: Any) -> None:
-    """The runs say what random should reach, the plan does not any more."""
+    """Remove from the plan the reference for random that the runs recorded."""
     for path in victim.folder.records.rglob("events.jsonl"):
         rewrite(path, lambda e: e[0]["protocol"].update(reference={"source": "Nobody 2026", "values": {"22": 0.99}}))
 
 
 def own_source(victim: Any, kept: bytes | None) -> None:
-    """`first` is an own strategy with source b"one", of which `kept` lies in the study."""
-    told = [s.model_dump(mode="json") for s in victim.study.strategies]
-    told[1] |= {"name": "mine.py:first", "label": "first", "source_digest": sha256(b"one")}
-    replan(victim, strategies=told)
+    """Make `first` a user-defined strategy with source b"one", and keep `kept` as its source in the study."""
+    specs = [s.model_dump(mode="json") for s in victim.study.strategies]
+    specs[1] |= {"name": "mine.py:first", "label": "first", "source_digest": sha256(b"one")}
+    replan(victim, strategies=specs)
     study = victim.folder.read_plan()
     for path in victim.folder.records.rglob("events.jsonl"):
 
         def forge(events: Lines) -> None:
             events[0]["study"] = study.fingerprint
             if events[0]["strategy"]["name"] == "first":
-                events[0]["strategy"] = told[1]
+                events[0]["strategy"] = specs[1]
 
         rewrite(path, forge)
     if kept is not None:
@@ -229,7 +229,7 @@ DATA = array_digest(make_labels())
 
 
 def tune(victim: Any, settings: int | None) -> None:
-    """Another number of settings tried for one strategy, in the plan and in all that goes back to it."""
+    """Change the number of settings tried for one strategy, in the plan and in all records."""
     study = obedient_study(
         strategies=[{"name": "random"}, {"name": "first", "tuning": settings}, {"name": "last", "tuning": 2}]
     )
@@ -245,13 +245,13 @@ def tune(victim: Any, settings: int | None) -> None:
 
 
 def everywhere(victim: Any, change: Callable[[dict[str, Any]], object]) -> None:
-    """The same edit of every round of every run."""
+    """Make the same change to every round of every run."""
     for path in victim.folder.records.rglob("events.jsonl"):
         rewrite(path, lambda e: [change(x) for x in e if x["event"] == "round"])
 
 
 def begin_worse(victim: Any, strategy: str, seed: int) -> None:
-    """Wrong in the first test image that was right, in every round."""
+    """Predict the first test image that was right wrong, in every round."""
 
     def worse(predicted: Any, targets: Any) -> None:
         at = np.flatnonzero(predicted == targets)[0]
@@ -266,23 +266,23 @@ def resumed(next_round: int, dropped: int = 0, **environment: Any) -> dict[str, 
 
 
 def torn(victim: Any, change: Callable[[dict[str, Any]], object]) -> None:
-    """The run was interrupted while round 1 was written, as `change` says it was then; all but the line's end had arrived."""
-    there = lines(victim.run.events)[5]
-    change(there)
-    tail = json.dumps(there, sort_keys=True, separators=(",", ":")).encode()[:-90]
+    """Interrupt the run while it writes round 1, changed by `change`; only the end of the line is missing."""
+    event = lines(victim.run.events)[5]
+    change(event)
+    tail = json.dumps(event, sort_keys=True, separators=(",", ":")).encode()[:-90]
     (victim.run.path / "events.torn-0").write_bytes(tail)
     victim.edit(lambda e: e.insert(5, resumed(1, len(tail))))
 
 
 def start_of_another_seed(victim: Any) -> None:
-    """Every strategy of seed 0 starts from the images of seed 1."""
+    """Start every strategy of seed 0 from the images of seed 1."""
     start = lines(victim.folder.run(RunId("small", "first", 1)).events)[2]["indices"]
     for strategy in victim.study.strategies:
         rewrite(victim.folder.run(RunId("small", strategy.id, 0)).events, lambda e: e[2].update(indices=start))
 
 
 def curve_of_another_seed(victim: Any) -> None:
-    """Seed 1's predictions for seed 0's test images would give seed 0's metrics."""
+    """Forge predictions of seed 1 that give the metrics of seed 0."""
     mine, other = victim.run, victim.folder.run(RunId("small", "first", 1))
     digests = []
     for number, event in enumerate(e for e in lines(mine.events) if e["event"] == "round"):
@@ -306,7 +306,7 @@ def curve_of_another_seed(victim: Any) -> None:
 
 
 def alike(victim: Any, kind: str, *, digest: bool) -> None:
-    """A test image of seed 0 and one of its pool get one group number."""
+    """Give a test image of seed 0 and an image of its pool one group number."""
     split, other = (
         split_of(lines(victim.run.events)),
         split_of(lines(victim.folder.run(RunId("small", "first", 1)).events)),
@@ -325,14 +325,14 @@ def replanned(**plan: Any) -> Study:
 
 
 def history_is_cut(victim: Any) -> None:
-    """Two amendments, of which the first is deleted."""
+    """Make two amendments and delete the first."""
     amend(victim.folder, replanned(delta=0.2), "too strict")
     amend(victim.folder, replanned(delta=0.3), "still too strict")
     kept = victim.folder.amendments.read_bytes().splitlines(keepends=True)
     victim.folder.amendments.write_bytes(kept[0].replace(b'"after":"', b'"after":"0') + kept[1])
 
 
-TOLD = {"event": "disclosure", "seq": 3, "prev": "", "count": 30, "images": "0" * 64}
+DISCLOSED = {"event": "disclosure", "seq": 3, "prev": "", "count": 30, "images": "0" * 64}
 SPLIT_USERS = "SPL-03 SPL-04 SPL-06 SPL-07 SPL-08 BUD-04 SED-03 EVL-01"
 CASES = [
     # completeness
@@ -346,7 +346,7 @@ CASES = [
     ),
     Case("no run at all", lambda v: shutil.rmtree(v.folder.records), "CMP-01 CMP-04", f"{NEEDS_FILE} {NEEDS_RUN}"),
     Case("a further seed", lambda v: shutil.copytree(v.run.path, v.run.path.parent / "seed-7"), "CMP-02"),
-    Case("an attempt laid aside", lambda v: shutil.copytree(v.run.path, v.run.path / "old"), "CMP-02"),
+    Case("an attempt set aside", lambda v: shutil.copytree(v.run.path, v.run.path / "old"), "CMP-02"),
     Case(
         "a further strategy", lambda v: shutil.copytree(v.run.path.parent, v.run.path.parent.parent / "best"), "CMP-02"
     ),
@@ -373,9 +373,9 @@ CASES = [
     edit("no study planned it", lambda e: e[0].update(study=""), "", "PRO-03"),
     Case("the plan was changed after the runs", lambda v: replan(v, plan={"delta": 0.2, "test": "t"}), "PRO-03"),
     Case("the reference of the runs is gone from the plan", forget_reference, "PRO-02"),
-    Case("the source of an own strategy is exchanged", lambda v: own_source(v, b"another"), "PRO-05"),
-    Case("the source of an own strategy is there", lambda v: own_source(v, b"one"), ""),
-    Case("the source of an own strategy is missing", lambda v: own_source(v, None), "", "PRO-05"),
+    Case("the source of a user-defined strategy is replaced", lambda v: own_source(v, b"another"), "PRO-05"),
+    Case("the source of a user-defined strategy exists", lambda v: own_source(v, b"one"), ""),
+    Case("the source of a user-defined strategy is missing", lambda v: own_source(v, None), "", "PRO-05"),
     Case("seeds were dropped from the plan", lambda v: replan(v, seeds=[0]), "CMP-02 PRO-03 STA-01"),
     Case(
         "a run was copied from another seed",
@@ -439,7 +439,7 @@ CASES = [
         "SPL-04 SPL-06 SED-03 BUD-04",
     ),
     Case(
-        "a test image was exchanged",
+        "a test image was swapped",
         lambda v: change_split(v, exchange_test_image, digest=True),
         "SPL-06 SED-03 EVL-01",
     ),
@@ -462,14 +462,14 @@ CASES = [
     edit("a validation image is bought for training", replace_first(of_part("validation")), "BUD-04"),
     edit("a negative index is bought", replace_first(lambda e: -1), "BUD-04"),
     edit("an index beyond all integers is bought", replace_first(lambda e: 10**300), "BUD-04"),
-    edit("validation labels from the pool", lambda e: e[1]["indices"].__setitem__(0, stranger(e)), "BUD-04"),
+    edit("validation labels from the pool", lambda e: e[1]["indices"].__setitem__(0, unbought(e)), "BUD-04"),
     edit("validation labels are not charged", lambda e: e[1].update(after=0), "BUD-02 BUD-05"),
     edit("validation labels are not bought", lambda e: e.pop(1), "BUD-02 BUD-05"),
     edit("validation labels are bought twice", lambda e: e.insert(2, dict(e[1])), "BUD-01 BUD-02 BUD-03 BUD-05"),
     edit("fewer validation labels are bought", lambda e: e[1]["indices"].pop(), "BUD-02 BUD-05"),
     edit(
-        "the labels of the pool are told to a competitor",
-        lambda e: e.insert(3, {**TOLD, "time": e[3]["time"]}),
+        "the labels of the pool are disclosed to a strategy",
+        lambda e: e.insert(3, {**DISCLOSED, "time": e[3]["time"]}),
         "BUD-06",
     ),
     edit("validation labels are bought late", lambda e: e.insert(3, e.pop(1)), "BUD-02 BUD-05 QRY-05"),
@@ -482,24 +482,24 @@ CASES = [
     ),
     edit("a line is removed, the chain is not", lambda e: e.pop(4), "QRY-01 QRY-02 QRY-03 BUD-02", rechain=False),
     edit(
-        "lines are exchanged, the chain is not",
+        "lines are swapped, the chain is not",
         lambda e: e.insert(5, e.pop(4)),
         "QRY-01 QRY-02 QRY-03 QRY-05",
         rechain=False,
     ),
     edit("a line is unknown", lambda e: e.insert(5, {"event": "gift"}), "QRY-01"),
-    edit("another label than the one asked for", lambda e: e[4]["indices"].__setitem__(0, stranger(e)), "QRY-02"),
+    edit("another label than the one asked for", lambda e: e[4]["indices"].__setitem__(0, unbought(e)), "QRY-02"),
     edit("the labels asked for in another order", lambda e: e[4]["indices"].reverse(), "QRY-02"),
-    edit("the query was changed after the purchase", lambda e: e[3]["query"].__setitem__(0, stranger(e)), "QRY-02"),
+    edit("the query was changed after the purchase", lambda e: e[3]["query"].__setitem__(0, unbought(e)), "QRY-02"),
     edit("the purchase is missing", lambda e: e.pop(4), "QRY-02 QRY-03 BUD-02"),
-    edit("the last round asks for more", lambda e: e[7]["query"].append(stranger(e)), "QRY-02"),
+    edit("the last round asks for more", lambda e: e[7]["query"].append(unbought(e)), "QRY-02"),
     edit("labels are bought after the round", lambda e: e.insert(5, e.pop(4)), "QRY-02 QRY-03 QRY-05"),
     # seeds
     edit("a seed is chosen by hand", lambda e: e[0]["seeds"].update(query=42), "SED-01"),
     edit("a stream is missing", lambda e: e[0]["seeds"].pop("model"), "SED-01"),
     edit("seeds of another replicate", lambda e: e[0].update(seeds=dict(stream_seeds(0, 1))), "SED-01 SED-04"),
     edit("the initial set is chosen by hand", swap_initial, "SED-02 SED-03"),
-    Case("everybody's initial set is chosen by hand", choose_all_starts, "SED-03"),
+    Case("the initial set of every strategy is chosen by hand", choose_all_starts, "SED-03"),
     # evaluation
     edit("a metric is edited", lambda e: e[7]["metrics"].update(accuracy=0.95), "EVL-01"),
     edit(
@@ -508,14 +508,14 @@ CASES = [
         "EVL-01",
     ),
     edit("a secondary metric is edited", lambda e: e[7]["metrics"].update(balanced_accuracy=0.95), "EVL-01"),
-    edit("a metric nobody can compute", lambda e: e[7]["metrics"].update(quality=0.5), "", "EVL-01"),
+    edit("a metric that cannot be computed", lambda e: e[7]["metrics"].update(quality=0.5), "", "EVL-01"),
     edit("the protocol's metric is missing", lambda e: e[7]["metrics"].pop("accuracy"), "EVL-03"),
     edit("a metric out of range", lambda e: e[7]["metrics"].update(accuracy=95.0), "EVL-01 EVL-03"),
     edit("the predictions digest is altered", lambda e: flip_at(e[5], "predictions"), "EVL-02"),
-    Case("predictions are exchanged", lambda v: other_predictions(v, digest=False, metrics=False), "EVL-01 EVL-02"),
-    Case("predictions and digest are exchanged", lambda v: other_predictions(v, digest=True, metrics=False), "EVL-01"),
+    Case("predictions are replaced", lambda v: other_predictions(v, digest=False, metrics=False), "EVL-01 EVL-02"),
+    Case("predictions and digest are replaced", lambda v: other_predictions(v, digest=True, metrics=False), "EVL-01"),
     Case(
-        "predictions are exchanged for perfect metrics",
+        "predictions are replaced for perfect metrics",
         lambda v: other_predictions(v, digest=True, metrics=True),
         "EVL-01",
     ),
@@ -527,11 +527,11 @@ CASES = [
     edit("another recipe in all rounds", lambda e: [flip_at(e[k], "recipe") for k in (3, 5, 7)], "TRN-01"),
     edit("no recipe", lambda e: e[5].update(recipe=""), "", "TRN-01"),
     edit("weights kept from the round before", lambda e: flip_at(e[5], "initial_weights"), "TRN-02"),
-    edit("own lucky weights", lambda e: [flip_at(e[k], "initial_weights") for k in (3, 5, 7)], "TRN-03"),
+    edit("lucky weights of one strategy", lambda e: [flip_at(e[k], "initial_weights") for k in (3, 5, 7)], "TRN-03"),
     edit("no weights", lambda e: e[5].update(initial_weights=""), "", "TRN-02"),
-    Case("another recipe for everybody", lambda v: everywhere(v, lambda e: flip_at(e, "recipe")), "TRN-01"),
+    Case("another recipe for all strategies", lambda v: everywhere(v, lambda e: flip_at(e, "recipe")), "TRN-01"),
     Case(
-        "fewer steps for everybody",
+        "fewer steps for all strategies",
         lambda v: everywhere(v, lambda e: (e.update(steps=4), e["extra"].update(selected_step=4))),
         "TRN-04",
     ),
@@ -558,24 +558,28 @@ CASES = [
         lambda e: [e[k].update(examined=n) for k, n in ((3, 2), (5, 3), (7, 4))],
         "EVL-04",
     ),
-    edit("nobody counted how often the test labels were read", lambda e: e[5].update(examined=None), "", "EVL-04"),
+    edit("reads of the test labels were not counted", lambda e: e[5].update(examined=None), "", "EVL-04"),
     edit("earlier weights were evaluated", lambda e: e[5]["extra"].update(selected_step=3), "EVL-05"),
-    edit("nobody knows which weights were evaluated", lambda e: e[5].update(extra={}), "", "EVL-05"),
+    edit("the evaluated weights are not recorded", lambda e: e[5].update(extra={}), "", "EVL-05"),
     edit("no validation metric although labels were bought for it", lambda e: e[5].update(validation={}), "", "EVL-05"),
     # interruptions and clocks
     edit("an interruption", lambda e: e.insert(5, resumed(1)), "CMP-06"),
-    edit("two rounds made again after an interruption", lambda e: e.insert(7, resumed(1)), "CMP-06 QRY-04"),
+    edit("two rounds repeated after an interruption", lambda e: e.insert(7, resumed(1)), "CMP-06 QRY-04"),
     edit("a round left out after an interruption", lambda e: e.insert(5, resumed(2)), "CMP-06 QRY-04"),
-    edit("bytes set aside that are nowhere", lambda e: e.insert(5, resumed(1, 77)), "CMP-06", "QRY-04"),
+    edit("bytes set aside in no file", lambda e: e.insert(5, resumed(1, 77)), "CMP-06", "QRY-04"),
     Case(
-        "a round made again with a better result",
+        "a round repeated with a better result",
         lambda v: torn(v, lambda e: e["metrics"].update(accuracy=0.2)),
         "CMP-06 QRY-04",
     ),
-    Case("a round made again with another query", lambda v: torn(v, lambda e: e["query"].reverse()), "CMP-06 QRY-04"),
-    Case("a round made again with the same result", lambda v: torn(v, lambda e: None), "CMP-06"),
+    Case("a round repeated with another query", lambda v: torn(v, lambda e: e["query"].reverse()), "CMP-06 QRY-04"),
+    Case("a round repeated with the same result", lambda v: torn(v, lambda e: None), "CMP-06"),
     edit("a line older than the one before", lambda e: e[5].update(time="2025-12-31T23:59:59.000+00:00"), "QRY-05"),
-    edit("a failure, an interruption, and on", lambda e: (failure(e), e.insert(6, resumed(1))), "CMP-05 CMP-06"),
+    edit(
+        "a failure, an interruption, and a continuation",
+        lambda e: (failure(e), e.insert(6, resumed(1))),
+        "CMP-05 CMP-06",
+    ),
     # replicates
     Case("seeds that were picked", lambda v: replan(v, seeds=[1]), "CMP-02 PRO-03 SED-05 STA-01"),
     Case("the start of another seed", start_of_another_seed, "SED-03 SED-04 BUD-03 BUD-04"),
@@ -585,10 +589,10 @@ CASES = [
     Case("a near-duplicate of a test image is in the pool", lambda v: alike(v, "look", digest=True), "SPL-08"),
     Case("the groups of images are altered", lambda v: alike(v, "content", digest=False), "", "SPL-07 SPL-08"),
     Case("the groups of images are missing", lambda v: v.folder.twins(DATA).unlink(), "", "SPL-07 SPL-08"),
-    edit("nobody looked for copies", lambda e: e[0]["data"].update(twins=""), "", "SPL-07 SPL-08"),
+    edit("copies were not searched", lambda e: e[0]["data"].update(twins=""), "", "SPL-07 SPL-08"),
     # environment
     edit("uncommitted code", lambda e: e[0]["environment"].update(dirty=True), "ENV-01"),
-    edit("nobody knows the code", lambda e: e[0]["environment"].pop("dirty"), "", "ENV-01"),
+    edit("the state of the code is not recorded", lambda e: e[0]["environment"].pop("dirty"), "", "ENV-01"),
     edit("another commit", lambda e: e[0]["environment"].update(commit="abd"), "ENV-02"),
     edit("another numpy", lambda e: e[0]["environment"]["packages"].update(numpy="2.2"), "ENV-02"),
     edit("another Python after an interruption", lambda e: e.insert(5, resumed(1, python="3.13.0")), "CMP-06 ENV-02"),
@@ -627,7 +631,7 @@ CASES = [
 
 
 def exchange_test_image(content: dict[str, Any]) -> None:
-    """One test image for one of the pool that nobody bought; the labels are forged along."""
+    """Swap a test image for an unbought image of the pool, with its label."""
     out, image = content["test"][-1], content["pool"][np.searchsorted(content["pool"], 80)]
     content["test"] = np.sort(np.append(content["test"][:-1], image))
     content["pool"] = np.sort(np.append(content["pool"][content["pool"] != image], out))
@@ -658,7 +662,7 @@ def test_exactly_the_rules_that_must_fire_do(victim: Any, case: Case) -> None:
     }
     errors = {a: {i for i in ids if RULES[i].severity == "error"} for a, ids in answers.items()}
     assert result.exit_code == (1 if errors["broken"] else 3 if errors["unverifiable"] else 0)
-    assert not [f for f in result.findings if "can read" in f.expected], "a rule stumbled over the evidence"
+    assert not [f for f in result.findings if "can read" in f.expected], "a rule failed on the evidence"
 
 
 @pytest.mark.parametrize(("steps", "broken"), [(3, set()), (6, {"TRN-04"})])
@@ -674,13 +678,10 @@ def test_rounds_that_end_by_accuracy_may_differ_in_length_up_to_the_recipes_most
 
 
 def test_every_rule_is_broken_by_some_case() -> None:
-    elsewhere = {
-        "QRY-06",
-        "BUD-07",
-    }  # need replays, or budgets that are no numbers of labels: test_replay.py, test_regions.py
-    elsewhere |= {"TRN-06", "TRN-07", "TRN-08", "TRN-09"}  # need trials: test_tuned.py
+    elsewhere = {"QRY-06", "BUD-07"}  # need replays, or budgets in pixels: test_replay.py, test_regions.py
+    elsewhere |= {"TRN-06", "TRN-07", "TRN-08", "TRN-09"}  # need trials: groups/test_tuning.py
     elsewhere |= {"TRN-10"}  # needs an encoder: test_encoders.py
-    elsewhere |= {rule for rule in RULES if rule.startswith("ISO")}  # need oracles: test_isolated.py
+    elsewhere |= {rule for rule in RULES if rule.startswith("ISO")}  # need oracles: groups/test_isolation.py
     assert {rule for case in CASES for rule in case.broken.split()} | elsewhere == set(RULES)
 
 

@@ -1,4 +1,4 @@
-"""Metrics of calibration: recomputed from the table beside the predictions, and every way of forging it found out."""
+"""Calibration metrics are recomputed from the table of probabilities, and every way of forging it is detected."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def answers(study: Path) -> tuple[set[str], set[str]]:
 
 
 def exchange(study: Path, change: Callable[[Table], Table], *, digest: bool) -> None:
-    """Another table in the sidecar of round 1, with or without its digest in the record."""
+    """Replace the table in the sidecar of round 1, with or without its digest in the record."""
     run = run_of(study)
     with np.load(run.predictions(1)) as arrays:
         predicted, table = arrays["prediction"], change(arrays["log_probability"].copy())

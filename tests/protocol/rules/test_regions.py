@@ -1,4 +1,4 @@
-"""Records of budgets in pixels: what an honest run writes is obeyed, and what a forger changes is found.
+"""Records of budgets in pixels: an honest run obeys every rule, and every forgery is detected.
 
 Lines of a record: 0 run, 1 initial, 2 round, 3 query, 4 round, 5 query, 6 round, 7 seal.
 """
@@ -33,7 +33,7 @@ MASKS = np.random.default_rng(3).integers(0, CLASSES, (N + TEST, 5, 7)).astype(n
 DIVISION = tiled(N, 5, 7, (3, 4))  # tiles of 12, 9, 8 and 6 pixels
 UNITS = DIVISION.units
 ALONE = np.arange(N + TEST)
-"""Groups of images of which no two look alike."""
+"""Groups of images when no two look alike."""
 
 Lines = list[dict[str, Any]]
 
@@ -157,7 +157,7 @@ def discount(events: Lines) -> None:
 
 
 def overrun(events: Lines) -> None:
-    """One more region at its price, past the budget."""
+    """Buy one more region at its price, past the budget."""
     bought = len(events[3]["indices"])
     following = events[2]["query"][bought]
     events[3]["indices"].append(following)
@@ -169,20 +169,20 @@ def overrun(events: Lines) -> None:
 
 
 def stop_early(events: Lines) -> None:
-    """The last region is not bought, though there was budget for it."""
+    """Leave out the last region, though there was budget for it."""
     events[5]["indices"].pop()
     events[5]["after"] -= events[5]["costs"].pop()
     events[6]["training_labels"] -= 1
 
 
 def skip(events: Lines) -> None:
-    """A region is passed over for the one after it."""
+    """Skip a region and buy the next one."""
     events[5]["indices"][0], events[5]["indices"][1] = events[5]["indices"][1], events[5]["indices"][0]
     events[5]["costs"][0], events[5]["costs"][1] = events[5]["costs"][1], events[5]["costs"][0]
 
 
 def another_start(events: Lines) -> None:
-    """Regions of the same size elsewhere in the pool."""
+    """Buy regions of the same size elsewhere in the pool."""
     bought = {i for e in events if e["event"] == "labels" for i in e["indices"]}
     old = events[1]["indices"][0]
     events[1]["indices"][0] = next(

@@ -1,4 +1,4 @@
-"""A declared warm start is judged by what each round began and the round before ended with; an undeclared one is a violation."""
+"""A declared warm start is checked by initial and previous final weights; an undeclared one is a violation."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def nothing_of_the_beginning(events: Lines) -> None:
         (nothing_of_the_beginning, [], ["TRN-02"]),
     ],
 )
-def test_a_warm_start_is_held_to_what_was_declared(
+def test_a_warm_start_must_be_as_declared(
     study: StudyFolder, do: Callable[[Lines], None], broken: list[str], unverifiable: list[str]
 ) -> None:
     rewrite(study.run(RunId("small", "first", 0)).events, do)
@@ -83,7 +83,7 @@ def test_the_checklist_says_that_it_was_declared(study: StudyFolder) -> None:
     )
 
 
-def test_what_may_not_be_kept_is_found_where_a_reset_is_declared(study: StudyFolder, tmp_path: Path) -> None:
+def test_weights_kept_against_a_declared_reset_are_detected(study: StudyFolder, tmp_path: Path) -> None:
     reset = build_study(tmp_path / "reset")
     warm = lines(study.run(RunId("small", "first", 0)).events)
 

@@ -42,14 +42,14 @@ def test_equal_studies_give_equal_archives_and_another_file_is_not_overwritten(
     pack(unpack(tmp_path / "a.tar.xz", tmp_path / "again"), tmp_path / "b.tar.xz")
     assert (tmp_path / "a.tar.xz").read_bytes() == (tmp_path / "b.tar.xz").read_bytes()
     (tmp_path / "b.tar.xz").write_bytes(b"mine")
-    with pytest.raises(InputError, match="another file"):
+    with pytest.raises(InputError, match="a file with other content"):
         pack(sealed, tmp_path / "b.tar.xz")
     assert (tmp_path / "b.tar.xz").read_bytes() == b"mine"
 
 
 def test_a_study_changed_after_its_seal_is_not_packed(sealed: StudyFolder, tmp_path: Path) -> None:
     (sealed.path / "more.txt").write_text("x")
-    with pytest.raises(InputError, match="seal it as it is now"):
+    with pytest.raises(InputError, match="seal it again, then pack"):
         pack(sealed, tmp_path / "s.tar.xz")
     assert not (tmp_path / "s.tar.xz").exists()
 
@@ -111,7 +111,7 @@ def test_what_would_fill_the_disk_is_refused_before_it_is_unpacked(
         for number in range(30):
             archive.addfile(tarfile.TarInfo(f"records/{number}"), io.BytesIO())
     monkeypatch.setattr("protocol.seal.archive._LARGEST", 2**23)
-    monkeypatch.setattr("protocol.seal.archive._MOST", 20)
+    monkeypatch.setattr("protocol.seal.archive._MOST_FILES", 20)
     for name in ("bomb", "many"):
         with pytest.raises(InputError, match="at most 20 files of 8388608 bytes"):
             unpack(tmp_path / f"{name}.tar.xz", tmp_path / name)

@@ -209,7 +209,7 @@ def test_a_budget_beyond_all_regions_is_refused(cost: str, budgets: list[int], s
         ({"labelling": {"unit": "tile"}}, "needs tile"),
         ({"labelling": {"unit": "superpixel", "tile": [2, 2]}}, "has no tile; unit = 'superpixel' needs superpixels"),
         ({"labelling": {"unit": "image", "cost": "label"}}, "remove the table"),
-        ({"task": "classification", "metric": "accuracy"}, "labelling is of masks"),
+        ({"task": "classification", "metric": "accuracy"}, "labelling is for masks"),
         ({"splits": {"validation_size": 2}}, "validation_counted = false"),
         ({"regime": load_preset("digit-scenes-s4gan").regime.model_dump(mode="json")}, "s4gan's critic"),
         (

@@ -1,4 +1,4 @@
-"""Specifications come in strictly: every fault at once, each with its place, and never a traceback."""
+"""Specifications are read strictly: every fault at once, each with its place, and never a traceback."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_unknown_key_offers_the_nearest_one() -> None:
     ],
 )
 def test_each_bad_value_is_named_with_its_place(changes: dict[str, object], where: str, text: str) -> None:
-    [(place, said)] = faults(protocol_table(**changes))
+    [(place, message)] = faults(protocol_table(**changes))
     assert place == (f"f.toml: {where}" if where else "f.toml")
-    assert text in said
+    assert text in message
 
 
 @pytest.mark.parametrize("lr", [float("nan"), float("inf"), -float("inf"), 0.0, "1e-3", True])
@@ -99,15 +99,15 @@ def test_learning_rate_is_a_positive_finite_number(lr: object) -> None:
 def test_a_recipe_that_contradicts_itself_is_refused(regime: dict[str, object], text: str) -> None:
     table = protocol_table()
     table["regime"] = table["regime"] | regime
-    [(_, said)] = faults(table)
-    assert text in said
+    [(_, message)] = faults(table)
+    assert text in message
 
 
 def test_selection_on_validation_needs_validation_labels() -> None:
     table = protocol_table(splits={"test_size": 40})
     table["regime"] = table["regime"] | {"selection": "best-validation", "validate_every": 2}
-    [(_, said)] = faults(table)
-    assert "splits.validation_size >= 1" in said
+    [(_, message)] = faults(table)
+    assert "splits.validation_size >= 1" in message
 
 
 def test_uncounted_validation_may_exceed_the_first_budget() -> None:
@@ -116,7 +116,7 @@ def test_uncounted_validation_may_exceed_the_first_budget() -> None:
     assert (protocol.charged_validation, protocol.training_labels) == (0, (16, 22, 30))
 
 
-def test_all_faults_are_told_at_once_and_none_twice() -> None:
+def test_all_faults_are_reported_at_once_and_none_twice() -> None:
     table = study_table(protocols=[protocol_table(budgets=[5, "x"], metric="auc")], seeds=[-1])
     places = [where for where, _ in faults(table, Study)]
     assert places == ["f.toml: protocols[0].budgets[1]", "f.toml: protocols[0].metric", "f.toml: seeds[0]"]
@@ -147,7 +147,7 @@ def test_an_empty_array_is_still_a_fault() -> None:
 )
 def test_a_study_that_cannot_be_paired_or_kept_apart_is_refused(changes: dict[str, object], text: str) -> None:
     found = faults(study_table(**changes), Study)
-    assert any(text in said for _, said in found), found
+    assert any(text in message for _, message in found), found
 
 
 @pytest.mark.parametrize(
@@ -263,10 +263,10 @@ def test_strategies_are_added_by_name_and_those_that_clash_are_refused() -> None
     more = add_strategies(study, ["a/mine.py:F", "random", "margin"])
     assert [s.id for s in more.strategies] == [*before, "mine-F", "margin"]
     assert add_strategies(more, ["a/mine.py:F"]) == more  # known already
-    for name, said in (
+    for name, message in (
         ("b/mine.py:f", "mine-f more than once"),
         ("b/mine.py:F", "mine-f more than once"),
         ("", "--strategy"),
     ):
-        with pytest.raises(InputError, match=said):  # another file or name, the same folder of records
+        with pytest.raises(InputError, match=message):  # another file or name, the same folder of records
             add_strategies(more, [name])

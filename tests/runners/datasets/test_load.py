@@ -222,7 +222,7 @@ def test_own_npz_with_and_without_a_test_set(tmp_path: Path) -> None:
         ({"images": TRAIN, "labels": np.zeros(12, int)}, "at least 2"),
         ({"images": TRAIN, "labels": np.arange(12) - 1}, r"\[-1\]"),
         ({"images": TRAIN[:, None].repeat(3, 1), "labels": TRAIN_LABELS}, "channels last"),
-        ({"images": TRAIN, "labels": np.stack([TRAIN_LABELS] * 2, 1)}, "one class an image"),
+        ({"images": TRAIN, "labels": np.stack([TRAIN_LABELS] * 2, 1)}, "one class per image"),
         ({"images": TRAIN, "labels": TRAIN_LABELS, "classes": np.asarray(["a", "b"])}, "0 to 1"),
         ({"images": TRAIN, "labels": TRAIN_LABELS, "classes": np.asarray(["a"] * 10)}, "repeated"),
         ({"images": TRAIN, "labels": TRAIN_LABELS, "test_images": TEST}, "together"),
@@ -323,7 +323,7 @@ def test_all_that_is_wrong_with_a_folder_is_said_at_once(tmp_path: Path) -> None
     (tmp_path / "a" / "6.png").symlink_to(tmp_path / "nowhere.png")
     Image.fromarray(np.full((4, 6), 70_000, np.int32)).save(tmp_path / "b" / "9.tif")
     told = said(tmp_path)
-    for part in ("none in c", "5.jpg", "a link to nothing", "3 of 6×4, 1 of 9×9", "1 of mode I: b/9.tif"):
+    for part in ("none in c", "5.jpg", "a broken link", "3 of 6×4, 1 of 9×9", "1 of mode I: b/9.tif"):
         assert part in told
     for i in range(30):
         (tmp_path / "a" / f"bad-{i}.png").write_bytes(b"")
@@ -333,11 +333,11 @@ def test_all_that_is_wrong_with_a_folder_is_said_at_once(tmp_path: Path) -> None
 def test_images_that_lie_deeper_and_a_third_part_are_pointed_at(tmp_path: Path) -> None:
     write_pictures(tmp_path / "photos" / "cats" / "tabby", 1)
     write_pictures(tmp_path / "photos" / "dogs", 1)
-    assert f"there are some in {tmp_path / 'photos' / 'cats' / 'tabby'}" in said(tmp_path / "photos")
+    assert f"there are images in {tmp_path / 'photos' / 'cats' / 'tabby'}" in said(tmp_path / "photos")
     for part in ("train", "val", "test"):
         write_pictures(tmp_path / "three" / part / "a", 1)
     assert "test, train, val" in said(tmp_path / "three")
-    assert "put the images of the others into train" in said(tmp_path / "three")
+    assert "move the images of the other folders into train" in said(tmp_path / "three")
 
 
 def test_every_truncated_image_is_named_though_its_header_is_whole(tmp_path: Path) -> None:
@@ -379,9 +379,9 @@ def test_a_palette_with_transparency_gives_its_colours_without_a_word(tmp_path: 
 
 def test_what_is_no_npz_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "text.npz").write_text("hello")
-    with pytest.raises(InputError, match="no zip archive"):
+    with pytest.raises(InputError, match="not a zip archive"):
         load(Data(name="npz", path="text.npz"), tmp_path)
     with pytest.raises(InputError, match="a folder of images is data set 'folder'"):
         load(Data(name="npz", path="."), tmp_path)
-    with pytest.raises(InputError, match="relative paths start here"):
+    with pytest.raises(InputError, match="relative paths start at"):
         load(Data(name="npz", path="not-there.npz"), None)

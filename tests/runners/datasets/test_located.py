@@ -11,7 +11,7 @@ from protocol.errors import InputError
 from runners.data import locate
 from runners.datasets import CARDS
 from runners.datasets.registry import OWN
-from runners.verbs.browse.catalogue import datasets
+from runners.verbs.browse.datasets import datasets
 
 FILES = {
     "fashion-mnist": (
@@ -75,5 +75,5 @@ def test_the_list_says_what_the_card_knows_and_where_files_lie(root: Path, capsy
     assert "only train_32x32.mat" in {f["name"]: f for f in json.loads(capsys.readouterr().out)}["svhn"]["state"]
     datasets(root, json=False)
     shown = " ".join(capsys.readouterr().out.split())
-    assert "looked for, not read" in shown
-    assert "what is looked for: stl10_binary/" in shown
+    assert "Files were searched, not read" in shown
+    assert "files that are searched: stl10_binary/" in shown

@@ -118,7 +118,7 @@ def test_medmnist(tmp_path: Path) -> None:
     assert (images.train_size, images.test_size) == (6, 3)
     several = arrays | {f"{part}_labels": np.zeros((len(y), 14), np.uint8) for part, y in told.items()}
     np.savez(tmp_path / "chestmnist.npz", **several)
-    with pytest.raises(InputError, match="one class an image"):
+    with pytest.raises(InputError, match="one class per image"):
         medmnist.load(CARDS["medmnist"], Place(tmp_path, "chestmnist.npz"))
     np.savez(tmp_path / "other.npz", images=parts["train"])
     with pytest.raises(InputError, match="no train_images"):
@@ -204,16 +204,16 @@ def test_isic_2019(tmp_path: Path, folder: str) -> None:
     [
         (
             lambda root: (root / "ISIC_2019_Training_Input" / "ISIC_0000003.jpg").unlink(),
-            "1 are not there: ISIC_0000003.jpg",
+            "1 missing: ISIC_0000003.jpg",
         ),
         (
             lambda root: lesions(root.parent, "ISIC_2019_Training_Input", table="image,NV,MEL\na,1.0,0.0\n"),
             "columns image, MEL",
         ),
-        (lambda root: _edit(root, "0.0,1.0,0.0", "1.0,1.0,0.0"), "1.0 in one column"),
+        (lambda root: _edit(root, "0.0,1.0,0.0", "1.0,1.0,0.0"), "1.0 in exactly one class column"),
         (
             lambda root: _edit(root, "0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0,0.0", "0.0,0.0,0.0,0.0,0.0,0.0,0.0,0.0,1.0"),
-            "1.0 in one column",
+            "1.0 in exactly one class column",
         ),
         (lambda root: (root / "ISIC_2019_Training_GroundTruth.csv").write_text(""), "columns image"),
         (lambda root: (root / "ISIC_2019_Training_GroundTruth.csv").unlink(), "none of them"),

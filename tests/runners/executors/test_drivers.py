@@ -145,7 +145,7 @@ def test_a_driver_that_is_asked_to_stop(name: str, how: signal.Signals, here: He
         wait_until(here.inside, driver)
         driver.remember(*([] if name == "inline" else [here.process()]))
         driver.send(how)
-        wait_until(lambda: "stopping after the rounds under way" in driver.said(), driver)
+        wait_until(lambda: "stopping after the current rounds" in driver.said(), driver)
         time.sleep(TOLD_SECONDS)
         here.let_go()
         assert driver.code() == 130, driver.said()
@@ -195,7 +195,7 @@ def test_a_driver_that_is_told_twice_to_stop(name: str, here: Here) -> None:
         wait_until(here.inside, driver)
         driver.remember(*([] if name == "inline" else [here.process()]))
         driver.send(signal.SIGTERM)
-        wait_until(lambda: "stopping after the rounds under way" in driver.said(), driver)
+        wait_until(lambda: "stopping after the current rounds" in driver.said(), driver)
         driver.send(signal.SIGTERM)
         assert driver.code(30) == 130, driver.said()
         assert len(record_of(here.work[0]).rounds) == 1

@@ -17,13 +17,15 @@ from protocol.spec.protocol import Protocol
 from runners.data import load
 from runners.features.classification import gradient_factors, mc_samples
 from runners.features.round import Round
-from runners.features.view_of_round import ensemble, look, prepare
+from runners.features.view_of_round import build_view, ensemble, prepare
+from runners.guard.errors import StrategyError
 from runners.loop import rounds, select
 from runners.models import Net, weights_digest
 from runners.models.resident import Scaling
 from runners.regimes import FitInputs, Learner, Predictions, Resident, fit
 from runners.session import Session
-from runners.strategies import NEEDS, Context, Estimation, Strategy, StrategyError, View
+from runners.strategies import Context, Estimation, Strategy, View
+from runners.strategies.view import NEEDS
 from runners.tasks import TASKS
 
 
@@ -62,7 +64,7 @@ def test_every_need_has_its_shape_and_the_classifier_stays_as_it_was(trained: Ro
     before, state = weights_digest(trained.fitted.learner.net), torch.random.get_rng_state()
     strategy = Greedy()
     members = ensemble(trained, strategy)
-    view = look(trained, strategy, members, undisclosed)
+    view = build_view(trained, strategy, members, undisclosed)
     prepare(trained, strategy, view)
     assert weights_digest(trained.fitted.learner.net) == before
     assert torch.equal(torch.random.get_rng_state(), state)
@@ -91,7 +93,7 @@ def test_only_what_is_declared_is_computed(trained: Round, monkeypatch: pytest.M
 
     strategy = Two()
     assert ensemble(trained, strategy) == [trained.fitted.learner]
-    view = look(trained, strategy, [trained.fitted.learner], undisclosed)
+    view = build_view(trained, strategy, [trained.fitted.learner], undisclosed)
     assert set(view.features) == set(Two.needs)
     assert passes == [593]
 
@@ -170,9 +172,9 @@ class Wrecker(Greedy):
 def test_a_strategy_can_break_only_its_copy_and_its_randomness_repeats(trained: Round) -> None:
     before, state = weights_digest(trained.fitted.learner.net), torch.random.get_rng_state()
     one, two = Wrecker(), Wrecker()
-    prepare(trained, one, look(trained, one, [trained.fitted.learner], undisclosed))
+    prepare(trained, one, build_view(trained, one, [trained.fitted.learner], undisclosed))
     torch.rand(3)
-    prepare(trained, two, look(trained, two, [trained.fitted.learner], undisclosed))
+    prepare(trained, two, build_view(trained, two, [trained.fitted.learner], undisclosed))
     assert one.drawn == two.drawn
     assert weights_digest(trained.fitted.learner.net) == before
     torch.random.set_rng_state(state)
@@ -200,7 +202,7 @@ def test_an_unknown_need_is_told_with_the_known_ones(trained: Round) -> None:
         needs = ("embedings",)  # type: ignore[assignment]
 
     with pytest.raises(StrategyError, match="embeddings"):
-        look(trained, Odd(), [trained.fitted.learner], undisclosed)
+        build_view(trained, Odd(), [trained.fitted.learner], undisclosed)
 
 
 def test_without_labels_only_a_strategy_that_can_start_cold_is_asked() -> None:
@@ -235,6 +237,6 @@ def test_the_networks_own_dropout_is_what_is_sampled(toy_protocol: Protocol) -> 
         toy_protocol.model_copy(update={"model": toy_protocol.model.model_copy(update={"dropout": 0.5})})
     )
     strategy = Greedy()
-    view = look(trained, strategy, ensemble(trained, strategy), undisclosed)
+    view = build_view(trained, strategy, ensemble(trained, strategy), undisclosed)
     assert trained.fitted.learner.net.dropout.p == 0.5
     assert float(view.mc_samples.std(1).max()) > 0

@@ -156,7 +156,7 @@ def given(toy_protocol: Protocol, tmp_path: Path) -> list[tuple[str, object]]:
     adopt(StudyFolder(path), study, path)
     [run] = [r for r in planned_runs(study) if r.strategy.id == "margin"]
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("fit", "prepare", "ask"):
+        for name in ("fit", "prepare", "select"):
             real = getattr(loop, name)
 
             def spy(*args: Any, name: str = name, real: Any = real, **kwargs: Any) -> Any:
@@ -173,7 +173,7 @@ def given(toy_protocol: Protocol, tmp_path: Path) -> list[tuple[str, object]]:
 
 def test_no_hidden_label_can_be_reached_from_what_a_run_hands_out(given: list[tuple[str, object]]) -> None:
     labels = load(Data(name="digits"), None)[1].for_oracle()
-    views = [args[0][2] for name, args in given if name == "ask"]  # type: ignore[index]
+    views = [args[0][2] for name, args in given if name == "select"]  # type: ignore[index]
     assert len(views) == 2
     everything = np.arange(len(labels))
     for view in views:

@@ -10,7 +10,7 @@ import pynvml
 import pytest
 
 from runners.machine.gpus import gpus_in_use
-from runners.verbs.running.status import show
+from runners.verbs.running.status import status
 from tests.support.study_builder import build_study
 
 MIB = 2**20
@@ -45,9 +45,9 @@ def test_each_gpu_is_told_and_the_driver_is_let_go(two_gpus: list[str]) -> None:
 
 def test_status_shows_them(two_gpus: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     study = build_study(tmp_path / "study").path
-    show(study, json=False)
+    status(study, json=False, watch=False)
     assert "GPU 0 (NVIDIA H100): 37% busy" in capsys.readouterr().out
-    show(study, json=True)
+    status(study, json=True, watch=False)
     [gpu] = json.loads(capsys.readouterr().out)["gpus"]
     assert gpu == {"number": 0, "name": "NVIDIA H100", "busy": 0.37, "used_mib": 1536.0, "total_mib": 81920.0}
 
@@ -59,5 +59,5 @@ def test_without_a_driver_nothing_is_said(
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(pynvml, "nvmlInit", absent)
-    show(build_study(tmp_path / "study").path, json=False)
+    status(build_study(tmp_path / "study").path, json=False, watch=False)
     assert "GPU" not in capsys.readouterr().out

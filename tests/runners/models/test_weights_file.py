@@ -145,7 +145,7 @@ class Evil:
     [
         (b"no weights", "named tensors"),
         ([1, 2], "list"),
-        ({"epoch": 3}, "no tensors in it"),
+        ({"epoch": 3}, "no tensors"),
         (Evil(), "named tensors"),
     ],
 )

@@ -31,7 +31,7 @@ from runners.run.open_oracle import LabelledData, SessionSpec
 from runners.run.perform import perform
 from runners.run.replay import replay_run
 from runners.verbs.running.plan import cost_of
-from runners.verbs.running.status import trying
+from runners.verbs.running.status import tuning_lines
 from tests.support.study_builder import rewrite
 
 SPACE: dict[str, Any] = {
@@ -231,7 +231,7 @@ def test_trials_that_the_seed_does_not_draw_are_not_gone_on_from(undisturbed: Jo
     forged = [trials[0].model_copy(update={"setting": trials[0].setting | {"optimizer.lr": 0.05}}), *trials[1:]]
     for wrong in (forged, [*trials, trials[2]]):
         with pytest.raises(RecordError, match=r"drawn from the seed|3 trials on the record"):
-            Tuner(0, wrong).chosen(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
+            Tuner(0, wrong).choose(undisturbed.protocol, 0, None, None, None, None)  # type: ignore[arg-type]
 
 
 def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, mo
     other = job_of(tmp_path / "all fail", study, "random")
     result = perform(other)
     assert result.state == "failed"
-    assert "3, and all failed: the weights were not finite" in result.message
+    assert "3 trials, all failed: the weights were not finite" in result.message
 
 
 def test_a_setting_that_asks_too_much_of_the_images_is_refused_before_any_trial(tmp_path: Path) -> None:
@@ -278,7 +278,7 @@ def test_replay_of_the_trials_finds_a_forged_score(every: Path, tmp_path: Path, 
     shutil.copytree(every, job.study, dirs_exist_ok=True)
     again = list(replay_run(folder_of(job), None, None, None, trials=True))
     assert [o.answer for o in again] == ["equal"] * 3
-    assert all("3 trials made again with the same scores" in o.said for o in again)
+    assert all("3 trials repeated with the same scores" in o.said for o in again)
 
     def forge(events: list[dict[str, Any]]) -> None:
         trial = next(e for e in events if e["event"] == "trial" and e["round"] == 1 and e["setting"] != chosen)
@@ -346,8 +346,8 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     steps = [job.protocol.regime.max_steps(n) for n in (20, 30, 45)]
     left = 1 - (4 * steps[0] + 2 * steps[1]) / (4 * sum(steps))
     assert seconds_left([found], [100.0]) == pytest.approx(100 * left)
-    told = trying([replace(found, state="running"), replace(found, state="running", trials=0)])
-    assert told == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
+    lines = tuning_lines([replace(found, state="running"), replace(found, state="running", trials=0)])
+    assert lines == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
     for _ in range(2):
         record_death(job, "Killed", "the machine went away", "")
     assert state(events, run).failures_in_a_row == 2

@@ -37,6 +37,7 @@ from runners.run.replay import replay_run
 from runners.session import Session
 from runners.strategies import STRATEGIES, Strategy, View
 from runners.strategies.core_set import k_center_greedy
+from runners.study import StudySource
 from runners.verbs.running.plan import starts as starts_told
 from tests.support.study_builder import rewrite
 
@@ -223,7 +224,7 @@ def test_replay_finds_a_start_that_the_strategy_did_not_choose(study: StudyFolde
     assert "19 of 20 labels reproduced, first difference at position 3" in found.said
     rewrite(run.events, lambda e: e[1].update(chosen=False))
     assert (
-        "recorded as a start that the seed drew, but the strategy has its own"
+        "initial set recorded as drawn by the seed, but it is chosen by the strategy"
         in next(replay_run(run, None, None, None)).said
     )
 
@@ -288,12 +289,13 @@ def test_readers_are_told_whose_starts_are_their_own(made: Path) -> None:
     bought = load_study(made).bought
     sizes = {run.strategy: len(indices) for run, indices in bought.items()}
     assert sizes == {"random": 25, "margin": 25, "core-set": 45, "max-herding": 45}
-    assert "no: strategies that can choose their own, all others share random's, 20 labels | yes |" in to_markdown(
-        check_study(made)
+    assert (
+        "no: strategies that can choose their own do, all others share that of random, 20 labels | yes |"
+        in to_markdown(check_study(made))
     )
     study = study_of()
-    told = ["Starting sets of toy: chosen by core-set, max-herding; drawn by the seed for random, margin."]
-    assert list(starts_told(study, made, None)) == told
+    told = ["Initial sets of toy: chosen by core-set, max-herding; drawn by the seed for random, margin."]
+    assert list(starts_told(StudySource(study, made, None))) == told
 
 
 def test_regions_are_not_chosen_before_the_first_round() -> None:

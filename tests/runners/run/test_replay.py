@@ -131,7 +131,7 @@ def test_other_predictions_differ_and_another_commit_is_named(study: StudyFolder
     rewrite(record, by_other_code)
     [outcome] = replay(study, "--round", "1", path=record, code=1)
     assert outcome["answer"] == "differs"
-    assert "in the same environment (made by commit 0123456789ab, again by " in outcome["said"]
+    assert "in the same environment (recorded with commit 0123456789ab, replayed with " in outcome["said"]
 
 
 def test_a_record_that_changed_after_its_replay_is_told(study: StudyFolder) -> None:
@@ -158,8 +158,8 @@ def test_a_sample_is_drawn_by_its_seed(study: StudyFolder) -> None:
         ([".", "--all", "--sample", "2"], "either --all or --sample"),
         (["records/toy/random/seed-2", "--all"], "a study folder"),
         (["records/toy/random/seed-2", "--round", "3"], "a round of the record: 0, 1, 2"),
-        (["records/toy/random"], "a run's folder inside a study's records/"),
-        (["nowhere"], "a run's folder inside a study's records/"),
+        (["records/toy/random"], "the folder of a run inside a study's records/"),
+        (["nowhere"], "the folder of a run inside a study's records/"),
     ],
 )
 def test_wrong_usage_is_said(study: StudyFolder, words: list[str], said: str) -> None:
@@ -197,7 +197,7 @@ def test_a_signer_who_was_asked_for_and_did_not_sign(study: StudyFolder, tmp_pat
     beatrandom("seal", ".", cwd=study.path)
     (tmp_path / "signers").write_text("")
     words = ("--signers", str(tmp_path / "signers"), "--identity", "ada")
-    assert "nobody vouches" in beatrandom("verify", ".", *words, cwd=study.path, check=3).stdout
+    assert "the author of the manifest is unknown" in beatrandom("verify", ".", *words, cwd=study.path, check=3).stdout
     assert "both or neither" in beatrandom("verify", ".", *words[:2], cwd=study.path, check=2).stderr
     study.manifest.unlink()
     assert "beatrandom seal" in beatrandom("verify", ".", cwd=study.path, check=2).stderr

@@ -8,10 +8,12 @@ import torch
 
 from protocol.errors import InputError
 from protocol.spec.study import StrategySpec
-from runners.strategies import ClassifierHead, View, checked
+from runners.strategies import View
+from runners.strategies.base import check_selection
 from runners.strategies.core_set import k_center_greedy
 from runners.strategies.resolve import make
 from runners.strategies.uncertainty import Margin
+from runners.strategies.view import ClassifierHead
 
 pytest.importorskip("skactiveml", reason="the extra skactiveml is not installed: uv sync --extra skactiveml")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,7 +44,7 @@ def test_its_strategies_keep_the_contract(name: str, view: View) -> None:
     first, again = (
         make(StrategySpec(name=f"skactiveml:{name}"), None).select(view, 4, np.random.default_rng(3)) for _ in range(2)
     )
-    checked(first, view, 4, name)
+    check_selection(first, view, 4, name)
     assert first.tolist() == again.tolist()
 
 

@@ -17,13 +17,18 @@ from runners.strategies.alfa_mix import (
     class_means,
     flipping_strength,
     nearest_to_centres,
-    optimal_alpha,
 )
 from runners.strategies.view import ClassifierHead
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+
+
+def optimal_alpha(point: torch.Tensor, anchor: torch.Tensor, gradient: torch.Tensor, strength: float) -> torch.Tensor:
+    """Return alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), elementwise (equation 5), to mix embeddings by brute force."""
+    towards = anchor - point
+    return strength * towards.norm() / gradient.norm() * gradient / towards
 
 
 def test_alpha_by_hand() -> None:

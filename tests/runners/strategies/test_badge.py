@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from runners.strategies import GradientFactors, badge
+from runners.strategies import badge
 from runners.strategies.badge import d2_sampling, d2_weights, squared_norms
+from runners.strategies.view import GradientFactors
 
 
 def factors_of(u: int, k: int, d: int, seed: int) -> GradientFactors:

@@ -13,23 +13,27 @@ from runners.strategies.contextual_diversity import (
     ContextualDiversity,
     ContextualMixtures,
     Mixtures,
+    Predictions,
     farthest_predictions,
-    symmetric_divergence,
 )
-from runners.strategies.support.mixtures import mixed
+from runners.strategies.support.mixtures import class_mixtures
 from runners.tasks import TASKS
+
+
+def divergences(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    return Predictions(a).to(Predictions(b), slice(None))
 
 
 def test_divergence_by_hand() -> None:
     a, b = torch.tensor([[0.8, 0.2], [0.5, 0.5]]), torch.tensor([[0.4, 0.6]])
     # 1/2 sum (a - b) log(a / b)
     hand = [0.5 * (0.4 * math.log(2) - 0.4 * math.log(1 / 3)), 0.5 * (0.1 * math.log(1.25) - 0.1 * math.log(5 / 6))]
-    torch.testing.assert_close(symmetric_divergence(a, b)[:, 0], torch.tensor(hand, dtype=torch.float64))
+    torch.testing.assert_close(divergences(a, b)[:, 0], torch.tensor(hand, dtype=torch.float64))
 
 
 def test_certain_predictions_have_a_finite_divergence_and_zero_to_themselves() -> None:
     certain = torch.eye(3)
-    found = symmetric_divergence(certain, certain)
+    found = divergences(certain, certain)
     assert found.isfinite().all()
     assert found.diagonal().abs().max() < 1e-12
     assert found[0, 1] > 10
@@ -65,20 +69,22 @@ def entropy(*p: float) -> float:
 
 def test_mixtures_by_hand() -> None:
     p = torch.tensor([[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.6, 0.1, 0.3]]).T.reshape(1, 3, 2, 2)
-    whole = mixed(p, torch.zeros(1, 2, 2, dtype=torch.int64), 1)[0]
+    whole = class_mixtures(p, torch.zeros(1, 2, 2, dtype=torch.int64), 1)[0]
     weights = [entropy(0.7, 0.2, 0.1), entropy(0.5, 0.3, 0.2), entropy(0.6, 0.1, 0.3)]
     first = [
         sum(w * x for w, x in zip(weights, column, strict=True)) / sum(weights)
         for column in ((0.7, 0.5, 0.6), (0.2, 0.3, 0.1), (0.1, 0.2, 0.3))
     ]
     torch.testing.assert_close(whole, torch.tensor([first, [0.1, 0.8, 0.1], [0.0, 0.0, 0.0]]))
-    left, right = mixed(p, torch.tensor([[[0, 1], [0, 1]]]), 2)
+    left, right = class_mixtures(p, torch.tensor([[[0, 1], [0, 1]]]), 2)
     torch.testing.assert_close(left, torch.tensor([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.0, 0.0, 0.0]]))
     w = weights[1:]
     torch.testing.assert_close(
         right[0], (w[0] * torch.tensor([0.5, 0.3, 0.2]) + w[1] * torch.tensor([0.6, 0.1, 0.3])) / sum(w)
     )
-    certain = mixed(torch.eye(3)[:, [0, 1, 1]].reshape(1, 3, 1, 3), torch.zeros(1, 1, 3, dtype=torch.int64), 1)[0]
+    certain = class_mixtures(
+        torch.eye(3)[:, [0, 1, 1]].reshape(1, 3, 1, 3), torch.zeros(1, 1, 3, dtype=torch.int64), 1
+    )[0]
     torch.testing.assert_close(certain, torch.diag(torch.tensor([1.0, 1.0, 0.0])))
 
 

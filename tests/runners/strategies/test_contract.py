@@ -11,20 +11,12 @@ import pytest
 import torch
 from torch import nn
 
+from runners.guard.errors import StrategyError
 from runners.loop import select
 from runners.models import Net
-from runners.strategies import (
-    NEEDS,
-    STRATEGIES,
-    ClassifierHead,
-    Context,
-    GradientFactors,
-    Need,
-    StrategyError,
-    View,
-    checked,
-)
-from runners.strategies.view import Feature
+from runners.strategies import STRATEGIES, Context, View
+from runners.strategies.base import check_selection
+from runners.strategies.view import NEEDS, ClassifierHead, Feature, GradientFactors, Need
 from tests.support.toy_strategies import TOY
 
 CASES = ["ordinary", "one-hot", "constant", "ties", "bfloat16", "one class", "far offset"]
@@ -147,7 +139,7 @@ def test_exactly_n_distinct_members_same_for_the_same_generator_and_inputs_untou
     for need in NEEDS:
         for one, other in zip(parts(before[need]), parts(view.features[need]), strict=True):
             assert torch.equal(one, other)
-    checked(first, view, n, name)
+    check_selection(first, view, n, name)
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
@@ -209,6 +201,43 @@ def test_the_order_of_the_pool_has_no_say_where_declared(name: str) -> None:
     assert order[after].tolist() == before.tolist()
 
 
+FIRST_OF_EQUALS = {
+    "batch-bald": "greedy by information gain",
+    "core-set": "greedy by distance to the nearest centre",
+    "core-gcn": "core-set on the features of the graph network",
+    "robust-core-set": "starts from the sequence of core-set",
+    "typiclust": "greedy by typicality within a cluster",
+}
+"""Greedy strategies that by definition take the first of equal candidates: the exact sequence is part of their contract."""
+
+
+def tied(seed: int = 0) -> View:
+    """A view in which every feature of every unlabelled candidate is the same."""
+    view = view_of("ordinary", seed=seed)
+    same = {need: _repeated(need, feature) for need, feature in view.features.items()}
+    return View(view.unlabelled, view.labelled, view.labels, view.classes, 0, same)
+
+
+def _repeated(need: Need, feature: Feature) -> Feature:
+    if need == "classifier_head" or need.startswith("labelled_"):
+        return feature
+    if isinstance(feature, torch.Tensor):
+        return feature[:1].repeat(len(feature), *[1] * (feature.ndim - 1))
+    return type(feature)(*(part[:1].repeat(len(part), 1) for part in feature))
+
+
+@pytest.mark.parametrize("name", [n for n in STRATEGIES if n not in FIRST_OF_EQUALS])
+def test_ties_are_broken_at_random_and_not_by_index(name: str) -> None:
+    first, second = (set(choose(name, tied(), 9, seed).tolist()) for seed in (1, 2))
+    assert first != second
+
+
+@pytest.mark.parametrize("name", FIRST_OF_EQUALS)
+def test_greedy_strategies_take_the_first_of_equals(name: str) -> None:
+    first, second = (choose(name, tied(), 9, seed).tolist() for seed in (1, 2))
+    assert first == second
+
+
 def test_random_draws_without_replacement_and_uniformly() -> None:
     view = view_of("ordinary", u=10)
     rng = np.random.default_rng(0)
@@ -248,11 +277,11 @@ def test_the_view_is_read_only() -> None:
 def test_every_bad_selection_is_refused(selection: object, message: str) -> None:
     view = View(np.array([10, 11, 12]), np.array([20]), np.array([0]), 2, 0)
     with pytest.raises(StrategyError, match=message):
-        checked(selection, view, 2, "mine")
+        check_selection(selection, view, 2, "mine")
 
 
 def test_all_faults_of_a_selection_at_once() -> None:
     view = View(np.array([10, 11, 12]), np.array([20]), np.array([0]), 2, 0)
     with pytest.raises(StrategyError) as caught:
-        checked([20, 20, 99], view, 2, "mine")
+        check_selection([20, 20, 99], view, 2, "mine")
     assert len(caught.value.faults) == 4

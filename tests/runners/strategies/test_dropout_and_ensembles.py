@@ -120,22 +120,22 @@ def test_drawn_configurations_estimate_the_exact_gain() -> None:
     rng = np.random.default_rng(2)
     exact = drawn = Configurations.none(8, p.device)
     for i in range(4):
-        exact = exact.grown(p[i], 4**4, rng)
+        exact = exact.extend(p[i], 4**4, rng)
     assert (exact.exact, len(exact.weights)) == (True, 4**4)
     assert float(exact.probability.sum()) == pytest.approx(1)
     for i in range(4):
-        drawn = drawn.grown(
+        drawn = drawn.extend(
             p[i], 4000 if i else 3, rng
         )  # 3 cannot hold the 4 labels of the first image: drawn from there on
     assert (drawn.exact, len(drawn.weights)) == (False, 3)
     for i, most in enumerate((16, 16, 20_000)):
-        drawn = (Configurations.none(8, p.device) if i == 0 else drawn).grown(p[i], most, rng)
+        drawn = (Configurations.none(8, p.device) if i == 0 else drawn).extend(p[i], most, rng)
     estimates = [_grown_by_draws(drawn, p[3], seed).conditional_entropy(p) for seed in range(200)]
     assert torch.allclose(exact.conditional_entropy(p), torch.stack(estimates).mean(0), atol=0.02)
 
 
 def _grown_by_draws(batch: Configurations, p: torch.Tensor, seed: int) -> Configurations:
-    grown = batch.grown(p, 63, np.random.default_rng(seed))  # one fewer than it holds, four times fewer than it would
+    grown = batch.extend(p, 63, np.random.default_rng(seed))  # one fewer than it holds, four times fewer than it would
     assert (grown.exact, len(grown.weights)) == (False, 63)
     return grown
 

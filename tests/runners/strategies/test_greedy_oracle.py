@@ -33,7 +33,7 @@ from runners.run.replay import replay_run
 from runners.session import Session
 from runners.strategies import Context, View
 from runners.strategies.greedy_oracle import GreedyOracle
-from runners.strategies.resolve import make, resolved
+from runners.strategies.resolve import make, resolve_spec
 from tests.support.toy_strategies import TOY
 
 OWN = """
@@ -59,7 +59,7 @@ def study_of(strategies: list[dict[str, object]]) -> Study:
 
 
 def run(path: Path, study: Study, *, isolate: bool = False) -> tuple[StudyFolder, list[str]]:
-    study = study.model_copy(update={"strategies": tuple(resolved(spec, path) for spec in study.strategies)})
+    study = study.model_copy(update={"strategies": tuple(resolve_spec(spec, path) for spec in study.strategies)})
     folder = StudyFolder(path)
     adopt(folder, study, path)
     results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned_runs(study), isolate=isolate)))
@@ -112,7 +112,7 @@ def test_only_the_upper_line_is_told_labels_and_it_is_on_the_record(tmp_path: Pa
     study = study_of([{"name": "random"}, upper, {"name": "margin"}, thief])
     folder, failed = run(tmp_path / "study", study)
     assert len(failed) == 2
-    assert [("BUD-06" in m, "only labels that were bought" in m) for m in failed] == [(True, True)] * 2, failed
+    assert [("BUD-06" in m, "only labels that are bought" in m) for m in failed] == [(True, True)] * 2, failed
     told = read(folder.run(RunId("toy", "ceiling", 0)).events).of(DisclosureEvent)
     assert [event.count for event in told] == [377]
     assert not read(folder.run(RunId("toy", "oracle-like", 0)).events).of(DisclosureEvent)
@@ -150,7 +150,7 @@ def test_it_is_shown_and_not_judged(tmp_path: Path) -> None:
     assert set(study_figure.frame["strategy"]) == {"ceiling", "random", "margin"}
 
 
-def test_without_the_name_the_seller_refuses(toy_protocol: object) -> None:
+def test_without_the_name_the_oracle_refuses(toy_protocol: object) -> None:
     from protocol.spec.protocol import Protocol
     from protocol.spec.study import StrategySpec
 

@@ -16,7 +16,7 @@ from runners.data import load
 from runners.features.segmentation import _with_mirrored
 from runners.regimes import Resident
 from runners.strategies import STRATEGIES, View
-from runners.strategies.on_maps import worth
+from runners.strategies.on_maps import selection_values
 from runners.strategies.support.aggregation import Aggregation, boundaries
 from runners.tasks import TASKS
 from runners.tasks.segmentation import MapLearner
@@ -116,7 +116,7 @@ def test_worth_is_the_sum_over_pixels_for_one_unit_of_the_budget() -> None:
     weighing = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["entropy"](per_cost=True), "entropy")  # type: ignore[call-arg]
     assert weighing.needs == ("map_scores", "expected_costs")
     by_hand = [0.5 * 20 / 8, 0.9 * 8 / 2, 0.2 * 20 / 1, 0.4 * 8 / 5]
-    assert worth(weighing, view, view.map_scores).tolist() == pytest.approx(by_hand)
+    assert selection_values(weighing, view, view.map_scores).tolist() == pytest.approx(by_hand)
     assert weighing.select(view, 4, np.random.default_rng(0)).tolist() == [4, 1, 0, 5]
     plain = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["entropy"](), "entropy")
     assert plain.needs == ("map_scores",)
@@ -124,13 +124,13 @@ def test_worth_is_the_sum_over_pixels_for_one_unit_of_the_budget() -> None:
     by_pixel = priced_view([0.5, 0.9, 0.2, 0.4], [20.0, 8.0, 20.0, 8.0], division)  # a price of a pixel each: the mean
     assert weighing.select(by_pixel, 4, np.random.default_rng(0)).tolist() == [1, 0, 5, 4]
     images = priced_view([0.5, 0.9, 0.2, 0.4], [8.0, 12.0, 1.0, 4.0], None)  # of one size, so no pixels are counted
-    assert worth(weighing, images, images.map_scores).tolist() == pytest.approx([0.0625, 0.075, 0.2, 0.1])
+    assert selection_values(weighing, images, images.map_scores).tolist() == pytest.approx([0.0625, 0.075, 0.2, 0.1])
 
 
 def test_a_margin_is_worth_what_it_is_above_certainty() -> None:
     view = priced_view([-0.5, -0.9, -1.0, -0.1], [2.0, 1.0, 1.0, 30.0], None)
     margin = TASKS["segmentation"].adapt_or_refuse(STRATEGIES["margin"](per_cost=True), "margin")  # type: ignore[call-arg]
-    assert worth(margin, view, view.map_scores).tolist() == pytest.approx([0.25, 0.1, 0.0, 0.03])
+    assert selection_values(margin, view, view.map_scores).tolist() == pytest.approx([0.25, 0.1, 0.0, 0.03])
     assert margin.select(view, 4, np.random.default_rng(0)).tolist() == [0, 1, 5, 4]
 
 

@@ -11,9 +11,11 @@ import pytest
 
 from protocol.errors import InputError
 from protocol.spec.study import StrategySpec
-from runners.strategies import STRATEGIES, StrategyError, View, checked
-from runners.strategies.resolve import GROUP, known, make, own_file, plugins, resolved
-from runners.verbs.browse.catalogue import strategies
+from runners.guard.errors import StrategyError
+from runners.strategies import STRATEGIES, View
+from runners.strategies.base import check_selection
+from runners.strategies.resolve import GROUP, known_names, make, plugins, resolve_spec, user_file
+from runners.verbs.browse.strategies import strategies
 
 SOURCE = '''
 import numpy as np
@@ -60,9 +62,9 @@ def chosen(name: str, view: View, n: int, file: Path | None = None, **args: int)
 
 def test_a_class_from_a_file_with_arguments_and_a_function(package: Path, view: View) -> None:
     path = package / "their_strategies.py"
-    spec = resolved(StrategySpec(name=f"{path}:Last"), Path())
+    spec = resolve_spec(StrategySpec(name=f"{path}:Last"), Path())
     assert re.fullmatch("[0-9a-f]{64}", spec.source_digest or "")
-    file = own_file(spec, Path())
+    file = user_file(spec, Path())
     assert chosen(f"{path}:Last", view, 2, file, skip=1) == [18, 17]
     assert chosen(f"{path}:first", view, 2, file) == [10, 11]
 
@@ -72,8 +74,8 @@ def test_an_import_path(package: Path, view: View) -> None:
 
 
 def test_an_entry_point_is_known_built_and_listed_after_the_registered(package: Path, view: View) -> None:
-    assert known() == [*STRATEGIES, "broken", "last-first"]
-    assert resolved(StrategySpec(name="last-first"), Path()).source_digest is None
+    assert known_names() == [*STRATEGIES, "broken", "last-first"]
+    assert resolve_spec(StrategySpec(name="last-first"), Path()).source_digest is None
     assert chosen("last-first", view, 3, skip=2) == [17, 16, 15]
 
 
@@ -108,8 +110,8 @@ def test_the_page_of_an_own_strategy_is_printed(package: Path, capsys: pytest.Ca
 def test_the_page_joins_lines_but_those_of_a_list(capsys: pytest.CaptureFixture[str]) -> None:
     strategies("show", "alfa-mix", json=False)
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-    assert any(line.startswith("    step: strength") for line in lines)
-    assert any(line.startswith("    most: bound") for line in lines)
+    assert any(line.startswith("    step: increase") for line in lines)
+    assert any(line.startswith("    most: largest") for line in lines)
     assert "Arguments: step: float = 0.03125, most: int = 20000" in lines
 
 
@@ -159,8 +161,8 @@ def test_a_function_may_say_what_it_needs_and_must_know_it(tmp_path: Path) -> No
 
 
 def test_a_file_without_a_name_is_no_misspelt_margin(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"say which function or class of it: mine\.py:Name"):
-        resolved(StrategySpec(name="mine.py"), tmp_path)
+    with pytest.raises(InputError, match=r"name a function or class in the file: mine\.py:Name"):
+        resolve_spec(StrategySpec(name="mine.py"), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +176,7 @@ def test_a_file_without_a_name_is_no_misspelt_margin(tmp_path: Path) -> None:
 )
 def test_what_is_no_selection_is_called_by_its_name(view: View, returned: object, found: str, fix: str) -> None:
     with pytest.raises(StrategyError) as error:
-        checked(returned, view, 2, "mine")
+        check_selection(returned, view, 2, "mine")
     [fault] = error.value.faults
     assert fault.found == found
     assert fix in fault.fix

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from runners.strategies import STRATEGIES, StrategyError, View, top
+from runners.guard.errors import StrategyError
+from runners.strategies import STRATEGIES, View, top
 from runners.strategies.uncertainty import Entropy, LeastConfidence, Margin
 
 P = torch.tensor([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0], [0.4, 0.4, 0.2]])

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from protocol.errors import InputError
+from runners.guard.errors import StrategyError
 from runners.models.small_cnn import body
-from runners.strategies import Context, StrategyError, View
+from runners.strategies import Context, View
 from runners.strategies.learning_loss import LearningLoss, Levels, LossModule, fresh, ranking_loss
-from runners.strategies.vaal import VAAL, Autoencoder, fooling_loss, reconstruction_loss, telling_loss
+from runners.strategies.vaal import VAAL, Autoencoder, discriminator_loss, fooling_loss, reconstruction_loss
 
 
 def network() -> nn.Module:
@@ -128,7 +129,7 @@ def test_adversarial_losses_by_hand() -> None:
     labelled, unlabelled = torch.tensor([0.9, 0.6]).logit(), torch.tensor([0.3]).logit()
     seen = -(math.log(0.9) + math.log(0.6)) / 2
     assert math.isclose(float(fooling_loss(labelled, unlabelled)), seen - math.log(0.3), rel_tol=1e-5)
-    assert math.isclose(float(telling_loss(labelled, unlabelled)), seen - math.log(0.7), rel_tol=1e-5)
+    assert math.isclose(float(discriminator_loss(labelled, unlabelled)), seen - math.log(0.7), rel_tol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (28, 28, 1), (33, 20, 3), (3, 5, 3)])

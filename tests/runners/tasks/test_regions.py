@@ -30,20 +30,20 @@ from protocol.spec.toml_files import parse
 from protocol.spec.units import Division, tiled
 from runners.data import load
 from runners.datasets.regions import clicks, divide, price_units
-from runners.features.regions import Places, Regions, averaged
+from runners.features.regions import Places, Regions, region_means
 from runners.features.segmentation import gradients, image_mixtures
 from runners.loop import rounds
 from runners.models.dense import Maps
 from runners.progress.job import Stopped
+from runners.purchases.load import load_purchases
 from runners.regimes import Resident, fit
 from runners.run.perform import perform
 from runners.run.replay import replay_run
 from runners.session import Session
 from runners.strategies import STRATEGIES
 from runners.strategies.support.aggregation import Aggregation, boundaries
-from runners.strategies.support.mixtures import mixed
+from runners.strategies.support.mixtures import class_mixtures
 from runners.tasks import TASKS
-from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
 from tests.support.made_jobs import made
 from tests.support.toy_strategies import TOY
@@ -151,7 +151,7 @@ def test_interrupted_or_with_the_oracle_apart_the_record_is_the_same(
 
 def test_pictures_show_the_regions_that_were_bought_and_axes_what_is_paid(finished: Path) -> None:
     folder = StudyFolder(finished)
-    bought = purchases_of(folder, None)
+    bought = load_purchases(folder.path)
     images, labels = load(folder.read_plan().protocols[0].data, None)
     [sheet] = [s for s in bought.sheets if (s.protocol, s.strategy) == ("tiles", "entropy")]
     query, unit = sheet.queries[0], sheet.queries[0].indices[0]
@@ -303,13 +303,13 @@ def test_features_of_a_region_are_means_over_its_pixels_at_whatever_resolution_t
     _, maps = some_regions()
     places = Places(maps, int(maps.max()) + 1)
     fine = torch.rand(4, 5, 6, 7)
-    found = averaged(fine, places)
+    found = region_means(fine, places)
     for region in range(places.count):
         image = int((maps == region).nonzero()[0, 0])
         torch.testing.assert_close(found[region], fine[image][:, maps[image] == region].mean(1))
     coarse = torch.rand(4, 5, 3, 2)
     enlarged = torch.nn.functional.interpolate(coarse, (6, 7), mode="nearest")
-    torch.testing.assert_close(averaged(coarse, places), averaged(enlarged, places))
+    torch.testing.assert_close(region_means(coarse, places), region_means(enlarged, places))
 
 
 class Said:
@@ -343,15 +343,15 @@ def test_mixtures_of_regions_and_images_are_of_their_own_pixels() -> None:
     regions, maps = some_regions()
     said: Any = Said(6, 7)
     p = said.logits.softmax(1)
-    for which in (regions.unlabelled, regions.owned):  # the owned are in no order of images
+    for which in (regions.unlabelled, regions.labelled):  # the owned are in no order of images
         found = regions.mixtures(said, which)
         for row, unit in zip(found, which.tolist(), strict=True):
             pixels = p.permute(0, 2, 3, 1)[maps == unit]
             torch.testing.assert_close(
-                row, mixed(pixels.T[None, :, None], torch.zeros(1, 1, len(pixels), dtype=torch.int64), 1)[0]
+                row, class_mixtures(pixels.T[None, :, None], torch.zeros(1, 1, len(pixels), dtype=torch.int64), 1)[0]
             )
     whole = image_mixtures(said, np.array([3, 0, 2]))
-    torch.testing.assert_close(whole[1], mixed(p[:1], torch.zeros(1, 6, 7, dtype=torch.int64), 1)[0])
+    torch.testing.assert_close(whole[1], class_mixtures(p[:1], torch.zeros(1, 6, 7, dtype=torch.int64), 1)[0])
     assert (
         image_mixtures(said, np.empty(0, np.int64)).shape
         == regions.mixtures(said, np.empty(0, np.int64)).shape
@@ -408,9 +408,9 @@ def test_owned_pixels_are_counted_by_class() -> None:
     masks = np.random.default_rng(0).integers(0, 3, (4, 6, 7)).astype(np.uint8)
     masks[0, 0, 0] = VOID
     images = np.array([3, 0])
-    owned = np.isin(maps.numpy()[images], regions.owned)
+    owned = np.isin(maps.numpy()[images], regions.labelled)
     counts = regions.counts(images, np.where(owned, masks[images], VOID), 3)
-    for row, unit in zip(counts, regions.owned.tolist(), strict=True):
+    for row, unit in zip(counts, regions.labelled.tolist(), strict=True):
         inside = masks[maps.numpy() == unit]
         assert row.tolist() == [int((inside == k).sum()) for k in range(3)]
 

@@ -34,13 +34,13 @@ from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.loop import rounds
 from runners.progress.job import Stopped
+from runners.purchases.load import load_purchases
 from runners.regimes import Resident
 from runners.run.perform import perform
 from runners.run.replay import replay_run
 from runners.session import Session
 from runners.strategies import STRATEGIES
 from runners.tasks import TASKS
-from runners.verbs.results.classes import purchases_of
 from runners.verbs.running.plan import cost_of
 from tests.support.made_jobs import made
 from tests.support.study_builder import rewrite
@@ -304,7 +304,7 @@ def test_a_protocol_of_another_task_is_refused() -> None:
         refuse_other_task(wrong)
     with pytest.raises(InputError, match="mean_iou"):
         parse(Protocol, base | {"regime": regime, "task": "segmentation"}, "p")
-    with pytest.raises(InputError, match="knows no colour"):
+    with pytest.raises(InputError, match="has no colour"):
         parse(Protocol, base | {"regime": regime | {"augmentation": {"colour": 0.1}}}, "p")
 
 
@@ -381,7 +381,7 @@ def test_what_a_plan_costs_is_measured(finished: Path) -> None:
 
 def test_pictures_are_of_what_the_ledger_says_with_the_masks_of_those_frames(finished: Path) -> None:
     folder = StudyFolder(finished)
-    bought = purchases_of(folder, None)
+    bought = load_purchases(folder.path)
     assert [(s.strategy, s.seed, len(s.queries)) for s in bought.sheets] == [
         ("random", 0, 2),
         ("entropy", 0, 2),
@@ -413,7 +413,7 @@ def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, 
     folder = StudyFolder(finished)
     protocol = protocol_of(finished)
     images, labels = load(protocol.data, None)
-    bought = purchases_of(folder, None)
+    bought = load_purchases(folder.path)
     assert [(c.strategy, c.seed, c.budgets) for c in bought.changes] == [
         (s, 0, (4, 9)) for s in ("random", "entropy", "core-set")
     ]
@@ -436,7 +436,7 @@ def test_changed_maps_are_those_of_the_first_and_the_last_round(finished: Path, 
     write_arrays(run.predictions(0), {"confusion": arrays["confusion"]})
     write_arrays(copied.run(RunId("toy-maps", "random", 0)).predictions(2), arrays | {"place": arrays["place"] + 10**6})
     write_arrays(copied.run(RunId("toy-maps", "core-set", 0)).predictions(2), arrays | {"map": arrays["map"][:, 1:]})
-    assert {c.seed for c in purchases_of(copied, None).changes} == {1}
+    assert {c.seed for c in load_purchases(copied.path).changes} == {1}
 
 
 def test_pictures_of_another_data_set_are_not_shown(finished: Path, tmp_path: Path) -> None:
@@ -444,6 +444,6 @@ def test_pictures_of_another_data_set_are_not_shown(finished: Path, tmp_path: Pa
     folder = StudyFolder(tmp_path / "other")
     for events in folder.records.rglob("events.jsonl"):
         rewrite(events, lambda lines: lines[0]["data"].update(digest="0" * 64))
-    bought = purchases_of(folder, None)
+    bought = load_purchases(folder.path)
     assert bought.sheets == ()
     assert "is not the one of the runs" in bought.absent["toy-maps"]

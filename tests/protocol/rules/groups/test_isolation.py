@@ -1,4 +1,4 @@
-"""A study whose oracles kept ledgers of their own; break one thing: exactly the rules that must fire do."""
+"""Break one thing in a study whose oracles kept ledgers: exactly the rules that must fire do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.study_builder import lines, rewrite
 
 
 def isolate(folder: StudyFolder) -> None:
-    """Give every run the ledger that a separate oracle would have kept of it."""
+    """Give every run the ledger that a separate oracle would have kept."""
     for record in sorted(folder.records.rglob("events.jsonl")):
         rewrite(record, lambda e: e[0]["environment"].update(isolated=True))
         whole = read(record)
@@ -62,7 +62,7 @@ def record(study: StudyFolder) -> Path:
 
 
 def look_again(study: StudyFolder, sessions: int) -> None:
-    """A second look at round 2 with other predictions, after so many later sessions."""
+    """Evaluate round 2 again with other predictions, after `sessions` later sessions."""
     with open_record(study.oracle(RunId("small", "first", 0))) as (writer, before):
         assert before is not None
         last = before.of(ExaminedEvent)[-1]
@@ -122,7 +122,7 @@ def test_an_isolated_study_is_compliant(study: StudyFolder) -> None:
         pytest.param(
             lambda s: rewrite(ledger(s), lambda e: e[5]["metrics"].update(accuracy=0.5)),
             "ISO-02",
-            id="other metrics told",
+            id="other metrics reported",
         ),
         pytest.param(
             lambda s: rewrite(ledger(s), lambda e: e.append(e[7] | {"round": 3})),

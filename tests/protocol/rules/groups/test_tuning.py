@@ -1,4 +1,4 @@
-"""Tuning inside the protocol: take a valid tuned study, break one thing, and exactly the rules that must fire do.
+"""Tuning inside the protocol: break one thing in a valid study, and exactly the rules that must fire do.
 
 Lines of a record tuned in every round by three trials: 0 run, 1 validation, 2 initial, 3-5 trials, 6 round, 7 query, 8-10 trials,
 11 round, 12 query, 13-15 trials, 16 round, 17 seal. Trial 1 of each round is the best, trial 2 fails.
@@ -40,9 +40,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "apart": table("every-round", held_out=0.25),
         "apart-start": table("starting-set", held_out=0.25),
     }
-    for name, told in tables.items():
+    for name, protocol in tables.items():
         for record in sorted(
-            build_study(folder / name, obedient_study(protocols=[told])).records.rglob("events.jsonl")
+            build_study(folder / name, obedient_study(protocols=[protocol])).records.rglob("events.jsonl")
         ):
             rewrite(
                 record,
@@ -62,12 +62,12 @@ def study(built: dict[str, Path], tmp_path: Path) -> Callable[[str], StudyFolder
 
 def answers(folder: StudyFolder) -> dict[str, set[str]]:
     result = check_study(folder.path)
-    assert not [f for f in result.findings if "can read" in f.expected], "a rule stumbled over the evidence"
+    assert not [f for f in result.findings if "can read" in f.expected], "a rule failed on the evidence"
     return {a: {r.rule.id for r in result.results if r.answer == a} for a in ("broken", "unverifiable")}
 
 
 def settled(events: Lines, round_: int, trial: int) -> None:
-    """Let a round train by another of its trials, the recipe and steps mended."""
+    """Train a round by another of its trials, with matching recipe and steps."""
     protocol = parse(Protocol, events[0]["protocol"], "p")
     tuned = protocol.with_setting(events[trial]["setting"])
     steps = tuned.regime.max_steps(events[round_]["training_labels"])
@@ -76,7 +76,7 @@ def settled(events: Lines, round_: int, trial: int) -> None:
 
 
 def own_setting(events: Lines) -> None:
-    """A setting of its own, tried instead of the drawn one, its recipe mended."""
+    """Try another setting instead of the drawn one, with a matching recipe."""
     setting = events[3]["setting"] | {"optimizer.lr": 0.5}
     events[3].update(setting=setting, recipe=parse(Protocol, events[0]["protocol"], "p").with_setting(setting).recipe)
 

@@ -29,7 +29,7 @@ from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
 from runners.run.perform import perform
-from runners.verbs.browse.encode import Asked, encode
+from runners.verbs.browse.encode import encode
 from tests.support.study_builder import rewrite
 
 
@@ -69,7 +69,7 @@ def test_features_are_read_as_they_are_and_standardised_over_the_pool(tmp_path: 
         ({"labels": None}, "labels"),
         ({"test_features": np.ones((2, 5))}, "test_labels"),
         ({"test_features": np.ones((2, 4)), "test_labels": np.array([0, 1])}, "one encoder"),
-        ({"features": np.ones((30, 5), np.int64)}, "numbers with a fraction"),
+        ({"features": np.ones((30, 5), np.int64)}, "floating-point numbers"),
         ({"features": np.full((30, 5), np.nan)}, "finite"),
         ({"features": np.full((30, 5), 1e300)}, "finite"),
         ({"features": np.ones((29, 5))}, "as many labels"),
@@ -137,7 +137,7 @@ def encoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "enc.py").write_text("def rows(images): return images.reshape(len(images), -1) / 255")
-    encode(Asked("digits", "enc.py:rows", out=Path("mine.npz")), None, json=False)
+    encode(data="digits", encoder="enc.py:rows", out=Path("mine.npz"), data_root=None, json=False)
     with np.load("mine.npz") as file:
         card: dict[str, Any] = json.loads(str(file["card"]))
     return card
@@ -158,7 +158,7 @@ def test_a_record_says_which_encoder_made_its_features(
     assert (said.answer, said.found) == ("broken", "not declared")
     assert "enc.py:rows of protocol p" in said.expected
     look = next(f for r in found.results for f in r.findings if r.rule.id == "SPL-08")
-    assert (look.answer, look.found) == ("unverifiable", "features, whose images are not here to be compared")
+    assert (look.answer, look.found) == ("unverifiable", "features, without the images to compare")
     assert "digits, as features by enc.py:rows (which learned from: not declared)" in to_markdown(found)
 
 
@@ -183,5 +183,5 @@ def test_a_card_of_other_features_is_refused(tmp_path: Path, monkeypatch: pytest
         (json.dumps(card), "a card of these features and labels"),
         ("a note", "the card that `beatrandom encode` writes"),
     ):
-        with pytest.raises(InputError, match=f"{says}[\\s\\S]*take the array 'card' out"):
+        with pytest.raises(InputError, match=f"{says}[\\s\\S]*remove the array 'card' from"):
             load(written(tmp_path, card=np.asarray(told)), tmp_path)

@@ -173,10 +173,10 @@ def test_the_record_says_how_much_was_learned_from_and_how_right_it_was(digits) 
 
 def test_pseudo_labels_are_judged_on_owned_labels_alone() -> None:
     method = semi.FixMatch.__new__(semi.FixMatch)
-    method._seen = torch.zeros(4, dtype=torch.int64)
+    method._counts = torch.zeros(4, dtype=torch.int64)
     known = torch.tensor([0, 1, -1, 1, -1])
     predicted = torch.eye(3)[torch.tensor([0, 2, 0, 1, 1])]
-    method._watch(known, predicted, torch.tensor([True, True, True, False, True]))
+    method._count(known, predicted, torch.tensor([True, True, True, False, True]))
     assert method.extra() == {"mask_ratio": 4 / 5, "pseudo_label_accuracy": 1 / 2}
 
 
@@ -230,8 +230,8 @@ def test_poisoned_labels_of_images_never_bought_change_nothing(digits, method: s
         ("pseudo-label", {"semi": {"strong": STRONG}}, "not used"),
         ("mean-teacher", {"ema_decay": None}, "needs ema_decay"),
         ("mean-teacher", {"semi": {"threshold": 0.5}}, "no semi.threshold"),
-        ("fixmatch", {"semi": None}, "do not go together"),
-        ("fixmatch", {"method": "supervised"}, "do not go together"),
+        ("fixmatch", {"semi": None}, "do not fit: supervised has none"),
+        ("fixmatch", {"method": "supervised"}, "do not fit: supervised has none"),
         ("fixmatch", {"swa": {"start": 0.5, "lr": 0.1, "every": 1}}, "excludes ema_decay"),
     ],
 )

@@ -13,7 +13,7 @@ from PIL import Image
 from protocol.errors import InputError
 from protocol.spec.data import Data
 from runners.data import load
-from runners.verbs.browse.encode import Asked, data_of, encode
+from runners.verbs.browse.encode import data_of, encode
 
 SOURCE = """
 import numpy as np
@@ -38,15 +38,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def told(capsys: pytest.CaptureFixture[str], asked: Asked, root: Path | None = None) -> dict[str, Any]:
+def encode_quietly(data: str, encoder: str, **options: Any) -> None:
+    encode(data=data, encoder=encoder, data_root=None, json=False, **options)
+
+
+def printed_json(capsys: pytest.CaptureFixture[str], data: str, encoder: str, **options: Any) -> dict[str, Any]:
     capsys.readouterr()
-    encode(asked, root, json=True)
-    found: dict[str, Any] = json.loads(capsys.readouterr().out)
-    return found
+    encode(data=data, encoder=encoder, data_root=None, json=True, **options)
+    printed: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return printed
 
 
 def test_features_and_card_are_one_file_that_a_protocol_reads(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    said = told(capsys, Asked("mine.npz", "enc.py:means", trained_on="nothing"))
+    said = printed_json(capsys, "mine.npz", "enc.py:means", trained_on="nothing")
     assert said["file"] == "mine-enc-means.npz"
     images, labels = load(Data(name="features", path=said["file"]), here)
     source, _ = load(Data(name="npz", path="mine.npz"), here)
@@ -67,14 +71,14 @@ def test_features_and_card_are_one_file_that_a_protocol_reads(here: Path, capsys
 def test_nothing_is_overwritten_and_no_draft_stays(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "out.npz").write_bytes(b"somebody's")
     with pytest.raises(InputError, match="nothing was changed"):
-        encode(Asked("mine.npz", "enc.py:means", out=Path("out.npz")), None, json=False)
+        encode_quietly("mine.npz", "enc.py:means", out=Path("out.npz"))
     assert not (here / "cache").exists()  # it says so before it computes anything
     with pytest.raises(InputError, match=r"ends in \.npz"):
-        encode(Asked("mine.npz", "enc.py:means", out=Path("out.csv")), None, json=False)
-    with pytest.raises(InputError, match="one class an image"):
-        encode(Asked("digit-scenes", "enc.py:means"), None, json=False)
+        encode_quietly("mine.npz", "enc.py:means", out=Path("out.csv"))
+    with pytest.raises(InputError, match="one class per image"):
+        encode_quietly("digit-scenes", "enc.py:means")
     assert (here / "out.npz").read_bytes() == b"somebody's"
-    encode(Asked("mine.npz", "enc.py:means", out=Path("new.npz")), None, json=False)
+    encode_quietly("mine.npz", "enc.py:means", out=Path("new.npz"))
     shown = capsys.readouterr().out
     assert "not declared" in shown
     assert "--trained-on" in shown
@@ -83,9 +87,9 @@ def test_nothing_is_overwritten_and_no_draft_stays(here: Path, capsys: pytest.Ca
 
 def test_an_encoder_that_cannot_be_is_explained() -> None:
     with pytest.raises(InputError, match="needs weights"):
-        encode(Asked("digits", "timm:resnet18"), None, json=False)
+        encode_quietly("digits", "timm:resnet18")
     with pytest.raises(InputError, match=r"size.*greater"):
-        encode(Asked("digits", "enc.py:means", size=0), None, json=False)
+        encode_quietly("digits", "enc.py:means", size=0)
 
 
 def test_data_is_a_name_a_folder_or_a_file(here: Path) -> None:
@@ -110,7 +114,7 @@ def test_photographs_of_many_sizes_are_brought_to_one(here: Path, capsys: pytest
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full(shape, 20 * i, np.uint8)).save(path)
     with pytest.raises(InputError, match="encode: --size"):
-        encode(Asked("photos", "enc.py:means"), None, json=False)
-    said = told(capsys, Asked("photos", "enc.py:means", size=6))
+        encode_quietly("photos", "enc.py:means")
+    said = printed_json(capsys, "photos", "enc.py:means", size=6)
     images, _ = load(Data(name="features", path=said["file"]), here)
     np.testing.assert_allclose(images.pixels[:, 0, 0], [[0, 0], [40, 40], [20, 20], [60, 60]], atol=1)

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from protocol.errors import InputError
-from runners.verbs.results.asked import Asked
 from runners.verbs.results.compare import compare
 from tests.support.front_door import beatrandom
 
@@ -31,9 +30,9 @@ def compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[...
     def run(text: str, **options: Any) -> Any:
         path = tmp_path / "t.csv"
         path.write_text(text, encoding="utf-8")
-        compare([path], Asked(**options), more=True, json=True, markdown=False, latex=False)
+        compare(sources=[path], details=True, json=True, markdown=False, latex=False, **options)
         found = json.loads(capsys.readouterr().out, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
-        compare([path], Asked(**options), more=True, json=False, markdown=False, latex=False)  # in words, too
+        compare(sources=[path], details=True, json=False, markdown=False, latex=False, **options)  # in words, too
         assert capsys.readouterr().out
         return found
 

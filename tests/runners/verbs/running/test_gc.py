@@ -14,7 +14,7 @@ from protocol.record.layout import StudyFolder, clock
 from protocol.rules import check_study
 from protocol.spec.run_id import RunId
 from runners.caching.cache_folder import entries
-from runners.verbs.running.gc import gc
+from runners.verbs.running.gc import gc_study
 from tests.support.study_builder import build_study
 
 
@@ -44,7 +44,7 @@ def everything(folder: StudyFolder) -> dict[str, bytes]:
 
 def said(folder: StudyFolder, capsys: pytest.CaptureFixture[str], *, dry: bool = False) -> dict[str, dict[str, int]]:
     capsys.readouterr()
-    gc(folder, dry, json=True)
+    gc_study(folder, dry, json=True)
     told = json.loads(capsys.readouterr().out)
     return {kind.split()[0]: found for kind, found in told["removed"].items()} | {"busy": told["busy"]}
 

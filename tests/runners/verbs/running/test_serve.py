@@ -58,9 +58,9 @@ def test_pages_of_a_study_under_way(server: Server, folder: StudyFolder) -> None
     assert 'http-equiv="refresh"' in body
     assert "out of &lt;memory&gt;\nline 2" in body
     assert "sixth line" not in body
-    assert "Interim: accuracy by labels paid for, small" in body
+    assert "Interim accuracy by labels bought, small" in body
     assert "(2)" in body
-    row = body[body.index('<th scope="row">last</th>', body.index("Interim: accuracy")) :].split("</tr>")[0]
+    row = body[body.index('<th scope="row">last</th>', body.index("Interim accuracy")) :].split("</tr>")[0]
     assert row.count("(1)") == 2  # the failed run's two whole rounds
     assert get(server, "/study/0/report.html")[0] == 404
     folder.report.write_text("<p>the report</p>")

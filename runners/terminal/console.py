@@ -1,4 +1,4 @@
-"""What all verbs share with the terminal."""
+"""Console, tables and durations of all verbs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from rich.text import Text
 
 
 class _Console(Console):
-    """Off a terminal, text is not broken into lines: a log keeps messages, commands and paths whole, to be searched and copied."""
+    """Console that wraps text only in a terminal, so that a log can be searched and copied."""
 
     def print(self, *objects: Any, **options: Any) -> None:
-        """As rich's."""
-        options.setdefault(
-            "crop", False
-        )  # a table too wide for the window goes on in the next line, and loses no column
+        """Print like `rich.print`, but never crop: wide tables continue on the next line."""
+        options.setdefault("crop", False)
         if not self.is_terminal and all(isinstance(each, str | Text) for each in objects):
             options.setdefault("soft_wrap", True)
         super().print(*objects, **options)
@@ -30,12 +28,12 @@ console = _Console(highlight=False)
 
 
 def print_json(value: Any) -> None:
-    """Machine output: one JSON document on standard output."""
+    """Print one JSON document to standard output."""
     print(json.dumps(value, indent=2, sort_keys=True, allow_nan=False))
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[str] = ()) -> Table:
-    """A rich table; columns named in `numeric` are right-aligned."""
+    """Build a rich table. Columns named in `numeric` are right-aligned."""
     out = Table(
         title=title,
         title_justify="left",
@@ -45,15 +43,13 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
         padding=(0, 1, 0, 0),
     )
     for place, column in enumerate(columns):
-        whole = max(
-            map(len, column.split()), default=0
-        )  # where room is short, cells are folded before the words above them
+        longest_word = max(map(len, column.split()), default=0)  # in a narrow window, cells fold before the header
         out.add_column(
             column,
             justify="right" if column in numeric else "left",
             overflow="fold",
             no_wrap=not place,
-            min_width=whole,
+            min_width=longest_word,
         )
     for row in rows:
         out.add_row(*(str(cell) for cell in row))
@@ -61,7 +57,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: 42 s, 3 min 10 s, 2 h 5 min."""
+    """Format seconds for people: 42 s, 3 min 10 s, 2 h 5 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -71,5 +67,5 @@ def duration(seconds: float) -> str:
 
 
 def cores() -> int:
-    """Cores this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

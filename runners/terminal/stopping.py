@@ -1,4 +1,4 @@
-"""How `run` is asked to stop, and how it goes on to its end without the terminal it was started from."""
+"""How signals stop `run`, and how it continues after its terminal was closed."""
 
 from __future__ import annotations
 
@@ -17,32 +17,39 @@ from rich.console import Console
 from runners.executors.base import Stop
 
 GRACE_SECONDS: Final = 20.0
-"""After SIGINT, SIGTERM or SIGHUP, for rounds under way; cluster managers kill after about 30 s."""
+"""Time for current rounds after a signal. Cluster managers kill after about 30 s."""
 
 INTERRUPTED: Final = "interrupted; what was measured is kept, the same command continues"
 interrupted = Console(stderr=True, highlight=False)
 
 
-@contextlib.contextmanager
-def signals(stop: Stop) -> Iterator[None]:
-    """The first signal asks to stop after the rounds under way, the next one stops at once.
+class Interrupted(Exception):
+    """A signal or a time limit stopped a study before its end.
 
-    SIGINT, SIGTERM and SIGHUP give rounds a grace period; SIGUSR1, which cluster managers send ahead of the end, waits for them.
-    SIGHUP, a closed terminal, comes from the shell and again from the system, so it never stops at once; where it is ignored
-    already, as under nohup, it stays so.
+    What was measured is kept, and the same call continues.
     """
 
-    def asked(number: int, _: object) -> None:
+
+@contextlib.contextmanager
+def signals(stop: Stop) -> Iterator[None]:
+    """Let the first signal stop after the current rounds, and the second one at once.
+
+    SIGINT, SIGTERM and SIGHUP give rounds a grace period. SIGUSR1, which cluster managers send before the end of a job,
+    waits for them. SIGHUP (a closed terminal) is sent by the shell and again by the system, so it never stops at once.
+    Where SIGHUP is ignored already, as under nohup, it stays ignored.
+    """
+
+    def handle(number: int, _: object) -> None:
         if stop.asked and number not in (signal.SIGUSR1, signal.SIGHUP):
             interrupted.print(INTERRUPTED)
             raise KeyboardInterrupt
         stop.ask(math.inf if number == signal.SIGUSR1 else GRACE_SECONDS)
-        interrupted.print("stopping after the rounds under way; once more stops at once")
+        interrupted.print("stopping after the current rounds; a second signal stops at once")
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    before = {number: signal.signal(number, asked) for number in numbers}
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield
     finally:
@@ -51,7 +58,7 @@ def signals(stop: Stop) -> Iterator[None]:
 
 
 class Lasting:
-    """A standard stream that outlives its terminal: what is written after that was closed is lost, and no error."""
+    """Standard stream that outlives its terminal: later writes are lost without an error."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -76,7 +83,7 @@ class Lasting:
             yield
         except OSError as error:
             if error.errno != errno.EIO or not stat.S_ISCHR(os.fstat(self._stream.fileno()).st_mode):
-                raise  # of a disk: whoever reads the file must hear of it
+                raise  # the stream is a file on a disk; its error must be seen
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())
             os.close(nowhere)
@@ -84,7 +91,7 @@ class Lasting:
 
 @contextlib.contextmanager
 def lasting() -> Iterator[None]:
-    """Standard output and error outlive their terminal meanwhile, and what was found closed is never written to again."""
+    """Let standard output and error outlive their terminal; a closed one becomes /dev/null."""
     out, err = (cast(TextIO, Lasting(stream)) for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield

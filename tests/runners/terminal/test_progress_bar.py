@@ -23,8 +23,8 @@ from runners.progress.plan import planned_runs
 from runners.progress.status import RunStatus, adopt
 from runners.progress.status import jobs as jobs_of
 from runners.run.perform import perform
+from runners.terminal.progress_bar import Left, Tally
 from runners.verbs.running.live import study_page
-from runners.verbs.running.progress import Left, Tally
 from tests.support.front_door import beatrandom
 
 TABLE: dict[str, Any] = {
@@ -119,24 +119,24 @@ def test_work_is_counted_by_steps_of_rounds_and_trials(tuned: Study, tmp_path: P
     tally = Tally(work, statuses(tuned, (0, 0), (1, 2)), [10.0, 30.0])
     before = 30 * (4 * 8 + 2 * 8) / 112
     assert tally.before == pytest.approx(before)
-    assert tally.said == "6/24 trainings"
+    assert tally.label == "6/24 trainings"
     tally.take(Update(work[0].id, 0, 2))
-    assert tally.said == "8/24 trainings"
+    assert tally.label == "8/24 trainings"
     assert tally.bar == pytest.approx({"completed": before + 10 * 16 / 112, "total": 40.0})
     tally.take(Result(work[0].id, "failed"))
-    assert tally.said == "8/14 trainings"
+    assert tally.label == "8/14 trainings"
     assert tally.bar == pytest.approx({"completed": before + 10 * 16 / 112, "total": 30 + 10 * 16 / 112})
     tally.take(Result(work[1].id, "stopped"))
-    assert tally.said == "8/14 trainings"
+    assert tally.label == "8/14 trainings"
     tally.take(Result(work[1].id, "done"))
-    assert tally.said == "14/14 trainings"
+    assert tally.label == "14/14 trainings"
     assert tally.bar["completed"] == pytest.approx(tally.bar["total"])
 
 
 def test_without_trials_rounds_are_counted(toy_study: Study, tmp_path: Path) -> None:
     one = toy_study.model_copy(update={"seeds": (0,)})
     tally = Tally(work_in(tmp_path / "s", one), statuses(one, (1, 0), (2, 0)), [3.0, 9.0])
-    assert tally.said == "3/6 rounds"
+    assert tally.label == "3/6 rounds"
     assert tally.bar == pytest.approx({"completed": 1 + 6, "total": 12})
 
 

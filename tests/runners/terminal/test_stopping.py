@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from runners.executors.base import Stop
-from runners.verbs.running.stopping import Lasting, lasting, signals
+from runners.terminal.stopping import Lasting, lasting, signals
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Pictures of what was bought, from the data set and the ledgers."""
+"""Pictures of purchased images, from the data set and the ledgers."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ from runners.datasets import Images, Labels
 from runners.datasets.regions import divide
 
 PALE: Final = 192
-"""Grey added to a quarter of what was not bought."""
+"""Grey level added to a quarter of the brightness of pixels that were not bought."""
 
 
 def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels) -> list[Sheet]:
-    """One a strategy, all of the first seed that any run of the protocol bought with. Frozen features have no pictures: none."""
+    """Return one sheet per strategy, for the first seed with which any run of the protocol bought.
+
+    Frozen features have no pictures, so they have no sheets.
+    """
     if images.pixels.dtype != np.uint8 or images.channels not in (1, 3):
         return []
     values = labels.for_oracle()
@@ -39,7 +42,7 @@ def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Ima
             try:
                 record = read(folder.run(RunId(protocol.name, strategy.id, seed)).events)
             except BeatRandomError:
-                continue  # not started, or damaged: the check tells
+                continue  # not started, or damaged, which `check` reports
             bought = [e for e in record.of(LabelsEvent) if e.purpose == "query"]
             if any(e.indices for e in bought):
                 queries = tuple(_query(e, images.pixels, masks, division) for e in _spread(bought) if e.indices)
@@ -59,9 +62,9 @@ def _query(
 ) -> Query:
     bought = np.asarray(event.indices[:SHOWN], np.int64)
     images = division.units.image_of(bought) if division.maps else bought
-    shown, told = np.asarray(pixels[images]), None if masks is None else masks[images].astype(np.uint8)
+    shown, labelled = np.asarray(pixels[images]), None if masks is None else masks[images].astype(np.uint8)
     if division.maps:
         inside = division.maps(images) == bought[:, None, None]
         shown = np.where(inside[..., None], shown, PALE + shown // 4).astype(np.uint8)
-        told = None if told is None else np.where(inside, told, VOID).astype(np.uint8)
-    return Query(event.before, event.after, tuple(bought.tolist()), shown, told)
+        labelled = None if labelled is None else np.where(inside, labelled, VOID).astype(np.uint8)
+    return Query(event.before, event.after, tuple(bought.tolist()), shown, labelled)

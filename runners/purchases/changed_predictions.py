@@ -1,4 +1,4 @@
-"""Predictions that changed from a run's first round to its last, from its sidecars and the data set."""
+"""Test predictions that changed between the first and the last round of a run."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from runners.datasets import Images, Labels
 
 Place = tuple[str, str, int]
 Ends = tuple[int, int]
-"""Of the first round and of the last."""
+"""A number of the first round and of the last."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Shown:
-    """What predictions are of: a seed's test images, all images, all labels."""
+    """Test indices of a seed, all images, and all labels."""
 
     test: Indices
     images: Images
@@ -45,9 +45,10 @@ class _Shown:
 def changes_of(
     folder: StudyFolder, study: Study, protocol: Protocol, images: Images, labels: Labels
 ) -> list[MapChange | ClassChange]:
-    """One a strategy, all of the first seed that any run of the protocol finished two rounds with and kept predictions of.
+    """Return one change per strategy, for the first seed with stored predictions of two rounds.
 
-    Frozen features have no pictures: none. Whether a sidecar is the one that the record means is for `check` to say.
+    Frozen features have no pictures, so nothing is returned for them. Sidecars are not compared with the record here;
+    `check` does this.
     """
     if images.pixels.dtype != np.uint8 or images.channels not in (1, 3):
         return []
@@ -55,24 +56,24 @@ def changes_of(
     truth = labels.for_oracle()
     for seed in study.seeds:
         shown = _Shown(make_split(protocol, seed, images.train_size, images.test_size).test, images, truth)
-        found = []
+        changes = []
         for strategy in study.strategies:
             place = RunId(protocol.name, strategy.id, seed)
             ends = _ends(folder.run(place))
             change = ends and look(folder.run(place), place, *ends, shown)
             if change:
-                found.append(change)
-        if found:
-            return found
+                changes.append(change)
+        if changes:
+            return changes
     return []
 
 
 def _ends(run: RunFolder) -> tuple[Ends, Ends] | None:
-    """Numbers and budgets of the first round and of the last, if there are two."""
+    """Return numbers and budgets of the first and the last round, if there are two."""
     try:
         rounds = read(run.events).rounds
     except BeatRandomError:
-        return None  # not started, or damaged: the check tells
+        return None  # not started, or damaged, which `check` reports
     return ((rounds[0].round, rounds[-1].round), (rounds[0].budget, rounds[-1].budget)) if len(rounds) > 1 else None
 
 

@@ -13,8 +13,8 @@ from protocol.record.layout import StudyFolder, write_arrays
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from runners.data import load
+from runners.purchases.load import load_purchases
 from runners.run.perform import perform
-from runners.verbs.results.classes import purchases_of
 from tests.support.made_jobs import made
 
 
@@ -26,7 +26,7 @@ def test_turned_images_are_those_of_the_sidecars(toy_study: Study, tmp_path: Pat
     images, hidden = load(protocol.data, None)
     test = make_split(protocol, 0, images.train_size, images.test_size).test
     truth = hidden.for_oracle()[test]
-    found = purchases_of(folder, None).changes
+    found = load_purchases(folder.path).changes
     assert [c.strategy for c in found] == [s.id for s in toy_study.strategies]
     for change in found:
         assert isinstance(change, ClassChange)
@@ -43,4 +43,4 @@ def test_turned_images_are_those_of_the_sidecars(toy_study: Study, tmp_path: Pat
         wrong = (before != truth) & (after != truth)
         assert change.other == (wrong & (before != after)).sum()
     write_arrays(folder.run(RunId(protocol.name, "random", 0)).predictions(0), {"prediction": np.zeros(3, np.uint8)})
-    assert "random" not in [c.strategy for c in purchases_of(folder, None).changes]
+    assert "random" not in [c.strategy for c in load_purchases(folder.path).changes]

@@ -1,0 +1,60 @@
+"""The function of every verb. Its module is imported when the verb is called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any, Final
+
+VERBS: Final = {
+    "quickstart": "runners.verbs.browse.quickstart",
+    "protocols": "runners.verbs.browse.protocols",
+    "strategies": "runners.verbs.browse.strategies",
+    "regimes": "runners.verbs.browse.protocols",
+    "datasets": "runners.verbs.browse.datasets",
+    "encode": "runners.verbs.browse.encode",
+    "plan": "runners.verbs.running.plan",
+    "run": "runners.verbs.running.run",
+    "status": "runners.verbs.running.status",
+    "merge": "runners.verbs.running.storage",
+    "gc": "runners.verbs.running.gc",
+    "serve": "runners.verbs.running.serve",
+    "check": "runners.verbs.evidence.check",
+    "amend": "runners.verbs.running.amend",
+    "replay": "runners.verbs.evidence.replay",
+    "seal": "runners.verbs.evidence.seal",
+    "verify": "runners.verbs.evidence.seal",
+    "pack": "runners.verbs.evidence.pack",
+    "unpack": "runners.verbs.evidence.pack",
+    "export": "runners.verbs.results.export",
+    "compare": "runners.verbs.results.compare",
+    "figures": "runners.verbs.results.figures",
+    "card": "runners.verbs.results.card",
+    "report": "runners.verbs.results.report",
+}
+"""Verb -> module that holds a function of the same name."""
+
+
+def load(verb: str) -> Callable[..., None]:
+    """Import a verb's module and return its function."""
+    function: Callable[..., None] = getattr(import_module(VERBS[verb]), verb)
+    return function
+
+
+def call(verb: str, options: Mapping[str, Any]) -> None:
+    """Call a verb with a command's arguments and options, all by keyword under the same names."""
+    load(verb)(**options)
+
+
+def start_fork_server(threads: int = 1, executor: str | None = "local") -> None:
+    """Start the process that runs are forked from, so that it loads torch meanwhile.
+
+    Args:
+        threads: threads per run.
+        executor: only "local" forks runs; None: as the user's configuration says.
+    """
+    from runners.executors.config import read_config
+    from runners.executors.server import warm_up
+
+    if (executor or read_config().executor) == "local":
+        warm_up(threads)

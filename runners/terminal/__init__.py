@@ -1,0 +1,1 @@
+"""What the user sees in a terminal: tables, progress bar, and how a command is stopped."""

@@ -1,0 +1,135 @@
+"""Options of `compare`, `figures` and `report`: checked all at once, and applied to curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self, get_args
+
+from analysis.loading.curves import Curves, Group, Mismatch
+from analysis.loading.metric_direction import negate_losses
+from analysis.loading.records import load_study
+from analysis.loading.table import load_table
+from analysis.statistics.corrections import Correction
+from analysis.statistics.hypothesis_tests import Test
+from protocol.errors import Fault, InputError, unknown_name
+from protocol.spec.study import BASELINE, Plan
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """The options of `beatrandom compare`. An option that was not given is None or empty."""
+
+    baseline: str = BASELINE
+    metric: str | None = None
+    test: str | None = None
+    delta: float | None = None
+    alpha: float | None = None
+    correction: str | None = None
+    group: str | None = None
+    at: tuple[int, ...] = ()
+    rho: float = 0.0
+    mismatch: str = "list"
+    column: tuple[str, ...] = ()
+    wide: str | None = None
+
+    @classmethod
+    def of(cls, **options: Any) -> Self:
+        """Take options from the command line, where an option that was not given is None."""
+        lists_as_tuples = {name: tuple(v) if isinstance(v, list) else v for name, v in options.items()}
+        given: dict[str, Any] = {name: value for name, value in lists_as_tuples.items() if value is not None}
+        return cls(**given)
+
+    def faults(self) -> Iterator[Fault]:
+        """Yield everything that is wrong with the options themselves."""
+        choices = {
+            "--test": (self.test, Test),
+            "--correction": (self.correction, Correction),
+            "--group": (self.group, Group),
+            "--mismatch": (self.mismatch, Mismatch),
+        }
+        for option, (value, names) in choices.items():
+            if value is not None and value not in get_args(names):
+                yield unknown_name(option, value, get_args(names))
+        if self.delta is not None and not 0 < self.delta < float("inf"):
+            yield Fault("--delta", "a positive number in the metric's units", f"{self.delta:g}")
+        if self.alpha is not None and not 0 < self.alpha < 1:
+            yield Fault("--alpha", "a number between 0 and 1", f"{self.alpha:g}")
+        if not 0 <= self.rho < 1:
+            yield Fault("--rho", "a correlation of at least 0 and below 1", f"{self.rho:g}")
+        for pair in self.column:
+            if not all(pair.partition("=")):
+                yield Fault("--column", "OURS=THEIRS, e.g. strategy=method", repr(pair))
+        ours = [pair.partition("=")[0] for pair in self.column]
+        if len(set(ours)) < len(ours):
+            yield Fault("--column", "each of our names once", ", ".join(ours))
+
+    def plan(self, base: Plan) -> Plan:
+        """Return `base`, changed by the given options."""
+        values = {"test": self.test, "delta": self.delta, "alpha": self.alpha, "correction": self.correction}
+        return base.model_copy(update={name: value for name, value in values.items() if value is not None})
+
+    def curves(self, source: Path) -> Curves:
+        """Read the curves of a study folder or of a table, with the options applied.
+
+        Raises:
+            InputError: wrong options, or `source` has no usable curves.
+        """
+        faults = list(self.faults())
+        if faults:
+            raise InputError(faults)
+        if source.is_dir():
+            return self._of_study(source)
+        return load_table(
+            source,
+            metric=self.metric,
+            baseline=self.baseline,
+            plan=self.plan(Plan()),
+            mismatch=self.mismatch,  # type: ignore[arg-type]  # checked above
+            columns={ours: theirs for ours, _, theirs in (pair.partition("=") for pair in self.column)},
+            wide=self.wide,
+            group=self.group,  # type: ignore[arg-type]  # checked above
+        )
+
+    def _of_study(self, source: Path) -> Curves:
+        planned = load_study(source)
+        self._refuse_unusable(source, planned)
+        metrics = dict.fromkeys(planned.metrics, self.metric) if self.metric is not None else planned.metrics
+        curves = replace(
+            planned,
+            plan=self.plan(planned.plan),
+            baseline=self.baseline,
+            metrics=metrics,
+            group=self.group or None,  # type: ignore[arg-type]  # checked when the options were read
+        )
+        differences = {
+            "plan": curves.plan != planned.plan,
+            "baseline": self.baseline != planned.baseline,
+            "metric": curves.metrics != planned.metrics,
+            "family": self.group is not None,
+        }
+        changed = [name for name, differs in differences.items() if differs]
+        if not changed:
+            return curves
+        note = f"exploratory: changed after planning: {', '.join(changed)}"
+        return negate_losses(replace(curves, exploratory=True, notes=(*planned.notes, note)))
+
+    def _refuse_unusable(self, source: Path, curves: Curves) -> None:
+        """Refuse options that only tables have, and names that the study does not have."""
+        table_only = {"--column": self.column, "--wide": self.wide, "--mismatch": self.mismatch != "list"}
+        for option, given in table_only.items():
+            if given:
+                found = f"the study folder {source}, which has no gaps of this kind"
+                raise InputError(Fault(option, "a table", found, f"leave out {option}"))
+        names = {"--baseline": (self.baseline, curves.strategies)}
+        if self.metric is not None:
+            names["--metric"] = (self.metric, tuple(curves.frame["metric"].unique()))
+        faults = [unknown_name(option, name, known) for option, (name, known) in names.items() if name not in known]
+        if faults:
+            raise InputError(faults)
+
+
+def stem(source: Path) -> str:
+    """Return the name of a table or packed study without its suffixes."""
+    return source.stem.removesuffix(".tar")

@@ -1,1 +1,0 @@
-"""What several verbs use: console and inputs."""
