@@ -52,7 +52,7 @@ def load(data: Data, root: Path | None) -> tuple[Images, Labels]:
 
 
 def locate(name: str, root: Path | None) -> Path | None:
-    """Return the path of a data set's files without reading them; `None` if it comes with the project.
+    """Return the path of a data set's files, unread; `None` if it comes with the project.
 
     Raises:
         InputError: the files are missing; the message says what was searched.

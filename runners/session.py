@@ -42,12 +42,12 @@ class Session:
         return self.division is not None and self.division.maps is not None
 
     def inputs(self, k: int) -> FitInputs:
-        """Return what round `k` trains on: the labels bought up to its budget, even if more are bought by now."""
+        """Return what round `k` trains on: the labels bought up to its budget, no later ones."""
         labelled = self.oracle.labels_of(self.oracle.labelled_at(k))
         unlabelled = np.setdiff1d(self.oracle.pool, labelled[0], assume_unique=True)
         where = f"protocol {self.protocol.name}, round {k}"
         return FitInputs.of(self.images, labelled, self.oracle.validation(), unlabelled, where)
 
     def with_setting(self, setting: HyperparameterSetting) -> Session:
-        """Return the session with a tuned recipe; an empty setting leaves the recipe as declared."""
+        """Return the session with a tuned recipe; an empty setting changes nothing."""
         return replace(self, protocol=self.protocol.with_setting(setting)) if setting else self

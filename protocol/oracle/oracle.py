@@ -25,7 +25,7 @@ Disclosure = Callable[[Indices], None]
 
 
 class LabelOracle(Interface):
-    """What a run needs of an oracle, in this process or another. It sells the labels of units: images, or regions of them."""
+    """Interface of oracles, in this process or another: they sell labels of images or regions."""
 
     examinations: int
 
@@ -56,7 +56,10 @@ class LabelOracle(Interface):
         ...
 
     def affordable(self, budget: int) -> int:
-        """Return the largest number of units that can be bought up to a budget, as far as prices are known in advance."""
+        """Return the largest number of units that can be bought up to a budget.
+
+        If prices are known only after the purchase, it is an upper bound.
+        """
         ...
 
     def validation(self) -> tuple[Indices, NDArray[np.integer]]:
@@ -72,7 +75,7 @@ class LabelOracle(Interface):
         ...
 
     def buy(self, units: NDArray[np.integer]) -> None:
-        """Buy the labels of one query; if units differ in cost, in the given order until the next budget is reached."""
+        """Buy the labels of one query; with metered budgets, in order until the next is reached."""
         ...
 
     def restore(self, purpose: Purpose, units: Indices) -> None:
@@ -86,16 +89,16 @@ class LabelOracle(Interface):
         ...
 
     def examine_maps(self, predicted: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Compute confusion matrices (n_test, classes, classes) of predicted test maps (n_test, height, width)."""
+        """Compute confusion matrices (n_test, classes, classes) of maps (n_test, height, width)."""
         ...
 
     def disclose(self) -> NDArray[np.integer]:
-        """Return labels of `unlabelled`, in its order, unpaid; logged, and for the strategy `oracle` alone."""
+        """Return unpaid labels of `unlabelled`; logged, and for the strategy `oracle` alone."""
         ...
 
 
 class Holdings:
-    """Purchases of one run: which units of the pool are bought, what was spent, and which units are left.
+    """Purchases of one run: units that are bought, budget that is spent, and units that are left.
 
     Attributes:
         examinations: how often test predictions were compared with the test labels; a resumed run starts from its
@@ -132,7 +135,7 @@ class Holdings:
         return np.setdiff1d(self.units.of(self._split.pool), self.labelled, assume_unique=True)
 
     def labelled_at(self, round_: int) -> Indices:
-        """Return what round `round_`, from 0, is trained on: the initial set and the queries of earlier rounds."""
+        """Return what round `round_`, from 0, is trained on: initial set and earlier queries."""
         if self._protocol.metered:
             return self._concatenated(self._bought[: round_ + 1])
         return self.labelled[: self._protocol.training_labels[round_]]
@@ -168,7 +171,7 @@ class Holdings:
 
 
 def noisy_labels(protocol: Protocol, seed: int, labels: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Return the labels that the oracle sells: some are wrong if the protocol has label noise, by the seed alone.
+    """Return the labels that the oracle sells: with label noise, the seed makes some of them wrong.
 
     Args:
         labels: true classes of all images; -1: none of the task's classes.
@@ -184,7 +187,7 @@ def noisy_labels(protocol: Protocol, seed: int, labels: NDArray[np.integer]) -> 
 class Oracle(Holdings):
     """Sells the labels of one run. It knows every label, and reveals only those that are paid for.
 
-    A label is a class, or -1: none of the task's classes. In segmentation it is a map (height, width) of classes and `VOID`.
+    A label is a class, or -1: none of the task's classes. In segmentation: a map (height, width) of classes and `VOID`.
 
     Args:
         labels: labels of all images.
@@ -260,7 +263,7 @@ class Oracle(Holdings):
             self._sell("initial", np.asarray(start, np.int64), record=True, chosen=chosen is not None)
 
     def buy(self, units: NDArray[np.integer]) -> None:
-        """Buy the labels of one query; if units differ in cost, in the given order until the next budget is reached.
+        """Buy the labels of one query; with metered budgets, in order until the next is reached.
 
         Raises:
             RuleBroken: BUD-03 a label is bought twice, BUD-04 outside the pool, BUD-01 beyond the next budget.

@@ -1,8 +1,8 @@
-"""Labels from another process: the oracle's side (`OracleServer`) and the run's side (`RemoteOracle`).
+"""Oracles in another process: their side (`OracleServer`) and the run's side (`RemoteOracle`).
 
-Messages are JSON, one request and one answer at a time, so that the oracle cannot execute anything the run sends. The oracle keeps
-a ledger of its own in the form of a record: `labels` for every sale, `examined` for every look at the test labels, `resume`
-for every later session. It trusts its own ledger, not the run's record.
+Messages are JSON, one request and one answer at a time, so that the oracle cannot execute anything the run sends. The
+oracle keeps a ledger of its own in the form of a record: `labels` for every sale, `examined` for every look at the test
+labels, `resume` for every later session. It trusts its own ledger, not the run's record.
 """
 
 from __future__ import annotations
@@ -223,7 +223,7 @@ class OracleServer:
 
 
 class RemoteOracle(Holdings):
-    """A `LabelOracle` that asks the oracle's process, and writes the run's record before it asks for labels."""
+    """A `LabelOracle` that asks the oracle's process, and records sales before reading labels."""
 
     def __init__(
         self,
@@ -244,7 +244,7 @@ class RemoteOracle(Holdings):
         self._on_disclosure: Final = on_disclosure
 
     def labels_of(self, units: Indices) -> tuple[Indices, NDArray[np.integer]]:
-        """Return images and labels of bought units. Raises RuleBroken (BUD-06) as the oracle does."""
+        """Return images and labels of bought units. Raises RuleBroken (BUD-06)."""
         answer = self._ask(Request(do="labels", indices=tuple(units.tolist())))
         return from_json(answer["images"]).astype(np.int64), from_json(answer["labels"])
 
@@ -254,7 +254,7 @@ class RemoteOracle(Holdings):
         return images, from_json(self._ask(Request(do="validation"))["labels"])
 
     def start(self, chosen: Indices | None = None) -> None:
-        """Buy the validation labels and the initial set, unless bought already. Raises RuleBroken as the oracle does."""
+        """Buy the validation labels and the initial set, unless bought. Raises RuleBroken."""
         self._take(self._ask(Request(do="start", indices=() if chosen is None else tuple(chosen.tolist()))))
 
     def buy(self, units: NDArray[np.integer]) -> None:
@@ -262,13 +262,21 @@ class RemoteOracle(Holdings):
         self._take(self._ask(Request(do="buy", indices=tuple(units.tolist()))))
 
     def restore(self, purpose: Purpose, units: Indices) -> None:
-        """Return to the state after a recorded purchase. Raises RuleBroken (ISO-01) if the oracle's ledger disagrees."""
+        """Return to the state after a recorded purchase.
+
+        Raises:
+            RuleBroken: ISO-01, the oracle's ledger disagrees.
+        """
         self._take(self._ask(Request(do="restore", purpose=purpose, indices=tuple(units.tolist()))), write=False)
 
     def examine(
         self, predicted: NDArray[np.integer], log_probabilities: NDArray[np.float16] | None = None
     ) -> dict[str, float]:
-        """Return the metrics of test predictions. Raises RuleBroken (ISO-02) for a second look in one round."""
+        """Return the metrics of test predictions.
+
+        Raises:
+            RuleBroken: ISO-02, a second look in one round.
+        """
         self.examinations += 1
         table = (
             "" if log_probabilities is None else base64.b64encode(log_probabilities.astype("<f2").tobytes()).decode()
@@ -276,7 +284,11 @@ class RemoteOracle(Holdings):
         return dict(self._ask(Request(do="examine", indices=tuple(predicted.tolist()), table=table))["metrics"])
 
     def examine_maps(self, predicted: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Return confusion matrices of predicted test maps. Raises RuleBroken (ISO-02) for a second look in one round."""
+        """Return confusion matrices of predicted test maps.
+
+        Raises:
+            RuleBroken: ISO-02, a second look in one round.
+        """
         self.examinations += 1
         maps = base64.b64encode(predicted.astype(np.uint8).tobytes()).decode()
         return from_json(self._ask(Request(do="maps", maps=maps))["counts"]).astype(np.int64)

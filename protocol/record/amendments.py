@@ -36,7 +36,7 @@ class Amendment:
 
 
 def read_amendments(folder: StudyFolder) -> tuple[Amendment, ...]:
-    """Read all amendments, oldest first; none if there is no such file. Raises InputError if one cannot be read."""
+    """Read all amendments, oldest first. Raises InputError if one cannot be read."""
     try:
         lines = read_bytes(folder.amendments).splitlines()
     except FileNotFoundError:

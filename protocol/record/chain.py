@@ -1,4 +1,6 @@
-"""Records of runs: append-only JSONL in which each line holds its number and the hash of the previous line.
+"""Append-only records of runs: JSONL with a hash chain.
+
+Each line holds its number and the hash of the previous line.
 
 A hash chain locates an edit or a deletion inside the file. It cannot show that the owner rewrote the whole file, nor,
 without the seal and the plan, that its tail was cut.
@@ -137,8 +139,8 @@ def _order_faults(event: AnyEvent, earlier: Sequence[AnyEvent], where: str) -> I
 def _canonical(line: bytes) -> bool:
     """Return whether a line has the bytes that `Writer` writes: no repeated key, no space.
 
-    Other bytes may be the same event here and a different one elsewhere: of a repeated key, JSON readers take the first or
-    the last. A recomputed hash chain would not show it.
+    Other bytes may be the same event here and a different one elsewhere: of a repeated key, JSON readers take the
+    first or the last. A recomputed hash chain would not show it.
     """
     try:
         value = json.loads(line)
@@ -177,7 +179,10 @@ def _schema_of(line: bytes) -> int | None:
 
 
 def essence(record: Record) -> list[bytes]:
-    """Return what a repetition must reproduce byte for byte: all but times, costs, environment and interruptions."""
+    """Return what a repetition must reproduce byte for byte.
+
+    Times, costs, environment and interruptions are left out.
+    """
     events = [e for e in record.events if not isinstance(e, ResumeEvent | FailureEvent)]
     return [canonical_json(e.model_dump(mode="json", exclude=set(VOLATILE))) for e in events]
 
@@ -198,7 +203,11 @@ class Writer:
         return self._seq > 0
 
     def append(self, event: Event, *, sync: bool = True) -> None:
-        """Append one line with a single write(); with `sync` it is on disk on return. Raises OSError if it is not."""
+        """Append one line with a single write(); with `sync` it is on disk on return.
+
+        Raises:
+            OSError: the line was not written; the file is as before.
+        """
         stamped = event.model_copy(
             update={"seq": self._seq, "prev": self._prev, "time": datetime.now(UTC).isoformat(timespec="milliseconds")}
         )
@@ -223,7 +232,9 @@ class Writer:
 
 @contextmanager
 def open_record(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
-    """Lock the run, move an incomplete last line away, and yield (writer, earlier record or `None`).
+    """Lock the run and yield (writer, earlier record or `None`).
+
+    An incomplete last line is moved to another file.
 
     Raises:
         RunLocked: another process is writing this run.
@@ -255,7 +266,7 @@ def lock_run(folder: RunFolder) -> Iterator[Callable[[], None]]:
 
 
 def _locked(lock: int, patience_s: float = 0.5) -> bool:
-    """Take the exclusive lock; wait a moment, since `status` holds a shared lock for microseconds."""
+    """Take the exclusive lock; wait a moment, since `status` locks it for microseconds."""
     until = time.monotonic() + patience_s
     while True:
         try:

@@ -131,7 +131,10 @@ class RoundEvent(Event):
 
 
 class ExaminedEvent(Event):
-    """Only in the ledger of a separate oracle: the test predictions of one round were compared with the test labels."""
+    """Test predictions of one round were compared with the test labels.
+
+    Only ledgers of separate oracles have this event.
+    """
 
     event: Literal["examined"] = "examined"
     round: int

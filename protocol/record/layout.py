@@ -27,7 +27,10 @@ _DRAFT: Final = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file under a temporary name, fsync, and rename it: readers see the old file or the new one, never a part."""
+    """Write a file under a temporary name, fsync it, and rename it.
+
+    Readers see the old file or the new one, never a part.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -50,15 +53,18 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def unfinished_files(folder: Path) -> list[Path]:
-    """Return temporary files of `write_atomically`, left by a killed process or being written: `.<name>.<eight letters>`."""
+    """Return temporary files of `write_atomically`: being written, or left by a killed process.
+
+    They are named `.<name>.<eight letters>`.
+    """
     return sorted(p for p in folder.glob(".*") if _DRAFT.fullmatch(p.name) and p.is_file() and not p.is_symlink())
 
 
 def clock(folder: Path) -> float:
     """Return seconds since the epoch by the clock that stamps the folder's files.
 
-    The clock of a file server may be hours off from this machine's. It is read from a temporary file in the folder; if none
-    can be made there, this machine's clock is used.
+    The clock of a file server may be hours off from this machine's. It is read from a temporary file in the folder; if
+    none can be made there, this machine's clock is used.
     """
     try:
         handle, probe = tempfile.mkstemp(dir=folder, prefix=".clock.")
@@ -90,7 +96,7 @@ class RunFolder:
 
     @property
     def claims(self) -> Path:
-        """Return the folder of claims by machines that do not share file locks; see `protocol.record.machine_lock`."""
+        """Return the folder of machines' claims; see `protocol.record.machine_lock`."""
         return self.path / ".claims"
 
     @property
@@ -99,7 +105,10 @@ class RunFolder:
         return self.path / "run.log"
 
     def checkpoint(self, round_: int) -> Path:
-        """Return the file of the weights that a round ended with; it exists only until the next round ends; not evidence."""
+        """Return the file of the weights that a round ended with.
+
+        It is removed when the next round ends, and is not evidence.
+        """
         return self.path / f".checkpoint-{round_:03d}.npz"
 
     def checkpoints(self) -> list[Path]:
@@ -110,8 +119,8 @@ class RunFolder:
         """Return the sidecar of one round: an .npz in the order of the sorted test indices.
 
         Classification: `prediction`, classes; `log_probability` if probabilities were kept.
-        Segmentation: `confusion`, counts of pixels (n, classes, classes), rows the true class. If maps were kept: `map`,
-        predicted classes (p, height, width), and `place` (p,), positions of these test images, drawn by
+        Segmentation: `confusion`, counts of pixels (n, classes, classes), rows the true class. If maps were kept:
+        `map`, predicted classes (p, height, width), and `place` (p,), positions of these test images, drawn by
         `protocol.draws.shown_maps`.
         """
         return self.path / "predictions" / f"round-{round_:03d}.npz"
@@ -169,7 +178,10 @@ class StudyFolder:
 
     @property
     def pictures(self) -> Path:
-        """Return the folder of pictures of queried images, `<protocol>/<strategy>.png`, each with a caption (.txt); derived."""
+        """Return the folder of pictures of queried images, which can be rebuilt.
+
+        Pictures are named `<protocol>/<strategy>.png`; each has a caption (.txt).
+        """
         return self.path / "pictures"
 
     @property
@@ -183,7 +195,7 @@ class StudyFolder:
         return self.path / "manifest.json.sig"
 
     def split(self, digest: str, targets: str = "") -> Path:
-        """Return the file of one split's indices and test labels, shared by all runs with that seed.
+        """Return the file of one split's indices and test labels, shared by runs with that seed.
 
         Args:
             targets: digest of the test labels, if another data set of the study has a split with the same indices.
@@ -191,29 +203,32 @@ class StudyFolder:
         return self.path / "splits" / (f"{digest[:32]}-{targets[:16]}.npz" if targets else f"{digest[:32]}.npz")
 
     def twins(self, digest: str) -> Path:
-        """Return the file of duplicate images in the data set with this content digest, shared by all runs on it."""
+        """Return the file of duplicate images in the data set with this content digest."""
         return self.path / "data" / f"{digest[:32]}.npz"
 
     def units(self, digest: str) -> Path:
-        """Return the file of units other than whole images: `first` and `pixels` of `protocol.spec.units.Units`."""
+        """Return the file of units other than whole images; see `protocol.spec.units.Units`."""
         return self.path / "data" / f"units-{digest[:32]}.npz"
 
     def regions(self, key: str) -> Path:
-        """Return the file of the superpixels of all training images, shared by all runs on them; rebuilt if missing."""
+        """Return the file of the superpixels of all training images; it is rebuilt if missing."""
         return self.path / "regions" / key[:32] / "places.npy"
 
     def pretrained(self, key: str) -> Path:
-        """Return the folder of a pretrained body and its embeddings of all images, shared by runs with that pool and recipe."""
+        """Return the folder of a pretrained body and its embeddings of all images.
+
+        Runs with the same pool and recipe share it.
+        """
         return self.path / "pretrained" / key[:32]
 
     @property
     def evidence(self) -> tuple[Path, ...]:
-        """Return the folders of records, oracles' ledgers, splits with their test labels, and duplicate images."""
+        """Return the folders of records, oracles' ledgers, splits, and duplicate images."""
         return (self.records, self.path / "oracle", self.path / "splits", self.path / "data")
 
     @property
     def amendments(self) -> Path:
-        """Return the file of earlier plans of this study, one per line, each with the reason for its change."""
+        """Return the file of earlier plans, one per line, each with the reason for its change."""
         return self.path / "amendments.jsonl"
 
     def run(self, run: RunId) -> RunFolder:
@@ -221,11 +236,11 @@ class StudyFolder:
         return RunFolder(self.records / str(run))
 
     def oracle(self, run: RunId) -> RunFolder:
-        """Return the folder of the ledger that a separate oracle keeps of one run (`run --isolate`)."""
+        """Return the folder of a separate oracle's ledger of one run (`run --isolate`)."""
         return RunFolder(self.path / "oracle" / str(run))
 
     def source(self, strategy: str, digest: str) -> Path:
-        """Return the copy of a user strategy's source; later edits of the original do not change what is run."""
+        """Return the copy of a user strategy's source, which is what is run."""
         return self.path / "strategies" / f"{strategy}-{digest[:16]}.py"
 
     def replays(self, run: RunId) -> Path:
@@ -252,7 +267,7 @@ class StudyFolder:
         return parse(Study, table, str(self.plan))
 
     def adopt(self, study: Study) -> None:
-        """Write the plan, or check that the folder belongs to this plan. Raises InputError if it does not."""
+        """Write the plan, or check that the folder belongs to it. Raises InputError if not."""
         if self.plan.exists():
             there = self.read_plan()
             if there.fingerprint != study.fingerprint:

@@ -1,7 +1,7 @@
 """Claims in addition to the file lock, for machines that share a folder but not their locks.
 
-`flock` works between processes of one machine, and on network file systems only if the server supports it. A claim is a file
-that is created exclusively and whose modification time its owner renews. Claims are numbered: the highest number
+`flock` works between processes of one machine, and on network file systems only if the server supports it. A claim is a
+file that is created exclusively and whose modification time its owner renews. Claims are numbered: the highest number
 holds the run. Taking an expired claim means creating the next number, which only one contender can do.
 
 Ages are differences between times stamped by the file system itself, so clocks of machines may differ. A claim that
@@ -33,7 +33,7 @@ WATCH_SECONDS: Final = 25.0
 
 
 def machine() -> str:
-    """Return the id of the kernel's boot: containers of one machine share it, as they share its locks."""
+    """Return the id of the kernel's boot, which containers of one machine share, like its locks."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -90,7 +90,10 @@ def claim_run(
 
 
 def holder(folder: Path) -> str | None:
-    """Return host and process of another machine's living claim, or `None`; for this machine, check the file lock."""
+    """Return host and process of another machine's living claim, or `None`.
+
+    Claims of this machine are not reported: its file lock tells.
+    """
     path = folder / str(_highest(folder))
     owner = _owner(path)
     if not owner or owner.get("machine") == machine() or _expired(path):
@@ -105,7 +108,7 @@ def _renew(mine: Path, ended: threading.Event) -> None:
 
 
 def _free(path: Path, me: str, sleep: Callable[[float], None]) -> bool:
-    """Return whether a claim was released, belongs to a dead process of this machine, or has expired."""
+    """Return whether a claim was released, is a dead process's of this machine, or has expired."""
     owner = _owner(path)
     if not owner or owner.get("machine") == me:
         return True
@@ -117,12 +120,15 @@ def _free(path: Path, me: str, sleep: Callable[[float], None]) -> bool:
 
 
 def _expired(path: Path) -> bool:
-    """Return whether the claim's heartbeat is older than EXPIRY_SECONDS, or lies in the future after a clock change."""
+    """Return whether the claim's heartbeat is older than EXPIRY_SECONDS.
+
+    A heartbeat as far in the future, after a clock change, counts as well.
+    """
     return abs(_age(path)) > EXPIRY_SECONDS
 
 
 def _age(path: Path) -> float:
-    """Return seconds since the last heartbeat by the file system's clock; negative if that clock was set back."""
+    """Return seconds since the last heartbeat by the file system's clock; may be negative."""
     now = clock(path.parent)
     try:
         return now - path.stat().st_mtime

@@ -17,7 +17,7 @@ Answer = Literal["equal", "differs", "undecided"]
 
 
 class Replayed(FrozenModel):
-    """Answer for one round: does the replayed query equal the recorded one? `said` explains it in words."""
+    """Answer for one round: does the replayed query equal the recorded one? `said`: in words."""
 
     round: int
     answer: Answer
@@ -39,7 +39,7 @@ class Replays(FrozenModel):
 
 
 def read_replays(path: Path) -> Replays:
-    """Read the kept replays; none if there is no file. Raises InputError if the file holds anything else."""
+    """Read the kept replays, if any. Raises InputError if the file holds anything else."""
     try:
         return Replays.model_validate_json(read_bytes(path))
     except FileNotFoundError:

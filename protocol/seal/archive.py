@@ -68,7 +68,7 @@ def pack(folder: StudyFolder, target: Path) -> None:
 
 
 def _by_kind(name: str) -> tuple[str, str]:
-    """Sort files of one kind together: records resemble each other, and the compressor's window is limited."""
+    """Sort files of one kind together: similar files near each other compress better."""
     return Path(name).name, name
 
 
@@ -126,7 +126,7 @@ def unpack(source: Path, into: Path) -> StudyFolder:
 
 
 def _check_names(members: list[tarfile.TarInfo], source: Path) -> None:
-    """Refuse reports and replays: next to the evidence they would look sealed, though no manifest covers them."""
+    """Refuse reports and replays: they would look sealed, though no manifest covers them."""
     seals = {StudyFolder(Path()).manifest.name, StudyFolder(Path()).signature.name}
     others = [m.name for m in members if m.name not in seals and not is_evidence(m.name)]
     if others:
@@ -138,7 +138,11 @@ def _check_names(members: list[tarfile.TarInfo], source: Path) -> None:
 
 @contextmanager
 def open_study(path: Path) -> Iterator[Path]:
-    """Yield the path of a study folder; a packed study is unpacked into a temporary one. Raises InputError as `unpack`."""
+    """Yield a study's folder; a packed study is unpacked for that time.
+
+    Raises:
+        InputError: as `unpack`.
+    """
     if not is_archive(path):
         yield path
         return

@@ -1,7 +1,8 @@
 """Manifest of a study: the head of every record and the digest of every file that is evidence.
 
-A hash chain shows an edit inside a record, but the owner of the files can rewrite the whole record. A manifest fixes all
-files at once; its own digest, printed in a paper or signed, fixes the manifest. protocol/CHEATS.md says what that proves.
+A hash chain shows an edit inside a record, but the owner of the files can rewrite the whole record. A manifest fixes
+all files at once; its own digest, printed in a paper or signed, fixes the manifest. protocol/CHEATS.md says what that
+proves.
 """
 
 from __future__ import annotations
@@ -88,7 +89,13 @@ def is_evidence(name: str) -> bool:
 
 
 def evidence_files(folder: StudyFolder) -> list[str]:
-    """Return relative paths of all evidence, sorted: no derived, hidden or temporary files. Raises InputError for links."""
+    """Return relative paths of all evidence, sorted.
+
+    Derived, hidden and temporary files are left out.
+
+    Raises:
+        InputError: there are links.
+    """
     names, links = [], []
     for place, folders, files in os.walk(folder.path):
         here = Path(place)
@@ -143,7 +150,7 @@ def seal(folder: StudyFolder) -> Manifest:
 
 
 def read_manifest(folder: StudyFolder) -> Manifest:
-    """Read the manifest in the study's folder. Raises InputError if it is missing or not as `seal` writes it."""
+    """Read the study's manifest. Raises InputError if it is missing or not as `seal` writes it."""
     where = str(folder.manifest)
     try:
         content = read_bytes(folder.manifest)

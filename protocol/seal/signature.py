@@ -55,9 +55,10 @@ def sign(content: Path, key: Path, signature: Path) -> None:
 
 
 def verify(content: Path, signature: Path, signers: Path | None, identity: str) -> Signature:
-    """Verify that the signature of `content` is by `identity`, one of `signers` (an allowed-signers file of ssh-keygen).
+    """Verify that the signature of `content` is by `identity`, one of the allowed `signers`.
 
-    Without `signers`, verify only that it is a signature of the content by some key, whose fingerprint is returned.
+    `signers` is an allowed-signers file of ssh-keygen. Without it, verify only that it is a
+    signature of the content by some key, whose fingerprint is returned.
 
     Raises:
         InputError: ssh-keygen or the file of signers is missing.

@@ -1,4 +1,4 @@
-"""Estimate how long runs take: from finished runs, otherwise in proportion to the number of training images."""
+"""Estimate how long runs take: from finished runs, or else from their work."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SAMPLES: Final = 3
 
 
 def expected_seconds(folder: StudyFolder, statuses: Sequence[RunStatus]) -> dict[tuple[str, str], float]:
-    """Return the mean seconds of up to three finished runs per (protocol, strategy); no key if none is finished."""
+    """Return the mean seconds of up to three finished runs per (protocol, strategy)."""
     done: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for s in statuses:
         key = (s.planned.protocol.name, s.planned.strategy.id)
@@ -33,7 +33,10 @@ def _seconds(events: Path) -> float:
 
 
 def training_work(run: PlannedRun) -> float:
-    """Return the number of images trained on in all rounds and trials: a stand-in for a run's time before one is measured."""
+    """Return the number of images trained on in all rounds and trials.
+
+    It stands in for a run's time before one is measured.
+    """
     regime = run.protocol.regime
     steps = [regime.max_steps(labels) for labels in run.protocol.training_labels]
     trials = regime.tuning.steps_of(steps) if regime.tuning else 0
@@ -41,7 +44,9 @@ def training_work(run: PlannedRun) -> float:
 
 
 def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float]) -> list[float]:
-    """Return the expected seconds of each run: measured for its protocol and strategy, for its protocol, or from its work.
+    """Return the expected seconds of each run.
+
+    They are measured for its protocol and strategy, else for its protocol, else derived from its work.
 
     Without any measurement the unit is arbitrary; only the order counts.
     """
@@ -59,7 +64,10 @@ def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float
 
 
 def longest_first(todo: Sequence[RunStatus], seconds: Sequence[float]) -> list[RunStatus]:
-    """Sort runs: the baseline first, without which nothing can be compared, then the longest, which would delay the end."""
+    """Sort runs: the baseline first, then the longest.
+
+    Without the baseline nothing can be compared; a long run at the end would keep all slots but one idle.
+    """
     ranked = sorted(
         zip(todo, seconds, strict=True), key=lambda pair: (pair[0].planned.strategy.id != BASELINE, -pair[1])
     )
@@ -72,14 +80,14 @@ def seconds_left(statuses: Sequence[RunStatus], seconds: Sequence[float]) -> flo
 
 
 def count_trainings(protocol: Protocol, rounds: int, trials: int = 0) -> int:
-    """Return the number of trainings of a run after `rounds` rounds and `trials` settings tried for the next one."""
+    """Return the number of trainings after `rounds` rounds and `trials` trials for the next one."""
     tuning = protocol.regime.tuning
     tried = sum(tuning.trials for k in range(rounds) if tuning.round_of(k) == k) if tuning else 0
     return rounds + tried + trials
 
 
 def _share_done(s: RunStatus) -> float:
-    """Return the share of rounds done; for tuned protocols, the share of steps in rounds and trials."""
+    """Return the share of rounds done; for tuned protocols, of steps in rounds and trials."""
     protocol, tuning = s.planned.protocol, s.planned.protocol.regime.tuning
     if tuning is None:
         return s.rounds / len(protocol.budgets)

@@ -1,4 +1,4 @@
-"""Jobs and results, exchanged between processes. This module must not import torch: schedulers do without."""
+"""Jobs and results, exchanged between processes; schedulers must not import torch."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Result:
     Attributes:
         state: done, failed, stopped after a complete round, or busy: another process performs the run.
         message: reason of a failure.
-        cause: of a failure: the run's own code (not retried), the machine (retried), or a full disk (all runs will fail).
+        cause: of a failure: the run's own code (not retried), the machine (retried), or a full disk (all runs fail).
     """
 
     id: str

@@ -30,7 +30,9 @@ _CONDITION: Final = re.compile(r"\s*([a-z]+)\s*(<=|>=|!=|<|>|=)\s*(.*?)\s*$")
 
 
 def select_runs(runs: Sequence[PlannedRun], text: str) -> list[PlannedRun]:
-    """Return the runs that meet every comma-separated condition; `|` separates alternatives, `*` and `?` match in names.
+    """Return the runs that meet every comma-separated condition.
+
+    `|` separates alternatives; `*` and `?` match in names.
 
     Raises:
         InputError: a condition cannot be parsed, or no run of the plan meets all of them.

@@ -54,7 +54,10 @@ class RunStatus:
 
 
 def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
-    """Return the status of every planned run. The hash chain is followed; the content of events is left to `check`."""
+    """Return the status of every planned run.
+
+    The hash chain is followed; the content of events is left to `check`.
+    """
     return [state(folder.run(p.id), p) for p in planned_runs(study)]
 
 
@@ -94,7 +97,7 @@ def _broken_at(rows: Sequence[bytes]) -> int:
 
 
 def is_locked(folder: RunFolder) -> bool:
-    """Return whether a process writes the run: on this machine (its lock) or on another one (its claim)."""
+    """Return whether a process writes the run: on this machine (lock) or another (claim)."""
     try:
         lock = os.open(folder.lock, os.O_RDONLY)
     except OSError:
@@ -114,7 +117,7 @@ def count_states(statuses: Sequence[RunStatus]) -> Counter[str]:
 
 
 def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
-    """Fill in the digests of strategy files, encoder files and weight files, and build each strategy once.
+    """Fill in the digests of files of strategies, encoders and weights; build each strategy once.
 
     Raises:
         InputError: a strategy is unknown or cannot be built, or a file of an encoder or of weights is missing or has
@@ -135,7 +138,7 @@ def _with_encoder(protocol: Protocol, data_root: Path | None, beside: Path) -> P
 
 
 def adopt(folder: StudyFolder, study: Study, beside: Path) -> None:
-    """Write the plan into the folder, or check that it is the same, and copy user strategies there."""
+    """Write the plan into the folder, or check that it is the same; copy user strategies."""
     folder.adopt(study)
     copy_own_files(folder, study, beside)
 
@@ -151,7 +154,7 @@ def copy_own_files(folder: StudyFolder, study: Study, beside: Path) -> None:
 
 
 def copied_source(folder: StudyFolder, spec: StrategySpec) -> Path | None:
-    """Return the study's copy of a user strategy's source; `None` for strategies of this project."""
+    """Return the study's copy of a user strategy's source; `None` for built-in ones."""
     if spec.source_digest is None:
         return None
     return folder.source(spec.id, spec.source_digest)

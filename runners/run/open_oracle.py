@@ -1,4 +1,4 @@
-"""Load the data of one run and open its oracle: in this process, or in one of its own (`run --isolate`).
+"""Load the data of one run and open its oracle, in this process or in one of its own.
 
 This module must not import torch: the oracle's process does without.
 """
@@ -42,7 +42,7 @@ from runners.datasets import Images
 from runners.datasets.duplicates import write_groups
 from runners.datasets.regions import divide, price_units, write_units
 from runners.datasets.registry import refuse_other_task
-from runners.guard.audit_hook import opened
+from runners.guard.audit_hook import record_opened_files
 
 _PATIENCE_S: Final = 10.0
 
@@ -99,7 +99,7 @@ class LabelledData(SessionData):
         """
         protocol = spec.protocol
         refuse_other_task(protocol)
-        with opened() as files:
+        with record_opened_files() as files:
             images, hidden = load(protocol.data, spec.data_root)
         split = make_split(protocol, spec.seed, images.train_size, images.test_size)
         division = divide(protocol, images, spec.folder)
@@ -174,7 +174,7 @@ def write_split(folder: StudyFolder, data: LabelledData) -> None:
 
 
 def _has_targets(path: Path, targets: str) -> bool:
-    """Return whether a split file has the test labels with this digest, not those of a data set of the same size."""
+    """Return whether a split file has these test labels, not those of another data set."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return array_digest(arrays["targets"]) == targets
@@ -223,7 +223,7 @@ def isolated_oracle(
 
 
 def _environment() -> dict[str, str]:
-    """Return environment variables that put this checkout first on the path, wherever the run was started."""
+    """Return environment variables with this checkout first on the path."""
     root = str(Path(__file__).resolve().parents[2])
     return {**os.environ, "PYTHONPATH": os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])}
 
@@ -317,5 +317,8 @@ def check_same_run(before: Record, start: RunEvent) -> None:
 
 
 def _comparable(value: Any) -> Any:
-    """Drop the card of features, whose digest is compared anyway: runs that began without cards can continue."""
+    """Drop the card of features, so that runs that began without cards can continue.
+
+    Their digest is compared anyway.
+    """
     return value.model_copy(update={"encoded": None}) if isinstance(value, DataCard) else value

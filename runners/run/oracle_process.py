@@ -1,4 +1,4 @@
-"""`python -m runners.run.oracle_process FD`: the oracle's process; it talks over an inherited socket."""
+"""`python -m runners.run.oracle_process FD`: the oracle's process, over an inherited socket."""
 
 from __future__ import annotations
 

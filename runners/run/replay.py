@@ -1,8 +1,8 @@
-"""Replay a recorded run: make its rounds again from its seeds; compare predictions, metric, and query.
+"""Replay a recorded run from its seeds; compare predictions, metric, and query of each round.
 
-Every strategy gets what it got then: the round is trained on the labels that were bought by then according to the record,
-after all earlier rounds if the run has a warm start. Queries of random need only the record: without the data they alone are
-compared. The study's folder is only read.
+Every strategy gets what it got then: the round is trained on the labels that were bought by then according to the
+record, after all earlier rounds if the run has a warm start. Queries of random need only the record: without the data
+they alone are compared. The study's folder is only read.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _brief(error: BeatRandomError) -> str:
 
 
 def _without_training(replay: _Replay, event: RoundEvent, reason: str, *, trials: bool) -> Replayed | None:
-    """Answer for a round that cannot be trained again: random's query can be drawn from the record alone."""
+    """Answer for a round that cannot be trained again; random's query needs only the record."""
     if replay.start.strategy.name != BASELINE or trials:
         return Replayed(round=event.round, answer="undecided", said=reason)
     if not event.query:
@@ -136,7 +136,7 @@ def _without_training(replay: _Replay, event: RoundEvent, reason: str, *, trials
 
 
 def _replay_start(replay: _Replay) -> Replayed:
-    """Answer for the initial set; another environment may change the last bits of embeddings, and so the choice."""
+    """Answer for the initial set, which may depend on the last bits of the environment's floats."""
     try:
         answer = _choose_start(replay)
     except BeatRandomError as error:
@@ -163,7 +163,7 @@ def _choose_start(replay: _Replay) -> Replayed:
 
 
 def read_intact_record(run: RunFolder) -> tuple[Record, RunEvent]:
-    """Return a run's record and its first event. Raises InputError or RecordError if the hash chain is broken."""
+    """Return a record and its first event. Raises InputError or RecordError if it is broken."""
     record = read(run.events)
     if record.breaks or record.run is None:
         raise InputError(record.breaks or Fault(str(run.events), "a record of a run", "no 'run' event"))

@@ -23,7 +23,7 @@ def compare_round(
         metric: the protocol's metric.
         differences: facts of the environment that differ from the recorded ones and can change the last bits.
         exact: whether training on this device gives equal bytes in an equal environment.
-        commits: both commits in words, if the record was made with another one; a hint for readers that decides nothing.
+        commits: both commits in words, if the record was made with another one; a hint that decides nothing.
     """
     same, number, replayed = _same_predictions(outcome, event), event.round, tuple(outcome.query.tolist())
     if replayed != event.query:
@@ -91,7 +91,8 @@ def compare_trials(
         return answer.model_copy(
             update={"said": f"{answer.said}; {len(replayed)} trials repeated with the same scores"}
         )
-    said = f"{answer.said}; {len(differ)} of {len(recorded)} trials have other scores, the first is number {differ[0].trial}"
+    count = f"{len(differ)} of {len(recorded)} trials have other scores"
+    said = f"{answer.said}; {count}, the first is number {differ[0].trial}"
     if differences:
         said += f", in another environment ({', '.join(differences)})"
     undecided = bool(differences) and answer.answer != "differs"

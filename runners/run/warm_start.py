@@ -1,4 +1,4 @@
-"""Warm starts across interruptions: read the weights that a round ended with, or train them again from the record."""
+"""Warm starts across interruptions: read a round's weights, or train them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from runners.session import Session
 
 
 def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: EndState | None) -> Iterator[EndState]:
-    """Train rounds `first` to `stop` - 1 again, without evaluation; yield the state that each ended with.
+    """Train rounds `first` to `stop` - 1 again, without evaluation; yield each one's end state.
 
     Args:
         session: its oracle has sold the labels of these rounds.
@@ -34,7 +34,7 @@ def retrain(session: Session, tuner: Tuner, first: int, stop: int, before: EndSt
 
 
 def write_checkpoint(folder: RunFolder, round_: int, ended: EndState) -> None:
-    """Write the state that a round ended with, before the round is recorded: no recorded round must lack it."""
+    """Write the state that a round ended with. Call it before the round is recorded."""
     buffer = io.BytesIO()
     # not compressed: weights hardly shrink, and it takes seconds
     np.savez(buffer, allow_pickle=False, **arrays_of(ended.state))
@@ -49,7 +49,7 @@ def remove_checkpoints(folder: RunFolder, but: int | None = None) -> None:
 
 
 def last_state(folder: RunFolder, done: Sequence[RoundEvent], session: Session, tuner: Tuner) -> EndState | None:
-    """Return the state that the last complete round ended with: from its checkpoint, or trained again.
+    """Return the state that the last complete round ended with: read, or trained again.
 
     Returns `None` if no further round starts from it.
 

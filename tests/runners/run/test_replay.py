@@ -158,8 +158,8 @@ def test_a_sample_is_drawn_by_its_seed(study: StudyFolder) -> None:
         ([".", "--all", "--sample", "2"], "either --all or --sample"),
         (["records/toy/random/seed-2", "--all"], "a study folder"),
         (["records/toy/random/seed-2", "--round", "3"], "a round of the record: 0, 1, 2"),
-        (["records/toy/random"], "a run's folder inside a study's records/"),
-        (["nowhere"], "a run's folder inside a study's records/"),
+        (["records/toy/random"], "the folder of a run inside a study's records/"),
+        (["nowhere"], "the folder of a run inside a study's records/"),
     ],
 )
 def test_wrong_usage_is_said(study: StudyFolder, words: list[str], said: str) -> None:
