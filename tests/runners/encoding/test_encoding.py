@@ -245,7 +245,7 @@ def test_without_timm_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     [
         ({"name": "resnet18"}, "expected 'timm:NAME'"),
         ({"name": "timm:resnet18"}, "needs weights"),
-        ({"name": "a.py:f", "weights": "untrained"}, "of timm and torchvision"),
+        ({"name": "a.py:f", "weights": "untrained"}, "belongs to timm and torchvision"),
         ({"name": "a.npy", "size": 3}, "neither weights nor size"),
     ],
 )

@@ -158,7 +158,7 @@ def test_a_record_says_which_encoder_made_its_features(
     assert (said.answer, said.found) == ("broken", "not declared")
     assert "enc.py:rows of protocol p" in said.expected
     look = next(f for r in found.results for f in r.findings if r.rule.id == "SPL-08")
-    assert (look.answer, look.found) == ("unverifiable", "features, whose images are not here to be compared")
+    assert (look.answer, look.found) == ("unverifiable", "features, without the images to compare")
     assert "digits, as features by enc.py:rows (which learned from: not declared)" in to_markdown(found)
 
 

@@ -230,8 +230,8 @@ def test_poisoned_labels_of_images_never_bought_change_nothing(digits, method: s
         ("pseudo-label", {"semi": {"strong": STRONG}}, "not used"),
         ("mean-teacher", {"ema_decay": None}, "needs ema_decay"),
         ("mean-teacher", {"semi": {"threshold": 0.5}}, "no semi.threshold"),
-        ("fixmatch", {"semi": None}, "do not go together"),
-        ("fixmatch", {"method": "supervised"}, "do not go together"),
+        ("fixmatch", {"semi": None}, "do not fit: supervised has none"),
+        ("fixmatch", {"method": "supervised"}, "do not fit: supervised has none"),
         ("fixmatch", {"swa": {"start": 0.5, "lr": 0.1, "every": 1}}, "excludes ema_decay"),
     ],
 )
