@@ -22,9 +22,9 @@ from protocol.spec.tuning import HyperparameterSetting
 from runners.features.regions import Regions
 from runners.features.round import Round
 from runners.features.view_of_round import build_view, ensemble, prepare
-from runners.guard.audit_hook import asked
+from runners.guard.audit_hook import strategy_sandbox
 from runners.guard.errors import StrategyError
-from runners.guard.user_code import line_of
+from runners.guard.user_code import user_line
 from runners.regimes import EndState, Fit, FitInputs, fit
 from runners.regimes.tuner import Tuner
 from runners.session import Session
@@ -81,7 +81,7 @@ def rounds(
     declared, oracle, split, resident = session.protocol, session.oracle, session.split, session.resident
     _check_start(declared, first, before)
     task, tuner = TASKS[declared.task], tuner or Tuner(session.seed)
-    with asked(f"strategy {session.strategy}"):
+    with strategy_sandbox(f"strategy {session.strategy}"):
         strategy = task.adapt_or_refuse(strategy, session.strategy, regions=session.queries_regions)
     height, width = session.images.pixels.shape[1:3]
     maps = draw_shown_maps(declared, session.seed, len(split.test), height, width)[: None if keep_tables else 0]
@@ -118,7 +118,7 @@ def _query(session: Session, strategy: Strategy, k: int, inputs: FitInputs, fitt
     regions = Regions(oracle.unlabelled, oracle.labelled_at(k), division) if division and division.maps else None
     now = Round(protocol, session.seed, k, inputs, fitted, session.resident, regions)
     n, rng = query_size(protocol, k, oracle), generator(protocol.root_seed, "query", session.seed, k)
-    with asked(f"strategy {session.strategy}, round {k}"):  # reading a strategy's attributes may run its own code
+    with strategy_sandbox(f"strategy {session.strategy}, round {k}"):  # reading attributes may run strategy code
         members = ensemble(now, strategy)
         clock.lap("members_s")
         view = build_view(now, strategy, members, oracle.disclose)
@@ -168,12 +168,12 @@ def _strategy_errors(name: str, view: View, expected: str) -> Iterator[None]:
     """
     where = f"strategy {name}, round {view.round}"
     try:
-        with asked(where):
+        with strategy_sandbox(where):
             yield
     except (StrategyError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        found = f"{type(error).__name__}: {error}{line_of(error)}"
+        found = f"{type(error).__name__}: {error}{user_line(error)}"
         fix = "fix the strategy; the full traceback is in events.jsonl"
         raise StrategyError(Fault(where, expected, found, fix)) from error
 

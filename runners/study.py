@@ -152,7 +152,7 @@ def run_study(
         results = watched(Shared(make_executor(), make_executor, stop, _print_waiting), stop, work, todo, seconds)
     failed = _print_failures(results, left_alone)
     disk_full = any(r.cause == "disk" for r in results)
-    if stop.asked and not disk_full and sum(r.state != "stopped" for r in results) < len(work):
+    if stop.requested and not disk_full and sum(r.state != "stopped" for r in results) < len(work):
         interrupted.print(INTERRUPTED)
         raise Interrupted
     return StudyResult(study_folder.path, done + sum(r.state == "done" for r in results), failed)

@@ -1,4 +1,4 @@
-"""Arrays in the cache: mapped, and held to the digest that was written beside them."""
+"""Arrays in the cache: memory-mapped, and verified against the digest stored next to them."""
 
 from __future__ import annotations
 
@@ -19,46 +19,49 @@ from protocol.digests import canonical_json
 from protocol.errors import Fault, InputError
 from protocol.record.layout import write_atomically
 from runners.caching.cache_folder import CACHE_VARIABLE
-from runners.caching.make_once import Damaged, once, tell, there
+from runners.caching.make_once import Damaged, get_or_make, read_if_valid
 from runners.machine.memory import MIB, available_mib
+from runners.machine.progress_lines import print_notice
 
 WHOLE: Final = 2**30
-"""Bytes up to which the digest is computed at every opening. Larger files are held to it only where size or times of the file are
-no longer those it was written with: reading them twice would cost more than it shows."""
+"""Size in bytes up to which the digest is verified at every opening.
+
+A larger file is verified only if its size or times changed since it was written: reading it twice would be too slow.
+"""
 
 Allocate = Callable[[tuple[int, ...]], NDArray[Any]]
 Make = Callable[[Allocate], object]
-"""Asks once for an array of some shape and writes every element of it; may be called again from the start."""
+"""Function that allocates one array and writes every element of it. It may be called again from the start."""
 
 
-def kept_array(
+def get_or_make_array(
     file: Path, what: str, shape: tuple[int | None, ...], dtype: DTypeLike, make: Make, *, keep: bool = True
 ) -> NDArray[Any]:
-    """The array of that file, mapped read-only; made by `make` where it is missing or damaged, by one process for all.
+    """Return the array of the file, mapped read-only; one process makes it if it is missing or damaged.
 
-    Where nothing can be written (no room, no right), it says so on standard error and the array is made in memory.
+    If the file cannot be written (disk full, no permission), a notice is printed and the array is made in memory.
 
     Args:
         file: `<entry>/<name>.npy`; the folder must belong to these inputs alone (`entry_folder`).
-        what: what it is, for the card and for messages.
-        shape: as it must be; None where only its maker knows.
-        keep: whether what is missing is written.
+        what: description for the card and for messages.
+        shape: expected shape; None for a size that only `make` knows.
+        dtype: expected type.
+        make: makes the array; its exceptions are passed on.
+        keep: write a missing file. If false, a missing array is made in memory.
 
     Raises:
-        InputError: nothing can be written, and memory does not hold it either; or whatever `make` raises.
+        InputError: the array fits neither on disk nor in memory.
     """
     kind = np.dtype(dtype)
     read = partial(_read, shape=shape, dtype=kind)
     if not keep:
-        found = there(file, read)
-        return found if found is not None else _in_memory(what, kind, make, "nothing is to be kept")
+        array = read_if_valid(file, read)
+        return array if array is not None else _in_memory(what, kind, make, "writing to the cache is turned off")
     try:
-        return once(file, partial(_write, dtype=kind, make=make), read, partial(_put_card, what=what))
+        return get_or_make(file, partial(_write, dtype=kind, make=make), read, partial(_put_card, what=what))
     except OSError as error:
         reason = f"{error.strerror or error} ({file.parent})"
-    _tell_once(
-        f"{reason}: nothing is kept there, and every process makes its own; {CACHE_VARIABLE} names another folder"
-    )
+    _notify_once(f"{reason}: not cached, so every process makes its own copy; set {CACHE_VARIABLE} to another folder")
     return _in_memory(what, kind, make, reason)
 
 
@@ -68,8 +71,8 @@ def _in_memory(what: str, dtype: np.dtype[Any], make: Make, reason: str) -> NDAr
     def allocate(shape: tuple[int, ...]) -> NDArray[Any]:
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if size > available_mib() * MIB:
-            fix = f"make room, or name another folder with {CACHE_VARIABLE}"
-            raise InputError(Fault(what, f"room for {size / 2**30:.1f} GiB, on disk or in memory", reason, fix))
+            fix = f"free space, or set {CACHE_VARIABLE} to another folder"
+            raise InputError(Fault(what, f"{size / 2**30:.1f} GiB free, on disk or in memory", reason, fix))
         made.append(np.empty(shape, dtype))
         return made[-1]
 
@@ -78,13 +81,13 @@ def _in_memory(what: str, dtype: np.dtype[Any], make: Make, reason: str) -> NDAr
     return made[-1]
 
 
-_told: set[str] = set()
+_notices: set[str] = set()
 
 
-def _tell_once(text: str) -> None:
-    if text not in _told:
-        _told.add(text)
-        tell(text)
+def _notify_once(text: str) -> None:
+    if text not in _notices:
+        _notices.add(text)
+        print_notice(text)
 
 
 def _write(draft: Path, dtype: np.dtype[Any], make: Make) -> None:
@@ -96,9 +99,8 @@ def _write(draft: Path, dtype: np.dtype[Any], make: Make) -> None:
             np.lib.format.write_array_header_2_0(file, header)
             file.flush()
             size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-            os.posix_fallocate(
-                file.fileno(), 0, file.tell() + size
-            )  # a full disk is an error here, and not a signal while it is filled
+            # on a full disk this raises an error; writing to the mapped file would kill the process instead
+            os.posix_fallocate(file.fileno(), 0, file.tell() + size)
         made.append(np.load(draft, mmap_mode="r+", allow_pickle=False))
         array: NDArray[Any] = made[-1]
         return array
@@ -114,7 +116,7 @@ def _put_card(file: Path, what: str) -> None:
 
 
 def _state(stat: os.stat_result) -> dict[str, Any]:
-    """As text, since nanoseconds are beyond what JSON keeps exactly."""
+    """Return size and times; the times as text, because JSON numbers do not hold nanoseconds exactly."""
     return {"bytes": stat.st_size, "times": f"{stat.st_mtime_ns} {stat.st_ctime_ns}"}
 
 
@@ -122,10 +124,10 @@ def _read(file: Path, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> ND
     card, state = _read_card(file), _state(file.stat())
     if card.get("bytes") != state["bytes"]:
         raise Damaged(f"expected {card.get('bytes')} bytes, found {state['bytes']}")
-    if (state["bytes"] <= WHOLE or card.get("times") != state["times"]) and card.get("sha256") != (
-        found := _digest(file)
-    ):
-        raise Damaged(f"expected digest {str(card.get('sha256'))[:16]}, found {found[:16]}")
+    if state["bytes"] <= WHOLE or card.get("times") != state["times"]:
+        digest = _digest(file)
+        if card.get("sha256") != digest:
+            raise Damaged(f"expected digest {str(card.get('sha256'))[:16]}, found {digest[:16]}")
     try:
         array: NDArray[Any] = np.load(file, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
@@ -137,7 +139,7 @@ def _read(file: Path, shape: tuple[int | None, ...], dtype: np.dtype[Any]) -> ND
     ):
         raise Damaged(f"expected {dtype} of shape {shape}, found {array.dtype} of shape {array.shape}")
     with contextlib.suppress(OSError):
-        os.utime(_card(file))  # when it was last used
+        os.utime(_card(file))  # marks the time of last use
     return array
 
 
@@ -145,7 +147,7 @@ def _read_card(file: Path) -> dict[str, Any]:
     try:
         card = json.loads(_card(file).read_bytes())
     except FileNotFoundError:
-        raise Damaged("it has no card") from None  # its maker was killed before it was finished
+        raise Damaged("it has no card") from None  # its maker was killed before it wrote the card
     except ValueError as error:
         raise Damaged(f"its card cannot be read: {error}") from None
     return card if isinstance(card, dict) else {}

@@ -1,4 +1,4 @@
-"""Whose turn it is to make something in a folder: one process of all machines that share it."""
+"""Lock of a cache folder: at most one process makes its file, over all machines that share the disk."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from protocol.errors import RunLocked
 from protocol.record.machine_lock import EXPIRY_SECONDS, claim_run, machine
 
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
-"""What file systems without hard links answer to one; there the file lock alone must do."""
+"""Errors of file systems without hard links. There the file lock alone is used."""
 
 
 @contextmanager
-def turn(folder: Path, waited: float = 0.0) -> Iterator[bool]:
-    """Whether this process may make what belongs in the folder; asked once, without waiting.
+def try_lock(folder: Path, waited: float = 0.0) -> Iterator[bool]:
+    """Try once, without waiting, to become the maker of the folder's file, and yield whether that succeeded.
 
-    A file lock tells the processes of one machine apart, and is free at once when its holder is killed. A claim that is renewed
-    every few seconds (`protocol.record.machine_lock`) tells machines apart, and expires when its holder's machine is gone. A holder of this
-    machine that has shown no sign of life for as long (stopped, but not dead) is passed by as well: files are renamed into place
-    whole, so that two makers cost time and nothing else.
+    A file lock excludes other processes of this machine and is released at once when its holder is killed. A claim
+    that is renewed every few seconds (`protocol.record.machine_lock`) excludes other machines and expires when its
+    holder's machine is gone. A holder on this machine that is stopped but not dead loses its lock after the same time:
+    files are renamed into place whole, so two makers waste time but do no harm.
 
     Args:
-        folder: which is made if it is not there.
-        waited: seconds that this process has been asking.
+        folder: created if missing.
+        waited: seconds for which this process has been trying.
 
     Raises:
-        OSError: nothing can be written there.
+        OSError: the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -44,17 +44,20 @@ def turn(folder: Path, waited: float = 0.0) -> Iterator[bool]:
             if waited < EXPIRY_SECONDS:
                 yield False
                 return
-            me = _stranger()
-        except OSError:  # a network disk that knows no locks
-            me = _stranger()
+            me = _unique_name()
+        except OSError:  # a network disk without file locks
+            me = _unique_name()
         with ExitStack() as claim:
             yield _is_ours(folder, me, claim)
     finally:
         os.close(lock)
 
 
-def _stranger() -> str:
-    """A name under which a claim of this very machine is not taken for a dead process's."""
+def _unique_name() -> str:
+    """Return a machine name for this thread alone.
+
+    A claim under this machine's plain name would count as left by a dead process of it.
+    """
     return f"{machine()}/{os.getpid()}/{threading.get_ident()}"
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from protocol.errors import Fault, InputError
-from runners.caching import entry_folder, kept_array
+from runners.caching import entry_folder, get_or_make_array
 from runners.datasets.file_search import first_faults, read_or_refuse
 
 IN_MEMORY: Final = 2**24
@@ -50,7 +50,7 @@ def decode(
         "decoded", {"shape": list(shape), "pillow": PIL.__version__, "files": _facts(files), **turned}
     )
     what = f"{len(files):,} decoded images, {size[1]}×{size[0]} (width×height)"
-    return kept_array(
+    return get_or_make_array(
         folder / "pixels.npy", what, shape, np.uint8, lambda room: _fill(room(shape), files, grey, upright)
     )
 

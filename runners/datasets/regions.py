@@ -18,7 +18,7 @@ from protocol.rules.sidecars import SidecarCache
 from protocol.spec.labelling import Labelling
 from protocol.spec.protocol import Protocol
 from protocol.spec.units import Division, PricedUnits, Units, tiled, unit_price
-from runners.caching import kept_array
+from runners.caching import get_or_make_array
 from runners.datasets import Images
 
 Predicted = Callable[[NDArray[np.int64]], Iterable[tuple[int, NDArray[np.integer]]]]
@@ -103,7 +103,7 @@ def _superpixels(labelling: Labelling, images: Images, study: StudyFolder | None
     if study is None:
         places = fill(np.empty(shape, np.uint32))
     else:
-        places = kept_array(
+        places = get_or_make_array(
             study.regions(key), "superpixels of the training images", shape, np.uint32, lambda room: fill(room(shape))
         )
     sizes = [np.bincount(each.ravel()) for each in places]

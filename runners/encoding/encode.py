@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from protocol.errors import Fault, InputError
 from protocol.spec.data import Encoder
-from runners.caching import Allocate, entry_folder, kept_array
-from runners.caching.make_once import tell
+from runners.caching import Allocate, entry_folder, get_or_make_array
 from runners.datasets.images import Images
 from runners.encoding.resolve import resolve_files
-from runners.machine.progress_lines import Pace
+from runners.machine.progress_lines import ProgressLines, print_notice
 
 Progress = Callable[[int, int], None]
 """Called with the number of encoded images and the number of all images."""
@@ -63,7 +62,7 @@ def encode_images(
 
     folder = entry_folder("encoded", inputs(images, identified))
     what = f"{images.n:,} images of {images.name} by {encoder.name}"
-    features: NDArray[np.float32] = kept_array(folder / "features.npy", what, (images.n, None), np.float32, make)
+    features: NDArray[np.float32] = get_or_make_array(folder / "features.npy", what, (images.n, None), np.float32, make)
     return features
 
 
@@ -142,10 +141,10 @@ def _embedder(encoder: Encoder, root: Path | None, device: str | None) -> Callab
 
 def _progress_lines(what: str) -> Progress:
     """Return a callback that prints progress and the expected time left every few seconds."""
-    pace = Pace()
+    lines = ProgressLines()
 
     def progress(done: int, total: int) -> None:
-        if (left := pace.left(done, total)) is not None:
-            tell(f"{what}: {done:,} of {total:,} images, about {left:.0f} s left")
+        if (left := lines.seconds_left(done, total)) is not None:
+            print_notice(f"{what}: {done:,} of {total:,} images, about {left:.0f} s left")
 
     return progress

@@ -46,13 +46,13 @@ class Stop:
         self._from = time.monotonic() + after_seconds if after_seconds is not None else math.inf
         self._until = math.inf
 
-    def ask(self, grace_seconds: float = math.inf) -> None:
+    def request(self, grace_seconds: float = math.inf) -> None:
         """Stop from now on; rounds still under way after `grace_seconds` are given up (they are made again later)."""
         now = time.monotonic()
         self._from, self._until = min(self._from, now), min(self._until, now + grace_seconds)
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether nothing more may start."""
         return time.monotonic() >= self._from
 

@@ -18,7 +18,7 @@ class Inline:
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
         """See `Executor`; updates come after each job."""
         for job in jobs:
-            if self._stop.asked:
+            if self._stop.requested:
                 return
             updates: list[Update] = []
             result = perform(job, lambda *far, job=job, updates=updates: self._tell(Update(job.id, *far), job, updates))
@@ -27,5 +27,5 @@ class Inline:
 
     def _tell(self, update: Update, job: Job, updates: list[Update]) -> None:
         updates.append(update)
-        if self._stop.asked and update.rounds < len(job.protocol.budgets):
+        if self._stop.requested and update.rounds < len(job.protocol.budgets):
             raise Stopped

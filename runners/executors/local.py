@@ -21,7 +21,7 @@ import psutil
 
 from protocol.record.layout import StudyFolder
 from runners.executors.base import STOP_SIGNAL, Limits, Stop, Update
-from runners.executors.server import begin, context, no_main, server, thread_caps
+from runners.executors.server import begin, context, server_pid, thread_caps, without_main_module
 from runners.machine.memory import available_mib, resident_mib
 from runners.progress.job import Cause, Job, Result, record_death
 
@@ -50,7 +50,7 @@ class _Running:
     mib: float = 0.0
     open: bool = True
     ready: bool = False
-    asked: bool = False
+    notified: bool = False
     result: Result | None = None
     ended: Result | None = None
     """Why we ended it, if we did."""
@@ -84,7 +84,7 @@ class Local:
         waiting, running = deque(jobs), list[_Running]()
         tries: Counter[str] = Counter()
         try:
-            while running or (waiting and not self._stop.asked):
+            while running or (waiting and not self._stop.requested):
                 ended = self._fill(waiting, running)
                 wait([handle for r in running for handle in _handles(r)], TICK_SECONDS)
                 for item in list(running):
@@ -97,7 +97,11 @@ class Local:
                     ended.append((item.job, _finished(item)))
                 for job, result in ended:
                     tries[result.id] += 1
-                    if result.cause == "machine" and tries[result.id] <= self._limits.retries and not self._stop.asked:
+                    if (
+                        result.cause == "machine"
+                        and tries[result.id] <= self._limits.retries
+                        and not self._stop.requested
+                    ):
                         waiting.append(job)
                     else:
                         yield result
@@ -109,7 +113,7 @@ class Local:
     def _fill(self, waiting: deque[Job], running: list[_Running]) -> list[tuple[Job, Result]]:
         """Start what there is room for; the answers for those that could not be started."""
         refused: list[tuple[Job, Result]] = []
-        while waiting and not self._stop.asked and len(running) < self._slots and self._room(running):
+        while waiting and not self._stop.requested and len(running) < self._slots and self._room(running):
             job = waiting.popleft()
             try:
                 running.append(self._start(job, self._free_gpu(running)))
@@ -139,7 +143,7 @@ class Local:
         receive, send = self._context.Pipe(duplex=False)
         with send:
             try:
-                return _Running(job, self._process(job, send, gpu), receive, gpu, server())
+                return _Running(job, self._process(job, send, gpu), receive, gpu, server_pid())
             except (EOFError, OSError):
                 receive.close()
                 raise
@@ -149,7 +153,7 @@ class Local:
         while True:
             process = self._context.Process(target=begin, args=(job, send, gpu), name=job.id)
             try:
-                with thread_caps(job.threads), no_main():
+                with thread_caps(job.threads), without_main_module():
                     process.start()
             except (EOFError, OSError):  # the server ended while it was asked: the next attempt starts another
                 if attempt == STARTS:
@@ -162,8 +166,8 @@ class Local:
         """Ask it to stop if all must, and end it if it is over a limit."""
         if item.result is not None or not item.process.is_alive() or item.process.pid is None:
             return
-        if self._stop.asked and item.ready and not item.asked:
-            item.asked = True
+        if self._stop.requested and item.ready and not item.notified:
+            item.notified = True
             os.kill(item.process.pid, STOP_SIGNAL)
         item.mib = resident_mib(item.process.pid)
         self._peak_mib = max(self._peak_mib, item.mib)

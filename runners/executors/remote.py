@@ -43,9 +43,9 @@ class FlagStop(Stop):
         self._flag = flag
 
     @property
-    def asked(self) -> bool:
+    def requested(self) -> bool:
         """Whether the file is there."""
-        return self._flag.exists() or super().asked
+        return self._flag.exists() or super().requested
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Task:
         """Make the run, on the machine this is called on."""
         self.begun.touch()
         given = os.environ.get("CUDA_VISIBLE_DEVICES", "")  # what the scheduler gave to this task
-        local = Local(1, self.limits, FlagStop(flag(self.desk)), (given,) if given else ())
+        local = Local(1, self.limits, FlagStop(stop_flag(self.desk)), (given,) if given else ())
         with _terminated() as ended:
             results = [message for message in local.execute([self.job]) if isinstance(message, Result)]
             result = results[-1] if results else Result(self.job.id, "stopped")
@@ -102,7 +102,7 @@ def _terminated() -> Iterator[list[int]]:
         signal.signal(signal.SIGTERM, before)
 
 
-def flag(desk: Path) -> Path:
+def stop_flag(desk: Path) -> Path:
     """The file that asks all tasks of a desk to stop after the rounds under way."""
     return desk / "stop"
 
@@ -188,12 +188,12 @@ class Remote:
     ) -> Generator[Update | Result, None, None]:
         tries: Counter[str] = Counter()
         lost: dict[str, float] = {}
-        while running or (waiting and not self.stop.asked):
-            if self.stop.asked and not flag(desk).exists():
+        while running or (waiting and not self.stop.requested):
+            if self.stop.requested and not stop_flag(desk).exists():
                 with contextlib.suppress(
                     OSError
                 ):  # a full disk takes no flag: what runs is ended with the grace period
-                    flag(desk).touch()
+                    stop_flag(desk).touch()
             if self.stop.overdue:
                 return
             yield from self._fill(waiting, running)
@@ -202,7 +202,7 @@ class Remote:
                 yield from _progress(item)
                 found = self.backend.outcome(item.handle, item.task)
                 if found is None:
-                    if self.stop.asked and not item.task.begun.exists():  # it would start only to be stopped
+                    if self.stop.requested and not item.task.begun.exists():  # it would start only to be stopped
                         self.backend.cancel(item.handle)
                         running.remove(item)
                     continue
@@ -213,7 +213,7 @@ class Remote:
                     lost[name] = time.monotonic()
                     text = f"{name}\n  expected: a machine that answers\n  found:    {found.why}\n  to do:    the same command continues"
                     found = Result(name, "failed", text, "machine")
-                    if tries[name] <= self.limits.retries and not self.stop.asked:
+                    if tries[name] <= self.limits.retries and not self.stop.requested:
                         waiting.append(item.task)
                         continue
                 elif found.state == "busy" and time.monotonic() - lost.get(name, -LET_GO_SECONDS) < LET_GO_SECONDS:
@@ -224,7 +224,7 @@ class Remote:
     def _fill(self, waiting: deque[Task], running: list[_Running]) -> Generator[Result, None, None]:
         """Hand over what there is room for; a result for each task that the disk did not take."""
         count = min(len(waiting), self.backend.room - len(running))
-        if count <= 0 or self.stop.asked:
+        if count <= 0 or self.stop.requested:
             return
         tasks = [waiting.popleft() for _ in range(count)]
         try:

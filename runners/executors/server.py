@@ -39,14 +39,14 @@ def warm_up(threads: int = 1) -> None:
         forkserver.ensure_running()
 
 
-def server() -> int:
+def server_pid() -> int:
     """Process id of the server that was asked last; 0 before the first one."""
     state: Any = forkserver._forkserver  # no public name for it
     return int(state._forkserver_pid or 0)
 
 
 @contextlib.contextmanager
-def no_main() -> Iterator[None]:
+def without_main_module() -> Iterator[None]:
     """Processes started meanwhile do not load the main module of this one, be it a script without a guard or seconds of a scheduler's worker."""
     main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
     try:

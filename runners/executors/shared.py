@@ -46,10 +46,10 @@ class Shared:
                     else:
                         yield message
             todo = []
-            if busy and not self.stop.asked:
+            if busy and not self.stop.requested:
                 self.waiting(len(busy))
                 yield from self._wait(busy, todo)
-            if self.stop.asked:
+            if self.stop.requested:
                 return
             if todo:
                 executor = self.again()
@@ -57,7 +57,7 @@ class Shared:
     def _wait(self, busy: list[Job], unfinished: list[Job]) -> Generator[Update | Result, None, None]:
         """Until nobody else makes one of them any more, or all must stop; fills in those that are left to be made."""
         last: dict[str, Update] = {}
-        while busy and not self.stop.asked:
+        while busy and not self.stop.requested:
             time.sleep(LOOK_SECONDS)
             for job in list(busy):
                 found = _look(job)

@@ -1,9 +1,10 @@
-"""What a strategy's code may not do while it is asked: touch what labels were read from or its study's evidence, change this program.
+"""Audit hook that keeps a strategy's code from label files, from the study's evidence, and from changing this program.
 
-An audit hook (PEP 578) sees every file and folder that Python code opens, links, renames or removes. It stops a strategy that loads the
-data set again, or reads the test labels and the other runs' purchases; it is no sandbox: code in another language, a thread or a process
-of the strategy's own, and code that it leaves behind for later are not seen. What is refused is refused even where the strategy catches
-the error. A program that is another afterwards than before (`runners.guard.program_state`) ends the run, too.
+An audit hook (PEP 578) sees every file and folder that Python code opens, links, renames or removes. It stops a
+strategy that loads the data set again, or that reads the test labels or the queries of other runs. It is not a
+security sandbox: it does not see code in another language, threads or processes that the strategy starts, or code
+that runs later. A refused access fails the run even if the strategy catches the error. A change of the program
+(`runners.guard.program_state`) also ends the run.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from protocol.errors import Fault
-from runners.guard.program_state import Parts, changed, parts
+from runners.guard.program_state import Parts, changed_names, snapshot
 
 _PATHS: Final = {
     **dict.fromkeys(
@@ -38,21 +39,21 @@ _PATHS: Final = {
     ),
     **dict.fromkeys(("os.link", "os.rename", "os.symlink"), 2),
 }
-"""Audit events of files and folders, and how many of their arguments are paths."""
+"""Audit events of files and folders, with the number of their leading arguments that are paths."""
 _READS: Final = "open"
 _CODE: Final = (".py", ".pyc", ".so", ".pyd", ".dll", ".dylib")
 _SYSTEM: Final = ("/proc/", "/sys/", "/dev/", "/etc/")
 _MEMORY: Final = re.compile(r"/proc/[^/]+/(task/[^/]+/)?mem")
-"""Of a process, the oracle's own among them."""
+"""Memory of any process, including the oracle process."""
 _MANY: Final = 1000
-"""Files, beyond which the folders that hold them are kept instead."""
+"""Above this number of files, their folders are guarded instead."""
 
 
 class _Watch(threading.local):
-    """Of each thread: whether a strategy's code runs, and what it was refused."""
+    """State per thread: whether strategy code is running, and which paths it was refused."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.active = False
         self.refused: list[str] = []
 
 
@@ -63,31 +64,32 @@ _guarded: frozenset[str] = frozenset()
 
 
 def _hook(event: str, arguments: tuple[Any, ...]) -> None:
-    if event not in _PATHS or (_seen is None and not (_watch.asked and _guarded)):
+    if event not in _PATHS or (_seen is None and not (_watch.active and _guarded)):
         return
-    for given in arguments[: _PATHS[event]]:
-        given = "." if given is None else given
-        if not isinstance(given, str | bytes | os.PathLike):
-            continue  # a descriptor: what it belongs to was opened before
-        name = os.fsdecode(given)
+    for argument in arguments[: _PATHS[event]]:
+        argument = "." if argument is None else argument
+        if not isinstance(argument, str | bytes | os.PathLike):
+            continue  # a descriptor: its file was checked when it was opened
+        name = os.fsdecode(argument)
         path = os.path.realpath(name)
         if _seen is not None:
             if event == _READS:
                 _seen.add(path)
-        elif _MEMORY.fullmatch(path) or (
-            not path.endswith(_CODE) and (_inside(path) or _from_a_folders_descriptor(name))
-        ):
+        elif _MEMORY.fullmatch(path) or (not path.endswith(_CODE) and (_inside(path) or _inside_by_descriptor(name))):
             _watch.refused.append(path)
-            raise PermissionError(f"a strategy may not touch {path} while it is asked")
+            raise PermissionError(f"a strategy may not access {path}")
 
 
 def _inside(path: str) -> bool:
     return any(path == place or path.startswith(place + os.sep) for place in _guarded)
 
 
-def _from_a_folders_descriptor(name: str) -> bool:
-    """Whether a name that leads nowhere from here leads to a guarded place from one of the folders above that (`dir_fd`)."""
-    if os.path.isabs(name) or os.path.lexists(name):  # noqa: PTH117 - as the hook was given it
+def _inside_by_descriptor(name: str) -> bool:
+    """Return whether a relative name that does not exist here may be a guarded path opened through `dir_fd`.
+
+    The hook does not see the descriptor, so the name is tried against every parent folder of the guarded paths.
+    """
+    if os.path.isabs(name) or os.path.lexists(name):  # noqa: PTH117 - the name as the hook received it
         return False
     above = {str(folder) for place in _guarded for folder in Path(place).parents}
     return any(_inside(os.path.normpath(os.path.join(folder, name))) for folder in above)  # noqa: PTH118
@@ -100,8 +102,12 @@ def _install() -> None:
 
 
 @contextmanager
-def opened() -> Iterator[set[str]]:
-    """The files that are read meanwhile, by any thread: real paths, filled in at the end; neither code nor the system's own."""
+def record_opened_files() -> Iterator[set[str]]:
+    """Yield a set that receives, when the context ends, the real paths of all files that any thread opened in it.
+
+    Code files, system files and installed packages (except their data) are left out. Beyond 1,000 files the set holds
+    their folders instead.
+    """
     global _seen
     _install()
     files: set[str] = set()
@@ -109,16 +115,16 @@ def opened() -> Iterator[set[str]]:
     try:
         yield files
     finally:
-        found, _seen = _seen, None
+        seen, _seen = _seen, None
         packages = sysconfig.get_paths()["purelib"] + os.sep
-        own = {p for p in found if os.path.isfile(p) and not p.endswith(_CODE) and not p.startswith(_SYSTEM)}  # noqa: PTH113
-        own = {p for p in own if not p.startswith(packages) or "/data/" in p}  # of a package only what is data
-        files |= own if len(own) <= _MANY else {os.path.dirname(p) for p in own}  # noqa: PTH120
+        data = {p for p in seen if os.path.isfile(p) and not p.endswith(_CODE) and not p.startswith(_SYSTEM)}  # noqa: PTH113
+        data = {p for p in data if not p.startswith(packages) or "/data/" in p}
+        files |= data if len(data) <= _MANY else {os.path.dirname(p) for p in data}  # noqa: PTH120
 
 
 @contextmanager
-def guarding(files: Iterable[str], folders: Iterable[Path]) -> Iterator[None]:
-    """Keep a strategy, while it is asked, from these files and from all that lies in these folders."""
+def guard_files(files: Iterable[str], folders: Iterable[Path]) -> Iterator[None]:
+    """Deny strategy code, within `strategy_sandbox`, access to these files and everything in these folders."""
     global _guarded
     _install()
     before, _guarded = _guarded, frozenset([*files, *(os.path.realpath(folder) for folder in folders)])
@@ -129,44 +135,48 @@ def guarding(files: Iterable[str], folders: Iterable[Path]) -> Iterator[None]:
 
 
 @contextmanager
-def asked(where: str) -> Iterator[None]:
-    """A strategy's code runs meanwhile. Raises StrategyError if it tried to touch what it may not, or changed this program.
+def strategy_sandbox(where: str) -> Iterator[None]:
+    """Run strategy code under the audit hook. A nested sandbox does nothing: the outer one checks.
 
-    Within another such block nothing more is looked at: the outer one tells.
+    Args:
+        where: location named in the error, e.g. "strategy entropy, round 2".
+
+    Raises:
+        StrategyError: the code tried to access guarded files, or changed program state.
     """
-    if _watch.asked:
+    if _watch.active:
         yield
         return
-    _watch.asked = True
+    _watch.active = True
     _watch.refused.clear()
-    program = parts()
+    program = snapshot()
     try:
         yield
     finally:
         faults = [*_openings(where, _watch.refused), *_changes(where, program)]
-        _watch.asked = False
+        _watch.active = False
         if faults:
-            from runners.guard.errors import StrategyError  # brings torch, which the oracle's process does without
+            from runners.guard.errors import StrategyError  # the oracle process loads no more than it needs
 
             raise StrategyError(faults) from None
 
 
 @contextmanager
-def between() -> Iterator[None]:
-    """The program's own code runs meanwhile, within `asked`: what the strategy waits for, and what may open anything."""
-    before, _watch.asked = _watch.asked, False
+def outside_sandbox() -> Iterator[None]:
+    """Run the program's own code on behalf of a strategy, within `strategy_sandbox`, without restrictions."""
+    before, _watch.active = _watch.active, False
     try:
         yield
     finally:
-        _watch.asked = before
+        _watch.active = before
 
 
 def _openings(where: str, refused: list[str]) -> list[Fault]:
-    expected, fix = "nothing but its view and what it brought along", "labels are bought, not read"
+    expected, fix = "access to its view and its own files only", "query labels instead of reading them"
     return [Fault(where, expected, f"tried to open {path}", fix) for path in refused[:1]]
 
 
 def _changes(where: str, before: Parts) -> list[Fault]:
-    names = changed(before)
-    fix = "start anew: this process is not what it was"
-    return [Fault(where, "this program as it was", f"{', '.join(names[:3])} exchanged", fix)] if names else []
+    names = changed_names(before)
+    fix = "start a new process: this one has been modified"
+    return [Fault(where, "an unchanged program", f"{', '.join(names[:3])} replaced", fix)] if names else []

@@ -1,4 +1,4 @@
-"""Define the error of a strategy's own code, without loading torch."""
+"""Error of a strategy's own code, defined without loading torch."""
 
 from __future__ import annotations
 

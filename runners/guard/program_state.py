@@ -1,7 +1,8 @@
-"""What the program is made of, and what it computes with, to be compared before and after a strategy's code ran.
+"""Snapshot of the program and its numerical libraries, to detect changes made by a strategy's code.
 
-Code, module data and class attributes of this program; of torch and numpy, code that training goes through, hooks that torch calls
-for every network, and settings of the whole process. Imports nothing of them: what is not loaded cannot have been changed.
+It covers code, module data and class attributes of this program. Of torch and numpy it covers the code used in
+training, the hooks that torch calls for every network, and process-wide settings. It imports no library: code that is
+not loaded cannot have been changed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _WHOLE: Final = (
     "numpy",
     "numpy.random",
 )
-"""Modules of which only functions and classes themselves are looked at, not what the classes have."""
+"""Modules of which only functions and classes are compared, not the attributes of the classes."""
 _SETTINGS: Final = (
     "get_default_dtype",
     "get_num_threads",
@@ -44,31 +45,31 @@ _SETTINGS: Final = (
     "_C._len_torch_function_stack",
     "_C._len_torch_dispatch_stack",
 )
-"""Of torch: what decides how the next round computes."""
+"""Attributes of torch that decide how the next round computes."""
 _WRAPPERS: Final = (staticmethod, classmethod, property)
 
 Parts = dict[str, Any]
-"""Name -> what stands behind it."""
+"""Qualified name -> object."""
 
 
-def parts() -> Parts:
-    """What is there now, by name."""
-    found: Parts = {}
+def snapshot() -> Parts:
+    """Return the objects that count as program state now, by qualified name."""
+    state: Parts = {}
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in _PROGRAM:
-            found.update(_of_program(name, module))
+            state.update(_of_program(name, module))
         elif name in _WHOLE:
-            found.update(
+            state.update(
                 (f"{name}.{key}", _code(value, name)) for key, value in list(vars(module).items()) if callable(value)
             )
         elif name.startswith(_LIBRARIES):
-            found.update(_of_library(name, module))
-    return found | _settings()
+            state.update(_of_library(name, module))
+    return state | _settings()
 
 
-def changed(before: Parts) -> list[str]:
-    """Names behind which there is something else now, sorted; what has come new does not count."""
-    after = parts()
+def changed_names(before: Parts) -> list[str]:
+    """Return the names, sorted, whose object was replaced or removed since `before`. New names do not count."""
+    after = snapshot()
     return sorted(name for name, part in before.items() if not _same(part, after.get(name)))
 
 
@@ -92,12 +93,12 @@ def _of_program(name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
         for place, one in _held(value):
             yield f"{name}.{key}{place}", one
             if type(one).__module__.partition(".")[0] in _PROGRAM and hasattr(one, "__dict__"):
-                own = vars(one)
-                yield f"{name}.{key}{place}", (one, *own, *own.values())
+                attributes = vars(one)
+                yield f"{name}.{key}{place}", (one, *attributes, *attributes.values())
 
 
 def _held(value: Any) -> Iterator[tuple[str, Any]]:
-    """A value, or what a table holds: registries say which code is called as much as names do."""
+    """Yield a value, or the items of a dictionary: registries decide which code is called as much as names do."""
     if isinstance(value, dict):
         yield from ((f"[{key!r}]", item) for key, item in list(value.items()))
     elif not callable(value) and not isinstance(value, ModuleType):
@@ -112,27 +113,30 @@ def _of_library(name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
             continue
         yield f"{name}.{key}", _code(value, name)
         if isinstance(value, type) and value.__module__ == name:
-            own = list(vars(value).items())
+            items = list(vars(value).items())
             yield from (
-                (f"{name}.{key}.{k}", _code(v, name)) for k, v in own if callable(v) or isinstance(v, _WRAPPERS)
+                (f"{name}.{key}.{k}", _code(v, name)) for k, v in items if callable(v) or isinstance(v, _WRAPPERS)
             )
 
 
 def _settings() -> Parts:
-    """Settings as interned text, so that equal ones are the same."""
+    """Return the settings as interned strings, so that equal values are identical objects."""
     torch = sys.modules.get("torch")
-    found: Parts = {}
+    settings: Parts = {}
     for setting in _SETTINGS if torch else ():
         ask: Any = torch
         for step in setting.split("."):
             ask = getattr(ask, step, None)
         if ask is not None:
-            found[f"torch.{setting}()"] = sys.intern(str(ask()))
-    return found
+            settings[f"torch.{setting}()"] = sys.intern(str(ask()))
+    return settings
 
 
 def _code(value: Any, library: str = "") -> Any:
-    """The code behind a function or method, also where the library itself has wrapped it meanwhile (torch wraps steps of optimizers)."""
+    """Return the code of a function or method; any other value as it is.
+
+    Wrappers of the library's own are removed first: torch wraps the steps of optimizers while it runs.
+    """
     if isinstance(value, staticmethod | classmethod | MethodType):
         value = value.__func__
     home = _home(library) if library else ""
@@ -148,6 +152,6 @@ def _code(value: Any, library: str = "") -> Any:
 
 @cache
 def _home(library: str) -> str:
-    """Folder of a library's own code."""
+    """Return the folder of a library's own code."""
     file = getattr(sys.modules[library.partition(".")[0]], "__file__", None)
     return str(Path(file).parent) if file else ""

@@ -1,1 +1,1 @@
-"""Device, memory, signals and terminal of this machine."""
+"""Device, memory, signals and notices of this machine."""

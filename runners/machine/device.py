@@ -1,4 +1,4 @@
-"""How an accelerator is used: what it is sent, and with what arithmetic it computes."""
+"""Choice of device, transfers to it, and its arithmetic."""
 
 from __future__ import annotations
 
@@ -11,15 +11,21 @@ from torch import Tensor
 from protocol.errors import Fault, InputError
 
 
-def sent(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device. An NVIDIA device fetches it in its turn, from memory that stays where it is: nothing waits for its earlier work."""
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """Return the tensor on the device.
+
+    To an NVIDIA device the copy starts from pinned memory and is asynchronous: the CPU does not wait for queued work.
+    """
     if device.type != "cuda" or tensor.device.type != "cpu":
         return tensor.to(device)
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def plain_kernels(device: torch.device) -> AbstractContextManager[object]:
-    """On an NVIDIA device: convolutions that repeat exactly, and float32 that is not silently TF32."""
+    """Return a context in which an NVIDIA device uses deterministic convolutions and true float32 instead of TF32.
+
+    On other devices the context does nothing.
+    """
     if device.type != "cuda":
         return nullcontext()
     return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
@@ -42,7 +48,7 @@ def choose_device(name: str) -> str:
 
 
 def visible_gpus(name: str) -> tuple[str, ...]:
-    """Return every visible GPU, as CUDA_VISIBLE_DEVICES names it; none if `name` is one particular device."""
+    """Return every visible GPU as named in CUDA_VISIBLE_DEVICES; none if `name` is one particular device."""
     if name not in ("auto", "cuda") or not torch.cuda.is_available():
         return ()
     named = [gpu for gpu in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]

@@ -1,4 +1,4 @@
-"""In what environment a run was made: versions, code, device. Volatile: never part of what must be equal."""
+"""Environment of a run: versions, commit, device. It may differ between runs and is never part of a fingerprint."""
 
 from __future__ import annotations
 
@@ -15,24 +15,29 @@ PACKAGES = ("beatrandom", "torch", "torchvision", "numpy", "scipy", "scikit-lear
 
 @cache
 def packages() -> dict[str, str]:
-    """Versions of the packages a result can depend on."""
-    found = {}
+    """Return the versions of the packages that results can depend on; "absent" for one that is not installed."""
+    versions = {}
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+            versions[name] = "absent"
+    return versions
 
 
 @cache
 def commit() -> dict[str, Any]:
-    """Commit of the project's checkout and whether it had uncommitted changes; empty outside git."""
+    """Return the commit of the project's checkout, and whether it had uncommitted changes.
+
+    Outside git the commit is "unknown" and `dirty` is true.
+    """
     root = Path(__file__).resolve().parents[2]
 
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)
-        return done.stdout.strip()
+    def git(*args: str) -> str:
+        process = subprocess.run(
+            ["git", "-C", str(root), *args], capture_output=True, text=True, timeout=10, check=True
+        )
+        return process.stdout.strip()
 
     try:
         return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain", "--untracked-files=no"))}
@@ -41,7 +46,7 @@ def commit() -> dict[str, Any]:
 
 
 def describe(device: str, threads: int) -> dict[str, Any]:
-    """The environment as it is kept in the record."""
+    """Return the environment as it is written to the record."""
     return {
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
@@ -64,23 +69,27 @@ _INSTRUCTIONS: Final = (
     "bf16",
     "i8mm",
 )
-"""A virtual machine's processors of several kinds often have one name."""
+"""Instruction sets that distinguish processors. On virtual machines, different processors often share one name."""
 
 
 @cache
 def device_name(device: str) -> str:
-    """Name of the processor, with the instructions by which libraries choose their kernels and so the rounding, or of the accelerator."""
+    """Return the name of the accelerator or processor.
+
+    A processor's name is followed by its vector instruction sets: libraries choose their kernels by them, and kernels
+    differ in rounding.
+    """
     if device.startswith("cuda"):
         import torch
 
         return torch.cuda.get_device_name(device)
     try:
-        told = dict(
+        fields = dict(
             re.findall(r"^(model name|flags|Features)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         )
     except OSError:
-        told = {}
-    flags = set(" ".join(told.get(key, "") for key in ("flags", "Features")).split())
-    able = ", ".join(name for name in _INSTRUCTIONS if name in flags)
-    name = told.get("model name") or platform.processor() or "unknown"
-    return f"{name} ({able})" if able else name
+        fields = {}
+    flags = set(" ".join(fields.get(key, "") for key in ("flags", "Features")).split())
+    supported = ", ".join(name for name in _INSTRUCTIONS if name in flags)
+    name = fields.get("model name") or platform.processor() or "unknown"
+    return f"{name} ({supported})" if supported else name

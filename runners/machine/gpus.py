@@ -1,4 +1,4 @@
-"""What NVIDIA's GPUs of this machine are doing, whoever uses them."""
+"""Load and memory of this machine's NVIDIA GPUs, for all processes together."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pynvml
 
 @dataclass(frozen=True)
 class GpuUse:
-    """One GPU now: share of the last second in which it worked, in [0, 1], and memory in MiB."""
+    """Current state of one GPU: share of the last second in which it was busy, in [0, 1], and memory in MiB."""
 
     number: int
     name: str
@@ -25,22 +25,25 @@ class GpuUse:
 
 
 def gpus_in_use() -> list[GpuUse]:
-    """All that the driver knows, in its order; none without a driver. What one GPU does not tell leaves it out."""
-    found: list[GpuUse] = []
+    """Return the GPUs in the driver's order; none without a driver.
+
+    A GPU that does not report its load or memory is left out.
+    """
+    gpus: list[GpuUse] = []
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return found
+        return gpus
     try:
         for number in range(pynvml.nvmlDeviceGetCount()):
             with contextlib.suppress(pynvml.NVMLError):
                 handle = pynvml.nvmlDeviceGetHandleByIndex(number)
                 memory, busy = pynvml.nvmlDeviceGetMemoryInfo(handle), pynvml.nvmlDeviceGetUtilizationRates(handle).gpu
                 name = pynvml.nvmlDeviceGetName(handle)
-                found.append(GpuUse(number, str(name), busy / 100, memory.used / 2**20, memory.total / 2**20))
+                gpus.append(GpuUse(number, str(name), busy / 100, memory.used / 2**20, memory.total / 2**20))
     except pynvml.NVMLError:
-        return found
+        return gpus
     finally:
         with contextlib.suppress(pynvml.NVMLError):
             pynvml.nvmlShutdown()
-    return found
+    return gpus

@@ -1,4 +1,4 @@
-"""How much memory a worker takes and how much is left, on the machine or in the container this runs in."""
+"""Memory that a worker uses, and memory still available on this machine or in this container."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def resident_mib(pid: int) -> float:
-    """Resident memory of a process and everything it started, in MiB; 0 if it is gone. Shared pages count in each."""
+    """Return the resident memory of a process and its descendants in MiB; 0 if it has ended.
+
+    Shared pages count once per process.
+    """
     total = 0
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
@@ -23,7 +26,7 @@ def resident_mib(pid: int) -> float:
 
 
 def available_mib(cgroup: Path = CGROUP) -> float:
-    """Memory that can still be taken, in MiB: the machine's, or less if the container's limit (cgroup v2) is nearer."""
+    """Return the available memory in MiB: the machine's, or what the container's limit (cgroup v2) leaves if less."""
     free = float(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):  # no container, no limit ("max"), or another cgroup version
         limit = int((cgroup / "memory.max").read_text())

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from protocol.draws.splits import Indices
 from runners.datasets.images import Images
-from runners.machine.device import sent
+from runners.machine.device import to_device
 
 _CHUNK = 4096
 
@@ -88,8 +88,8 @@ class Resident:
     def at(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return pixels on the device, and the positions (b,) of the images `rows` (b,) in them."""
         if not self._streamed:
-            return self.pixels, sent(rows, self.device)
-        return sent(self.pixels[rows.cpu()], self.device), torch.arange(len(rows), device=self.device)
+            return self.pixels, to_device(rows, self.device)
+        return to_device(self.pixels[rows.cpu()], self.device), torch.arange(len(rows), device=self.device)
 
     def images(self, indices: Indices) -> Tensor:
         """Return images (m, height, width, channels) on the device."""

@@ -22,7 +22,7 @@ from protocol.spec.protocol import Model, Protocol
 from protocol.spec.recipe import Augmentation, Regime
 from runners import tasks
 from runners.datasets.images import Images
-from runners.machine.device import plain_kernels, sent
+from runners.machine.device import plain_kernels, to_device
 from runners.models import build
 from runners.models.learner import TrainedNetwork, arithmetic, memory_format, to_memory_format
 from runners.models.net import state_digest
@@ -247,7 +247,7 @@ def _steps(now: Round, method: Objective) -> Iterator[Tensor]:
         for group in update.param_groups:
             group["lr"] = rate
         with arithmetic(regime.precision, device):
-            loss = method.loss(step, sent(chosen, device))
+            loss = method.loss(step, to_device(chosen, device))
         update.zero_grad()
         torch.autograd.backward(loss)
         update.step()

@@ -42,7 +42,7 @@ from runners.datasets import Images
 from runners.datasets.duplicates import write_groups
 from runners.datasets.regions import divide, price_units, write_units
 from runners.datasets.registry import refuse_other_task
-from runners.guard.audit_hook import opened
+from runners.guard.audit_hook import record_opened_files
 
 _PATIENCE_S: Final = 10.0
 
@@ -99,7 +99,7 @@ class LabelledData(SessionData):
         """
         protocol = spec.protocol
         refuse_other_task(protocol)
-        with opened() as files:
+        with record_opened_files() as files:
             images, hidden = load(protocol.data, spec.data_root)
         split = make_split(protocol, spec.seed, images.train_size, images.test_size)
         division = divide(protocol, images, spec.folder)

@@ -27,7 +27,7 @@ from protocol.record.events import (
 )
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
-from runners.guard.audit_hook import asked, between, guarding
+from runners.guard.audit_hook import guard_files, outside_sandbox, strategy_sandbox
 from runners.loop import Outcome, rounds
 from runners.progress.job import FULL, Cause, Job, Progress, Result, Stopped
 from runners.regimes import Resident, prepare
@@ -96,7 +96,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         progress(trial.round, trial.trial + 1)
 
     def on_disclosure(indices: Indices) -> None:
-        with between():
+        with outside_sandbox():
             writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
 
     spec = SessionSpec(
@@ -110,7 +110,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
     open_oracle = isolated_oracle if job.isolate else local_oracle
     with (
         open_oracle(spec, writer.append, on_disclosure) as (data, oracle),
-        guarding(data.files, study.evidence),
+        guard_files(data.files, study.evidence),
     ):
         start = run_event(spec, data, {**dict(job.environment), "isolated": job.isolate})
         first = 0
@@ -124,7 +124,7 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         progress(first, sum(trial.round == first for trial in trials))
         raw = Resident.of(data.images, torch.device(job.device))
         images, resident = prepare(protocol, data.images, raw, data.split.pool, study, data_root=job.data_root)
-        with asked(f"strategy {job.strategy.id}, as it is imported"):
+        with strategy_sandbox(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
         session = Session(protocol, job.strategy.id, job.seed, images, data.split, oracle, resident, data.division)
         if protocol.splits.initial == "strategy":

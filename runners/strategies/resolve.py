@@ -20,7 +20,7 @@ from protocol.digests import sha256
 from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec.study import StrategySpec
-from runners.guard.user_code import attribute, imported
+from runners.guard.user_code import get_attribute, import_user_code
 from runners.strategies import STRATEGIES
 from runners.strategies.base import Context, Estimation, Strategy
 from runners.strategies.support.aggregation import Aggregation
@@ -136,7 +136,7 @@ def factory(spec: StrategySpec, file: Path | None) -> Any:
             raise InputError(unknown_name(where, name, list(offered)))
         return offered[name]
     if file is not None or module:
-        return attribute(imported(module if file is None else file, where), name, where)
+        return get_attribute(import_user_code(module if file is None else file, where), name, where)
     if spec.name in STRATEGIES:
         return STRATEGIES[spec.name]
     point = plugins().get(spec.name)

@@ -121,7 +121,7 @@ def watched(
                 if message.state == "failed":
                     console.print(f"failed: {message.id}\n{first_lines(message.message)}", markup=False)
                 if message.cause == "disk":
-                    stop.ask(GRACE_SECONDS)
+                    stop.request(GRACE_SECONDS)
             bar.update(task, **tally.bar, label=tally.label, description=f"{len(results)}/{len(work)} runs")  # type: ignore[arg-type]
     return results
 

@@ -40,10 +40,10 @@ def signals(stop: Stop) -> Iterator[None]:
     """
 
     def handle(number: int, _: object) -> None:
-        if stop.asked and number not in (signal.SIGUSR1, signal.SIGHUP):
+        if stop.requested and number not in (signal.SIGUSR1, signal.SIGHUP):
             interrupted.print(INTERRUPTED)
             raise KeyboardInterrupt
-        stop.ask(math.inf if number == signal.SIGUSR1 else GRACE_SECONDS)
+        stop.request(math.inf if number == signal.SIGUSR1 else GRACE_SECONDS)
         interrupted.print("stopping after the current rounds; a second signal stops at once")
 
     numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1]

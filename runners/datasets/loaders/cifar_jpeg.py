@@ -13,7 +13,7 @@ from PIL import Image
 
 from protocol.digests import sha256
 from protocol.errors import Fault, InputError
-from runners.caching import entry_folder, kept_array
+from runners.caching import entry_folder, get_or_make_array
 from runners.datasets.cards import Card
 from runners.datasets.file_search import Place, npz_arrays, read_or_refuse
 from runners.datasets.images import Images, Labels, seal
@@ -33,7 +33,7 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     folder = entry_folder(
         "decoded", {"shape": list(shape), "pillow": PIL.__version__, "packed": sha256(path.read_bytes())}
     )
-    pixels = kept_array(
+    pixels = get_or_make_array(
         folder / "pixels.npy",
         f"decoded images of {path.name}",
         shape,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from protocol.errors import Fault, InputError
 from protocol.spec.recipe import Augmentation, Regime
-from runners.machine.device import sent
+from runners.machine.device import to_device
 from runners.models.resident import Scaling, as_float
 from runners.regimes.augment.randaugment import Layer, draw_layers, rand_augment
 
@@ -132,7 +132,7 @@ def flip_and_shift(pixels: Tensor, indices: Tensor, moves: Tensor | None, mirror
         columns = torch.where(mirrored, columns.flip(1), columns)
     device = pixels.device
     first = (indices * (height * width))[:, None, None]
-    places = first + sent(rows * width, device)[:, :, None] + sent(columns, device)[:, None, :]
+    places = first + to_device(rows * width, device)[:, :, None] + to_device(columns, device)[:, None, :]
     return pixels.view(-1, pixels.shape[3]).index_select(0, places.flatten()).view(b, height, width, -1)
 
 
@@ -158,4 +158,4 @@ def cutout(x: Tensor, side: int, corners: Tensor) -> Tensor:
     in_rows = (rows >= tops) & (rows < tops + side)
     in_columns = (columns >= lefts) & (columns < lefts + side)
     blank = in_rows[:, None, :, None] & in_columns[:, None, None, :]
-    return x.masked_fill(sent(blank, x.device), 0.0)
+    return x.masked_fill(to_device(blank, x.device), 0.0)

@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.metrics import VOID
 from protocol.spec.recipe import Augmentation
-from runners.machine.device import sent
+from runners.machine.device import to_device
 from runners.models.resident import Scaling, as_float
 
 _GREY = (0.299, 0.587, 0.114)
@@ -99,7 +99,7 @@ def _cut(pixels: Tensor, rows: Tensor, maps: Tensor, window: Window) -> tuple[Te
     """Crop and mirror by one gather operation, since both move whole pixels."""
     if (window.height, window.width) == tuple(pixels.shape[1:3]) and not bool(window.mirrored.any()):
         return pixels[rows], maps
-    down, across = (sent(place.long(), pixels.device) for place in window.places())
+    down, across = (to_device(place.long(), pixels.device) for place in window.places())
     batch = torch.arange(len(rows), device=pixels.device)
     return (
         pixels[rows[:, None, None], down[:, :, None], across[:, None, :]],
@@ -109,7 +109,7 @@ def _cut(pixels: Tensor, rows: Tensor, maps: Tensor, window: Window) -> tuple[Te
 
 def _resample(x: Tensor, maps: Tensor, window: Window) -> tuple[Tensor, Tensor]:
     height, width = x.shape[2:]
-    down, across = (sent(place, x.device) for place in window.places())
+    down, across = (to_device(place, x.device) for place in window.places())
     shape = (len(x), window.height, window.width)
     grid = torch.stack(
         [
@@ -142,7 +142,7 @@ def jitter_colours(x: Tensor, factors: Tensor, strength: float) -> Tensor:
     """
     if not strength:
         return x
-    bright, contrast, saturation = sent(factors, x.device)[:, :, None, None, None]
+    bright, contrast, saturation = to_device(factors, x.device)[:, :, None, None, None]
     x = (x * bright).clamp(0, 255)
     middle = _grey(x).mean((1, 2, 3), keepdim=True)
     x = (middle + (x - middle) * contrast).clamp(0, 255)
@@ -156,5 +156,5 @@ def jitter_colours(x: Tensor, factors: Tensor, strength: float) -> Tensor:
 def _grey(x: Tensor) -> Tensor:
     """Return (b, 1, height, width) luma, or the mean over channels if there are not three."""
     weights = _GREY if x.shape[1] == len(_GREY) else (1 / x.shape[1],) * x.shape[1]
-    grey: Tensor = torch.einsum("bchw,c->bhw", x, sent(torch.tensor(weights), x.device))
+    grey: Tensor = torch.einsum("bchw,c->bhw", x, to_device(torch.tensor(weights), x.device))
     return grey[:, None]

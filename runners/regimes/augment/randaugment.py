@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
-from runners.machine.device import sent
+from runners.machine.device import to_device
 
 _LUMA: Final = (0.2989, 0.587, 0.114)
 Layer = tuple[Tensor, Tensor]
@@ -54,17 +54,17 @@ def rand_augment(x: Tensor, layers: Iterable[Layer]) -> Tensor:
 def _one_layer(x: Tensor, choice: Tensor, strength: Tensor) -> Tensor:
     """Sort the images by operation, apply each operation to its slice, and restore the order."""
     order = torch.argsort(choice, stable=True)
-    sort, unsort = sent(order, x.device), sent(torch.argsort(order), x.device)
+    sort, unsort = to_device(order, x.device), to_device(torch.argsort(order), x.device)
     counts = torch.bincount(choice, minlength=len(GEOMETRIC) + len(COLOUR)).tolist()
     strength, moved = strength[order], sum(counts[: len(GEOMETRIC)])
     sizes = [moved, *counts[len(GEOMETRIC) :]]
     parts = torch.split(_rows(x, sort), sizes)
-    strengths = torch.split(sent(strength, x.device).view(-1, 1, 1, 1), sizes)
+    strengths = torch.split(to_device(strength, x.device).view(-1, 1, 1, 1), sizes)
     done = []
     if moved:
         geometric = zip(GEOMETRIC.values(), torch.split(strength[:moved], counts[: len(GEOMETRIC)]), strict=True)
         maps = torch.cat([f(part, x.shape[2], x.shape[3]) for f, part in geometric])
-        done.append(warp(parts[0], sent(maps, x.device)))
+        done.append(warp(parts[0], to_device(maps, x.device)))
     done += [f(part, s) for f, part, s in zip(COLOUR.values(), parts[1:], strengths[1:], strict=True) if len(part)]
     return _rows(torch.cat(done), unsort)
 
@@ -201,7 +201,7 @@ def equalise(x: Tensor, strength: Tensor) -> Tensor:  # noqa: ARG001  # one sign
 def _luma(x: Tensor) -> Tensor:
     if x.shape[1] != 3:
         return x
-    weights = sent(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)
+    weights = to_device(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)
     return (x * weights).sum(1, keepdim=True).floor()  # an integer grey value, as in image files
 
 

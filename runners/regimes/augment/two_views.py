@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.spec.recipe import Views
-from runners.machine.device import sent
+from runners.machine.device import to_device
 
 _ASPECT: Final = math.log(4 / 3)
 _SHARE_JITTERED: Final = 0.8
@@ -35,7 +35,7 @@ def random_view(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
         x = _jitter(x, spec.jitter, generator)
     if spec.grey and x.shape[1] == 3:
         chosen = _uniform(len(x), 0, 1, generator) < spec.grey
-        x = torch.where(sent(chosen, x.device), _luma(x).expand_as(x), x)
+        x = torch.where(to_device(chosen, x.device), _luma(x).expand_as(x), x)
     return x
 
 
@@ -57,7 +57,7 @@ def _crop(x: Tensor, spec: Views, generator: torch.Generator) -> Tensor:
     mirrored = torch.rand(b, generator=generator) < (0.5 if spec.flip else 0.0)
     none = torch.zeros(b)
     maps = [torch.where(mirrored, -across, across), none, places[0] * (1 - across), none, down, places[1] * (1 - down)]
-    grid = F.affine_grid(sent(torch.stack(maps, 1).view(b, 2, 3), x.device), list(x.shape), align_corners=False)
+    grid = F.affine_grid(to_device(torch.stack(maps, 1).view(b, 2, 3), x.device), list(x.shape), align_corners=False)
     return F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -66,9 +66,9 @@ def _jitter(x: Tensor, strength: float, generator: torch.Generator) -> Tensor:
 
     Hue is rotated in the I-Q plane, which is linear and therefore cheap; for small angles it equals the hue of HSV.
     """
-    chosen = sent(_uniform(len(x), 0, 1, generator) < _SHARE_JITTERED, x.device)
+    chosen = to_device(_uniform(len(x), 0, 1, generator) < _SHARE_JITTERED, x.device)
     widest = 0.8 * strength
-    factors = [sent(_uniform(len(x), max(0.0, 1 - widest), 1 + widest, generator), x.device) for _ in range(3)]
+    factors = [to_device(_uniform(len(x), max(0.0, 1 - widest), 1 + widest, generator), x.device) for _ in range(3)]
     turns = _uniform(len(x), -0.2 * strength, 0.2 * strength, generator).flatten()
     y = (x * factors[0]).clamp(0, 255)
     mean = _luma(y).mean((2, 3), keepdim=True)
@@ -87,8 +87,10 @@ def _rotate_hue(x: Tensor, turns: Tensor) -> Tensor:
     middle[:, 0, 0] = 1
     middle[:, 1, 1], middle[:, 1, 2], middle[:, 2, 1], middle[:, 2, 2] = cos, -sin, sin, cos
     whole = torch.linalg.inv(to_yiq) @ middle @ to_yiq
-    return torch.einsum("bij,bjhw->bihw", sent(whole, x.device), x).clamp(0, 255)
+    return torch.einsum("bij,bjhw->bihw", to_device(whole, x.device), x).clamp(0, 255)
 
 
 def _luma(x: Tensor) -> Tensor:
-    return (x * sent(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True) if x.shape[1] == 3 else x
+    return (
+        (x * to_device(torch.tensor(_LUMA), x.device).view(1, 3, 1, 1)).sum(1, keepdim=True) if x.shape[1] == 3 else x
+    )

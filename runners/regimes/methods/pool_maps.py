@@ -10,7 +10,7 @@ from torch import Tensor
 
 from protocol.metrics import VOID
 from protocol.spec.recipe import Semi
-from runners.machine.device import sent
+from runners.machine.device import to_device
 from runners.models.learner import to_memory_format
 from runners.regimes.augment.images_and_masks import joint_batch
 from runners.regimes.schedule import batches
@@ -85,7 +85,7 @@ class PoolMapObjective(Objective):
 
         The images are (u, channels, h, w); the pixels (u, h, w) bool, true where the view lies inside the image.
         """
-        rows = self._pool[sent(next(self._order), self._pool.device)]
+        rows = self._pool[to_device(next(self._order), self._pool.device)]
         height, width = self._now.resident.pixels.shape[1:3]
         blank = torch.zeros((len(rows), height, width), dtype=torch.uint8, device=rows.device)
         u, moved = self._view(rows, blank, self._unlabelled)

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.spec.recipe import Semi
-from runners.machine.device import sent
+from runners.machine.device import to_device
 from runners.regimes.schedule import batches
 from runners.regimes.training import Objective, Round
 
@@ -164,7 +164,7 @@ class _PoolObjective(Objective):
     def loss(self, step: int, chosen: Tensor) -> Tensor:
         """Compute the supervised loss plus the weighted loss on pool images."""
         now = self._now
-        places = sent(next(self._order), now.resident.device)
+        places = to_device(next(self._order), now.resident.device)
         supervised, unsupervised, weak, mask = self._losses(step, next(self._labelled), now.targets[chosen], places)
         if step >= now.steps - max(1, now.steps // _WATCHED):
             self._count(self._labels[self._pool[places]], weak, mask)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from protocol.metrics import VOID
 from protocol.spec.recipe import Semi
-from runners.machine.device import sent
+from runners.machine.device import to_device
 from runners.regimes.methods.pool_maps import PoolMapObjective, boxes, mix_boxes, pseudo_labels
 from runners.regimes.methods.s4gan import S4Gan
 from runners.regimes.methods.supervised_maps import pixel_cross_entropy
@@ -50,7 +50,7 @@ class CutMix(PoolMapObjective):
         """Return mixed pool images and the teacher's pseudo-labels of them."""
         u, visible = self._pool_batch()
         labels = pseudo_labels(self._now.evaluated.eval()(u), self._semi.threshold, visible)
-        inside = sent(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
+        inside = to_device(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
         return mix_boxes(u, labels, inside)
 
     def extra(self) -> dict[str, float]:

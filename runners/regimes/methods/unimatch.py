@@ -13,7 +13,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.metrics import VOID
 from protocol.spec.recipe import Semi
-from runners.machine.device import sent
+from runners.machine.device import to_device
 from runners.models.dense import DenseNet
 from runners.models.learner import to_memory_format
 from runners.regimes.augment.images_and_masks import jitter_colours
@@ -84,7 +84,7 @@ class UniMatch(PoolMapObjective):
         with torch.autocast(u.device.type, enabled=False):
             factors = 1 + strength * (2 * torch.rand((3, len(u)), generator=self._colours) - 1)
             x = self._now.scaling(jitter_colours(self._grey_values(u), factors, strength)) * visible[:, None]
-        inside = sent(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
+        inside = to_device(boxes(len(u), u.shape[2], u.shape[3], self._boxes), u.device)
         view, mixed_labels = mix_boxes(x, labels, inside)
         return to_memory_format(view, self._now.regime.precision), mixed_labels, mix_boxes(x, visible, inside)[1]
 

@@ -20,7 +20,7 @@ from protocol.record.layout import StudyFolder, write_arrays
 from protocol.spec.protocol import Protocol
 from protocol.spec.recipe import Pretraining
 from runners import tasks
-from runners.caching import Allocate, kept_array, once, there
+from runners.caching import Allocate, get_or_make, get_or_make_array, read_if_valid
 from runners.datasets.files import file_digest, find_file
 from runners.datasets.images import Images
 from runners.models import Net, build
@@ -156,9 +156,9 @@ def _body(
         return read_state(file, "pretrained weights written by this study")
 
     if kept is None or not keep:
-        state = there(kept.weights, read) if kept else None
+        state = read_if_valid(kept.weights, read) if kept else None
         return learn() if state is None else state
-    return once(kept.weights, lambda draft: write_arrays(draft, arrays_of(learn())), read)
+    return get_or_make(kept.weights, lambda draft: write_arrays(draft, arrays_of(learn())), read)
 
 
 def _embeddings(
@@ -185,7 +185,9 @@ def _embeddings(
     if kept is None:
         return embed()
     return np.array(
-        kept_array(kept.features, "embeddings by a pretrained body", (images.n, None), np.float32, make, keep=keep)
+        get_or_make_array(
+            kept.features, "embeddings by a pretrained body", (images.n, None), np.float32, make, keep=keep
+        )
     )
 
 

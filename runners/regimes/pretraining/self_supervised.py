@@ -21,7 +21,7 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.recipe import SelfSupervised
 from runners.datasets.images import Images
 from runners.machine.device import plain_kernels
-from runners.machine.progress_lines import Pace
+from runners.machine.progress_lines import ProgressLines
 from runners.models import Net, build
 from runners.models.learner import arithmetic, memory_format, to_memory_format
 from runners.models.resident import Resident, as_float
@@ -157,10 +157,10 @@ def _refuse_unsuitable(net: Net, protocol: Protocol, images: Images) -> None:
 
 def _progress(what: str, steps: int) -> Callable[[int, Tensor], None]:
     """Return a callback that prints progress and the time left to standard error, the run's log."""
-    pace = Pace()
+    lines = ProgressLines()
 
     def report(done: int, loss: Tensor) -> None:
-        if (left := pace.left(done, steps)) is not None:
+        if (left := lines.seconds_left(done, steps)) is not None:
             progress = f"step {done:,} of {steps:,}, loss {float(loss.detach()):.3f}, about {left:.0f} s left"
             print(f"pretraining: {what}: {progress}", file=sys.stderr)
 

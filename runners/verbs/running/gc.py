@@ -9,7 +9,7 @@ from typing import Any, Final
 from protocol.errors import BeatRandomError, Fault, InputError, RunLocked
 from protocol.record.chain import lock_run, read
 from protocol.record.layout import RunFolder, StudyFolder, clock, unfinished_files
-from runners.caching.cache_folder import CACHE_VARIABLE, Kept, cache_folder, entries
+from runners.caching.cache_folder import CACHE_VARIABLE, CacheEntry, cache_folder, entries
 from runners.terminal.console import console, print_json, table
 
 DRAFT: Final = "half-written files of killed processes"
@@ -88,7 +88,7 @@ def gc_cache(unused_days: float, dry_run: bool, json: bool) -> None:
     )
 
 
-def _sums(every: list[Kept], removed: list[Kept], kind: str) -> dict[str, int]:
+def _sums(every: list[CacheEntry], removed: list[CacheEntry], kind: str) -> dict[str, int]:
     sizes, removed_sizes = ([entry.size for entry in some if entry.kind == kind] for some in (every, removed))
     return {
         "entries": len(sizes),

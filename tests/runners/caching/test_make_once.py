@@ -22,7 +22,7 @@ import pytest
 
 from protocol.errors import InputError
 from protocol.record import machine_lock
-from runners.caching import Allocate, cached_array, entry_folder, kept_array, maker_lock
+from runners.caching import Allocate, cached_array, entry_folder, get_or_make_array, maker_lock
 from runners.caching.cache_folder import entries
 from runners.verbs.running.gc import gc_cache
 
@@ -30,7 +30,7 @@ MAKER = """
 import os, sys, time
 from pathlib import Path
 import numpy as np
-from runners.caching import kept_array
+from runners.caching import get_or_make_array
 
 def make(allocate):
     (Path(sys.argv[1]).parent / f"made-by-{os.getpid()}").touch()
@@ -39,7 +39,7 @@ def make(allocate):
     time.sleep(float(sys.argv[2]))
     out[25:] = np.arange(100, 200).reshape(25, 4)
 
-print(kept_array(Path(sys.argv[1]) / "entry" / "x.npy", "numbers", (50, 4), np.int64, make).sum())
+print(get_or_make_array(Path(sys.argv[1]) / "entry" / "x.npy", "numbers", (50, 4), np.int64, make).sum())
 """
 once_module = importlib.import_module("runners.caching.make_once")  # the package offers the function of this name
 TOTAL = "19900"
@@ -48,7 +48,7 @@ TOTAL = "19900"
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BEATRANDOM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(cached_array, "_told", set())
+    monkeypatch.setattr(cached_array, "_notices", set())
     return tmp_path / "cache"
 
 
@@ -84,9 +84,9 @@ def test_of_processes_that_want_it_at_once_one_makes_it(tmp_path: Path) -> None:
     together = [start(tmp_path / "folder", 1.0) for _ in range(3)]
     assert [process.communicate()[0].strip() for process in together] == [TOTAL] * 3
     assert makers(tmp_path) == 1
-    assert kept_array(tmp_path / "folder" / "entry" / "x.npy", "numbers", (50, None), np.int64, forbidden).sum() == int(
-        TOTAL
-    )
+    assert get_or_make_array(
+        tmp_path / "folder" / "entry" / "x.npy", "numbers", (50, None), np.int64, forbidden
+    ).sum() == int(TOTAL)
 
 
 def test_what_was_finished_while_a_process_came_to_its_turn_is_not_made_again(
@@ -97,11 +97,11 @@ def test_what_was_finished_while_a_process_came_to_its_turn_is_not_made_again(
     @contextmanager
     def late(*_: Any) -> Iterator[bool]:
         monkeypatch.undo()
-        kept_array(file, "numbers", (50, 4), np.int64, numbers)
+        get_or_make_array(file, "numbers", (50, 4), np.int64, numbers)
         yield True
 
-    monkeypatch.setattr(once_module, "turn", late)
-    assert kept_array(file, "numbers", (50, 4), np.int64, forbidden).sum() == int(TOTAL)
+    monkeypatch.setattr(once_module, "try_lock", late)
+    assert get_or_make_array(file, "numbers", (50, 4), np.int64, forbidden).sum() == int(TOTAL)
 
 
 def test_who_is_killed_is_followed_by_the_next_and_leaves_no_half_of_it(tmp_path: Path) -> None:
@@ -131,7 +131,7 @@ def test_who_is_stopped_is_passed_by_in_the_end(tmp_path: Path, monkeypatch: pyt
     ):
         monkeypatch.setattr(module, name, value)
     try:
-        made = kept_array(tmp_path / "folder" / "entry" / "x.npy", "numbers", (50, 4), np.int64, numbers)
+        made = get_or_make_array(tmp_path / "folder" / "entry" / "x.npy", "numbers", (50, 4), np.int64, numbers)
     finally:
         stopped.kill()
         stopped.communicate()
@@ -144,10 +144,10 @@ def test_another_machine_is_waited_for_until_its_claim_expires(tmp_path: Path, m
     claim.parent.mkdir(parents=True)
     claim.write_text(json.dumps({"machine": "elsewhere", "host": "far", "process": 1}))
     monkeypatch.setattr(machine_lock, "WATCH_SECONDS", 0.1)
-    with maker_lock.turn(file.parent) as ours:
+    with maker_lock.try_lock(file.parent) as ours:
         assert not ours  # a living claim
     os.utime(claim, (0, 0))
-    assert kept_array(file, "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
+    assert get_or_make_array(file, "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
 
 
 def test_a_disk_without_file_locks_or_links_still_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,11 +162,11 @@ def test_a_disk_without_file_locks_or_links_still_serves(tmp_path: Path, monkeyp
         calls: list[int] = []
         make = lambda allocate: (calls.append(1), time.sleep(0.3), numbers(allocate))  # noqa: E731
         file = tmp_path / "entry" / "x.npy"
-        found = list(threads.map(lambda _: kept_array(file, "numbers", (50, 4), np.int64, make).sum(), range(4)))
+        found = list(threads.map(lambda _: get_or_make_array(file, "numbers", (50, 4), np.int64, make).sum(), range(4)))
     assert found == [int(TOTAL)] * 4
     assert len(calls) == 1
     monkeypatch.setattr(os, "link", no_links)
-    assert kept_array(tmp_path / "other" / "x.npy", "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
+    assert get_or_make_array(tmp_path / "other" / "x.npy", "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
     assert (tmp_path / "other" / "x.npy").exists()
 
 
@@ -179,7 +179,7 @@ def test_a_disk_without_file_locks_or_links_still_serves(tmp_path: Path, monkeyp
         lambda file: file.with_name("x.npy.json").write_text("{"),
         lambda file: file.with_name("x.npy.json").unlink(),
         lambda file: (
-            kept_array(file.with_name("y.npy"), "y", (5,), np.int8, lambda room: room((5,)).fill(3)) is not None
+            get_or_make_array(file.with_name("y.npy"), "y", (5,), np.int8, lambda room: room((5,)).fill(3)) is not None
             and file.write_bytes(file.with_name("y.npy").read_bytes())
         ),
     ],
@@ -188,14 +188,14 @@ def test_what_is_damaged_is_found_by_its_digest_and_made_again(
     tmp_path: Path, damage: Callable[[Path], Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "entry" / "x.npy"
-    first = np.array(kept_array(file, "numbers", (50, 4), np.int64, numbers))
+    first = np.array(get_or_make_array(file, "numbers", (50, 4), np.int64, numbers))
     whole = file.read_bytes()
     damage(file)
-    again = kept_array(file, "numbers", (50, 4), np.int64, numbers)
+    again = get_or_make_array(file, "numbers", (50, 4), np.int64, numbers)
     np.testing.assert_array_equal(again, first)
     assert file.read_bytes() == whole
     assert "is damaged" in capsys.readouterr().err
-    kept_array(file, "numbers", (50, 4), np.int64, forbidden)
+    get_or_make_array(file, "numbers", (50, 4), np.int64, forbidden)
 
 
 def test_large_files_are_held_to_size_and_times_and_then_to_their_digest(
@@ -203,16 +203,16 @@ def test_large_files_are_held_to_size_and_times_and_then_to_their_digest(
 ) -> None:
     monkeypatch.setattr(cached_array, "WHOLE", 100)
     file = tmp_path / "entry" / "x.npy"
-    kept_array(file, "numbers", (50, 4), np.int64, numbers)
+    get_or_make_array(file, "numbers", (50, 4), np.int64, numbers)
     digest = cached_array._digest
     read: list[Path] = []
     monkeypatch.setattr(cached_array, "_digest", lambda path: read.append(path) or digest(path))
-    kept_array(file, "numbers", (50, 4), np.int64, forbidden)
+    get_or_make_array(file, "numbers", (50, 4), np.int64, forbidden)
     assert not read
     times = file.stat()
     file.write_bytes(file.read_bytes()[:-1] + b"!")
     os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))  # whoever sets the time of change back changes another
-    assert kept_array(file, "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
+    assert get_or_make_array(file, "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
     assert read
 
 
@@ -220,7 +220,7 @@ def test_what_cannot_be_kept_is_made_in_memory_and_said_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("no folder")
-    ask = partial(kept_array, tmp_path / "file" / "entry" / "x.npy", "numbers", (50, 4), np.int64)
+    ask = partial(get_or_make_array, tmp_path / "file" / "entry" / "x.npy", "numbers", (50, 4), np.int64)
     assert [ask(numbers).sum() for _ in range(2)] == [int(TOTAL)] * 2
     told = capsys.readouterr().err
     assert told.count("Not a directory") == 1
@@ -231,12 +231,12 @@ def test_what_cannot_be_kept_is_made_in_memory_and_said_once(
 
     monkeypatch.setattr(os, "posix_fallocate", full)
     file = tmp_path / "entry" / "x.npy"
-    assert kept_array(file, "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
+    assert get_or_make_array(file, "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
     assert "No space left" in capsys.readouterr().err
     assert [p.name for p in file.parent.iterdir() if p.is_file()] == [".lock"]  # no draft
     monkeypatch.setattr(cached_array, "available_mib", lambda: 1e-4)
     with pytest.raises(InputError, match=r"on disk or in memory.*\n.*No space left(.*\n)*.*BEATRANDOM_CACHE"):
-        kept_array(file, "numbers", (50, 4), np.int64, numbers)
+        get_or_make_array(file, "numbers", (50, 4), np.int64, numbers)
 
 
 def test_a_folder_that_may_not_be_written_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -245,7 +245,7 @@ def test_a_folder_that_may_not_be_written_is_read(tmp_path: Path, capsys: pytest
         if unwritable:
             pytest.skip("root may write everywhere, and this machine mounts nothing read-only")
         script = MAKER.replace("print(", "print(end='');\nprint(")
-        kept_array(tmp_path / "ro" / "entry" / "x.npy", "numbers", (50, 4), np.int64, numbers)
+        get_or_make_array(tmp_path / "ro" / "entry" / "x.npy", "numbers", (50, 4), np.int64, numbers)
         for missing in (False, True):
             if missing:
                 (tmp_path / "ro" / "entry" / "x.npy").unlink()
@@ -269,14 +269,14 @@ def test_a_folder_that_may_not_be_written_is_read(tmp_path: Path, capsys: pytest
             assert makers(tmp_path) == missing
         return
     file = tmp_path / "entry" / "x.npy"
-    kept_array(file, "numbers", (50, 4), np.int64, numbers)
+    get_or_make_array(file, "numbers", (50, 4), np.int64, numbers)
     file.parent.chmod(0o555)
     try:
-        assert kept_array(file, "numbers", (50, 4), np.int64, forbidden).sum() == int(TOTAL)
+        assert get_or_make_array(file, "numbers", (50, 4), np.int64, forbidden).sum() == int(TOTAL)
         file.parent.chmod(0o755)
         file.unlink()
         file.parent.chmod(0o555)
-        assert kept_array(file, "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
+        assert get_or_make_array(file, "numbers", (50, 4), np.int64, numbers).sum() == int(TOTAL)
         assert "Permission denied" in capsys.readouterr().err
     finally:
         file.parent.chmod(0o755)
@@ -289,9 +289,9 @@ def test_a_fault_of_the_input_leaves_nothing_and_is_the_askers(tmp_path: Path) -
 
     file = tmp_path / "entry" / "x.npy"
     with pytest.raises(InputError):
-        kept_array(file, "numbers", (50, 4), np.int64, faulty)
+        get_or_make_array(file, "numbers", (50, 4), np.int64, faulty)
     assert [p.name for p in file.parent.iterdir() if p.is_file()] == [".lock"]
-    assert kept_array(file, "numbers", (50, 4), np.int64, numbers, keep=False).sum() == int(TOTAL)
+    assert get_or_make_array(file, "numbers", (50, 4), np.int64, numbers, keep=False).sum() == int(TOTAL)
     assert not file.exists()
 
 
@@ -303,7 +303,7 @@ def test_every_input_has_its_own_folder(cache: Path) -> None:
 
 def test_gc_shows_the_cache_and_removes_what_is_old(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for i in range(3):
-        kept_array(entry_folder("decoded", {"i": i}) / "x.npy", "numbers", (50, 4), np.int64, numbers)
+        get_or_make_array(entry_folder("decoded", {"i": i}) / "x.npy", "numbers", (50, 4), np.int64, numbers)
     old, busy, young = (entry.path for entry in entries(cache))
     for path in (*old.iterdir(), *busy.iterdir()):
         os.utime(path, (0, 0))
@@ -315,7 +315,7 @@ def test_gc_shows_the_cache_and_removes_what_is_old(cache: Path, capsys: pytest.
         found: dict[str, Any] = json.loads(capsys.readouterr().out)
         return found
 
-    with maker_lock.turn(busy):
+    with maker_lock.try_lock(busy):
         assert told(30, dry=True)["kinds"]["decoded"]["removed"] == 2
         assert old.exists()
         found = told(30)

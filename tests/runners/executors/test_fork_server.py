@@ -19,7 +19,7 @@ from protocol.spec.study import Study
 from runners.executors import local, worker
 from runners.executors.base import Limits
 from runners.executors.local import Local
-from runners.executors.server import server, warm_up
+from runners.executors.server import server_pid, warm_up
 from runners.progress.job import Result
 from tests.support.conformance import ended, finishes_undisturbed, jobs_in, record_of, with_mine
 
@@ -28,7 +28,7 @@ SERVER: Any = forkserver._forkserver
 
 def kill_the_server() -> None:
     """It is gone when this returns, what it had forked has another parent, and nobody has been told."""
-    process = psutil.Process(server())
+    process = psutil.Process(server_pid())
     process.kill()
     while process.status() != psutil.STATUS_ZOMBIE or process.children():
         time.sleep(0.01)
@@ -57,7 +57,7 @@ def between(moment: str, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(
             SERVER,
             "ensure_running",
-            once(lambda: os.kill(server(), signal.SIGSTOP), SERVER.ensure_running, first=False),
+            once(lambda: os.kill(server_pid(), signal.SIGSTOP), SERVER.ensure_running, first=False),
         )
         patch.setattr(forkserver, "read_signed", once(kill_the_server, forkserver.read_signed, first=True))
     else:

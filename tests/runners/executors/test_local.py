@@ -187,7 +187,7 @@ def test_asked_to_stop_it_finishes_the_round_and_starts_nothing(toy_study: Study
     def ask_in_the_first_round() -> None:
         while not (tmp_path / "in").exists():
             time.sleep(0.02)
-        stop.ask()
+        stop.request()
 
     asking = threading.Thread(target=ask_in_the_first_round)
     asking.start()
@@ -203,7 +203,7 @@ def test_a_round_longer_than_the_grace_period_is_given_up(toy_study: Study, tmp_
     job = own_job(toy_study, tmp_path, "time.sleep(600)")
     stop = Stop()
     for _ in Local(1, stop=stop).execute([job]):
-        stop.ask(0.5)
+        stop.request(0.5)
     record = record_of(job)
     assert not record.rounds
     assert not record.of(FailureEvent)  # an interruption, not a failure

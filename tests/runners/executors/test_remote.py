@@ -21,7 +21,7 @@ from runners.executors.base import Limits, Stop, Update
 from runners.executors.config import read_config
 from runners.executors.inline import Inline
 from runners.executors.ray import RayBackend, as_the_driver
-from runners.executors.remote import Backend, FlagStop, Lost, Remote, Task, flag
+from runners.executors.remote import Backend, FlagStop, Lost, Remote, Task, stop_flag
 from runners.executors.slurm import SlurmBackend
 from runners.progress.job import Job, Result
 from runners.progress.plan import planned_runs
@@ -55,7 +55,7 @@ class Threads:
 
     def _work(self, task: Task, box: list[Result | Lost]) -> None:
         task.begun.touch()
-        stop = FlagStop(flag(task.desk))
+        stop = FlagStop(stop_flag(task.desk))
         results = [m for m in Inline(stop).execute([task.job]) if isinstance(m, Result)]
         box.append(results[-1] if results else Result(task.job.id, "stopped"))
 
@@ -140,7 +140,7 @@ def test_asked_to_stop_it_hands_nothing_over_and_takes_back_what_has_not_begun(
     class Never(Threads):
         def submit(self, tasks: Sequence[Task]) -> list[Any]:
             self.submitted += tasks
-            stop.ask()
+            stop.request()
             return [(None, []) for _ in tasks]
 
     stop, backend = Stop(), Never(room=1)
@@ -160,7 +160,7 @@ def test_asked_to_stop_a_task_under_way_finishes_its_round(toy_study: Study, tmp
     def ask() -> None:
         while not (tmp_path / "in").exists():
             time.sleep(0.02)
-        stop.ask()
+        stop.request()
 
     asking = threading.Thread(target=ask)
     asking.start()

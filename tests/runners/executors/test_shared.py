@@ -87,6 +87,6 @@ def test_what_fails_there_has_failed_and_is_not_tried_again(another: Another) ->
 
 
 def test_asked_to_stop_it_is_left_to_the_other(another: Another) -> None:
-    results = another.shared_with(another.stop.ask)
+    results = another.shared_with(another.stop.request)
     assert [(r.id, r.state) for r in results] == [("toy/random/seed-0", "done")]
     assert another.again == 0

@@ -163,7 +163,7 @@ CHANGES = {
     "replaces the code behind a metric": "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__",
     "replaces an entry of a table of this program": "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']",
     "gives an object of this program another method": "import runners.tasks as t; t.TASKS['classification'].examine = print",
-    "switches the audit hook off": "import runners.guard.audit_hook; runners.guard.audit_hook._watch.asked = False",
+    "switches the audit hook off": "import runners.guard.audit_hook; runners.guard.audit_hook._watch.active = False",
     "removes files from the audit hook": "import runners.guard.audit_hook; runners.guard.audit_hook._guarded = frozenset()",
     "replaces a function of torch": "import torch; torch.nn.functional.cross_entropy = torch.nn.functional.nll_loss",
     "replaces a method of torch": "import torch; torch.optim.Adam.step = torch.optim.SGD.step",
@@ -189,7 +189,7 @@ def test_a_strategy_that_changes_this_program_ends_its_run(
         torch.set_default_dtype(torch.float32)
         torch.nn.modules.module._global_forward_pre_hooks.clear()
     assert result.state == "failed"
-    assert "exchanged" in result.message
+    assert "replaced" in result.message
 
 
 def test_a_strategy_may_build_an_optimizer_that_nobody_built_before(toy_study: Study, tmp_path: Path) -> None:

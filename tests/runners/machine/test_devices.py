@@ -20,7 +20,7 @@ from protocol.spec.study import Study
 from protocol.spec.toml_files import preset_names, study_from_table
 from runners.data import load
 from runners.datasets import Images
-from runners.machine.device import sent
+from runners.machine.device import to_device
 from runners.models import build
 from runners.models.resident import Scaling
 from runners.progress.job import Job
@@ -167,7 +167,7 @@ def test_augmentation_is_less_than_a_tenth_of_what_a_step_launches() -> None:
                         (32, 32),
                         CUDA,
                         draws,
-                        lambda r, d: training_batch(pixels, sent(r, CUDA), spec, scaling, d),
+                        lambda r, d: training_batch(pixels, to_device(r, CUDA), spec, scaling, d),
                     )
                 )
             )
@@ -202,7 +202,7 @@ def test_what_a_device_would_refuse_is_refused() -> None:
                 refused()
         assert torch.equal((there[by] * 2 + torch.tensor(1.0)).cpu(), torch.full((2,), 3.0))
         machine.forget()
-        sent(here, CUDA)
+        to_device(here, CUDA)
         assert (machine.sent, machine.waits) == (1, Counter())
         here.to(CUDA), there.sum().item(), there[there > 0]
         assert machine.waits == {"_to_copy": 1, "_local_scalar_dense": 1, "index": 1}

@@ -10,10 +10,10 @@ from runners.machine import progress_lines
 def test_a_line_is_due_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(progress_lines.time, "monotonic", lambda: now)
-    kept = progress_lines.Pace()
+    lines = progress_lines.ProgressLines()
     now += progress_lines.SECONDS / 2
-    assert kept.left(1, 4) is None
+    assert lines.seconds_left(1, 4) is None
     now += progress_lines.SECONDS / 2
-    assert kept.left(2, 8) == pytest.approx(3 * progress_lines.SECONDS)
+    assert lines.seconds_left(2, 8) == pytest.approx(3 * progress_lines.SECONDS)
     now += progress_lines.SECONDS / 2
-    assert kept.left(3, 8) is None
+    assert lines.seconds_left(3, 8) is None

@@ -32,7 +32,7 @@ def test_a_closed_terminal_asks_to_stop_and_never_stops_at_once() -> None:
     stop = Stop()
     with signals(stop):
         os.kill(os.getpid(), signal.SIGHUP)
-        assert stop.asked
+        assert stop.requested
         assert not stop.overdue
         os.kill(os.getpid(), signal.SIGHUP)  # of the shell, then of the system
         with pytest.raises(KeyboardInterrupt):
@@ -46,7 +46,7 @@ def test_a_hangup_that_is_ignored_stays_so() -> None:
     stop = Stop()
     with signals(stop):
         os.kill(os.getpid(), signal.SIGHUP)
-    assert not stop.asked
+    assert not stop.requested
 
 
 @contextlib.contextmanager
