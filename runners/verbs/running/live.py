@@ -23,8 +23,8 @@ REFRESH_SECONDS = 5
 ERROR_LINES = 5
 STYLE = """:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:1rem auto;
 padding:0 1rem}table{border-collapse:collapse;margin:1rem 0}caption{text-align:left;padding:.3rem 0}
-th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid #8886}th[scope=row]{text-align:left}.wide{overflow-x:auto}
-pre{white-space:pre-wrap}progress{width:100%}"""
+th,td{padding:.15rem .6rem;text-align:right;border-bottom:1px solid #8886}th[scope=row]{text-align:left}
+.wide{overflow-x:auto}pre{white-space:pre-wrap}progress{width:100%}"""
 
 
 def index(folders: Sequence[StudyFolder]) -> str:

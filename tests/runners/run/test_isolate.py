@@ -77,5 +77,5 @@ def test_what_the_oracles_process_cannot_do_is_told(toy_study: Study, tmp_path: 
     ledger.write_text(json.dumps({"event": "gift"}) + "\n")
     result = perform(job)
     assert result.state == "failed"
-    assert "a sound record to continue" in result.message
+    assert "an intact record to continue" in result.message
     assert not StudyFolder(job.study).run(RunId("toy", "margin", 0)).events.read_bytes()
