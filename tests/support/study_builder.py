@@ -105,36 +105,48 @@ def build_run(
     """Write one whole run."""
     labels, split = make_labels(), make_split(protocol, seed, IMAGES, 0)
     targets = labels[split.test]
-    write_arrays(
-        folder.split(split.digest),
-        {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets},
-    )
+    card = write_split(folder, split, targets)
     write_arrays(folder.twins(array_digest(make_labels())), {"content": np.arange(IMAGES), "look": np.arange(IMAGES)})
     run = folder.run(RunId(protocol.name, strategy.id, seed))
     with open_record(run) as (writer, _):
-        writer.append(first_event(study, protocol, strategy, seed, split, targets))
+        writer.append(first_event(protocol, strategy, seed, card, study=study.fingerprint))
         oracle = Oracle(protocol, seed, split, labels, writer.append)
         oracle.start()
         _rounds(writer, run, oracle, protocol, strategy, seed, targets, probabilities)
     return run
 
 
+DATA = DataCard(name="made-up", digest=array_digest(make_labels()), images=IMAGES, classes=CLASSES, twins=TWINS)
+
+
 def first_event(
-    study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, split: Split, targets: NDArray[Any]
+    protocol: Protocol, strategy: StrategySpec, seed: int, split: SplitCard, data: DataCard = DATA, study: str = ""
 ) -> RunEvent:
-    """The line that a run starts with."""
-    sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
+    """Return the first event of a record; `study` is the study's fingerprint."""
     return RunEvent(
         protocol=protocol,
         fingerprint=protocol.fingerprint,
-        study=study.fingerprint,
+        study=study,
         strategy=strategy,
         replicate=seed,
         seeds=dict(stream_seeds(protocol.root_seed, seed)),
-        data=DataCard(name="made-up", digest=array_digest(make_labels()), images=IMAGES, classes=CLASSES, twins=TWINS),
-        split=SplitCard(digest=split.digest, targets=array_digest(targets), **sizes),
+        data=data,
+        split=split,
         environment=ENVIRONMENT,
     )
+
+
+def split_card(split: Split, targets: NDArray[Any]) -> SplitCard:
+    """Return the card of a split; `targets` are the labels or class counts of the test images."""
+    sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
+    return SplitCard(digest=split.digest, targets=array_digest(targets), **sizes)
+
+
+def write_split(folder: StudyFolder, split: Split, targets: NDArray[Any]) -> SplitCard:
+    """Write the split's file, and return its card."""
+    arrays = {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets}
+    write_arrays(folder.split(split.digest), arrays)
+    return split_card(split, targets)
 
 
 def _rounds(
@@ -156,7 +168,7 @@ def _rounds(
         steps = tuned.regime.max_steps(protocol.training_labels[number]) if tuned else 5
         query = np.empty(0, np.int64)
         if number + 1 < len(protocol.budgets):
-            query = _select(strategy.name, oracle.unlabelled, protocol.budgets[number + 1] - budget, rng)
+            query = select_units(strategy.name, oracle.unlabelled, protocol.budgets[number + 1] - budget, rng)
         writer.append(
             RoundEvent(
                 round=number,
@@ -222,7 +234,7 @@ def log_table(predicted: NDArray[np.int64]) -> NDArray[np.float16]:
     return np.where(np.arange(CLASSES) == predicted[:, None], -0.25, -others).astype(np.float16)
 
 
-def _select(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def select_units(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     if name == "first":
         return unlabelled[:n]
     if name == "last":
@@ -233,6 +245,16 @@ def _select(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Gen
 def lines(path: Path) -> list[dict[str, Any]]:
     """A record's events as plain data."""
     return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def rounds(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events of the rounds, in order."""
+    return [event for event in events if event["event"] == "round"]
+
+
+def purchases(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events of label purchases by queries, in order."""
+    return [event for event in events if event["event"] == "labels" and event["purpose"] == "query"]
 
 
 def predict_otherwise(run: RunFolder, change: Callable[[NDArray[np.int64], NDArray[np.int64]], Any]) -> None:
