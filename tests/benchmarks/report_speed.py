@@ -1,4 +1,4 @@
-"""How long the report of a large study takes to draw and write, and how large it is: 20 strategies, 4 regimes, 10 seeds.
+"""Time and size of the report of a large study: 20 strategies, 4 regimes, 10 seeds.
 
 No peer writes such a page; the bounds are the project's own: 20 s and 8 MB, on one core that is otherwise idle. Reading and
 checking the records comes on top (`check_scale.py`).
