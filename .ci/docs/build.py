@@ -2,8 +2,8 @@
 
     uv run --group docs python .ci/docs/build.py          # then open .docs/site/index.html
 
-Files keep their places, so links between them hold; a link to a file that is no page becomes its name. A link to nothing,
-or a docstring that cannot be read, fails the build.
+Files keep their places, so links between them hold; a link to a file that is no page becomes its name. A link to
+nothing, or a docstring that cannot be read, fails the build.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def relinked(text: str, file: Path, shown: set[Path]) -> str:
 
 
 def api(files: list[Path]) -> None:
-    """A page a package, a section a module that has something public."""
+    """Write one page per package, with one section per module that has something public."""
     (PAGES / "api").mkdir(parents=True, exist_ok=True)
     for package, about in PACKAGES.items():
         modules = sorted(

@@ -2,9 +2,9 @@
 
     uv run python tests/benchmarks/map_memory.py [--threads 2]
 
-Every figure comes from a process of its own: what it resides in at its peak, less what it held before the first step, and seconds of
-the work itself. Training: a few steps on a batch of 2 images with their masks, flip and zoom. Query: entropy of every pixel of 12
-images, averaged to one score an image. Images are noise.
+Every figure comes from a process of its own: its peak resident memory less what it held before the first step, and
+seconds of the work itself. Training: a few steps on a batch of 2 images with their masks, flip and zoom. Query: entropy
+of every pixel of 12 images, averaged to one score per image. Images are noise.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     uv sync --group peers
     uv run python tests/benchmarks/query_speed.py [--only core-set badge …] [--pool 50000] [--threads 2]
 
-Synthetic embeddings: ten classes, decaying spectrum, ReLU. Slow peers make few picks; their time a pick is what is compared.
-Memory is the largest growth of the process while a call runs (arguments excluded). Times depend on the machine and on what
-else it does; ratios less.
+Synthetic embeddings: ten classes, decaying spectrum, ReLU. Slow peers make few picks; their time per pick is what is
+compared. Memory is the largest growth of the process while a call runs (arguments excluded). Times depend on the
+machine and on what else it does; ratios less.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""What learning from the unlabelled pool is worth on segmentation: every recipe on the same random masks of digit scenes, paired by seed.
+"""What learning from the unlabelled pool is worth on segmentation of digit scenes.
 
     uv run python tests/benchmarks/semi_maps.py --masks 20 40 --seeds 10 [--steps 600]
 
-Prints mean IoU on the test scenes, and the difference to the supervised recipe with augmentation, mean and 95 % t interval. All
-recipes take the same steps: those of their presets, or `--steps`, over which the weight of the pool then also grows as much more slowly.
+Every recipe trains on the same random masks, paired by seed. Prints mean IoU on the test scenes, and the difference to
+the supervised recipe with augmentation, mean and 95 % t interval. All recipes take the same steps: those of their
+presets, or `--steps`, over which the weight of the pool then also grows as much more slowly.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ def main() -> None:
             also = ", ".join(f"{key} {value:.3f}" for key, value in told.items())
             took = np.median([seconds for _, _, seconds in runs])
             print(
-                f"{masks:3d} masks  {name:9s} {interval(values)}  to {given.recipes[0]}: {difference}  {took:.1f} s  {also}",
+                f"{masks:3d} masks  {name:9s} {interval(values)}  to {given.recipes[0]}: {difference}  "
+                f"{took:.1f} s  {also}",
                 flush=True,
             )
 

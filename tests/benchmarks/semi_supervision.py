@@ -1,8 +1,9 @@
-"""What learning from the unlabelled pool is worth on the digits: every recipe on the same random labels, paired by seed.
+"""What learning from the unlabelled pool is worth on the digits.
 
     uv run python tests/benchmarks/semi_supervision.py --labels 20 40 60 --seeds 8
 
-Prints accuracy on the test images, and the difference to the supervised recipe with augmentation at as many steps.
+Every recipe trains on the same random labels, paired by seed. Prints accuracy on the test images, and the difference
+to the supervised recipe with augmentation at as many steps.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""Our training step beside the usual pipeline of active-learning code: a DataLoader over PIL images and torchvision transforms.
+"""Our training step compared with the usual pipeline of active-learning code.
 
     uv run python tests/benchmarks/train_speed.py [--steps 150] [--threads 2] [--device cuda]
 
-Same images, network, initial weights, optimizer, batch size and number of steps, one after the other in one process, in turns.
-Prints milliseconds a step, the ratio to the peer's best number of workers, and the share of our step that is not the network's own
-forward, backward and update (a loop over one ready batch). Images are noise: what is learned is not what is measured.
+The usual pipeline is a DataLoader over PIL images and torchvision transforms. Images, network, initial weights,
+optimizer, batch size and number of steps are the same, one after the other in one process, in turns. Prints
+milliseconds per step, the ratio to the peer's best number of workers, and the share of our step that is not the
+network's own forward, backward and update (a loop over one ready batch). Images are noise: what is learned is not what
+is measured.
 """
 
 from __future__ import annotations
@@ -168,7 +170,8 @@ def measure(name: str, steps: int, device: torch.device) -> None:
     peer = min(value for key, value in least.items() if key.startswith("peer"))
     said = ", ".join(f"{key} {value:.2f}" for key, value in least.items())
     print(
-        f"{name}: {peer / least['ours']:.1f}x; outside the network {max(0.0, 1 - least['network'] / least['ours']):.0%}; ms a step: {said}",
+        f"{name}: {peer / least['ours']:.1f}x; "
+        f"outside the network {max(0.0, 1 - least['network'] / least['ours']):.0%}; ms a step: {said}",
         flush=True,
     )
 

@@ -1,8 +1,8 @@
-"""A make-believe accelerator: tensors that say they are on `cuda` and are kept on the CPU, so that device code runs on any machine.
+"""A make-believe accelerator: tensors that say they are on `cuda` and are kept on the CPU.
 
-What an NVIDIA device would refuse is refused here too: operations over two devices, NumPy arrays of device tensors, generators of
-another device, and operations that it does not have. Kernels, their speed and their rounding are the CPU's: it shows where tensors
-are, nothing else.
+Device code so runs on any machine. What an NVIDIA device would refuse is refused here too: operations over two devices,
+NumPy arrays of device tensors, generators of another device, and operations that it does not have. Kernels, their speed
+and their rounding are the CPU's: it shows where tensors are, nothing else.
 """
 
 from __future__ import annotations
@@ -222,7 +222,9 @@ def accelerator(memory: int = 80 * 2**30) -> Iterator[Machine]:
 def launched_by_a_step(
     machine: Machine, net: nn.Module, update: torch.optim.Optimizer, shape: tuple[int, int, int]
 ) -> int:
-    """Launches of forward, cross-entropy, backward and update of a classifier on one ready batch, its second: by then nothing is made anew.
+    """Count launches of forward, cross-entropy, backward and update of a classifier on one ready batch.
+
+    It is the classifier's second batch: by then nothing has to be created.
 
     Args:
         shape: channels, height, width; the batch is of two images, since launches do not depend on how many there are.

@@ -1,4 +1,7 @@
-"""What every executor is put through: a study with one strategy of its own that meets an accident, once, and what must hold afterwards."""
+"""Test that every executor goes through: a study meets an accident, once, in a strategy of its own.
+
+The functions also state what must hold afterwards.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,8 @@ from pathlib import Path
 import psutil, torch
 from runners.strategies.base import top
 
-HERE = Path(__file__).resolve().parents[2]  # the study keeps a copy of this file: this is the folder that the study's lies in
+# the study keeps a copy of this file: this is the folder that the study's lies in
+HERE = Path(__file__).resolve().parents[2]
 
 
 def mine(view, n, rng):
@@ -112,7 +116,10 @@ def with_mine(study: Study, place: Path) -> Study:
 
 
 def jobs_in(path: Path, study: Study) -> list[Job]:
-    """One run of the strategy `mine`, and one of random that nothing happens to; the study lies in a folder of its own."""
+    """Return one run of the strategy `mine`, and one of random that nothing happens to.
+
+    The study lies in a folder of its own.
+    """
     folder = StudyFolder(path)
     adopt(folder, study, path)
     runs = [next(r for r in planned_runs(study) if r.strategy.id == name) for name in ("mine", "random")]

@@ -1,4 +1,7 @@
-"""The real `beatrandom run` in a process of its own, over any executor: to be killed, asked to stop, started twice and moved in time."""
+"""The real `beatrandom run` in a process of its own, over any executor.
+
+Tests kill it, ask it to stop, start it twice and move it in time.
+"""
 
 from __future__ import annotations
 
@@ -164,7 +167,10 @@ def driving(
 
 
 class WallClock:
-    """The time that processes started with `env` are told; `move` shifts it under them. Skips the test without a C compiler or on another system."""
+    """Time that processes started with `env` read from the system clock; `move` shifts it.
+
+    It skips the test without a C compiler or on another system.
+    """
 
     def __init__(self, place: Path) -> None:
         compiler = shutil.which("cc")

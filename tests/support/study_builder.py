@@ -1,4 +1,7 @@
-"""Small valid study folders in pure numpy, made with the project's own writer and oracle, and ways to tamper with them."""
+"""Small valid study folders in pure numpy, and ways to tamper with them.
+
+They are made with the project's own writer and oracle.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,10 @@ def make_study(**changes: Any) -> Study:
 
 
 def obedient_study(**changes: Any) -> Study:
-    """`make_study` with what a compliant study also declares: a test that two seeds can reach, and how much was tuned."""
+    """Return `make_study` with what a compliant study also declares.
+
+    It declares a test that two seeds can reach, and how much was tuned.
+    """
     tuned = [{"name": "random"}, {"name": "first", "tuning": 2}, {"name": "last", "tuning": 2}]
     return make_study(**({"plan": {"test": "t"}, "strategies": tuned} | changes))
 
@@ -236,7 +242,10 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def predict_otherwise(run: RunFolder, change: Callable[[NDArray[np.int64], NDArray[np.int64]], Any]) -> None:
-    """Alter the predictions of all rounds in place by `change(predicted, targets)`, with digests and metrics to match."""
+    """Alter the predictions of all rounds in place by `change(predicted, targets)`.
+
+    Digests and metrics are changed to match.
+    """
     events = lines(run.events)
     targets = make_labels()[
         make_split(parse(Protocol, events[0]["protocol"], "p"), events[0]["replicate"], IMAGES, 0).test
