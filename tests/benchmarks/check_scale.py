@@ -1,4 +1,4 @@
-"""How long a check takes, and in how much memory: a study of many runs, each of ten rounds.
+"""Time and memory of a check of many runs with ten rounds each.
 
     uv run python tests/benchmarks/check_scale.py [--runs 10000]
 
@@ -24,7 +24,7 @@ ROUNDS = tuple(range(20, 120, 10))
 
 
 def build(path: Path, runs: int) -> None:
-    """Strategies random, first, last and margin; as many seeds as it takes."""
+    """Write a study of the strategies random, first, last and margin with as many seeds as needed."""
     import os
 
     from tests.support.study_builder import build_study, obedient_study, protocol_table
@@ -36,7 +36,7 @@ def build(path: Path, runs: int) -> None:
 
 
 def measure(path: Path) -> None:
-    """Check, and print seconds and MiB as JSON."""
+    """Check the study, and print seconds and MiB as JSON."""
     from protocol.rules import check_study
 
     start, busy = time.perf_counter(), time.process_time()

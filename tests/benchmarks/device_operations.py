@@ -1,4 +1,4 @@
-"""What a training step asks of an accelerator, counted on a make-believe one: operations launched, tensors sent, waits.
+"""Operations launched, tensors sent and waits per training step, counted on a simulated accelerator.
 
     uv run python -m tests.benchmarks.device_operations
 
@@ -44,7 +44,7 @@ NETWORKS = {"small CNN": MODEL, "ResNet-18": {"name": "resnet18"}, "WRN-28-2": {
 
 
 def round_of(machine: Machine, regime: dict[str, Any], steps: int, images: Images) -> tuple[int, int, int]:
-    """Operations launched, tensors sent, waits."""
+    """Return the numbers of launched operations, sent tensors and waits."""
     full = {"name": "r", "steps": steps, "batch_size": BATCH, "optimizer": SGD} | regime
     protocol = parse(
         Protocol,

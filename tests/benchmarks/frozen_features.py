@@ -1,4 +1,4 @@
-"""Runs an hour on frozen features: a study of linear probes through the command, beside a plain scikit-learn script.
+"""Runs per hour on frozen features: linear probes through the command, compared with a plain scikit-learn script.
 
     uv run python tests/benchmarks/frozen_features.py [--runs 24] [--slots 2] [--features 384]
 
@@ -77,7 +77,7 @@ def features(path: Path, width: int) -> None:
 
 
 def spent(commands: list[list[str]], folder: Path) -> tuple[float, float]:
-    """Seconds of the clock and of processors that these commands take, side by side."""
+    """Return the wall and processor seconds of these commands, run in parallel."""
     environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment |= {"BEATRANDOM_DATA": str(folder), "PYTHONWARNINGS": "ignore"}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()

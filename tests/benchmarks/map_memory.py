@@ -1,4 +1,4 @@
-"""Memory and time of segmentation at 512x1024, beside the same network in a plain torchvision loop.
+"""Memory and time of segmentation at 512x1024, compared with the same network in a plain torchvision loop.
 
     uv run python tests/benchmarks/map_memory.py [--threads 2]
 
@@ -110,7 +110,7 @@ SIDES = {"ours": ours, "plain": plain}
 
 
 def measured(side: str, network: str, query: bool, threads: int) -> tuple[float, float]:
-    """MiB above what was held before, and seconds."""
+    """Return the MiB above the level before the call, and the seconds."""
     torch.set_num_threads(threads)
     work = SIDES[side](network, query)
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()

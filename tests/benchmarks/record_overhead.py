@@ -1,4 +1,4 @@
-"""What evidence costs: ledger, hashing, fsync and sidecars as a share of a run's time.
+"""Cost of evidence: ledger, hashing, fsync and sidecars as a share of a run's time.
 
     uv run python tests/benchmarks/record_overhead.py [--protocol digits-plain] [--runs 5]
 

@@ -1,7 +1,7 @@
-"""How long the report of a large study takes to draw and write, and how large it is.
+"""Time and size of the report of a large study: 20 strategies, 4 regimes, 10 seeds.
 
-The study has 20 strategies, 4 regimes and 10 seeds. No peer writes such a page; the bounds are the project's own: 20 s
-and 8 MB, on one core that is otherwise idle. Reading and checking the records comes on top (`check_scale.py`).
+No peer writes such a page; the bounds are the project's own: 20 s and 8 MB, on one core that is otherwise idle.
+Reading and checking the records comes on top (`check_scale.py`).
 """
 
 from __future__ import annotations

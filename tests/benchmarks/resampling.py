@@ -1,4 +1,4 @@
-"""Our resampling beside rliable, arch and scikit-posthocs, in the same process, at equal resamples.
+"""Resampling compared with rliable, arch and scikit-posthocs, in the same process with equally many resamples.
 
     OMP_NUM_THREADS=1 uv run --with rliable==1.2.0 --with "pandas<3" --with scikit-posthocs \\
         python tests/benchmarks/resampling.py
@@ -36,7 +36,7 @@ STRATEGIES, DATASETS, SEEDS, BUDGETS = 20, 10, 50, 10
 
 
 def table() -> Floats:
-    """Accuracies, shape (strategies, data sets, seeds, budgets): rising, seeds shared, small gains."""
+    """Return rising accuracies with small gains and seed effects, shape (strategies, data sets, seeds, budgets)."""
     rng = np.random.default_rng(0)
     rise = 0.9 - 0.5 * np.exp(-np.arange(1, BUDGETS + 1) / 3)
     shared = rng.normal(0, 0.01, (1, DATASETS, SEEDS, 1))
@@ -56,7 +56,7 @@ def line(what: str, peer: str, theirs: float, ours: float, same: str) -> None:
 
 
 def off(ours: Any, value: Floats, low: Floats, high: Floats) -> str:
-    """How far answers are apart: the estimate, and the bounds in widths of the interval."""
+    """Return the differences of two answers: of the estimate, and of the bounds in interval widths."""
     width = np.abs(high - low).max()
     bounds = max(np.abs(ours.low - low).max(), np.abs(ours.high - high).max()) / width
     return f"estimate off by {np.abs(ours.value - value).max():.0e}, bounds by {bounds:.1%} of the width"
@@ -126,7 +126,7 @@ def beside_posthocs(scores: Floats) -> None:
 
 
 def full(scores: Floats) -> None:
-    """Read, judge and gather everything over data sets: what `beatrandom compare` does with such a table."""
+    """Read, judge and summarise a table over data sets, as `beatrandom compare` does."""
     names = ["random", *(f"s{k}" for k in range(1, STRATEGIES))]
     index = pd.MultiIndex.from_product(
         [names, [f"d{d}" for d in range(DATASETS)], range(SEEDS), 100 * np.arange(1, BUDGETS + 1)],

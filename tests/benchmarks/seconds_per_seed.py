@@ -1,4 +1,4 @@
-"""What one seed costs: ten rounds from 50 to 500 labels, plain, augmented and FixMatch; and several seeds side by side.
+"""Cost of one seed: ten rounds from 50 to 500 labels, plain, augmented and FixMatch; and several seeds in parallel.
 
     # CIFAR-10, ResNet-18; a GPU is advised
     uv run python tests/benchmarks/seconds_per_seed.py --data-root DATA
@@ -39,7 +39,7 @@ PRESETS = {
 
 
 def protocol(name: str, given: argparse.Namespace) -> Protocol:
-    """A preset with what the command line changes."""
+    """Return a preset with the changes of the command line."""
     spec = load_preset(PRESETS[name])
     regime = spec.regime.model_copy(update={"epochs": None, "steps": given.steps, "batch_size": 64})
     data = spec.data.model_copy(update={"name": given.data})
@@ -49,7 +49,7 @@ def protocol(name: str, given: argparse.Namespace) -> Protocol:
 
 
 def seconds(spec: Protocol, seeds: int, given: argparse.Namespace, path: Path) -> float:
-    """Wall seconds of so many seeds, all at once."""
+    """Return the wall seconds of this many seeds in parallel."""
     study = Study(
         name="seconds", protocols=(spec,), strategies=(StrategySpec(name="random"),), seeds=tuple(range(seeds))
     )

@@ -1,4 +1,4 @@
-"""`status` of a large plan: seconds and memory, beside what reading and validating every record takes.
+"""Time and memory of `status` on a large plan, compared with reading and validating every record.
 
     uv run python tests/benchmarks/status_speed.py [--runs 10000]
 
@@ -29,7 +29,7 @@ VALIDATED = 300
 
 
 def peak_mib(call: Callable[[], object]) -> float:
-    """Most that Python held at once during the call beyond what it held before, in MiB."""
+    """Return the peak of Python memory during the call, in MiB above the level before it."""
     tracemalloc.start()
     call()
     peak = tracemalloc.get_traced_memory()[1]

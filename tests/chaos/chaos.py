@@ -1,4 +1,4 @@
-"""Kill workers and drivers at random moments, and compare the study with an undisturbed one.
+"""Kill workers and drivers at random until a study is finished, and compare it with an undisturbed one.
 
     uv run python tests/chaos/chaos.py [--kills 200] [--seed 0] [--slots 2]
 
@@ -64,7 +64,7 @@ def missing(folder: StudyFolder, study: Study) -> list[Job]:
 
 
 def drive(folder: StudyFolder, study: Study, slots: int) -> int:
-    """A driver in a process of its own; returns its id."""
+    """Start a driver in its own process, and return its id."""
     pid = os.fork()
     if not pid:
         # the fork server is its parent's child, not its own, so it cannot ask the system whether the server lives
@@ -85,13 +85,13 @@ def gone(pid: int) -> bool:
 
 
 def wait_for_workers(driver: int) -> None:
-    """A driver loads for seconds, in which there is nothing to disturb."""
+    """Wait until the driver has workers: while it is still loading, there is nothing to disturb."""
     while not workers() and not gone_now(driver):
         time.sleep(0.01)
 
 
 def pace_of(scratch: Path, study: Study) -> float:
-    """Seconds of one undisturbed run in its own process, once fork server and driver have loaded what they need."""
+    """Return the seconds of one undisturbed run in its own process, after fork server and driver are loaded."""
     one, took = study.model_copy(update={"seeds": (0,)}), 0.0
     for attempt in ("first", "second"):
         driver = drive(prepared(one, scratch / attempt), one, 1)
@@ -105,7 +105,7 @@ def pace_of(scratch: Path, study: Study) -> float:
 def disturbed(
     folder: StudyFolder, study: Study, slots: int, pace: float, rng: random.Random, kills: Counter[str], wanted: int
 ) -> None:
-    """Make the whole study while killing, every `pace` seconds on average; at most `wanted` kills in all."""
+    """Make the whole study while killing processes every `pace` seconds on average, `wanted` times at most."""
     while missing(folder, study):
         driver = drive(folder, study, slots)
         wait_for_workers(driver)
@@ -127,7 +127,7 @@ def disturbed(
 
 
 def gone_now(pid: int) -> bool:
-    """Like `gone`, but leaves the exit status to be fetched once more."""
+    """Return whether a process has ended, without collecting its exit status."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 

@@ -1,8 +1,8 @@
-"""Run a study through a real SLURM with two nodes on this machine.
+"""Start SLURM with two nodes on this machine, run a study, requeue its jobs once, and compare with an undisturbed run.
 
     uv run --extra slurm python tests/cluster/slurm.py [--seeds 1]
 
-Jobs are requeued once, and the records are compared with those of an undisturbed run. The study is that of
+The study is that of
 `quickstart --fast`, its first seeds, four runs each; all seven seeds take ten minutes on two cores.
 
 Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge; says what is missing and exits with 77
@@ -74,7 +74,7 @@ parameters = { slurm_partition = "main", timeout_min = 30, mem_gb = 1 }
 
 
 def missing() -> str:
-    """What this machine lacks, or nothing."""
+    """Return what this machine lacks, or an empty text."""
     if os.geteuid() != 0:
         return "root, who may start daemons for jobs"
     lacking = [name for name in COMMANDS if shutil.which(name) is None]
@@ -94,7 +94,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def cluster(here: Path) -> Iterator[dict[str, str]]:
-    """Two nodes that wait for jobs; yields the environment that finds them."""
+    """Start two nodes, and yield the environment in which they are found."""
     (here / "state").mkdir()
     key, conf = here / "munge.key", here / "slurm.conf"
     key.write_bytes(secrets.token_bytes(128))
@@ -145,7 +145,7 @@ def beatrandom(*words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 def requeue(driver: subprocess.Popen[bytes], out: Path, env: dict[str, str]) -> list[str]:
-    """Requeue what is running once a run has finished its first round, as preemption does."""
+    """Requeue the running jobs once a run has finished its first round, as preemption does."""
     while driver.poll() is None:
         if [*out.glob("records/*/*/*/predictions/round-000.npz")]:
             jobs = said("squeue", "-h", "--array", "-t", "RUNNING", "-o", "%i", env=env).split()

@@ -169,7 +169,7 @@ def test_a_strategy_that_reads_what_is_not_its_own_is_refused(
 
 
 CHANGES = {
-    "replaces a check of this program": "import runners.loop; runners.loop.checked = lambda selection, *_: selection",
+    "replaces a check of this program": "import runners.loop; runners.loop.check_selection = lambda selection, *_: selection",
     "replaces a method of the oracle": "import protocol.oracle.oracle as o; o.Oracle.buy = lambda self, indices: None",
     "replaces the code behind a metric": (
         "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__"
@@ -197,7 +197,7 @@ CHANGES = {
 def test_a_strategy_that_changes_this_program_ends_its_run(
     name: str, toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runners.loop.checked", loop.checked)  # what is exchanged is put back after the test
+    monkeypatch.setattr("runners.loop.check_selection", loop.check_selection)  # restored after the test
     monkeypatch.setattr("protocol.oracle.oracle.Oracle.buy", Oracle.buy)
     monkeypatch.setattr(classification_metrics, "__code__", classification_metrics.__code__)
     monkeypatch.setitem(TASKS, "classification", copy.copy(TASKS["classification"]))
