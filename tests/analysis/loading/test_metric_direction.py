@@ -52,7 +52,7 @@ def test_nll_of_a_study_says_what_accuracy_says(
     from_folder: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     curves = make_inputs(4, seeds=8).curves  # nll is 2 - 2 accuracy there
-    monkeypatch.setattr("runners.verbs.results.asked.load_study", lambda _: curves)
+    monkeypatch.setattr("runners.verbs.results.compare_options.load_study", lambda _: curves)
     curves.to_csv(tmp_path / "t.csv")
     found = compare(CompareOptions(metric="nll").curves(tmp_path if from_folder else tmp_path / "t.csv"))
     right = compare(replace(curves, plan=curves.plan.model_copy(update={"delta": 0.005})))
