@@ -95,7 +95,11 @@ def _by_name(metric: str) -> Better | None:
 
 
 def _words(metric: str) -> list[str]:
-    text = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", metric.replace("@", " "))
+    text = re.sub(
+        r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])",
+        " ",
+        re.sub(r"(?i)(?<=\w)[ _]*(@|[ _]at[ _]?(?=\d)).*", "", metric),
+    )
     return re.findall(r"[a-z]+\d*|\d+", text.lower())
 
 
