@@ -169,7 +169,9 @@ def test_a_strategy_that_reads_what_is_not_its_own_is_refused(
 
 
 CHANGES = {
-    "replaces a check of this program": "import runners.loop; runners.loop.check_selection = lambda selection, *_: selection",
+    "replaces a check of this program": (
+        "import runners.loop; runners.loop.check_selection = lambda selection, *_: selection"
+    ),
     "replaces a method of the oracle": "import protocol.oracle.oracle as o; o.Oracle.buy = lambda self, indices: None",
     "replaces the code behind a metric": (
         "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__"
