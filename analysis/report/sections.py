@@ -49,7 +49,10 @@ def _figures(subject: Subject, *names: str) -> str:
 
 
 def answer(subject: Subject) -> str:
-    """Return the first screen: who beats the baseline, where, by how much, how surely, under which protocol."""
+    """Return the first screen: who beats the baseline, where, by how much and how surely.
+
+    It also names the protocol.
+    """
     inputs, comparison = subject.inputs, subject.inputs.comparison
     parts = []
     if subject.toy:
