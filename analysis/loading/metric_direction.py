@@ -23,7 +23,8 @@ LOWER: Final = frozenset(
     perplexity ppl bpc bpb bits ece mce ace sce tce brier calibrationerror
     mse rmse rmsle msle mae mape smape mase mad medae rae rse nrmse wape l1 l2
     wer cer ter per mer eer der fpr fnr far frr fdr for acer apcer bpcer hter fpr95 hamming
-    fid kid lpips niqe brisque nfid fvd mmd emd wasserstein distance hd hd95 hausdorff asd assd chamfer epe aee d1 ate rpe
+    fid kid lpips niqe brisque nfid fvd mmd emd wasserstein distance hd hd95 hausdorff
+    asd assd chamfer epe aee d1 ate rpe
     aurc eaurc naurc risk regret misclassification misclassifications miss misses mistakes missrate lamr impurity
     aic bic aicc wmape crps pinball rank ranks meanrank latency runtime seconds time cost forgetting""".split()  # noqa: SIM905  # one word per line would fill two screens
 )
@@ -51,7 +52,8 @@ NEGATED: Final = frozenset(("neg", "negative", "negated", "minus"))
 WEAK: Final = frozenset(("score", "scores", "index", "points"))
 """Higher is better, unless another word of the name says what the score is of (a Brier score is lower)."""
 QUALIFIERS: Final = frozenset(
-    """test val valid validation dev train training eval mean avg average median final best last overall total macro micro
+    """test val valid validation dev train training eval mean avg average median final best last overall total macro
+    micro
     weighted balanced per class classwise sample pixel global at k n x the of on in for and by vs under over curve area
     normalized normalised norm relative percent percentage pct pp std adaptive top new old raw smoothed ema""".split()  # noqa: SIM905  # one word per line would fill two screens
 )
