@@ -1,11 +1,11 @@
-"""How fast batches are chosen, beside other implementations in the same process; prints ratios, memory and agreement.
+"""Speed of query strategies compared with other implementations in the same process: ratios, memory and agreement.
 
     uv sync --group peers
     uv run python tests/benchmarks/query_speed.py [--only core-set badge …] [--pool 50000] [--threads 2]
 
-Synthetic embeddings: ten classes, decaying spectrum, ReLU. Slow peers make few picks; their time a pick is what is compared.
-Memory is the largest growth of the process while a call runs (arguments excluded). Times depend on the machine and on what
-else it does; ratios less.
+Synthetic embeddings: ten classes, decaying spectrum, ReLU. Slow peers make few picks; their time per pick is what is
+compared. Memory is the largest growth of the process while a call runs (arguments excluded). Times depend on the
+machine and on what else it does; ratios less.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from runners.strategies.view import GradientFactors, View
 
 
 def measured(call: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What the call returns, its seconds, and by how many MiB the process grew at most meanwhile."""
+    """Return the result of a call, its seconds, and the growth of the process in MiB."""
     process, stop = psutil.Process(), threading.Event()
     before = process.memory_info().rss
     peak = [before]
@@ -72,7 +72,7 @@ def row(name: str, picks: int, seconds: float, memory: float, note: str = "") ->
 
 
 def scan(points: Tensor, centres: Tensor, n: int) -> list[int]:
-    """k-center greedy as one BLAS matrix-vector product over everything a pick, with kept norms."""
+    """Select by k-center greedy with one BLAS matrix-vector product per pick and cached norms."""
     squares = points.square().sum(1)
     nearest = torch.full((len(points),), torch.inf)
     for block in centres.split(2048):

@@ -1,8 +1,9 @@
-"""`status` of a large plan: seconds and memory, beside what reading and validating every record takes.
+"""Time and memory of `status` on a large plan, compared with reading and validating every record.
 
     uv run python tests/benchmarks/status_speed.py [--runs 10000]
 
-Records are copies of one made by a real run, half of them sealed, the rest cut after some line. Aim: 10,000 runs under 2 s.
+Records are copies of one made by a real run, half of them sealed, the rest cut after some line. Aim: 10,000 runs in
+under 2 s.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ VALIDATED = 300
 
 
 def peak_mib(call: Callable[[], object]) -> float:
-    """Most that Python held at once during the call beyond what it held before, in MiB."""
+    """Return the peak of Python memory during the call, in MiB above the level before it."""
     tracemalloc.start()
     call()
     peak = tracemalloc.get_traced_memory()[1]
@@ -76,11 +77,13 @@ def main() -> None:
         validated = (time.perf_counter() - start) * len(paths) / VALIDATED
     print(f"{len(statuses)} runs, {dict(count_states(statuses))}, {size / 2**20:.0f} MiB")
     print(
-        f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.1f} MiB at its peak; walking the disk: {walked:.2f} s"
+        f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.1f} MiB at its peak; "
+        f"walking the disk: {walked:.2f} s"
     )
     print(f"all jobs of the plan, as `run` holds them: {driving:.1f} MiB")
     print(
-        f"validating every event instead: {validated:.1f} s (from {VALIDATED} records), {validated / took:.1f} times as long"
+        f"validating every event instead: {validated:.1f} s (from {VALIDATED} records), "
+        f"{validated / took:.1f} times as long"
     )
 
 

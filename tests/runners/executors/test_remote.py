@@ -153,7 +153,8 @@ def test_asked_to_stop_it_hands_nothing_over_and_takes_back_what_has_not_begun(
 
 def test_asked_to_stop_a_task_under_way_finishes_its_round(toy_study: Study, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(
-        f"import time\ndef mine(view, n, rng):\n    open('{tmp_path}/in', 'w').close(); time.sleep(1.5); return view.unlabelled[:n]\n"
+        "import time\ndef mine(view, n, rng):\n"
+        f"    open('{tmp_path}/in', 'w').close(); time.sleep(1.5); return view.unlabelled[:n]\n"
     )
     spec = StrategySpec(name=f"{tmp_path}/own.py:mine", label="mine")
     study = resolve(toy_study.with_strategies((*toy_study.strategies, spec)), tmp_path)

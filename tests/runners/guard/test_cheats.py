@@ -55,7 +55,8 @@ PREVENTED = {
         "labelled already",
     ),
     "buys a test or validation image": (
-        "return list(view.unlabelled[: n - 1]) + [next(i for i in range(1797) if i not in set(view.unlabelled) | set(view.labelled))]",
+        "pool = set(view.unlabelled) | set(view.labelled); "
+        "return list(view.unlabelled[: n - 1]) + [next(i for i in range(1797) if i not in pool)]",
         "not in the pool",
     ),
     "accesses the oracle through its view": ("return view.oracle.labels[:n]", "no attribute 'oracle'"),
@@ -103,12 +104,22 @@ READS = {
     except OSError:
         pass
     return view.unlabelled[:n]""",
-    "reads the test labels of its study": "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]",
-    "reads the purchases of other runs": "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]",
+    "reads the test labels of its study": (
+        "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]"
+    ),
+    "reads the purchases of other runs": (
+        "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]"
+    ),
     "lists its study's records": "import os; os.listdir(STUDY + '/records'); return view.unlabelled[:n]",
-    "reads the memory of a process": "open(f'/proc/{__import__(\"os\").getppid()}/mem', 'rb').read(1); return view.unlabelled[:n]",
-    "moves another run's record": "import os; os.replace(STUDY + '/records/toy/random', STUDY + '/aside'); return view.unlabelled[:n]",
-    "links the data set elsewhere, to read it there": "import os; os.link(DIGITS, STUDY + '/mine'); return view.unlabelled[:n]",
+    "reads the memory of a process": (
+        "open(f'/proc/{__import__(\"os\").getppid()}/mem', 'rb').read(1); return view.unlabelled[:n]"
+    ),
+    "moves another run's record": (
+        "import os; os.replace(STUDY + '/records/toy/random', STUDY + '/aside'); return view.unlabelled[:n]"
+    ),
+    "links the data set elsewhere, to read it there": (
+        "import os; os.link(DIGITS, STUDY + '/mine'); return view.unlabelled[:n]"
+    ),
     "names the data set's file from a descriptor of its folder": """import os
     os.open(os.path.basename(DIGITS), os.O_RDONLY, dir_fd=os.open(os.path.dirname(DIGITS), os.O_RDONLY))
     return view.unlabelled[:n]""",
@@ -159,16 +170,28 @@ def test_a_strategy_that_reads_what_is_not_its_own_is_refused(
 
 
 CHANGES = {
-    "replaces a check of this program": "import runners.loop; runners.loop.check_selection = lambda selection, *_: selection",
+    "replaces a check of this program": (
+        "import runners.loop; runners.loop.check_selection = lambda selection, *_: selection"
+    ),
     "replaces a method of the oracle": "import protocol.oracle.oracle as o; o.Oracle.buy = lambda self, indices: None",
-    "replaces the code behind a metric": "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__",
-    "replaces an entry of a table of this program": "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']",
-    "gives an object of this program another method": "import runners.tasks as t; t.TASKS['classification'].examine = print",
+    "replaces the code behind a metric": (
+        "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__"
+    ),
+    "replaces an entry of a table of this program": (
+        "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']"
+    ),
+    "gives an object of this program another method": (
+        "import runners.tasks as t; t.TASKS['classification'].examine = print"
+    ),
     "switches the audit hook off": "import runners.guard.audit_hook; runners.guard.audit_hook._watch.active = False",
-    "removes files from the audit hook": "import runners.guard.audit_hook; runners.guard.audit_hook._guarded = frozenset()",
+    "removes files from the audit hook": (
+        "import runners.guard.audit_hook; runners.guard.audit_hook._guarded = frozenset()"
+    ),
     "replaces a function of torch": "import torch; torch.nn.functional.cross_entropy = torch.nn.functional.nll_loss",
     "replaces a method of torch": "import torch; torch.optim.Adam.step = torch.optim.SGD.step",
-    "registers a hook for every network": "import torch; torch.nn.modules.module.register_module_forward_pre_hook(print)",
+    "registers a hook for every network": (
+        "import torch; torch.nn.modules.module.register_module_forward_pre_hook(print)"
+    ),
     "changes how torch computes": "import torch; torch.set_default_dtype(torch.float64)",
 }
 

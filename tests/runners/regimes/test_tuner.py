@@ -1,4 +1,7 @@
-"""Tuning inside a run: alike for all strategies, on granted labels alone, by fresh weights, and the same through interruptions."""
+"""Tuning inside a run: the same for all strategies, and after interruptions.
+
+It uses granted labels alone and fresh weights.
+"""
 
 from __future__ import annotations
 

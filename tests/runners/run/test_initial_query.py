@@ -1,4 +1,7 @@
-"""Starting sets that strategies choose: who can, what is recorded, and that interruptions and other processes change nothing."""
+"""Starting sets that strategies choose: which strategies can, and what is recorded.
+
+Interruptions and other processes change nothing.
+"""
 
 from __future__ import annotations
 
@@ -113,7 +116,7 @@ def test_who_can_chooses_and_all_others_share_randoms_start(made: Path, tmp_path
 
 
 def test_the_choice_is_made_on_the_embeddings_of_the_seeds_own_weights(made: Path) -> None:
-    """Worked again by hand: the network that round 0 starts from, core-set on its embeddings, the stream of the start."""
+    """Recompute the network that round 0 starts from, core-set on its embeddings, and the stream of the start."""
     protocol = study_of().protocols[0]
     images, _ = load(protocol.data, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)

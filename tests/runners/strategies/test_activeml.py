@@ -22,8 +22,8 @@ from runners.strategies import activeml  # noqa: E402  # needs the extra
 from runners.strategies.activeml import ScikitActiveml, strategies  # noqa: E402  # needs the extra
 
 REGRESSION = {
-    "ExpectedModelChangeMaximization", "ExpectedModelOutputChange", "ExpectedModelVarianceReduction", "KLDivergenceMaximization",
-    "GreedySamplingTarget", "RegressionTreeBasedAL",
+    "ExpectedModelChangeMaximization", "ExpectedModelOutputChange", "ExpectedModelVarianceReduction",
+    "KLDivergenceMaximization", "GreedySamplingTarget", "RegressionTreeBasedAL",
 }  # fmt: skip
 WRAPPERS = {"SubSamplingWrapper", "ParallelUtilityEstimationWrapper"}
 OTHER = {"ExpectedErrorReduction", "EpistemicUncertaintySampling"}

@@ -26,7 +26,10 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def optimal_alpha(point: torch.Tensor, anchor: torch.Tensor, gradient: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), elementwise (equation 5), to mix embeddings by brute force."""
+    """Return alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), elementwise (equation 5).
+
+    It mixes embeddings by brute force.
+    """
     towards = anchor - point
     alpha: torch.Tensor = strength * towards.norm() / gradient.norm() * gradient / towards
     return alpha

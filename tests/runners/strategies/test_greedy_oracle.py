@@ -68,7 +68,10 @@ def run(path: Path, study: Study, *, isolate: bool = False) -> tuple[StudyFolder
 
 
 def trained_on(seen: list[list[int]], good: set[int]) -> Callable[..., Callable[..., torch.Tensor]]:
-    """Training that gives a classifier the surer of the truth, the more of the `good` images it saw with their labels."""
+    """Return a training function that rewards `good` images.
+
+    The classifier is the surer of the truth, the more of the `good` images it saw with their labels.
+    """
 
     def train(indices: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], torch.Tensor]:
         seen.append(sorted(indices.tolist()))

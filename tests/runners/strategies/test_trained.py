@@ -60,7 +60,8 @@ def noise(count: int, seed: int = 0) -> Tensor:
 
 
 def test_ranking_loss_by_hand() -> None:
-    # pairs (0, 3) and (1, 2); losses 2 > 1: wants predicted_0 - predicted_3 >= 1, is 0.3: 0.7; 0.5 < 4: is -1.5, wanted <= -1: 0
+    # pairs (0, 3) and (1, 2)
+    # losses 2 > 1: wants predicted_0 - predicted_3 >= 1, is 0.3: 0.7; 0.5 < 4: is -1.5, wanted <= -1: 0
     predicted, losses = torch.tensor([0.5, 0.5, 2.0, 0.2]), torch.tensor([2.0, 0.5, 4.0, 1.0])
     assert math.isclose(float(ranking_loss(predicted, losses)), 0.35, rel_tol=1e-6)
     assert math.isclose(float(ranking_loss(-predicted, losses)), (1.3 + 2.5) / 2, rel_tol=1e-6)

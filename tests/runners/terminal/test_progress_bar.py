@@ -1,4 +1,7 @@
-"""Trials are progress: executors tell of them, the bar counts them, and the time left follows from the work that was done."""
+"""Trials are progress: executors report them, and the bar counts them.
+
+The time left follows from the work that was done.
+"""
 
 from __future__ import annotations
 

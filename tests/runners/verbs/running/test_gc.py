@@ -1,4 +1,7 @@
-"""`gc` takes what killed processes left and finished warm starts kept; never evidence, never from a run that is being written."""
+"""`gc` removes what killed processes left and what finished warm starts kept.
+
+It never removes evidence, nor anything of a run that is being written.
+"""
 
 from __future__ import annotations
 
