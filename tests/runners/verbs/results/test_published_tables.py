@@ -126,7 +126,7 @@ def test_awkward_tables_have_defined_answers(compared: Callable[..., Any], text:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("strategy,seed,value\nrandom,0,.5\nrandom,1,.6\n", "at least one beside random"),
+        ("strategy,seed,value\nrandom,0,.5\nrandom,1,.6\n", "at least one strategy besides random"),
         (tidy(SIX, lambda *_: "1e300"), "at most 1e\\+100"),
         (tidy([*SIX, "x"], rising), "seed\n *expected: an integer"),
         ("name,kind,random,mine\na,b,1,2\n", "column dataset=name"),
