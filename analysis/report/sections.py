@@ -59,6 +59,7 @@ def answer(subject: Subject) -> str:
         toy = "this study shows how the tool works; its verdicts mean little."
         parts.append(f'<p class="warning"><strong>Toy size:</strong> {toy}</p>')
     parts.append(paragraph(sentences.headline(comparison), "headline"))
+    parts += [paragraph(line, "note") for line in comparison.read_first]
     if comparison.exploratory:
         amended = "the plan was amended after the study had started"
         why = amended if comparison.amended else "no plan was fixed before the first run"

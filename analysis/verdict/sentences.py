@@ -45,7 +45,7 @@ SHOWN: Final = 10
 
 def summary(comparison: Comparison) -> str:
     """Return the headline, one sentence per verdict, the method, and the runs."""
-    parts = [headline(comparison), ""]
+    parts = [headline(comparison), *comparison.read_first, ""]
     parts += [f"- {v.protocol}: {sentence(v, comparison)}" for v in comparison.verdicts]
     parts += ["", method(comparison), runs(comparison)]
     return "\n".join(parts)

@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
     images = rng.integers(20, 230, (170, 6, 5)).astype(np.uint8)
     tests = rng.integers(0, 256, (12, 6, 5)).astype(np.uint8)
     names = np.asarray(["ant", "bee", "cat", "dog"])
-    arrays = {
+    arrays: dict[str, Any] = {
         "images": images,
         "labels": labels,
         "test_images": tests,
