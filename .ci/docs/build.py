@@ -81,7 +81,10 @@ def section(module: str) -> str:
 
 
 def without_hosts(site: Path) -> None:
-    """Remove the script for diagrams from notebook pages: it loads a library from another host, and no page needs it."""
+    """Remove the script for diagrams from notebook pages.
+
+    It loads a library from another host, and no page needs it.
+    """
     script = re.compile(r'<script type="module">(?:(?!</script>).)*?mermaid(?:(?!</script>).)*</script>', re.DOTALL)
     for page in site.glob("notebooks/**/*.html"):
         page.write_text(script.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")

@@ -88,7 +88,7 @@ class FigureInputs:
 
     @property
     def shaded(self) -> tuple[str, ...]:
-        """Return the strategies whose band is drawn around their curves: all, or the baseline if there are many."""
+        """Return the strategies whose band is drawn: all, or the baseline if there are many."""
         few = len(self.curves.strategies) <= CROWDED + 1
         return self.curves.strategies if few else (self.curves.baseline,)
 

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from analysis.loading.columns import read_table
 from analysis.loading.curves import COLUMNS, Curves, Group, Mismatch
 from analysis.loading.gaps import resolve_gaps
-from analysis.loading.metric_direction import negate_losses
+from analysis.loading.metric_direction import apply_direction
 from analysis.loading.text_cells import LINE
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec.study import BASELINE, Plan
+from protocol.spec.study import BASELINE, Better, Plan
 
 LARGEST = 1e100
 """Squares of larger values overflow."""
@@ -52,6 +52,7 @@ def load_table(
     columns: Mapping[str, str] | None = None,
     wide: str | None = None,
     group: Group | None = None,
+    better: Better | None = None,
 ) -> Curves:
     """Load curves from a CSV or Parquet table of any source.
 
@@ -71,6 +72,7 @@ def load_table(
         wide: "budget", "strategy", "seed", "dataset" or "metric" if the remaining columns are its values. A table
             without columns strategy and value, but with a column named like the baseline, is read as "strategy".
         group: Correct tests together within each protocol, dataset or regime.
+        better: Whether higher or lower values are better; None: by the metric's name.
 
     Returns:
         Complete runs and what is missing. Guesses and changes are listed in its notes.
@@ -104,7 +106,7 @@ def load_table(
         mismatch=mismatch,
         group=group,
     )
-    return negate_losses(curves)
+    return apply_direction(curves, better)
 
 
 def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

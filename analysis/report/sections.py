@@ -49,15 +49,19 @@ def _figures(subject: Subject, *names: str) -> str:
 
 
 def answer(subject: Subject) -> str:
-    """Return the first screen: who beats the baseline, where, by how much, how surely, under which protocol."""
+    """Return the first screen: who beats the baseline, where, by how much and how surely.
+
+    It also names the protocol.
+    """
     inputs, comparison = subject.inputs, subject.inputs.comparison
     parts = []
     if subject.toy:
         toy = "this study shows how the tool works; its verdicts mean little."
         parts.append(f'<p class="warning"><strong>Toy size:</strong> {toy}</p>')
     parts.append(paragraph(sentences.headline(comparison), "headline"))
+    parts += [paragraph(line, "note") for line in comparison.read_first]
     if comparison.verdicts:
-        parts.append(paragraph(sentences.measured(comparison)))
+        parts.append(paragraph(sentences.measured(comparison), "note"))
     if comparison.exploratory:
         amended = "the plan was amended after the study had started"
         why = amended if comparison.amended else "no plan was fixed before the first run"

@@ -32,7 +32,7 @@ SHOWN: Final = 10
 
 def summary(comparison: Comparison) -> str:
     """Return the headline, what was measured, one sentence per verdict, the method, and the runs."""
-    parts = [headline(comparison)]
+    parts = [headline(comparison), *comparison.read_first]
     if comparison.verdicts:
         parts.append(measured(comparison))
     parts += ["", *(f"- {v.protocol}: {sentence(v, comparison)}" for v in comparison.verdicts)]
@@ -87,13 +87,11 @@ def answers_over_all(comparison: Comparison) -> Counter[Answer]:
 
 
 def measured(comparison: Comparison) -> str:
-    """Return the metric with its direction, the endpoint, the margin and the number of seeds."""
-    metrics = list(dict.fromkeys(comparison.metrics.values()))
+    """Return the endpoint, the margin of equivalence, the number of seeds, and what intervals are."""
     margins = {scale_of(v.protocol, comparison).margin(comparison.plan.delta) for v in comparison.verdicts}
-    endpoint = "averaged over the budget (area under the budget curve)" if comparison.has_curves else "as given"
+    averaged = "averaged over the budget (area under the budget curve)" if comparison.has_curves else "as given"
     return (
-        f"Metric: {', '.join(metrics) or 'value'}, higher is better, {endpoint};"
-        f" margin of equivalence {' or '.join(sorted(margins))}; {_seeds(comparison)}."
+        f"Compared: values {averaged}; margin of equivalence {' or '.join(sorted(margins))}; {_seeds(comparison)}."
         " 95 % intervals, not adjusted for multiple comparisons."
     )
 

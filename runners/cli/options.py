@@ -62,6 +62,14 @@ Mismatch = Annotated[
         "share. **unpaired**: use all seeds of both sides, with Welch's test.",
     ),
 ]
+HigherIsBetter = Annotated[
+    bool,
+    typer.Option("--higher-is-better", help="Higher values of the metric are better, whatever its name says."),
+]
+LowerIsBetter = Annotated[
+    bool,
+    typer.Option("--lower-is-better", help="Lower values of the metric are better, whatever its name says."),
+]
 Source = Annotated[
     Path, typer.Argument(help="Study folder, packed study, or table of curves (CSV, Parquet).", show_default=False)
 ]

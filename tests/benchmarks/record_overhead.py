@@ -2,7 +2,8 @@
 
     uv run python tests/benchmarks/record_overhead.py [--protocol digits-plain] [--runs 5]
 
-The same process times every call that writes evidence and the whole run, so that the ratio holds on any machine. Aim: under 2 %.
+The same process times every call that writes evidence and the whole run, so that the ratio holds on any machine.
+Aim: under 2 %.
 """
 
 from __future__ import annotations

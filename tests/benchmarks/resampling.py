@@ -1,6 +1,7 @@
 """Resampling compared with rliable, arch and scikit-posthocs, in the same process with equally many resamples.
 
-    OMP_NUM_THREADS=1 uv run --with rliable==1.2.0 --with "pandas<3" --with scikit-posthocs python tests/benchmarks/resampling.py
+    OMP_NUM_THREADS=1 uv run --with rliable==1.2.0 --with "pandas<3" --with scikit-posthocs \\
+        python tests/benchmarks/resampling.py
 
 rliable needs arch below 8, which breaks with pandas 3: hence an environment of its own instead of a dependency group.
 Times are CPU seconds of the process, so that other work on the machine does not count; ratios are what matters.
@@ -88,7 +89,10 @@ def beside_rliable(scores: Floats, resamples: int, pairs: int) -> None:
     mine, ours = timed(
         lambda: probability_of_improvement(x, y, Resampler(np.random.default_rng(1), pairs), paired=False)
     )
-    same = f"estimate off by {abs(float(mine.value) - float(value['p'].item())):.0e}; ours resamples the seeds of both sides together, so the intervals differ"
+    same = (
+        f"estimate off by {abs(float(mine.value) - float(value['p'].item())):.0e}; "
+        "ours resamples the seeds of both sides together, so the intervals differ"
+    )
     line(f"probability of improvement, 1 pair, {pairs} resamples", "rliable", theirs, ours, same)
 
 
@@ -137,7 +141,8 @@ def full(scores: Floats) -> None:
         _, gathered = timed(lambda: across(curves, np.random.default_rng(0)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"10,000 curves: read {read:.1f}, verdicts {judged:.1f}, across data sets {gathered:.1f}; {read + judged + gathered:.1f} CPU seconds"
+        f"10,000 curves: read {read:.1f}, verdicts {judged:.1f}, across data sets {gathered:.1f}; "
+        f"{read + judged + gathered:.1f} CPU seconds"
     )
     print(f"({time.perf_counter() - start:.1f} s by the clock), peak memory {peak:.2f} GiB")
 

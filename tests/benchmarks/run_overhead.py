@@ -2,9 +2,10 @@
 
     OMP_NUM_THREADS=1 uv run --extra ray python tests/benchmarks/run_overhead.py [--runs 8] [--slots 1 2]
 
-All make the same records in the same script. Ray has two nodes on this machine, a processor each, and is left out where it is not
-installed. Aim: under 1 s more per run. Each executor has made two runs before, so that what is loaded once a process is not counted:
-see run_start.py for that. OMP_NUM_THREADS caps inline as the executors cap their runs. Processor seconds hardly change on a busy machine, wall seconds do.
+All make the same records in the same script. Ray has two nodes on this machine, with one processor each, and is left
+out where it is not installed. Aim: under 1 s more per run. Each executor has made two runs before, so that what is
+loaded once per process is not counted: see run_start.py for that. OMP_NUM_THREADS caps inline as the executors cap
+their runs. Processor seconds hardly change on a busy machine, wall seconds do.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def main() -> None:
                 else ""
             )
             print(
-                f"{name:20}{3600 * took.runs / took.wall:6.0f} runs an hour, {took.cpu / took.runs:.2f} s of processor a run  {more}",
+                f"{name:20}{3600 * took.runs / took.wall:6.0f} runs an hour, "
+                f"{took.cpu / took.runs:.2f} s of processor a run  {more}",
                 flush=True,
             )
 

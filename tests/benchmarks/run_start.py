@@ -2,8 +2,9 @@
 
     uv run python tests/benchmarks/run_start.py [--protocol digits-plain] [--data-root FOLDER] [--times 5]
 
-Also what a process loads that only hands runs on (a task of Ray or SLURM beside the run's own process), and how soon a run that is
-forked from the server begins. Medians; processor seconds hardly change on a busy machine, wall seconds do.
+Also measured: what a process loads that only starts runs (a
+task of Ray or SLURM, separate from the run's own process), and how soon a run that is forked from the server begins.
+Medians; processor seconds hardly change on a busy machine, wall seconds do.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     uv run python tests/benchmarks/semi_maps.py --masks 20 40 --seeds 10 [--steps 600]
 
-Prints mean IoU on the test scenes, and the difference to the supervised recipe with augmentation, mean and 95 % t interval. All
-recipes take the same steps: those of their presets, or `--steps`, over which the weight of the pool then also grows as much more slowly.
+Prints mean IoU on the test scenes, and the difference to
+the supervised recipe with augmentation, mean and 95 % t interval. All recipes take the same steps: those of their
+presets, or `--steps`, over which the weight of the pool then also grows as much more slowly.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import load_preset
 from runners.data import load
 from runners.regimes import FitInputs, Resident, fit
+from runners.tasks.segmentation import MapLearner
 
 RECIPES = ("augmented", "plain", "cutmix", "s4gan", "unimatch")
 NONE = np.empty(0, np.int64)
@@ -36,6 +38,7 @@ def mean_iou(protocol: Protocol, seed: int) -> tuple[float, dict[str, float], fl
     start = time.perf_counter()
     fitted = fit(protocol, inputs, seed, 0, Resident.of(images, torch.device("cpu")))
     took = time.perf_counter() - start
+    assert isinstance(fitted.learner, MapLearner)
     counts = confusion_matrices(fitted.learner.labels(split.test), truth[split.test], len(images.classes))
     return segmentation_metrics(counts)["mean_iou"], fitted.extra, took
 
@@ -86,7 +89,8 @@ def main() -> None:
             also = ", ".join(f"{key} {value:.3f}" for key, value in told.items())
             took = np.median([seconds for _, _, seconds in runs])
             print(
-                f"{masks:3d} masks  {name:9s} {interval(values)}  to {given.recipes[0]}: {difference}  {took:.1f} s  {also}",
+                f"{masks:3d} masks  {name:9s} {interval(values)}  to {given.recipes[0]}: {difference}  "
+                f"{took:.1f} s  {also}",
                 flush=True,
             )
 

@@ -149,7 +149,8 @@ def faults(folder: StudyFolder, reference: StudyFolder, study: Study) -> list[st
             found.append(f"{where}: not whole: {record.breaks}")
         if len(bought) != len(set(bought)) or len(bought) != run.protocol.budgets[-1]:
             found.append(
-                f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, {run.protocol.budgets[-1]} planned"
+                f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, "
+                f"{run.protocol.budgets[-1]} planned"
             )
         if folder.run(where).checkpoints():
             found.append(f"{where}: weights were left behind")
@@ -183,12 +184,14 @@ def main() -> None:
             found += faults(folder, reference, study)
             resumes = sum(len(read(p).of(ResumeEvent)) for p in folder.records.rglob("events.jsonl"))
             print(
-                f"study {studies}: {sum(kills.values())} kills so far ({dict(kills)}), {resumes} resumed runs, {len(found)} faults",
+                f"study {studies}: {sum(kills.values())} kills so far ({dict(kills)}), "
+                f"{resumes} resumed runs, {len(found)} faults",
                 flush=True,
             )
     runs = studies * len(planned_runs(study))
     print(
-        f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: {len(found)} lost, doubled or different"
+        f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: "
+        f"{len(found)} lost, doubled or different"
     )
     print("\n".join(found))
     sys.exit(bool(found))

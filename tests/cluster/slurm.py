@@ -2,10 +2,11 @@
 
     uv run --extra slurm python tests/cluster/slurm.py [--seeds 1]
 
-The study is that of `quickstart --fast`, its first seeds, four runs each; all seven seeds take ten minutes on two cores.
+The study is that of
+`quickstart --fast`, its first seeds, four runs each; all seven seeds take ten minutes on two cores.
 
-Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge; says what is missing and exits with 77 otherwise. All its
-files, sockets and processes are its own: a SLURM that is installed here is neither used nor changed.
+Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge; says what is missing and exits with 77
+otherwise. All its files, sockets and processes are its own: a SLURM that is installed here is neither used nor changed.
 """
 
 from __future__ import annotations
@@ -103,8 +104,8 @@ def cluster(here: Path) -> Iterator[dict[str, str]]:
     conf.write_text(CONF.format(here=here, host=host, controller=controller, n1=n1, n2=n2))
     environment = os.environ | {"SLURM_CONF": str(conf)}
     daemons = [
-        ["munged", "-F", "--force", f"--key-file={key}", f"--socket={here}/munge.socket", f"--pid-file={here}/munged.pid",
-         f"--log-file={here}/munged.log", f"--seed-file={here}/munged.seed"],
+        ["munged", "-F", "--force", f"--key-file={key}", f"--socket={here}/munge.socket",
+         f"--pid-file={here}/munged.pid", f"--log-file={here}/munged.log", f"--seed-file={here}/munged.seed"],
         ["slurmctld", "-D", "-f", str(conf)],
         ["slurmd", "-D", "-N", "n1", "-f", str(conf)],
         ["slurmd", "-D", "-N", "n2", "-f", str(conf)],

@@ -28,7 +28,8 @@ from pathlib import Path
 import psutil, torch
 from runners.strategies.base import top
 
-HERE = Path(__file__).resolve().parents[2]  # the study keeps a copy of this file: this is the folder that the study's lies in
+# the study keeps a copy of this file: this is the folder that the study's lies in
+HERE = Path(__file__).resolve().parents[2]
 
 
 def mine(view, n, rng):

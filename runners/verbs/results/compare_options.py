@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Self, get_args
 
 from analysis.loading.curves import Curves, Group, Mismatch
-from analysis.loading.metric_direction import negate_losses
+from analysis.loading.metric_direction import apply_direction
 from analysis.loading.records import load_study
 from analysis.loading.table import load_table
 from analysis.statistics.corrections import Correction
 from analysis.statistics.hypothesis_tests import Test
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec.study import BASELINE, Plan
+from protocol.spec.study import BASELINE, Better, Plan
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class CompareOptions:
     mismatch: str = "list"
     column: tuple[str, ...] = ()
     wide: str | None = None
+    higher_is_better: bool = False
+    lower_is_better: bool = False
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -58,12 +60,21 @@ class CompareOptions:
             yield Fault("--alpha", "a number between 0 and 1", f"{self.alpha:g}")
         if not 0 <= self.rho < 1:
             yield Fault("--rho", "a correlation of at least 0 and below 1", f"{self.rho:g}")
+        if self.higher_is_better and self.lower_is_better:
+            yield Fault("--higher-is-better", "one direction", "--lower-is-better too", "leave out one of them")
         for pair in self.column:
             if not all(pair.partition("=")):
                 yield Fault("--column", "OURS=THEIRS, e.g. strategy=method", repr(pair))
         ours = [pair.partition("=")[0] for pair in self.column]
         if len(set(ours)) < len(ours):
             yield Fault("--column", "each of our names once", ", ".join(ours))
+
+    @property
+    def better(self) -> Better | None:
+        """Return the direction that an option states."""
+        if self.higher_is_better:
+            return "higher"
+        return "lower" if self.lower_is_better else None
 
     def plan(self, base: Plan) -> Plan:
         """Return `base`, changed by the given options."""
@@ -90,30 +101,37 @@ class CompareOptions:
             columns={ours: theirs for ours, _, theirs in (pair.partition("=") for pair in self.column)},
             wide=self.wide,
             group=self.group,  # type: ignore[arg-type]  # checked above
+            better=self.better,
         )
 
     def _of_study(self, source: Path) -> Curves:
         planned = load_study(source)
         self._refuse_unusable(source, planned)
-        metrics = dict.fromkeys(planned.metrics, self.metric) if self.metric is not None else planned.metrics
+        used = planned.directions
+        own = {p: used[p].metric if p in used else metric for p, metric in planned.metrics.items()}
+        metrics = dict.fromkeys(own, self.metric) if self.metric is not None else own
         curves = replace(
             planned,
             plan=self.plan(planned.plan),
             baseline=self.baseline,
-            metrics=metrics,
+            metrics=metrics if metrics != own else planned.metrics,
             group=self.group or None,  # type: ignore[arg-type]  # checked when the options were read
         )
         differences = {
             "plan": curves.plan != planned.plan,
             "baseline": self.baseline != planned.baseline,
-            "metric": curves.metrics != planned.metrics,
+            "metric": metrics != own,
+            "direction": self.better is not None and any(d.better != self.better for d in planned.directions.values()),
             "family": self.group is not None,
         }
         changed = [name for name, differs in differences.items() if differs]
         if not changed:
             return curves
         note = f"exploratory: changed after planning: {', '.join(changed)}"
-        return negate_losses(replace(curves, exploratory=True, notes=(*planned.notes, note)))
+        exploratory = replace(curves, exploratory=True, notes=(*planned.notes, note))
+        if used and metrics == own and self.better is None:
+            return exploratory
+        return apply_direction(replace(exploratory, metrics=metrics, directions={}), self.better)
 
     def _refuse_unusable(self, source: Path, curves: Curves) -> None:
         """Refuse options that only tables have, and names that the study does not have."""

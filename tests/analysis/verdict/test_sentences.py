@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from analysis.loading.curves import Missing
+from analysis.loading.metric_direction import direction_of
 from analysis.verdict.comparison import Comparison, Verdict
 from analysis.verdict.sentences import answers_over_all, headline, sentence, summary
 from analysis.verdict.units import scale_of
@@ -64,6 +65,7 @@ def comparison(*verdicts: Verdict, **changes: Any) -> Comparison:
         "missing": (),
         "unmatched": (),
         "metrics": dict.fromkeys((v.protocol for v in verdicts), "accuracy"),
+        "directions": dict.fromkeys((v.protocol for v in verdicts), direction_of("accuracy")),
     }
     return Comparison(**(known | changes))
 
