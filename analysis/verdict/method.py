@@ -66,8 +66,8 @@ def method(comparison: Comparison) -> str:
         f" Equivalence: {sides} within ±{plan.delta:g}, {correction} over the same family;"
         f" wrong claims of a difference and wrong claims of equivalence each have {controlled(comparison)}."
         f" 95 % {'t' if comparison.paired else 'Welch t'} intervals, not adjusted for multiple comparisons."
-        f" {unit.capitalize()}s to settle a difference: 80 % power to find a true difference of {plan.delta:g}, and to show"
-        f" equivalence if it is 0, at alpha / {max(comparison.tests, 1)}, with the estimated spread."
+        f" {unit.capitalize()}s to settle a difference: 80 % power to find a true difference of {plan.delta:g},"
+        f" and to show equivalence if it is 0, at alpha / {max(comparison.tests, 1)}, with the estimated spread."
     )
 
 

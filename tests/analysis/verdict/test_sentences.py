@@ -1,6 +1,7 @@
 """Every sentence that a verdict can produce, in one file that a person reads before it is accepted.
 
-To accept a change: BEATRANDOM_ACCEPT=1 uv run pytest tests/analysis/verdict/test_sentences.py, then read what git shows.
+To accept a change: BEATRANDOM_ACCEPT=1 uv run pytest tests/analysis/verdict/test_sentences.py, then read what git
+shows.
 """
 
 from __future__ import annotations
