@@ -103,7 +103,7 @@ def test_near_copies_replace_images_and_keep_the_class(root: Path) -> None:
         ({"unknown_classes": ["bees"]}, "bee"),
         ({"unknown_classes": ["ant", "bee", "cat"]}, "at least 2 classes"),
         ({"redundancy": 0.999}, "leaves an image"),
-        ({"copy_noise": 2}, "found none of them"),
+        ({"copy_noise": 2}, "found none of the four"),
         ({"long_tail": 0.5}, "greater than or equal to 1"),
     ],
 )

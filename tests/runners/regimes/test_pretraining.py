@@ -308,7 +308,7 @@ def test_what_does_not_fit_is_refused(change: dict[str, Any], says: str) -> None
 def test_networks_without_a_body_and_features_are_refused(digits) -> None:  # type: ignore[no-untyped-def]
     images, _ = digits
     p = protocol()
-    with pytest.raises(InputError, match="body to learn"):
+    with pytest.raises(InputError, match="body to train"):
         made(p.model_copy(update={"model": p.model.model_copy(update={"name": "linear", "width": None})}), images)
     with pytest.raises(InputError, match="frozen already"):
         made(p, replace(images, pixels=np.ones((images.n, 1, 1, 5), np.float32)))

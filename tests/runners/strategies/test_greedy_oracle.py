@@ -116,7 +116,7 @@ def test_only_the_upper_line_is_told_labels_and_it_is_on_the_record(tmp_path: Pa
     study = study_of([{"name": "random"}, upper, {"name": "margin"}, thief])
     folder, failed = run(tmp_path / "study", study)
     assert len(failed) == 2
-    assert [("BUD-06" in m, "only labels that are bought" in m) for m in failed] == [(True, True)] * 2, failed
+    assert [("BUD-06" in m, "only labels that were bought" in m) for m in failed] == [(True, True)] * 2, failed
     told = read(folder.run(RunId("toy", "ceiling", 0)).events).of(DisclosureEvent)
     assert [event.count for event in told] == [377]
     assert not read(folder.run(RunId("toy", "oracle-like", 0)).events).of(DisclosureEvent)

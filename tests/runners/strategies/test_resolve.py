@@ -142,7 +142,7 @@ BODY = "def select(self, view, n, rng): return view.unlabelled[:n]"
         (f"class Mine:\n    needs = ('probabilites',)\n    {BODY}", "did you mean 'probabilities'"),
         (f"class Mine:\n    needs = 'probabilities'\n    {BODY}", r"needs = \('probabilities',\)"),
         (f"class Mine:\n    def __init__(self, easy=1, *, sharp): pass\n    {BODY}", r"args = \{ sharp = … \}"),
-        ("import my_helper\n", "install my_helper .*put it into the file"),
+        ("import my_helper\n", "install my_helper .*modules next to the file are not found"),
         ("x = 1\n\n\ny = 1 / 0\n", r"ZeroDivisionError: division by zero \(line 4 of its file\)"),
         ("def Mine(view, n, rng)\n    pass\n", r"SyntaxError: expected ':' \(mine.py, line 1\)\n"),
     ],
