@@ -29,7 +29,7 @@ def build(path: Path, runs: int) -> None:
 
     from tests.support.study_builder import build_study, obedient_study, protocol_table
 
-    os.fsync = lambda _: None  # the disk is not what is measured
+    os.fsync = lambda fd: None  # the disk is not what is measured
     protocol = protocol_table(budgets=list(ROUNDS), splits={"test_size": 40})
     strategies = [{"name": "random"}, *({"name": name, "tuning": 0} for name in ("first", "last", "margin"))]
     build_study(path, obedient_study(protocols=[protocol], strategies=strategies, seeds=list(range(runs // 4))))

@@ -40,7 +40,11 @@ CASES: dict[str, dict[str, Any]] = {
 }
 SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
 MODEL = {"name": "small-cnn", "width": 4}
-NETWORKS = {"small CNN": MODEL, "ResNet-18": {"name": "resnet18"}, "WRN-28-2": {"name": "wrn-28-2"}}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "small CNN": MODEL,
+    "ResNet-18": {"name": "resnet18"},
+    "WRN-28-2": {"name": "wrn-28-2"},
+}
 
 
 def round_of(machine: Machine, regime: dict[str, Any], steps: int, images: Images) -> tuple[int, int, int]:

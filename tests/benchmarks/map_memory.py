@@ -66,7 +66,7 @@ def ours(network: str, query: bool) -> Callable[[], object]:
     net = task.build(protocol.model, images, 0).eval()
     scaling = Scaling(torch.full((1, 3, 1, 1), 127.5), torch.full((1, 3, 1, 1), 64.0))
     learner: Any = task.learner(net, resident, scaling, protocol.regime.precision)
-    strategy = task.adapted(STRATEGIES["entropy"](), "entropy")
+    strategy = task.adapt_or_refuse(STRATEGIES["entropy"](), "entropy")
     return lambda: map_scores(strategy, every, [learner])
 
 

@@ -15,6 +15,7 @@ import importlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,15 +133,19 @@ def robust(points: Tensor, centres: Tensor) -> None:
 def badge(points: Tensor, centres: Tensor) -> None:
     distance = importlib.import_module("skactiveml.pool._badge")._d_2
     n, few = 1000, 4
+
+    def distances(vectors: np.ndarray, count: int) -> list[Any]:
+        return [distance(vectors, [i], np.full(len(vectors), np.inf)) for i in range(count)]
+
     for k in (10, 200):
         p = (points[:, :k] * 2).softmax(1)
         factors = GradientFactors(p - torch.nn.functional.one_hot(p.argmax(1), k), points)
-        _, seconds, memory = measured(lambda f=factors: d2_sampling(f, n, np.random.default_rng(0)))
+        _, seconds, memory = measured(partial(d2_sampling, factors, n, np.random.default_rng(0)))
         row(f"BADGE, {k} classes, ours", n, seconds, memory)
         if k > 10:
             continue
         dense = (factors.residuals[:, :, None] * points[:, None, :]).flatten(1).numpy()
-        _, theirs, memory = measured(lambda g=dense: [distance(g, [i], np.full(len(g), np.inf)) for i in range(few)])
+        _, theirs, memory = measured(partial(distances, dense, few))
         ratio = theirs / few / (seconds / n)
         row("BADGE, 10 classes, scikit-activeml's weights alone", few, theirs, memory, f"{ratio:.0f}× ours a pick")
 
@@ -151,10 +156,10 @@ def batchbald(points: Tensor, centres: Tensor) -> None:
     heads = torch.randn(20, points.shape[1], 10, generator=g) / 8
     p = torch.stack([(points[:2000] @ head).softmax(1) for head in heads], 1).double()
     for n, configurations in ((4, 10_000), (10, 10_000)):
-        ours, seconds, memory = measured(lambda n=n, c=configurations: batch_bald(p, n, c, np.random.default_rng(0)))
+        ours, seconds, memory = measured(partial(batch_bald, p, n, configurations, np.random.default_rng(0)))
         row(f"BatchBALD, 2,000 images, batch of {n}, ours", n, seconds, memory)
         theirs, slow, memory = measured(
-            lambda n=n, c=configurations: redux.get_batchbald_batch(p.log(), n, c, dtype=torch.double)
+            partial(redux.get_batchbald_batch, p.log(), n, configurations, dtype=torch.double)
         )
         same = np.mean(ours[:4] == np.array(theirs.indices[:4]))
         row(
@@ -204,7 +209,7 @@ def million(points: Tensor, centres: Tensor) -> None:
     before = None
     for count in (250_000, 500_000, 1_000_000):
         pool, owned = every[:count], every[-1000:]
-        _, seconds, memory = measured(lambda p=pool, c=owned: k_center_greedy(p, c, 1000, np.random.default_rng(0)))
+        _, seconds, memory = measured(partial(k_center_greedy, pool, owned, 1000, np.random.default_rng(0)))
         note = f"{seconds / before:.2f}× the time of half as many; " if before else ""
         resident = psutil.Process().memory_info().rss / 2**20
         row(f"core-set, {count:,} × 256, ours", 1000, seconds, memory, f"{note}{resident:.0f} MiB resident in all")

@@ -22,6 +22,7 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import load_preset
 from runners.data import load
 from runners.regimes import FitInputs, Resident, fit
+from runners.tasks.segmentation import MapLearner
 
 RECIPES = ("augmented", "plain", "cutmix", "s4gan", "unimatch")
 NONE = np.empty(0, np.int64)
@@ -37,6 +38,7 @@ def mean_iou(protocol: Protocol, seed: int) -> tuple[float, dict[str, float], fl
     start = time.perf_counter()
     fitted = fit(protocol, inputs, seed, 0, Resident.of(images, torch.device("cpu")))
     took = time.perf_counter() - start
+    assert isinstance(fitted.learner, MapLearner)
     counts = confusion_matrices(fitted.learner.labels(split.test), truth[split.test], len(images.classes))
     return segmentation_metrics(counts)["mean_iou"], fitted.extra, took
 

@@ -18,7 +18,7 @@ from protocol.draws.splits import make_split, starting_set
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import load_preset
 from runners.data import load
-from runners.regimes import FitInputs, Resident, fit
+from runners.regimes import FitInputs, Learner, Resident, fit
 
 SEMI = ("pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch")
 NONE = np.empty(0, np.int64)
@@ -42,6 +42,7 @@ def accuracy(protocol: Protocol, labels: int, seed: int) -> tuple[float, dict[st
     owned = starting_set(protocol, seed, split, truth)
     inputs = FitInputs(images, owned, truth[owned], NONE, NONE, np.setdiff1d(split.pool, owned))
     fitted = fit(protocol, inputs, seed, 0, Resident.of(images, torch.device("cpu")))
+    assert isinstance(fitted.learner, Learner)
     return float((fitted.learner.labels(split.test) == truth[split.test]).mean()), fitted.extra
 
 

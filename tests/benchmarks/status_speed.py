@@ -21,6 +21,7 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import load_preset
 from runners.executors.inline import Inline
+from runners.progress.job import Result
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, count_states, jobs, status
 from runners.verbs.running.status import disk_bytes
@@ -52,7 +53,9 @@ def main() -> None:
         folder = StudyFolder(Path(scratch) / "study")
         adopt(folder, study, Path())
         runs = planned_runs(study)
-        (result,) = [m for m in Inline().execute(jobs(folder, study, None, "cpu", 1, runs[:1])) if hasattr(m, "state")]
+        (result,) = [
+            m for m in Inline().execute(jobs(folder, study, None, "cpu", 1, runs[:1])) if isinstance(m, Result)
+        ]
         if result.state != "done":
             raise SystemExit(result.message)
         whole = folder.run(RunId("digits-plain", "random", 0)).events.read_bytes().splitlines(keepends=True)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 from torch.utils.data import DataLoader, Dataset, RandomSampler
@@ -76,7 +77,7 @@ class Pictures(Dataset[tuple[Any, Any]]):
 def peer_transforms(spec: dict[str, Any], side: int, masks: bool) -> Callable[..., Any]:
     """Return the torchvision equivalents of our augmentations."""
     if masks:
-        return v2.Compose(
+        change: Callable[..., Any] = v2.Compose(
             [
                 v2.RandomHorizontalFlip(),
                 v2.RandomResizedCrop(side, scale=(1 / 1.5**2, 1.0), ratio=(1.0, 1.0)),
@@ -85,6 +86,7 @@ def peer_transforms(spec: dict[str, Any], side: int, masks: bool) -> Callable[..
                 v2.Normalize([0.5] * 3, [0.25] * 3),
             ]
         )
+        return change
     parts: list[Any] = []
     if spec:
         parts += [transforms.RandomCrop(side, spec["shift"], padding_mode="reflect"), transforms.RandomHorizontalFlip()]
@@ -94,7 +96,8 @@ def peer_transforms(spec: dict[str, Any], side: int, masks: bool) -> Callable[..
     if "cutout" in spec:
         area = (spec["cutout"] / side) ** 2
         parts.append(transforms.RandomErasing(1.0, (area, area), (1.0, 1.0)))
-    return transforms.Compose(parts)
+    composed: Callable[..., Any] = transforms.Compose(parts)
+    return composed
 
 
 def batches(
@@ -132,7 +135,8 @@ def measure(name: str, steps: int, device: torch.device) -> None:
     steps = max(1, steps // 10) if model["name"] in LARGE and device.type == "cpu" else steps
     masks, rng = name.startswith("masks"), np.random.default_rng(0)
     pixels = rng.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
-    labels = rng.integers(0, 10, (IMAGES, side, side) if masks else IMAGES).astype(np.uint8 if masks else np.int64)
+    labels: NDArray[np.integer] = rng.integers(0, 10, (IMAGES, side, side) if masks else IMAGES)
+    labels = labels.astype(np.uint8 if masks else np.int64)
     images = Images("noise", pixels, IMAGES, 0, tuple(map(str, range(10))), "0" * 64)
     regime = {
         "name": "r",
@@ -154,7 +158,7 @@ def measure(name: str, steps: int, device: torch.device) -> None:
     runs: dict[str, Callable[[], object]] = {
         "ours": lambda: fit(protocol, inputs, 0, 0, resident),
         "network": lambda: loop(
-            TASKS[protocol.task].build(protocol.model, images, 0).to(device).to(memory_format=layout),  # type: ignore[call-overload]
+            TASKS[protocol.task].build(protocol.model, images, 0).to(device).to(memory_format=layout),
             ((ready[0].contiguous(memory_format=layout), ready[1]) for _ in range(steps)),
         ),
     }

@@ -8,7 +8,7 @@ and their rounding are the CPU's: it shows where tensors are, nothing else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
@@ -39,7 +39,7 @@ class Remote(Tensor):
     @staticmethod
     def __new__(cls, held: Tensor, requires_grad: bool = False) -> Remote:
         shape = torch.empty_strided(held.shape, held.stride(), dtype=held.dtype, device="meta")
-        made: Remote = Tensor._make_subclass(cls, shape, requires_grad)  # type: ignore[attr-defined]
+        made: Remote = Tensor._make_subclass(cls, shape, requires_grad)
         made.held = held
         return made
 
@@ -74,10 +74,12 @@ class Remote(Tensor):
     def tolist(self) -> Any:
         return self.held.tolist()
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return dispatched(func, args, kwargs or {})
 
 
@@ -184,7 +186,7 @@ def _tensor(data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
 @contextmanager
 def accelerator(memory: int = 80 * 2**30) -> Iterator[Machine]:
     """Yield a machine with one simulated device of this many bytes."""
-    stand_ins: dict[str, Callable[..., Any]] = {
+    stand_ins: dict[str, Any] = {
         "_lazy_init": lambda: None,
         "is_available": lambda: True,
         "is_initialized": lambda: True,

@@ -68,7 +68,7 @@ class Driver:
 def lives(process: psutil.Process) -> bool:
     """Return whether a process is alive. A zombie is not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -142,7 +142,7 @@ def driving(
             command(study, executor, *more, first=first),
             cwd=place,
             env=os.environ | {"BEATRANDOM_CONFIG": str(config)} | dict(env or {}),
-            stdin=terminal and terminal.inside,
+            stdin=terminal.inside if terminal else None,
             stdout=terminal.inside if terminal else out,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -221,7 +221,7 @@ def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number
     return settings[-2]
 
 
-def _weights(protocol: Protocol, strategy: StrategySpec, seed: int, number: int) -> dict[str, str]:
+def _weights(protocol: Protocol, strategy: StrategySpec, seed: int, number: int) -> dict[str, Any]:
     if protocol.regime.start == "reset":
         return {"initial_weights": sha256(f"weights {seed}".encode())}
     before, after = (sha256(f"weights {strategy.id} {seed} {k}".encode()) for k in (number - 1, number))

@@ -110,8 +110,11 @@ def test_a_task_lost_with_its_machine_is_handed_over_again_and_waits_for_the_loc
     toy_study: Study, tmp_path: Path, undisturbed: list[list[bytes]]
 ) -> None:
     first = "toy/random/seed-0"
-    said = {1: Lost("the machine is gone"), 2: Result(first, "busy", "another process holds it")}
-    backend = Threads(answers=lambda task, tries: said.get(tries) if task.job.id == first else None)
+    answers: dict[int, Result | Lost] = {
+        1: Lost("the machine is gone"),
+        2: Result(first, "busy", "another process holds it"),
+    }
+    backend = Threads(answers=lambda task, tries: answers.get(tries) if task.job.id == first else None)
     results = results_of(Remote(backend), jobs_in(toy_study, tmp_path / "s"))
     assert {r.state for r in results.values()} == {"done"}
     assert sum(t.job.id == first for t in backend.submitted) == 3

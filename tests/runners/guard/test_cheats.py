@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
-from runners import loop
 from runners.guard import audit_hook
 from runners.progress.job import Job, Result
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
 from runners.run.replay import replay_run
+from runners.strategies.base import check_selection
 from runners.tasks import TASKS
 from tests.support.study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
@@ -199,7 +200,7 @@ CHANGES = {
 def test_a_strategy_that_changes_this_program_ends_its_run(
     name: str, toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runners.loop.check_selection", loop.check_selection)  # restored after the test
+    monkeypatch.setattr("runners.loop.check_selection", check_selection)  # restored after the test
     monkeypatch.setattr("protocol.oracle.oracle.Oracle.buy", Oracle.buy)
     monkeypatch.setattr(classification_metrics, "__code__", classification_metrics.__code__)
     monkeypatch.setitem(TASKS, "classification", copy.copy(TASKS["classification"]))
@@ -286,6 +287,14 @@ def weaken_random_later(study: StudyFolder) -> None:
     rewrite(run.events, lambda e: [x.update(told[x["round"]], probabilities="") for x in e if x.get("round") in told])
 
 
+def retarget(targets: str, rounds: dict[int, dict[str, Any]], events: list[dict[str, Any]]) -> None:
+    """Set the digest of the targets, and what changes with them in every round."""
+    events[0]["split"].update(targets=targets)
+    for event in events:
+        if event["event"] == "round":
+            event.update(rounds[event["round"]])
+
+
 def let_the_test_labels_be_what_margin_predicts(study: StudyFolder) -> None:
     """In the end; metrics of all runs follow."""
     path = study.split(
@@ -301,13 +310,7 @@ def let_the_test_labels_be_what_margin_predicts(study: StudyFolder) -> None:
             with np.load(run.predictions(number)) as arrays:
                 metrics = classification_metrics(arrays["prediction"], split["targets"])
             told[number] = {"metrics": metrics, "probabilities": ""}
-        rewrite(
-            run.events,
-            lambda e, told=told: (
-                e[0]["split"].update(targets=array_digest(split["targets"])),
-                [x.update(told[x["round"]]) for x in e if x["event"] == "round"],
-            ),
-        )
+        rewrite(run.events, partial(retarget, array_digest(split["targets"]), told))
 
 
 REPLAYED: dict[str, tuple[Callable[[StudyFolder], object], str, list[str], str]] = {

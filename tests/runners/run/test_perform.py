@@ -279,7 +279,7 @@ def test_a_run_on_a_constructed_data_set_with_a_noisy_oracle_is_compliant(tmp_pa
     """
     rng = np.random.default_rng(0)
     truth, tests = rng.integers(0, 5, 300), np.arange(60) % 5
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{part}images": (40 * labels[:, None, None] + rng.integers(0, 30, (len(labels), 6, 6))).astype(np.uint8)
         for part, labels in (("", truth), ("test_", tests))
     }

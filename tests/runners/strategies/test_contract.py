@@ -75,7 +75,7 @@ def features(
         **{
             need: torch.tensor(rng.random(u), dtype=torch.float32)
             for need in ("map_scores", "mc_map_scores", "member_map_scores")
-        },  # type: ignore[dict-item]
+        },
         "pool_labels": torch.tensor(rng.integers(k, size=u)),
         "flip_map_scores": torch.tensor(rng.random(u), dtype=torch.float32),
         "class_mixtures": torch.tensor(rng.dirichlet(np.ones(k), size=(u, k)), dtype=torch.float32),

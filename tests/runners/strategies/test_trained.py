@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -44,7 +45,10 @@ def context_of(images: Tensor, labelled: int, make: Callable[[], nn.Module] = ne
     )
 
 
-def prepared(strategy: LearningLoss | VAAL, context: Context, seed: int = 0) -> LearningLoss | VAAL:
+S = TypeVar("S", LearningLoss, VAAL)
+
+
+def prepared(strategy: S, context: Context, seed: int = 0) -> S:
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(seed)
         strategy.prepare(context, torch.Generator().manual_seed(seed))
@@ -157,7 +161,7 @@ def test_vaal_finds_the_kind_of_image_that_is_not_labelled_yet() -> None:
     chosen = strategy.select(context.view, 15, np.random.default_rng(0))
     assert (chosen >= 20).all()
     again = prepared(VAAL(steps=60, batch=16, latent=4, width=4), context)
-    assert torch.equal(strategy._labelled, again._labelled)  # type: ignore[union-attr]
+    assert torch.equal(strategy._labelled, again._labelled)
 
 
 def test_wrong_arguments_are_named_at_once() -> None:

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,7 @@ def everything(folder: StudyFolder) -> dict[str, bytes]:
     return {str(p.relative_to(folder.path)): p.read_bytes() for p in found}
 
 
-def said(folder: StudyFolder, capsys: pytest.CaptureFixture[str], *, dry: bool = False) -> dict[str, dict[str, int]]:
+def said(folder: StudyFolder, capsys: pytest.CaptureFixture[str], *, dry: bool = False) -> dict[str, Any]:
     capsys.readouterr()
     gc_study(folder, dry, json=True)
     told = json.loads(capsys.readouterr().out)
