@@ -1,8 +1,9 @@
-"""Decide whether higher or lower values of a metric are better; negate metrics of which lower is better.
+"""Decide whether higher or lower values of a metric are better.
 
-In analysis higher is better everywhere. A name is looked up word by word: the last word that names a quantity decides
-("error_detection_auroc" is an AUROC, "loss_reduction" a reduction). A name that says nothing is taken as higher is
-better, and every output says so. `--higher-is-better`, `--lower-is-better` and `[metric] direction` overrule the name.
+In analysis higher is better everywhere: metrics of which lower is better are negated. A name is looked up word by
+word: the last word that names a quantity decides ("error_detection_auroc" is an AUROC, "loss_reduction" a reduction).
+A name that says nothing is taken as higher is better, and every output says so. `--higher-is-better`,
+`--lower-is-better` and `[metric] direction` overrule the name.
 """
 
 from __future__ import annotations

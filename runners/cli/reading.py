@@ -13,6 +13,7 @@ from runners.cli.options import (
     Column,
     DataRoot,
     HigherIsBetter,
+    KeepSummary,
     LowerIsBetter,
     Metric,
     Mismatch,
@@ -83,6 +84,7 @@ def compare(
     mismatch: Mismatch = "list",
     column: Column = None,
     wide: Wide = None,
+    keep_summary: KeepSummary = False,
     details: Annotated[
         bool,
         typer.Option(
@@ -137,6 +139,7 @@ def figures(
     lower_is_better: LowerIsBetter = False,
     column: Column = None,
     wide: Wide = None,
+    keep_summary: KeepSummary = False,
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:
@@ -189,6 +192,7 @@ def report(
     lower_is_better: LowerIsBetter = False,
     column: Column = None,
     wide: Wide = None,
+    keep_summary: KeepSummary = False,
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:

@@ -35,6 +35,7 @@ class CompareOptions:
     wide: str | None = None
     higher_is_better: bool = False
     lower_is_better: bool = False
+    keep_summary: bool = False
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -102,6 +103,7 @@ class CompareOptions:
             wide=self.wide,
             group=self.group,  # type: ignore[arg-type]  # checked above
             better=self.better,
+            keep_summary=self.keep_summary,
         )
 
     def _of_study(self, source: Path) -> Curves:
@@ -136,6 +138,7 @@ class CompareOptions:
     def _refuse_unusable(self, source: Path, curves: Curves) -> None:
         """Refuse options that only tables have, and names that the study does not have."""
         table_only = {"--column": self.column, "--wide": self.wide, "--mismatch": self.mismatch != "list"}
+        table_only |= {"--keep-summary": self.keep_summary}
         for option, given in table_only.items():
             if given:
                 found = f"the study folder {source}, which has no gaps of this kind"
