@@ -17,7 +17,7 @@ from analysis.formatting.rows import Rows, Table
 from analysis.report import interactive
 from analysis.report.html import collapsed, figure, items, paragraph, picture, table, text
 from analysis.report.subject import Subject
-from analysis.verdict import score_table, sentences, verdict_table
+from analysis.verdict import method, score_table, sentences, verdict_table
 from analysis.verdict.comparison import Verdict
 from analysis.verdict.plan import plan_summary
 
@@ -60,6 +60,8 @@ def answer(subject: Subject) -> str:
         parts.append(f'<p class="warning"><strong>Toy size:</strong> {toy}</p>')
     parts.append(paragraph(sentences.headline(comparison), "headline"))
     parts += [paragraph(line, "note") for line in comparison.read_first]
+    if comparison.verdicts:
+        parts.append(paragraph(sentences.measured(comparison), "note"))
     if comparison.exploratory:
         amended = "the plan was amended after the study had started"
         why = amended if comparison.amended else "no plan was fixed before the first run"
@@ -100,7 +102,7 @@ def _name(verdict: Verdict) -> str:
 
 def _certainty(subject: Subject) -> str:
     inputs, plan = subject.inputs, subject.inputs.comparison.plan
-    assumption = sentences.ASSUMES[plan.correction].format(alpha=plan.alpha)
+    assumption = method.ASSUMES[plan.correction].format(alpha=plan.alpha)
     tests = f"Differences in {inputs.endpoint}, n = {inputs.pairs}; {inputs.tested}, {assumption}."
     if subject.compliance is not None and subject.study is not None:
         return f"{tests} Protocol: {subject.compliance.summary()}; study {subject.study.fingerprint[:12]}."
@@ -123,7 +125,7 @@ def verdicts(subject: Subject) -> str:
         "<h3>In words</h3>",
         items([f"{v.protocol}: {sentences.sentence(v, comparison)}" for v in comparison.verdicts]),
         "<h3>How this was decided</h3>",
-        paragraph(sentences.method(comparison)),
+        paragraph(method.method(comparison)),
     ]
     return "".join(parts)
 
