@@ -310,5 +310,5 @@ def test_networks_without_a_body_and_features_are_refused(digits) -> None:  # ty
     p = protocol()
     with pytest.raises(InputError, match="body to train"):
         made(p.model_copy(update={"model": p.model.model_copy(update={"name": "linear", "width": None})}), images)
-    with pytest.raises(InputError, match="frozen already"):
+    with pytest.raises(InputError, match="features cannot be trained"):
         made(p, replace(images, pixels=np.ones((images.n, 1, 1, 5), np.float32)))
