@@ -64,6 +64,7 @@ class Curves:
         bought: Run -> indices of the images whose labels its queries bought, in order. The initial set is included
             only if the strategy chose it. Empty if unknown.
         environments: Recorded environment (JSON) -> number of complete runs in it; empty if unknown.
+        rho: Correlation between the differences of a pair: 0 for independent seeds, 1/k for k-fold cross-validation.
         currencies: Protocol -> what its budgets count: labels, regions, pixels or clicks; labels if not given.
     """
 
@@ -88,6 +89,7 @@ class Curves:
     bought: Mapping[RunId, NDArray[np.int64]] = field(default_factory=dict)
     environments: Mapping[str, int] = field(default_factory=dict)
     currencies: Mapping[str, str] = field(default_factory=dict)
+    rho: float = 0.0
 
     @cached_property
     def protocols(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ many budgets miss the truth at one of them far more often than 1 time in 20.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,12 +94,13 @@ class Interval:
     n: int
 
 
-def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+def t_interval(values: ArrayLike, level: float = 0.95, rho: float = 0.0) -> Interval:
     """Compute Student's t interval of the mean.
 
     Args:
         values: Shape (n,).
         level: Nominal coverage.
+        rho: Correlation between values, in [0, 1), which widens the interval (Nadeau & Bengio 2003).
 
     Returns:
         Bounds are NaN for n < 2, and equal to the mean if all values are equal.
@@ -111,6 +113,9 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     if not len(x):
         return Interval(float("nan"), float("nan"), float("nan"), float("nan"), 0)
     mean, low, high = (float(v[0]) for v in t_band(x[:, None], level))
+    if rho:
+        wider = math.sqrt(1 + len(x) * rho / (1 - rho))
+        low, high = mean - wider * (mean - low), mean + wider * (high - mean)
     return Interval(mean, low, high, float(spread(x)) if len(x) > 1 else float("nan"), len(x))
 
 
