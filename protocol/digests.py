@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 
 def canonical_json(value: Any) -> bytes:
-    """Return the RFC 8785 bytes of a JSON value. Raises ValueError for NaN, infinity and integers past 2**53."""
+    """Return the RFC 8785 bytes of a JSON value.
+
+    Raises ValueError for NaN, infinity and integers past 2**53.
+    """
     try:
         return rfc8785.dumps(value)
     except rfc8785.CanonicalizationError as error:

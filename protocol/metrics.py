@@ -100,7 +100,9 @@ def reliability(
 
 
 def confusion_matrices(predicted: NDArray[np.integer], target: NDArray[np.integer], classes: int) -> NDArray[np.int64]:
-    """Count the pixels of each image by true class (rows) and predicted class (columns), void pixels left out.
+    """Count the pixels of each image by true class (rows) and predicted class (columns).
+
+    Void pixels are left out.
 
     Args:
         predicted: classes, shape (n, height, width), in [0, classes).

@@ -1,9 +1,9 @@
-"""Build the documentation: pages and notebooks from beside the code, the API from docstrings.
+"""Build the documentation: pages and notebooks from their places next to the code, the API from docstrings.
 
     uv run --group docs python .ci/docs/build.py          # then open .docs/site/index.html
 
-Files keep their places, so links between them hold; a link to a file that is no page becomes its name. A link to nothing,
-or a docstring that cannot be read, fails the build.
+Files keep their relative places, so links between them hold. A link to a file that is not a page becomes the file's
+name. A broken link or an unreadable docstring fails the build.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ LINK = re.compile(r"\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 
 
 def tracked() -> list[Path]:
-    """Files of the repository, relative to its top, new ones too."""
+    """Return the files of the repository, relative to its root, including new ones."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -37,7 +37,7 @@ def tracked() -> list[Path]:
 
 
 def gather(files: list[Path]) -> None:
-    """Copy pages, notebooks and pictures to where they lie in the repository."""
+    """Copy pages, notebooks and pictures, keeping their relative places."""
     shown = {f for f in files if f.suffix in (".md", ".ipynb", ".png", ".svg") and f.parts[0] not in (".ci", "tests")}
     for file in shown:
         target = PAGES / file
@@ -49,20 +49,20 @@ def gather(files: list[Path]) -> None:
 
 
 def relinked(text: str, file: Path, shown: set[Path]) -> str:
-    """Links to files of the repository that are no pages become their names."""
+    """Replace links to files that are not pages by the names of the files."""
 
     def replace(match: re.Match[str]) -> str:
         words, link = match[1], match[2]
-        there = (ROOT / file.parent / link).resolve()
-        if "://" in link or not there.exists() or there.relative_to(ROOT) in shown:
-            return match[0]  # of another site, for mkdocs to complain of, or a page
-        return f"{words} (`{there.relative_to(ROOT)}`)"
+        target = (ROOT / file.parent / link).resolve()
+        if "://" in link or not target.exists() or target.relative_to(ROOT) in shown:
+            return match[0]  # an external link, a broken link that mkdocs reports, or a page
+        return f"{words} (`{target.relative_to(ROOT)}`)"
 
     return LINK.sub(replace, text)
 
 
 def api(files: list[Path]) -> None:
-    """A page a package, a section a module that has something public."""
+    """Write one page per package, with a section per room and a subsection per module of it."""
     (PAGES / "api").mkdir(parents=True, exist_ok=True)
     for package, about in PACKAGES.items():
         modules = sorted(
@@ -70,19 +70,28 @@ def api(files: list[Path]) -> None:
             for f in files
             if f.suffix == ".py" and f.parts[0] == package and f.name not in ("__main__.py",) and "verbs" not in f.parts
         )
-        sections = "\n\n".join(f"::: {module}" for module in modules)
+        sections = "\n\n".join(map(section, modules))
         (PAGES / "api" / f"{package}.md").write_text(f"# {package}\n\n{about}\n\n{sections}\n", encoding="utf-8")
 
 
+def section(module: str) -> str:
+    """Return the directive for one module. Modules directly in a package, and rooms, have headings of level 2."""
+    level = min(module.count("."), 2) + 1
+    return f"::: {module}\n    options:\n      heading_level: {max(level, 2)}"
+
+
 def without_hosts(site: Path) -> None:
-    """Notebook pages would fetch a library for diagrams, of which they have none."""
+    """Remove the script for diagrams from notebook pages.
+
+    It loads a library from another host, and no page needs it.
+    """
     script = re.compile(r'<script type="module">(?:(?!</script>).)*?mermaid(?:(?!</script>).)*</script>', re.DOTALL)
     for page in site.glob("notebooks/**/*.html"):
         page.write_text(script.sub("", page.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def main() -> None:
-    """Gather, build, and end with mkdocs' exit status."""
+    """Build the documentation, and exit with the status of mkdocs."""
     shutil.rmtree(PAGES.parent, ignore_errors=True)
     files = tracked()
     gather(files)

@@ -110,7 +110,10 @@ def _pairs(
     strategies: Sequence[str],
     group: Sequence[Setting],
 ) -> tuple[Agreement, ...]:
-    """Compare rankings of the strategies that all settings have; nothing is ranked if fewer than two are shared."""
+    """Compare rankings of the strategies that all settings have.
+
+    Nothing is ranked if fewer than two strategies are shared.
+    """
     shared = [s for s in strategies if all(s in setting.curves for setting in group)]
     if len(shared) < 2:
         return ()

@@ -1,4 +1,4 @@
-"""Effect of each factor: augmentation, semi-supervision, pretraining, and each strategy within its regime.
+"""Effects of augmentation, semi-supervision, pretraining, and strategies within a regime.
 
 A factor is a regime or a strategy. The gain of a regime is the metric of the baseline strategy under it minus that
 under the base regime, at the same budget. The gain of a strategy is its metric minus that of the baseline strategy,

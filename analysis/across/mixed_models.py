@@ -53,7 +53,9 @@ class CrossedFit:
 
 @dataclass(frozen=True)
 class CrossedEffect:
-    """Difference of one strategy to the baseline over all settings, in the metric's units; positive is better.
+    """Difference of one strategy to the baseline over all settings.
+
+    It is in the metric's units; positive is better.
 
     Attributes:
         outcome: level halfway, or slope (change over the whole range of budgets).
@@ -77,7 +79,9 @@ class CrossedEffect:
 
 
 def crossed_model(y: ArrayLike, design: ArrayLike, factors: Mapping[str, ArrayLike]) -> CrossedFit:
-    """Fit y ~ fixed effects + one random intercept per factor, by statsmodels' MixedLM; factors may cross or nest.
+    """Fit y ~ fixed effects + one random intercept per factor, by statsmodels' MixedLM.
+
+    Factors may be crossed or nested.
 
     Args:
         y: values, shape (N,), finite.

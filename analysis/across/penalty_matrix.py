@@ -1,8 +1,9 @@
-"""Pairwise penalty matrix: how often each strategy significantly beats each other, summed over settings.
+"""Pairwise penalty matrix: how often each strategy significantly beats each other.
 
-At every checkpoint of a setting the curves of two strategies are compared by a two-sided paired t test at .05. The
-winner's row gains 1 / (number of checkpoints) in the loser's column. A cell lies between 0 and the number of settings.
-The mean of a column summarises a strategy; smaller is better. Two definitions of checkpoints are in use:
+Wins are summed over settings. At every checkpoint of a setting the curves of two strategies are compared by a
+two-sided paired t test at .05. The winner's row gains 1 / (number of checkpoints) in the loser's column. A cell lies
+between 0 and the number of settings. The mean of a column summarises a strategy; smaller is better. Two definitions
+of checkpoints are in use:
 
 - ash-2020 (Ash et al. 2020, BADGE, section 4): b_0 + 2^(m-1) B for m = 1, 2, ..., with b_0 the first budget and B the
   first step, up to the first budget at which the baseline's mean exceeds 99 % of its final value. Only measured budgets
@@ -104,7 +105,10 @@ def penalty_matrix(
 
 
 def ash_checkpoints(budgets: ArrayLike, baseline: ArrayLike) -> NDArray[np.intp]:
-    """Return positions of Ash's checkpoints among the T budgets, given the baseline's mean curve; none if T < 2."""
+    """Return positions of Ash's checkpoints among the T budgets; none if T < 2.
+
+    The baseline's mean curve decides where they lie.
+    """
     b, curve = np.asarray(budgets, dtype=np.float64), np.asarray(baseline, dtype=np.float64)
     if len(b) < 2:
         return np.empty(0, dtype=np.intp)

@@ -59,7 +59,10 @@ def _rank_table(curves: Curves, regime: str, settings: Sequence[Setting], notes:
 
 
 def _uneven(setting: Setting, strategies: Sequence[str]) -> str:
-    """Return in words which strategies lack seeds, since seed effects do not cancel in means over different seeds."""
+    """Return in words which strategies lack seeds.
+
+    Seed effects do not cancel in means over different seeds.
+    """
     seeds = {s: setting.seeds[s] for s in strategies if s in setting.seeds}
     every = sorted({seed for own in seeds.values() for seed in own})
     few = [f"{s} {len(own)} of {len(every)}" for s, own in seeds.items() if len(own) < len(every)]

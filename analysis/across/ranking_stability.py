@@ -16,7 +16,9 @@ from analysis.statistics.arrays import Floats
 
 @dataclass(frozen=True)
 class Agreement:
-    """Kendall's tau-b between the rankings of two data sets (under one regime) or two regimes (on one data set).
+    """Kendall's tau-b between the rankings of two data sets or two regimes.
+
+    Two data sets are compared under one regime, two regimes on one data set.
 
     tau is in [-1, 1], 1 for the same order, NaN if all strategies tie on one side. `within` is the regime or data set
     that both share.

@@ -1,6 +1,7 @@
-"""Curves by setting: one (data set, regime) under one protocol, with each strategy's curves as an array.
+"""Curves per setting, that is, per data set and regime under one protocol.
 
-Statistics over several data sets and regimes start from settings; nothing is averaged or dropped.
+Each strategy's curves are an array. Statistics over several data sets and regimes start from settings; nothing is
+averaged or dropped.
 """
 
 from __future__ import annotations
@@ -48,7 +49,10 @@ class Setting:
 
 
 def paired_rows(left: Setting, strategy: str, right: Setting, other: str) -> tuple[Floats, Floats]:
-    """Return curves of strategies in two settings over their shared seeds; each keeps its setting's budgets."""
+    """Return curves of strategies in two settings over their shared seeds.
+
+    Each keeps its setting's budgets.
+    """
     shared = sorted(set(left.seeds.get(strategy, ())) & set(right.seeds.get(other, ())))
     return _rows(left, strategy, shared), _rows(right, other, shared)
 

@@ -131,7 +131,10 @@ def _mean_ranks(table: RankTable) -> Iterator[Cells]:
 
 
 def _nemenyi(table: RankTable) -> Iterator[Cells]:
-    """Yield each pair of strategies: mean rank of the left minus the right's, and p corrected over all pairs."""
+    """Yield the difference in mean rank, left minus right, of each pair, and its corrected p.
+
+    p is corrected over all pairs.
+    """
     names, ranks = table.strategies, table.friedman.mean_ranks
     for i, left in enumerate(names):
         for j, right in enumerate(names[i + 1 :], start=i + 1):
@@ -151,7 +154,10 @@ def _aggregates(gain: Gain) -> Iterator[Cells]:
 
 
 def _profile(gain: Gain) -> Iterator[Cells]:
-    """Yield the share of runs whose paired difference exceeds each threshold, with its pointwise 95 % interval."""
+    """Yield the share of runs whose paired difference exceeds each threshold.
+
+    Each share has its pointwise 95 % interval.
+    """
     for row in zip(gain.thresholds, gain.profile, gain.profile_low, gain.profile_high, strict=True):
         yield {"strategy": gain.strategy} | dict(zip(("threshold", "share", "low", "high"), row, strict=True))
 

@@ -1,7 +1,8 @@
-"""Judge what Mittal et al. (2019) say of active learning, as questions that learning curves can answer.
+"""Judge what Mittal et al. (2019) say of active learning.
 
-Each function takes `analysis.across.settings(curves)` and returns a `Claim`: a statement, the rule fixed before looking
-at the curves, one finding with an interval per data set, regime or strategy, and an answer that may be "undecided".
+Their statements become questions that learning curves can answer. Each function takes
+`analysis.across.settings(curves)` and returns a `Claim`: a statement, the rule fixed before looking at the curves,
+one finding with an interval per data set, regime or strategy, and an answer that may be "undecided".
 
 - `losing`: some strategies lose to random.
 - `shrinking`: a regime shrinks the differences between strategies.

@@ -57,7 +57,10 @@ def _halves(n: int, half: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
 
 
 def carried_over(settings: Sequence[Setting]) -> Claim:
-    """Judge whether rankings carry over; one finding per regime and pair of data sets that share three strategies."""
+    """Judge whether rankings carry over between data sets.
+
+    There is one finding per regime and pair of data sets that share three strategies.
+    """
     findings = []
     for regime in dict.fromkeys(s.regime for s in settings):
         for pair in combinations([s for s in settings if s.regime == regime], 2):

@@ -11,7 +11,9 @@ from analysis.statistics.intervals import Interval, t_interval
 
 
 def semi_supervision(settings: Sequence[Setting], supervised: str, semi: str, baseline: str, margin: float) -> Claim:
-    """Judge whether semi-supervision gains much and strategies little; one finding per data set and strategy.
+    """Judge whether semi-supervision gains much and strategies little.
+
+    There is one finding per data set and strategy.
 
     Args:
         settings: any number of data sets; those that have both regimes are judged.

@@ -28,7 +28,9 @@ def variance_between(scores: Floats) -> float:
 
 
 def shrinking(settings: Sequence[Setting], base: str, other: str, statement: str) -> Claim:
-    """Judge whether strategies lie closer together under regime `other` than under `base`; one finding per data set.
+    """Judge whether strategies lie closer together under regime `other` than under `base`.
+
+    There is one finding per data set.
 
     Args:
         settings: any number of data sets; those that have both regimes are judged.

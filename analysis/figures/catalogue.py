@@ -77,12 +77,16 @@ def write_figures(
     Args:
         only: names of the figures to write; all if empty.
     """
+    directions = dict.fromkeys(map(str, inputs.comparison.directions.values()))
     for name, study_figure in draw_figures(inputs, only):
         if isinstance(study_figure, str):
             yield name, study_figure
             continue
         stem = Path(folder) / name
-        texts = {"csv": study_figure.frame.to_csv(index=False), "txt": study_figure.caption + "\n"}
+        texts = {
+            "csv": study_figure.frame.to_csv(index=False),
+            "txt": " ".join((study_figure.caption, *directions)) + "\n",
+        }
         for ending, text in texts.items():
             write_atomically(stem.with_suffix(f".{ending}"), text.encode())
         yield (

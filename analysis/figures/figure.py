@@ -20,7 +20,7 @@ from analysis.figures.style import PLAIN, LineStyle, Venue, line_styles, render,
 from analysis.loading.curves import Curves
 from analysis.secondary.details import Details, details
 from analysis.secondary.purchases import Purchases
-from analysis.verdict import sentences
+from analysis.verdict import method
 from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 
 NOT_PAIRED = "nothing is paired"
@@ -88,7 +88,7 @@ class FigureInputs:
 
     @property
     def shaded(self) -> tuple[str, ...]:
-        """Return the strategies whose band is drawn around their curves: all, or the baseline if there are many."""
+        """Return the strategies whose band is drawn: all, or the baseline if there are many."""
         few = len(self.curves.strategies) <= CROWDED + 1
         return self.curves.strategies if few else (self.curves.baseline,)
 
@@ -123,8 +123,8 @@ class FigureInputs:
     def tested(self) -> str:
         """Return test and correction of the verdicts in words."""
         tests = f"{self.comparison.tests} test{'s' * (self.comparison.tests != 1)}"
-        correction = sentences.CORRECTIONS[self.curves.plan.correction]
-        return f"{sentences.test_name(self.comparison)}, {correction} over {tests}"
+        correction = method.CORRECTIONS[self.curves.plan.correction]
+        return f"{method.test_name(self.comparison)}, {correction} over {tests}"
 
 
 def panelled(

@@ -117,7 +117,10 @@ class LineStyle:
 
 
 def line_styles(strategies: Sequence[str], baseline: str) -> dict[str, LineStyle]:
-    """Assign a style to each strategy by its position in the study; the baseline is black, solid and on top."""
+    """Assign a style to each strategy by its position in the study.
+
+    The baseline is black, solid and on top.
+    """
     others = [s for s in strategies if s != baseline]
     styles = {
         name: LineStyle(

@@ -37,6 +37,8 @@ def combine(parts: Sequence[Curves], name: str) -> Curves:
         notes=tuple(note for part in parts for note in part.notes),
         amended=sum(part.amended for part in parts),
         places={k: v for part in parts for k, v in part.places.items()},
+        directions={k: v for part in parts for k, v in part.directions.items()},
+        warnings=tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
         upper=frozenset().union(*(part.upper for part in parts)),
         costs=pd.concat([part.costs for part in parts], ignore_index=True),
         reliability=pd.concat([part.reliability for part in parts], ignore_index=True),

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from protocol.spec.run_id import RunId
-from protocol.spec.study import BASELINE, Plan
+from protocol.spec.study import BASELINE, Better, Plan
 
 COLUMNS: Final = ("study", "protocol", "dataset", "regime", "strategy", "seed", "budget", "metric", "value")
 COST_COLUMNS: Final = ("protocol", "strategy", "seed", "budget", "seconds", "memory")
@@ -21,6 +21,34 @@ COST_COLUMNS: Final = ("protocol", "strategy", "seed", "budget", "seconds", "mem
 Unit = Literal["seed", "data set"]
 Group = Literal["protocol", "dataset", "regime"]
 Mismatch = Literal["list", "refuse", "crop", "unpaired"]
+
+
+Basis = Literal["name", "option", "study", "negated", "unknown"]
+
+
+@dataclass(frozen=True)
+class MetricDirection:
+    """The direction that was used for a metric, and what it rests on.
+
+    Attributes:
+        metric: Name of the metric, as in the table or study.
+        better: Whether higher or lower values of the metric are better.
+        basis: Its name, an option, the study file, or nothing: an unknown name is taken as higher is better.
+    """
+
+    metric: str
+    better: Better
+    basis: Basis
+
+    def __str__(self) -> str:
+        reason = {
+            "name": "known by its name",
+            "option": "as stated by option",
+            "study": "as stated in the study file",
+            "negated": "of this metric lower is better, but no value is above 0, so they are taken as negated already",
+            "unknown": "assumed: the name says nothing; if lower is better, add --lower-is-better",
+        }[self.basis]
+        return f"Metric {self.metric}: {self.better} is better ({reason})."
 
 
 @dataclass(frozen=True)
@@ -66,6 +94,10 @@ class Curves:
         environments: Recorded environment (JSON) -> number of complete runs in it; empty if unknown.
         rho: Correlation between the differences of a pair: 0 for independent seeds, 1/k for k-fold cross-validation.
         currencies: Protocol -> what its budgets count: labels, regions, pixels or clicks; labels if not given.
+        directions: Protocol -> direction of the primary metric, as it was used; empty before it is applied.
+        warnings: Notes that must be read before the results: what was left out, assumed or cropped. They are not
+            repeated in `notes`.
+        area: How the values of a curve become one number.
     """
 
     frame: pd.DataFrame
@@ -90,6 +122,9 @@ class Curves:
     environments: Mapping[str, int] = field(default_factory=dict)
     currencies: Mapping[str, str] = field(default_factory=dict)
     rho: float = 0.0
+    directions: Mapping[str, MetricDirection] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    area: str = "trapezoid"
 
     @cached_property
     def protocols(self) -> tuple[str, ...]:

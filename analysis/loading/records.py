@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.loading.curves import COLUMNS, COST_COLUMNS, Curves, Missing
+from analysis.loading.curves import COLUMNS, COST_COLUMNS, Basis, Curves, Missing
 from analysis.loading.extract import BIN_COLUMNS, confidence_bin_rows, queried_indices, query_cost_rows
+from analysis.loading.metric_direction import apply_direction
 from protocol.errors import RecordError
 from protocol.record.amendments import read_amendments
 from protocol.record.chain import Record, read
@@ -25,7 +26,7 @@ from protocol.record.layout import StudyFolder
 from protocol.seal.archive import open_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
-from protocol.spec.study import StrategySpec, Study
+from protocol.spec.study import Better, StrategySpec, Study
 
 
 def load_study(path: Path) -> Curves:
@@ -41,10 +42,10 @@ def load_study(path: Path) -> Curves:
         InputError: The folder is not a study folder.
     """
     with open_study(Path(path)) as folder:
-        return _load(StudyFolder(folder))
+        return apply_direction(*_load(StudyFolder(folder)))
 
 
-def _load(folder: StudyFolder) -> Curves:
+def _load(folder: StudyFolder) -> tuple[Curves, Better | None, Basis]:
     study = folder.read_plan()
     amendments = read_amendments(folder)
     rows: list[tuple[object, ...]] = []
@@ -68,7 +69,7 @@ def _load(folder: StudyFolder) -> Curves:
         costs += query_cost_rows(record, run)
         rows += [(study.name, *row) for row in _rows(record, protocol, run)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"seed": "int64", "budget": "int64", "value": "float64"})
-    return Curves(
+    curves = Curves(
         frame=frame,
         study=study.name,
         plan=study.plan,
@@ -86,6 +87,7 @@ def _load(folder: StudyFolder) -> Curves:
         reliability=pd.DataFrame(bins, columns=list(BIN_COLUMNS)),
         environments={kind: runs for kind, runs in environments.items() if kind not in ("", "{}")},
     )
+    return curves, study.metric.direction if study.metric else None, "study"
 
 
 def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:

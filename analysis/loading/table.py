@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from analysis.loading.columns import read_table
 from analysis.loading.curves import COLUMNS, Curves, Group, Mismatch
 from analysis.loading.gaps import resolve_gaps
-from analysis.loading.metric_direction import negate_losses
+from analysis.loading.metric_direction import apply_direction, direction_of
+from analysis.loading.summaries import check_no_ranks, notes_of, without_summaries
 from analysis.loading.text_cells import LINE
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec.study import BASELINE, Plan
+from protocol.spec.study import BASELINE, Better, Plan
 
 LARGEST = 1e100
 """Squares of larger values overflow."""
@@ -52,6 +53,8 @@ def load_table(
     columns: Mapping[str, str] | None = None,
     wide: str | None = None,
     group: Group | None = None,
+    better: Better | None = None,
+    keep_summary: bool = False,
 ) -> Curves:
     """Load curves from a CSV or Parquet table of any source.
 
@@ -71,6 +74,8 @@ def load_table(
         wide: "budget", "strategy", "seed", "dataset" or "metric" if the remaining columns are its values. A table
             without columns strategy and value, but with a column named like the baseline, is read as "strategy".
         group: Correct tests together within each protocol, dataset or regime.
+        better: Whether higher or lower values are better; None: by the metric's name.
+        keep_summary: Keep rows and columns that summarise the others (see `analysis.loading.summaries`).
 
     Returns:
         Complete runs and what is missing. Guesses and changes are listed in its notes.
@@ -80,10 +85,13 @@ def load_table(
     """
     where = str(path)
     text, notes = read_table(Path(path), columns or {}, wide, baseline)
+    text, left_out = (text, []) if keep_summary else without_summaries(text, baseline)
     text, seed_notes = _numbered_seeds(text)
     frame, units = _typed(text, where, (columns or {}).get("value", "value"))
     frame, metrics = _one_metric(frame, metric, where)
     _check_strategies(frame, baseline, where)
+    if better is None and direction_of(next(iter(metrics.values()))).basis == "unknown":
+        check_no_ranks(frame, where)
     if not units:
         _check_one_recipe_each(frame, where)
     frame, expected, missing, gap_notes = resolve_gaps(frame, where, baseline, mismatch, units)
@@ -103,8 +111,9 @@ def load_table(
         units=units,
         mismatch=mismatch,
         group=group,
+        warnings=notes_of(left_out),
     )
-    return negate_losses(curves)
+    return apply_direction(curves, better)
 
 
 def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

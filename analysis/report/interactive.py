@@ -1,4 +1,7 @@
-"""Interactive curves without a network: about 120 lines of script and a few kB of data (plotly.js would be 4.5 MB)."""
+"""Interactive curves without a network: about 120 lines of script and a few kB of data.
+
+plotly.js would be 4.5 MB.
+"""
 
 from __future__ import annotations
 

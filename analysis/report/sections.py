@@ -17,7 +17,7 @@ from analysis.formatting.rows import Rows, Table
 from analysis.report import interactive
 from analysis.report.html import collapsed, figure, items, paragraph, picture, table, text
 from analysis.report.subject import Subject
-from analysis.verdict import score_table, sentences, verdict_table
+from analysis.verdict import method, score_table, sentences, verdict_table
 from analysis.verdict.comparison import Verdict
 from analysis.verdict.plan import plan_summary
 
@@ -49,13 +49,19 @@ def _figures(subject: Subject, *names: str) -> str:
 
 
 def answer(subject: Subject) -> str:
-    """Return the first screen: who beats the baseline, where, by how much, how surely, under which protocol."""
+    """Return the first screen: who beats the baseline, where, by how much and how surely.
+
+    It also names the protocol.
+    """
     inputs, comparison = subject.inputs, subject.inputs.comparison
     parts = []
     if subject.toy:
         toy = "this study shows how the tool works; its verdicts mean little."
         parts.append(f'<p class="warning"><strong>Toy size:</strong> {toy}</p>')
     parts.append(paragraph(sentences.headline(comparison), "headline"))
+    parts += [paragraph(line, "note") for line in comparison.read_first]
+    if comparison.verdicts:
+        parts.append(paragraph(sentences.measured(comparison), "note"))
     if comparison.exploratory:
         amended = "the plan was amended after the study had started"
         why = amended if comparison.amended else "no plan was fixed before the first run"
@@ -96,7 +102,7 @@ def _name(verdict: Verdict) -> str:
 
 def _certainty(subject: Subject) -> str:
     inputs, plan = subject.inputs, subject.inputs.comparison.plan
-    assumption = sentences.ASSUMES[plan.correction].format(alpha=plan.alpha)
+    assumption = method.ASSUMES[plan.correction].format(alpha=plan.alpha)
     tests = f"Differences in {inputs.endpoint}, n = {inputs.pairs}; {inputs.tested}, {assumption}."
     if subject.compliance is not None and subject.study is not None:
         return f"{tests} Protocol: {subject.compliance.summary()}; study {subject.study.fingerprint[:12]}."
@@ -119,7 +125,7 @@ def verdicts(subject: Subject) -> str:
         "<h3>In words</h3>",
         items([f"{v.protocol}: {sentences.sentence(v, comparison)}" for v in comparison.verdicts]),
         "<h3>How this was decided</h3>",
-        paragraph(sentences.method(comparison)),
+        paragraph(method.method(comparison)),
     ]
     return "".join(parts)
 

@@ -1,4 +1,7 @@
-"""Predictions that differ between the first and the last round of a run: pixels of a few maps, or test images."""
+"""Predictions that differ between the first and the last round of a run.
+
+They are pixels of a few maps, or test images.
+"""
 
 from __future__ import annotations
 

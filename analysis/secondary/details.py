@@ -1,6 +1,7 @@
-"""Secondary results: secondary endpoints, whole curves, effect sizes, Bayesian probabilities, query costs.
+"""Secondary results: endpoints, whole curves, effect sizes, probabilities, query costs.
 
-None of them changes a verdict. Results that the plan does not name are marked exploratory.
+The endpoints are the secondary ones, the probabilities Bayesian. None of them changes a verdict. Results that the
+plan does not name are marked exploratory.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ A12_LEAST = 10
 
 @dataclass(frozen=True)
 class Secondary:
-    """Secondary endpoint, tested like the primary one and corrected over the same family, endpoint by endpoint."""
+    """Secondary endpoint, tested like the primary one.
+
+    It is corrected over the same family, endpoint by endpoint.
+    """
 
     protocol: str
     strategy: str
@@ -51,7 +55,9 @@ class Secondary:
 
 @dataclass(frozen=True)
 class WholeCurve:
-    """Test of a difference at any budget (max-T over sign flips), and at which (step-down); paired seeds only.
+    """Test of a difference at any budget (max-T over sign flips), and at which (step-down).
+
+    For paired seeds only.
 
     Attributes:
         p, p_error: p of no difference anywhere, with its Monte Carlo error.
@@ -75,7 +81,10 @@ class WholeCurve:
 
 @dataclass(frozen=True)
 class BandPoint:
-    """Paired difference at one budget, with the simultaneous 95 % band over all budgets and the step-down p."""
+    """Paired difference at one budget, with a simultaneous band and the step-down p.
+
+    The 95 % band is simultaneous over all budgets.
+    """
 
     protocol: str
     strategy: str
@@ -90,7 +99,10 @@ class BandPoint:
 
 @dataclass(frozen=True)
 class EffectRow:
-    """Effect size of the endpoint with 95 % interval: d_z, A12 (unpaired) or paired probability of improvement."""
+    """Effect size of the endpoint with its 95 % interval.
+
+    It is d_z, A12 (unpaired) or the paired probability of improvement.
+    """
 
     protocol: str
     strategy: str
@@ -103,7 +115,10 @@ class EffectRow:
 
 @dataclass(frozen=True)
 class PosteriorRow:
-    """Posterior probabilities of worse, practically equal (within ±rope) and better; they are no error rates."""
+    """Posterior probabilities of worse, practically equal (within ±rope) and better.
+
+    They are no error rates.
+    """
 
     protocol: str
     strategy: str

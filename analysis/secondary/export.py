@@ -1,4 +1,7 @@
-"""Export a study as plain tables for pandas, DuckDB or R: curves, runs and every label, built from its records."""
+"""Export a study's curves, runs and labels as plain tables for pandas, DuckDB or R.
+
+They are built from its records.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +101,7 @@ def _run(run: RunId, curves: Curves, state: str, record: Record | None) -> dict[
 
 
 def kind_of(cost: str) -> str:
-    """Return the column to which a round's cost belongs: training (with trials), query selection or evaluation."""
+    """Return the column of a round's cost: training (with trials), query selection or evaluation."""
     return {"train_s": "train_s", "tune_s": "train_s", "evaluate_s": "evaluate_s"}.get(cost, "choose_s")
 
 

@@ -88,13 +88,18 @@ class Purchases:
     changes: tuple[MapChange | ClassChange, ...] = ()
 
     def class_names(self, protocol: str) -> tuple[str, ...]:
-        """Return class names of a protocol's images or pixels, in order; empty if the data set is not available."""
+        """Return class names of a protocol's images or pixels, in order.
+
+        They are empty if the data set is not available.
+        """
         classes = self.classes.get(protocol)
         return self.pixel_classes.get(protocol, ()) if classes is None else classes.names
 
 
 def overlap(curves: Curves) -> pd.DataFrame:
-    """Compute the Jaccard index |A and B| / |A or B| of the images that two strategies labelled with the same seed.
+    """Compute the Jaccard index |A and B| / |A or B| of two strategies' labelled images.
+
+    Both strategies ran with the same seed.
 
     Images count up to the end of the budget.
 

@@ -33,7 +33,10 @@ class QueryCost:
 
 
 def query_costs(curves: Curves) -> Rows[QueryCost]:
-    """Return one row per protocol and strategy, in the study's order; empty for tables of curves without costs."""
+    """Return one row per protocol and strategy, in the study's order.
+
+    Tables of curves without costs give no rows.
+    """
     if curves.costs.empty:
         return Rows(QueryCost, TITLE, ())
     area = endpoints(curves)

@@ -1,4 +1,7 @@
-"""Robustness: answers of other analyses of the same runs; all variants except the plan are exploratory."""
+"""Robustness: answers of other analyses of the same runs.
+
+All variants except the plan are exploratory.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,10 @@ def variants(plan: Plan, seeds: Sequence[int], deltas: Sequence[float] = (0.005,
 
 
 def replace_plan(plan: Plan, **changes: object) -> Plan:
-    """Return the plan with changes, validated, and without looks, which belong to the planned number of seeds."""
+    """Return the plan with changes, validated, and without looks.
+
+    Looks belong to the planned number of seeds.
+    """
     return Plan.model_validate(plan.model_dump() | {"looks": ()} | changes)
 
 
@@ -71,7 +77,10 @@ def answers(curves: Curves, variants: Sequence[Variant]) -> pd.DataFrame:
 
 
 def changes(table: pd.DataFrame) -> pd.DataFrame:
-    """Count answers of each variant that differ from the first column, and those reversed (better ↔ worse)."""
+    """Count answers of each variant that differ from the first column, and those reversed.
+
+    An answer is reversed from better to worse or from worse to better.
+    """
     planned = table.iloc[:, 0]
     opposite = {"better": "worse", "worse": "better"}
     rows = [

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 import pandas as pd
 
 from analysis.formatting.numbers import jsonable
-from analysis.loading.curves import Group, Mismatch, Missing, Unit
+from analysis.loading.curves import Group, MetricDirection, Mismatch, Missing, Unit
 from analysis.statistics.hypothesis_tests import Test
 from analysis.statistics.power import minimum_detectable_effect
 from analysis.verdict.estimate import Interval
@@ -106,6 +107,9 @@ class Comparison:
         metrics: Protocol -> primary metric (higher is better).
         notes: Changes made to the data, and reasons for amendments of the plan.
         amended: How often the plan was changed after the study had started.
+        directions: Protocol -> the direction of its metric that was used.
+        warnings: What must be read before the verdicts; not repeated in `notes`.
+        area: How the values of a curve became one number; see `Curves.area`.
     """
 
     study: str
@@ -128,11 +132,19 @@ class Comparison:
     has_curves: bool = True
     least_seeds_equivalence: int = 2
     rho: float = 0.0
+    directions: Mapping[str, MetricDirection] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    area: str = "trapezoid"
 
     @property
     def paired(self) -> bool:
         """Return whether differences were taken within seeds (or data sets)."""
         return self.mismatch != "unpaired"
+
+    @property
+    def read_first(self) -> tuple[str, ...]:
+        """Return the direction of every metric, and the warnings: the first lines of every output."""
+        return (*dict.fromkeys(map(str, self.directions.values())), *self.warnings)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per verdict and one column per field, unrounded."""
@@ -156,10 +168,13 @@ class Comparison:
             "least_seeds_equivalence": self.least_seeds_equivalence,
             "rho": self.rho,
             "metrics": self.metrics,
+            "directions": {protocol: asdict(direction) for protocol, direction in self.directions.items()},
+            "warnings": list(self.warnings),
             "runs": {"planned": self.planned, "complete": self.complete, "missing": [str(m) for m in self.missing]},
             "unmatched": list(self.unmatched),
             "notes": list(self.notes),
             "endpoint": "area under the budget curve" if self.has_curves else "value",
+            "area": self.area,
             "unit": self.unit,
             "paired": self.paired,
             "mismatch": self.mismatch,

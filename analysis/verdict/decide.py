@@ -63,6 +63,9 @@ def compare(curves: Curves, rng: np.random.Generator | None = None) -> Compariso
         mismatch=curves.mismatch,
         group=curves.group,
         has_curves=curves.has_curves,
+        directions=dict(curves.directions),
+        warnings=curves.warnings,
+        area=curves.area,
     )
 
 

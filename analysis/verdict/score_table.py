@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.formatting import numbers, tables
 from analysis.loading.curves import Curves
-from analysis.verdict import sentences
+from analysis.verdict import method
 from analysis.verdict.comparison import Comparison
 from analysis.verdict.decide import compare
 from analysis.verdict.endpoint import endpoints
@@ -144,7 +144,7 @@ def scores(curves: Curves, comparison: Comparison) -> Scores:
         f"Mean ± standard deviation over runs of the {what}. Against {curves.baseline}, by the verdict: "
         "↑ better, ↓ worse, ≈ equivalent, no mark undecided. "
         f"*: highest mean{' of those with the most runs' * uneven}, or not worse than it "
-        f"({sentences.test_name(comparison)}, {sentences.CORRECTIONS[curves.plan.correction]} within the protocol; "
+        f"({method.test_name(comparison)}, {method.CORRECTIONS[curves.plan.correction]} within the protocol; "
         "exploratory)."
     )
     return Scores(tuple(rows), curves.protocols, curves.strategies, caption)

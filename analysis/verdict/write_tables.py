@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
+
 from analysis.verdict.comparison import Comparison
 from analysis.verdict.score_table import Scores
 from analysis.verdict.sentences import summary
@@ -23,18 +25,27 @@ def write_tables(comparison: Comparison, folder: Path, scores: Scores | None = N
         The paths of the files.
     """
     contents = {
-        "verdicts.csv": comparison.to_frame().to_csv(index=False),
-        "verdicts.md": to_markdown(comparison),
-        "verdicts.tex": to_latex(comparison),
+        "verdicts.csv": _with_directions(comparison).to_csv(index=False),
+        "verdicts.md": to_markdown(comparison) + "".join(f"\n{line}\n" for line in comparison.read_first),
+        "verdicts.tex": to_latex(comparison) + "".join(f"% {line}\n" for line in comparison.read_first),
         "verdicts.json": comparison.to_json() + "\n",
         "summary.txt": summary(comparison) + "\n",
     }
     if scores is not None:
         contents |= {
             "scores.csv": scores.to_frame().to_csv(index=False),
-            "scores.md": scores.to_markdown(),
-            "scores.tex": scores.to_latex(),
+            "scores.md": scores.to_markdown() + "".join(f"\n{line}\n" for line in comparison.read_first),
+            "scores.tex": scores.to_latex() + "".join(f"% {line}\n" for line in comparison.read_first),
         }
     for name, text in contents.items():
         write_atomically(Path(folder) / name, text.encode())
     return [Path(folder) / name for name in contents]
+
+
+def _with_directions(comparison: Comparison) -> pd.DataFrame:
+    """Return one row per verdict, with the metric and its direction last."""
+    frame = comparison.to_frame()
+    used = [comparison.directions.get(protocol) for protocol in frame["protocol"]]
+    return frame.assign(
+        metric=[d.metric if d else "" for d in used], metric_better=[d.better if d else "" for d in used]
+    )

@@ -1,9 +1,10 @@
-"""Frozen features for pretrained.toml: SimCLR (Chen et al. 2020, arXiv 2002.05709) at CPU size, then embeddings of other images.
+"""Frozen features for pretrained.toml: train SimCLR at CPU size, then embed other images.
 
     python notebooks/studies/encode.py --data-root DATA --out features
 
-The encoder sees 20,000 official training images without labels; embedded are 12,000 others, of which the protocols draw pool and
-test set. It never sees a test set or a label. Equal bytes need one thread and equal versions of torch: the records name the digest.
+SimCLR is that of Chen et al. (2020, arXiv 2002.05709). The encoder sees 20,000 official training images without
+labels. Embedded are 12,000 others, from which the protocols draw pool and test set. The encoder never sees a test set
+or a label. Equal bytes need one thread and equal versions of torch: the records name the digest.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ STEPS, BATCH, TEMPERATURE, RATE, WIDTH = 1200, 256, 0.2, 2e-3, 24
 
 
 def views(x: Tensor, draws: torch.Generator) -> Tensor:
-    """A random view of each image (b, channels, height, width) in [0, 1]: crop to 30 to 100 % of the area, mirrored, its colours changed."""
+    """Return a random view of each image, shape (b, channels, height, width), in [0, 1].
+
+    A view is a crop to 30 to 100 % of the area, mirrored, with changed colours.
+    """
     n, channels = x.shape[:2]
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
@@ -49,7 +53,10 @@ def views(x: Tensor, draws: torch.Generator) -> Tensor:
 
 
 def contrast(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """NT-Xent (equation 1): each view's partner among all other views of the batch; a and b are (n, d), row by row one image."""
+    """Return the NT-Xent loss (equation 1): each view's partner among all other views of the batch.
+
+    Row i of a and row i of b, both (n, d), are views of the same image.
+    """
     z = F.normalize(torch.cat([a, b]), dim=1)
     likeness = (z @ z.T / temperature).fill_diagonal_(-torch.inf)
     n = len(a)

@@ -87,7 +87,7 @@ def make_split(protocol: Protocol, replicate: int, train_size: int, official_tes
 
 
 def refuse_unpayable(protocol: Protocol, split: Split, units: Units) -> None:
-    """Raise InputError if the last budget exceeds the cost of the whole pool, where costs are known in advance."""
+    """Raise InputError if the last budget exceeds the cost of the whole pool, if costs are known."""
     pool, labelling = units.of(split.pool), protocol.labelling
     cost = labelling.cost if labelling else "label"
     most = {"label": len(pool), "pixel": int(units.pixels[pool].sum()), "click": None}[cost]

@@ -51,7 +51,9 @@ def _drawn(key: RecipeKey, root: int, replicate: int, round_: int) -> tuple[Hype
 def draw_held_out(
     regime: Regime, root: int, replicate: int, round_: int, labelled: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Draw the labelled images that score a round's trials, sorted; none if the validation images score them.
+    """Draw the labelled images that score a round's trials, sorted.
+
+    None are drawn if the validation images score the trials.
 
     Args:
         labelled: (l,) labelled images, in any order.

@@ -1,4 +1,4 @@
-"""Check evidence other than a study folder: one record, a table of curves, or lists of labelled indices."""
+"""Check other evidence than study folders: one record, tables of curves, lists of indices."""
 
 from protocol.foreign.curve_table import check_table
 from protocol.foreign.index_lists import check_indices

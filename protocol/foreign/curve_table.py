@@ -126,7 +126,10 @@ def _parsed(reader: csv.DictReader[str], where: str) -> Iterator[_Row | Fault]:
 
 
 def _of_protocol(rows: list[_Row], protocol: Protocol, where: str) -> list[_Row]:
-    """Return the rows of this protocol and its metric; a table that names only one of either needs no match."""
+    """Return the rows of this protocol and its metric.
+
+    A table that names only one protocol or metric needs no match.
+    """
     for what, wanted, column in (("protocol", protocol.name, "group"), ("metric", protocol.metric, "metric")):
         names = dict.fromkeys(getattr(r, column) for r in rows)
         if len(names) > 1 and wanted not in names:

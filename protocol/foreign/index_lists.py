@@ -1,4 +1,6 @@
-"""Check lists of labelled indices from another project against a protocol: budgets, queries, overlap, starting sets.
+"""Check another project's lists of labelled indices against a protocol.
+
+Budgets, queries, overlap and starting sets are checked.
 
 FOLDER/<strategy>/seed-<n>/round-<k>.npy    or .json, .csv, .txt: indices labelled in round k, or in all rounds so far
 FOLDER/<strategy>/seed-<n>.json             the same as a list of lists
@@ -138,7 +140,7 @@ def _lists(folder: Path, faults: list[Fault]) -> dict[tuple[str, int], Batches]:
 
 
 def _new_ones(batches: Batches) -> Batches:
-    """Return what each round added, if every list contains the previous one; otherwise the lists themselves."""
+    """Return what each round added if the lists are cumulative; otherwise return the lists."""
     lists = [indices for _, indices in batches]
     if len(lists) < 2 or any(Counter(a) - Counter(b) for a, b in itertools.pairwise(lists)):
         return batches
@@ -208,7 +210,10 @@ def _whole(value: object) -> TypeGuard[list[int]]:
 
 
 def _split(parts: dict[str, list[int] | None], lists: dict[tuple[str, int], Batches]) -> SplitEvidence | None:
-    """Return the lists as a split; without a list of the pool, it is all labelled images outside the other parts."""
+    """Return the lists as a split.
+
+    Without a list of the pool, the pool is all labelled images outside the other parts.
+    """
     if parts["test"] is None:
         return None
     elsewhere = {*parts["test"], *(parts["validation"] or ())}

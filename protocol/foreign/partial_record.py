@@ -32,7 +32,10 @@ Runs = dict[tuple[str, int], Partial]
 
 
 def study_of(name: str, protocol: Protocol, runs: Iterable[tuple[str, int]], where: str) -> Study:
-    """Build a study in place of a plan: random and every strategy that occurs, with every seed. Raises InputError."""
+    """Build a study in place of a plan: random and every strategy that occurs, with every seed.
+
+    Raises InputError.
+    """
     keys = list(runs)
     strategies = dict.fromkeys([BASELINE, *(strategy for strategy, _ in keys)])
     table = {

@@ -1,4 +1,7 @@
-"""Checklist of active-learning evaluation for a paper's appendix, filled in from plan and evidence, and one line."""
+"""Checklist of active-learning evaluation for a paper's appendix, and a one-line summary.
+
+It is filled in from the plan and the evidence.
+"""
 
 from __future__ import annotations
 

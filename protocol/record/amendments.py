@@ -100,5 +100,5 @@ def amend(folder: StudyFolder, study: Study, reason: str) -> Amendment:
     write_atomically(
         folder.amendments, history + line + b"\n"
     )  # written first: a plan without its history would look forged
-    write_atomically(folder.plan, canonical_json(study.model_dump(mode="json")) + b"\n")
+    write_atomically(folder.plan, canonical_json(study.content()) + b"\n")
     return amendment

@@ -289,4 +289,4 @@ class StudyFolder:
                     "choose another --out",
                 )
             )
-        write_atomically(self.plan, canonical_json(study.model_dump(mode="json")) + b"\n")
+        write_atomically(self.plan, canonical_json(study.content()) + b"\n")

@@ -1,4 +1,7 @@
-"""Evaluate every rule over every planned run. The plan, not the files found, says how many runs there are."""
+"""Evaluate every rule over every planned run.
+
+The plan, not the files found, says how many runs there are.
+"""
 
 from __future__ import annotations
 

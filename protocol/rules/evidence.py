@@ -1,7 +1,7 @@
-"""What the rules look at: the plan, the record of every planned run or its absence, and unplanned folders.
+"""Evidence for the rules: the plan, each planned run's record, and unplanned folders.
 
-A study may have thousands of runs, so records are read one at a time. Rules about one run see `RunEvidence`, which is
-then dropped. Rules that compare runs see the small `Facts` kept of each.
+A planned run may have no record. A study may have thousands of runs, so records are read one at a time. Rules about
+one run see `RunEvidence`, which is then dropped. Rules that compare runs see the small `Facts` kept of each.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class RunEvidence:
         return counts.astype(np.int64)
 
     def maps(self, round_: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | Fault:
-        """Return positions (p,) among the test images and predicted maps (p, height, width) that one round kept."""
+        """Return test positions (p,) and predicted maps (p, height, width) that one round kept."""
         expected = "map of shape (images, height, width) in bytes, and place of shape (images,) in integers"
         arrays = self._arrays(round_, ("place", "map"), expected, _are_maps)
         if isinstance(arrays, Fault):
@@ -144,7 +144,10 @@ class RunEvidence:
         return arrays[0].astype(np.int64), arrays[1]
 
     def log_probabilities(self, round_: int) -> NDArray[np.float16] | Fault:
-        """Return test log-probabilities of one round, shape (n_test, classes), each row with a value above -inf."""
+        """Return one round's test log-probabilities, shape (n_test, classes).
+
+        Each row has a value above -inf.
+        """
         expected = "log_probability of shape (test images, classes) in half precision"
         arrays = self._arrays(round_, ("log_probability",), expected, _is_table)
         if isinstance(arrays, Fault):
@@ -321,7 +324,9 @@ _MACHINE: Final = frozenset({"python", "commit", "platform", "device", "device_n
 
 
 def _first_inputs(run: RunEvidence) -> str:
-    """Return one digest of what decides the first round's predictions: labels in order, weights, recipe, machine.
+    """Return one digest of everything that decides the first round's predictions.
+
+    It covers the labels in order, the weights, the recipe and the machine.
 
     Empty if that is not known or does not give equal bytes.
     """
@@ -411,7 +416,10 @@ def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:
 
 
 def unplanned_runs(folder: StudyFolder, study: Study) -> tuple[str, ...]:
-    """Return folders under records/ that are in no plan and hold a record, or lie where a run would; sorted."""
+    """Return the unplanned folders under records/, sorted.
+
+    These hold a record, or lie where a run would.
+    """
     planned = {folder.run(run).path for run in study.runs()}
     above = {parent for path in planned for parent in path.parents}
     depth = len(folder.records.parts) + 3

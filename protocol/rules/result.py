@@ -1,4 +1,7 @@
-"""Result of a check: an answer per rule, the number of runs evaluated, and all of it as text or plain data."""
+"""Result of a check: an answer per rule and the number of runs evaluated.
+
+It can be written as text or as plain data.
+"""
 
 from __future__ import annotations
 

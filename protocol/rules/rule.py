@@ -62,7 +62,10 @@ def broken(where: str, expected: str, found: object, run: RunId | None = None) -
 
 
 def unverifiable(where: str | Fault, expected: str = "", found: str = "", run: RunId | None = None) -> Observation:
-    """Return that the rule could not look here, from a fault or its fields; the run does not count as evaluated."""
+    """Return that the rule could not be evaluated, from a fault or its fields.
+
+    The run does not count as evaluated.
+    """
     fault = where if isinstance(where, Fault) else Fault(where, expected, found)
     return Observation(fault.where, fault.expected, fault.found, str(run or ""), "unverifiable")
 
@@ -198,7 +201,10 @@ def shared(
     *,
     within: Callable[[Facts], str] = by_protocol_and_seed,
 ) -> Observations:
-    """Yield the runs whose `value` differs from that of most runs of their group; ties go to the first run."""
+    """Yield the runs whose `value` differs from that of most runs of their group.
+
+    Ties go to the first run.
+    """
     groups: dict[str, list[tuple[Facts, Noted]]] = {}
     for fact in facts:
         if not fact.has_run:

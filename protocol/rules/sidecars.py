@@ -1,4 +1,7 @@
-"""Sidecars of a study's records: split, predictions, units and twins, believed only if their digests match."""
+"""Sidecars of a study's records: split, predictions, units and twins.
+
+They are used only if their digests match.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ _SPLITS_KEPT: Final = 4
 
 @dataclass(frozen=True)
 class SplitEvidence:
-    """The sidecar of a split: its arrays, or why they cannot be used (`altered`: its digest does not match)."""
+    """Sidecar of a split: its arrays, or why they cannot be used.
+
+    `altered` means that its digest does not match.
+    """
 
     split: Split | None = None
     targets: NDArray[np.int64] | None = None
@@ -77,7 +83,10 @@ class SidecarCache:
         return self._units[digest]
 
     def fingerprint(self, protocol: Protocol) -> str:
-        """Return the protocol's fingerprint; the last one is kept, since nearly all runs record the same protocol."""
+        """Return the protocol's fingerprint.
+
+        The last one is cached, since nearly all runs record the same protocol.
+        """
         if self._protocol is None or self._protocol[0] != protocol:
             self._protocol = (protocol, protocol.fingerprint)
         return self._protocol[1]
@@ -144,7 +153,7 @@ def _read_units(folder: StudyFolder, digest: str) -> Units | Fault:
 
 
 def read_integers(path: Path, keys: tuple[str, ...], name: str) -> dict[str, NDArray[np.int64]] | Fault:
-    """Read one-dimensional integer arrays of an .npz as int64, or return the fault that says why not; never raises."""
+    """Read one-dimensional integer arrays of an .npz as int64, or return the fault; never raise."""
     arrays = read_arrays(path, keys, name)
     if isinstance(arrays, Fault):
         return arrays

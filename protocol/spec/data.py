@@ -1,4 +1,4 @@
-"""Data of a protocol: which images, how they are changed before the split, and frozen features of them."""
+"""Data of a protocol: images, changes made before the split, and frozen features."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ CONSTRUCTION_TAG: Final = "beatrandom/construction/1"
 
 
 class Frames(FrozenModel):
-    """Evenly spread stretches of neighbouring training images, for images stored in the order they were filmed."""
+    """Evenly spread stretches of neighbouring training images.
+
+    They suit images that are stored in the order in which they were filmed.
+    """
 
     frames: Count = Field(description="training images kept in total; a multiple of length")
     length: Count = Field(
@@ -178,7 +181,10 @@ class Making(FrozenModel):
 
 
 class FeatureCard(FrozenModel):
-    """Origin of frozen features: `beatrandom encode` writes it next to them, and records of runs on them hold it."""
+    """Origin of frozen features.
+
+    `beatrandom encode` writes it next to them, and records of runs on them hold it.
+    """
 
     encoder: Encoder
     source: EncodedImages

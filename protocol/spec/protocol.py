@@ -84,7 +84,10 @@ class Model(FrozenModel):
 
 
 class Reference(FrozenModel):
-    """Published result of random under the protocol; a random far below it is a weak baseline, easily beaten."""
+    """Published result of random under the protocol.
+
+    A random far below it is a weak baseline, easily beaten.
+    """
 
     source: Annotated[str, Field(min_length=1)] = Field(description="where the values were published: paper and table")
     values: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
@@ -295,7 +298,10 @@ class Protocol(FrozenModel):
 
     @property
     def recipe(self) -> str:
-        """Return the SHA-256 of regime and model, as recorded in every round (tuned rounds: after `with_setting`)."""
+        """Return the SHA-256 of regime and model, as recorded in every round.
+
+        In tuned rounds it is that of the protocol after `with_setting`.
+        """
         return fingerprint(
             RECIPE_TAG, {"regime": self.regime.fingerprint_content(), "model": self.model.model_dump(mode="json")}
         )

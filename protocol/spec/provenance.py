@@ -10,7 +10,9 @@ from protocol.spec.protocol import Protocol
 
 
 def provenance_per_value(protocol: Protocol, entries: Mapping[str, str]) -> dict[str, str]:
-    """Return one entry per value that the protocol's fingerprint covers: that of the longest prefix of its path.
+    """Return one entry per value that the protocol's fingerprint covers.
+
+    A value gets the entry of the longest prefix of its path.
 
     Args:
         protocol: decides which values there are.
@@ -27,7 +29,10 @@ def provenance_per_value(protocol: Protocol, entries: Mapping[str, str]) -> dict
 
 
 def merge_provenance(base: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
-    """Return the entries of both; an entry of `own` replaces all that `base` says of the same path and below it."""
+    """Return the entries of both tables.
+
+    An entry of `own` replaces all that `base` says of the same path and below it.
+    """
     return {path: origin for path, origin in base.items() if not _longest_prefix(path, own)} | dict(own)
 
 

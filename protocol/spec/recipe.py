@@ -77,7 +77,10 @@ class Optimizer(FrozenModel):
 
 
 class Swa(FrozenModel):
-    """Stochastic weight averaging (Izmailov 2018, arXiv 1803.05407): the mean of late weights is evaluated."""
+    """Stochastic weight averaging (Izmailov 2018, arXiv 1803.05407).
+
+    The mean of late weights is evaluated.
+    """
 
     start: Annotated[float, Field(ge=0, lt=1)] = Field(description="share of the steps after which averaging begins")
     lr: Annotated[float, Field(gt=0)] = Field(description="constant learning rate while averaging")
@@ -85,7 +88,10 @@ class Swa(FrozenModel):
 
 
 class Discriminator(FrozenModel):
-    """Image-wise critic of s4gan: distinguishes labelled masks from predicted maps of the pool (arXiv 1908.05724)."""
+    """Image-wise critic of s4gan (arXiv 1908.05724).
+
+    It distinguishes labelled masks from predicted maps of the pool.
+    """
 
     lr: Annotated[float, Field(gt=0)] = Field(
         1e-4, description="peak learning rate of its own Adam; the schedule is that of optimizer"
@@ -100,7 +106,10 @@ class Discriminator(FrozenModel):
 
 
 class Semi(FrozenModel):
-    """Options of the semi-supervised methods, which learn from all images of the pool, labelled ones included."""
+    """Options of the semi-supervised methods.
+
+    These methods learn from all images of the pool, labelled ones included.
+    """
 
     unlabelled_batch: Count = Field(description="pool images per step; a smaller pool is one batch")
     weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight of the loss on them")

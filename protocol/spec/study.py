@@ -110,6 +110,15 @@ class Plan(FrozenModel):
         return self.model_dump(mode="json", exclude=later | (set() if self.looks else {"spending"}))
 
 
+Better = Literal["higher", "lower"]
+
+
+class StudyMetric(FrozenModel):
+    """What a study states about the metric that it compares."""
+
+    direction: Better = Field(description="whether higher or lower values of the metric are better")
+
+
 class Study(FrozenModel):
     """Protocols x strategies (always with random) x seeds, and the plan of the analysis."""
 
@@ -118,6 +127,9 @@ class Study(FrozenModel):
     strategies: tuple[StrategySpec, ...] = Field(min_length=1)
     seeds: tuple[Size, ...] = Field(min_length=1, description="seeds (replicates); curves are paired by them")
     plan: Plan = Field(default_factory=Plan)
+    metric: StudyMetric | None = Field(
+        None, description="direction of the metric, if its name does not say it; null: by the metric's name"
+    )
 
     @model_validator(mode="after")
     def _names_are_unique_and_random_is_in(self) -> Study:
@@ -176,7 +188,12 @@ class Study(FrozenModel):
 
     def with_strategies(self, strategies: tuple[StrategySpec, ...]) -> Study:
         """Return the study with other strategies, validated again."""
-        return Study(name=self.name, protocols=self.protocols, strategies=strategies, seeds=self.seeds, plan=self.plan)
+        own = {name: getattr(self, name) for name in type(self).model_fields} | {"strategies": strategies}
+        return Study(**own)
+
+    def content(self) -> dict[str, Any]:
+        """Return what a study folder stores; fields of later releases only where they are used."""
+        return self.model_dump(mode="json", exclude={"metric"} if self.metric is None else None)
 
     @property
     def fingerprint(self) -> str:
@@ -184,6 +201,8 @@ class Study(FrozenModel):
         body: dict[str, Any] = self.model_dump(mode="json", exclude={"name", "protocols", "plan"}) | {
             "plan": self.plan.fingerprint_content()
         }
+        if self.metric is None:  # the field came later: unstated, it leaves older fingerprints as they were
+            del body["metric"]
         body["protocols"] = {p.name: p.fingerprint for p in self.protocols}
         for strategy in body[
             "strategies"

@@ -102,7 +102,10 @@ def add_strategies(study: Study, names: Sequence[str]) -> Study:
 
 
 def parse(model: type[M], table: Mapping[str, Any], where: str) -> M:
-    """Validate a table strictly. Raises InputError with every fault at once, each with its path in the file."""
+    """Validate a table strictly.
+
+    Raises InputError with every fault at once, each with its path in the file.
+    """
     try:
         return model.model_validate_json(json.dumps(table, allow_nan=True))
     except ValidationError as error:
@@ -112,7 +115,7 @@ def parse(model: type[M], table: Mapping[str, Any], where: str) -> M:
 
 
 def _root_causes(items: Sequence[Any]) -> list[Any]:
-    """Leave out "at least 1 item" of an array that is too short only because its items are invalid themselves."""
+    """Leave out "at least 1 item" of arrays that are too short only because of invalid items."""
     places = [item["loc"] for item in items]
     return [
         item
@@ -233,7 +236,10 @@ def _with_base(table: dict[str, Any], where: str) -> dict[str, Any]:
 
 
 def _drop(base: dict[str, Any], without: Any, where: str) -> list[str]:
-    """Remove the paths `without` from the tables of `base` in place. Raises InputError for a path it lacks."""
+    """Remove the paths `without` from the tables of `base` in place.
+
+    Raises InputError for a path that `base` lacks.
+    """
     if not isinstance(without, list) or not all(isinstance(path, str) for path in without):
         raise InputError(Fault(f"{where}: without", "a list of paths such as 'regime.epochs'", repr(without)))
     known = leaf_paths(base)

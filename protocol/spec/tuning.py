@@ -218,7 +218,10 @@ def _given(dimension: Dimension) -> str:
 
 
 def at_path(table: Mapping[str, Any], path: str) -> Any:
-    """Return the value, table or None at a path of a recipe's table; `...` if the recipe has no such field."""
+    """Return the value, table or None at a path of a recipe's table.
+
+    Return `...` if the recipe has no such field.
+    """
     value: Any = table
     for step in path.split("."):
         if not isinstance(value, dict) or step not in value:

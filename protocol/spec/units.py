@@ -35,7 +35,9 @@ class Units:
 
     @classmethod
     def read(cls, arrays: Mapping[str, Numbers]) -> Units:
-        """Build units from the arrays that a study keeps. Raises ValueError for arrays that do not describe units.
+        """Build units from the arrays that a study keeps.
+
+        Raises ValueError for arrays that do not describe units.
 
         Args:
             arrays: `first`, `pixels`, and the bytes of `maps`.

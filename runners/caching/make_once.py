@@ -56,7 +56,10 @@ def get_or_make(
 
 
 def read_if_valid(file: Path, read: Callable[[Path], T]) -> T | None:
-    """Return what `read` returns for the file, or None if it is missing or damaged. Damage is printed as a notice."""
+    """Return what `read` returns for the file, or None if it is missing or damaged.
+
+    Damage is printed as a notice.
+    """
     if not file.exists():
         return None
     try:

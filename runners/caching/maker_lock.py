@@ -20,7 +20,7 @@ _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errn
 
 @contextmanager
 def try_lock(folder: Path, waited: float = 0.0) -> Iterator[bool]:
-    """Try once, without waiting, to become the maker of the folder's file, and yield whether that succeeded.
+    """Try once, without waiting, to become the maker of the folder's file; yield the success.
 
     A file lock excludes other processes of this machine and is released at once when its holder is killed. A claim
     that is renewed every few seconds (`protocol.record.machine_lock`) excludes other machines and expires when its

@@ -62,6 +62,22 @@ Mismatch = Annotated[
         "share. **unpaired**: use all seeds of both sides, with Welch's test.",
     ),
 ]
+KeepSummary = Annotated[
+    bool,
+    typer.Option(
+        "--keep-summary",
+        help="Keep rows and columns that summarise the others (average, total, mean rank); by default they are left "
+        "out, and named.",
+    ),
+]
+HigherIsBetter = Annotated[
+    bool,
+    typer.Option("--higher-is-better", help="Higher values of the metric are better, whatever its name says."),
+]
+LowerIsBetter = Annotated[
+    bool,
+    typer.Option("--lower-is-better", help="Lower values of the metric are better, whatever its name says."),
+]
 Source = Annotated[
     Path, typer.Argument(help="Study folder, packed study, or table of curves (CSV, Parquet).", show_default=False)
 ]

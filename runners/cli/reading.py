@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from runners.cli.options import AsJson, Baseline, Column, DataRoot, Metric, Mismatch, Source, Wide
+from runners.cli.options import (
+    AsJson,
+    Baseline,
+    Column,
+    DataRoot,
+    HigherIsBetter,
+    KeepSummary,
+    LowerIsBetter,
+    Metric,
+    Mismatch,
+    Source,
+    Wide,
+)
 from runners.cli.verbs import call
 
 app = typer.Typer()
@@ -25,6 +37,8 @@ def compare(
     ],
     baseline: Baseline = "random",
     metric: Metric = None,
+    higher_is_better: HigherIsBetter = False,
+    lower_is_better: LowerIsBetter = False,
     test: Annotated[
         str | None, typer.Option("--test", help="sign-flip, t or wilcoxon.", show_default="the plan's, or sign-flip")
     ] = None,
@@ -71,6 +85,7 @@ def compare(
     mismatch: Mismatch = "list",
     column: Column = None,
     wide: Wide = None,
+    keep_summary: KeepSummary = False,
     details: Annotated[
         bool,
         typer.Option(
@@ -86,8 +101,9 @@ def compare(
     """Show which strategies are better than random, worse, equivalent or undecided.
 
     A table has one row per measurement. Columns: **strategy, value, seed, budget**, and optionally **dataset,
-    regime, metric, protocol**. Higher values are better; for metrics named nll, error or loss, lower values are
-    better. Runs are paired by seed, or by data set if there is no seed column. Without a budget column, the values
+    regime, metric, protocol**. The direction of the metric follows from its name (accuracy: higher, WER: lower)
+    and is always printed; of an unknown name, higher is better. `--lower-is-better` or `--higher-is-better` overrules
+    it. Runs are paired by seed, or by data set if there is no seed column. Without a budget column, the values
     themselves are compared.
 
     Examples: `compare curves.csv --baseline Random` · `compare wide.csv --wide budget --column strategy=method` ·
@@ -120,8 +136,11 @@ def figures(
     format: Annotated[str, typer.Option("--format", help="pdf, svg, png; several with commas.")] = "pdf,svg,png",
     baseline: Baseline = "random",
     metric: Metric = None,
+    higher_is_better: HigherIsBetter = False,
+    lower_is_better: LowerIsBetter = False,
     column: Column = None,
     wide: Wide = None,
+    keep_summary: KeepSummary = False,
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:
@@ -170,8 +189,11 @@ def report(
     ] = False,
     baseline: Baseline = "random",
     metric: Metric = None,
+    higher_is_better: HigherIsBetter = False,
+    lower_is_better: LowerIsBetter = False,
     column: Column = None,
     wide: Wide = None,
+    keep_summary: KeepSummary = False,
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:

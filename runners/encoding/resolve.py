@@ -14,8 +14,8 @@ def resolve_files(encoder: Encoder, root: Path | None, study_folder: Path | None
     """Return the encoder with the digests of its files filled in.
 
     Args:
-        study_folder: folder of the study file. A file found only there is named relative to the working directory afterwards,
-            so that runs find it.
+        study_folder: folder of the study file. A file found only there is afterwards named relative to the working
+            directory, so that runs find it.
 
     Raises:
         InputError: files that are missing or do not match their given digest; all of them at once.

@@ -46,7 +46,9 @@ class Limits:
 
 
 class Stop:
-    """Request, by a signal or a clock, to start nothing more and to finish the current rounds within a grace period.
+    """Request to start nothing more and to finish the current rounds within a grace period.
+
+    The request comes by a signal or a clock.
 
     Args:
         after_seconds: requests the stop by itself after this time; None: never.

@@ -1,6 +1,7 @@
-"""Defaults of a user: executor and cluster. They are never part of a protocol, a plan or a fingerprint.
+"""Defaults of a user: executor and cluster.
 
-They are read from the file named by BEATRANDOM_CONFIG, else from beatrandom/config.toml in XDG_CONFIG_HOME (~/.config):
+They are never part of a protocol, a plan or a fingerprint. They are read from the file named by BEATRANDOM_CONFIG,
+else from beatrandom/config.toml in XDG_CONFIG_HOME (~/.config):
 
     executor = "slurm"
 

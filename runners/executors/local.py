@@ -114,7 +114,10 @@ class Local:
             _end(running)
 
     def _fill(self, waiting: deque[Job], running: list[_Running]) -> list[tuple[Job, Result]]:
-        """Start jobs while slots and memory are free, and return the results of those that could not be started."""
+        """Start jobs while slots and memory are free.
+
+        Return the results of those that could not be started.
+        """
         refused: list[tuple[Job, Result]] = []
         while waiting and not self._stop.requested and len(running) < self._slots and self._room(running):
             job = waiting.popleft()
@@ -247,7 +250,10 @@ def _gone(pid: int) -> bool:
 
 
 def _end_of(log: Path) -> str:
-    """Return the last lines of the log, without the list of extension modules that follows the stack of a crash."""
+    """Return the last lines of the log.
+
+    The list of extension modules that follows the stack of a crash is left out.
+    """
     with contextlib.suppress(OSError):
         lines = log.read_text(errors="replace").splitlines()[-200:]
         return "\n".join(line for line in lines if not line.startswith("Extension modules:"))

@@ -22,7 +22,9 @@ enough, the task only queues behind others and may wait longer.
 
 
 def use_driver_environment() -> None:
-    """Make Ray's workers use the environment of the driver or of the running cluster. Call it before importing Ray.
+    """Make Ray's workers use the environment of the driver or of the running cluster.
+
+    Call it before importing Ray.
 
     Under `uv run`, Ray otherwise packs the working folder, and each worker resolves its own environment from it.
     Installed extras are missing there, so that no worker starts and Ray waits without a message; versions may differ.

@@ -1,8 +1,9 @@
-"""Execution on other machines: a job scheduler starts a `Task` there, and the task makes one run through `Local`.
+"""Execution on other machines, through a job scheduler.
 
-The scheduler's own process never trains. So a run that hangs, leaks or crashes is detected and ended by it, and can be
-distinguished from a machine that fails. Starting a task twice does no harm: the run's lock and claim admit one of the
-two, and finished rounds are not repeated.
+The scheduler starts a `Task` there, and the task makes one run through `Local`. The scheduler's own process never
+trains. So a run that hangs, leaks or crashes is detected and ended by it, and can be distinguished from a machine
+that fails. Starting a task twice does no harm: the run's lock and claim admit one of the two, and finished rounds are
+not repeated.
 """
 
 from __future__ import annotations
@@ -91,7 +92,10 @@ class Task:
 
 @contextlib.contextmanager
 def _terminated() -> Iterator[list[int]]:
-    """Yield a list that receives SIGTERM if the process survives the signal, as under submitit during a requeue."""
+    """Yield a list that receives SIGTERM if the process survives the signal.
+
+    It does so under submitit during a requeue.
+    """
     before, seen = signal.getsignal(signal.SIGTERM), list[int]()
     if not callable(before) or threading.current_thread() is not threading.main_thread():
         yield seen

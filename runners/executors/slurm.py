@@ -1,4 +1,7 @@
-"""Execution on SLURM through submitit, as job arrays that are requeued after preemption (extra `slurm`)."""
+"""Execution on SLURM through submitit (extra `slurm`).
+
+Runs are job arrays that are requeued after preemption.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +142,10 @@ class SlurmBackend:
 
 
 def _end(pid: int) -> None:
-    """End a job of submitit's local executor, whose id is a process id. submitit's own method prints a traceback."""
+    """End a job of submitit's local executor, whose id is a process id.
+
+    submitit's own method prints a traceback.
+    """
     with contextlib.suppress(psutil.NoSuchProcess):
         job = psutil.Process(pid)
         for process in (job, *job.children(recursive=True)):  # parent first: it would restart its tasks

@@ -1,4 +1,7 @@
-"""Code of a worker process. The fork server imports this module once, so that no run has to load torch again."""
+"""Code of a worker process.
+
+The fork server imports this module once, so that no run has to load torch again.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
-    """Make the run, and send heartbeats (None), progress (rounds, trials) and finally the Result to the parent.
+    """Make the run, and send heartbeats, progress and finally the Result to the parent.
+
+    A heartbeat is None; progress is rounds and trials.
 
     The process leads its own session, so that everything a strategy starts ends with it.
     """
@@ -69,7 +74,10 @@ def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
 
 
 def _beat(send: Callable[[object], None]) -> None:
-    """Send a heartbeat every few seconds, and end this process and all it started as soon as the parent is gone."""
+    """Send a heartbeat every few seconds.
+
+    End this process and all that it started as soon as the parent is gone.
+    """
     parent = multiprocessing.parent_process()
     while parent is not None:
         send(None)  # the first heartbeat tells the parent that signals are handled from now on

@@ -85,7 +85,10 @@ def mc_samples(
 def _samples_of_head(
     embeddings: Tensor, head: nn.Linear, dropout: float, samples: int, generator: torch.Generator
 ) -> Tensor:
-    """Return probabilities under dropout before the head: masks drop columns of its weights, all in one product."""
+    """Return probabilities under dropout before the head.
+
+    Masks drop columns of its weights, all in one product.
+    """
     k, d = head.weight.shape
     masks = (torch.rand(samples, 1, d, generator=generator) >= dropout).float() / (1 - dropout)
     weights = (masks.to(embeddings.device) * head.weight.detach().float()).reshape(samples * k, d)

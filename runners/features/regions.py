@@ -21,7 +21,10 @@ from runners.tasks.segmentation import MapLearner
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Regions of some images: position of every pixel's region, (b, height, width), among `count`, image by image."""
+    """Regions of some images, image by image.
+
+    `of_pixels`, (b, height, width), gives the position of every pixel's region among `count`.
+    """
 
     of_pixels: Tensor
     count: int
@@ -84,7 +87,10 @@ class Regions:
         return table[np.searchsorted(there, self.labelled)]
 
     def scores(self, strategy: MapStrategy, samples: Iterator[Tensor], images: Indices) -> Tensor:
-        """Return scores of the unlabelled regions, shape (u,), from draws of the maps of their images, in order."""
+        """Return scores of the unlabelled regions, shape (u,), in order.
+
+        They come from draws of the maps of the regions' images.
+        """
         parts, start = [], 0
         for part in samples:
             places = self.places(images[start : start + len(part)], part.device)
@@ -115,7 +121,7 @@ class Regions:
         return torch.cat(parts)[self._positions(regions, images).to(learner.device)]
 
     def gradients(self, learner: MapLearner) -> GradientFactors:
-        """Return the gradient of each unlabelled region's mean cross-entropy with respect to the head's weights.
+        """Return each unlabelled region's gradient of mean cross-entropy w.r.t. the head's weights.
 
         Targets are the predicted classes. Residuals are ones, (u, 1); embeddings are the flattened gradients,
         (u, classes * d).

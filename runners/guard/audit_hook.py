@@ -1,10 +1,11 @@
-"""Audit hook that keeps a strategy's code from label files, from the study's evidence, and from changing this program.
+"""Audit hook that restricts a strategy's code.
 
-An audit hook (PEP 578) sees every file and folder that Python code opens, links, renames or removes. It stops a
-strategy that loads the data set again, or that reads the test labels or the queries of other runs. It is not a
-security sandbox: it does not see code in another language, threads or processes that the strategy starts, or code
-that runs later. A refused access fails the run even if the strategy catches the error. A change of the program
-(`runners.guard.program_state`) also ends the run.
+It keeps the code from label files, from the study's evidence, and from changing this program. An audit hook (PEP 578)
+sees every file and folder that Python code opens, links, renames or removes. It stops a strategy that loads the data
+set again, or that reads the test labels or the queries of other runs. It is not a security sandbox: it does not see
+code in another language, threads or processes that the strategy starts, or code that runs later. A refused access
+fails the run even if the strategy catches the error. A change of the program (`runners.guard.program_state`) also
+ends the run.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ def _inside(path: str) -> bool:
 
 
 def _inside_by_descriptor(name: str) -> bool:
-    """Return whether a relative name that does not exist here may be a guarded path opened through `dir_fd`.
+    """Return whether a missing relative name may be a guarded path opened through `dir_fd`.
 
     The hook does not see the descriptor, so the name is tried against every parent folder of the guarded paths.
     """
@@ -103,7 +104,9 @@ def _install() -> None:
 
 @contextmanager
 def record_opened_files() -> Iterator[set[str]]:
-    """Yield a set that receives, when the context ends, the real paths of all files that any thread opened in it.
+    """Yield a set that receives, at the end of the context, all files that were opened in it.
+
+    Files are real paths, opened by any thread.
 
     Code files, system files and installed packages (except their data) are left out. Beyond 1,000 files the set holds
     their folders instead.
@@ -124,7 +127,10 @@ def record_opened_files() -> Iterator[set[str]]:
 
 @contextmanager
 def guard_files(files: Iterable[str], folders: Iterable[Path]) -> Iterator[None]:
-    """Deny strategy code, within `strategy_sandbox`, access to these files and everything in these folders."""
+    """Deny strategy code access to these files and to everything in these folders.
+
+    The denial holds within `strategy_sandbox`.
+    """
     global _guarded
     _install()
     before, _guarded = _guarded, frozenset([*files, *(os.path.realpath(folder) for folder in folders)])

@@ -68,7 +68,10 @@ def snapshot() -> Parts:
 
 
 def changed_names(before: Parts) -> list[str]:
-    """Return the names, sorted, whose object was replaced or removed since `before`. New names do not count."""
+    """Return the names, sorted, whose object was replaced or removed since `before`.
+
+    New names do not count.
+    """
     after = snapshot()
     return sorted(name for name, part in before.items() if not _same(part, after.get(name)))
 
@@ -98,7 +101,10 @@ def _of_program(name: str, module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def _held(value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield a value, or the items of a dictionary: registries decide which code is called as much as names do."""
+    """Yield a value, or the items of a dictionary.
+
+    Registries decide which code is called as much as names do.
+    """
     if isinstance(value, dict):
         yield from ((f"[{key!r}]", item) for key, item in list(value.items()))
     elif not callable(value) and not isinstance(value, ModuleType):

@@ -22,7 +22,9 @@ def to_device(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def plain_kernels(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which an NVIDIA device uses deterministic convolutions and true float32 instead of TF32.
+    """Return a context with deterministic convolutions and without TF32 on an NVIDIA device.
+
+    Float32 is then true float32.
 
     On other devices the context does nothing.
     """

@@ -1,4 +1,7 @@
-"""Environment of a run: versions, commit, device. It may differ between runs and is never part of a fingerprint."""
+"""Environment of a run: versions, commit, device.
+
+It may differ between runs and is never part of a fingerprint.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ PACKAGES = ("beatrandom", "torch", "torchvision", "numpy", "scipy", "scikit-lear
 
 @cache
 def packages() -> dict[str, str]:
-    """Return the versions of the packages that results can depend on; "absent" for one that is not installed."""
+    """Return the versions of the packages that results can depend on.
+
+    A package that is not installed is "absent".
+    """
     versions = {}
     for name in PACKAGES:
         try:

@@ -10,7 +10,7 @@ import pynvml
 
 @dataclass(frozen=True)
 class GpuUse:
-    """Current state of one GPU: share of the last second in which it was busy, in [0, 1], and memory in MiB."""
+    """Current state of one GPU: busy share of the last second, in [0, 1], and memory in MiB."""
 
     number: int
     name: str

@@ -26,7 +26,10 @@ def resident_mib(pid: int) -> float:
 
 
 def available_mib(cgroup: Path = CGROUP) -> float:
-    """Return the available memory in MiB: the machine's, or what the container's limit (cgroup v2) leaves if less."""
+    """Return the available memory in MiB.
+
+    It is the machine's, or what the container's limit (cgroup v2) leaves if that is less.
+    """
     free = float(psutil.virtual_memory().available)
     with contextlib.suppress(OSError, ValueError):  # no container, no limit ("max"), or another cgroup version
         limit = int((cgroup / "memory.max").read_text())

@@ -127,7 +127,14 @@ def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
     for spec in strategies:
         make(spec, user_file(spec, beside))
     protocols = tuple(with_weights_digest(_with_encoder(p, data_root, beside), data_root) for p in study.protocols)
-    return Study(name=study.name, protocols=protocols, strategies=strategies, seeds=study.seeds, plan=study.plan)
+    return Study(
+        name=study.name,
+        protocols=protocols,
+        strategies=strategies,
+        seeds=study.seeds,
+        plan=study.plan,
+        metric=study.metric,
+    )
 
 
 def _with_encoder(protocol: Protocol, data_root: Path | None, beside: Path) -> Protocol:

@@ -1,4 +1,7 @@
-"""ALFA-Mix: images whose prediction flips when a labelled one is mixed in (Parvaneh et al. 2022, arXiv 2203.07191)."""
+"""ALFA-Mix (Parvaneh et al. 2022, arXiv 2203.07191).
+
+It selects images whose prediction flips when a labelled image is mixed in.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,9 @@ def class_means(embeddings: Tensor, labels: Tensor, classes: int) -> Tensor:
 
 
 def flipping_strength(points: Tensor, anchors: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Return the smallest strength of mixing that changes each prediction, shape (u,); infinite if none does.
+    """Return the smallest strength of mixing that changes each prediction, shape (u,).
+
+    It is infinite if none does.
 
     Equation 5 gives alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), with g the gradient of the loss by z. The mixture
     (1 - alpha) z + alpha z* is then z + strength * ‖z* - z‖ * g / ‖g‖: every anchor z* moves z in the same direction,

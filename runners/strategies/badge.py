@@ -1,7 +1,8 @@
-"""BADGE (Ash et al. 2020, arXiv 1906.03671): k-means++ seeding on gradient embeddings, which are never formed.
+"""BADGE (Ash et al. 2020, arXiv 1906.03671): k-means++ seeding on gradient embeddings.
 
-The gradient embedding of image i is g_i = r_i ⊗ e_i (residual and penultimate embedding), so that
-⟨g_i, g_j⟩ = ⟨r_i, r_j⟩ ⟨e_i, e_j⟩ and ‖g_i - g_j‖² follows from the factors: O(u (k + d)) memory instead of O(u k d).
+The embeddings are never formed. The gradient embedding of image i is g_i = r_i ⊗ e_i (residual and penultimate
+embedding), so that ⟨g_i, g_j⟩ = ⟨r_i, r_j⟩ ⟨e_i, e_j⟩ and ‖g_i - g_j‖² follows from the factors: O(u (k + d)) memory
+instead of O(u k d).
 """
 
 from __future__ import annotations
@@ -81,7 +82,9 @@ def squared_norms(factors: GradientFactors) -> Tensor:
 
 
 def d2_sampling(factors: GradientFactors, n: int, rng: np.random.Generator) -> Indices:
-    """Return positions of n images: the largest gradient first, then draws by squared distance to those before.
+    """Return positions of n images: the largest gradient, then draws by squared distance.
+
+    The distance is to the images drawn before.
 
     Sampling is exact although most weights are old. Weights only shrink, so a proposal drawn by old weights is accepted
     with probability new / old; only the weights of proposals are computed. If all remaining images are at distance 0,

@@ -96,7 +96,9 @@ class Strategy(ABC):
     """How scores of pixels become one score per image (segmentation)."""
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:  # noqa: B027  # a null object: most have nothing to train
-        """Train the strategy's own networks; called once per round before `select`. Most strategies train nothing.
+        """Train the strategy's own networks.
+
+        It is called once per round before `select`; most strategies train nothing.
 
         Build everything from scratch each time: an interrupted run continues with a new strategy object and must select
         the same images.

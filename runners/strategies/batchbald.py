@@ -1,4 +1,4 @@
-"""BatchBALD (Kirsch, van Amersfoort & Gal 2019, arXiv 1906.08158): the most informative batch of images.
+"""BatchBALD (Kirsch, van Amersfoort & Gal 2019, arXiv 1906.08158): most informative batch.
 
 Adding image i to the batch A raises the mutual information between the batch's labels and the classifier by
 H(y_i | y_A) - H(y_i | weights). The first term is the entropy of the predictive distribution of i given the labels of
@@ -28,7 +28,9 @@ _FEWEST, _MOST = 16, 512
 
 
 class BatchBald(Strategy):
-    """Select, greedily, the batch with the largest mutual information with the classifier's weights, under dropout.
+    """Select greedily the batch with the most mutual information with the classifier's weights.
+
+    The weights vary under dropout.
 
     The gain is exact while all label configurations of the batch fit into `configurations` (for 10 classes and 10,000
     configurations: 4 images). From then on configurations are drawn at random and extended label by label.
@@ -98,7 +100,10 @@ def _refresh(gains: Tensor, p: Tensor, noise: Tensor, batch: Configurations) -> 
 
 
 class Configurations:
-    """Label configurations of a batch: weights of the draws given each, (c, s), and their probabilities, (c,)."""
+    """Label configurations of a batch.
+
+    They hold the weights of the draws given each, (c, s), and their probabilities, (c,).
+    """
 
     def __init__(self, weights: Tensor, probability: Tensor, exact: bool) -> None:
         self.weights, self.probability, self.exact = weights, probability, exact

@@ -1,4 +1,7 @@
-"""Cluster-Margin: uncertain images, spread over clusters (Citovsky et al. 2021, arXiv 2107.14263, Algorithm 1)."""
+"""Cluster-Margin (Citovsky et al. 2021, arXiv 2107.14263, Algorithm 1).
+
+It selects uncertain images, spread over clusters.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,9 @@ def average_linkage(points: Tensor, clusters: int) -> NDArray[np.int64]:
 
 
 def round_robin(clusters: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return positions of n members: one at random per cluster, smallest cluster first, repeated until there are n.
+    """Return positions of n members: one at random per cluster, smallest cluster first.
+
+    This is repeated until there are n.
 
     Args:
         clusters: number of each member's cluster, shape (m,).

@@ -1,4 +1,7 @@
-"""Contextual diversity, core-set form: k-center greedy over predictions (Agarwal et al. 2020, arXiv 2008.05723)."""
+"""Contextual diversity, core-set form (Agarwal et al. 2020, arXiv 2008.05723).
+
+It is k-center greedy over predictions.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,10 @@ class Predictions:
 
 
 class Mixtures:
-    """Class-wise mixtures, shape (m, k, k), clipped to `FLOOR`; a class that is not predicted has a row of zeros."""
+    """Class-wise mixtures, shape (m, k, k), clipped to `FLOOR`.
+
+    A class that is not predicted has a row of zeros.
+    """
 
     def __init__(self, mixtures: Tensor) -> None:
         there = mixtures.sum(2) > 0
@@ -116,7 +122,9 @@ def farthest_predictions(pool: Tensor, labelled: Tensor, n: int, rng: np.random.
 
 
 def farthest(points: P, labelled: P, n: int, rng: np.random.Generator) -> Indices:
-    """Return positions of n points: the first at random, then each farthest from all labelled and chosen ones.
+    """Return positions of n points by farthest-first search.
+
+    The first is drawn at random; each next one is farthest from all labelled and chosen ones.
 
     Keeps one running minimum per point.
 

@@ -143,7 +143,10 @@ class _Search:
             newest = oldest
 
     def _decide(self, rows: Tensor, x: Tensor, exact: Tensor, since: int) -> None:
-        """Lower `exact` to the distances from centres `since` on: screen in float32, measure near pairs in float64."""
+        """Lower `exact` to the distances from centres `since` on.
+
+        Screen in float32, and measure near pairs in float64.
+        """
         step = _FEW
         while since < self.known:
             stop = min(since + step, self.known)
@@ -156,7 +159,10 @@ class _Search:
             since, step = stop, _CENTRES
 
     def _screened(self, x: Tensor, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Return float32 squared distances to centres start ... stop-1, (b, c), and float64 error bounds, (b,)."""
+        """Return squared distances to centres start ... stop-1 and their error bounds.
+
+        Distances are float32, (b, c), and bounds float64, (b,).
+        """
         squares, theirs = x.square().sum(1), self.squares[start:stop]
         distances = torch.addmm(theirs, x, self.centres[start:stop].T, alpha=-2).add_(squares[:, None])
         worst = (squares.double().sqrt() + theirs.double().max().sqrt()).square()

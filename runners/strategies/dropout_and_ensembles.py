@@ -86,7 +86,9 @@ class DropoutEntropy(_Dropout):
 
 
 class Bald(_Dropout):
-    """Select by BALD: mutual information of an image's label and the classifier's weights, under dropout, in nats.
+    """Select by BALD: mutual information of an image's label and the classifier's weights.
+
+    It is estimated under dropout, in nats.
 
     Args:
         samples: number of dropout masks, >= 1.

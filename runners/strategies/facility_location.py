@@ -1,8 +1,9 @@
-"""Facility location (Wei, Iyer & Bilmes 2015, ICML) and MaxHerding (Bae, Noh & Sutherland 2024, arXiv 2407.12212).
+"""Facility location and MaxHerding: images that represent the pool best.
 
-Both select the images that represent the pool best: they maximise f(S), the sum over pool images x of the maximum over
-s in S of k(x, s), where S are the labelled and chosen images. f is monotone and submodular, so the greedy choice
-reaches at least 1 - 1/e of the best gain (Nemhauser, Wolsey & Fisher 1978).
+Sources: Wei, Iyer & Bilmes (2015, ICML); Bae, Noh & Sutherland (2024, arXiv 2407.12212). Both select the images that
+represent the pool best: they maximise f(S), the sum over pool images x of the maximum over s in S of k(x, s), where S
+are the labelled and chosen images. f is monotone and submodular, so the greedy choice reaches at least 1 - 1/e of the
+best gain (Nemhauser, Wolsey & Fisher 1978).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""UncertainGCN and CoreGCN: a graph network separates labelled images (Caramalau et al. 2021, arXiv 2006.10219).
+"""UncertainGCN and CoreGCN (Caramalau et al. 2021, arXiv 2006.10219).
 
-The graph network is trained on the embeddings of the evaluated classifier, which stays unchanged.
+A graph network separates labelled from unlabelled images. The graph network is trained on the embeddings of the
+evaluated classifier, which stays unchanged.
 """
 
 from __future__ import annotations
@@ -102,7 +103,9 @@ class Trained:
 
 
 class Graph:
-    """Adjacency S D^-1 + I with S = X X^T - I of unit rows X and D its row sums, applied without ever forming it.
+    """Adjacency S D^-1 + I, applied without ever forming it.
+
+    S = X X^T - I has unit rows X, and D holds its row sums.
 
     X X^T has the rank of X, so applying it takes O(nodes d) memory, not nodes².
     """
@@ -120,7 +123,9 @@ class Graph:
 
 
 def labelling_loss(scores: Tensor, labelled: int, weight: float) -> Tensor:
-    """Compute -mean log s over labelled nodes - weight * mean log(1 - s) over unlabelled ones (equation 6).
+    """Compute the loss of separating labelled from unlabelled nodes (equation 6).
+
+    It is -mean log s over labelled nodes - weight * mean log(1 - s) over unlabelled ones.
 
     Args:
         scores: logits of s, shape (v + l,), labelled nodes last.

@@ -1,4 +1,7 @@
-"""Greedy oracle strategy: an estimate of what a choice of labels can gain (Werner et al. 2024, arXiv 2408.00426)."""
+"""Greedy oracle strategy (Werner et al. 2024, arXiv 2408.00426).
+
+It estimates what a choice of labels can gain.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from runners.strategies.view import Need, View
 
 
 class GreedyOracle(Strategy):
-    """Try batches with their true labels and select the one that helps most: an oracle strategy, no competitor.
+    """Try batches with their true labels and select the one that helps most.
+
+    It is an oracle strategy, no competitor.
 
     The batch is chosen part by part. For each part, `trials` random candidates and the choice of margin sampling
     compete. For each candidate a network is trained by the protocol's recipe on the labelled and chosen images and the

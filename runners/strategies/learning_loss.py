@@ -171,7 +171,10 @@ class Levels:
 
 
 class LossModule(nn.Module):
-    """Module that predicts losses: each level is averaged over pixels and has its own layer; one layer joins them."""
+    """Module that predicts losses.
+
+    Each level is averaged over pixels and has its own layer; one layer joins them.
+    """
 
     def __init__(self, channels: list[int], width: int) -> None:
         super().__init__()

@@ -40,7 +40,10 @@ class MapStrategy(Strategy):
         return self.aggregation(self.score_pixels(samples), samples)
 
     def score_regions(self, samples: Tensor, places: Tensor, count: int) -> Tensor:
-        """Return scores of regions, shape (count,); `places`, (b, height, width), is the region of every pixel."""
+        """Return scores of regions, shape (count,).
+
+        `places`, (b, height, width), is the region of every pixel.
+        """
         return self.aggregation.by_region(self.score_pixels(samples), samples, places, count)
 
 
@@ -98,7 +101,10 @@ def selection_values(strategy: Strategy, view: View, scores: Tensor) -> Tensor:
 
 
 def by_pixel(score: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
-    """Return scores (b, height, width) of samples (b, s, k, height, width) by a function of probabilities (n, s, k)."""
+    """Return scores (b, height, width) by a function of probabilities (n, s, k).
+
+    Samples have shape (b, s, k, height, width).
+    """
     flat = samples.permute(0, 3, 4, 1, 2).flatten(0, 2)  # (pixels, s, k)
     rows = max(1, ENTRIES // (samples.shape[1] * samples.shape[2]))
     scores = torch.cat([score(part) for part in flat.split(rows)])  # type: ignore[no-untyped-call]

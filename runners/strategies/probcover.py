@@ -1,8 +1,9 @@
-"""ProbCover (Yehuda et al. 2022, arXiv 2205.11320, Algorithm 1): greedy maximum coverage by balls of radius δ.
+"""ProbCover: greedy maximum coverage by balls of radius δ.
 
-An image covers all images closer than δ. The number of images that it newly covers only shrinks as others are chosen,
-so an old count is an upper bound. The count of images that are close in fewer dimensions is an upper bound, too. Only
-the largest bounds are updated. No graph of neighbours is kept.
+Source: Yehuda et al. (2022, arXiv 2205.11320, Algorithm 1). An image covers all images closer than δ. The number of
+images that it newly covers only shrinks as others are chosen, so an old count is an upper bound. The count of images
+that are close in fewer dimensions is an upper bound, too. Only the largest bounds are updated. No graph of neighbours
+is kept.
 """
 
 from __future__ import annotations

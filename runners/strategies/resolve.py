@@ -32,7 +32,9 @@ ACTIVEML: Final = "skactiveml"
 
 
 class Wrapped(Strategy):
-    """Strategy made from a function, or from an object with `select`, that does not derive from `Strategy`.
+    """Strategy made from a function or an object with `select`.
+
+    The function or object does not derive from `Strategy`.
 
     It gets all features that one pass over the pool gives, unless it declares `needs`.
     """
@@ -151,7 +153,10 @@ def factory(spec: StrategySpec, file: Path | None) -> Any:
 
 
 def declaring_object(spec: StrategySpec, strategy: Any) -> Any:
-    """Return the object that declares paper, needs, cost and cold start: the strategy, or the adapter that runs it."""
+    """Return the object that declares paper, needs, cost and cold start.
+
+    It is the strategy, or the adapter that runs it.
+    """
     return _activeml(spec.name).ScikitActiveml if spec.name.startswith(f"{ACTIVEML}:") else strategy
 
 

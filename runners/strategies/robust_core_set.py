@@ -1,10 +1,11 @@
-"""Robust core-set: k-center with a few outliers uncovered (Sener & Savarese 2018, arXiv 1708.00489, Algorithm 2).
+"""Robust core-set: k-center with a few outliers uncovered.
 
-Greedy k-center reaches at most twice the smallest radius. A mixed-integer program decides whether a smaller radius is
-possible, and the radius is found by bisection over the distances that occur. A pool of more than n + `nodes` images is
-replaced by representatives: its own greedy k-center sequence, each weighted by the number of images nearest to it.
-Outliers come early in that sequence and have small weights, so the budget of outliers is that of the whole pool. All
-radii are exact up to the distance of an image to its representative.
+Source: Sener & Savarese (2018, arXiv 1708.00489, Algorithm 2). Greedy k-center reaches at most twice the smallest
+radius. A mixed-integer program decides whether a smaller radius is possible, and the radius is found by bisection
+over the distances that occur. A pool of more than n + `nodes` images is replaced by representatives: its own greedy
+k-center sequence, each weighted by the number of images nearest to it. Outliers come early in that sequence and have
+small weights, so the budget of outliers is that of the whole pool. All radii are exact up to the distance of an image
+to its representative.
 """
 
 from __future__ import annotations
@@ -99,7 +100,10 @@ def robust_centres(distances: Floats, covered: Floats, weights: Floats, n: int, 
 
 
 def radius(distances: Floats, covered: Floats, weights: Floats, centres: NDArray[np.int64], spare: float) -> float:
-    """Return the smallest distance within which the centres and labelled points reach all but `spare` of the weight."""
+    """Return the smallest distance within which all but `spare` of the weight is reached.
+
+    It is reached from the centres and labelled points.
+    """
     reach = np.minimum(covered, distances[:, centres].min(1)) if len(centres) else covered
     order = np.argsort(-reach, kind="stable")
     first = int(np.searchsorted(np.cumsum(weights[order]), spare, side="right"))  # the first point that must be reached
@@ -188,7 +192,7 @@ def _apart(near: NDArray[np.bool_], weights: Floats, spare: float) -> int:
 
 
 def _nearest(points: Tensor, labelled: Tensor, representatives: Tensor) -> tuple[Floats, Floats]:
-    """Return distances of the representatives to the nearest labelled point, and numbers of points represented."""
+    """Return each representative's distance to the nearest labelled point, and its point count."""
     covered = np.full(len(representatives), np.inf)
     for block in torch.split(labelled, _ROWS) if len(labelled) else ():
         covered = np.minimum(covered, _distances(representatives, block).min(1))

@@ -1,4 +1,7 @@
-"""TypiClust (Hacohen, Dekel & Weinshall 2022, arXiv 2202.02794): a typical image of each cluster without labels."""
+"""TypiClust (Hacohen, Dekel & Weinshall 2022, arXiv 2202.02794).
+
+It selects a typical image of each cluster without labels.
+"""
 
 from __future__ import annotations
 

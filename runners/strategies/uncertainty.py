@@ -16,7 +16,10 @@ from runners.strategies.view import Need, View
 
 
 def entropy(probabilities: Tensor) -> Tensor:
-    """Return the entropy in nats over the last dimension of probabilities, shape (..., k), with 0 log 0 = 0."""
+    """Return the entropy in nats over the last dimension of probabilities, shape (..., k).
+
+    0 log 0 is 0.
+    """
     terms: Tensor = torch.special.entr(probabilities)
     return terms.sum(-1)
 
@@ -61,7 +64,10 @@ class LeastConfidence(Uncertainty):
 
 
 class Margin(Uncertainty):
-    """Select the images with the smallest margin between the two most probable classes: p_(2) - p_(1), in [-1, 0]."""
+    """Select the images with the smallest margin between the two most probable classes.
+
+    The score is p_(2) - p_(1), in [-1, 0].
+    """
 
     least = -1.0
 

@@ -1,6 +1,7 @@
-"""VAAL: autoencoder with a discriminator of labelled and unlabelled (Sinha, Ebrahimi & Darrell 2019, arXiv 1904.00370).
+"""VAAL (Sinha, Ebrahimi & Darrell 2019, arXiv 1904.00370).
 
-Both see only images and whether they are labelled. The evaluated classifier stays unchanged.
+It trains an autoencoder with a discriminator of labelled and unlabelled images. Both see only images and whether they
+are labelled. The evaluated classifier stays unchanged.
 """
 
 from __future__ import annotations
@@ -120,7 +121,9 @@ class VAAL(Strategy):
 
 
 def reconstruction_loss(rebuilt: Tensor, x: Tensor, mean: Tensor, spread: Tensor, beta: float) -> Tensor:
-    """Compute the mean over images of 1/2 ‖x - rebuilt‖² + beta * KL(N(mean, exp(spread)) || N(0, 1)) (equation 1).
+    """Compute the autoencoder's loss, the mean over images (equation 1).
+
+    It is 1/2 ‖x - rebuilt‖² + beta * KL(N(mean, exp(spread)) || N(0, 1)).
 
     Args:
         rebuilt, x: reconstructed and original images, shape (b, channels, height, width).
@@ -133,7 +136,10 @@ def reconstruction_loss(rebuilt: Tensor, x: Tensor, mean: Tensor, spread: Tensor
 
 
 def fooling_loss(labelled: Tensor, unlabelled: Tensor) -> Tensor:
-    """Compute the cross-entropy of all logits against "labelled", the autoencoder's adversarial loss (equation 3)."""
+    """Compute the autoencoder's adversarial loss (equation 3).
+
+    It is the cross-entropy of all logits against "labelled".
+    """
     return -F.logsigmoid(labelled).mean() - F.logsigmoid(unlabelled).mean()
 
 

@@ -1,4 +1,7 @@
-"""View of a round: the pool as indices, the labels of labelled images, and the features that a strategy needs."""
+"""View of a round: the pool as indices, labels, and the features that a strategy needs.
+
+Labels are those of labelled images.
+"""
 
 from __future__ import annotations
 
@@ -153,7 +156,7 @@ class View:
 
     @property
     def members(self) -> Tensor:
-        """Return (u, m, k) float32 probabilities by the members of an ensemble, the evaluated classifier first."""
+        """Return (u, m, k) float32 probabilities by an ensemble, the evaluated classifier first."""
         return self._tensor("members")
 
     @property
@@ -196,7 +199,9 @@ class View:
 
     @property
     def expected_costs(self) -> Tensor:
-        """Return (u,) float32 expected costs of the unlabelled images or regions, at least 1; segmentation only.
+        """Return (u,) float32 expected costs of the unlabelled images or regions, at least 1.
+
+        For segmentation only.
 
         Costs are in the budget's unit: a label costs 1, and pixels are counted. Clicks are known only after labelling;
         before, they are counted on the predicted map.

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from protocol.draws.seeds import stream_seeds
 from protocol.record.chain import open_record
-from protocol.record.events import DataCard, EndEvent, FailureEvent, RoundEvent, RunEvent
+from protocol.record.events import DataCard, EndEvent, FailureEvent, RoundEvent
 from protocol.record.layout import StudyFolder
 from protocol.spec.cards import SplitCard
 from protocol.spec.data import Data
@@ -17,6 +16,7 @@ from protocol.spec.protocol import Model, Protocol
 from protocol.spec.recipe import Optimizer, Regime
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan, StrategySpec, Study
+from tests.support.study_builder import first_event
 
 BUDGETS = (20, 40, 80, 160)
 
@@ -53,19 +53,9 @@ def write_run(
 ) -> None:
     """Write one record with these accuracies; `end` is sealed, failed or open."""
     with open_record(folder.run(RunId(protocol.name, strategy.id, seed))) as (writer, _):
-        writer.append(
-            RunEvent(
-                protocol=protocol,
-                fingerprint=protocol.fingerprint,
-                strategy=strategy,
-                replicate=seed,
-                seeds=stream_seeds(protocol.root_seed, seed),
-                data=DataCard(name="digits", digest="d", images=100, classes=10),
-                split=SplitCard(digest="s", pool=80, validation=0, test=20, targets="t"),
-                environment={},
-            ),
-            sync=False,
-        )
+        split = SplitCard(digest="s", pool=80, validation=0, test=20, targets="t")
+        data = DataCard(name="digits", digest="d", images=100, classes=10)
+        writer.append(first_event(protocol, strategy, seed, split, data), sync=False)
         for i, (budget, value) in enumerate(zip(protocol.budgets, accuracy, strict=True)):
             event = RoundEvent(
                 round=i,

@@ -1,9 +1,9 @@
-"""How long a check takes, and in how much memory: a study of many runs, each of ten rounds.
+"""Time and memory of a check of many runs with ten rounds each.
 
     uv run python tests/benchmarks/check_scale.py [--runs 10000]
 
-Prints seconds, processor seconds, peak memory and processor milliseconds a run for growing studies; linear growth shows as a
-constant column.
+Prints seconds, processor seconds, peak memory and processor milliseconds per run for growing studies; linear growth
+shows as a constant column.
 The aim: 10,000 runs x 10 rounds in under 60 s and 1 GiB. Each size is checked in a process of its own.
 """
 
@@ -24,19 +24,19 @@ ROUNDS = tuple(range(20, 120, 10))
 
 
 def build(path: Path, runs: int) -> None:
-    """Strategies random, first, last and margin; as many seeds as it takes."""
+    """Write a study of the strategies random, first, last and margin with as many seeds as needed."""
     import os
 
     from tests.support.study_builder import build_study, obedient_study, protocol_table
 
-    os.fsync = lambda _: None  # the disk is not what is measured
+    os.fsync = lambda fd: None  # the disk is not what is measured
     protocol = protocol_table(budgets=list(ROUNDS), splits={"test_size": 40})
     strategies = [{"name": "random"}, *({"name": name, "tuning": 0} for name in ("first", "last", "margin"))]
     build_study(path, obedient_study(protocols=[protocol], strategies=strategies, seeds=list(range(runs // 4))))
 
 
 def measure(path: Path) -> None:
-    """Check, and print seconds and MiB as JSON."""
+    """Check the study, and print seconds and MiB as JSON."""
     from protocol.rules import check_study
 
     start, busy = time.perf_counter(), time.process_time()
@@ -61,7 +61,8 @@ def main() -> None:
             command = [sys.executable, __file__, "--check", str(Path(folder) / "study")]
             told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(
-            f"{told['runs']:>6} {told['seconds']:>8.1f} {told['cpu']:>8.1f} {told['mib']:>6.0f} {1000 * told['cpu'] / told['runs']:>10.2f}  {told['answer']}"
+            f"{told['runs']:>6} {told['seconds']:>8.1f} {told['cpu']:>8.1f} {told['mib']:>6.0f} "
+            f"{1000 * told['cpu'] / told['runs']:>10.2f}  {told['answer']}"
         )
 
 

@@ -1,10 +1,11 @@
-"""What a training step asks of an accelerator, counted on a make-believe one: operations launched, tensors sent, waits.
+"""Operations launched, tensors sent and waits per training step, counted on a simulated accelerator.
 
     uv run python -m tests.benchmarks.device_operations
 
-Small networks on a fast device are bound by the launches, not by their arithmetic: a step's share outside the network is about the share
-of its launches. Each case is a round of 4 and of 36 steps of 64 images of 32x32; the difference, by 32, is a step's. `Network alone`: forward,
-loss, backward and update of one batch that is there already. How long anything takes is not counted.
+Small networks on a fast device are bound by the launches, not by their arithmetic: a step's share outside the network
+is about the share of its launches. Each case is a round of 4 and of 36 steps of 64 images of 32x32; the difference,
+divided by 32, is that of one step. `Network alone`: forward, loss, backward and update of one batch that is there
+already. How long anything takes is not counted.
 """
 
 from __future__ import annotations
@@ -39,11 +40,15 @@ CASES: dict[str, dict[str, Any]] = {
 }
 SGD = {"name": "sgd", "lr": 0.01, "momentum": 0.9}
 MODEL = {"name": "small-cnn", "width": 4}
-NETWORKS = {"small CNN": MODEL, "ResNet-18": {"name": "resnet18"}, "WRN-28-2": {"name": "wrn-28-2"}}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "small CNN": MODEL,
+    "ResNet-18": {"name": "resnet18"},
+    "WRN-28-2": {"name": "wrn-28-2"},
+}
 
 
 def round_of(machine: Machine, regime: dict[str, Any], steps: int, images: Images) -> tuple[int, int, int]:
-    """Operations launched, tensors sent, waits."""
+    """Return the numbers of launched operations, sent tensors and waits."""
     full = {"name": "r", "steps": steps, "batch_size": BATCH, "optimizer": SGD} | regime
     protocol = parse(
         Protocol,
@@ -76,7 +81,8 @@ def main() -> None:
             outside = launched - alone["small CNN"]
             shares = ", ".join(f"{outside / (outside + n):.0%} with {network}" for network, n in alone.items())
             print(
-                f"{name}: {launched:.1f} launches, {sent:.1f} sent, {waits:.1f} waits; outside the network {outside:.1f}, {shares}"
+                f"{name}: {launched:.1f} launches, {sent:.1f} sent, {waits:.1f} waits; "
+                f"outside the network {outside:.1f}, {shares}"
             )
 
 

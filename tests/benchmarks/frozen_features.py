@@ -1,12 +1,13 @@
-"""Runs an hour on frozen features: a study of linear probes through the command, beside a plain scikit-learn script.
+"""Runs per hour on frozen features: linear probes through the command, compared with a plain scikit-learn script.
 
     uv run python tests/benchmarks/frozen_features.py [--runs 24] [--slots 2] [--features 384]
 
-Ten rounds of 50 to 500 labels, random and margin half of the runs each; 20,000 training and 10,000 test images in ten clusters stand
-for an encoder's embeddings. Ours: `beatrandom run`, its start included, 100 steps of AdamW a round, everything recorded. The script:
-the same rounds with scikit-learn's LogisticRegression at its defaults (its own optimizer, so the work is alike, not the same), accuracy
-on the test set, margins over the pool, in as many processes at once, its start included, nothing recorded. Processor seconds hardly
-change on a busy machine, wall seconds do; the ratios are of either.
+Ten rounds of 50 to 500 labels, half of the runs with random and half with margin; 20,000 training and 10,000 test
+images in ten clusters stand for an encoder's embeddings. Ours: `beatrandom run`, its start included, 100 steps of AdamW
+per round, everything recorded. The script: the same rounds with scikit-learn's LogisticRegression at its defaults (its
+own optimizer, so the work is alike, not the same), accuracy on the test set, margins over the pool, in as many
+processes at once, its start included, nothing recorded. Processor seconds hardly change on a busy machine, wall seconds
+do; both ratios are printed.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def features(path: Path, width: int) -> None:
 
 
 def spent(commands: list[list[str]], folder: Path) -> tuple[float, float]:
-    """Seconds of the clock and of processors that these commands take, side by side."""
+    """Return the wall and processor seconds of these commands, run in parallel."""
     environment = os.environ | dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     environment |= {"BEATRANDOM_DATA": str(folder), "PYTHONWARNINGS": "ignore"}
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -121,11 +122,13 @@ def main() -> None:
     for what, (wall, cpu) in rows.items():
         hour = 3600 * asked.runs / wall
         print(
-            f"{what:20s} {wall:6.1f} s wall, {cpu:6.1f} processor s, {hour:6.0f} runs an hour, {cpu / asked.runs:.2f} processor s a run"
+            f"{what:20s} {wall:6.1f} s wall, {cpu:6.1f} processor s, {hour:6.0f} runs an hour, "
+            f"{cpu / asked.runs:.2f} processor s a run"
         )
     (a, b), (c, d) = rows.values()
     print(
-        f"ours / script: {a / c:.2f} wall, {b / d:.2f} processor; {os.getloadavg()[0]:.1f} processes at work on {os.cpu_count()} processors"
+        f"ours / script: {a / c:.2f} wall, {b / d:.2f} processor; "
+        f"{os.getloadavg()[0]:.1f} processes at work on {os.cpu_count()} processors"
     )
 
 

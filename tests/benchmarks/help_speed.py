@@ -2,7 +2,8 @@
 
     uv run python tests/benchmarks/help_speed.py [--repeats 15]
 
-Prints both medians in seconds and their ratio. Processes of both kinds alternate, so that other load affects both. Aim: 2.5.
+Prints both medians in seconds and their ratio. Processes of both kinds alternate, so that other load affects both.
+Aim: 2.5.
 """
 
 from __future__ import annotations

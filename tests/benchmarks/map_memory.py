@@ -1,10 +1,10 @@
-"""Memory and time of segmentation at 512x1024, beside the same network in a plain torchvision loop.
+"""Memory and time of segmentation at 512x1024, compared with the same network in a plain torchvision loop.
 
     uv run python tests/benchmarks/map_memory.py [--threads 2]
 
-Every figure comes from a process of its own: what it resides in at its peak, less what it held before the first step, and seconds of
-the work itself. Training: a few steps on a batch of 2 images with their masks, flip and zoom. Query: entropy of every pixel of 12
-images, averaged to one score an image. Images are noise.
+Every figure comes from a process of its own: its peak resident memory less what it held before the first step, and
+seconds of the work itself. Training: a few steps on a batch of 2 images with their masks, flip and zoom. Query: entropy
+of every pixel of 12 images, averaged to one score per image. Images are noise.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def ours(network: str, query: bool) -> Callable[[], object]:
     net = task.build(protocol.model, images, 0).eval()
     scaling = Scaling(torch.full((1, 3, 1, 1), 127.5), torch.full((1, 3, 1, 1), 64.0))
     learner: Any = task.learner(net, resident, scaling, protocol.regime.precision)
-    strategy = task.adapted(STRATEGIES["entropy"](), "entropy")
+    strategy = task.adapt_or_refuse(STRATEGIES["entropy"](), "entropy")
     return lambda: map_scores(strategy, every, [learner])
 
 
@@ -110,7 +110,7 @@ SIDES = {"ours": ours, "plain": plain}
 
 
 def measured(side: str, network: str, query: bool, threads: int) -> tuple[float, float]:
-    """MiB above what was held before, and seconds."""
+    """Return the MiB above the level before the call, and the seconds."""
     torch.set_num_threads(threads)
     work = SIDES[side](network, query)
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()

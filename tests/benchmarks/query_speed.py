@@ -1,11 +1,11 @@
-"""How fast batches are chosen, beside other implementations in the same process; prints ratios, memory and agreement.
+"""Speed of query strategies compared with other implementations in the same process: ratios, memory and agreement.
 
     uv sync --group peers
     uv run python tests/benchmarks/query_speed.py [--only core-set badge …] [--pool 50000] [--threads 2]
 
-Synthetic embeddings: ten classes, decaying spectrum, ReLU. Slow peers make few picks; their time a pick is what is compared.
-Memory is the largest growth of the process while a call runs (arguments excluded). Times depend on the machine and on what
-else it does; ratios less.
+Synthetic embeddings: ten classes, decaying spectrum, ReLU. Slow peers make few picks; their time per pick is what is
+compared. Memory is the largest growth of the process while a call runs (arguments excluded). Times depend on the
+machine and on what else it does; ratios less.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import importlib
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from runners.strategies.view import GradientFactors, View
 
 
 def measured(call: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What the call returns, its seconds, and by how many MiB the process grew at most meanwhile."""
+    """Return the result of a call, its seconds, and the growth of the process in MiB."""
     process, stop = psutil.Process(), threading.Event()
     before = process.memory_info().rss
     peak = [before]
@@ -71,7 +72,7 @@ def row(name: str, picks: int, seconds: float, memory: float, note: str = "") ->
 
 
 def scan(points: Tensor, centres: Tensor, n: int) -> list[int]:
-    """k-center greedy as one BLAS matrix-vector product over everything a pick, with kept norms."""
+    """Select by k-center greedy with one BLAS matrix-vector product per pick and cached norms."""
     squares = points.square().sum(1)
     nearest = torch.full((len(points),), torch.inf)
     for block in centres.split(2048):
@@ -132,15 +133,19 @@ def robust(points: Tensor, centres: Tensor) -> None:
 def badge(points: Tensor, centres: Tensor) -> None:
     distance = importlib.import_module("skactiveml.pool._badge")._d_2
     n, few = 1000, 4
+
+    def distances(vectors: np.ndarray, count: int) -> list[Any]:
+        return [distance(vectors, [i], np.full(len(vectors), np.inf)) for i in range(count)]
+
     for k in (10, 200):
         p = (points[:, :k] * 2).softmax(1)
         factors = GradientFactors(p - torch.nn.functional.one_hot(p.argmax(1), k), points)
-        _, seconds, memory = measured(lambda f=factors: d2_sampling(f, n, np.random.default_rng(0)))
+        _, seconds, memory = measured(partial(d2_sampling, factors, n, np.random.default_rng(0)))
         row(f"BADGE, {k} classes, ours", n, seconds, memory)
         if k > 10:
             continue
         dense = (factors.residuals[:, :, None] * points[:, None, :]).flatten(1).numpy()
-        _, theirs, memory = measured(lambda g=dense: [distance(g, [i], np.full(len(g), np.inf)) for i in range(few)])
+        _, theirs, memory = measured(partial(distances, dense, few))
         ratio = theirs / few / (seconds / n)
         row("BADGE, 10 classes, scikit-activeml's weights alone", few, theirs, memory, f"{ratio:.0f}× ours a pick")
 
@@ -151,10 +156,10 @@ def batchbald(points: Tensor, centres: Tensor) -> None:
     heads = torch.randn(20, points.shape[1], 10, generator=g) / 8
     p = torch.stack([(points[:2000] @ head).softmax(1) for head in heads], 1).double()
     for n, configurations in ((4, 10_000), (10, 10_000)):
-        ours, seconds, memory = measured(lambda n=n, c=configurations: batch_bald(p, n, c, np.random.default_rng(0)))
+        ours, seconds, memory = measured(partial(batch_bald, p, n, configurations, np.random.default_rng(0)))
         row(f"BatchBALD, 2,000 images, batch of {n}, ours", n, seconds, memory)
         theirs, slow, memory = measured(
-            lambda n=n, c=configurations: redux.get_batchbald_batch(p.log(), n, c, dtype=torch.double)
+            partial(redux.get_batchbald_batch, p.log(), n, configurations, dtype=torch.double)
         )
         same = np.mean(ours[:4] == np.array(theirs.indices[:4]))
         row(
@@ -204,7 +209,7 @@ def million(points: Tensor, centres: Tensor) -> None:
     before = None
     for count in (250_000, 500_000, 1_000_000):
         pool, owned = every[:count], every[-1000:]
-        _, seconds, memory = measured(lambda p=pool, c=owned: k_center_greedy(p, c, 1000, np.random.default_rng(0)))
+        _, seconds, memory = measured(partial(k_center_greedy, pool, owned, 1000, np.random.default_rng(0)))
         note = f"{seconds / before:.2f}× the time of half as many; " if before else ""
         resident = psutil.Process().memory_info().rss / 2**20
         row(f"core-set, {count:,} × 256, ours", 1000, seconds, memory, f"{note}{resident:.0f} MiB resident in all")

@@ -1,8 +1,9 @@
-"""What evidence costs: ledger, hashing, fsync and sidecars as a share of a run's time.
+"""Cost of evidence: ledger, hashing, fsync and sidecars as a share of a run's time.
 
     uv run python tests/benchmarks/record_overhead.py [--protocol digits-plain] [--runs 5]
 
-The same process times every call that writes evidence and the whole run, so that the ratio holds on any machine. Aim: under 2 %.
+The same process times every call that writes evidence and the whole run, so that the ratio holds on any machine.
+Aim: under 2 %.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""How long the report of a large study takes to draw and write, and how large it is: 20 strategies, 4 regimes, 10 seeds.
+"""Time and size of the report of a large study: 20 strategies, 4 regimes, 10 seeds.
 
-No peer writes such a page; the bounds are the project's own: 20 s and 8 MB, on one core that is otherwise idle. Reading and
-checking the records comes on top (`check_scale.py`).
+No peer writes such a page; the bounds are the project's own: 20 s and 8 MB, on one core that is otherwise idle.
+Reading and checking the records comes on top (`check_scale.py`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ def main() -> None:
     began, busy = time.perf_counter(), time.process_time()
     made = page(subject)
     print(
-        f"{time.perf_counter() - began:.1f} s ({time.process_time() - busy:.1f} s of processor), {len(made.encode()) / 1e6:.1f} MB"
+        f"{time.perf_counter() - began:.1f} s ({time.process_time() - busy:.1f} s of processor), "
+        f"{len(made.encode()) / 1e6:.1f} MB"
     )
 
 

@@ -1,6 +1,7 @@
-"""Our resampling beside rliable, arch and scikit-posthocs, in the same process, at equal resamples.
+"""Resampling compared with rliable, arch and scikit-posthocs, in the same process with equally many resamples.
 
-    OMP_NUM_THREADS=1 uv run --with rliable==1.2.0 --with "pandas<3" --with scikit-posthocs python tests/benchmarks/resampling.py
+    OMP_NUM_THREADS=1 uv run --with rliable==1.2.0 --with "pandas<3" --with scikit-posthocs \\
+        python tests/benchmarks/resampling.py
 
 rliable needs arch below 8, which breaks with pandas 3: hence an environment of its own instead of a dependency group.
 Times are CPU seconds of the process, so that other work on the machine does not count; ratios are what matters.
@@ -35,7 +36,7 @@ STRATEGIES, DATASETS, SEEDS, BUDGETS = 20, 10, 50, 10
 
 
 def table() -> Floats:
-    """Accuracies, shape (strategies, data sets, seeds, budgets): rising, seeds shared, small gains."""
+    """Return rising accuracies with small gains and seed effects, shape (strategies, data sets, seeds, budgets)."""
     rng = np.random.default_rng(0)
     rise = 0.9 - 0.5 * np.exp(-np.arange(1, BUDGETS + 1) / 3)
     shared = rng.normal(0, 0.01, (1, DATASETS, SEEDS, 1))
@@ -55,7 +56,7 @@ def line(what: str, peer: str, theirs: float, ours: float, same: str) -> None:
 
 
 def off(ours: Any, value: Floats, low: Floats, high: Floats) -> str:
-    """How far answers are apart: the estimate, and the bounds in widths of the interval."""
+    """Return the differences of two answers: of the estimate, and of the bounds in interval widths."""
     width = np.abs(high - low).max()
     bounds = max(np.abs(ours.low - low).max(), np.abs(ours.high - high).max()) / width
     return f"estimate off by {np.abs(ours.value - value).max():.0e}, bounds by {bounds:.1%} of the width"
@@ -88,7 +89,10 @@ def beside_rliable(scores: Floats, resamples: int, pairs: int) -> None:
     mine, ours = timed(
         lambda: probability_of_improvement(x, y, Resampler(np.random.default_rng(1), pairs), paired=False)
     )
-    same = f"estimate off by {abs(float(mine.value) - float(value['p'].item())):.0e}; ours resamples the seeds of both sides together, so the intervals differ"
+    same = (
+        f"estimate off by {abs(float(mine.value) - float(value['p'].item())):.0e}; "
+        "ours resamples the seeds of both sides together, so the intervals differ"
+    )
     line(f"probability of improvement, 1 pair, {pairs} resamples", "rliable", theirs, ours, same)
 
 
@@ -122,7 +126,7 @@ def beside_posthocs(scores: Floats) -> None:
 
 
 def full(scores: Floats) -> None:
-    """Read, judge and gather everything over data sets: what `beatrandom compare` does with such a table."""
+    """Read, judge and summarise a table over data sets, as `beatrandom compare` does."""
     names = ["random", *(f"s{k}" for k in range(1, STRATEGIES))]
     index = pd.MultiIndex.from_product(
         [names, [f"d{d}" for d in range(DATASETS)], range(SEEDS), 100 * np.arange(1, BUDGETS + 1)],
@@ -137,7 +141,8 @@ def full(scores: Floats) -> None:
         _, gathered = timed(lambda: across(curves, np.random.default_rng(0)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(
-        f"10,000 curves: read {read:.1f}, verdicts {judged:.1f}, across data sets {gathered:.1f}; {read + judged + gathered:.1f} CPU seconds"
+        f"10,000 curves: read {read:.1f}, verdicts {judged:.1f}, across data sets {gathered:.1f}; "
+        f"{read + judged + gathered:.1f} CPU seconds"
     )
     print(f"({time.perf_counter() - start:.1f} s by the clock), peak memory {peak:.2f} GiB")
 

@@ -1,10 +1,11 @@
-"""What a run costs beyond its own work: in a process of its own, and as a task of Ray, against the same runs in one process.
+"""Overhead of a run in its own process, and as a Ray task, compared with the same runs in one process.
 
     OMP_NUM_THREADS=1 uv run --extra ray python tests/benchmarks/run_overhead.py [--runs 8] [--slots 1 2]
 
-All make the same records in the same script. Ray has two nodes on this machine, a processor each, and is left out where it is not
-installed. Aim: under 1 s more per run. Each executor has made two runs before, so that what is loaded once a process is not counted:
-see run_start.py for that. OMP_NUM_THREADS caps inline as the executors cap their runs. Processor seconds hardly change on a busy machine, wall seconds do.
+All make the same records in the same script. Ray has two nodes on this machine, with one processor each, and is left
+out where it is not installed. Aim: under 1 s more per run. Each executor has made two runs before, so that what is
+loaded once per process is not counted: see run_start.py for that. OMP_NUM_THREADS caps inline as the executors cap
+their runs. Processor seconds hardly change on a busy machine, wall seconds do.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from runners.progress.status import adopt, count_states, jobs, status
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds of the clock and of processors, by this process and everything it started, for so many runs."""
+    """Wall and processor seconds of this process and its descendants for a number of runs."""
 
     wall: float
     cpu: float
@@ -43,7 +44,7 @@ class Spent:
 
 
 def processor_seconds() -> float:
-    """Of this process and all that live below it, with what each of them has seen end."""
+    """Return the processor seconds of this process, its living descendants, and their ended children."""
     total, me = 0.0, psutil.Process()
     for process in (me, *me.children(recursive=True)):
         with contextlib.suppress(psutil.Error):
@@ -66,7 +67,7 @@ def spent(executor: Executor, study: Study, path: Path) -> Spent:
 
 @contextlib.contextmanager
 def two_nodes() -> Iterator[str]:
-    """Address of a Ray whose head takes no runs and whose two nodes have a processor each."""
+    """Yield the address of a Ray cluster whose two nodes have one processor each; the head takes no runs."""
     use_driver_environment()
     import ray
     from ray.cluster_utils import Cluster
@@ -107,7 +108,8 @@ def main() -> None:
                 else ""
             )
             print(
-                f"{name:20}{3600 * took.runs / took.wall:6.0f} runs an hour, {took.cpu / took.runs:.2f} s of processor a run  {more}",
+                f"{name:20}{3600 * took.runs / took.wall:6.0f} runs an hour, "
+                f"{took.cpu / took.runs:.2f} s of processor a run  {more}",
                 flush=True,
             )
 

@@ -1,9 +1,10 @@
-"""What the start of a run in a new process is made of: imports, data, model; beside the imports of a plain PyTorch script.
+"""Parts of the start of a run in a new process (imports, data, model), compared with the imports of a plain script.
 
     uv run python tests/benchmarks/run_start.py [--protocol digits-plain] [--data-root FOLDER] [--times 5]
 
-Also what a process loads that only hands runs on (a task of Ray or SLURM beside the run's own process), and how soon a run that is
-forked from the server begins. Medians; processor seconds hardly change on a busy machine, wall seconds do.
+Also measured: what a process loads that only starts runs (a
+task of Ray or SLURM, separate from the run's own process), and how soon a run that is forked from the server begins.
+Medians; processor seconds hardly change on a busy machine, wall seconds do.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ TELL = "print(json.dumps(said))"
 
 
 def medians(script: str, words: Sequence[str], times: int) -> dict[str, tuple[float, float]]:
-    """Seconds of the clock and of the processor by part, after one start that is not counted (it fills the disk cache)."""
+    """Return median wall and processor seconds per part, after one warm-up that fills the disk cache."""
     command = [sys.executable, "-c", LAPS + script + TELL, *words]
     found = [
         json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout) for _ in range(times + 1)
@@ -68,7 +69,7 @@ def medians(script: str, words: Sequence[str], times: int) -> dict[str, tuple[fl
 
 
 def fork_seconds(times: int) -> float:
-    """From asking for a process until it runs, once the server has loaded everything."""
+    """Return the seconds from requesting a process until it runs, after the server has loaded."""
     warm_up()
     took = []
     for _ in range(times + 1):

@@ -1,12 +1,16 @@
-"""What one seed costs: ten rounds from 50 to 500 labels, plain, augmented and FixMatch; and several seeds side by side.
+"""Cost of one seed: ten rounds from 50 to 500 labels, plain, augmented and FixMatch; and several seeds in parallel.
 
-    uv run python tests/benchmarks/seconds_per_seed.py --data-root DATA                     # CIFAR-10, ResNet-18; a GPU is advised
-    uv run python tests/benchmarks/seconds_per_seed.py --data-root DATA --data cifar10-jpeg --model small-cnn --width 16 --steps 200
-    … --together 8                                                                          # and 8 seeds at once: share the device, or the cores
+    # CIFAR-10, ResNet-18; a GPU is advised
+    uv run python tests/benchmarks/seconds_per_seed.py --data-root DATA
+    # a smaller case
+    … --data-root DATA --data cifar10-jpeg --model small-cnn --width 16 --steps 200
+    # and 8 seeds at once: share the device, or the cores
+    … --together 8
 
-Protocols are the presets cifar10-low-plain, cifar10-low-augmented and lueth2023-cifar10-low-fixmatch with as many optimizer steps in every
-round, so that the recipes differ in what a step costs. Runs are of random, each in a process of its own, as `run` makes them: seconds are
-those of the wall from the start of the first to the end of the last, loading the data and evaluating on the test set included.
+Protocols are the presets cifar10-low-plain, cifar10-low-augmented and lueth2023-cifar10-low-fixmatch with as many
+optimizer steps in every round, so that the recipes differ in what a step costs. Runs are of random, each in a process
+of its own, as `run` makes them. Seconds are wall-clock seconds from the start of the first to the end of the last,
+loading the data and evaluating on the test set included.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ PRESETS = {
 
 
 def protocol(name: str, given: argparse.Namespace) -> Protocol:
-    """A preset with what the command line changes."""
+    """Return a preset with the changes of the command line."""
     spec = load_preset(PRESETS[name])
     regime = spec.regime.model_copy(update={"epochs": None, "steps": given.steps, "batch_size": 64})
     data = spec.data.model_copy(update={"name": given.data})
@@ -45,7 +49,7 @@ def protocol(name: str, given: argparse.Namespace) -> Protocol:
 
 
 def seconds(spec: Protocol, seeds: int, given: argparse.Namespace, path: Path) -> float:
-    """Wall seconds of so many seeds, all at once."""
+    """Return the wall seconds of this many seeds in parallel."""
     study = Study(
         name="seconds", protocols=(spec,), strategies=(StrategySpec(name="random"),), seeds=tuple(range(seeds))
     )
@@ -76,7 +80,8 @@ def main() -> None:
     given = parser.parse_args()
     warm_up()
     print(
-        f"{given.data}, {given.model}, 10 rounds of {given.steps} steps on {given.device}, {given.threads} thread(s) a run",
+        f"{given.data}, {given.model}, 10 rounds of {given.steps} steps on {given.device}, "
+        f"{given.threads} thread(s) a run",
         flush=True,
     )
     with tempfile.TemporaryDirectory() as scratch:
@@ -86,7 +91,8 @@ def main() -> None:
         )  # data into the cache, the fork server started
         for name in PRESETS:
             alone = seconds(protocol(name, given), 1, given, Path(scratch) / name)
-            line = f"{name}: {alone:.0f} s a seed, {1000 * alone / (10 * given.steps):.1f} ms a step with all that comes with it"
+            per_step = 1000 * alone / (10 * given.steps)
+            line = f"{name}: {alone:.0f} s a seed, {per_step:.1f} ms a step with all that comes with it"
             if given.together:
                 several = seconds(protocol(name, given), given.together, given, Path(scratch) / f"{name}-together")
                 line += f"; {given.together} seeds at once: {several:.0f} s, {several / alone:.2f} times one"

@@ -1,9 +1,10 @@
-"""What learning from the unlabelled pool is worth on segmentation: every recipe on the same random masks of digit scenes, paired by seed.
+"""Gain of learning from the unlabelled pool in segmentation: all recipes on the same random masks, paired by seed.
 
     uv run python tests/benchmarks/semi_maps.py --masks 20 40 --seeds 10 [--steps 600]
 
-Prints mean IoU on the test scenes, and the difference to the supervised recipe with augmentation, mean and 95 % t interval. All
-recipes take the same steps: those of their presets, or `--steps`, over which the weight of the pool then also grows as much more slowly.
+Prints mean IoU on the test scenes, and the difference to
+the supervised recipe with augmentation, mean and 95 % t interval. All recipes take the same steps: those of their
+presets, or `--steps`, over which the weight of the pool then also grows as much more slowly.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import load_preset
 from runners.data import load
 from runners.regimes import FitInputs, Resident, fit
+from runners.tasks.segmentation import MapLearner
 
 RECIPES = ("augmented", "plain", "cutmix", "s4gan", "unimatch")
 NONE = np.empty(0, np.int64)
 
 
 def mean_iou(protocol: Protocol, seed: int) -> tuple[float, dict[str, float], float]:
-    """On the test scenes after one round on random masks; what the record says; seconds."""
+    """Return mean IoU on the test scenes after one round on random masks, the record's extras, and seconds."""
     images, hidden = load(protocol.data, None)
     truth = hidden.for_oracle()
     split = make_split(protocol, seed, images.train_size, images.test_size)
@@ -36,12 +38,13 @@ def mean_iou(protocol: Protocol, seed: int) -> tuple[float, dict[str, float], fl
     start = time.perf_counter()
     fitted = fit(protocol, inputs, seed, 0, Resident.of(images, torch.device("cpu")))
     took = time.perf_counter() - start
+    assert isinstance(fitted.learner, MapLearner)
     counts = confusion_matrices(fitted.learner.labels(split.test), truth[split.test], len(images.classes))
     return segmentation_metrics(counts)["mean_iou"], fitted.extra, took
 
 
 def asked(name: str, masks: int, steps: int | None) -> Protocol:
-    """The preset with one budget and, if given, other steps, its ramp stretched alike."""
+    """Return the preset with one budget and, if given, other steps and a ramp stretched alike."""
     protocol = load_preset(f"digit-scenes-{name}")
     regime = protocol.regime
     if steps is not None and regime.steps is not None:
@@ -53,7 +56,7 @@ def asked(name: str, masks: int, steps: int | None) -> Protocol:
 
 
 def interval(values: list[float]) -> str:
-    """Mean and 95 % t interval."""
+    """Return the mean and the 95 % t interval."""
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     return f"{np.mean(values):+.3f} [{np.mean(values) - half:+.3f}, {np.mean(values) + half:+.3f}]"
 
@@ -86,7 +89,8 @@ def main() -> None:
             also = ", ".join(f"{key} {value:.3f}" for key, value in told.items())
             took = np.median([seconds for _, _, seconds in runs])
             print(
-                f"{masks:3d} masks  {name:9s} {interval(values)}  to {given.recipes[0]}: {difference}  {took:.1f} s  {also}",
+                f"{masks:3d} masks  {name:9s} {interval(values)}  to {given.recipes[0]}: {difference}  "
+                f"{took:.1f} s  {also}",
                 flush=True,
             )
 

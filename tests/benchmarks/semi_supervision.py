@@ -1,8 +1,9 @@
-"""What learning from the unlabelled pool is worth on the digits: every recipe on the same random labels, paired by seed.
+"""Gain of learning from the unlabelled pool on digits: all recipes on the same random labels, paired by seed.
 
     uv run python tests/benchmarks/semi_supervision.py --labels 20 40 60 --seeds 8
 
-Prints accuracy on the test images, and the difference to the supervised recipe with augmentation at as many steps.
+Prints accuracy on the test images, and the difference
+to the supervised recipe with augmentation at as many steps.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from protocol.draws.splits import make_split, starting_set
 from protocol.spec.protocol import Protocol
 from protocol.spec.toml_files import load_preset
 from runners.data import load
-from runners.regimes import FitInputs, Resident, fit
+from runners.regimes import FitInputs, Learner, Resident, fit
 
 SEMI = ("pseudo-label", "mean-teacher", "uda", "fixmatch", "flexmatch")
 NONE = np.empty(0, np.int64)
 
 
 def recipes() -> dict[str, Protocol]:
-    """Presets by recipe; `augmented` with the steps of the semi-supervised ones."""
+    """Return the presets by recipe; `augmented` takes the steps of the semi-supervised ones."""
     found = {name: load_preset(f"digits-{name}") for name in ("plain", "augmented", *SEMI)}
     for name in ("plain", "augmented"):
         regime = found[name].regime.model_copy(update={"steps": found["fixmatch"].regime.steps})
@@ -33,7 +34,7 @@ def recipes() -> dict[str, Protocol]:
 
 
 def accuracy(protocol: Protocol, labels: int, seed: int) -> tuple[float, dict[str, float]]:
-    """Test accuracy after one round on `labels` random images, and what the record says."""
+    """Return test accuracy after one round on `labels` random images, and the record's extras."""
     images, hidden = load(protocol.data, None)
     truth = hidden.for_oracle()
     protocol = protocol.model_copy(update={"budgets": (labels,)})
@@ -41,11 +42,12 @@ def accuracy(protocol: Protocol, labels: int, seed: int) -> tuple[float, dict[st
     owned = starting_set(protocol, seed, split, truth)
     inputs = FitInputs(images, owned, truth[owned], NONE, NONE, np.setdiff1d(split.pool, owned))
     fitted = fit(protocol, inputs, seed, 0, Resident.of(images, torch.device("cpu")))
+    assert isinstance(fitted.learner, Learner)
     return float((fitted.learner.labels(split.test) == truth[split.test]).mean()), fitted.extra
 
 
 def interval(values: list[float]) -> str:
-    """Mean and 95 % t interval."""
+    """Return the mean and the 95 % t interval."""
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     return f"{np.mean(values):+.3f} [{np.mean(values) - half:+.3f}, {np.mean(values) + half:+.3f}]"
 

@@ -1,8 +1,9 @@
-"""`status` of a large plan: seconds and memory, beside what reading and validating every record takes.
+"""Time and memory of `status` on a large plan, compared with reading and validating every record.
 
     uv run python tests/benchmarks/status_speed.py [--runs 10000]
 
-Records are copies of one made by a real run, half of them sealed, the rest cut after some line. Aim: 10,000 runs under 2 s.
+Records are copies of one made by a real run, half of them sealed, the rest cut after some line. Aim: 10,000 runs in
+under 2 s.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import load_preset
 from runners.executors.inline import Inline
+from runners.progress.job import Result
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, count_states, jobs, status
 from runners.verbs.running.status import disk_bytes
@@ -28,7 +30,7 @@ VALIDATED = 300
 
 
 def peak_mib(call: Callable[[], object]) -> float:
-    """Most that Python held at once during the call beyond what it held before, in MiB."""
+    """Return the peak of Python memory during the call, in MiB above the level before it."""
     tracemalloc.start()
     call()
     peak = tracemalloc.get_traced_memory()[1]
@@ -51,7 +53,9 @@ def main() -> None:
         folder = StudyFolder(Path(scratch) / "study")
         adopt(folder, study, Path())
         runs = planned_runs(study)
-        (result,) = [m for m in Inline().execute(jobs(folder, study, None, "cpu", 1, runs[:1])) if hasattr(m, "state")]
+        (result,) = [
+            m for m in Inline().execute(jobs(folder, study, None, "cpu", 1, runs[:1])) if isinstance(m, Result)
+        ]
         if result.state != "done":
             raise SystemExit(result.message)
         whole = folder.run(RunId("digits-plain", "random", 0)).events.read_bytes().splitlines(keepends=True)
@@ -73,11 +77,13 @@ def main() -> None:
         validated = (time.perf_counter() - start) * len(paths) / VALIDATED
     print(f"{len(statuses)} runs, {dict(count_states(statuses))}, {size / 2**20:.0f} MiB")
     print(
-        f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.1f} MiB at its peak; walking the disk: {walked:.2f} s"
+        f"status: {took:.2f} s ({cpu:.2f} s of processor), {grown:.1f} MiB at its peak; "
+        f"walking the disk: {walked:.2f} s"
     )
     print(f"all jobs of the plan, as `run` holds them: {driving:.1f} MiB")
     print(
-        f"validating every event instead: {validated:.1f} s (from {VALIDATED} records), {validated / took:.1f} times as long"
+        f"validating every event instead: {validated:.1f} s (from {VALIDATED} records), "
+        f"{validated / took:.1f} times as long"
     )
 
 

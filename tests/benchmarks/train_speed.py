@@ -1,10 +1,12 @@
-"""Our training step beside the usual pipeline of active-learning code: a DataLoader over PIL images and torchvision transforms.
+"""Training step compared with the usual pipeline: a DataLoader over PIL images and torchvision transforms.
 
     uv run python tests/benchmarks/train_speed.py [--steps 150] [--threads 2] [--device cuda]
 
-Same images, network, initial weights, optimizer, batch size and number of steps, one after the other in one process, in turns.
-Prints milliseconds a step, the ratio to the peer's best number of workers, and the share of our step that is not the network's own
-forward, backward and update (a loop over one ready batch). Images are noise: what is learned is not what is measured.
+Images, network, initial weights,
+optimizer, batch size and number of steps are the same, one after the other in one process, in turns. Prints
+milliseconds per step, the ratio to the peer's best number of workers, and the share of our step that is not the
+network's own forward, backward and update (a loop over one ready batch). Images are noise: what is learned is not what
+is measured.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 from torch.utils.data import DataLoader, Dataset, RandomSampler
@@ -53,7 +56,7 @@ LARGE = {"wrn-28-2", "resnet18"}
 
 
 class Pictures(Dataset[tuple[Any, Any]]):
-    """Images as PIL would have read them, or as tensors with their masks."""
+    """Images as read by PIL, or as tensors with their masks."""
 
     def __init__(self, pixels: Any, labels: Any, change: Callable[..., Any]) -> None:
         to_pil = transforms.ToPILImage()
@@ -72,9 +75,9 @@ class Pictures(Dataset[tuple[Any, Any]]):
 
 
 def peer_transforms(spec: dict[str, Any], side: int, masks: bool) -> Callable[..., Any]:
-    """What ours are asked for, by torchvision."""
+    """Return the torchvision equivalents of our augmentations."""
     if masks:
-        return v2.Compose(
+        change: Callable[..., Any] = v2.Compose(
             [
                 v2.RandomHorizontalFlip(),
                 v2.RandomResizedCrop(side, scale=(1 / 1.5**2, 1.0), ratio=(1.0, 1.0)),
@@ -83,6 +86,7 @@ def peer_transforms(spec: dict[str, Any], side: int, masks: bool) -> Callable[..
                 v2.Normalize([0.5] * 3, [0.25] * 3),
             ]
         )
+        return change
     parts: list[Any] = []
     if spec:
         parts += [transforms.RandomCrop(side, spec["shift"], padding_mode="reflect"), transforms.RandomHorizontalFlip()]
@@ -92,7 +96,8 @@ def peer_transforms(spec: dict[str, Any], side: int, masks: bool) -> Callable[..
     if "cutout" in spec:
         area = (spec["cutout"] / side) ** 2
         parts.append(transforms.RandomErasing(1.0, (area, area), (1.0, 1.0)))
-    return transforms.Compose(parts)
+    composed: Callable[..., Any] = transforms.Compose(parts)
+    return composed
 
 
 def batches(
@@ -106,7 +111,7 @@ def batches(
 
 
 def loop(net: nn.Module, given: Iterator[tuple[Tensor, Tensor]]) -> None:
-    """Forward, backward, update."""
+    """Run forward, backward and update."""
     net.train()
     made = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     for x, y in given:
@@ -125,12 +130,13 @@ def timed(what: Callable[[], object], device: torch.device) -> float:
 
 
 def measure(name: str, steps: int, device: torch.device) -> None:
-    """One case, thrice in turns; the least of each."""
+    """Measure one case three times, alternating, and return the minimum of each."""
     model, spec, side, batch = CASES[name]
     steps = max(1, steps // 10) if model["name"] in LARGE and device.type == "cpu" else steps
     masks, rng = name.startswith("masks"), np.random.default_rng(0)
     pixels = rng.integers(0, 256, (IMAGES, side, side, 3), dtype=np.uint8)
-    labels = rng.integers(0, 10, (IMAGES, side, side) if masks else IMAGES).astype(np.uint8 if masks else np.int64)
+    labels: NDArray[np.integer] = rng.integers(0, 10, (IMAGES, side, side) if masks else IMAGES)
+    labels = labels.astype(np.uint8 if masks else np.int64)
     images = Images("noise", pixels, IMAGES, 0, tuple(map(str, range(10))), "0" * 64)
     regime = {
         "name": "r",
@@ -152,7 +158,7 @@ def measure(name: str, steps: int, device: torch.device) -> None:
     runs: dict[str, Callable[[], object]] = {
         "ours": lambda: fit(protocol, inputs, 0, 0, resident),
         "network": lambda: loop(
-            TASKS[protocol.task].build(protocol.model, images, 0).to(device).to(memory_format=layout),  # type: ignore[call-overload]
+            TASKS[protocol.task].build(protocol.model, images, 0).to(device).to(memory_format=layout),
             ((ready[0].contiguous(memory_format=layout), ready[1]) for _ in range(steps)),
         ),
     }
@@ -168,7 +174,8 @@ def measure(name: str, steps: int, device: torch.device) -> None:
     peer = min(value for key, value in least.items() if key.startswith("peer"))
     said = ", ".join(f"{key} {value:.2f}" for key, value in least.items())
     print(
-        f"{name}: {peer / least['ours']:.1f}x; outside the network {max(0.0, 1 - least['network'] / least['ours']):.0%}; ms a step: {said}",
+        f"{name}: {peer / least['ours']:.1f}x; "
+        f"outside the network {max(0.0, 1 - least['network'] / least['ours']):.0%}; ms a step: {said}",
         flush=True,
     )
 

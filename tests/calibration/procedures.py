@@ -68,7 +68,7 @@ TYPE_I = (
     error("max-T, whole curve", lambda n, rng: max_t(differences(n, rng), rng).p <= ALPHA, default=True),
     error(
         "t at each of 10 budgets, uncorrected",
-        lambda n, rng: bool((stats.ttest_1samp(differences(n, rng), 0).pvalue <= ALPHA).any()),
+        lambda n, rng: bool(np.any(stats.ttest_1samp(differences(n, rng), 0).pvalue <= ALPHA)),
         default=False,
     ),
 )  # fmt: skip

@@ -17,13 +17,15 @@ SHARED: Final = 0.5
 
 def curves(n: int, strategies: int, rng: np.random.Generator) -> Floats:
     """Draw curves of equally good strategies, shape (strategies, n, T), with unit variance."""
-    return np.sqrt(SHARED) * noise((1, n), rng) + np.sqrt(1 - SHARED) * noise((strategies, n), rng)
+    drawn: Floats = np.sqrt(SHARED) * noise((1, n), rng) + np.sqrt(1 - SHARED) * noise((strategies, n), rng)
+    return drawn
 
 
 def differences(n: int, rng: np.random.Generator) -> Floats:
     """Draw paired difference curves without an effect, shape (n, T)."""
     ours, theirs = curves(n, 2, rng)
-    return ours - theirs
+    paired: Floats = ours - theirs
+    return paired
 
 
 def noise(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:

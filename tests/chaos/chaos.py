@@ -1,4 +1,4 @@
-"""Kill workers and drivers at random moments until a study is done all the same, and compare it with an undisturbed one.
+"""Kill workers and drivers at random until a study is finished, and compare it with an undisturbed one.
 
     uv run python tests/chaos/chaos.py [--kills 200] [--seed 0] [--slots 2]
 
@@ -64,7 +64,7 @@ def missing(folder: StudyFolder, study: Study) -> list[Job]:
 
 
 def drive(folder: StudyFolder, study: Study, slots: int) -> int:
-    """A driver in a process of its own; returns its id."""
+    """Start a driver in its own process, and return its id."""
     pid = os.fork()
     if not pid:
         # the fork server is its parent's child, not its own, so it cannot ask the system whether the server lives
@@ -85,13 +85,13 @@ def gone(pid: int) -> bool:
 
 
 def wait_for_workers(driver: int) -> None:
-    """A driver loads for seconds, in which there is nothing to disturb."""
+    """Wait until the driver has workers: while it is still loading, there is nothing to disturb."""
     while not workers() and not gone_now(driver):
         time.sleep(0.01)
 
 
 def pace_of(scratch: Path, study: Study) -> float:
-    """Seconds of one undisturbed run in its own process, once fork server and driver have loaded what they need."""
+    """Return the seconds of one undisturbed run in its own process, after fork server and driver are loaded."""
     one, took = study.model_copy(update={"seeds": (0,)}), 0.0
     for attempt in ("first", "second"):
         driver = drive(prepared(one, scratch / attempt), one, 1)
@@ -105,7 +105,7 @@ def pace_of(scratch: Path, study: Study) -> float:
 def disturbed(
     folder: StudyFolder, study: Study, slots: int, pace: float, rng: random.Random, kills: Counter[str], wanted: int
 ) -> None:
-    """Make the whole study while killing, every `pace` seconds on average; at most `wanted` kills in all."""
+    """Make the whole study while killing processes every `pace` seconds on average, `wanted` times at most."""
     while missing(folder, study):
         driver = drive(folder, study, slots)
         wait_for_workers(driver)
@@ -127,7 +127,7 @@ def disturbed(
 
 
 def gone_now(pid: int) -> bool:
-    """Like `gone`, but leaves the exit status to be fetched once more."""
+    """Return whether a process has ended, without collecting its exit status."""
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
@@ -149,7 +149,8 @@ def faults(folder: StudyFolder, reference: StudyFolder, study: Study) -> list[st
             found.append(f"{where}: not whole: {record.breaks}")
         if len(bought) != len(set(bought)) or len(bought) != run.protocol.budgets[-1]:
             found.append(
-                f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, {run.protocol.budgets[-1]} planned"
+                f"{where}: {len(bought)} labels bought, {len(set(bought))} different ones, "
+                f"{run.protocol.budgets[-1]} planned"
             )
         if folder.run(where).checkpoints():
             found.append(f"{where}: weights were left behind")
@@ -183,12 +184,14 @@ def main() -> None:
             found += faults(folder, reference, study)
             resumes = sum(len(read(p).of(ResumeEvent)) for p in folder.records.rglob("events.jsonl"))
             print(
-                f"study {studies}: {sum(kills.values())} kills so far ({dict(kills)}), {resumes} resumed runs, {len(found)} faults",
+                f"study {studies}: {sum(kills.values())} kills so far ({dict(kills)}), "
+                f"{resumes} resumed runs, {len(found)} faults",
                 flush=True,
             )
     runs = studies * len(planned_runs(study))
     print(
-        f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: {len(found)} lost, doubled or different"
+        f"{sum(kills.values())} kills over {runs} runs in {time.monotonic() - began:.0f} s: "
+        f"{len(found)} lost, doubled or different"
     )
     print("\n".join(found))
     sys.exit(bool(found))

@@ -1,11 +1,12 @@
-"""SLURM itself, with two nodes, on this machine: start it, run a study through it, requeue its jobs once, compare with an undisturbed run.
+"""Start SLURM with two nodes on this machine, run a study, requeue its jobs once, and compare with an undisturbed run.
 
     uv run --extra slurm python tests/cluster/slurm.py [--seeds 1]
 
-The study is that of `quickstart --fast`, its first seeds, four runs each; all seven seeds take ten minutes on two cores.
+The study is that of
+`quickstart --fast`, its first seeds, four runs each; all seven seeds take ten minutes on two cores.
 
-Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge; says what is missing and exits with 77 otherwise. All its
-files, sockets and processes are its own: a SLURM that is installed here is neither used nor changed.
+Needs root and Debian's packages slurmctld, slurmd, slurm-client and munge; says what is missing and exits with 77
+otherwise. All its files, sockets and processes are its own: a SLURM that is installed here is neither used nor changed.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ parameters = { slurm_partition = "main", timeout_min = 30, mem_gb = 1 }
 
 
 def missing() -> str:
-    """What this machine lacks, or nothing."""
+    """Return what this machine lacks, or an empty text."""
     if os.geteuid() != 0:
         return "root, who may start daemons for jobs"
     lacking = [name for name in COMMANDS if shutil.which(name) is None]
@@ -93,7 +94,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextlib.contextmanager
 def cluster(here: Path) -> Iterator[dict[str, str]]:
-    """Two nodes that wait for jobs; yields the environment that finds them."""
+    """Start two nodes, and yield the environment in which they are found."""
     (here / "state").mkdir()
     key, conf = here / "munge.key", here / "slurm.conf"
     key.write_bytes(secrets.token_bytes(128))
@@ -103,8 +104,8 @@ def cluster(here: Path) -> Iterator[dict[str, str]]:
     conf.write_text(CONF.format(here=here, host=host, controller=controller, n1=n1, n2=n2))
     environment = os.environ | {"SLURM_CONF": str(conf)}
     daemons = [
-        ["munged", "-F", "--force", f"--key-file={key}", f"--socket={here}/munge.socket", f"--pid-file={here}/munged.pid",
-         f"--log-file={here}/munged.log", f"--seed-file={here}/munged.seed"],
+        ["munged", "-F", "--force", f"--key-file={key}", f"--socket={here}/munge.socket",
+         f"--pid-file={here}/munged.pid", f"--log-file={here}/munged.log", f"--seed-file={here}/munged.seed"],
         ["slurmctld", "-D", "-f", str(conf)],
         ["slurmd", "-D", "-N", "n1", "-f", str(conf)],
         ["slurmd", "-D", "-N", "n2", "-f", str(conf)],
@@ -144,7 +145,7 @@ def beatrandom(*words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
 
 
 def requeue(driver: subprocess.Popen[bytes], out: Path, env: dict[str, str]) -> list[str]:
-    """As preemption does: once a run has finished its first round, what is running is ended and put back into the queue."""
+    """Requeue the running jobs once a run has finished its first round, as preemption does."""
     while driver.poll() is None:
         if [*out.glob("records/*/*/*/predictions/round-000.npz")]:
             jobs = said("squeue", "-h", "--array", "-t", "RUNNING", "-o", "%i", env=env).split()

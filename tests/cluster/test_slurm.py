@@ -1,4 +1,4 @@
-"""A study through SLURM itself, with a job put back into the queue; see slurm.py, which is a command as well."""
+"""A study through SLURM itself, with a requeued job; slurm.py can also be run as a command."""
 
 from __future__ import annotations
 

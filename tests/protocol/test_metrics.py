@@ -34,7 +34,8 @@ def test_calibration_by_hand() -> None:
     assert found["nll"] == pytest.approx(-(np.log(0.7) + np.log(0.3) + np.log(0.4) + np.log(0.69)) / 4)
     brier = (0.09 + 0.04 + 0.01) + (0.01 + 0.36 + 0.49) + (0.0625 + 0.36 + 0.1225) + (0.0025 + 0.0961 + 0.0676)
     assert found["brier"] == pytest.approx(brier / 4)
-    # bins of 1/15: .7 and .69 fall into (10/15, 11/15], both right; .6 into (8/15, 9/15], wrong; .4 into (5/15, 6/15], right
+    # bins of 1/15: .7 and .69 fall into (10/15, 11/15], both right;
+    # .6 into (8/15, 9/15], wrong; .4 into (5/15, 6/15], right
     assert found["ece"] == pytest.approx((abs(2 - 0.7 - 0.69) + abs(0 - 0.6) + abs(1 - 0.4)) / 4)
 
 

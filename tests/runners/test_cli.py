@@ -137,7 +137,7 @@ def test_check_status_compare_figures_report(finished: Path) -> None:
 def test_more_seeds_openly(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "study", tmp_path / "study")
     (tmp_path / "more.toml").write_text(TOY.replace("seeds = 2", "seeds = 3"))
-    assert "another plan" in beatrandom("run", "more.toml", "--out", "study", cwd=tmp_path, check=2).stderr
+    assert "a folder of the plan" in beatrandom("run", "more.toml", "--out", "study", cwd=tmp_path, check=2).stderr
     assert "why the plan" in beatrandom("amend", "study", "more.toml", "--reason", " ", cwd=tmp_path, check=2).stderr
     beatrandom("amend", "study", "more.toml", "--reason", "two seeds were too few", cwd=tmp_path)
     assert "6 done already, 3 to do" in beatrandom("run", "study", cwd=tmp_path).stdout
@@ -207,7 +207,7 @@ def test_bad_studies_are_answered_in_one_screen(edit: tuple[str, str], said: str
         (["compare", "absent.csv"], "absent.csv"),
         (["report", "."], "study.json"),
         (["strategies", "show", "rnadom"], "did you mean 'random'?"),
-        (["strategies", "show", "absent.py:Mine"], "no file absent.py here"),
+        (["strategies", "show", "absent.py:Mine"], "no file absent.py in the working directory"),
         (["strategies", "list", "statistics:mean"], "nothing, or: show NAME"),
         (["protocols", "shwo"], "show NAME"),
         (["plan", "absent.toml"], "no such file"),
@@ -220,7 +220,7 @@ def test_bad_words_exit_with_2(words: list[str], said: str, tmp_path: Path) -> N
 def test_a_folder_of_another_plan_is_refused_and_untouched(finished: Path) -> None:
     (finished / "other.toml").write_text(TOY.replace("seeds = 2", "seeds = 3"))
     before = sorted(p for p in (finished / "study").rglob("*"))
-    assert "another plan" in beatrandom("run", "other.toml", "--out", "study", cwd=finished, check=2).stderr
+    assert "a folder of the plan" in beatrandom("run", "other.toml", "--out", "study", cwd=finished, check=2).stderr
     assert sorted(p for p in (finished / "study").rglob("*")) == before
 
 

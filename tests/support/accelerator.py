@@ -1,14 +1,14 @@
-"""A make-believe accelerator: tensors that say they are on `cuda` and are kept on the CPU, so that device code runs on any machine.
+"""Simulated accelerator: tensors report the device `cuda` but are stored on the CPU, so that device code runs anywhere.
 
-What an NVIDIA device would refuse is refused here too: operations over two devices, NumPy arrays of device tensors, generators of
-another device, and operations that it does not have. Kernels, their speed and their rounding are the CPU's: it shows where tensors
-are, nothing else.
+What an NVIDIA device would refuse is refused here too: operations over two devices,
+NumPy arrays of device tensors, generators of another device, and operations that it does not have. Kernels, their speed
+and their rounding are the CPU's: it shows where tensors are, nothing else.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any
 from unittest.mock import patch
@@ -28,18 +28,18 @@ _INDEXED = {"index", "index_put", "index_put_", "_index_put_impl_", "_unsafe_ind
 
 
 class WrongDevice(AssertionError):
-    """What the device would refuse."""
+    """Operation that a real device would refuse."""
 
 
 class Remote(Tensor):
-    """A tensor on the make-believe device; `held` is its content, on the CPU."""
+    """Tensor on the simulated device; `held` is its content, on the CPU."""
 
     held: Tensor
 
     @staticmethod
     def __new__(cls, held: Tensor, requires_grad: bool = False) -> Remote:
         shape = torch.empty_strided(held.shape, held.stride(), dtype=held.dtype, device="meta")
-        made: Remote = Tensor._make_subclass(cls, shape, requires_grad)  # type: ignore[attr-defined]
+        made: Remote = Tensor._make_subclass(cls, shape, requires_grad)
         made.held = held
         return made
 
@@ -74,10 +74,12 @@ class Remote(Tensor):
     def tolist(self) -> Any:
         return self.held.tolist()
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         return dispatched(func, args, kwargs or {})
 
 
@@ -97,7 +99,7 @@ class Machine(TorchDispatchMode):
         self.waits: Counter[str] = Counter()
 
     def forget(self) -> None:
-        """Count from nothing again."""
+        """Reset all counts."""
         self.launched.clear()
         self.waits.clear()
         self.sent = 0
@@ -130,12 +132,12 @@ class Machine(TorchDispatchMode):
 
 
 def _by_mask(args: Sequence[Any]) -> bool:
-    """How many are meant is only known on the device."""
+    """Return whether the index is a mask; the number of selected elements is then known only on the device."""
     return any(isinstance(index, Tensor) and index.dtype in {torch.bool, torch.uint8} for index in args[1])
 
 
 def dispatched(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-    """Compute on the CPU what is asked for on the device, if it may be asked for there."""
+    """Compute a device operation on the CPU, if the device would accept it."""
     name = func.name()
     _refuse_mixtures(name, args, kwargs)
     wanted = kwargs.get("device")
@@ -176,15 +178,15 @@ def _refuse_mixtures(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) 
 
 
 def _tensor(data: Any, *, device: Any = None, **kwargs: Any) -> Tensor:
-    """`torch.tensor`, which would ask the driver for the device itself."""
+    """Replace `torch.tensor`, which would ask the driver for the device."""
     made = _REAL_TENSOR(data, **kwargs)
     return made if device is None else made.to(device)
 
 
 @contextmanager
 def accelerator(memory: int = 80 * 2**30) -> Iterator[Machine]:
-    """A machine with one make-believe device of so many bytes."""
-    stand_ins: dict[str, Callable[..., Any]] = {
+    """Yield a machine with one simulated device of this many bytes."""
+    stand_ins: dict[str, Any] = {
         "_lazy_init": lambda: None,
         "is_available": lambda: True,
         "is_initialized": lambda: True,
@@ -222,7 +224,9 @@ def accelerator(memory: int = 80 * 2**30) -> Iterator[Machine]:
 def launched_by_a_step(
     machine: Machine, net: nn.Module, update: torch.optim.Optimizer, shape: tuple[int, int, int]
 ) -> int:
-    """Launches of forward, cross-entropy, backward and update of a classifier on one ready batch, its second: by then nothing is made anew.
+    """Count launches of forward, cross-entropy, backward and update of a classifier on one ready batch.
+
+    It is the classifier's second batch: by then nothing has to be created.
 
     Args:
         shape: channels, height, width; the batch is of two images, since launches do not depend on how many there are.

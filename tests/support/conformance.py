@@ -1,4 +1,4 @@
-"""What every executor is put through: a study with one strategy of its own that meets an accident, once, and what must hold afterwards."""
+"""Conformance tests of all executors: a study in which one strategy meets an accident once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ from pathlib import Path
 import psutil, torch
 from runners.strategies.base import top
 
-HERE = Path(__file__).resolve().parents[2]  # the study keeps a copy of this file: this is the folder that the study's lies in
+# the study keeps a copy of this file: this is the folder that the study's lies in
+HERE = Path(__file__).resolve().parents[2]
 
 
 def mine(view, n, rng):
@@ -75,7 +76,7 @@ def _ray(limits: Limits, desk: Path) -> Executor:
 
 
 def _slurm(limits: Limits, desk: Path) -> Executor:
-    """Played by submitit's local executor; SLURM itself: tests/cluster/."""
+    """Build the SLURM executor over submitit's local executor. For SLURM itself see tests/cluster/."""
     pytest.importorskip("submitit", reason="the extra slurm is not installed: uv sync --extra slurm")
     from runners.executors.slurm import SlurmBackend
 
@@ -83,7 +84,7 @@ def _slurm(limits: Limits, desk: Path) -> Executor:
 
 
 def start_ray_once(name: str) -> None:
-    """So that executors join one that runs, instead of starting one each."""
+    """Start Ray once, so that executors join it instead of each starting their own."""
     if name == "ray":
         use_driver_environment()
         ray = pytest.importorskip("ray", reason="the extra ray is not installed: uv sync --extra ray")
@@ -105,14 +106,14 @@ EXECUTORS: dict[str, Callable[[Limits, Path], Executor]] = {
 
 
 def with_mine(study: Study, place: Path) -> Study:
-    """The study with one strategy more; its source lies at `place`/own.py and is kept in every study folder."""
+    """Return the study with one more strategy, whose source is `place`/own.py."""
     own = place / "own.py"
     own.write_text(MINE)
     return resolve(study.with_strategies((*study.strategies, StrategySpec(name=f"{own}:mine", label="mine"))), place)
 
 
 def jobs_in(path: Path, study: Study) -> list[Job]:
-    """One run of the strategy `mine`, and one of random that nothing happens to; the study lies in a folder of its own."""
+    """Return one job of the strategy `mine` and one of random, in a study folder of their own."""
     folder = StudyFolder(path)
     adopt(folder, study, path)
     runs = [next(r for r in planned_runs(study) if r.strategy.id == name) for name in ("mine", "random")]
@@ -120,7 +121,7 @@ def jobs_in(path: Path, study: Study) -> list[Job]:
 
 
 def ended(executor: Executor, work: Sequence[Job]) -> list[Result]:
-    """One result a job, in the jobs' order."""
+    """Return one result per job, in the order of the jobs."""
     results = {m.id: m for m in executor.execute(work) if isinstance(m, Result)}
     return [results[job.id] for job in work]
 
@@ -129,8 +130,8 @@ def record_of(job: Job) -> Record:
     return read(StudyFolder(job.study).run(job.run).events)
 
 
-def is_whole(record: Record, labels: int) -> None:
-    """Sealed, unbroken, and every label bought once."""
+def assert_whole(record: Record, labels: int) -> None:
+    """Assert that the record is sealed and unbroken, and that every label was bought once."""
     bought = [i for purchase in purchases(record) for i in purchase.indices]
     assert record.sealed
     assert not record.breaks
@@ -138,16 +139,16 @@ def is_whole(record: Record, labels: int) -> None:
 
 
 def finishes_undisturbed(executor: Executor, work: Sequence[Job], study: Study, elsewhere: Path) -> None:
-    """The same jobs again are done, and their records equal those of runs that nothing happened to."""
+    """Assert that the same jobs now finish, with records equal to undisturbed ones."""
     assert [r.state for r in ended(executor, work)] == ["done"] * len(work)
     equal_undisturbed(work, study, elsewhere)
 
 
 def equal_undisturbed(work: Sequence[Job], study: Study, elsewhere: Path) -> None:
-    """The jobs' records are whole, and what runs give that nothing happens to."""
+    """Assert that the jobs' records are whole and equal to undisturbed ones."""
     reference = jobs_in(elsewhere / "s", study)
     assert {r.state for r in ended(Inline(), reference)} == {"done"}
     for job, alone in zip(work, reference, strict=True):
-        is_whole(record_of(job), job.protocol.budgets[-1])
+        assert_whole(record_of(job), job.protocol.budgets[-1])
         assert essence(record_of(job)) == essence(record_of(alone))
     shutil.rmtree(elsewhere)

@@ -1,4 +1,4 @@
-"""The real `beatrandom run` in a process of its own, over any executor: to be killed, asked to stop, started twice and moved in time."""
+"""The real `beatrandom run` in its own process, over any executor: killed, stopped, started twice, or moved in time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE_SECONDS = 240.0
 
 @dataclass
 class Driver:
-    """A driver under way, what it says kept in a file."""
+    """Running driver; its output is written to a file."""
 
     process: subprocess.Popen[bytes]
     log: Path
@@ -33,7 +33,7 @@ class Driver:
     """What `remember` found."""
 
     def remember(self, *others: int) -> None:
-        """What must be gone with it: all it started, and processes that it had started by others."""
+        """Note the processes that must end with the driver: its descendants and `others`."""
         self.family = psutil.Process(self.process.pid).children(recursive=True)
         self.family += [psutil.Process(pid) for pid in others]
 
@@ -41,15 +41,15 @@ class Driver:
         return self.log.read_text(errors="replace")
 
     def send(self, how: signal.Signals) -> None:
-        """To this process alone, not to what it started."""
+        """Send a signal to the driver process alone."""
         self.process.send_signal(how)
 
     def send_to_all(self, how: signal.Signals) -> None:
-        """To its process group, as shells, `timeout` and schedulers do."""
+        """Send a signal to the driver's process group, as shells, `timeout` and schedulers do."""
         os.killpg(self.process.pid, how)
 
     def code(self, seconds: float = PATIENCE_SECONDS) -> int:
-        """Exit code, negative for a signal; a driver that does not end within `seconds` fails the test."""
+        """Return the exit code, negative for a signal. Fails the test if the driver does not end within `seconds`."""
         try:
             code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -58,7 +58,7 @@ class Driver:
         return code
 
     def survivors(self, seconds: float = 30.0) -> list[psutil.Process]:
-        """What of its family still lives after so long."""
+        """Return the driver's processes that are still alive after the given time."""
         until = time.monotonic() + seconds
         while (alive := [process for process in self.family if lives(process)]) and time.monotonic() < until:
             time.sleep(0.05)
@@ -66,9 +66,9 @@ class Driver:
 
 
 def lives(process: psutil.Process) -> bool:
-    """A zombie does not, though nobody may care to fetch what became of it."""
+    """Return whether a process is alive. A zombie is not."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
@@ -83,7 +83,7 @@ def command(study: Path, executor: str, *more: str, first: str = "pass") -> list
 
 
 class Terminal:
-    """A window that keeps what it shows in a file, until it is closed."""
+    """Terminal that writes what it shows to a file until it is closed."""
 
     def __init__(self, log: Path) -> None:
         self._window, self.inside = os.openpty()
@@ -102,14 +102,14 @@ class Terminal:
         os.close(self._window)
 
     def close(self) -> None:
-        """The system tells the driver, and refuses what it writes from now on."""
+        """Close the terminal: the system signals the driver and refuses further output."""
         self._closing.set()
         self._shows.join()
 
 
 @contextmanager
 def in_a_terminal(study: Path, executor: str, *more: str) -> Iterator[tuple[Driver, Terminal]]:
-    """A driver that was started from a terminal."""
+    """Start a driver from a terminal."""
     terminal = Terminal(study.parent / f"terminal-{time.monotonic_ns()}.log")
     try:
         with driving(study, executor, *more, first=OWN_TERMINAL, terminal=terminal) as driver:
@@ -142,7 +142,7 @@ def driving(
             command(study, executor, *more, first=first),
             cwd=place,
             env=os.environ | {"BEATRANDOM_CONFIG": str(config)} | dict(env or {}),
-            stdin=terminal and terminal.inside,
+            stdin=terminal.inside if terminal else None,
             stdout=terminal.inside if terminal else out,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -164,7 +164,10 @@ def driving(
 
 
 class WallClock:
-    """The time that processes started with `env` are told; `move` shifts it under them. Skips the test without a C compiler or on another system."""
+    """Time that processes started with `env` read from the system clock; `move` shifts it.
+
+    It skips the test without a C compiler or on another system.
+    """
 
     def __init__(self, place: Path) -> None:
         compiler = shutil.which("cc")

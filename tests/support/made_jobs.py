@@ -1,4 +1,4 @@
-"""Jobs of a study in a folder of its own, ready to be performed in this process."""
+"""Jobs of a study in a new folder, ready to run in this process."""
 
 from __future__ import annotations
 

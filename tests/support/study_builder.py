@@ -1,4 +1,4 @@
-"""Small valid study folders in pure numpy, made with the project's own writer and oracle, and ways to tamper with them."""
+"""Small valid study folders in pure numpy, written with the project's own writer and oracle, and ways to forge them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ENVIRONMENT = {
 
 
 def protocol_table(**changes: Any) -> dict[str, Any]:
-    """A protocol in the form that TOML gives, with every kind of part in it."""
+    """Return a protocol as parsed from TOML, with every kind of part."""
     return {
         "name": "small",
         "data": {"name": "made-up"},
@@ -56,7 +56,7 @@ def protocol_table(**changes: Any) -> dict[str, Any]:
 
 
 def study_table(**changes: Any) -> dict[str, Any]:
-    """A study of one protocol, random and two others, two seeds."""
+    """Return a study of one protocol, random and two other strategies, and two seeds."""
     return {
         "name": "small-study",
         "protocols": [protocol_table()],
@@ -66,23 +66,23 @@ def study_table(**changes: Any) -> dict[str, Any]:
 
 
 def make_study(**changes: Any) -> Study:
-    """`study_table` as a Study."""
+    """Return `study_table` as a Study."""
     return parse(Study, study_table(**changes), "study")
 
 
 def obedient_study(**changes: Any) -> Study:
-    """`make_study` with what a compliant study also declares: a test that two seeds can reach, and how much was tuned."""
+    """Return `make_study` with a reachable test and declared tuning, as a compliant study needs."""
     tuned = [{"name": "random"}, {"name": "first", "tuning": 2}, {"name": "last", "tuning": 2}]
     return make_study(**({"plan": {"test": "t"}, "strategies": tuned} | changes))
 
 
 def make_labels() -> NDArray[np.int64]:
-    """Classes of all images, shape (IMAGES,)."""
+    """Return the classes of all images, shape (IMAGES,)."""
     return np.random.default_rng(5).integers(0, CLASSES, IMAGES)
 
 
 def build_study(path: Path, study: Study | None = None, *, probabilities: bool = False) -> StudyFolder:
-    """Write a whole, finished, compliant study; with `probabilities`, metrics of calibration too."""
+    """Write a finished, compliant study; with `probabilities`, also calibration metrics."""
     study = study or obedient_study()
     folder = StudyFolder(path)
     folder.adopt(study)
@@ -102,39 +102,51 @@ def build_run(
     *,
     probabilities: bool = False,
 ) -> RunFolder:
-    """Write one whole run."""
+    """Write one finished run."""
     labels, split = make_labels(), make_split(protocol, seed, IMAGES, 0)
     targets = labels[split.test]
-    write_arrays(
-        folder.split(split.digest),
-        {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets},
-    )
+    card = write_split(folder, split, targets)
     write_arrays(folder.twins(array_digest(make_labels())), {"content": np.arange(IMAGES), "look": np.arange(IMAGES)})
     run = folder.run(RunId(protocol.name, strategy.id, seed))
     with open_record(run) as (writer, _):
-        writer.append(first_event(study, protocol, strategy, seed, split, targets))
+        writer.append(first_event(protocol, strategy, seed, card, study=study.fingerprint))
         oracle = Oracle(protocol, seed, split, labels, writer.append)
         oracle.start()
         _rounds(writer, run, oracle, protocol, strategy, seed, targets, probabilities)
     return run
 
 
+DATA = DataCard(name="made-up", digest=array_digest(make_labels()), images=IMAGES, classes=CLASSES, twins=TWINS)
+
+
 def first_event(
-    study: Study, protocol: Protocol, strategy: StrategySpec, seed: int, split: Split, targets: NDArray[Any]
+    protocol: Protocol, strategy: StrategySpec, seed: int, split: SplitCard, data: DataCard = DATA, study: str = ""
 ) -> RunEvent:
-    """The line that a run starts with."""
-    sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
+    """Return the first event of a record; `study` is the study's fingerprint."""
     return RunEvent(
         protocol=protocol,
         fingerprint=protocol.fingerprint,
-        study=study.fingerprint,
+        study=study,
         strategy=strategy,
         replicate=seed,
         seeds=dict(stream_seeds(protocol.root_seed, seed)),
-        data=DataCard(name="made-up", digest=array_digest(make_labels()), images=IMAGES, classes=CLASSES, twins=TWINS),
-        split=SplitCard(digest=split.digest, targets=array_digest(targets), **sizes),
+        data=data,
+        split=split,
         environment=ENVIRONMENT,
     )
+
+
+def split_card(split: Split, targets: NDArray[Any]) -> SplitCard:
+    """Return the card of a split; `targets` are the labels or class counts of the test images."""
+    sizes = {"pool": len(split.pool), "validation": len(split.validation), "test": len(split.test)}
+    return SplitCard(digest=split.digest, targets=array_digest(targets), **sizes)
+
+
+def write_split(folder: StudyFolder, split: Split, targets: NDArray[Any]) -> SplitCard:
+    """Write the split's file, and return its card."""
+    arrays = {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets}
+    write_arrays(folder.split(split.digest), arrays)
+    return split_card(split, targets)
 
 
 def _rounds(
@@ -156,7 +168,7 @@ def _rounds(
         steps = tuned.regime.max_steps(protocol.training_labels[number]) if tuned else 5
         query = np.empty(0, np.int64)
         if number + 1 < len(protocol.budgets):
-            query = _select(strategy.name, oracle.unlabelled, protocol.budgets[number + 1] - budget, rng)
+            query = select_units(strategy.name, oracle.unlabelled, protocol.budgets[number + 1] - budget, rng)
         writer.append(
             RoundEvent(
                 round=number,
@@ -182,7 +194,7 @@ def _rounds(
 
 
 def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number: int) -> HyperparameterSetting:
-    """Make the round's trials, the later the better but the last, which fails; returns the setting of the best."""
+    """Write the round's trials and return the best setting. Later trials score higher, except the last, which fails."""
     tuning = protocol.regime.tuning
     if tuning is None:
         return {}
@@ -209,7 +221,7 @@ def _tuned(writer: Writer, protocol: Protocol, oracle: Oracle, seed: int, number
     return settings[-2]
 
 
-def _weights(protocol: Protocol, strategy: StrategySpec, seed: int, number: int) -> dict[str, str]:
+def _weights(protocol: Protocol, strategy: StrategySpec, seed: int, number: int) -> dict[str, Any]:
     if protocol.regime.start == "reset":
         return {"initial_weights": sha256(f"weights {seed}".encode())}
     before, after = (sha256(f"weights {strategy.id} {seed} {k}".encode()) for k in (number - 1, number))
@@ -217,12 +229,12 @@ def _weights(protocol: Protocol, strategy: StrategySpec, seed: int, number: int)
 
 
 def log_table(predicted: NDArray[np.int64]) -> NDArray[np.float16]:
-    """Log-probabilities under which each prediction is the most probable class, by 0.25 on average."""
+    """Return log-probabilities under which each prediction is the most probable class, shape (n, CLASSES)."""
     others = 2.0 + np.random.default_rng(9).random((len(predicted), CLASSES))
     return np.where(np.arange(CLASSES) == predicted[:, None], -0.25, -others).astype(np.float16)
 
 
-def _select(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def select_units(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Generator) -> NDArray[np.int64]:
     if name == "first":
         return unlabelled[:n]
     if name == "last":
@@ -231,12 +243,22 @@ def _select(name: str, unlabelled: NDArray[np.int64], n: int, rng: np.random.Gen
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    """A record's events as plain data."""
+    """Return the events of a record as plain data."""
     return [json.loads(line) for line in path.read_bytes().splitlines()]
 
 
+def rounds(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events of the rounds, in order."""
+    return [event for event in events if event["event"] == "round"]
+
+
+def purchases(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events of label purchases by queries, in order."""
+    return [event for event in events if event["event"] == "labels" and event["purpose"] == "query"]
+
+
 def predict_otherwise(run: RunFolder, change: Callable[[NDArray[np.int64], NDArray[np.int64]], Any]) -> None:
-    """Alter the predictions of all rounds in place by `change(predicted, targets)`, with digests and metrics to match."""
+    """Alter the predictions of all rounds by `change(predicted, targets)`, with matching digests and metrics."""
     events = lines(run.events)
     targets = make_labels()[
         make_split(parse(Protocol, events[0]["protocol"], "p"), events[0]["replicate"], IMAGES, 0).test
@@ -256,7 +278,7 @@ def predict_otherwise(run: RunFolder, change: Callable[[NDArray[np.int64], NDArr
 
 
 def rewrite(path: Path, edit: Callable[[list[dict[str, Any]]], Any], *, rechain: bool = True) -> None:
-    """Edit a record in place; with `rechain` the forger also mends numbers and hashes."""
+    """Edit a record in place; with `rechain`, also correct sequence numbers and hashes."""
     events = lines(path)
     edit(events)
     out: list[bytes] = []

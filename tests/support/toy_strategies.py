@@ -1,4 +1,4 @@
-"""Arguments that make strategies with a trained part quick; what is tested with them does not depend on them."""
+"""Arguments that make strategies with a trained part fast; the tests do not depend on them."""
 
 from __future__ import annotations
 

@@ -20,7 +20,9 @@ CENSORED = {"no": "", "left": "at least", "right": "never"}
 
 
 def draw_labels_saved(ax: Axes, frame: pd.DataFrame, names: Sequence[str], styles: Mapping[str, LineStyle]) -> Axes:
-    """Draw labels saved at the highest target (filled) and at the one below (hollow), one row per strategy.
+    """Draw labels saved at the two highest targets, one row per strategy.
+
+    The highest target is filled, the one below hollow.
 
     An arrow to the left: the strategy never reaches the target, or its interval extends beyond the budgets. An arrow
     to the right: in some resamples the baseline does not reach it. Words on the right say how the highest target is
@@ -68,7 +70,10 @@ def _mark(ax: Axes, place: float, row: Any, style: LineStyle, edges: tuple[float
 
 
 def labels_saved(inputs: FigureInputs) -> StudyFigure | str:
-    """Draw labels saved at the baseline's best metric, where a saving is worth most; the CSV has the other targets."""
+    """Draw labels saved at the baseline's best metric, where a saving is worth most.
+
+    The CSV has the other targets.
+    """
     curves, baseline = inputs.curves, inputs.curves.baseline
     frame = frames(inputs.across)["labels"]
     if frame.empty:

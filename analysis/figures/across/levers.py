@@ -58,7 +58,10 @@ def draw_levers(ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineStyle], 
 
 
 def levers(inputs: FigureInputs) -> StudyFigure | str:
-    """Draw effects in points halfway and at the last budget, and in labels halfway; one row of panels per data set."""
+    """Draw effects in points halfway and at the last budget, and in labels halfway.
+
+    There is one row of panels per data set.
+    """
     frame = frames(inputs.across)["levers"]
     if frame.empty:
         why = [n for n in inputs.across.notes if n.startswith("levers")]

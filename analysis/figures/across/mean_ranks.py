@@ -1,4 +1,7 @@
-"""Critical-difference diagram (Demšar 2006, figure 1): mean ranks on a line, indistinguishable strategies joined."""
+"""Critical-difference diagram (Demšar 2006, figure 1): mean ranks on a line.
+
+Indistinguishable strategies are joined.
+"""
 
 from __future__ import annotations
 

@@ -33,7 +33,9 @@ def penalty_frame(matrices: Sequence[PenaltyMatrix]) -> pd.DataFrame:
 
 
 def draw_penalties(ax: Axes, frame: pd.DataFrame, names: Sequence[str], cell: float = 0.3) -> Axes:
-    """Draw in how many settings row beats column; the last row is the mean of each column, lower is better.
+    """Draw in how many settings the row beats the column.
+
+    The last row is the mean of each column; lower is better.
 
     Args:
         frame: rows of `penalty_frame` of one definition.

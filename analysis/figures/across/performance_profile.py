@@ -25,7 +25,9 @@ def profile_frame(gains: Sequence[Gain]) -> pd.DataFrame:
 
 
 def draw_performance_profile(ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineStyle]) -> Axes:
-    """Draw the share of runs whose paired difference to the baseline exceeds each threshold; higher is better.
+    """Draw the share of runs whose paired difference to the baseline exceeds each threshold.
+
+    Higher is better.
 
     Args:
         frame: rows of `profile_frame`.

@@ -1,4 +1,7 @@
-"""Predictions that changed between the first and the last round of a run: pixels of maps, images of classes."""
+"""Predictions that changed between the first and the last round of a run.
+
+They are pixels of maps, or images of classes.
+"""
 
 from __future__ import annotations
 
@@ -174,7 +177,9 @@ def _name_change(before: int, after: int, names: Sequence[str], letters: int) ->
 
 
 def _strip(tiles: Sequence[Pixels], places: int, group: int) -> tuple[Pixels, list[float]]:
-    """Place tiles on white, further apart between groups; return also their centres as shares of the width.
+    """Place tiles on white, further apart between groups.
+
+    Return also their centres as shares of the width.
 
     The strip has room for `places` tiles, whether they exist or not.
     """

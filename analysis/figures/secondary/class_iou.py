@@ -1,4 +1,7 @@
-"""Intersection over union of each class along the budget: which classes a strategy gains, and which it loses."""
+"""Intersection over union of each class along the budget.
+
+It shows which classes a strategy gains, and which it loses.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Contact sheet: the first images that each strategy bought, query by query, with their masks if there are any."""
+"""Contact sheet: the first images that each strategy bought, query by query.
+
+Masks are shown if there are any.
+"""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from analysis.secondary import purchases
 
 
 def draw_overlap(ax: Axes, frame: pd.DataFrame, names: Sequence[str], cell: float = 0.3) -> Axes:
-    """Draw the Jaccard index of every pair of the named strategies, from 0 (nothing in common, dark) to 1 (light).
+    """Draw the Jaccard index of every pair of the named strategies.
+
+    It ranges from 0 (nothing in common, dark) to 1 (light).
 
     Args:
         frame: rows of `analysis.secondary.purchases.overlap` of one protocol.
@@ -27,7 +29,10 @@ def draw_overlap(ax: Axes, frame: pd.DataFrame, names: Sequence[str], cell: floa
 
 
 def overlap(inputs: FigureInputs) -> StudyFigure | str:
-    """Draw the overlaps, one panel per protocol; those with the baseline show what strategies share by chance."""
+    """Draw the overlaps, one panel per protocol.
+
+    Those with the baseline show what strategies share by chance.
+    """
     curves, frame = inputs.curves, purchases.overlap(inputs.curves)
     if frame.empty:
         return "purchases are not known: a table of curves does not say what was bought"

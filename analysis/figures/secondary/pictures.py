@@ -1,4 +1,7 @@
-"""Rows of small pictures, as in contact sheets: pixels of images and masks, which runs are shown, class colours."""
+"""Rows of small pictures, as in contact sheets.
+
+This module finds pixels of images and masks, the runs that are shown, and class colours.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,10 @@ def palette(classes: int) -> list[Colour]:
 
 
 def colour_mask(mask: NDArray[np.uint8], classes: int) -> Pixels:
-    """Paint a mask of class numbers, shape (height, width), in the class colours; white where there is no class."""
+    """Paint a mask of class numbers, shape (height, width), in the class colours.
+
+    Pixels without a class are white.
+    """
     colours = np.array(palette(classes))
     out = np.ones((*mask.shape, 3))
     has_class = mask < len(colours)

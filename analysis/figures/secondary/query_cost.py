@@ -17,7 +17,9 @@ FLOOR = 1e-4
 
 
 def draw_query_cost(ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineStyle]) -> Axes:
-    """Draw mean AUBC against mean seconds per query, one mark per strategy; higher and further left is better.
+    """Draw mean AUBC against mean seconds per query, one mark per strategy.
+
+    Higher and further left is better.
 
     Args:
         frame: rows of `QueryCost` of one protocol, the baseline first.

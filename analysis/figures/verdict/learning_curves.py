@@ -54,7 +54,9 @@ def metric_frame(curves: Curves, protocols: Collection[str], metric: str) -> pd.
 def draw_learning_curves(
     ax: Axes, frame: pd.DataFrame, styles: Mapping[str, LineStyle], shaded: Collection[str], currency: str = "labels"
 ) -> Axes:
-    """Draw the mean at each budget, with the interval of the strategies in `shaded`; the baseline comes last.
+    """Draw the mean at each budget, with the interval of the strategies in `shaded`.
+
+    The baseline comes last.
 
     Args:
         frame: rows of `learning_frame` of one protocol and one metric.

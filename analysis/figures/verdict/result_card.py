@@ -11,7 +11,7 @@ from analysis.figures.layout import add_legend, count_in_words, fold, rows_heigh
 from analysis.figures.style import style_context
 from analysis.figures.verdict.learning_curves import draw_learning_curves, learning_frame
 from analysis.figures.verdict.verdicts import draw_forest
-from analysis.verdict import sentences
+from analysis.verdict import method, sentences
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
 
@@ -45,7 +45,7 @@ def result_card(inputs: FigureInputs, study: Study, protocol: Protocol) -> Study
         words.text(0, 1, text, va="top", fontsize=7, linespacing=1.25, transform=words.transAxes)
         note = f"Bars and band: 95 % t interval, {count_in_words(lines['n'], curves.unit)}"
         add_legend(figure, curves.strategies, inputs.styles, note)
-    caption = f"Result card of {name}. {sentences.method(comparison)}"
+    caption = f"Result card of {name}. {method.method(comparison)}"
     return StudyFigure(f"card-{name}", f"Result card: {name}", figure, frame, caption, " ".join(blocks))
 
 

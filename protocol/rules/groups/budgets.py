@@ -112,7 +112,7 @@ def purchases_outside_pool(run: RunEvidence) -> Observations:
 
 
 def _buyable(run: RunEvidence, images: Set[int], purchase: CountedPurchase) -> Set[int]:
-    """Return what may be bought of `images`: the images, or those regions of the purchase that are of them."""
+    """Return the candidates among `images`: the images, or the purchase's regions in them."""
     if run.protocol.labelling is None:
         return images
     units = need(run.units)

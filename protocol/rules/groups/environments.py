@@ -1,4 +1,7 @@
-"""ENV: compared curves come from the same code, versions and kind of device. Differences are only warned of."""
+"""ENV: compared curves come from the same code, versions and kind of device.
+
+Differences only cause warnings.
+"""
 
 from __future__ import annotations
 

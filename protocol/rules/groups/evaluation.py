@@ -24,7 +24,10 @@ _LARGEST = {"brier": 2.0, "nll": math.inf}
 
 
 def _test_results(run: RunEvidence, round_: int) -> NDArray[np.int64] | Fault:
-    """Return what a round's sidecar holds: predicted classes (n_test,), or confusion matrices of segmentation."""
+    """Return a round's predicted classes (n_test,), or its confusion matrices for segmentation.
+
+    They come from the round's sidecar.
+    """
     return run.confusion(round_) if run.protocol.task == "segmentation" else run.predictions(round_)
 
 
@@ -58,7 +61,10 @@ def wrong_metrics(run: RunEvidence) -> Observations:
 
 
 def _of_counts(where: str, counts: NDArray[np.int64], targets: NDArray[np.int64]) -> dict[str, float] | Observation:
-    """Return the metrics of confusion matrices, whose rows must count the pixels that the test images have."""
+    """Return the metrics of confusion matrices.
+
+    Their rows must count the pixels that the test images have.
+    """
     expected = "as many pixels of each class as the test images have"
     images, classes = counts.shape[:2]
     if images * classes != len(targets):
@@ -147,7 +153,10 @@ def _exchanged_maps(run: RunEvidence, where: str, event: RoundEvent, counts: NDA
 
 
 def _uncounted(predicted: NDArray[np.uint8], matrix: NDArray[np.int64]) -> str:
-    """Return how a map contradicts its matrix, which leaves void pixels out: it may have more pixels, never fewer."""
+    """Return how a map contradicts its matrix.
+
+    The matrix leaves void pixels out: the map may have more pixels than the matrix, never fewer.
+    """
     pixels, counted = np.bincount(predicted.reshape(-1), minlength=len(matrix)), matrix.sum(0)
     if len(pixels) != len(matrix):
         return f"class {len(pixels) - 1} in a map of {len(matrix)} classes"

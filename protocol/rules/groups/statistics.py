@@ -105,7 +105,10 @@ def baseline_off_reference(study: StudyEvidence) -> Observations:
 
 
 def _area(curve: dict[int, float], budgets: tuple[int, ...]) -> float:
-    """Return the trapezoid area over the budgets divided by their range; the value itself at a single budget."""
+    """Return the trapezoid area over the budgets divided by their range.
+
+    At a single budget it is the value itself.
+    """
     if len(budgets) == 1:
         return curve[budgets[0]]
     area = sum((b - a) * (curve[a] + curve[b]) / 2 for a, b in itertools.pairwise(budgets))

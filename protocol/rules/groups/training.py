@@ -97,7 +97,10 @@ def wrong_training_length(run: RunEvidence) -> Observations:
 
 
 def wrong_steps(protocol: Protocol, where: str, event: RoundEvent) -> Observations:
-    """Check a round's steps: as many as the recipe says, or at most these where training accuracy ends a round."""
+    """Check a round's steps against its recipe.
+
+    They are as many as the recipe says, or at most as many where training accuracy ends a round.
+    """
     if 0 <= event.round < len(protocol.training_labels):  # else BUD-02's
         regime = protocol.regime
         most, exactly = regime.max_steps(protocol.training_labels[event.round]), regime.stop_at is None

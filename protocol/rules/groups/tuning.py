@@ -1,4 +1,7 @@
-"""TRN, tuning inside the protocol: every run makes the same trials on granted labels and trains by the best."""
+"""TRN, tuning inside the protocol: every run makes the same trials and trains by the best.
+
+Trials are made on granted labels.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ _SEEDED_FROM: Final = 3 * _BATCH
 
 
 def k_means(points: Tensor, clusters: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Cluster points by k-means; with more than 50 clusters in mini-batches of 5,000, as the authors of TypiClust do.
+    """Cluster points by k-means.
+
+    More than 50 clusters are found in mini-batches of 5,000, as the authors of TypiClust do.
 
     For mini-batches the first centres are drawn by k-means++ as published (Arthur & Vassilvitskii 2007, one candidate
     per centre) and in float64. scikit-learn's own seeding tries 8 candidates and converts its float32 points for each,

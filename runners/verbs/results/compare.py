@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,7 @@ def _print(curves: Curves, options: CompareOptions, details: bool, markdown: boo
     over = across(curves, np.random.default_rng(SIMULATION_SEED)) if details else None
     if markdown or latex:
         print(verdict_table.to_markdown(result) if markdown else verdict_table.to_latex(result))
+        print("\n".join(f"% {line}" if latex else f"{line}\n" for line in result.read_first))
     else:
         show(result, curves)
     for name, part in secondary.parts().items() if secondary else ():
@@ -105,6 +107,7 @@ def _show_part(part: Rows[Any], markdown: bool, latex: bool) -> None:
 
 def show(result: Comparison, curves: Curves) -> None:
     """Print the verdict table with the mean curve of every strategy, and the verdicts in words."""
+    console.print("\n".join(result.read_first), markup=False, soft_wrap=True)
     frame = verdict_table.formatted(result.verdicts)
     for protocol, group in frame.groupby("protocol", sort=False):
         sparks = {} if console.options.ascii_only else mean_curves(curves, str(protocol))
@@ -115,7 +118,8 @@ def show(result: Comparison, curves: Curves) -> None:
         rows = [[_coloured(str(cell)) for cell in row] for row in cells.to_numpy().tolist()]
         reference = f" ({result.baseline}: {sparks[result.baseline]})" if result.baseline in sparks else ""
         console.print(table(escape(f"Who beats {result.baseline}? {protocol}{reference}"), columns, rows, SHOWN[2:]))
-    console.print(sentences.summary(result), markup=False, soft_wrap=True)
+    said = replace(result, directions={}, warnings=())  # they are printed above the table
+    console.print(sentences.summary(said), markup=False, soft_wrap=True)
 
 
 def _coloured(cell: str) -> str:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, Final, Self, get_args
 
 from analysis.loading.curves import Curves, Group, Mismatch
-from analysis.loading.metric_direction import negate_losses
+from analysis.loading.metric_direction import apply_direction
 from analysis.loading.records import load_study
 from analysis.loading.table import load_table
 from analysis.statistics.corrections import Correction
 from analysis.statistics.hypothesis_tests import Test
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec.study import BASELINE, Plan
+from protocol.spec.study import BASELINE, Better, Plan
 
 OVER_DATASETS: Final = "wilcoxon"
 """The test of tables whose pairs are data sets, unless another is requested (Demsar 2006)."""
@@ -36,6 +36,9 @@ class CompareOptions:
     mismatch: str = "list"
     column: tuple[str, ...] = ()
     wide: str | None = None
+    higher_is_better: bool = False
+    lower_is_better: bool = False
+    keep_summary: bool = False
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -70,12 +73,21 @@ class CompareOptions:
             )
         elif self.rho and self.mismatch == "unpaired":
             yield Fault("--rho", "paired folds", "--mismatch unpaired", "leave out one of the two")
+        if self.higher_is_better and self.lower_is_better:
+            yield Fault("--higher-is-better", "one direction", "--lower-is-better too", "leave out one of them")
         for pair in self.column:
             if not all(pair.partition("=")):
                 yield Fault("--column", "OURS=THEIRS, e.g. strategy=method", repr(pair))
         ours = [pair.partition("=")[0] for pair in self.column]
         if len(set(ours)) < len(ours):
             yield Fault("--column", "each of our names once", ", ".join(ours))
+
+    @property
+    def better(self) -> Better | None:
+        """Return the direction that an option states."""
+        if self.higher_is_better:
+            return "higher"
+        return "lower" if self.lower_is_better else None
 
     def plan(self, base: Plan) -> Plan:
         """Return `base`, changed by the given options."""
@@ -103,6 +115,8 @@ class CompareOptions:
             columns={ours: theirs for ours, _, theirs in (pair.partition("=") for pair in self.column)},
             wide=self.wide,
             group=self.group,  # type: ignore[arg-type]  # checked above
+            better=self.better,
+            keep_summary=self.keep_summary,
         )
         if curves.unit == "data set" and self.test is None and not self.rho:
             curves = replace(curves, plan=curves.plan.model_copy(update={"test": OVER_DATASETS}))
@@ -111,29 +125,36 @@ class CompareOptions:
     def _of_study(self, source: Path) -> Curves:
         planned = load_study(source)
         self._refuse_unusable(source, planned)
-        metrics = dict.fromkeys(planned.metrics, self.metric) if self.metric is not None else planned.metrics
+        used = planned.directions
+        own = {p: used[p].metric if p in used else metric for p, metric in planned.metrics.items()}
+        metrics = dict.fromkeys(own, self.metric) if self.metric is not None else own
         curves = replace(
             planned,
             plan=self.plan(planned.plan),
             baseline=self.baseline,
-            metrics=metrics,
+            metrics=metrics if metrics != own else planned.metrics,
             group=self.group or None,  # type: ignore[arg-type]  # checked when the options were read
         )
         differences = {
             "plan": curves.plan != planned.plan,
             "baseline": self.baseline != planned.baseline,
-            "metric": curves.metrics != planned.metrics,
+            "metric": metrics != own,
+            "direction": self.better is not None and any(d.better != self.better for d in planned.directions.values()),
             "family": self.group is not None,
         }
         changed = [name for name, differs in differences.items() if differs]
         if not changed:
             return curves
         note = f"exploratory: changed after planning: {', '.join(changed)}"
-        return negate_losses(replace(curves, exploratory=True, notes=(*planned.notes, note)))
+        exploratory = replace(curves, exploratory=True, notes=(*planned.notes, note))
+        if used and metrics == own and self.better is None:
+            return exploratory
+        return apply_direction(replace(exploratory, metrics=metrics, directions={}), self.better)
 
     def _refuse_unusable(self, source: Path, curves: Curves) -> None:
         """Refuse options that only tables have, and names that the study does not have."""
         table_only = {"--column": self.column, "--wide": self.wide, "--mismatch": self.mismatch != "list"}
+        table_only |= {"--keep-summary": self.keep_summary}
         for option, given in table_only.items():
             if given:
                 found = f"the study folder {source}, which has no gaps of this kind"

@@ -108,7 +108,7 @@ def test_json_frames_and_words(tmp_path: Path) -> None:
     words = summary(found)
     assert "it changes no verdict" in words
     assert "no difference" not in words
-    for part in (
+    for phrase in (
         "Friedman",
         "Nemenyi",
         "interquartile",
@@ -119,7 +119,7 @@ def test_json_frames_and_words(tmp_path: Path) -> None:
         "crossed effects",
         "descriptive",
     ):
-        assert part in words
+        assert phrase in words
 
 
 def test_intervals_of_labels_are_withheld_where_they_would_not_cover(tmp_path: Path) -> None:

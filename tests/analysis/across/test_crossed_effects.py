@@ -19,7 +19,8 @@ def world(gains: dict[str, float], place: int, seeds: int = 6) -> Setting:
 
 
 def test_a_balanced_two_way_layout_gives_the_estimates_of_its_analysis_of_variance() -> None:
-    # y_ij = mean + row_i + column_j + noise: with all estimates positive, REML is the analysis of variance (Searle et al. 1992, ch. 4)
+    # y_ij = mean + row_i + column_j + noise: with all estimates positive, REML is the analysis of variance
+    # (Searle et al. 1992, ch. 4)
     rng = np.random.default_rng(3)
     a, b = 8, 6
     table = 20 + rng.normal(0, 2, (a, 1)) + rng.normal(0, 1, (1, b)) + rng.normal(0, 0.5, (a, b))

@@ -24,7 +24,8 @@ def test_checkpoints_double_their_distance_and_stop_where_random_saturates() -> 
 def test_matrix_by_hand() -> None:
     noise = np.array([[0.001], [-0.001], [0.0005], [-0.0005], [0.0002]])
     base = np.array([0.5, 0.6, 0.7, 0.8]) + np.zeros((5, 1))
-    # good wins at the last three budgets, is even at the first; Ash's only checkpoint is 200 (300 and 500 were not measured)
+    # good wins at the last three budgets and is even at the first
+    # Ash's only checkpoint is 200 (300 and 500 were not measured)
     good = base + np.array([0, 0.05, 0.05, 0.05]) + noise
     made = [setting({"random": base, "good": good}), setting({"random": base, "good": base + noise}, dataset="two")]
     ash = penalty_matrix(made, ["random", "good"], "random", "ash-2020")

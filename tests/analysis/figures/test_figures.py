@@ -34,6 +34,12 @@ def inputs() -> FigureInputs:
     return make_inputs(2, ("one", "two"), ("plain", "augmented"), seeds=3)
 
 
+def drawn(figure: StudyFigure | str) -> StudyFigure:
+    """Return the figure, which must have been drawn."""
+    assert isinstance(figure, StudyFigure), figure
+    return figure
+
+
 @pytest.fixture(scope="module")
 def study_figures(inputs: FigureInputs) -> dict[str, StudyFigure]:
     figures = dict(draw_figures(inputs))
@@ -99,8 +105,8 @@ def test_the_written_data_are_what_is_drawn(inputs: FigureInputs, tmp_path: Path
     np.testing.assert_allclose(one["mean"], wide.mean())
     ax = draw_learning_curves(Figure().subplots(), frame[frame["protocol"] == "one/plain"], inputs.styles, ())
     (line,) = [line for line in ax.get_lines() if line.get_label() == "random"]
-    np.testing.assert_allclose(line.get_ydata(), wide.mean())
-    assert list(line.get_xdata()) == list(BUDGETS)
+    np.testing.assert_allclose(np.asarray(line.get_ydata()), np.asarray(wide.mean()))
+    assert np.asarray(line.get_xdata()).tolist() == list(BUDGETS)
 
 
 def test_three_formats_byte_for_byte_again_with_fonts_inside(tmp_path: Path) -> None:
@@ -158,18 +164,21 @@ def test_censored_savings_are_arrows_and_words() -> None:
         Figure().subplots(), frame, ["a", "b", "c", "d"], line_styles(["a", "b", "c", "d"], "random")
     )
     marks = {
-        (line.get_marker(), round(float(line.get_ydata()[0]))) for line in ax.get_lines() if line.get_marker() in "<>"
+        (line.get_marker(), round(float(np.asarray(line.get_ydata())[0])))
+        for line in ax.get_lines()
+        if line.get_marker() in ("<", ">")
     }
     assert marks == {(">", 0), ("<", 1)}
     assert [t.get_text() for t in ax.child_axes[0].get_yticklabels()] == ["", "never", "at least", "no data"]
 
 
 def test_class_balance_needs_the_data_set(inputs: FigureInputs) -> None:
-    counts = FIGURES["class-balance"](inputs).frame
+    counts = drawn(FIGURES["class-balance"](inputs)).frame
     random = counts[(counts["protocol"] == "one/plain") & (counts["strategy"] == "random")]
     assert random["share"].sum() == pytest.approx(1)
     assert random["count"].sum() == pytest.approx(120)
     reason = FIGURES["class-balance"](replace(inputs, bought=type(inputs.bought)()))
+    assert isinstance(reason, str)
     assert "records hold no labels" in reason
 
 
@@ -177,8 +186,8 @@ def test_an_upper_line_is_shown_and_never_compared() -> None:
     inputs = make_inputs(2)
     curves = replace(inputs.curves, upper=frozenset({"own-strategy-1"}))
     figures = dict(draw_figures(FigureInputs(curves, compare(curves))))
-    assert "own-strategy-1: upper line" in figures["learning-curves"].caption
-    assert "own-strategy-1" in set(figures["learning-curves"].frame["strategy"])
+    assert "own-strategy-1: upper line" in drawn(figures["learning-curves"]).caption
+    assert "own-strategy-1" in set(drawn(figures["learning-curves"]).frame["strategy"])
     for name in (
         "verdicts",
         "difference-to-random",
@@ -187,7 +196,7 @@ def test_an_upper_line_is_shown_and_never_compared() -> None:
         "probability-of-improvement",
         "power",
     ):
-        assert "own-strategy-1" not in figures[name].frame.to_csv(), name
+        assert "own-strategy-1" not in drawn(figures[name]).frame.to_csv(), name
 
 
 def test_long_names_are_whole_and_places_are_least_squares() -> None:
@@ -195,7 +204,7 @@ def test_long_names_are_whole_and_places_are_least_squares() -> None:
     assert wrap(name).replace("\n", "") == name
     assert max(map(len, wrap(name).split("\n"))) <= 24
     assert spread_out([0.0, 0.1, 5.0], 1.0) == pytest.approx([-0.45, 0.55, 5.0])
-    texts = [t.get_text() for t in FIGURES["learning-curves"](make_inputs(2)).figure.findobj(Text)]
+    texts = [t.get_text() for t in drawn(FIGURES["learning-curves"](make_inputs(2))).figure.findobj(Text)]
     assert {"random", "own-strategy-0", "own-strategy-1"} <= set(texts)  # at the ends of their lines, no legend
 
 

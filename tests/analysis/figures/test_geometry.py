@@ -76,7 +76,9 @@ def faults_of(figure: Figure, inputs: FigureInputs | None) -> list[str]:
     figure.draw_without_rendering()
     hidden = {id(t) for t in hidden_ticks(figure)}
     texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in hidden]
-    faults = [f"{t.get_text()!r} is small: {t.get_fontsize():.1f} pt" for t in texts if t.get_fontsize() < 6]
+    faults = [
+        f"{t.get_text()!r} is small: {float(t.get_fontsize()):.1f} pt" for t in texts if float(t.get_fontsize()) < 6
+    ]
     boxes = np.array([t.get_window_extent().extents for t in texts])
     width, height = figure.bbox.size
     for text, (x0, y0, x1, y1) in zip(texts, boxes, strict=True):

@@ -34,6 +34,6 @@ def test_all_look_as_seen(tmp_path: Path) -> None:
             SEEN.mkdir(exist_ok=True)
             (SEEN / now.name).write_bytes(now.read_bytes())
         if other := compare_images(str(SEEN / now.name), str(now), TOLERANCE):
-            faults.append(other)
+            faults.append(str(other))
     assert not faults, "\n".join(faults)
     assert {p.stem for p in SEEN.glob("*.png")} == set(FIGURES)

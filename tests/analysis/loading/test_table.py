@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -35,9 +36,8 @@ def test_wide_and_tidy_tables_under_other_names_say_the_same(file) -> None:  # t
     tidy = load_table(file(TIDY), baseline="Random", columns=MAP | {"budget": "labels", "value": "acc"})
     wide = load_table(file(WIDE), baseline="Random", columns=MAP, wide="budget")
     order = ["strategy", "seed", "budget"]
-    pd.testing.assert_frame_equal(
-        *(c.frame.sort_values(order).reset_index(drop=True)[[*order, "value"]] for c in (tidy, wide))
-    )
+    one, other = (c.frame.sort_values(order).reset_index(drop=True)[[*order, "value"]] for c in (tidy, wide))
+    pd.testing.assert_frame_equal(one, other)
     assert compare(tidy).verdicts == compare(wide).verdicts
     assert compare(tidy).verdicts[0].difference == pytest.approx(0.175)
     assert wide.notes == ("columns that are no budget were ignored: note",)
@@ -168,7 +168,7 @@ def test_unpaired_uses_every_seed_of_either_side(table) -> None:  # type: ignore
         ("strategy,dataset,10\nrandom,a,1\nrandom,b,bad\n", {"wide": "budget"}, "csv:3: value"),
     ],
 )
-def test_bad_tables_are_explained(file, text: str, options: dict[str, object], says: str) -> None:  # type: ignore[no-untyped-def]
+def test_bad_tables_are_explained(file, text: str, options: dict[str, Any], says: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match=says):
         load_table(file(text), **options)
 

@@ -45,6 +45,7 @@ def test_one_self_contained_page_that_answers_the_question(subject: Subject, doc
     assert "Toy size" in first
     assert "better than random: <strong>good (+0.0" in first
     assert "worse than random: <strong>bad (-0.0" in first
+    assert subject.study is not None
     assert f"study {subject.study.fingerprint[:12]}" in first
     assert first.count("<img") == 1
     assert "<title>Which strategies beat random? simulated</title>" in document

@@ -79,7 +79,7 @@ def test_probability_of_improvement_as_published() -> None:
 @given(st.integers(0, 10_000))
 def test_iqm_of_every_resample_is_the_trimmed_mean_of_the_drawn_runs(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    sizes = rng.integers(1, 6, 3)
+    sizes = rng.integers(1, 6, 3).tolist()
     strata = [rng.integers(0, 6, n) / 7 for n in sizes]
     one = Resampler(rng, 20)
     found = iqm_of(strata)(one.counts(sizes))
@@ -157,7 +157,8 @@ def test_edges() -> None:
     assert np.isnan(iqm([[0.5], [0.1, 0.2]], resampler(10)).low)  # one run: no interval
     constant = iqm([[0.5] * 4], resampler(100), "bca")
     assert (constant.low, constant.value, constant.high) == (0.5, 0.5, 0.5)
-    for scores in ([], [[]], [[0.1, np.nan]]):
+    unusable: list[list[list[float]]] = [[], [[]], [[0.1, np.nan]]]
+    for scores in unusable:
         with pytest.raises(ValueError, match="expected"):
             iqm(scores, resampler(10))
     with pytest.raises(ValueError, match="paired"):
@@ -169,7 +170,7 @@ def test_edges() -> None:
 def test_infinite_resamples_bound_the_interval_and_undefined_ones_are_counted() -> None:
     values = np.array([1.0, 2.0, np.inf])
 
-    def statistic(counts: list[np.ndarray]) -> np.ndarray:  # type: ignore[type-arg]
+    def statistic(counts: list[np.ndarray]) -> np.ndarray:
         w = counts[0]
         with np.errstate(invalid="ignore"):
             means = np.where(w[:, 2] > 0, np.inf, (w[:, :2] @ values[:2]) / np.maximum(w[:, :2].sum(axis=1), 1))

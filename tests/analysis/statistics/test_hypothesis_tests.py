@@ -139,7 +139,7 @@ def test_corrections_are_those_of_statsmodels(ours: Correction, theirs: str) -> 
     for digits in (1, 2, 9):  # with many ties, few, none
         for m in (1, 2, 3, 7, 12):
             p = np.round(rng.random(m) ** 3, digits)
-            assert adjust(p, ours) == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
+            assert adjust(p.tolist(), ours) == pytest.approx(multipletests(p, method=theirs)[1], abs=1e-12)
     assert adjust([], ours).shape == (0,)
     for wrong in ([0.5, float("nan")], [-0.1], [1.2]):
         with pytest.raises(ValueError, match="p-values"):

@@ -20,7 +20,8 @@ def brute_force(d: np.ndarray) -> list[float]:
     """Westfall & Young's step-down, word by word: t of every flip, the maximum over what is not yet rejected."""
 
     def t(x: np.ndarray) -> np.ndarray:
-        return np.abs(x.mean(axis=0)) / x.std(axis=0, ddof=1)
+        statistic: np.ndarray = np.abs(x.mean(axis=0)) / x.std(axis=0, ddof=1)
+        return statistic
 
     seen = t(d)
     flips = [t(d * np.array(signs)[:, None]) for signs in itertools.product((1, -1), repeat=len(d))]

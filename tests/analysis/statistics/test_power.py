@@ -59,7 +59,10 @@ def _simulated_tost(n: int, delta: float) -> float:
 
 def test_seeds_to_decide_covers_both_truths_and_the_exact_test() -> None:
     decide = seeds_to_decide(1.0, 1.0, 0.05, 10, "sign-flip")
-    assert decide == max(seeds_to_detect(1, 1, 0.005), seeds_to_show_equivalence(1, 1, 0.005), 9)
+    detect, show = seeds_to_detect(1, 1, 0.005), seeds_to_show_equivalence(1, 1, 0.005)
+    assert detect is not None
+    assert show is not None
+    assert decide == max(detect, show, 9)
     assert seeds_to_decide(1e-6, 1.0, 0.05, 10, "sign-flip") == 10
     assert seeds_to_decide(1e-6, 1.0, 0.05, 10, "t") == 10  # equivalence is always exact: 5 / 2^10 <= .005
     assert seeds_to_decide(50.0, 0.01, 0.05, 10, "t") is None

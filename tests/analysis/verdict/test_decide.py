@@ -12,7 +12,7 @@ from scipy import stats
 from analysis.loading.curves import Curves
 from analysis.loading.records import load_study
 from analysis.verdict.decide import compare
-from analysis.verdict.sentences import headline, summary
+from analysis.verdict.sentences import headline, sentence, summary
 from analysis.verdict.verdict_table import to_latex, to_markdown
 from analysis.verdict.write_tables import write_tables
 from protocol.record.layout import StudyFolder
@@ -40,15 +40,18 @@ def test_the_four_answers(table) -> None:  # type: ignore[no-untyped-def]
     ten, alternating = np.concatenate([D, D[:2]]), np.array([1, -1] * 5) / 1000
     curves = table(rows(up=ten * 10, down=-ten * 10, same=alternating, wild=alternating * 50))
     assert answers(curves) == {"up": "better", "down": "worse", "same": "equivalent", "wild": "undecided"}
-    first = "In 1 of 4 comparisons the strategy beats random; 1 worse, 1 equivalent, 1 undecided."
-    assert headline(compare(curves)) == first
+    first = "Of 4 comparisons with random: 1 better, 1 worse, 1 equivalent, 1 undecided"
+    assert headline(compare(curves)) == f"{first} (family-wise error at most 0.05 over all of them)."
 
 
 def test_the_headline_names_only_answers_that_occur(table) -> None:  # type: ignore[no-untyped-def]
     both = compare(table(rows(up=D * 10, more=D * 11)))
-    assert headline(both) == "In 2 of 2 comparisons the strategy beats random."
+    assert headline(both) == "Of 2 comparisons with random: 2 better (family-wise error at most 0.05 over all of them)."
     neither = compare(table(rows(down=-D * 10, wild=np.array([1, -1] * 4) / 20)))
-    assert headline(neither) == "In none of 2 comparisons the strategy beats random; 1 worse, 1 undecided."
+    assert (
+        headline(neither)
+        == "Of 2 comparisons with random: 1 worse, 1 undecided (family-wise error at most 0.05 over all of them)."
+    )
 
 
 def test_numbers_of_one_verdict(table) -> None:  # type: ignore[no-untyped-def]
@@ -113,7 +116,7 @@ def test_a_missing_random_seed_is_reported_and_unpaired(folder: StudyFolder) -> 
     comparison = compare(load_study(folder.path))
     assert {v.strategy: v.n for v in comparison.verdicts if v.protocol == "plain"} == {"good": 5, "bad": 5}
     assert any("plain/good: seed 2" in u for u in comparison.unmatched)
-    assert "n = 5 of 6" in summary(comparison)
+    assert "5 of 6 seeds" in summary(comparison)
 
 
 @pytest.mark.parametrize("test", ["sign-flip", "t", "wilcoxon"])
@@ -160,8 +163,8 @@ def test_undecided_is_never_called_no_difference(table) -> None:  # type: ignore
     assert "no significant" not in text
     verdict = comparison.verdicts[0]
     assert verdict.seeds_to_decide is not None
-    assert f"about {verdict.seeds_to_decide} seeds would decide it" in text
-    assert "can never reject, it needs 6" in text
+    assert f"To settle a difference as small as 0.01: about {verdict.seeds_to_decide} seeds." in text
+    assert "can never decide: it needs at least 6" in text
 
 
 def test_summary_states_how_it_was_decided(folder: StudyFolder) -> None:
@@ -231,11 +234,11 @@ def test_tables_say_what_the_verdicts_say(folder: StudyFolder, tmp_path: Path) -
     shown = f"{first.difference:+.4f}"
     assert shown in paths["verdicts.md"]
     assert f"& {shown} &" in paths["verdicts.tex"]
-    assert shown in paths["summary.txt"]
+    assert sentence(first, comparison) in paths["summary.txt"]
     assert json.loads(paths["verdicts.json"])["verdicts"][0]["difference"] == first.difference
     assert repr(first.difference) in paths["verdicts.csv"]
     assert paths["verdicts.tex"].count(r"\midrule") == 2
-    assert len({line.count("|") for line in paths["verdicts.md"].splitlines()}) == 1
+    assert len({line.count("|") for line in paths["verdicts.md"].split("\n\n")[0].splitlines()}) == 1
 
 
 def test_latex_escapes(table) -> None:  # type: ignore[no-untyped-def]

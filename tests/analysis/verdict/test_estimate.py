@@ -49,7 +49,7 @@ def test_welch_does_not_depend_on_the_unit(scale: float) -> None:
 
 def test_corrections_by_hand() -> None:
     p = [0.01, 0.04, 0.03, 0.005]
-    found = {c: adjust(p, c).round(6).tolist() for c in ("holm", "hochberg", "hommel", "bh", "by")}  # type: ignore[arg-type]
+    found = {c: adjust(p, c).round(6).tolist() for c in ("holm", "hochberg", "hommel", "bh", "by")}
     assert found["holm"] == [0.03, 0.06, 0.06, 0.02]
     assert found["hochberg"] == [0.03, 0.04, 0.04, 0.02]
     assert found["hommel"] == [0.03, 0.04, 0.04, 0.02]

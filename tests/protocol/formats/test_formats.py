@@ -27,7 +27,10 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Compliance:
 
 @pytest.fixture(scope="module")
 def bad(tmp_path_factory: pytest.TempPathFactory) -> Compliance:
-    """BUD-02 and EVL-03 broken, ENV-01 broken, TRN-01 and SPL-07 not verifiable, with signs that every format must escape."""
+    """Return a check with broken and unverifiable rules, and signs that every format must escape.
+
+    BUD-02, EVL-03 and ENV-01 are broken; TRN-01 and SPL-07 are not verifiable.
+    """
     path = tmp_path_factory.mktemp("formats") / "bad"
     folder = build_study(path)
 
@@ -120,8 +123,8 @@ def test_annotations_are_one_line_each(bad: Compliance) -> None:
 
 def test_the_badge_says_it_in_one_line(good: Compliance, bad: Compliance) -> None:
     assert (
-        f"compliant; {len(RULES)} of {len(RULES)} rules obeyed, 6 of 6 planned runs finished; study {good.fingerprint[:16]}"
-        in badge(good)
+        f"compliant; {len(RULES)} of {len(RULES)} rules obeyed, 6 of 6 planned runs finished; "
+        f"study {good.fingerprint[:16]}" in badge(good)
     )
     assert "violations found" in badge(bad)
     assert "\n" not in badge(bad)

@@ -20,12 +20,13 @@ from protocol.oracle.process import OracleGone, OracleServer, RemoteOracle, rece
 from protocol.record.chain import open_record, read
 from protocol.record.events import ExaminedEvent, LabelsEvent
 from protocol.record.layout import RunFolder
-from tests.support.study_builder import IMAGES, first_event, make_labels, make_study
+from tests.support.study_builder import IMAGES, first_event, make_labels, make_study, split_card
 
 STUDY = make_study()
 PROTOCOL = STUDY.protocols[0]
 SPLIT = make_split(PROTOCOL, 0, IMAGES, 0)
 LABELS = make_labels()
+CARD = split_card(SPLIT, LABELS[SPLIT.test])
 
 
 @contextmanager
@@ -40,7 +41,7 @@ def session(
     ours, theirs = Pipe()
     with open_record(RunFolder(path)) as (writer, before):
         if before is None:
-            writer.append(first_event(STUDY, PROTOCOL, STUDY.strategies[0], 0, SPLIT, LABELS[SPLIT.test]))
+            writer.append(first_event(PROTOCOL, STUDY.strategies[0], 0, CARD, study=STUDY.fingerprint))
         server = OracleServer(PROTOCOL, 0, SPLIT, LABELS, writer, before, upper_line=upper_line)
         thread = Thread(target=server.serve, args=(theirs,))
         thread.start()

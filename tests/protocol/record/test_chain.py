@@ -222,7 +222,9 @@ def test_an_unsound_record_is_left_untouched(run: RunFolder) -> None:
 def test_a_second_writer_is_refused_while_the_first_writes(run: RunFolder) -> None:
     program = (
         "import sys; from pathlib import Path\n"
-        "from protocol.record.layout import RunFolder; from protocol.record.chain import open_record; from protocol.errors import RunLocked\n"
+        "from protocol.record.layout import RunFolder\n"
+        "from protocol.record.chain import open_record\n"
+        "from protocol.errors import RunLocked\n"
         "try:\n    with open_record(RunFolder(Path(sys.argv[1]))): print('wrote')\n"
         "except RunLocked: print('locked')\n"
     )

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from protocol.rules import GROUPS, RULES, check_study, rule
-from protocol.rules import check as check_module
 from protocol.rules.rule import RunRule
 from protocol.spec.run_id import RunId
 from tests.support.study_builder import build_study, obedient_study, protocol_table
@@ -127,7 +126,7 @@ def test_a_rule_that_fails_is_not_obeyed(victim: Any, monkeypatch: pytest.Monkey
     failing = RunRule(
         id="QRY-02", title=original.title, why="", evidence="", fix="", reads=original.reads, function=fails
     )
-    monkeypatch.setitem(check_module.RULES, "QRY-02", failing)
+    monkeypatch.setitem(RULES, "QRY-02", failing)
     result = check_study(victim.folder.path)
     assert [(r.rule.id, r.evaluated) for r in result.results if r.answer == "unverifiable"] == [("QRY-02", 0)]
     assert result.exit_code == 3
@@ -191,7 +190,7 @@ def test_no_damage_to_a_record_crashes_the_check_or_passes_it(victim: Any, kind:
     assert not [f for f in result.findings if "can read" in f.expected], "a rule failed on the evidence"
 
 
-HOSTILE = st.sampled_from(
+HOSTILE: st.SearchStrategy[Any] = st.sampled_from(
     [None, -1, 10**30, 2**63, 1e308, True, "", "../..", "x" * 300, "\x00", "é", [], {}, [-1], {"a": 1}, [[]]]
 )
 

@@ -1,6 +1,8 @@
 """Damage of every kind to every file of a study: the check never crashes and never says compliant.
 
-A few hundred cases by default; ten thousand with `BEATRANDOM_FUZZ=10000 uv run pytest tests/protocol/rules/test_fuzz.py`.
+A few hundred cases by default; ten thousand with
+
+    BEATRANDOM_FUZZ=10000 uv run pytest tests/protocol/rules/test_fuzz.py
 """
 
 from __future__ import annotations

@@ -177,13 +177,22 @@ def failure(events: Lines) -> None:
     events.insert(5, json.loads(FailureEvent(round=1, kind="OSError", message="full").model_dump_json()))
 
 
+def first_image_is(image: int) -> Callable[[Lines], None]:
+    """Return an edit that puts this image first in the start."""
+
+    def edit(events: Lines) -> None:
+        events[2]["indices"][0] = image
+
+    return edit
+
+
 def choose_all_starts(victim: Any) -> None:
     """Replace the first image of the start by a hand-picked one, the same for every strategy of a seed."""
     for seed in victim.study.seeds:
         paths = [victim.folder.run(RunId("small", s.id, seed)).events for s in victim.study.strategies]
         image = not_bought([lines(path) for path in paths])
         for path in paths:
-            rewrite(path, lambda e, image=image: e[2]["indices"].__setitem__(0, image))
+            rewrite(path, first_image_is(image))
 
 
 def replan(victim: Any, **changes: Any) -> None:
@@ -262,7 +271,8 @@ def begin_worse(victim: Any, strategy: str, seed: int) -> None:
 
 def resumed(next_round: int, dropped: int = 0, **environment: Any) -> dict[str, Any]:
     event = ResumeEvent(next_round=next_round, dropped_bytes=dropped, environment=ENVIRONMENT | environment)
-    return json.loads(event.model_dump_json())
+    line: dict[str, Any] = json.loads(event.model_dump_json())
+    return line
 
 
 def torn(victim: Any, change: Callable[[dict[str, Any]], object]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from protocol.digests import array_digest
 from protocol.record.layout import RunFolder, write_arrays
 from protocol.rules import check_study
-from tests.support.study_builder import build_study, lines, log_table, rewrite
+from tests.support.study_builder import build_study, lines, log_table, rewrite, rounds
 
 Table = np.ndarray[Any, Any]
 
@@ -38,7 +38,7 @@ def exchange(study: Path, change: Callable[[Table], Table], *, digest: bool) -> 
         predicted, table = arrays["prediction"], change(arrays["log_probability"].copy())
     write_arrays(run.predictions(1), {"prediction": predicted, "log_probability": table})
     if digest:
-        rewrite(run.events, lambda events: events[5].update(probabilities=array_digest(table)))
+        rewrite(run.events, lambda events: rounds(events)[1].update(probabilities=array_digest(table)))
 
 
 def test_a_study_with_probabilities_obeys(study: Path) -> None:
@@ -50,14 +50,14 @@ def test_a_study_with_probabilities_obeys(study: Path) -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("nll", 0.3), ("brier", 0.31), ("ece", 0.1)])
 def test_an_edited_metric_is_found(study: Path, name: str, value: float) -> None:
-    rewrite(run_of(study).events, lambda events: events[5]["metrics"].update({name: value}))
+    rewrite(run_of(study).events, lambda events: rounds(events)[1]["metrics"].update({name: value}))
     assert answers(study) == ({"EVL-01"}, set())
 
 
 def test_ranges(study: Path) -> None:
     rewrite(
         run_of(study).events,
-        lambda events: (events[5]["metrics"].update(brier=2.5), events[7]["metrics"].update(nll=-0.1)),
+        lambda events: (rounds(events)[1]["metrics"].update(brier=2.5), rounds(events)[2]["metrics"].update(nll=-0.1)),
     )
     assert answers(study) == ({"EVL-01", "EVL-03"}, set())
 
@@ -98,7 +98,7 @@ def test_a_missing_table_leaves_its_metrics_unverifiable(study: Path) -> None:
         predicted = arrays["prediction"]
     write_arrays(run.predictions(1), {"prediction": predicted})
     assert answers(study) == (set(), {"EVL-01", "EVL-02"})
-    rewrite(run.events, lambda events: events[5].update(probabilities=""))
+    rewrite(run.events, lambda events: rounds(events)[1].update(probabilities=""))
     assert answers(study) == (set(), {"EVL-01"})  # the metrics of calibration are a claim now
 
 

@@ -1,7 +1,4 @@
-"""Records of budgets in pixels: an honest run obeys every rule, and every forgery is detected.
-
-Lines of a record: 0 run, 1 initial, 2 round, 3 query, 4 round, 5 query, 6 round, 7 seal.
-"""
+"""Records of budgets in pixels: an honest run obeys every rule, and every forgery is detected."""
 
 from __future__ import annotations
 
@@ -13,20 +10,28 @@ import numpy as np
 import pytest
 
 from protocol.digests import array_digest, sha256
-from protocol.draws.seeds import generator, stream_seeds
+from protocol.draws.seeds import generator
 from protocol.draws.splits import make_split
 from protocol.metrics import segmentation_metrics, targets_of
 from protocol.oracle.oracle import Oracle
 from protocol.record.chain import open_record
-from protocol.record.events import DataCard, EndEvent, RoundEvent, RunEvent
+from protocol.record.events import DataCard, EndEvent, RoundEvent
 from protocol.record.layout import StudyFolder, predictions_digest, write_arrays
 from protocol.rules import check_study
-from protocol.spec.cards import SplitCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.units import PricedUnits, tiled
-from tests.support.study_builder import ENVIRONMENT, make_study, protocol_table, rewrite
+from tests.support.study_builder import (
+    first_event,
+    make_study,
+    protocol_table,
+    purchases,
+    rewrite,
+    rounds,
+    select_units,
+    write_split,
+)
 
 N, TEST, CLASSES = 12, 4, 3
 MASKS = np.random.default_rng(3).integers(0, CLASSES, (N + TEST, 5, 7)).astype(np.uint8)
@@ -34,6 +39,15 @@ DIVISION = tiled(N, 5, 7, (3, 4))  # tiles of 12, 9, 8 and 6 pixels
 UNITS = DIVISION.units
 ALONE = np.arange(N + TEST)
 """Groups of images when no two look alike."""
+
+DATA = DataCard(
+    name="made-up",
+    digest=array_digest(MASKS),
+    images=N + TEST,
+    classes=CLASSES,
+    twins=array_digest(ALONE, ALONE),
+    units=UNITS.digest,
+)
 
 Lines = list[dict[str, Any]]
 
@@ -66,39 +80,11 @@ def build(path: Path, cost: str = "pixel") -> StudyFolder:
 def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: StrategySpec, seed: int) -> None:
     split = make_split(protocol, seed, N, TEST)
     targets = targets_of(MASKS[split.test], CLASSES)
-    write_arrays(
-        folder.split(split.digest),
-        {"pool": split.pool, "validation": split.validation, "test": split.test, "targets": targets},
-    )
+    card = write_split(folder, split, targets)
     price = (lambda units: UNITS.pixels[units]) if protocol.metered else (lambda units: np.ones(len(units), np.int64))
     run = folder.run(RunId(protocol.name, strategy.id, seed))
     with open_record(run) as (writer, _):
-        writer.append(
-            RunEvent(
-                protocol=protocol,
-                fingerprint=protocol.fingerprint,
-                study=study.fingerprint,
-                strategy=strategy,
-                replicate=seed,
-                seeds=dict(stream_seeds(protocol.root_seed, seed)),
-                data=DataCard(
-                    name="made-up",
-                    digest=array_digest(MASKS),
-                    images=N + TEST,
-                    classes=CLASSES,
-                    twins=array_digest(ALONE, ALONE),
-                    units=UNITS.digest,
-                ),
-                split=SplitCard(
-                    digest=split.digest,
-                    targets=array_digest(targets),
-                    pool=len(split.pool),
-                    validation=0,
-                    test=len(split.test),
-                ),
-                environment=ENVIRONMENT,
-            )
-        )
+        writer.append(first_event(protocol, strategy, seed, card, DATA, study.fingerprint))
         oracle = Oracle(
             protocol, seed, split, MASKS, writer.append, classes=CLASSES, units=PricedUnits(DIVISION, price)
         )
@@ -110,11 +96,7 @@ def _run(folder: StudyFolder, study: Study, protocol: Protocol, strategy: Strate
             query = np.empty(0, np.int64)
             if k + 1 < len(protocol.budgets):
                 n = oracle.affordable(protocol.budgets[k + 1])
-                query = (
-                    rng.choice(oracle.unlabelled, n, replace=False)
-                    if strategy.name == "random"
-                    else oracle.unlabelled[:n]
-                )
+                query = select_units(strategy.name, oracle.unlabelled, n, rng)
             writer.append(
                 RoundEvent(
                     round=k,
@@ -150,44 +132,46 @@ def test_what_clicks_come_to_cannot_be_verified(tmp_path: Path) -> None:
 
 
 def discount(events: Lines) -> None:
-    events[3]["costs"][0] -= 1
-    events[3]["after"] -= 1
-    events[5]["before"] -= 1
-    events[5]["after"] -= 1
+    first, second = purchases(events)
+    first["costs"][0] -= 1
+    first["after"] -= 1
+    second["before"] -= 1
+    second["after"] -= 1
 
 
 def overrun(events: Lines) -> None:
     """Buy one more region at its price, past the budget."""
-    bought = len(events[3]["indices"])
-    following = events[2]["query"][bought]
-    events[3]["indices"].append(following)
-    events[3]["costs"].append(int(UNITS.pixels[following]))
-    for line, key in ((3, "after"), (5, "before"), (5, "after")):
-        events[line][key] += int(UNITS.pixels[following])
-    events[4]["training_labels"] += 1
-    events[6]["training_labels"] += 1
+    first, second = purchases(events)
+    extra = rounds(events)[0]["query"][len(first["indices"])]
+    price = int(UNITS.pixels[extra])
+    first["indices"].append(extra)
+    first["costs"].append(price)
+    for event, key in ((first, "after"), (second, "before"), (second, "after")):
+        event[key] += price
+    for event in rounds(events)[1:]:
+        event["training_labels"] += 1
 
 
 def stop_early(events: Lines) -> None:
     """Leave out the last region, though there was budget for it."""
-    events[5]["indices"].pop()
-    events[5]["after"] -= events[5]["costs"].pop()
-    events[6]["training_labels"] -= 1
+    last = purchases(events)[-1]
+    last["indices"].pop()
+    last["after"] -= last["costs"].pop()
+    rounds(events)[-1]["training_labels"] -= 1
 
 
 def skip(events: Lines) -> None:
     """Skip a region and buy the next one."""
-    events[5]["indices"][0], events[5]["indices"][1] = events[5]["indices"][1], events[5]["indices"][0]
-    events[5]["costs"][0], events[5]["costs"][1] = events[5]["costs"][1], events[5]["costs"][0]
+    last = purchases(events)[-1]
+    for key in ("indices", "costs"):
+        last[key][:2] = last[key][1::-1]
 
 
 def another_start(events: Lines) -> None:
     """Buy regions of the same size elsewhere in the pool."""
     bought = {i for e in events if e["event"] == "labels" for i in e["indices"]}
-    old = events[1]["indices"][0]
-    events[1]["indices"][0] = next(
-        u for u in range(4 * N) if u not in bought and u % 4 == old % 4 and u not in events[2]["query"]
-    )
+    initial, query = next(e for e in events if e["event"] == "labels")["indices"], rounds(events)[0]["query"]
+    initial[0] = next(u for u in range(4 * N) if u not in bought and u % 4 == initial[0] % 4 and u not in query)
 
 
 @pytest.mark.parametrize(
@@ -198,9 +182,9 @@ def another_start(events: Lines) -> None:
         (stop_early, "QRY-02", ""),
         (skip, "QRY-02", ""),
         (another_start, "SED-02 SED-03", ""),
-        (lambda e: e[3].update(costs=[]), "BUD-02 BUD-07", ""),
-        (lambda e: e[3]["indices"].__setitem__(0, 4 * N), "BUD-04 BUD-07 QRY-02", ""),
-        (lambda e: e[4].update(training_labels=1), "BUD-02", ""),
+        (lambda e: purchases(e)[0].update(costs=[]), "BUD-02 BUD-07", ""),
+        (lambda e: purchases(e)[0]["indices"].__setitem__(0, 4 * N), "BUD-04 BUD-07 QRY-02", ""),
+        (lambda e: rounds(e)[1].update(training_labels=1), "BUD-02", ""),
         (lambda e: e[0]["data"].update(units=""), "SPL-05", "BUD-04 BUD-07 SED-03"),
     ],
 )

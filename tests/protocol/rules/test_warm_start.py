@@ -13,7 +13,7 @@ from protocol.formats.checklist import to_markdown
 from protocol.record.layout import StudyFolder
 from protocol.rules import check_study
 from protocol.spec.run_id import RunId
-from tests.support.study_builder import build_study, lines, obedient_study, protocol_table, rewrite
+from tests.support.study_builder import build_study, lines, obedient_study, protocol_table, rewrite, rounds
 
 Lines = list[dict[str, Any]]
 WARM = protocol_table(regime=protocol_table()["regime"] | {"start": "warm"})
@@ -31,28 +31,28 @@ def study(built: Path, tmp_path: Path) -> StudyFolder:
 
 
 def lucky_from_the_start(events: Lines) -> None:
-    events[3].update(initial_weights="1" * 64)
+    rounds(events)[0].update(initial_weights="1" * 64)
 
 
 def other_weights(events: Lines) -> None:
-    events[5].update(initial_weights="1" * 64)
+    rounds(events)[1].update(initial_weights="1" * 64)
 
 
 def reset_all_the_same(events: Lines) -> None:
-    for k in (5, 7):
-        events[k].update(initial_weights=events[3]["initial_weights"])
+    for event in rounds(events)[1:]:
+        event.update(initial_weights=rounds(events)[0]["initial_weights"])
 
 
 def two_rounds_back(events: Lines) -> None:
-    events[7].update(initial_weights=events[3]["final_weights"])
+    rounds(events)[2].update(initial_weights=rounds(events)[0]["final_weights"])
 
 
 def nothing_of_the_end(events: Lines) -> None:
-    events[3].update(final_weights="")
+    rounds(events)[0].update(final_weights="")
 
 
 def nothing_of_the_beginning(events: Lines) -> None:
-    events[5].update(initial_weights="")
+    rounds(events)[1].update(initial_weights="")
 
 
 @pytest.mark.parametrize(
@@ -88,8 +88,8 @@ def test_weights_kept_against_a_declared_reset_are_detected(study: StudyFolder, 
     warm = lines(study.run(RunId("small", "first", 0)).events)
 
     def kept(events: Lines) -> None:
-        for k in (3, 5, 7):
-            events[k].update({name: warm[k][name] for name in ("initial_weights", "final_weights")})
+        for event, other in zip(rounds(events), rounds(warm), strict=True):
+            event.update({name: other[name] for name in ("initial_weights", "final_weights")})
 
     rewrite(reset.run(RunId("small", "first", 0)).events, kept)
     assert check_study(reset.path).broken() == ["TRN-02"]

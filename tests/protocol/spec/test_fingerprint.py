@@ -25,7 +25,7 @@ MAPS_ONLY: dict[str, Any] = {"zoom": None, "crop": None, "colour": 0.0}
 
 def full_table() -> dict[str, Any]:
     """A protocol with a value at every leaf."""
-    regime = {
+    regime: dict[str, Any] = {
         "name": "augmented",
         "method": "uda",
         "steps": 5,
@@ -324,6 +324,6 @@ def test_what_is_not_canonical_json_is_refused(value: object) -> None:
 def test_array_digest_sees_type_shape_order_and_not_byte_order() -> None:
     a = np.array([1, 2, 3], np.int64)
     assert array_digest(a) == array_digest(a.astype(">i8")) == array_digest(np.array([1, 9, 2, 9, 3, 9], np.int64)[::2])
-    different = [a.astype(np.int32), a[::-1], a.reshape(3, 1), np.array([1, 2], np.int64)]
+    different: list[np.ndarray] = [a.astype(np.int32), a[::-1], a.reshape(3, 1), np.array([1, 2], np.int64)]
     assert len({array_digest(a), *(array_digest(d) for d in different)}) == 5
     assert array_digest(a[:1], a[1:]) != array_digest(a[:2], a[2:])

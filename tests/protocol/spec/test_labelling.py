@@ -1,4 +1,4 @@
-"""Regions are what is bought: exactly the paid pixels are told, at the protocol's prices, up to the budget and no further."""
+"""Regions are bought: only paid pixels are revealed, at the protocol's prices, within the budget."""
 
 from __future__ import annotations
 

@@ -177,7 +177,8 @@ def test_study_files_name_presets_and_files_and_get_random_first(tmp_path: Path)
 def test_a_protocol_may_leave_out_what_its_base_has(tmp_path: Path) -> None:
     file = tmp_path / "p.toml"
     file.write_text(
-        'base = "cifar10-low-augmented"\nwithout = ["regime.epochs", "regime.augmentation.rand_augment"]\nname = "mine"\n[regime]\nsteps = 7\n'
+        'base = "cifar10-low-augmented"\nwithout = ["regime.epochs", "regime.augmentation.rand_augment"]\n'
+        'name = "mine"\n[regime]\nsteps = 7\n'
     )
     mine = read_protocol(file)
     assert (mine.regime.steps, mine.regime.epochs, mine.regime.augmentation.rand_augment) == (7, None, None)

@@ -1,4 +1,4 @@
-"""Settings that trials try: drawn from the seed, inside the space, and a space that does not fit its recipe is refused."""
+"""Settings of trials: drawn from the seed, inside the space; a space must fit its recipe."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import importlib
 import json
 import os
@@ -157,7 +158,7 @@ def test_a_disk_without_file_locks_or_links_still_serves(tmp_path: Path, monkeyp
     def no_links(*_: Any) -> None:
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(maker_lock.fcntl, "flock", refused)
+    monkeypatch.setattr(fcntl, "flock", refused)
     with ThreadPoolExecutor(4) as threads:
         calls: list[int] = []
         make = lambda allocate: (calls.append(1), time.sleep(0.3), numbers(allocate))  # noqa: E731

@@ -25,7 +25,7 @@ def root(tmp_path: Path) -> Path:
     images = rng.integers(20, 230, (170, 6, 5)).astype(np.uint8)
     tests = rng.integers(0, 256, (12, 6, 5)).astype(np.uint8)
     names = np.asarray(["ant", "bee", "cat", "dog"])
-    arrays = {
+    arrays: dict[str, Any] = {
         "images": images,
         "labels": labels,
         "test_images": tests,
@@ -103,7 +103,7 @@ def test_near_copies_replace_images_and_keep_the_class(root: Path) -> None:
         ({"unknown_classes": ["bees"]}, "bee"),
         ({"unknown_classes": ["ant", "bee", "cat"]}, "at least 2 classes"),
         ({"redundancy": 0.999}, "leaves an image"),
-        ({"copy_noise": 2}, "found none of them"),
+        ({"copy_noise": 2}, "found none of the four"),
         ({"long_tail": 0.5}, "greater than or equal to 1"),
     ],
 )

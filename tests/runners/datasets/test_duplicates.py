@@ -22,7 +22,8 @@ def pixels() -> np.ndarray:
         originals[5:15] + rng.integers(-2, 3, (10, 9, 7, 3)),
         originals[15:25] + rng.integers(-6, 7, (10, 9, 7, 3)),
     )
-    return np.clip(np.concatenate([originals, copies, near, far]), 0, 255).astype(np.uint8)
+    stacked: np.ndarray = np.concatenate([originals, copies, near, far])
+    return stacked.clip(0, 255).astype(np.uint8)
 
 
 def test_groups_are_those_of_all_pairs(pixels: np.ndarray) -> None:

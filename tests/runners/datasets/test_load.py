@@ -161,7 +161,7 @@ def test_cifar_batches_and_one_npz_give_the_same_content(tmp_path: Path) -> None
         return data.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
     train = np.concatenate([d for d, _ in parts])
-    arrays = {
+    arrays: dict[str, Any] = {
         "x_train": planes(train),
         "y_train": np.asarray([[k] for _, part in parts for k in part]),
         "x_test": planes(test),
@@ -239,7 +239,7 @@ def test_own_npz_with_and_without_a_test_set(tmp_path: Path) -> None:
         ({"features": TRAIN, "labels": TRAIN_LABELS}, 'name = "features"'),
     ],
 )
-def test_unusable_npz_files_are_explained(tmp_path: Path, arrays: dict[str, np.ndarray], says: str) -> None:
+def test_unusable_npz_files_are_explained(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:
     np.savez(tmp_path / "bad.npz", **arrays)
     with pytest.raises(InputError, match=says):
         load(Data(name="npz", path="bad.npz"), tmp_path)
@@ -360,7 +360,8 @@ def test_own_photographs_are_upright_as_viewers_show_them(tmp_path: Path, ending
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         turned = Image.fromarray(np.rot90(upright))
-        turned.save(tmp_path / name / f"1.{ending}", exif=exif, **({"quality": 95} if ending != "tif" else {}))
+        options: dict[str, Any] = {"quality": 95} if ending != "tif" else {}
+        turned.save(tmp_path / name / f"1.{ending}", exif=exif, **options)
     images, _ = load(Data(name="folder", path=str(tmp_path)), None)
     assert images.pixels.shape[1:3] == (16, 32)
     assert images.pixels[0, 4:12, 2:14].min() > 200

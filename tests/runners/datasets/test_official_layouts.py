@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_eurosat(tmp_path: Path, folder: str) -> None:
 def test_medmnist(tmp_path: Path) -> None:
     parts = {"train": colour(4, 28), "val": colour(2, 28), "test": colour(3, 28)}
     told = {"train": [0, 2, 1, 0], "val": [1, 2], "test": [2, 0, 1]}
-    arrays = {f"{part}_images": pixels for part, pixels in parts.items()}
+    arrays: dict[str, Any] = {f"{part}_images": pixels for part, pixels in parts.items()}
     arrays |= {f"{part}_labels": np.asarray(y, np.uint8)[:, None] for part, y in told.items()}
     np.savez(tmp_path / "bloodmnist.npz", **arrays)
     images, labels = load(Data(name="medmnist", path="bloodmnist.npz"), tmp_path)

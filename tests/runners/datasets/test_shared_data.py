@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def test_fashion_mnist_is_the_official_one(data_root: Path) -> None:
 def pack(path: Path, n_train: int = 4, n_test: int = 2) -> np.ndarray:
     """A small packed file of the same form; returns the decoded pixels."""
     rng = np.random.default_rng(3)
-    arrays: dict[str, np.ndarray] = {"classes": np.asarray([f"c{k}" for k in range(10)])}
+    arrays: dict[str, Any] = {"classes": np.asarray([f"c{k}" for k in range(10)])}
     decoded = []
     for part, n in (("train", n_train), ("test", n_test)):
         bodies = []

@@ -166,7 +166,7 @@ def test_a_network_of_torchvision_is_that_without_its_last_layer(digits: Images,
     x = torch.from_numpy(some.pixels.copy()).permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1) / 255
     x = torch.nn.functional.interpolate(x, size=16, mode="bicubic", antialias=True).clamp(0, 1)
     x = (x - torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)) / torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-    net.fc = torch.nn.Identity()  # type: ignore[assignment]
+    net.fc = torch.nn.Identity()
     np.testing.assert_allclose(features, net(x).detach().numpy(), rtol=1e-3, atol=1e-4)
     untrained = Encoder(name="torchvision:resnet18", weights="untrained", size=16)
     one = networks.build(untrained, None).digest

@@ -1,4 +1,6 @@
-"""One suite for all executors: after any accident the same jobs finish, no label is bought twice, and records equal undisturbed ones.
+"""One suite for all executors: after any accident the same jobs finish.
+
+No label is bought twice, and records equal undisturbed ones.
 
 Drivers that are killed, asked to stop, started twice or whose clock jumps: test_drivers.py and tests/chaos/.
 """

@@ -1,4 +1,4 @@
-"""Drivers that are killed, asked to stop, started twice or moved in time: the same command finishes, as if nothing had happened."""
+"""Drivers that are killed, asked to stop, started twice or moved in time: repeating the command finishes."""
 
 from __future__ import annotations
 
@@ -267,7 +267,10 @@ DAYS = 86_400
 @pytest.mark.parametrize("days", [3, -3])
 @pytest.mark.parametrize("name", SLOWLY)
 def test_a_clock_that_jumps(name: str, days: int, here: Here, tmp_path: Path) -> None:
-    """Of driver and run at once; and of the disk, whose stamps then make the run's claim look as old to other machines."""
+    """Move the clock of driver and run at once, and that of the disk.
+
+    The stamps on the disk then make the run's claim look as old to other machines.
+    """
     here.hold()
     clock = WallClock(tmp_path)
     with driving(here.folder, name, env=clock.env) as driver:

@@ -127,7 +127,10 @@ def record_of(job: Job) -> Record:
     return read(StudyFolder(job.study).run(job.run).events)
 
 
-DIES_ONCE = "os.path.exists('{0}/died') or (open('{0}/died', 'w').close(), os.kill(os.getpid(), signal.{1})); return view.unlabelled[:n]"
+DIES_ONCE = (
+    "os.path.exists('{0}/died') or (open('{0}/died', 'w').close(), os.kill(os.getpid(), signal.{1})); "
+    "return view.unlabelled[:n]"
+)
 
 
 def own_job(study: Study, tmp_path: Path, body: str) -> Job:
@@ -153,7 +156,10 @@ def test_a_crash_of_the_strategy_is_not_tried_again_and_leaves_its_stack(toy_stu
 
 
 def test_a_hanging_run_ends_at_its_limit_with_all_it_started(toy_study: Study, tmp_path: Path) -> None:
-    body = f"import subprocess; p = subprocess.Popen(['sleep', '600']); open('{tmp_path}/pid', 'w').write(str(p.pid)); time.sleep(600)"
+    body = (
+        "import subprocess; p = subprocess.Popen(['sleep', '600']); "
+        f"open('{tmp_path}/pid', 'w').write(str(p.pid)); time.sleep(600)"
+    )
     job = own_job(toy_study, tmp_path, body)
     results = results_of(Local(1, Limits(run_seconds=4.0)), [job])
     assert "an end within 4 s" in results[0].message
@@ -256,7 +262,8 @@ def test_memory_of_a_container_counts(tmp_path: Path) -> None:
 def test_a_job_whose_processes_were_all_terminated_is_tried_again(toy_study: Study, tmp_path: Path) -> None:
     """As SLURM does when it preempts: the fork server, which alone would know how the run ended, is gone as well."""
     kill = "(os.kill(os.getppid(), signal.SIGTERM), time.sleep(0.3), os.kill(os.getpid(), signal.SIGTERM))"
-    body = f"os.path.exists('{tmp_path}/died') or (open('{tmp_path}/died', 'w').close(), {kill}); return view.unlabelled[:n]"
+    died = f"{tmp_path}/died"
+    body = f"os.path.exists('{died}') or (open('{died}', 'w').close(), {kill}); return view.unlabelled[:n]"
     job = own_job(toy_study, tmp_path, body)
     assert [r.state for r in results_of(Local(1, Limits(retries=1)), [job])] == ["done"]
     assert "fork server" in record_of(job).of(FailureEvent)[0].message

@@ -110,8 +110,11 @@ def test_a_task_lost_with_its_machine_is_handed_over_again_and_waits_for_the_loc
     toy_study: Study, tmp_path: Path, undisturbed: list[list[bytes]]
 ) -> None:
     first = "toy/random/seed-0"
-    said = {1: Lost("the machine is gone"), 2: Result(first, "busy", "another process holds it")}
-    backend = Threads(answers=lambda task, tries: said.get(tries) if task.job.id == first else None)
+    answers: dict[int, Result | Lost] = {
+        1: Lost("the machine is gone"),
+        2: Result(first, "busy", "another process holds it"),
+    }
+    backend = Threads(answers=lambda task, tries: answers.get(tries) if task.job.id == first else None)
     results = results_of(Remote(backend), jobs_in(toy_study, tmp_path / "s"))
     assert {r.state for r in results.values()} == {"done"}
     assert sum(t.job.id == first for t in backend.submitted) == 3
@@ -150,7 +153,8 @@ def test_asked_to_stop_it_hands_nothing_over_and_takes_back_what_has_not_begun(
 
 def test_asked_to_stop_a_task_under_way_finishes_its_round(toy_study: Study, tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(
-        f"import time\ndef mine(view, n, rng):\n    open('{tmp_path}/in', 'w').close(); time.sleep(1.5); return view.unlabelled[:n]\n"
+        "import time\ndef mine(view, n, rng):\n"
+        f"    open('{tmp_path}/in', 'w').close(); time.sleep(1.5); return view.unlabelled[:n]\n"
     )
     spec = StrategySpec(name=f"{tmp_path}/own.py:mine", label="mine")
     study = resolve(toy_study.with_strategies((*toy_study.strategies, spec)), tmp_path)

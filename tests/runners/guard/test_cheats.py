@@ -6,6 +6,7 @@ import copy
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,13 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
-from runners import loop
 from runners.guard import audit_hook
 from runners.progress.job import Job, Result
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
 from runners.run.replay import replay_run
+from runners.strategies.base import check_selection
 from runners.tasks import TASKS
 from tests.support.study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
@@ -54,7 +55,8 @@ PREVENTED = {
         "labelled already",
     ),
     "buys a test or validation image": (
-        "return list(view.unlabelled[: n - 1]) + [next(i for i in range(1797) if i not in set(view.unlabelled) | set(view.labelled))]",
+        "pool = set(view.unlabelled) | set(view.labelled); "
+        "return list(view.unlabelled[: n - 1]) + [next(i for i in range(1797) if i not in pool)]",
         "not in the pool",
     ),
     "accesses the oracle through its view": ("return view.oracle.labels[:n]", "no attribute 'oracle'"),
@@ -102,12 +104,22 @@ READS = {
     except OSError:
         pass
     return view.unlabelled[:n]""",
-    "reads the test labels of its study": "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]",
-    "reads the purchases of other runs": "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]",
+    "reads the test labels of its study": (
+        "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]"
+    ),
+    "reads the purchases of other runs": (
+        "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]"
+    ),
     "lists its study's records": "import os; os.listdir(STUDY + '/records'); return view.unlabelled[:n]",
-    "reads the memory of a process": "open(f'/proc/{__import__(\"os\").getppid()}/mem', 'rb').read(1); return view.unlabelled[:n]",
-    "moves another run's record": "import os; os.replace(STUDY + '/records/toy/random', STUDY + '/aside'); return view.unlabelled[:n]",
-    "links the data set elsewhere, to read it there": "import os; os.link(DIGITS, STUDY + '/mine'); return view.unlabelled[:n]",
+    "reads the memory of a process": (
+        "open(f'/proc/{__import__(\"os\").getppid()}/mem', 'rb').read(1); return view.unlabelled[:n]"
+    ),
+    "moves another run's record": (
+        "import os; os.replace(STUDY + '/records/toy/random', STUDY + '/aside'); return view.unlabelled[:n]"
+    ),
+    "links the data set elsewhere, to read it there": (
+        "import os; os.link(DIGITS, STUDY + '/mine'); return view.unlabelled[:n]"
+    ),
     "names the data set's file from a descriptor of its folder": """import os
     os.open(os.path.basename(DIGITS), os.O_RDONLY, dir_fd=os.open(os.path.dirname(DIGITS), os.O_RDONLY))
     return view.unlabelled[:n]""",
@@ -158,16 +170,28 @@ def test_a_strategy_that_reads_what_is_not_its_own_is_refused(
 
 
 CHANGES = {
-    "replaces a check of this program": "import runners.loop; runners.loop.checked = lambda selection, *_: selection",
+    "replaces a check of this program": (
+        "import runners.loop; runners.loop.check_selection = lambda selection, *_: selection"
+    ),
     "replaces a method of the oracle": "import protocol.oracle.oracle as o; o.Oracle.buy = lambda self, indices: None",
-    "replaces the code behind a metric": "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__",
-    "replaces an entry of a table of this program": "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']",
-    "gives an object of this program another method": "import runners.tasks as t; t.TASKS['classification'].examine = print",
+    "replaces the code behind a metric": (
+        "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__"
+    ),
+    "replaces an entry of a table of this program": (
+        "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']"
+    ),
+    "gives an object of this program another method": (
+        "import runners.tasks as t; t.TASKS['classification'].examine = print"
+    ),
     "switches the audit hook off": "import runners.guard.audit_hook; runners.guard.audit_hook._watch.active = False",
-    "removes files from the audit hook": "import runners.guard.audit_hook; runners.guard.audit_hook._guarded = frozenset()",
+    "removes files from the audit hook": (
+        "import runners.guard.audit_hook; runners.guard.audit_hook._guarded = frozenset()"
+    ),
     "replaces a function of torch": "import torch; torch.nn.functional.cross_entropy = torch.nn.functional.nll_loss",
     "replaces a method of torch": "import torch; torch.optim.Adam.step = torch.optim.SGD.step",
-    "registers a hook for every network": "import torch; torch.nn.modules.module.register_module_forward_pre_hook(print)",
+    "registers a hook for every network": (
+        "import torch; torch.nn.modules.module.register_module_forward_pre_hook(print)"
+    ),
     "changes how torch computes": "import torch; torch.set_default_dtype(torch.float64)",
 }
 
@@ -176,7 +200,7 @@ CHANGES = {
 def test_a_strategy_that_changes_this_program_ends_its_run(
     name: str, toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runners.loop.checked", loop.checked)  # what is exchanged is put back after the test
+    monkeypatch.setattr("runners.loop.check_selection", check_selection)  # restored after the test
     monkeypatch.setattr("protocol.oracle.oracle.Oracle.buy", Oracle.buy)
     monkeypatch.setattr(classification_metrics, "__code__", classification_metrics.__code__)
     monkeypatch.setitem(TASKS, "classification", copy.copy(TASKS["classification"]))
@@ -263,6 +287,14 @@ def weaken_random_later(study: StudyFolder) -> None:
     rewrite(run.events, lambda e: [x.update(told[x["round"]], probabilities="") for x in e if x.get("round") in told])
 
 
+def retarget(targets: str, rounds: dict[int, dict[str, Any]], events: list[dict[str, Any]]) -> None:
+    """Set the digest of the targets, and what changes with them in every round."""
+    events[0]["split"].update(targets=targets)
+    for event in events:
+        if event["event"] == "round":
+            event.update(rounds[event["round"]])
+
+
 def let_the_test_labels_be_what_margin_predicts(study: StudyFolder) -> None:
     """In the end; metrics of all runs follow."""
     path = study.split(
@@ -278,13 +310,7 @@ def let_the_test_labels_be_what_margin_predicts(study: StudyFolder) -> None:
             with np.load(run.predictions(number)) as arrays:
                 metrics = classification_metrics(arrays["prediction"], split["targets"])
             told[number] = {"metrics": metrics, "probabilities": ""}
-        rewrite(
-            run.events,
-            lambda e, told=told: (
-                e[0]["split"].update(targets=array_digest(split["targets"])),
-                [x.update(told[x["round"]]) for x in e if x["event"] == "round"],
-            ),
-        )
+        rewrite(run.events, partial(retarget, array_digest(split["targets"]), told))
 
 
 REPLAYED: dict[str, tuple[Callable[[StudyFolder], object], str, list[str], str]] = {

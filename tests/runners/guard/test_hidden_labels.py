@@ -34,7 +34,7 @@ OURS = ("runners", "protocol")
 Secrets = list[bytes]
 
 
-def secrets(labels: NDArray[np.int64], *subsets: NDArray[np.int64]) -> Secrets:
+def secrets(labels: NDArray[np.integer], *subsets: NDArray[np.int64]) -> Secrets:
     """The bytes of all labels, and of those at the subsets, in every type they may be kept in."""
     kinds = (np.int64, np.int32, np.uint8, np.float32)
     return [part.astype(kind).tobytes() for part in (labels, *(labels[s] for s in subsets)) for kind in kinds]

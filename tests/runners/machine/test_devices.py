@@ -1,4 +1,4 @@
-"""Whole runs on a make-believe accelerator: the same records as on the CPU, no tensor where it may not be, and no step that waits."""
+"""Whole runs on a make-believe accelerator: the records of the CPU, no misplaced tensor, no step that waits."""
 
 from __future__ import annotations
 

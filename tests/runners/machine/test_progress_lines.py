@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from runners.machine import progress_lines
@@ -9,7 +11,7 @@ from runners.machine import progress_lines
 
 def test_a_line_is_due_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr(progress_lines.time, "monotonic", lambda: now)
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     lines = progress_lines.ProgressLines()
     now += progress_lines.SECONDS / 2
     assert lines.seconds_left(1, 4) is None

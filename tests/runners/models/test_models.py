@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import torch
@@ -61,7 +63,7 @@ def test_width_widens_and_impossible_models_are_refused() -> None:
 
 def test_resnet18_does_not_shrink_small_images_at_once() -> None:
     net = build(Model(name="resnet18"), images(32, 3), seed=1).eval()
-    body = net.body
+    body: Any = net.body
     assert body.conv1(torch.zeros(1, 3, 32, 32)).shape == (1, 64, 32, 32)
     assert body.layer4(body.layer3(body.layer2(body.layer1(torch.zeros(1, 64, 32, 32))))).shape == (1, 512, 4, 4)
     assert sum(p.numel() for p in net.parameters()) == 11_173_962  # the usual CIFAR ResNet-18
@@ -71,9 +73,10 @@ def test_wrn_28_2_and_vgg16_have_the_usual_sizes() -> None:
     wide, vgg = (build(Model(name=name), images(32, 3), seed=1).eval() for name in ("wrn-28-2", "vgg16-bn"))
     assert sum(p.numel() for p in wide.parameters()) == 1_467_610  # the usual CIFAR WRN-28-2
     assert sum(isinstance(m, torch.nn.Conv2d) and m.kernel_size == (3, 3) for m in wide.modules()) == 25
-    assert wide.body[:-4](torch.zeros(1, 3, 32, 32)).shape == (1, 128, 8, 8)
+    wide_body, vgg_body = (cast(torch.nn.Sequential, net.body) for net in (wide, vgg))
+    assert wide_body[:-4](torch.zeros(1, 3, 32, 32)).shape == (1, 128, 8, 8)
     assert sum(p.numel() for p in vgg.parameters()) == 14_728_266  # 13 convolutions, one linear layer
-    assert vgg.body[0](torch.zeros(1, 3, 32, 32)).shape == (1, 512, 1, 1)
+    assert vgg_body[0](torch.zeros(1, 3, 32, 32)).shape == (1, 512, 1, 1)
     with pytest.raises(InputError, match="wrn-28-2 has one width"):
         build(Model(name="wrn-28-2", width=64), images(32, 3), seed=1)
 
@@ -81,7 +84,7 @@ def test_wrn_28_2_and_vgg16_have_the_usual_sizes() -> None:
 def test_the_imagenet_stem_halves_images_five_times() -> None:
     net = build(Model(name="resnet18-imagenet"), images(64, 3), seed=1).eval()
     seen: list[torch.Size] = []
-    net.body.layer4.register_forward_hook(lambda *found: seen.append(found[2].shape))  # type: ignore[union-attr, operator]
+    net.body.layer4.register_forward_hook(lambda *found: seen.append(found[2].shape))  # type: ignore[union-attr]
     assert net.features(torch.zeros(2, 3, 64, 64)).shape == (2, 512)
     assert seen == [(2, 512, 2, 2)]
     assert build(Model(name="resnet18-imagenet"), images(64, 1), seed=1).features(torch.zeros(1, 1, 64, 64)).shape == (

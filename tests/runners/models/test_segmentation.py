@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,9 +49,10 @@ def test_lraspp_is_torchvisions() -> None:
 
     net = build(Model(name="lraspp-mobilenet"), images(), 0).eval()
     theirs = lraspp_mobilenet_v3_large(weights=None, weights_backbone=None, num_classes=4).eval()
-    theirs.backbone.load_state_dict(net.body.backbone.state_dict())
-    theirs.classifier.cbr.load_state_dict(net.body.decoder.cbr.state_dict())
-    theirs.classifier.scale.load_state_dict(net.body.decoder.scale.state_dict())
+    body: Any = net.body
+    theirs.backbone.load_state_dict(body.backbone.state_dict())
+    theirs.classifier.cbr.load_state_dict(body.decoder.cbr.state_dict())
+    theirs.classifier.scale.load_state_dict(body.decoder.scale.state_dict())
     high = theirs.classifier.high_classifier
     with torch.no_grad():
         high.weight.copy_(net.head.weight[:, : high.in_channels])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,12 @@ def inputs(digits: tuple[Images, np.ndarray], n: int = 40) -> FitInputs:
     return FitInputs(images, labelled, labels[labelled], validation, labels[validation], unlabelled)
 
 
+def classifier(fitted: Fit) -> Learner:
+    """Return the trained classifier of whole images."""
+    assert isinstance(fitted.learner, Learner)
+    return fitted.learner
+
+
 def weights(fitted: Fit) -> str:
     return weights_digest(fitted.learner.net)
 
@@ -74,7 +81,7 @@ def test_equal_calls_give_equal_bytes_whatever_the_global_generator_does(digits,
     second = fit(p, inputs(digits), 0, 1, Resident.of(digits[0], torch.device("cpu")))
     assert weights(first) == weights(second)
     asked = np.arange(1500, 1600)
-    assert torch.equal(first.learner.predict(asked).probabilities, second.learner.predict(asked).probabilities)
+    assert torch.equal(classifier(first).predict(asked).probabilities, classifier(second).predict(asked).probabilities)
     assert weights(fit(p, inputs(digits), 0, 2, resident)) != weights(first)  # another round, another order
 
 
@@ -87,7 +94,7 @@ def test_every_round_has_its_own_batches(digits, resident) -> None:  # type: ign
 
 
 def test_predictions_repeat_and_fit_together(digits, resident) -> None:  # type: ignore[no-untyped-def]
-    learner = fit(protocol(), inputs(digits), 0, 0, resident).learner
+    learner = classifier(fit(protocol(), inputs(digits), 0, 0, resident))
     asked = np.asarray([1700, 3, 1501, 3])
     first, second = learner.predict(asked), learner.predict(asked)
     assert torch.equal(first.probabilities, second.probabilities)
@@ -103,7 +110,7 @@ def test_predictions_repeat_and_fit_together(digits, resident) -> None:  # type:
 
 
 def test_the_examined_table_is_what_predicting_gives(digits, resident, monkeypatch) -> None:  # type: ignore[no-untyped-def]
-    learner = fit(protocol(), inputs(digits), 0, 0, resident).learner
+    learner = classifier(fit(protocol(), inputs(digits), 0, 0, resident))
     asked = np.arange(1500, 1797)
     predicted, table = learner.classes_and_log_probabilities(asked)
     assert predicted.tolist() == learner.labels(asked).tolist()
@@ -130,7 +137,7 @@ def test_predicting_never_augments_drops_out_or_moves_statistics(digits, residen
     before = weights(fitted)
     fitted.learner.net.train()  # whoever left it so
     asked = np.arange(100)
-    predicted = fitted.learner.predict(asked).probabilities
+    predicted = classifier(fitted).predict(asked).probabilities
     assert sum(calls) == 16 * 12
     assert weights(fitted) == before
     net = fitted.learner.net.eval()
@@ -216,7 +223,7 @@ def test_without_selection_the_last_weights_are_used_and_validated(digits, resid
     fitted = fit(protocol(), inputs(digits), 0, 0, resident)
     assert fitted.extra["selected_step"] == fitted.steps == 12
     truth = inputs(digits).validation_labels
-    assert fitted.validation["accuracy"] == (fitted.learner.labels(inputs(digits).validation) == truth).mean()
+    assert fitted.validation["accuracy"] == (classifier(fitted).labels(inputs(digits).validation) == truth).mean()
     assert 0 < fitted.extra["final_loss"] < 5
 
 
@@ -239,14 +246,14 @@ def test_learning_happens(digits, resident, name: str) -> None:  # type: ignore[
     optimizer = {"name": name, "lr": 0.01 if name != "sgd" else 0.05, "schedule": "cosine", "warmup_steps": 5}
     fitted = fit(protocol(steps=60, label_smoothing=0.1, optimizer=optimizer), inputs(digits, 150), 0, 0, resident)
     test = np.arange(1500, 1797)
-    assert (fitted.learner.labels(test) == digits[1][test]).mean() > 0.7
+    assert (classifier(fitted).labels(test) == digits[1][test]).mean() > 0.7
 
 
 def test_bfloat16_learns_the_same_to_its_precision(digits, resident) -> None:  # type: ignore[no-untyped-def]
     fitted = fit(protocol(steps=60, precision="bfloat16"), inputs(digits, 150), 0, 0, resident)
     test = np.arange(1500, 1797)
-    assert (fitted.learner.labels(test) == digits[1][test]).mean() > 0.7
-    predictions = fitted.learner.predict(test)
+    assert (classifier(fitted).labels(test) == digits[1][test]).mean() > 0.7
+    predictions = classifier(fitted).predict(test)
     assert predictions.probabilities.dtype == predictions.embeddings.dtype == torch.float32
 
 
@@ -279,7 +286,7 @@ def test_rare_classes_are_learned_when_the_recipe_cares_for_them(digits, residen
     test = np.arange(1500, 1797)
     recall = {}
     for kind in ("none", "balanced-batches", "weighted-loss"):
-        predicted = fit(protocol(steps=40, imbalance=kind), given, 0, 0, resident).learner.labels(test)
+        predicted = classifier(fit(protocol(steps=40, imbalance=kind), given, 0, 0, resident)).labels(test)
         recall[kind] = np.mean([(predicted[labels[test] == k] == k).mean() for k in range(2, 10)])
     assert recall["balanced-batches"] > recall["none"] + 0.05
     assert recall["weighted-loss"] > recall["none"] + 0.05
@@ -288,8 +295,8 @@ def test_rare_classes_are_learned_when_the_recipe_cares_for_them(digits, residen
 
 @pytest.mark.parametrize("method", ["supervised", "fixmatch"])
 def test_streamed_images_train_and_predict_byte_for_byte_as_resident_ones(
-    digits, resident, tmp_path, method: str
-) -> None:  # type: ignore[no-untyped-def]
+    digits: tuple[Images, np.ndarray], resident: Resident, tmp_path: Path, method: str
+) -> None:
     np.save(tmp_path / "digits.npy", digits[0].pixels)
     mapped = replace(digits[0], pixels=np.load(tmp_path / "digits.npy", mmap_mode="r"))
     streamed = Resident.of(mapped, torch.device("cpu"), streamed=True)
@@ -303,10 +310,10 @@ def test_streamed_images_train_and_predict_byte_for_byte_as_resident_ones(
     here, there = (fit(p, inputs(digits), 0, 0, r) for r in (resident, streamed))
     assert weights(here) == weights(there)
     asked = np.arange(1400, 1797)[::-1]
-    one, other = (f.learner.predict(asked) for f in (here, there))
+    one, other = (classifier(f).predict(asked) for f in (here, there))
     assert torch.equal(one.probabilities, other.probabilities)
     assert torch.equal(one.embeddings, other.embeddings)
-    np.testing.assert_array_equal(here.learner.labels(asked), there.learner.labels(asked))
+    np.testing.assert_array_equal(classifier(here).labels(asked), classifier(there).labels(asked))
 
 
 def test_images_are_streamed_where_they_would_fill_over_half_of_the_memory(digits, monkeypatch) -> None:  # type: ignore[no-untyped-def]

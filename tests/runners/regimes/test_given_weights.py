@@ -120,7 +120,7 @@ def test_a_study_obeys_resumes_and_can_be_chosen_again(task: str, tmp_path: Path
     told, _ = replay_run(folder.run(RunId("given", "entropy", 0)), None, tmp_path, None)
     assert (told.answer, "SHA-256" in told.said) == ("undecided", True)
     failed = perform(replace(next(j for j in made(tmp_path / "other", whole)), data_root=tmp_path))
-    assert (failed.state, "other weights are another comparison" in failed.message) == ("failed", True)
+    assert (failed.state, "other weights make another comparison" in failed.message) == ("failed", True)
 
 
 def test_the_fingerprint_is_of_the_content_not_of_the_place(tmp_path: Path) -> None:

@@ -25,13 +25,13 @@ from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.datasets import Images
-from runners.models import weights_digest
+from runners.models import build, weights_digest
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.regimes import FitInputs, Resident, fit, prepare
 from runners.regimes.augment.two_views import random_view
 from runners.regimes.pretraining import bodies
-from runners.regimes.pretraining.self_supervised import negative_cosine, nt_xent
+from runners.regimes.pretraining.self_supervised import learn_body, negative_cosine, nt_xent
 from runners.run.perform import perform
 
 POOL = np.arange(0, 900, 3)
@@ -176,7 +176,7 @@ def test_what_a_body_depends_on_has_its_own_name(digits) -> None:  # type: ignor
 def test_it_is_done_once_and_found_again(digits, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     images, _ = digits
     study, p, calls = StudyFolder(tmp_path), protocol(), []
-    learn = bodies.learn_body
+    learn = learn_body
     monkeypatch.setattr(bodies, "learn_body", lambda *a: calls.append(1) or learn(*a))
     with ThreadPoolExecutor(3) as together:
         results = list(together.map(lambda _: made(p, images, study)[1], range(3)))
@@ -243,7 +243,7 @@ def test_embeddings_of_a_probe_are_those_of_the_body(digits) -> None:  # type: i
     images, _ = digits
     p = protocol()
     seen, resident = made(p, images)
-    net = bodies.with_body(bodies.build(p.model, images, 5), resident.start.state).eval()  # type: ignore[union-attr]
+    net = bodies.with_body(build(p.model, images, 5), resident.start.state).eval()  # type: ignore[union-attr]
     scaling = Resident.of(images, torch.device("cpu")).scaling(POOL)
     x = torch.from_numpy(images.pixels[7:20].copy()).permute(0, 3, 1, 2).float()
     torch.testing.assert_close(
@@ -258,7 +258,7 @@ def test_pretraining_brings_views_together(digits) -> None:  # type: ignore[no-u
     def alignment(p: Protocol) -> float:
         """How much more two views of one image look alike than views of two images."""
         resident = made(p, images)[1]
-        net = bodies.with_body(bodies.build(p.model, images, 0), resident.start.state).eval()  # type: ignore[union-attr]
+        net = bodies.with_body(build(p.model, images, 0), resident.start.state).eval()  # type: ignore[union-attr]
         raw = Resident.of(images, torch.device("cpu"))
         x = raw.pixels[1000:1200].permute(0, 3, 1, 2).float()
         draws = torch.Generator().manual_seed(0)
@@ -308,7 +308,7 @@ def test_what_does_not_fit_is_refused(change: dict[str, Any], says: str) -> None
 def test_networks_without_a_body_and_features_are_refused(digits) -> None:  # type: ignore[no-untyped-def]
     images, _ = digits
     p = protocol()
-    with pytest.raises(InputError, match="body to learn"):
+    with pytest.raises(InputError, match="body to train"):
         made(p.model_copy(update={"model": p.model.model_copy(update={"name": "linear", "width": None})}), images)
     with pytest.raises(InputError, match="frozen already"):
         made(p, replace(images, pixels=np.ones((images.n, 1, 1, 5), np.float32)))

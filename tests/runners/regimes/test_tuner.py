@@ -1,4 +1,7 @@
-"""Tuning inside a run: alike for all strategies, on granted labels alone, by fresh weights, and the same through interruptions."""
+"""Tuning inside a run: the same for all strategies, and after interruptions.
+
+It uses granted labels alone and fresh weights.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 
 from protocol.digests import array_digest
-from protocol.draws.trials import draw_held_out
+from protocol.draws.trials import draw_held_out, draw_settings
 from protocol.errors import RecordError
 from protocol.record.chain import Record, Writer, essence, open_record, read
 from protocol.record.events import LabelsEvent, RoundEvent, TrialEvent
@@ -130,7 +133,7 @@ def test_on_the_starting_set_once_for_all_rounds(tmp_path: Path) -> None:
 
 def test_held_out_labels_are_scored_on_and_not_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, seen = study_of("every-round", validation=0, held_out=0.25), []
-    trained = tuner.fit
+    trained = fit
 
     def watched(protocol: Protocol, inputs: Any, *rest: Any) -> Any:
         seen.append(inputs)
@@ -235,7 +238,7 @@ def test_trials_that_the_seed_does_not_draw_are_not_gone_on_from(undisturbed: Jo
 
 
 def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trained = tuner.fit
+    trained = fit
 
     def failing(protocol: Protocol, *rest: Any) -> Any:
         if protocol.regime.optimizer.lr > rates[0]:
@@ -243,7 +246,7 @@ def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, mo
         return trained(protocol, *rest)
 
     study = study_of()
-    rates = sorted(s["optimizer.lr"] for s in tuner.draw_settings(study.protocols[0].regime, 0, 0, 0))
+    rates = sorted(float(s["optimizer.lr"]) for s in draw_settings(study.protocols[0].regime, 0, 0, 0))
     monkeypatch.setattr(tuner, "fit", failing)
     job = job_of(tmp_path / "study", study, "random")
     result = perform(job)
@@ -346,8 +349,8 @@ def test_status_counts_trials_as_work_and_as_getting_on(every: Path, tmp_path: P
     steps = [job.protocol.regime.max_steps(n) for n in (20, 30, 45)]
     left = 1 - (4 * steps[0] + 2 * steps[1]) / (4 * sum(steps))
     assert seconds_left([found], [100.0]) == pytest.approx(100 * left)
-    lines = tuning_lines([replace(found, state="running"), replace(found, state="running", trials=0)])
-    assert lines == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
+    told = tuning_lines([replace(found, state="running"), replace(found, state="running", trials=0)])
+    assert told == ["toy/margin/seed-0: round 1, 2 of 3 settings tried"]
     for _ in range(2):
         record_death(job, "Killed", "the machine went away", "")
     assert state(events, run).failures_in_a_row == 2
@@ -402,7 +405,7 @@ def test_segmentation_is_tuned_too_whole_images_and_regions(tmp_path: Path, labe
             "space": {"optimizer.lr": SPACE["optimizer.lr"]},
         }
     }
-    protocol = {
+    protocol: dict[str, Any] = {
         "name": "toy",
         "task": "segmentation",
         "metric": "mean_iou",

@@ -1,4 +1,7 @@
-"""Starting sets that strategies choose: who can, what is recorded, and that interruptions and other processes change nothing."""
+"""Starting sets that strategies choose: which strategies can, and what is recorded.
+
+Interruptions and other processes change nothing.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ from runners.progress.job import Job
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt
 from runners.progress.status import jobs as jobs_of
-from runners.regimes import Resident, digest_of, prepare
+from runners.regimes import Learner, Resident, digest_of, prepare, untrained_learner
 from runners.run import initial_query as module
 from runners.run.initial_query import START, chooses, initial_query
 from runners.run.perform import perform
@@ -113,12 +116,13 @@ def test_who_can_chooses_and_all_others_share_randoms_start(made: Path, tmp_path
 
 
 def test_the_choice_is_made_on_the_embeddings_of_the_seeds_own_weights(made: Path) -> None:
-    """Worked again by hand: the network that round 0 starts from, core-set on its embeddings, the stream of the start."""
+    """Recompute the network that round 0 starts from, core-set on its embeddings, and the stream of the start."""
     protocol = study_of().protocols[0]
     images, _ = load(protocol.data, None)
     split = make_split(protocol, 0, images.train_size, images.test_size)
     resident = Resident.of(images, torch.device("cpu"))
-    learner = module.untrained_learner(protocol, images, split.pool, 0, resident)
+    learner = untrained_learner(protocol, images, split.pool, 0, resident)
+    assert isinstance(learner, Learner)
     points = learner.predict(split.pool).embeddings
     rng = generator(protocol.root_seed, "query", 0, "start")
     expected = split.pool[k_center_greedy(points, points[:0], 20, rng)]
@@ -129,7 +133,7 @@ def test_untrained_means_the_weights_that_the_first_round_starts_from(made: Path
     protocol = study_of().protocols[0]
     images, _ = load(protocol.data, None)
     resident = Resident.of(images, torch.device("cpu"))
-    learner = module.untrained_learner(protocol, images, np.arange(100), 0, resident)
+    learner = untrained_learner(protocol, images, np.arange(100), 0, resident)
     assert (
         digest_of(protocol, learner.net.state_dict(), resident) == record_of(made, "random").rounds[0].initial_weights
     )
@@ -151,7 +155,8 @@ def test_a_pretrained_body_is_what_strategies_start_from(tmp_path: Path) -> None
     )
     features = torch.from_numpy(embedded.pixels[:, 0, 0])[torch.from_numpy(split.pool)]
     scaled = (features - features.mean(0)) / features.std(0)
-    learner = module.untrained_learner(protocol, embedded, split.pool, 0, resident)
+    learner = untrained_learner(protocol, embedded, split.pool, 0, resident)
+    assert isinstance(learner, Learner)
     points = learner.predict(split.pool).embeddings
     assert points.shape == scaled.shape  # the embeddings themselves, not a projection of them
     expected = k_center_greedy(points, points[:0], 20, generator(protocol.root_seed, "query", 0, "start"))
@@ -299,7 +304,11 @@ def test_readers_are_told_whose_starts_are_their_own(made: Path) -> None:
 
 
 def test_regions_are_not_chosen_before_the_first_round() -> None:
-    changes = {"task": "segmentation", "metric": "mean_iou", "labelling": {"unit": "tile", "tile": [4, 4]}}
+    changes: dict[str, Any] = {
+        "task": "segmentation",
+        "metric": "mean_iou",
+        "labelling": {"unit": "tile", "tile": [4, 4]},
+    }
     with pytest.raises(InputError, match=r"set splits\.initial = 'random'"):
         parse(Protocol, table(**changes), "p")
 

@@ -208,7 +208,8 @@ def test_a_strategy_that_drains_its_generator_moves_nothing_else(
     greedy = (
         "        np.random.seed(1); np.random.rand(1000); rng.random(10**6)\n        import torch; torch.rand(1000)\n"
     )
-    greedy += "        p = view.probabilities.topk(2, 1).values; import torch\n        return view.unlabelled[torch.argsort(p[:, 0] - p[:, 1])[:n].numpy()]\n"
+    greedy += "        p = view.probabilities.topk(2, 1).values; import torch\n"
+    greedy += "        return view.unlabelled[torch.argsort(p[:, 0] - p[:, 1])[:n].numpy()]\n"
     job = job_of(with_own(toy_study, tmp_path / "own.py", HEAD + greedy), tmp_path / "study", "mine")
     assert perform(job).state == "done"
     mine, margin = read(events_of(job)), read(events_of(undisturbed))
@@ -272,10 +273,13 @@ def test_predictions_alone_are_enough_for_the_metrics_they_give(
 
 
 def test_a_run_on_a_constructed_data_set_with_a_noisy_oracle_is_compliant(tmp_path: Path) -> None:
-    """Unknown classes, a long tail and wrong labels, from plan to check, the expected digest being that of the files."""
+    """Run unknown classes, a long tail and wrong labels from plan to check.
+
+    The expected digest is that of the files.
+    """
     rng = np.random.default_rng(0)
     truth, tests = rng.integers(0, 5, 300), np.arange(60) % 5
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{part}images": (40 * labels[:, None, None] + rng.integers(0, 30, (len(labels), 6, 6))).astype(np.uint8)
         for part, labels in (("", truth), ("test_", tests))
     }

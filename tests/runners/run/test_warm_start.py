@@ -221,7 +221,7 @@ def test_other_weights_than_declared_are_found(
 
     def cheat(protocol: Protocol, *rest: Any) -> Any:
         told = protocol.model_copy(update={"regime": protocol.regime.model_copy(update={"start": "warm"})})
-        found = fit(told, *rest[:4], last[0])
+        found = fit(told, rest[0], rest[1], rest[2], rest[3], last[0])
         last[0] = found.end if start == "warm" else None
         return replace(found, end=found.end if declared == "warm" else None)
 

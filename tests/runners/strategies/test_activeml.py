@@ -13,7 +13,7 @@ from runners.strategies.base import check_selection
 from runners.strategies.core_set import k_center_greedy
 from runners.strategies.resolve import make
 from runners.strategies.uncertainty import Margin
-from runners.strategies.view import ClassifierHead
+from runners.strategies.view import ClassifierHead, Feature, Need
 
 pytest.importorskip("skactiveml", reason="the extra skactiveml is not installed: uv sync --extra skactiveml")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -22,8 +22,8 @@ from runners.strategies import activeml  # noqa: E402  # needs the extra
 from runners.strategies.activeml import ScikitActiveml, strategies  # noqa: E402  # needs the extra
 
 REGRESSION = {
-    "ExpectedModelChangeMaximization", "ExpectedModelOutputChange", "ExpectedModelVarianceReduction", "KLDivergenceMaximization",
-    "GreedySamplingTarget", "RegressionTreeBasedAL",
+    "ExpectedModelChangeMaximization", "ExpectedModelOutputChange", "ExpectedModelVarianceReduction",
+    "KLDivergenceMaximization", "GreedySamplingTarget", "RegressionTreeBasedAL",
 }  # fmt: skip
 WRAPPERS = {"SubSamplingWrapper", "ParallelUtilityEstimationWrapper"}
 OTHER = {"ExpectedErrorReduction", "EpistemicUncertaintySampling"}
@@ -35,7 +35,7 @@ def view() -> View:
     generator = torch.Generator().manual_seed(2)
     points, owned = torch.randn(60, 4, generator=generator), torch.randn(9, 4, generator=generator)
     head = ClassifierHead(torch.randn(3, 4, generator=generator), torch.tensor([0.1, 0.0, -0.2]))
-    features = {"embeddings": points, "labelled_embeddings": owned, "classifier_head": head}
+    features: dict[Need, Feature] = {"embeddings": points, "labelled_embeddings": owned, "classifier_head": head}
     return View(np.arange(100, 160), np.arange(9), np.arange(9) % 3, 3, 0, features)
 
 

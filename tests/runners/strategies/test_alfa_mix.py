@@ -18,7 +18,7 @@ from runners.strategies.alfa_mix import (
     flipping_strength,
     nearest_to_centres,
 )
-from runners.strategies.view import ClassifierHead
+from runners.strategies.view import ClassifierHead, Feature, Need
 
 
 def normal(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -26,9 +26,13 @@ def normal(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def optimal_alpha(point: torch.Tensor, anchor: torch.Tensor, gradient: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), elementwise (equation 5), to mix embeddings by brute force."""
+    """Return alpha = strength * ‖z* - z‖ / ‖g‖ * g / (z* - z), elementwise (equation 5).
+
+    It mixes embeddings by brute force.
+    """
     towards = anchor - point
-    return strength * towards.norm() / gradient.norm() * gradient / towards
+    alpha: torch.Tensor = strength * towards.norm() / gradient.norm() * gradient / towards
+    return alpha
 
 
 def test_alpha_by_hand() -> None:
@@ -85,7 +89,7 @@ def test_one_of_every_group_nearest_its_centre() -> None:
 def test_what_is_missing_is_drawn_from_the_rest_without_repetition() -> None:
     # one image lies at the boundary, the others so far off that nothing flips them
     points = torch.tensor([[0.01, 0.0], *([[500.0, 0.1 * i] for i in range(9)])])
-    features = {
+    features: dict[Need, Feature] = {
         "embeddings": points,
         "labelled_embeddings": torch.tensor([[1.0, 0.0], [-1.0, 0.0]]),
         "classifier_head": ClassifierHead(torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.zeros(2)),

@@ -20,7 +20,8 @@ def factors_of(u: int, k: int, d: int, seed: int) -> GradientFactors:
 
 def dense(factors: GradientFactors) -> np.ndarray:
     r, e = (x.double().numpy() for x in factors)
-    return (r[:, :, None] * e[:, None, :]).reshape(len(r), -1)
+    outer: np.ndarray = r[:, :, None] * e[:, None, :]
+    return outer.reshape(len(r), -1)
 
 
 def test_squared_distances_by_hand() -> None:

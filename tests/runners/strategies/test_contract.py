@@ -75,7 +75,7 @@ def features(
         **{
             need: torch.tensor(rng.random(u), dtype=torch.float32)
             for need in ("map_scores", "mc_map_scores", "member_map_scores")
-        },  # type: ignore[dict-item]
+        },
         "pool_labels": torch.tensor(rng.integers(k, size=u)),
         "flip_map_scores": torch.tensor(rng.random(u), dtype=torch.float32),
         "class_mixtures": torch.tensor(rng.dirichlet(np.ones(k), size=(u, k)), dtype=torch.float32),
@@ -103,7 +103,10 @@ def choose(name: str, view: View, n: int, seed: int) -> Any:
 
 
 def retrained(view: View) -> Callable[..., Callable[..., torch.Tensor]]:
-    """Stands for training: a classifier that is the better at an image, the nearer its index lies to those trained on."""
+    """Stand in for training.
+
+    The classifier is the better at an image, the nearer its index lies to those trained on.
+    """
 
     def train(indices: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], torch.Tensor]:
         assert len(indices) == len(labels)
@@ -208,7 +211,10 @@ FIRST_OF_EQUALS = {
     "robust-core-set": "starts from the sequence of core-set",
     "typiclust": "greedy by typicality within a cluster",
 }
-"""Greedy strategies that by definition take the first of equal candidates: the exact sequence is part of their contract."""
+"""Greedy strategies that by definition take the first of equal candidates.
+
+The exact sequence is part of their contract.
+"""
 
 
 def tied(seed: int = 0) -> View:

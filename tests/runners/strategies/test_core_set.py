@@ -11,7 +11,8 @@ from runners.strategies.core_set import k_center_greedy
 
 
 def test_k_center_greedy_by_hand() -> None:
-    # centre at 0; points at 1, 10, 6, 3: the farthest is 10; then 6 (4 from 10) ties nothing: 3 is 3 from 0, 6 is 4 from 10; then 3
+    # centre at 0; points at 1, 10, 6, 3: the farthest is 10
+    # then 6 (4 from 10) ties nothing: 3 is 3 from 0, 6 is 4 from 10; then 3
     points = torch.tensor([[1.0], [10.0], [6.0], [3.0]])
     assert k_center_greedy(points, torch.tensor([[0.0]]), 3, np.random.default_rng(0)).tolist() == [1, 2, 3]
 

@@ -80,7 +80,7 @@ def joint_information(p: np.ndarray, batch: list[int]) -> float:
     for labels in itertools.product(range(p.shape[2]), repeat=len(batch)):
         given = np.prod([p[i, :, y] for i, y in zip(batch, labels, strict=True)], axis=0)
         joint -= given.mean() * math.log(given.mean())
-    return joint - sum(-(p[i] * np.log(p[i])).sum(1).mean() for i in batch)
+    return joint - float(sum(-(p[i] * np.log(p[i])).sum(1).mean() for i in batch))
 
 
 def brute_force(p: np.ndarray, n: int) -> list[int]:
@@ -96,7 +96,8 @@ def peaked(u: int, s: int, k: int, seed: int) -> np.ndarray:
 
 
 def normal(p: np.ndarray) -> np.ndarray:
-    return p / p.sum(2, keepdims=True)
+    scaled: np.ndarray = p / p.sum(2, keepdims=True)
+    return scaled
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 from protocol.errors import InputError
 from runners.strategies import View, facility_location
 from runners.strategies.facility_location import FacilityLocation, MaxHerding, lazy_greedy
+from runners.strategies.view import Feature, Need
 
 
 def unit(rows: int, seed: int, width: int = 3) -> torch.Tensor:
@@ -61,7 +62,7 @@ def test_greedy_reaches_its_bound(seed: int) -> None:
 
 def test_what_is_labelled_counts_as_covered() -> None:
     points = torch.tensor([[1.0, 0.0], [1.0, 0.01], [0.99, 0.0], [0.0, 1.0]])
-    features = {"embeddings": points, "labelled_embeddings": torch.tensor([[2.0, 0.0]])}
+    features: dict[Need, Feature] = {"embeddings": points, "labelled_embeddings": torch.tensor([[2.0, 0.0]])}
     view = View(np.array([4, 5, 6, 7]), np.array([1]), np.array([0]), 2, 0, features)
     assert MaxHerding().select(view, 1, np.random.default_rng(0)).tolist() == [7]
     alone = View(

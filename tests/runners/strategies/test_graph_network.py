@@ -12,6 +12,7 @@ from torch.nn import functional as F  # noqa: N812  # its usual name
 from protocol.errors import InputError
 from runners.strategies import View
 from runners.strategies.graph_network import CoreGCN, Graph, Trained, UncertainGCN, labelling_loss, train
+from runners.strategies.view import Feature, Need
 
 
 def test_adjacency_equals_the_dense_one_of_the_paper() -> None:
@@ -60,7 +61,7 @@ def test_core_gcn_covers_the_hidden_features() -> None:
 
 def test_only_nodes_of_the_graph_are_bought() -> None:
     generator = torch.Generator().manual_seed(0)
-    features = {
+    features: dict[Need, Feature] = {
         "embeddings": torch.rand(50, 4, generator=generator),
         "labelled_embeddings": torch.rand(5, 4, generator=generator),
     }

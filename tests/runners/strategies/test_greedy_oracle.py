@@ -26,6 +26,7 @@ from protocol.spec.toml_files import parse
 from runners.data import load
 from runners.executors.inline import Inline
 from runners.loop import rounds
+from runners.progress.job import Result
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs
 from runners.regimes import Resident
@@ -63,11 +64,14 @@ def run(path: Path, study: Study, *, isolate: bool = False) -> tuple[StudyFolder
     folder = StudyFolder(path)
     adopt(folder, study, path)
     results = list(Inline().execute(jobs(folder, study, None, "cpu", 1, planned_runs(study), isolate=isolate)))
-    return folder, [r.message for r in results if getattr(r, "state", "done") == "failed"]
+    return folder, [r.message for r in results if isinstance(r, Result) and r.state == "failed"]
 
 
 def trained_on(seen: list[list[int]], good: set[int]) -> Callable[..., Callable[..., torch.Tensor]]:
-    """Training that gives a classifier the surer of the truth, the more of the `good` images it saw with their labels."""
+    """Return a training function that rewards `good` images.
+
+    The classifier is the surer of the truth, the more of the `good` images it saw with their labels.
+    """
 
     def train(indices: np.ndarray, labels: np.ndarray) -> Callable[[np.ndarray], torch.Tensor]:
         seen.append(sorted(indices.tolist()))
@@ -107,12 +111,12 @@ def test_the_candidate_with_the_smallest_loss_is_bought(parts: int) -> None:
 
 def test_only_the_upper_line_is_told_labels_and_it_is_on_the_record(tmp_path: Path) -> None:
     (tmp_path / "thief.py").write_text(OWN)
-    thief = {"name": f"{tmp_path / 'thief.py'}:Thief", "label": "oracle-like"}
-    upper = {"name": "oracle", "args": TOY["oracle"], "label": "ceiling"}
+    thief: dict[str, object] = {"name": f"{tmp_path / 'thief.py'}:Thief", "label": "oracle-like"}
+    upper: dict[str, object] = {"name": "oracle", "args": TOY["oracle"], "label": "ceiling"}
     study = study_of([{"name": "random"}, upper, {"name": "margin"}, thief])
     folder, failed = run(tmp_path / "study", study)
     assert len(failed) == 2
-    assert [("BUD-06" in m, "only labels that are bought" in m) for m in failed] == [(True, True)] * 2, failed
+    assert [("BUD-06" in m, "only labels that were bought" in m) for m in failed] == [(True, True)] * 2, failed
     told = read(folder.run(RunId("toy", "ceiling", 0)).events).of(DisclosureEvent)
     assert [event.count for event in told] == [377]
     assert not read(folder.run(RunId("toy", "oracle-like", 0)).events).of(DisclosureEvent)
@@ -135,7 +139,7 @@ def test_a_separate_oracle_tells_the_upper_line_alone(tmp_path: Path) -> None:
 
 
 def test_it_is_shown_and_not_judged(tmp_path: Path) -> None:
-    upper = {"name": "oracle", "args": TOY["oracle"], "label": "ceiling"}
+    upper: dict[str, object] = {"name": "oracle", "args": TOY["oracle"], "label": "ceiling"}
     study = study_of([{"name": "random"}, upper, {"name": "margin"}])
     assert plan_summary(study).tests == 1
     folder, failed = run(tmp_path, study)

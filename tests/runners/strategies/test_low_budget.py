@@ -11,6 +11,7 @@ from runners.strategies import View, probcover
 from runners.strategies.probcover import ProbCover, max_cover, radius
 from runners.strategies.support.k_means import k_means
 from runners.strategies.typiclust import TypiClust, spread, typical
+from runners.strategies.view import Feature, Need
 
 
 def test_spread_by_hand() -> None:
@@ -139,9 +140,10 @@ def test_normalized_the_length_of_an_embedding_does_not_count(strategy: type[Typ
     lengths = torch.tensor(2.0 ** rng.integers(-2, 3, size=(120, 1)), dtype=torch.float32)
 
     def bought(x: torch.Tensor, normalize: bool) -> list[int]:
-        features = {"embeddings": x[:110], "labelled_embeddings": x[110:]}
+        features: dict[Need, Feature] = {"embeddings": x[:110], "labelled_embeddings": x[110:]}
         view = View(np.arange(110), np.arange(110, 120), np.zeros(10, np.int64), 4, 0, features)
-        return strategy(normalize=normalize).select(view, 12, np.random.default_rng(0)).tolist()
+        selected: list[int] = strategy(normalize=normalize).select(view, 12, np.random.default_rng(0)).tolist()
+        return selected
 
     assert bought(points, True) == bought(points * lengths, True)
     assert bought(points, False) != bought(points * lengths, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def chosen(name: str, view: View, n: int, file: Path | None = None, **args: int) -> list[int]:
+def chosen(name: str, view: View, n: int, file: Path | None = None, **args: Any) -> list[int]:
     found: list[int] = make(StrategySpec(name=name, args=args), file).select(view, n, np.random.default_rng(0)).tolist()
     return found
 
@@ -127,7 +128,7 @@ def test_the_page_joins_lines_but_those_of_a_list(capsys: pytest.CaptureFixture[
         ("no_such_package:Last", {}, "can be imported"),
     ],
 )
-def test_what_cannot_be_built_is_said(package: Path, name: str, args: dict[str, int], message: str) -> None:
+def test_what_cannot_be_built_is_said(package: Path, name: str, args: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         make(StrategySpec(name=name, args=args), None)
 
@@ -141,7 +142,7 @@ BODY = "def select(self, view, n, rng): return view.unlabelled[:n]"
         (f"class Mine:\n    needs = ('probabilites',)\n    {BODY}", "did you mean 'probabilities'"),
         (f"class Mine:\n    needs = 'probabilities'\n    {BODY}", r"needs = \('probabilities',\)"),
         (f"class Mine:\n    def __init__(self, easy=1, *, sharp): pass\n    {BODY}", r"args = \{ sharp = … \}"),
-        ("import my_helper\n", "install my_helper .*put it into the file"),
+        ("import my_helper\n", "install my_helper .*modules next to the file are not found"),
         ("x = 1\n\n\ny = 1 / 0\n", r"ZeroDivisionError: division by zero \(line 4 of its file\)"),
         ("def Mine(view, n, rng)\n    pass\n", r"SyntaxError: expected ':' \(mine.py, line 1\)\n"),
     ],

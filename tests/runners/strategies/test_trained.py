@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -44,7 +45,10 @@ def context_of(images: Tensor, labelled: int, make: Callable[[], nn.Module] = ne
     )
 
 
-def prepared(strategy: LearningLoss | VAAL, context: Context, seed: int = 0) -> LearningLoss | VAAL:
+S = TypeVar("S", LearningLoss, VAAL)
+
+
+def prepared(strategy: S, context: Context, seed: int = 0) -> S:
     with torch.random.fork_rng():
         torch.default_generator.manual_seed(seed)
         strategy.prepare(context, torch.Generator().manual_seed(seed))
@@ -56,7 +60,8 @@ def noise(count: int, seed: int = 0) -> Tensor:
 
 
 def test_ranking_loss_by_hand() -> None:
-    # pairs (0, 3) and (1, 2); losses 2 > 1: wants predicted_0 - predicted_3 >= 1, is 0.3: 0.7; 0.5 < 4: is -1.5, wanted <= -1: 0
+    # pairs (0, 3) and (1, 2)
+    # losses 2 > 1: wants predicted_0 - predicted_3 >= 1, is 0.3: 0.7; 0.5 < 4: is -1.5, wanted <= -1: 0
     predicted, losses = torch.tensor([0.5, 0.5, 2.0, 0.2]), torch.tensor([2.0, 0.5, 4.0, 1.0])
     assert math.isclose(float(ranking_loss(predicted, losses)), 0.35, rel_tol=1e-6)
     assert math.isclose(float(ranking_loss(-predicted, losses)), (1.3 + 2.5) / 2, rel_tol=1e-6)
@@ -156,7 +161,7 @@ def test_vaal_finds_the_kind_of_image_that_is_not_labelled_yet() -> None:
     chosen = strategy.select(context.view, 15, np.random.default_rng(0))
     assert (chosen >= 20).all()
     again = prepared(VAAL(steps=60, batch=16, latent=4, width=4), context)
-    assert torch.equal(strategy._labelled, again._labelled)  # type: ignore[union-attr]
+    assert torch.equal(strategy._labelled, again._labelled)
 
 
 def test_wrong_arguments_are_named_at_once() -> None:

@@ -44,6 +44,7 @@ from runners.strategies import STRATEGIES
 from runners.strategies.support.aggregation import Aggregation, boundaries
 from runners.strategies.support.mixtures import class_mixtures
 from runners.tasks import TASKS
+from runners.tasks.segmentation import MapLearner
 from runners.verbs.running.plan import cost_of
 from tests.support.made_jobs import made
 from tests.support.toy_strategies import TOY
@@ -383,6 +384,7 @@ def test_weighed_by_cost_the_query_is_in_the_order_of_worth(kind: str) -> None:
     strategy, resident = STRATEGIES["entropy"](per_cost=True), Resident.of(images, torch.device("cpu"))  # type: ignore[call-arg]
     outcome = next(rounds(Session(protocol, "entropy", 0, images, split, oracle, resident, division), strategy, 0))
     there, learner = oracle.unlabelled, outcome.fit.learner
+    assert isinstance(learner, MapLearner)
     some = np.unique(division.units.image_of(there))
     p = torch.cat([maps.logits.float().softmax(1) for _, maps in learner.passes(some)])
     uncertain = torch.special.entr(p).sum(1).double().numpy()

@@ -1,4 +1,7 @@
-"""Trials are progress: executors tell of them, the bar counts them, and the time left follows from the work that was done."""
+"""Trials are progress: executors report them, and the bar counts them.
+
+The time left follows from the work that was done.
+"""
 
 from __future__ import annotations
 
@@ -144,7 +147,7 @@ def left(times: Sequence[tuple[float, float]], total: float, before: float) -> l
     """What the column says after each (seconds since the start, work completed by then)."""
     now, said, column = [0.0], list[str](), Left()
     with Progress(column, get_time=lambda: now[0], auto_refresh=False, disable=True) as bar:
-        task = bar.add_task("", total=total, completed=before, before=before)
+        task = bar.add_task("", total=total, completed=before, before=before)  # type: ignore[arg-type]  # floats count too
         for now[0], completed in times:
             bar.update(task, completed=completed)
             said.append(column.render(bar.tasks[0]).plain)

@@ -1,7 +1,7 @@
 """Tuning inside the protocol: break one thing in a valid study, and exactly the rules that must fire do.
 
-Lines of a record tuned in every round by three trials: 0 run, 1 validation, 2 initial, 3-5 trials, 6 round, 7 query, 8-10 trials,
-11 round, 12 query, 13-15 trials, 16 round, 17 seal. Trial 1 of each round is the best, trial 2 fails.
+Lines of a record tuned in every round by three trials: 0 run, 1 validation, 2 initial, 3-5 trials, 6 round, 7 query,
+8-10 trials, 11 round, 12 query, 13-15 trials, 16 round, 17 seal. Trial 1 of each round is the best, trial 2 fails.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,8 @@ RNG = np.random.default_rng(0)
 def picture(path: Path, height: int, width: int) -> np.ndarray:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = RNG.integers(256, size=(height, width, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path, **({"quality": 100} if path.suffix == ".jpg" else {}))
+    options: dict[str, Any] = {"quality": 100} if path.suffix == ".jpg" else {}
+    Image.fromarray(pixels).save(path, **options)
     return pixels
 
 

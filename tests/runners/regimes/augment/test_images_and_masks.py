@@ -29,7 +29,10 @@ def blocks(n: int) -> tuple[Tensor, Tensor]:
 
 
 def misplaced(spec: Augmentation, n: int = 32) -> float:
-    """Share of the pixels whose grey value is that of a class other than the mask's; edges, where values mix, are left out."""
+    """Return the share of pixels whose grey value is that of a class other than the mask's.
+
+    Edges, where values mix, are left out.
+    """
     pixels, maps = blocks(n)
     x, masks = joint_batch(pixels, torch.arange(n), maps, spec, AS_IT_IS, torch.Generator().manual_seed(1))
     said = (x[:, 0] - 20) / 50

@@ -35,7 +35,13 @@ METHODS: dict[str, dict[str, Any]] = {
 
 
 def table(method: str, /, **changes: Any) -> dict[str, Any]:
-    regime = {"name": method, "method": method, "steps": 6, "batch_size": 16, "optimizer": {"name": "sgd", "lr": 0.05}}
+    regime: dict[str, Any] = {
+        "name": method,
+        "method": method,
+        "steps": 6,
+        "batch_size": 16,
+        "optimizer": {"name": "sgd", "lr": 0.05},
+    }
     regime |= {"augmentation": {"shift": 1}, **METHODS[method]}
     for key, value in changes.items():
         regime[key] = {**regime.get(key, {}), **value} if isinstance(value, dict) else value
@@ -183,7 +189,8 @@ def test_pseudo_labels_are_judged_on_owned_labels_alone() -> None:
 def test_weights_of_the_pools_loss_ramp_up_by_hand(digits) -> None:  # type: ignore[no-untyped-def]
     seen: dict[str, list[float]] = {}
     for method in ("pseudo-label", "mean-teacher"):
-        objective = semi.METHODS[method].__new__(semi.METHODS[method])  # type: ignore[call-overload]
+        kind: Any = semi.METHODS[method]
+        objective = kind.__new__(kind)
         objective._semi = protocol(method, semi={"ramp_steps": 4, "weight": 3.0}).regime.semi
         seen[method] = [objective._weight(step) for step in (0, 1, 4, 9)]
     assert seen["pseudo-label"] == pytest.approx([0, 0.75, 3, 3])

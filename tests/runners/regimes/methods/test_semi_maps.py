@@ -277,7 +277,7 @@ def test_recipes_that_cannot_be_are_refused() -> None:
         parse(Protocol, table, "toy")
     table = protocol("unimatch").model_dump(mode="json")
     table["regime"]["semi"]["strong"] |= {"flip": True}
-    with pytest.raises(InputError, match="changes colours alone"):
+    with pytest.raises(InputError, match="changes only colours"):
         parse(Protocol, table, "toy")
     table = protocol("cutmix").model_dump(mode="json")
     table["regime"]["semi"]["discriminator"] = {}

@@ -27,7 +27,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "enc.py").write_text(SOURCE)
     rng = np.random.default_rng(0)
-    arrays = {"images": rng.integers(0, 256, (12, 4, 4)).astype(np.uint8), "labels": np.arange(12) % 3}
+    arrays: dict[str, Any] = {"images": rng.integers(0, 256, (12, 4, 4)).astype(np.uint8), "labels": np.arange(12) % 3}
     np.savez(
         tmp_path / "mine.npz",
         test_images=arrays["images"][:5],

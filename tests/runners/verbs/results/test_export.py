@@ -52,7 +52,10 @@ def test_tables_say_what_the_records_say(folder: StudyFolder, tmp_path: Path) ->
     assert len(runs["environment"].dropna().unique()) == 1
     beatrandom("export", "study", "--format", "csv", cwd=tmp_path)  # the very same tables
     (tmp_path / "study-tables" / "runs.csv").write_text("mine")
-    assert "another file" in beatrandom("export", "study", "--format", "csv", cwd=tmp_path, check=2).stderr
+    assert (
+        "a file with different contents"
+        in beatrandom("export", "study", "--format", "csv", cwd=tmp_path, check=2).stderr
+    )
 
 
 def test_a_packed_study_gives_the_same_parquet(folder: StudyFolder, tmp_path: Path) -> None:
@@ -142,5 +145,6 @@ def test_trials_of_a_tuned_study_are_a_table_and_their_time_is_trainings(tmp_pat
     assert own["value"].tolist()[:2] == [0.25, 0.3125]
     assert own["value"].isna().tolist() == [False, False, True] * 3
     row = tables["runs"].set_index(["strategy", "seed"]).loc[("first", 1)]
+    assert isinstance(row, pd.Series)
     assert (row["train_s"], row["choose_s"]) == (3 * 2.25, 0.0)
     assert effort(folder.path).table.set_index("strategy").loc["first", "train_s"] == 3 * 2.25 + 3 * 0.25

@@ -1,4 +1,7 @@
-"""`gc` takes what killed processes left and finished warm starts kept; never evidence, never from a run that is being written."""
+"""`gc` removes what killed processes left and what finished warm starts kept.
+
+It never removes evidence, nor anything of a run that is being written.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +46,7 @@ def everything(folder: StudyFolder) -> dict[str, bytes]:
     return {str(p.relative_to(folder.path)): p.read_bytes() for p in found}
 
 
-def said(folder: StudyFolder, capsys: pytest.CaptureFixture[str], *, dry: bool = False) -> dict[str, dict[str, int]]:
+def said(folder: StudyFolder, capsys: pytest.CaptureFixture[str], *, dry: bool = False) -> dict[str, Any]:
     capsys.readouterr()
     gc_study(folder, dry, json=True)
     told = json.loads(capsys.readouterr().out)

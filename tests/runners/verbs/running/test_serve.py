@@ -17,8 +17,13 @@ from tests.support.front_door import beatrandom
 from tests.support.study_builder import build_study, rewrite
 
 FAILURE = {
-    "event": "failure", "round": 2, "kind": "RuntimeError", "message": "out of <memory>\nline 2\n3\n4\n5\nsixth line", "details": "", "time": ""
-}  # fmt: skip
+    "event": "failure",
+    "round": 2,
+    "kind": "RuntimeError",
+    "message": "out of <memory>\nline 2\n3\n4\n5\nsixth line",
+    "details": "",
+    "time": "",
+}
 
 
 @pytest.fixture

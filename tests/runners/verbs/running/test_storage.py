@@ -1,4 +1,4 @@
-"""Folders of one study put together: what is missing is taken, what is further on is taken over, what differs is told."""
+"""Folders of one study are merged: missing and more advanced records are taken, differences reported."""
 
 from __future__ import annotations
 

@@ -1,0 +1,98 @@
+"""Say how a comparison was decided: endpoint, test, family, correction, margin."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from analysis.statistics.alpha_spending import describe_looks
+from analysis.verdict.comparison import Comparison
+
+TESTS: Final = {
+    "sign-flip": "two-sided exact sign-flip test",
+    "t": "two-sided paired t test",
+    "wilcoxon": "two-sided Wilcoxon signed-rank test",
+}
+CORRECTIONS: Final = {
+    "holm": "Holm",
+    "hochberg": "Hochberg",
+    "hommel": "Hommel",
+    "bh": "Benjamini-Hochberg",
+    "by": "Benjamini-Yekutieli",
+}
+ASSUMES: Final = {
+    "holm": "family-wise error at most {alpha:g}",
+    "hochberg": "family-wise error at most {alpha:g} if the tests are positively dependent",
+    "hommel": "family-wise error at most {alpha:g} if the tests are positively dependent",
+    "bh": "false discovery rate at most {alpha:g} if the tests are positively dependent (not the family-wise error)",
+    "by": "false discovery rate at most {alpha:g} (not the family-wise error)",
+}
+
+
+def controlled(comparison: Comparison) -> str:
+    """Return the error rate that the correction controls, and what it assumes."""
+    return ASSUMES[comparison.plan.correction].format(alpha=comparison.plan.alpha)
+
+
+def method(comparison: Comparison) -> str:
+    """Return endpoint, test, family, correction, margin, and what the numbers mean."""
+    plan, unit, correction = comparison.plan, comparison.unit, CORRECTIONS[comparison.plan.correction]
+    ns = [v.n for v in comparison.verdicts]
+    label = "As planned before the first run. "
+    if comparison.amended:
+        times = f"{comparison.amended} time{'s' * (comparison.amended > 1)}"
+        label = f"Exploratory: the plan was amended {times} after the study had started. "
+    elif comparison.exploratory:
+        label = "Exploratory: no plan was fixed before the first run. "
+    reach = ""
+    if plan.test != "t" and ns and comparison.paired:
+        smallest = sorted({v.smallest_p for v in comparison.verdicts})
+        ends = " to ".join(f"{p:.3g}" for p in (smallest[0], smallest[-1])[: len(smallest)])
+        reach = f" Smallest reachable p: {ends} per test, before correction."
+    of = "area under the budget curve" if comparison.has_curves else "the value"
+    pairs = (
+        f"paired by {unit} (n = {_range(ns)})"
+        if comparison.paired
+        else f"unpaired (at least {_range(ns)} {unit}s per side)"
+    )
+    sides = "two one-sided t tests" if comparison.paired else "two one-sided Welch tests"
+    looks = ""
+    if plan.looks:
+        spending = describe_looks(plan.looks, plan.spending, plan.alpha)
+        looks = f" {spending} p are sequential; intervals are not adjusted for looks."
+    return (
+        f"{label}Endpoint: difference to {comparison.baseline} in {of}, {pairs}."
+        f" Test: {test_name(comparison)}; {correction} over a family of {comparison.tests} ({_family(comparison)}),"
+        f" alpha {plan.alpha:g}.{reach}{looks}"
+        f" Equivalence: {sides} within ±{plan.delta:g}, {correction} over the same family;"
+        f" wrong claims of a difference and wrong claims of equivalence each have {controlled(comparison)}."
+        f" 95 % {'t' if comparison.paired else 'Welch t'} intervals, not adjusted for multiple comparisons."
+        f" {unit.capitalize()}s to settle a difference: 80 % power to find a true difference of {plan.delta:g},"
+        f" and to show equivalence if it is 0, at alpha / {max(comparison.tests, 1)}, with the estimated spread."
+    )
+
+
+def _family(comparison: Comparison) -> str:
+    if comparison.group is not None:
+        return f"the tests of each {comparison.group}"
+    return (
+        "all strategies and protocols together"
+        if comparison.plan.family == "strategies x protocols"
+        else "the strategies of each protocol"
+    )
+
+
+def test_name(comparison: Comparison) -> str:
+    """Return the name of the test of the verdicts."""
+    if not comparison.paired:
+        return "two-sided Welch t test"
+    if comparison.plan.test == "sign-flip" and any(v.p_error for v in comparison.verdicts):
+        worst = max(v.p_error for v in comparison.verdicts)
+        return (
+            "two-sided sign-flip test (exact up to 16 seeds, beyond by simulation, "
+            f"standard error of p at most {worst:.2g})"
+        )
+    return TESTS[comparison.plan.test]
+
+
+def _range(ns: list[int]) -> str:
+    return "0" if not ns else str(min(ns)) if min(ns) == max(ns) else f"{min(ns)} to {max(ns)}"
