@@ -19,8 +19,8 @@ from analysis.statistics.hypothesis_tests import ENUMERATED, FLIPS, half_sign_pa
 
 STRICTNESS: Final = 5
 """Equivalence needs a one-sided p of at most alpha / STRICTNESS, so that alpha 0.05 asks for the 98 % interval inside
-the margin. Plain TOST asks for the 90 % interval; on skewed real differences it errs three times as often as it promises
-(see CALIBRATION.md)."""
+the margin. Plain TOST asks for the 90 % interval; on skewed real differences it errs three times as often as promised (see
+CALIBRATION.md)."""
 PARTS: Final = 10
 """Random flips are drawn a tenth at a time, as the test does, which keeps memory small."""
 TOGETHER: Final = 32
