@@ -26,7 +26,7 @@ SEED = 1912
 
 @dataclass(frozen=True)
 class Band:
-    """Band mean ± critical * se at each budget, shape (T,); bounds are NaN for one seed."""
+    """Band around the mean at each budget, shape (T,); bounds are NaN for one seed."""
 
     mean: Floats
     low: Floats
@@ -36,10 +36,14 @@ class Band:
     n: int
 
 
-def simultaneous_band(values: ArrayLike, level: float = 0.95, method: Method | None = None) -> Band:
-    """Compute a simultaneous band for the mean curve.
+def simultaneous_band(
+    values: ArrayLike, level: float = 0.95, method: Method | None = None, resolution: float = 0.0
+) -> Band:
+    """Compute a simultaneous band for the mean curve, mean ± critical * se.
 
-    The band is never wider than Bonferroni's. `analysis/CALIBRATION.md` has the coverage of both methods.
+    Equal values at a budget have no spread, though another seed may differ. Unless a method is requested, the spread of
+    such curves is then at least the mean spread over budgets, with Bonferroni's quantile. The first budget is exempt if
+    all its values are 0, since strategies start alike. `analysis/CALIBRATION.md` has the coverage.
 
     Args:
         values: Curves, shape (n, T), n >= 1.
@@ -49,6 +53,7 @@ def simultaneous_band(values: ArrayLike, level: float = 0.95, method: Method | N
             sup-t (Montiel Olea & Plagborg-Moller 2019): the quantile of the largest |t| over budgets. It is simulated
             from curves of n seeds with the observed correlations, each draw studentised by its own spread, because a
             normal limit would be too narrow for n < 50.
+        resolution: Least half width at every budget, in the units of the values.
 
     >>> band = simultaneous_band([[0, 1], [0, 3]])  # t quantile at 1 - .05 / 4, 1 degree of freedom; se 0 and 1
     >>> band.mean.tolist(), round(band.critical, 2), band.low.round(2).tolist()
@@ -57,14 +62,19 @@ def simultaneous_band(values: ArrayLike, level: float = 0.95, method: Method | N
     x = np.asarray(values, dtype=np.float64)
     n, budgets = x.shape
     mean, low, high = t_band(x, level)
-    chosen: Method = method or ("bonferroni-t" if n <= FEW else "sup-t")
+    sd = spread(x) if n > 1 else np.zeros(budgets)
+    alike = np.arange(budgets) == 0
+    alike &= ~x.any(axis=0)
+    tied = method is None and bool(((sd == 0) & ~alike).any())
+    chosen: Method = method or ("bonferroni-t" if n <= FEW or tied else "sup-t")
     if n < 2:
         return Band(mean, low, high, chosen, float("nan"), n)
     critical = float(stats.t.ppf(1 - (1 - level) / (2 * budgets), n - 1))
-    sd = spread(x)
+    if tied:
+        sd = np.where(alike, sd, np.maximum(sd, np.sqrt((sd[~alike] ** 2).mean())))
     if chosen == "sup-t" and budgets > 1 and (sd > 0).any():
         critical = min(critical, _sup_t((x - mean)[:, sd > 0] / sd[sd > 0], level))
-    half = critical * sd / np.sqrt(n)
+    half = np.maximum(critical * sd / np.sqrt(n), resolution)
     return Band(mean, mean - half, mean + half, chosen, critical, n)
 
 

@@ -18,9 +18,11 @@ from analysis.statistics.arrays import Floats
 from analysis.statistics.hypothesis_tests import ENUMERATED, FLIPS, half_sign_patterns, random_bits
 
 STRICTNESS: Final = 5
-"""Equivalence needs a one-sided p of at most alpha / STRICTNESS, so that alpha 0.05 asks for the 98 % interval inside
-the margin. Plain TOST asks for the 90 % interval; on skewed real differences it errs three times as often as promised (see
-CALIBRATION.md)."""
+"""Equivalence needs a one-sided p of at most alpha / STRICTNESS: at alpha 0.05 the 98 % interval inside the margin.
+
+Plain TOST asks for the 90 % interval. On skewed real differences it errs three times as often as promised; see
+CALIBRATION.md.
+"""
 PARTS: Final = 10
 """Random flips are drawn a tenth at a time, as the test does, which keeps memory small."""
 TOGETHER: Final = 32
