@@ -46,6 +46,10 @@ class InputError(BeatRandomError):
     """A file, option, table or data set that the user gave is not usable: exit code 2."""
 
 
+class NotDecidable(InputError):
+    """The input is readable, but cannot answer the question: exit code 3."""
+
+
 class RuleBroken(BeatRandomError):
     """The protocol forbids an action that was tried; `rule` is the compliance rule that it would break."""
 

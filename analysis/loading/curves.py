@@ -20,7 +20,7 @@ COST_COLUMNS: Final = ("protocol", "strategy", "seed", "budget", "seconds", "mem
 
 Unit = Literal["seed", "data set"]
 Group = Literal["protocol", "dataset", "regime"]
-Mismatch = Literal["list", "refuse", "crop", "unpaired"]
+Mismatch = Literal["list", "drop", "refuse", "crop", "unpaired"]
 
 
 Basis = Literal["name", "option", "study", "negated", "unknown"]

@@ -65,10 +65,10 @@ def load_table(
         metric: Which metric to compare; needed if the table has several.
         baseline: The strategy to compare with.
         plan: The analysis plan; by default the project's default plan.
-        mismatch: How to handle empty cells, unequal budgets and seeds without a partner.
-            list: Leave out and list runs with empty cells, pair the seeds that have a partner, refuse unequal budgets.
-            refuse: Refuse all three.
-            crop: Cut to the budgets that all runs share; empty cells count as missing budgets.
+        mismatch: How to handle empty cells, absent rows (the same kind of gap) and seeds without a partner.
+            list, drop: Leave out and list runs with gaps, pair the seeds that have a partner.
+            refuse: Refuse both.
+            crop: Cut to the budgets that all runs share.
             unpaired: Use every seed of either side and compare by Welch's test; budgets are cropped.
         columns: Our column name -> the table's name, where they differ.
         wide: "budget", "strategy", "seed", "dataset" or "metric" if the remaining columns are its values. A table
@@ -88,30 +88,33 @@ def load_table(
     text, left_out = (text, []) if keep_summary else without_summaries(text, baseline)
     text, seed_notes = _numbered_seeds(text)
     frame, units = _typed(text, where, (columns or {}).get("value", "value"))
+    mismatch = "list" if mismatch == "drop" else mismatch
+    strategies = tuple(frame["strategy"].unique())
     frame, metrics = _one_metric(frame, metric, where)
     _check_strategies(frame, baseline, where)
     if better is None and direction_of(next(iter(metrics.values()))).basis == "unknown":
         check_no_ranks(frame, where)
     if not units:
         _check_one_recipe_each(frame, where)
-    frame, expected, missing, gap_notes = resolve_gaps(frame, where, baseline, mismatch, units)
+    resolved = resolve_gaps(frame, where, baseline, mismatch, units, strategies)
+    frame = resolved.frame
     plan = plan or Plan()
     curves = Curves(
         frame=frame[list(COLUMNS)].reset_index(drop=True),
         study=str(frame["study"].iloc[0]) if len(frame) else Path(path).stem,
         plan=plan,
         exploratory=True,
-        planned=expected,
-        missing=missing,
+        planned=resolved.expected,
+        missing=resolved.missing,
         metrics=metrics,
         baseline=baseline,
-        notes=(*notes, *seed_notes, *_unit_note(frame, plan), *gap_notes),
+        notes=(*notes, *seed_notes, *_unit_note(frame, plan), *resolved.notes),
         places=_places(frame, units),
         unit="data set" if units else "seed",
         units=units,
         mismatch=mismatch,
         group=group,
-        warnings=notes_of(left_out),
+        warnings=(*notes_of(left_out), *resolved.warnings),
     )
     return apply_direction(curves, better)
 

@@ -18,6 +18,8 @@ def interval(verdict: Verdict) -> str:
 
 def answer(verdict: Verdict) -> str:
     """Return the answer in at most two words."""
+    if not verdict.n:
+        return f"{verdict.answer} (no data)"
     return f"{verdict.answer} (negligible)" if verdict.negligible else verdict.answer
 
 
@@ -36,9 +38,9 @@ def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "answer": answer(v),
                 "difference": signed(v.difference),
                 "95 % interval": interval(v),
-                "p": p_value(v.p),
-                "adjusted p": p_value(v.p_adjusted),
-                "adjusted p equivalence": p_value(v.p_equivalence_adjusted),
+                "p": p_value(v.p) if v.n else NOTHING,
+                "adjusted p": p_value(v.p_adjusted) if v.n else NOTHING,
+                "adjusted p equivalence": p_value(v.p_equivalence_adjusted) if v.n else NOTHING,
                 "seeds": seeds(v),
                 "seeds to decide": str(v.seeds_to_decide) if v.answer == "undecided" and v.seeds_to_decide else NOTHING,
                 "AUBC": plain(v.value),

@@ -57,12 +57,12 @@ def main() -> None:
         )
         sys.exit(2)
     except Exception as error:
-        from protocol.errors import BeatRandomError  # after an error, time no longer matters
+        from protocol.errors import BeatRandomError, NotDecidable  # after an error, time no longer matters
 
         if not isinstance(error, BeatRandomError):
             raise
         _print_error(str(error))
-        sys.exit(2)
+        sys.exit(3 if isinstance(error, NotDecidable) else 2)
 
 
 def _format_warning(

@@ -57,9 +57,9 @@ Mismatch = Annotated[
     str,
     typer.Option(
         "--mismatch",
-        help="What to do with gaps in a table. **list**: leave out and list runs with empty cells or no "
-        "partner; refuse unequal budgets. **refuse**: refuse every gap. **crop**: keep the budgets that all runs "
-        "share. **unpaired**: use all seeds of both sides, with Welch's test.",
+        help="What to do with gaps in a table: empty cells, absent rows, seeds without a partner. **list** or "
+        "**drop**: leave out and list incomplete runs. **refuse**: refuse every gap. **crop**: keep the budgets that "
+        "all runs share. **unpaired**: use all seeds of both sides, with Welch's test. What each loses is printed.",
     ),
 ]
 KeepSummary = Annotated[

@@ -19,7 +19,7 @@ from analysis.secondary.details import details as secondary_results
 from analysis.verdict import sentences, verdict_table
 from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 from analysis.verdict.decide import compare as verdicts_of
-from protocol.errors import Fault, InputError
+from protocol.errors import Fault, InputError, NotDecidable
 from protocol.seal.archive import open_study
 from runners.terminal.console import console, print_json, table
 from runners.verbs.results.compare_options import CompareOptions
@@ -61,6 +61,7 @@ def _read_sources(sources: Sequence[Path], options: CompareOptions) -> list[tupl
         InputError: with the faults of all sources.
     """
     curves: list[tuple[Path, Curves]] = []
+    undecidable = True
     faults: dict[Fault, None] = {}  # a wrong option is the same fault for every source
     for source in dict.fromkeys(sources):
         try:
@@ -68,8 +69,9 @@ def _read_sources(sources: Sequence[Path], options: CompareOptions) -> list[tupl
                 curves.append((source, options.curves(folder)))
         except InputError as error:
             faults |= dict.fromkeys(error.faults)
+            undecidable &= isinstance(error, NotDecidable)
     if faults:
-        raise InputError(list(faults))
+        raise (NotDecidable if undecidable else InputError)(list(faults))
     return curves
 
 

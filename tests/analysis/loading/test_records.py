@@ -92,14 +92,18 @@ def test_order_of_rows_does_not_matter(tmp_path: Path) -> None:
 
 def test_holes_are_missing_runs(table) -> None:  # type: ignore[no-untyped-def]
     rows = "random,0,10,.1\nrandom,0,20,.2\nrandom,1,10,.1\nrandom,1,20,.2\nx,0,10,.3\nx,0,20,\n"
-    curves = table(rows)
+    with pytest.raises(InputError, match=r"no run of x has all of them(.|\n)*loses 1 of 3 runs"):
+        table(rows)
+    curves = table(rows + "x,2,10,.3\nx,2,20,.4\nrandom,2,10,.1\nrandom,2,20,.2\n")
     assert [str(m) for m in curves.missing] == [
         "all/x/seed-0: no value at budget 20",
         "all/x/seed-1: no rows in the table",
     ]
-    assert (curves.complete, len(curves.planned)) == (2, 4)
+    assert (curves.complete, len(curves.planned)) == (4, 6)
     (verdict,) = compare(curves).verdicts
-    assert (verdict.n, verdict.n_planned, verdict.answer) == (0, 2, "undecided")
+    assert (verdict.n, verdict.n_planned, verdict.answer) == (1, 3, "undecided")
+    absent = table(rows.replace("x,0,20,\n", "") + "x,2,10,.3\nx,2,20,.4\nrandom,2,10,.1\nrandom,2,20,.2\n")
+    assert (absent.missing, absent.warnings) == (curves.missing, curves.warnings)  # an absent row is an empty cell
 
 
 def test_unequal_budgets_are_refused_or_cropped(table) -> None:  # type: ignore[no-untyped-def]
@@ -108,7 +112,7 @@ def test_unequal_budgets_are_refused_or_cropped(table) -> None:  # type: ignore[
         table(rows)
     curves = table(rows, mismatch="crop")
     assert curves.frame["budget"].tolist() == [20, 40, 20, 40]
-    assert "2 of 3 budgets" in curves.notes[0]
+    assert "2 of 3 budgets" in curves.warnings[0]
     with pytest.raises(InputError, match="share no budget"):
         table("random,0,10,.1\nx,0,20,.3\n", mismatch="crop")
 

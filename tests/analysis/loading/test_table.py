@@ -11,8 +11,10 @@ import pytest
 from analysis.loading.table import load_table
 from analysis.verdict.decide import compare
 from analysis.verdict.sentences import summary
-from protocol.errors import InputError
+from analysis.verdict.verdict_table import to_markdown
+from protocol.errors import InputError, NotDecidable
 from protocol.spec.study import Plan
+from tests.support.front_door import beatrandom
 
 TIDY = "method,run,labels,acc\nRandom,0,10,.1\nRandom,0,20,.3\nRandom,1,10,.2\nRandom,1,20,.5\nx,0,10,.3\nx,0,20,.4\nx,1,10,.4\nx,1,20,.7\n"
 WIDE = "method,run,b10,b20,note\nRandom,0,.1,.3,a\nRandom,1,.2,.5,\nx,0,.3,.4,\nx,1,.4,.7,\n"
@@ -102,13 +104,14 @@ def test_refuse_names_every_gap(table) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_crop_keeps_the_budgets_that_all_runs_have(table) -> None:  # type: ignore[no-untyped-def]
-    curves = table(GAPS, mismatch="crop")
-    assert set(curves.frame["budget"]) == {10}
-    assert "1 empty cells" in curves.notes[0]
-    assert "cropped to the 1 of 2 budgets" in curves.notes[1]
+    more = "".join(f"{s},{k},40,.6\n" for s, k in [("random", 0), ("random", 1), ("random", 2), ("x", 0), ("x", 1)])
+    curves = table(GAPS + more, mismatch="crop")
+    assert set(curves.frame["budget"]) == {10, 40}
+    assert "cropped to the 2 of 3 budgets" in curves.warnings[0]
+    assert "would lose 1 of 5 runs and no budget" in curves.warnings[0]
     assert [m.run.seed for m in curves.missing] == [2]
     (verdict,) = compare(curves).verdicts
-    assert (verdict.n, verdict.difference) == (2, pytest.approx(0.25))
+    assert (verdict.n, verdict.difference) == (2, pytest.approx(0.125))
 
 
 def test_unpaired_uses_every_seed_of_either_side(table) -> None:  # type: ignore[no-untyped-def]
@@ -122,9 +125,61 @@ def test_unpaired_uses_every_seed_of_either_side(table) -> None:  # type: ignore
     assert "unpaired" in comparison.notes[0]
     assert "two-sided Welch t test" in summary(comparison)
     assert not comparison.to_dict()["paired"]
-    paired = compare(table(rows))
-    assert paired.verdicts[0].n == 0
-    assert len(paired.missing) == 7
+    with pytest.raises(NotDecidable, match="--mismatch unpaired"):
+        table(rows)
+
+
+def test_curves_cropped_to_their_common_start_are_not_called_equal(table) -> None:  # type: ignore[no-untyped-def]
+    rows = "".join(
+        f"{s},{k},{b},{0.5 + 0.01 * k + (b > 100) * 0.1 * (s == 'x')}\n"
+        for s, budgets in {"random": (100, 200, 300), "x": (100, 201, 302)}.items()
+        for k in range(8)
+        for b in budgets
+    )
+    with pytest.raises(InputError, match="loses 16 of 16 runs; cropping loses 4 of 5 budgets"):
+        table(rows)
+    with pytest.raises(NotDecidable, match="only 100, where the curves begin"):
+        table(rows, mismatch="crop")
+
+
+@pytest.mark.parametrize("mismatch", ["list", "drop", "crop", "unpaired"])
+def test_a_strategy_without_runs_on_a_data_set_stays_in_the_family(table, mismatch: str) -> None:  # type: ignore[no-untyped-def]
+    rows = "".join(
+        f"{d},{s},{k},10,{0.5 + 0.01 * k + (0.02 + 0.001 * k) * (s == 'x')}\n"
+        for d, s in (("a", "random"), ("a", "x"), ("b", "random"))
+        for k in range(7)
+    )
+    comparison = compare(table(rows, "dataset,strategy,seed,budget,value", mismatch=mismatch))
+    assert comparison.tests == 2
+    answer = "undecided" if mismatch == "unpaired" else "better"
+    assert [(v.protocol, v.answer, v.n) for v in comparison.verdicts] == [("a", answer, 7), ("b", "undecided", 0)]
+    assert mismatch == "unpaired" or "No data: b/x" in comparison.warnings[0]
+    assert "no data" in to_markdown(comparison)
+    assert "1.0000" not in to_markdown(comparison).splitlines()[3]
+
+
+def test_an_empty_cell_and_an_absent_row_are_one_gap_under_every_policy(file, table) -> None:  # type: ignore[no-untyped-def]
+    rows = [
+        f"{s},{k},{b},{0.5 + b / 100 + 0.01 * k}\n" for s in ("random", "x") for k in range(4) for b in (10, 20, 30)
+    ]
+    for mismatch in ("list", "drop", "crop", "unpaired"):
+        empty = table("".join([*rows[:4], rows[4].rsplit(",", 1)[0] + ",\n", *rows[5:]]), mismatch=mismatch)
+        absent = table("".join([*rows[:4], *rows[5:]]), mismatch=mismatch)
+        pd.testing.assert_frame_equal(empty.frame, absent.frame)
+        assert (empty.missing, empty.warnings) == (absent.missing, absent.warnings)
+    with pytest.raises(InputError, match="loses 1 of 8 runs; cropping loses 1 of 3 budgets in all 8 runs"):
+        table("".join([*rows[:4], *rows[5:]]), mismatch="refuse")
+
+
+def test_no_seed_in_common_exits_with_3_and_no_p(file, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    file(
+        "strategy,seed,value\n"
+        + "".join(f"{s},{k + 10 * (s == 'x')},{0.5 + 0.01 * k}\n" for s in ("random", "x") for k in range(5))
+    )
+    done = beatrandom("compare", "t.csv", cwd=tmp_path, check=3)
+    assert "--mismatch unpaired" in done.stderr
+    assert "1.0000" not in done.stdout
+    beatrandom("compare", "t.csv", "--mismatch", "unpaired", cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

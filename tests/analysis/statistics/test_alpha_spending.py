@@ -7,7 +7,14 @@ import pytest
 from scipy import stats
 
 from analysis.loading.records import load_study
-from analysis.statistics.alpha_spending import LEAST, Spending, alpha_spent, nominal_levels, sequential_p
+from analysis.statistics.alpha_spending import (
+    LEAST,
+    Spending,
+    alpha_spent,
+    levels_at_looks,
+    nominal_levels,
+    sequential_p,
+)
 from analysis.verdict.decide import compare
 from analysis.verdict.plan import plan_summary
 from analysis.verdict.sentences import summary
