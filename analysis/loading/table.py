@@ -20,6 +20,7 @@ from analysis.loading.columns import read_table
 from analysis.loading.curves import COLUMNS, Curves, Group, Mismatch
 from analysis.loading.gaps import resolve_gaps
 from analysis.loading.metric_direction import apply_direction, direction_of
+from analysis.loading.scales import check_one_scale
 from analysis.loading.summaries import check_no_ranks, notes_of, without_summaries
 from analysis.loading.text_cells import LINE
 from protocol.errors import Fault, InputError, unknown_name
@@ -92,6 +93,7 @@ def load_table(
     strategies = tuple(frame["strategy"].unique())
     frame, metrics = _one_metric(frame, metric, where)
     _check_strategies(frame, baseline, where)
+    check_one_scale(frame, where, next(iter(metrics.values())), units)
     if better is None and direction_of(next(iter(metrics.values()))).basis == "unknown":
         check_no_ranks(frame, where)
     if not units:

@@ -52,7 +52,7 @@ def test_looks_of_a_t_test_with_few_seeds_keep_alpha(spending: Spending) -> None
     p = np.stack([stats.ttest_1samp(x[:, :n], 0, axis=1).pvalue for n in looks], axis=1)
     used, normal = (np.mean((p <= f(looks, spending, 0.05)).any(axis=1)) for f in (levels_at_looks, nominal_levels))
     assert used == pytest.approx(0.05, abs=0.0025)
-    assert normal > 0.0525
+    assert normal > used + 0.001
 
 
 def test_sequential_p_rejects_exactly_where_a_boundary_is_crossed() -> None:
