@@ -9,7 +9,7 @@ from scipy import stats
 from tests.calibration.real import drawn, populations
 
 ALL = populations()
-WORST = sorted(ALL, key=lambda d: -abs(stats.skew(d)))[:6]
+WORST = sorted(ALL, key=lambda d: abs(float(stats.skew(d))))[-6:]
 STUDIES = 400
 
 
