@@ -10,6 +10,7 @@ import numpy as np
 from analysis.across.result import RankTable
 from analysis.across.setting import Setting, competing_settings
 from analysis.loading.curves import Curves
+from analysis.statistics.all_pairs import compare_all_pairs
 from analysis.statistics.ranks import against_control, critical_difference, friedman, nemenyi
 from analysis.verdict.endpoint import matrix
 
@@ -86,4 +87,6 @@ def _ranked(
     pairs = tuple(tuple(float(p) for p in row) for row in nemenyi(scores))
     control = against_control(scores, names, curves.baseline)
     distance = critical_difference(len(names), len(whole), alpha)
-    return RankTable(regime, tuple(whole), left_out, tuple(names), friedman(scores), alpha, distance, pairs, control)
+    every = compare_all_pairs(scores, names)
+    ranked = friedman(scores)
+    return RankTable(regime, tuple(whole), left_out, tuple(names), ranked, alpha, distance, pairs, control, every)

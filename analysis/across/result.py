@@ -13,6 +13,7 @@ from analysis.across.levers import Lever
 from analysis.across.mixed_models import CrossedEffect, CurveTrend
 from analysis.across.penalty_matrix import PenaltyMatrix
 from analysis.across.ranking_stability import Agreement, SeedAgreement
+from analysis.statistics.all_pairs import PairOfStrategies
 from analysis.statistics.ranks import AgainstControl, Friedman
 
 
@@ -24,6 +25,8 @@ class RankTable:
         left_out: data sets in which a strategy has no complete run.
         critical_difference: Nemenyi's critical difference at level alpha.
         nemenyi: p of every pair of the k strategies, k rows of k.
+        pairs: p of every pair by Wilcoxon's test over data sets, raw and corrected over all pairs by Holm, Shaffer and
+            (up to 9 strategies) Bergmann-Hommel.
     """
 
     regime: str
@@ -35,6 +38,7 @@ class RankTable:
     critical_difference: float
     nemenyi: tuple[tuple[float, ...], ...]
     against_control: tuple[AgainstControl, ...]
+    pairs: tuple[PairOfStrategies, ...] = ()
 
 
 @dataclass(frozen=True)

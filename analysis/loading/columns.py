@@ -61,10 +61,27 @@ def read_table(
     if wide is not None:
         frame, notes = _melted(frame, wide, str(path))
     notes = (*guessed, *notes)
+    frame, value_notes = _only_number(frame)
+    notes = (*notes, *value_notes)
     _complete(frame, str(path))
     for column in (c for c in NAMES if c in frame.columns):  # "margin " means margin
         frame[column] = frame[column].map({cell: cell.strip() for cell in frame[column].dropna().unique()})
     return frame.reset_index(drop=True), notes
+
+
+def _only_number(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Read the one column of numbers with another name as the values, which gives the metric its name."""
+    if "value" in frame.columns or "strategy" not in frame.columns:
+        return frame, ()
+    others = [c for c in frame.columns if c not in COLUMNS and c != LINE]
+    numbers = [c for c in others if pd.to_numeric(frame[c], errors="coerce").notna().any()]
+    if len(numbers) != 1 or not {"seed", "dataset"} & set(frame.columns):
+        return frame, ()
+    name = numbers[0]
+    named = frame.rename(columns={name: "value"})
+    if "metric" not in named.columns:
+        named["metric"] = name.strip()
+    return named, (f"column {name} is read as the values (--column value={name})",)
 
 
 def _complete(frame: pd.DataFrame, where: str) -> None:

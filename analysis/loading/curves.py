@@ -92,6 +92,7 @@ class Curves:
         bought: Run -> indices of the images whose labels its queries bought, in order. The initial set is included
             only if the strategy chose it. Empty if unknown.
         environments: Recorded environment (JSON) -> number of complete runs in it; empty if unknown.
+        rho: Correlation between the differences of a pair: 0 for independent seeds, 1/k for k-fold cross-validation.
         currencies: Protocol -> what its budgets count: labels, regions, pixels or clicks; labels if not given.
         directions: Protocol -> direction of the primary metric, as it was used; empty before it is applied.
         warnings: Notes that must be read before the results: what was left out, assumed or cropped. They are not
@@ -120,6 +121,7 @@ class Curves:
     bought: Mapping[RunId, NDArray[np.int64]] = field(default_factory=dict)
     environments: Mapping[str, int] = field(default_factory=dict)
     currencies: Mapping[str, str] = field(default_factory=dict)
+    rho: float = 0.0
     directions: Mapping[str, MetricDirection] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     area: str = "trapezoid"

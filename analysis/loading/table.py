@@ -20,6 +20,7 @@ from analysis.loading.columns import read_table
 from analysis.loading.curves import COLUMNS, Curves, Group, Mismatch
 from analysis.loading.gaps import resolve_gaps
 from analysis.loading.metric_direction import apply_direction, direction_of
+from analysis.loading.scales import check_one_scale
 from analysis.loading.summaries import check_no_ranks, notes_of, without_summaries
 from analysis.loading.text_cells import LINE
 from protocol.errors import Fault, InputError, unknown_name
@@ -87,11 +88,13 @@ def load_table(
     text, notes = read_table(Path(path), columns or {}, wide, baseline)
     text, left_out = (text, []) if keep_summary else without_summaries(text, baseline)
     text, seed_notes = _numbered_seeds(text)
+    text, share_notes = _whole_budgets(text)
     frame, units = _typed(text, where, (columns or {}).get("value", "value"))
     mismatch = "list" if mismatch == "drop" else mismatch
     strategies = tuple(frame["strategy"].unique())
     frame, metrics = _one_metric(frame, metric, where)
     _check_strategies(frame, baseline, where)
+    check_one_scale(frame, where, next(iter(metrics.values())), units)
     if better is None and direction_of(next(iter(metrics.values()))).basis == "unknown":
         check_no_ranks(frame, where)
     if not units:
@@ -108,7 +111,7 @@ def load_table(
         missing=resolved.missing,
         metrics=metrics,
         baseline=baseline,
-        notes=(*notes, *seed_notes, *_unit_note(frame, plan), *resolved.notes),
+        notes=(*notes, *seed_notes, *share_notes, *_unit_note(frame, plan), *resolved.notes),
         places=_places(frame, units),
         unit="data set" if units else "seed",
         units=units,
@@ -134,6 +137,24 @@ def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     first = ", ".join(f"{label} is {i}" for label, i in list(number.items())[:5])
     note = f"seeds are labels, numbered in order: {first}" + (", …" if len(labels) > 5 else "")
     return text.assign(seed=cells.map(number)), (note,)
+
+
+def _whole_budgets(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Count shares of the pool (0.1, 0.2) in whole steps of a power of ten; the area is over the range, so it stays."""
+    if "budget" not in text:
+        return text, ()
+    cells = text["budget"].str.strip()
+    shares = pd.to_numeric(cells, errors="coerce")
+    if shares.isna().any() or not (shares % 1 != 0).any() or shares.min() <= 0 or shares.max() > 100:
+        return text, ()
+    scaled = (shares.to_numpy() * 10**d for d in range(1, 7))
+    digits = next((d for d, x in enumerate(scaled, 1) if np.allclose(x, x.round(), rtol=0, atol=1e-6)), None)
+    if digits is None:
+        return text, ()
+    digits = max(digits, 2) if shares.max() <= 1 else digits
+    whole = (shares * 10**digits).round().astype("int64").astype(str)
+    unit = "per cent of the pool" if shares.max() <= 1 and digits == 2 else f"steps of {10.0**-digits:g}"
+    return text.assign(budget=whole), (f"budgets are not whole numbers: they are counted in {unit}",)
 
 
 def _typed(text: pd.DataFrame, where: str, value_name: str) -> tuple[pd.DataFrame, dict[int, str]]:

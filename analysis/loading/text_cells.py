@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import zipfile
 from pathlib import Path
 from typing import Final
 
@@ -28,8 +30,15 @@ def read_cells(path: Path) -> pd.DataFrame:
     """
     parquet = path.suffix.lower() in {".parquet", ".pq"}
     try:
+        if path.suffix.lower() in {".jsonl", ".ndjson"}:
+            return _json_lines(path)
+        if path.suffix.lower() in {".xlsx", ".xlsm"}:
+            return _excel(path)
         return _parquet(path) if parquet else _csv(path)
     except ImportError:
+        if not parquet:
+            found, fix = "not installed", "install openpyxl, or save the sheet as CSV"
+            raise InputError(Fault(str(path), "openpyxl, which reads Excel files", found, fix)) from None
         raise InputError(
             Fault(
                 str(path),
@@ -39,6 +48,8 @@ def read_cells(path: Path) -> pd.DataFrame:
             )
         ) from None
     except (
+        zipfile.BadZipFile,
+        KeyError,
         OSError,
         ValueError,
         csv.Error,
@@ -50,6 +61,27 @@ def read_cells(path: Path) -> pd.DataFrame:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         kind = "Parquet table" if parquet else "CSV table in UTF-8"
         raise InputError(Fault(str(path), f"a readable {kind}", reason, "check the path and the file")) from None
+
+
+def _json_lines(path: Path) -> pd.DataFrame:
+    """Read one JSON object per line; the first line is line 1."""
+    rows, lines = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if line.strip():
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is no JSON object")
+            rows.append({str(k): None if v is None else str(v) for k, v in row.items()})
+            lines.append(number)
+    return pd.DataFrame(rows).astype("str").assign(**{LINE: lines}) if rows else pd.DataFrame({LINE: lines})
+
+
+def _excel(path: Path) -> pd.DataFrame:
+    """Read the first sheet."""
+    frame = pd.read_excel(path, dtype=str).astype("str")
+    frame.columns = frame.columns.map(lambda name: str(name).strip())
+    frame[LINE] = range(2, len(frame) + 2)
+    return frame[frame.drop(columns=LINE).notna().any(axis=1)].reset_index(drop=True)
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -110,7 +142,7 @@ def _one_cell_more(frame: pd.DataFrame, where: str) -> pd.DataFrame:
 def _header(path: Path) -> tuple[int, str, list[str]]:
     """Return the number of blank lines above the header, its separator and its names.
 
-    The separator is a comma, unless the header has no comma but semicolons or tabs.
+    The separator is a comma, unless the header has no comma but semicolons, tabs, bars or spaces.
     """
     above = 0
     with open(path, encoding="utf-8-sig", newline="") as file:
@@ -120,5 +152,9 @@ def _header(path: Path) -> tuple[int, str, list[str]]:
             above += 1
         else:
             return 0, ",", []
-    mark = next((mark for mark in (",", ";", "\t") if mark in text), ",")
+        following = next(file, "")
+    spaced = len(text.split()) == len(following.split()) > 2 and "," not in following
+    mark = next((mark for mark in (",", ";", "\t", "|") if mark in text), r"\s+" if spaced else ",")
+    if mark == r"\s+":
+        return above, mark, text.split()
     return above, mark, [name.strip() for name in next(csv.reader([text], delimiter=mark, skipinitialspace=True))]

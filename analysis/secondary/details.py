@@ -7,6 +7,7 @@ plan does not name are marked exploratory.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ from analysis.statistics.max_t import MaxT, max_t
 from analysis.verdict.comparison import SIMULATION_SEED
 from analysis.verdict.endpoint import endpoints, matrix
 from analysis.verdict.estimate import estimates
-from analysis.verdict.pairing import Paired, paired_curves, paired_endpoints, paired_values
+from analysis.verdict.pairing import Paired, paired_curves, paired_endpoints, paired_values, resolution
 from protocol.errors import Fault, InputError
 
 A12_LEAST = 10
@@ -63,7 +64,8 @@ class WholeCurve:
         p, p_error: p of no difference anywhere, with its Monte Carlo error.
         p_adjusted: p corrected over the family.
         smallest_p: smallest p that the number of seeds can give.
-        better_at, worse_at: budgets with step-down p at most alpha within this curve.
+        better_at, worse_at: budgets whose step-down p, times the number of curves in the family, is at most alpha. So
+            the family-wise error over all budgets of all strategies is at most alpha.
     """
 
     protocol: str
@@ -172,7 +174,7 @@ def details(
     return Details(
         secondary=Rows(Secondary, "Secondary endpoints", tuple(_secondary(curves, generator, at))),
         whole_curve=Rows(WholeCurve, "Whole curves: a difference at any budget?", tuple(_curve_rows(curves, tests))),
-        band=Rows(BandPoint, "Differences with 95 % simultaneous bands", tuple(_band_rows(tests))),
+        band=Rows(BandPoint, "Differences with 95 % simultaneous bands", tuple(_band_rows(curves, tests))),
         effects=Rows(EffectRow, "Effect sizes of the endpoint", tuple(_effects(pairs, paired=curves.paired))),
         bayes=Rows(PosteriorRow, "Posterior probabilities", tuple(_posteriors(curves, pairs, generator, rho))),
         query_cost=query_costs(curves),
@@ -215,7 +217,7 @@ def _secondary(curves: Curves, rng: np.random.Generator, at: Sequence[int]) -> I
     plan = curves.plan
     for name, planned, values in _measures(curves, at):
         pairs = paired_values(curves, values)
-        found = estimates(pairs, plan.test, plan.delta, rng, paired=curves.paired)
+        found = estimates(pairs, plan.test, plan.delta, rng, paired=curves.paired, rho=curves.rho)
         adjusted = _over_families(curves, [p.protocol for p in pairs], [e.test.p for e in found])
         for pair, e, q in zip(pairs, found, adjusted, strict=True):
             yield Secondary(
@@ -245,25 +247,34 @@ def _whole_curves(curves: Curves, rng: np.random.Generator) -> dict[tuple[str, s
 
 def _curve_rows(curves: Curves, tests: dict[tuple[str, str], tuple[pd.DataFrame, MaxT | None]]) -> Iterator[WholeCurve]:
     adjusted = _over_families(curves, [p for p, _ in tests], [t.p if t else 1.0 for _, t in tests.values()])
+    sizes = _family_sizes(curves)
     for ((protocol, strategy), (d, test)), q in zip(tests.items(), adjusted, strict=True):
         if test is None:
             yield WholeCurve(protocol, strategy, True, 0, d.shape[1], 1.0, 0.0, q, 1.0, (), ())
             continue
-        found = {b: t for b, t, p in zip(d.columns, test.t, test.p_adjusted, strict=True) if p <= curves.plan.alpha}
+        strictest = curves.plan.alpha / sizes[curves.group_of(protocol)]
+        found = {b: t for b, t, p in zip(d.columns, test.t, test.p_adjusted, strict=True) if p <= strictest}
         better, worse = (tuple(int(b) for b, t in found.items() if t * side > 0) for side in (1, -1))
         yield WholeCurve(
             protocol, strategy, True, test.n, d.shape[1], test.p, test.standard_error, q, test.smallest_p, better, worse
         )
 
 
-def _band_rows(tests: dict[tuple[str, str], tuple[pd.DataFrame, MaxT | None]]) -> Iterator[BandPoint]:
+def _family_sizes(curves: Curves) -> Counter[str]:
+    """Count the planned curves of each family."""
+    return Counter(curves.group_of(protocol) for protocol, _ in curves.comparisons)
+
+
+def _band_rows(curves: Curves, tests: dict[tuple[str, str], tuple[pd.DataFrame, MaxT | None]]) -> Iterator[BandPoint]:
+    sizes, finest = _family_sizes(curves), {protocol: resolution(curves, protocol) for protocol in curves.protocols}
     for (protocol, strategy), (d, test) in tests.items():
         if test is not None:
-            band = simultaneous_band(d.to_numpy(dtype=np.float64))
+            band = simultaneous_band(d.to_numpy(dtype=np.float64), resolution=finest[protocol])
+            corrected = np.minimum(1.0, test.p_adjusted * sizes[curves.group_of(protocol)])
             for i, budget in enumerate(d.columns):
                 mean, low, high = float(band.mean[i]), float(band.low[i]), float(band.high[i])
                 yield BandPoint(
-                    protocol, strategy, band.method, int(budget), band.n, mean, low, high, float(test.p_adjusted[i])
+                    protocol, strategy, band.method, int(budget), band.n, mean, low, high, float(corrected[i])
                 )
 
 

@@ -12,9 +12,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 Spending = Literal["obrien-fleming", "pocock"]
+STUDIES = 100_000
+"""Simulated studies behind `levels_at_looks`."""
+SIMULATED = 1e-3
+"""Smallest alpha that the simulation resolves."""
+SEED = 1983
 LEAST, MOST = 1e-7, 0.5
 """Sequential p-values below LEAST are reported as LEAST, above MOST as 1."""
 
@@ -81,6 +86,55 @@ def nominal_levels(looks: tuple[int, ...], spending: Spending, alpha: float) -> 
     return tuple(levels)
 
 
+@functools.lru_cache(maxsize=4096)
+def levels_at_looks(looks: tuple[int, ...], spending: Spending, alpha: float) -> tuple[float, ...]:
+    """Compute the two-sided p at or below which each look of a t test of few seeds rejects.
+
+    t statistics of successive looks are less correlated than normal ones, because each estimates the spread. With the
+    levels of `nominal_levels`, four Pocock looks at 3 to 12 seeds reject .055 where .05 is promised. Here each level is
+    the quantile of simulated t tests that have not been rejected before: never above the normal one, and never below
+    the alpha spent at the look, which the union bound allows (it is the level for alpha below 0.001).
+
+    Args:
+        looks: Seeds at each look, increasing, >= 2.
+        spending: "pocock" or "obrien-fleming".
+        alpha: Level of the whole test.
+
+    >>> nominal, used = nominal_levels((5, 10), "pocock", 0.05), levels_at_looks((5, 10), "pocock", 0.05)
+    >>> used[0] == nominal[0], 0.019 < used[1] < nominal[1]
+    (True, True)
+    """
+    normal = nominal_levels(looks, spending, alpha)
+    levels, before, p = [normal[0]], alpha_spent(looks[0] / looks[-1], spending, alpha), _simulated_p(looks)
+    alive = p[:, 0] > normal[0]
+    for place in range(1, len(looks)):
+        spent = alpha_spent(looks[place] / looks[-1], spending, alpha)
+        share, before = spent - before, spent
+        level = share
+        if alpha >= SIMULATED:
+            left = p[alive, place]
+            count = int(share * len(p))
+            level = float(np.partition(left, count)[count]) if count < len(left) else 1.0
+        levels.append(min(normal[place], max(level, share)))
+        alive &= p[:, place] > levels[-1]
+    return tuple(levels)
+
+
+@functools.lru_cache(maxsize=8)
+def _simulated_p(looks: tuple[int, ...]) -> np.ndarray:
+    """Simulate two-sided p of t tests without a difference at each look, shape (studies, looks)."""
+    rng = np.random.default_rng([SEED, *looks])
+    total, squares, before, out = np.zeros(STUDIES), np.zeros(STUDIES), 0, []
+    for n in looks:
+        new = n - before
+        added = rng.normal(0, math.sqrt(new), STUDIES)
+        squares = squares + added**2 / new + (rng.chisquare(new - 1, STUDIES) if new > 1 else 0.0)
+        total, before = total + added, n
+        t = total / np.sqrt(n * np.maximum(squares - total**2 / n, 1e-300) / (n - 1))
+        out.append(2 * special.stdtr(n - 1, -np.abs(t)))
+    return np.stack(out, axis=1)
+
+
 def sequential_p(p_values: Sequence[float], looks: tuple[int, ...], spending: Spending) -> float:
     """Return the smallest alpha at which one of the looks so far would have rejected.
 
@@ -106,7 +160,7 @@ def sequential_p(p_values: Sequence[float], looks: tuple[int, ...], spending: Sp
 
 def _inverted(p: float, place: int, looks: tuple[int, ...], spending: Spending) -> float:
     def gap(log_alpha: float) -> float:
-        return math.log(max(nominal_levels(looks, spending, math.exp(log_alpha))[place], 1e-300)) - math.log(p)
+        return math.log(max(levels_at_looks(looks, spending, math.exp(log_alpha))[place], 1e-300)) - math.log(p)
 
     if gap(math.log(MOST)) < 0:
         return 1.0
@@ -119,10 +173,10 @@ def describe_looks(looks: tuple[int, ...], spending: Spending, alpha: float) -> 
     """Describe the looks and their nominal levels in one sentence.
 
     >>> describe_looks((5, 10), "pocock", 0.05).split(": ")[1]
-    'a single test rejects at p up to 0.0310 at 5, 0.0277 at 10 seeds.'
+    'a single test rejects at p up to 0.0310 at 5, 0.0253 at 10 seeds.'
     """
     levels = ", ".join(
-        f"{level:.4f} at {n}" for n, level in zip(looks, nominal_levels(looks, spending, alpha), strict=True)
+        f"{level:.4f} at {n}" for n, level in zip(looks, levels_at_looks(looks, spending, alpha), strict=True)
     )
     name = {"obrien-fleming": "O'Brien-Fleming", "pocock": "Pocock"}[spending]
     spent = f"Looks with alpha {alpha:.3g} spent as {name} type (Lan & DeMets)"

@@ -36,15 +36,17 @@ class Tost:
         return max(self.p_low, self.p_high)
 
 
-def tost(differences: ArrayLike, delta: float) -> Tost:
+def tost(differences: ArrayLike, delta: float, rho: float = 0.0) -> Tost:
     """Compute two one-sided paired t tests for equivalence (TOST, Schuirmann 1987).
 
     p <= alpha if and only if the 1 - 2 alpha t interval lies inside (-delta, delta). If all differences are equal, the
-    t statistic is undefined and the exact one-sided sign-flip test takes its place: p = 2^-n inside the margin.
+    t statistic is undefined and the exact one-sided sign-flip test takes its place: p = 2^-n inside the margin. With
+    rho > 0 the standard error is that of dependent differences, see `paired_t`, and equal differences give p = 1.
 
     Args:
         differences: Strategy minus baseline, shape (n,).
         delta: Margin > 0, in the same units.
+        rho: Correlation between differences, in [0, 1).
 
     Returns:
         Both p in (0, 1]; 1 for n < 2.
@@ -64,9 +66,9 @@ def tost(differences: ArrayLike, delta: float) -> Tost:
     if n < 2:
         return Tost(n, delta, 1.0, 1.0)
     if np.ptp(d) <= 1e-12 * max(1.0, float(np.abs(d).max())):
-        inside = 2.0**-n
+        inside = 1.0 if rho else 2.0**-n
         return Tost(n, delta, inside if d[0] > -delta else 1.0, inside if d[0] < delta else 1.0)
-    mean, error = float(d.mean()), float(d.std(ddof=1) / np.sqrt(n))
+    mean, error = float(d.mean()), float(d.std(ddof=1) * error_factor(n, rho))
     return Tost(n, delta, t_tail((mean + delta) / error, n - 1), t_tail((delta - mean) / error, n - 1))
 
 
@@ -86,7 +88,8 @@ class TestResult:
         n: Number of differences; for Welch's test, values of the smaller sample.
         statistic: t, the smaller signed-rank sum (Wilcoxon), or the sum of the differences (sign-flip).
         p: In (0, 1].
-        smallest_p: The smallest p this test can give with n seeds (0 for t).
+        smallest_p: The smallest p this test can give with n seeds (0 for t). Differences of zero do not count: each of
+            them doubles it.
         direction: Sign of the effect: 1 for positive differences, -1 for negative, 0 for neither. Wilcoxon's may
             disagree with the sign of the mean if one outlier outweighs the ranks.
         standard_error: Monte Carlo standard error of p; 0 if p is not simulated.
@@ -106,7 +109,7 @@ class TestResult:
 def smallest_p(n: int) -> float:
     """Return the smallest two-sided p of the sign-flip and the Wilcoxon test with n seeds.
 
-    It is 2^(1-n), and 1 for n = 0.
+    It is 2^(1-n), and 1 for n = 0; n counts only differences that are not zero.
 
     >>> smallest_p(5)  # 1/16: five seeds cannot reject at .05
     0.0625
@@ -114,40 +117,61 @@ def smallest_p(n: int) -> float:
     return 1.0 if n < 1 else 2.0 ** (1 - n)
 
 
-def run_tests(test: Test, samples: Sequence[ArrayLike], rng: np.random.Generator) -> list[TestResult]:
+def error_factor(n: int, rho: float = 0.0) -> float:
+    """Return the standard error of a mean of n values with correlation rho, in standard deviations.
+
+    >>> error_factor(4), error_factor(4, 0.2)  # sqrt(1/4), and sqrt(1/4 + 1/4)
+    (0.5, 0.7071067811865476)
+    """
+    return math.sqrt(1 / n + rho / (1 - rho))
+
+
+def run_tests(test: Test, samples: Sequence[ArrayLike], rng: np.random.Generator, rho: float = 0.0) -> list[TestResult]:
     """Run one test on several samples of differences.
 
     Args:
         test: "sign-flip", "t" or "wilcoxon".
         samples: Differences per comparison, shape (n,) each.
         rng: Used only by sign-flip tests of more than 16 differences.
+        rho: Correlation between differences; only the t test has a correction for it.
+
+    Raises:
+        ValueError: rho is not 0 and the test is exact.
 
     >>> [result.p for result in run_tests("sign-flip", [[1, 1], [1, -1]], np.random.default_rng(0))]
     [0.5, 1.0]
     """
+    if rho and test != "t":
+        raise ValueError(f"expected rho = 0 for the {test} test, which needs independent differences, found {rho:g}")
     if test == "sign-flip":
         return sign_flips(samples, rng)
-    return [paired_t(d) if test == "t" else wilcoxon(d) for d in samples]
+    return [paired_t(d, rho) if test == "t" else wilcoxon(d) for d in samples]
 
 
-def paired_t(differences: ArrayLike) -> TestResult:
-    """Compute Student's paired t test (Student 1908).
+def paired_t(differences: ArrayLike, rho: float = 0.0) -> TestResult:
+    """Compute Student's paired t test (Student 1908), corrected for dependent differences on request.
 
     If all differences are equal, t is undefined and the sign-flip test takes its place. p = 1 for n < 2.
 
     Args:
         differences: Strategy minus baseline, shape (n,), finite.
+        rho: Correlation between differences, in [0, 1): 0 for independent seeds, 1/k for k-fold cross-validation. The
+            standard error is then sqrt(1/n + rho / (1 - rho)) s (Nadeau & Bengio 2003).
 
     >>> result = paired_t([1, 2, 3])  # mean 2, sd 1: t = 2 sqrt 3
     >>> round(result.statistic, 3), round(result.p, 3)
     (3.464, 0.074)
+    >>> round(paired_t([1, 2, 3], rho=0.25).statistic, 3)  # 2 / sqrt(1/3 + 1/3)
+    2.449
     """
     d = _clean(differences)
     if len(d) < 2:
         return TestResult("t", len(d), float("nan"), 1.0, 0.0)
+    if np.ptp(d) == 0 and rho:  # equal folds are no independent signs
+        return TestResult("t", len(d), float("nan"), 1.0, 0.0, _sign(d[0]))
     if np.ptp(d) == 0:
         return TestResult("t", len(d), float("nan"), sign_flip(d[:ENUMERATED]).p, 0.0, _sign(d[0]))
-    t = float(d.mean() / d.std(ddof=1) * np.sqrt(len(d)))
+    t = float(d.mean() / (d.std(ddof=1) * error_factor(len(d), rho)))
     return TestResult("t", len(d), t, 2 * t_tail(abs(t), len(d) - 1), 0.0, _sign(d.sum()))
 
 
@@ -167,7 +191,7 @@ def wilcoxon(differences: ArrayLike) -> TestResult:
     every = _clean(differences)
     n, d = len(every), every[every != 0]
     if not len(d):
-        return TestResult("wilcoxon", n, 0.0, 1.0, smallest_p(n))
+        return TestResult("wilcoxon", n, 0.0, 1.0, 1.0)
     ranks = stats.rankdata(np.abs(d))
     positive, negative = float(ranks[d > 0].sum()), float(ranks[d < 0].sum())
     tied = len(np.unique(ranks)) < len(d)
@@ -175,7 +199,7 @@ def wilcoxon(differences: ArrayLike) -> TestResult:
         p = sign_flip(ranks * np.sign(d)).p
     else:
         p = float(stats.wilcoxon(d, method="approx" if tied or len(d) > 50 else "exact").pvalue)
-    return TestResult("wilcoxon", n, min(positive, negative), p, smallest_p(n), _sign(positive - negative))
+    return TestResult("wilcoxon", n, min(positive, negative), p, smallest_p(len(d)), _sign(positive - negative))
 
 
 def sign_flip(differences: ArrayLike, rng: np.random.Generator | None = None) -> TestResult:
@@ -217,21 +241,18 @@ def sign_flips(samples: Sequence[ArrayLike], rng: np.random.Generator | None = N
         total = d.sum(axis=0)
         reached = np.abs(total) - 1e-9 * np.abs(d).sum(axis=0)
         if n <= ENUMERATED:
-            p, least, error = (
-                (np.abs(half_sign_patterns(n) @ d) >= reached).mean(axis=0),
-                smallest_p(n),
-                np.zeros(len(places)),
-            )
+            p, error = (np.abs(half_sign_patterns(n) @ d) >= reached).mean(axis=0), np.zeros(len(places))
         elif rng is None:
             raise ValueError(f"expected `rng` for more than {ENUMERATED} differences, found None with n = {n}")
         else:
             hits = np.zeros(len(places))
             for _ in range(10):  # a tenth at a time keeps memory small
                 hits += (np.abs(2 * (random_bits(FLIPS // 10, n, rng) @ d) - total) >= reached).sum(axis=0)
-            p, least = (1 + hits) / (1 + FLIPS), 1 / (1 + FLIPS)
+            p = (1 + hits) / (1 + FLIPS)
             error = np.sqrt(p * (1 - p) / FLIPS)
         for column, place in enumerate(places):
-            t = float(total[column])
+            t, least = float(total[column]), smallest_p(int((d[:, column] != 0).sum()))
+            least = least if n <= ENUMERATED else max(least, 1 / (1 + FLIPS))
             results[place] = TestResult("sign-flip", n, t, float(p[column]), least, _sign(t), float(error[column]))
     return [results[place] for place in range(len(cleaned))]
 

@@ -7,6 +7,7 @@ many budgets miss the truth at one of them far more often than 1 time in 20.
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,7 +26,7 @@ SEED = 1912
 
 @dataclass(frozen=True)
 class Band:
-    """Band mean ± critical * se at each budget, shape (T,); bounds are NaN for one seed."""
+    """Band around the mean at each budget, shape (T,); bounds are NaN for one seed."""
 
     mean: Floats
     low: Floats
@@ -35,10 +36,14 @@ class Band:
     n: int
 
 
-def simultaneous_band(values: ArrayLike, level: float = 0.95, method: Method | None = None) -> Band:
-    """Compute a simultaneous band for the mean curve.
+def simultaneous_band(
+    values: ArrayLike, level: float = 0.95, method: Method | None = None, resolution: float = 0.0
+) -> Band:
+    """Compute a simultaneous band for the mean curve, mean ± critical * se.
 
-    The band is never wider than Bonferroni's. `analysis/CALIBRATION.md` has the coverage of both methods.
+    Equal values at a budget have no spread, though another seed may differ. Unless a method is requested, the spread of
+    such curves is then at least the mean spread over budgets, with Bonferroni's quantile. The first budget is exempt if
+    all its values are 0, since strategies start alike. `analysis/CALIBRATION.md` has the coverage.
 
     Args:
         values: Curves, shape (n, T), n >= 1.
@@ -48,6 +53,7 @@ def simultaneous_band(values: ArrayLike, level: float = 0.95, method: Method | N
             sup-t (Montiel Olea & Plagborg-Moller 2019): the quantile of the largest |t| over budgets. It is simulated
             from curves of n seeds with the observed correlations, each draw studentised by its own spread, because a
             normal limit would be too narrow for n < 50.
+        resolution: Least half width at every budget, in the units of the values.
 
     >>> band = simultaneous_band([[0, 1], [0, 3]])  # t quantile at 1 - .05 / 4, 1 degree of freedom; se 0 and 1
     >>> band.mean.tolist(), round(band.critical, 2), band.low.round(2).tolist()
@@ -56,14 +62,19 @@ def simultaneous_band(values: ArrayLike, level: float = 0.95, method: Method | N
     x = np.asarray(values, dtype=np.float64)
     n, budgets = x.shape
     mean, low, high = t_band(x, level)
-    chosen: Method = method or ("bonferroni-t" if n <= FEW else "sup-t")
+    sd = spread(x) if n > 1 else np.zeros(budgets)
+    alike = np.arange(budgets) == 0
+    alike &= ~x.any(axis=0)
+    tied = method is None and bool(((sd == 0) & ~alike).any())
+    chosen: Method = method or ("bonferroni-t" if n <= FEW or tied else "sup-t")
     if n < 2:
         return Band(mean, low, high, chosen, float("nan"), n)
     critical = float(stats.t.ppf(1 - (1 - level) / (2 * budgets), n - 1))
-    sd = spread(x)
+    if tied:
+        sd = np.where(alike, sd, np.maximum(sd, np.sqrt((sd[~alike] ** 2).mean())))
     if chosen == "sup-t" and budgets > 1 and (sd > 0).any():
         critical = min(critical, _sup_t((x - mean)[:, sd > 0] / sd[sd > 0], level))
-    half = critical * sd / np.sqrt(n)
+    half = np.maximum(critical * sd / np.sqrt(n), resolution)
     return Band(mean, mean - half, mean + half, chosen, critical, n)
 
 
@@ -93,12 +104,13 @@ class Interval:
     n: int
 
 
-def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
+def t_interval(values: ArrayLike, level: float = 0.95, rho: float = 0.0) -> Interval:
     """Compute Student's t interval of the mean.
 
     Args:
         values: Shape (n,).
         level: Nominal coverage.
+        rho: Correlation between values, in [0, 1), which widens the interval (Nadeau & Bengio 2003).
 
     Returns:
         Bounds are NaN for n < 2, and equal to the mean if all values are equal.
@@ -111,6 +123,9 @@ def t_interval(values: ArrayLike, level: float = 0.95) -> Interval:
     if not len(x):
         return Interval(float("nan"), float("nan"), float("nan"), float("nan"), 0)
     mean, low, high = (float(v[0]) for v in t_band(x[:, None], level))
+    if rho:
+        wider = math.sqrt(1 + len(x) * rho / (1 - rho))
+        low, high = mean - wider * (mean - low), mean + wider * (high - mean)
     return Interval(mean, low, high, float(spread(x)) if len(x) > 1 else float("nan"), len(x))
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from analysis.statistics.hypothesis_tests import Test, smallest_p
+from analysis.statistics.inversion import STRICTNESS
 
 WANTED = 0.8
 MOST = 100_000
@@ -104,21 +105,25 @@ def seeds_to_detect(sd: float, delta: float, alpha: float = 0.05, power: float =
 
 
 def seeds_to_show_equivalence(sd: float, delta: float, alpha: float = 0.05, power: float = WANTED) -> int | None:
-    """Return the fewest seeds with which TOST shows equivalence if the true difference is 0.
+    """Return the fewest seeds that show equivalence if the true difference is 0.
+
+    Each one-sided test has level alpha / STRICTNESS (see `analysis.statistics.inversion`).
 
     Args:
         sd: Standard deviation of the paired difference.
         delta: Margin, in the same units.
-        alpha: Level of each one-sided test.
+        alpha: Level of the claim.
         power: Probability of showing equivalence that is wanted.
 
     Returns:
-        At least 2; None above 100 000.
+        At least `least_seeds_equivalence`; None above 100 000.
 
-    >>> seeds_to_show_equivalence(sd=1.0, delta=1.0)  # power .795 with 10 seeds, so one more
-    11
+    >>> seeds_to_show_equivalence(sd=1.0, delta=1.0), seeds_to_show_equivalence(sd=0.0, delta=1.0)
+    (16, 7)
     """
-    return 2 if sd == 0 else _fewest(lambda n: power_of_tost(n, sd, delta, alpha) >= power)
+    least = least_seeds_equivalence(1, alpha)
+    enough = least if sd == 0 else _fewest(lambda n: power_of_tost(n, sd, delta, alpha / STRICTNESS) >= power)
+    return None if enough is None else max(enough, least)
 
 
 def seeds_to_reject(tests: int, alpha: float = 0.05) -> int:
@@ -153,16 +158,30 @@ def seeds_to_decide(sd: float, delta: float, alpha: float, tests: int, test: Tes
     Returns:
         At least 2; None above 100 000.
 
-    >>> seeds_to_decide(1.0, 1.0, 0.05, 1, "sign-flip")  # 10 to detect, 11 for equivalence, 6 for the exact test
-    11
+    >>> seeds_to_decide(1.0, 1.0, 0.05, 1, "sign-flip")  # 10 to detect, 16 for equivalence, 6 for the exact test
+    16
     """
     if sd == 0:
-        return seeds_to_reject(tests, alpha)
+        return least_seeds_equivalence(tests, alpha)
     detect = seeds_to_detect(sd, delta, alpha / tests)
     equal = seeds_to_show_equivalence(sd, delta, alpha / tests)
     if detect is None or equal is None:
         return None
     return max(detect, equal, least_seeds(test, tests, alpha))
+
+
+def least_seeds_equivalence(tests: int, alpha: float) -> int:
+    """Return the fewest seeds that can show equivalence under Holm over `tests`.
+
+    That is the smallest n with STRICTNESS 2^-n <= alpha / tests.
+
+    >>> least_seeds_equivalence(1, 0.05), least_seeds_equivalence(10, 0.05)  # 5 / 2^7 = .039; 5 / 2^10 = .0049
+    (7, 10)
+    """
+    n = 1
+    while STRICTNESS * 2.0**-n > alpha / tests:
+        n += 1
+    return n
 
 
 def least_seeds(test: Test, tests: int, alpha: float) -> int:

@@ -15,6 +15,7 @@ from analysis.formatting.numbers import jsonable
 from analysis.loading.curves import Group, MetricDirection, Mismatch, Missing, Unit
 from analysis.statistics.hypothesis_tests import Test
 from analysis.statistics.power import minimum_detectable_effect
+from analysis.verdict.estimate import Interval
 from protocol.spec.study import Plan
 
 Answer = Literal["better", "worse", "equivalent", "undecided"]
@@ -28,21 +29,30 @@ class Verdict:
 
     Attributes:
         answer: Better or worse if the adjusted p is at most alpha and the mean agrees with the test's direction; else
-            equivalent if the adjusted TOST p is at most alpha; else undecided, which does not mean "no difference".
-        negligible: Better or worse, but the whole interval lies within the margin.
+            equivalent if the adjusted p of equivalence is at most alpha; else undecided, which does not mean "no
+            difference".
+        negligible: Better or worse, and equivalent as well: different, but by less than the margin.
         n, n_planned: Paired seeds, analysed and planned. With planned looks, n is that of the last look reached.
         value, baseline_value: Mean endpoints over the paired seeds.
-        difference, low, high: Mean paired difference and its 95 % t interval, not adjusted for multiple comparisons.
+        difference, low, high: Mean paired difference and 95 % interval, not adjusted for multiple comparisons.
         sd: Standard deviation of the paired difference.
         p, p_adjusted: Two-sided p, raw and corrected over the family. With planned looks, p is sequential (see
             `analysis.statistics.alpha_spending`).
         p_error: Monte Carlo standard error of p; 0 if p is exact.
-        p_equivalence, p_equivalence_adjusted: TOST p, raw and corrected over the same family.
+        p_equivalence, p_equivalence_adjusted: p of equivalence within the margin (see
+            `analysis.statistics.inversion.equivalence_p`), raw and corrected over the same family.
         smallest_p: Smallest raw p that n seeds can give (0 for the t test).
         seeds_to_decide: See `analysis.statistics.power.seeds_to_decide`; None for n < 2, and above 100 000.
         test: The test that was used.
         dataset, regime: Where the comparison was made.
         group: Family of tests that it was corrected in; empty if there is only one.
+        interval: Test whose inversion gave the interval. "t" beside an exact test means that n is too small for an
+            exact interval; empty if there is none.
+        centre: Value that the interval is made around: the mean difference, for Wilcoxon's test the pseudo-median.
+        excludable: Largest share of seeds with another outcome (such as a collapse) that n like outcomes cannot exclude
+            at 95 %.
+        resolution: Smallest difference that the metric's values can show (`analysis.verdict.pairing.resolution`). No
+            interval is narrower, and a margin below half of it can never be shown.
     """
 
     protocol: str
@@ -68,6 +78,10 @@ class Verdict:
     dataset: str = ""
     regime: str = ""
     group: str = ""
+    interval: Interval = ""
+    centre: float = math.nan
+    excludable: float = 1.0
+    resolution: float = 0.0
 
 
 SCHEMA = "beatrandom/comparison/1"
@@ -85,6 +99,8 @@ class Comparison:
         verdicts: In the study's order, protocol by protocol.
         tests: Number of tests corrected together, in the largest family.
         least_seeds: Fewest seeds with which one test of the family can reject.
+        least_seeds_equivalence: Fewest seeds with which one test of the family can show equivalence.
+        rho: Correlation between differences that the t test is corrected for.
         planned, complete: Numbers of runs.
         missing: Runs that are not analysed, with reasons.
         unmatched: Complete runs without a partner of the same seed, as sentences.
@@ -114,6 +130,8 @@ class Comparison:
     mismatch: Mismatch = "list"
     group: Group | None = None
     has_curves: bool = True
+    least_seeds_equivalence: int = 2
+    rho: float = 0.0
     directions: Mapping[str, MetricDirection] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     area: str = "trapezoid"
@@ -147,6 +165,8 @@ class Comparison:
             "plan": self.plan.model_dump(mode="json"),
             "tests": self.tests,
             "least_seeds": self.least_seeds,
+            "least_seeds_equivalence": self.least_seeds_equivalence,
+            "rho": self.rho,
             "metrics": self.metrics,
             "directions": {protocol: asdict(direction) for protocol, direction in self.directions.items()},
             "warnings": list(self.warnings),

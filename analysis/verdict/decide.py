@@ -17,7 +17,8 @@ import numpy as np
 
 from analysis.loading.curves import Curves
 from analysis.statistics.corrections import adjust
-from analysis.statistics.power import least_seeds, seeds_to_decide
+from analysis.statistics.inversion import excludable_share
+from analysis.statistics.power import least_seeds, least_seeds_equivalence, seeds_to_decide
 from analysis.verdict.comparison import SIMULATION_SEED, Answer, Comparison, Verdict
 from analysis.verdict.endpoint import endpoints
 from analysis.verdict.estimate import Estimate, estimates, estimates_at_looks
@@ -50,6 +51,8 @@ def compare(curves: Curves, rng: np.random.Generator | None = None) -> Compariso
         verdicts=tuple(verdicts[p.protocol, p.strategy] for p in paired),
         tests=tests,
         least_seeds=least_seeds(curves.plan.test, max(tests, 1), curves.plan.alpha),
+        least_seeds_equivalence=least_seeds_equivalence(max(tests, 1), curves.plan.alpha),
+        rho=curves.rho,
         planned=len(curves.planned),
         complete=curves.complete,
         missing=curves.missing,
@@ -90,20 +93,19 @@ def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -
     estimated = (
         estimates_at_looks(family, curves, rng)
         if plan.looks and curves.paired
-        else estimates(family, plan.test, plan.delta, rng, paired=curves.paired)
+        else estimates(family, plan.test, plan.delta, rng, paired=curves.paired, rho=curves.rho)
     )
     planned = Counter((k.protocol, k.strategy) for k in curves.planned)
     verdicts = []
     for pair, e, (answer, p, q) in zip(family, estimated, decide(estimated, plan), strict=True):
         result = e.test
-        inside = e.low > -plan.delta and e.high < plan.delta
         dataset, regime = curves.places.get(pair.protocol, ("", ""))
         verdicts.append(
             Verdict(
                 protocol=pair.protocol,
                 strategy=pair.strategy,
                 answer=answer,
-                negligible=answer in ("better", "worse") and inside,
+                negligible=answer in ("better", "worse") and q <= plan.alpha,
                 n=e.n,
                 n_planned=planned[pair.protocol, pair.strategy],
                 value=_mean(pair.strategy_values),
@@ -127,6 +129,10 @@ def _judge(family: Sequence[Paired], curves: Curves, rng: np.random.Generator) -
                 dataset=dataset,
                 regime=regime,
                 group=curves.group_of(pair.protocol),
+                interval=e.interval,
+                centre=e.centre,
+                excludable=excludable_share(e.n),
+                resolution=pair.resolution,
             )
         )
     return verdicts

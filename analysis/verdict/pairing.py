@@ -10,7 +10,8 @@ The order of rows or files never matters. A seed that only one side has is liste
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from analysis.loading.curves import Curves
 from analysis.statistics.area import DECIMALS, Scale
 from analysis.statistics.arrays import Floats
 from analysis.verdict.endpoint import endpoints, matrix
+
+PRINTED: Final = 4
+"""Values with more decimals are taken for unrounded."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Paired:
         strategy_values, baseline_values: Endpoint per seed, shape (n,). In an unpaired analysis they are all values of
             each side, their lengths may differ, and `differences` has no meaning.
         unmatched: Seeds that only one of the two has.
+        resolution: Smallest difference that the metric shows, see `resolution`.
     """
 
     protocol: str
@@ -38,6 +43,7 @@ class Paired:
     strategy_values: Floats
     baseline_values: Floats
     unmatched: tuple[int, ...] = ()
+    resolution: float = 0.0
 
     @property
     def differences(self) -> Floats:
@@ -79,10 +85,29 @@ def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
     def of(protocol: str, strategy: str) -> pd.Series:
         return own.get((protocol, strategy), pd.Series(dtype=np.float64))
 
+    finest = {protocol: resolution(curves, protocol) for protocol, _ in curves.comparisons}
     return [
-        pair_sides(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired)
+        replace(
+            pair_sides(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired),
+            resolution=finest[protocol],
+        )
         for protocol, strategy in curves.comparisons
     ]
+
+
+def resolution(curves: Curves, protocol: str) -> float:
+    """Return the smallest difference that the values of a protocol can show; no interval is narrower.
+
+    It is a unit of the last decimal if values have at most `PRINTED` decimals, else the smallest gap between distinct
+    values (for an accuracy 1 / test images, or a multiple).
+    """
+    frame = curves.frame
+    own = frame["value"][(frame["protocol"] == protocol) & (frame["metric"] == curves.metrics[protocol])]
+    values = np.unique(np.round(own.to_numpy(dtype=np.float64), DECIMALS))
+    for decimals in range(PRINTED + 1):
+        if np.allclose(values, np.round(values, decimals), rtol=0, atol=0.5 * 10.0**-DECIMALS):
+            return float(10.0**-decimals) if len(values) else 0.0
+    return float(np.diff(values).min()) if len(values) > 1 else float(10.0**-DECIMALS)
 
 
 def pair_sides(protocol: str, strategy: str, ours: pd.Series, random: pd.Series, *, paired: bool) -> Paired:

@@ -8,21 +8,22 @@ or several times as large.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 from analysis.loading.curves import Curves
 from analysis.statistics.arrays import Floats
 from analysis.statistics.hypothesis_tests import ENUMERATED, half_sign_patterns, random_bits
-from analysis.statistics.power import WANTED, seeds_to_detect, seeds_to_reject
+from analysis.statistics.inversion import STRICTNESS
+from analysis.statistics.power import WANTED, least_seeds_equivalence, seeds_to_detect, seeds_to_reject
 from analysis.verdict.pairing import paired_curves, paired_endpoints
 from analysis.verdict.plan import PlanSummary
 
-Simulated = Literal["sign-flip", "max-t", "tost"]
+Simulated = Literal["sign-flip", "max-t", "equivalence"]
 RESAMPLES = 1_000
 PATTERNS = 2_000
 """Largest number of sign patterns; all simulated studies share them."""
@@ -57,7 +58,7 @@ class Seeds:
         sign_flip: Seeds for the sign-flip test, simulated, at a true difference of delta.
         max_t: Seeds for the whole-curve test, simulated, at a true difference of delta at every budget at which the
             pilot's differences vary (at the first budget all strategies are equal by design).
-        tost: Seeds to show equivalence, simulated, at a true difference of 0.
+        equivalence: Seeds to show equivalence by the sign-flip test, simulated, at a true difference of 0.
     """
 
     protocol: str
@@ -67,7 +68,7 @@ class Seeds:
     t: int | None
     sign_flip: int | None
     max_t: int | None
-    tost: int | None
+    equivalence: int | None
 
 
 def simulated_power(
@@ -82,10 +83,10 @@ def simulated_power(
     """Simulate the power of a study of n seeds.
 
     Args:
-        test: "sign-flip" and "tost" take differences in area, "max-t" whole difference curves.
+        test: "sign-flip" and "equivalence" take differences in area, "max-t" whole difference curves.
         pilot: Paired differences, shape (seeds,) or (seeds, budgets), seeds >= 2, finite.
         delta: True difference to detect (sign-flip; max-t: at every budget), or the margin, at a true difference of 0
-            (tost).
+            (equivalence).
         n: Seeds of the simulated study.
         alpha: Level of the single test, in (0, 1); under Holm over m tests, alpha / m is the strictest step.
         rng: Source of the simulated studies.
@@ -105,25 +106,27 @@ def simulated_power(
         d = d[:, varies]
     root = np.linalg.svd(d - d.mean(axis=0), full_matrices=False)
     spread = root.S[:, None] * root.Vh / np.sqrt(len(d) - 1)  # rows whose Gram matrix is the pilot's covariance
-    centre = 0.0 if test == "tost" else delta
+    centre = 0.0 if test == "equivalence" else delta
     decided = 0
     for start in range(0, resamples, BLOCK):
         size = min(BLOCK, resamples - start)
         drawn = centre + rng.standard_normal((size, n, len(spread))) @ spread
-        decided += int(_tost(drawn, delta, alpha).sum() if test == "tost" else _flips(drawn, alpha, rng).sum())
+        shown = _equivalent(drawn, delta, alpha, rng) if test == "equivalence" else _flips(drawn, rng) <= alpha
+        decided += int(shown.sum())
     share = decided / resamples
     return Power(n, share, float(np.sqrt(max(share * (1 - share), 1 / resamples) / resamples)))
 
 
-def _tost(drawn: Floats, delta: float, alpha: float) -> NDArray[np.bool_]:
-    n = drawn.shape[1]
-    mean, sd = drawn[..., 0].mean(axis=1), drawn[..., 0].std(axis=1, ddof=1)
-    shown: NDArray[np.bool_] = np.abs(mean) + stats.t.ppf(1 - alpha, n - 1) * sd / np.sqrt(n) < delta
+def _equivalent(drawn: Floats, delta: float, alpha: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return in which studies the sign-flip test shows the mean to lie within the margin, on both sides."""
+    twin = copy.deepcopy(rng)
+    two_sided = np.maximum(_flips(drawn + delta, twin), _flips(drawn - delta, rng))
+    shown: NDArray[np.bool_] = (np.abs(drawn[..., 0].mean(axis=1)) < delta) & (STRICTNESS * two_sided / 2 <= alpha)
     return shown
 
 
-def _flips(drawn: Floats, alpha: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which studies the sign-flip test of the largest |studentised sum| rejects."""
+def _flips(drawn: Floats, rng: np.random.Generator) -> Floats:
+    """Return the two-sided p of the sign-flip test of the largest |studentised sum| in each study."""
     n = drawn.shape[1]
     enumerated = n <= ENUMERATED and 2 ** (n - 1) <= PATTERNS
     signs = half_sign_patterns(n) if enumerated else 2 * random_bits(PATTERNS, n, rng) - 1
@@ -132,9 +135,8 @@ def _flips(drawn: Floats, alpha: float, rng: np.random.Generator) -> NDArray[np.
     observed = np.abs(scaled.sum(axis=1)).max(axis=1)
     flipped = np.abs(np.einsum("fn,rnt->frt", signs, scaled, optimize=True)).max(axis=2)
     hits = (flipped >= observed - 1e-9).sum(axis=0)
-    p = hits / len(signs) if enumerated else (1 + hits) / (1 + len(signs))
-    rejected: NDArray[np.bool_] = p <= alpha
-    return rejected
+    p: Floats = hits / len(signs) if enumerated else (1 + hits) / (1 + len(signs))
+    return p
 
 
 def seeds_by_simulation(
@@ -150,7 +152,8 @@ def seeds_by_simulation(
 
     It is None beyond `MOST`. The arguments are those of `simulated_power`.
     """
-    low = 1 if test == "tost" else seeds_to_reject(1, alpha) - 1  # fewer can never reject
+    fewest = least_seeds_equivalence if test == "equivalence" else seeds_to_reject
+    low = fewest(1, alpha) - 1  # fewer can never decide
     high = MOST
     if low >= high or simulated_power(test, pilot, delta, high, alpha, rng, resamples).power < power:
         return None
@@ -190,7 +193,7 @@ def seeds_of_pair(
         seeds_to_detect(sd, delta, alpha),
         seeds_by_simulation("sign-flip", areas, delta, alpha, rng),
         seeds_by_simulation("max-t", curves, delta, alpha, rng),
-        seeds_by_simulation("tost", areas, delta, alpha, rng),
+        seeds_by_simulation("equivalence", areas, delta, alpha, rng),
     )
 
 

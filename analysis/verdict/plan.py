@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from analysis.statistics.alpha_spending import Spending, describe_looks
 from analysis.statistics.hypothesis_tests import Test, smallest_p
-from analysis.statistics.power import least_seeds, minimum_detectable_effect
+from analysis.statistics.power import least_seeds, least_seeds_equivalence, minimum_detectable_effect
 from protocol.spec.study import BASELINE, Study
 
 
@@ -22,6 +22,7 @@ class PlanSummary:
         smallest_p: Smallest two-sided p of one test with n seeds; 0 for the t test.
         can_decide: Whether any rejection is possible under Holm if all runs complete.
         minimum_seeds: Fewest seeds with which a rejection is possible.
+        minimum_equivalence: Fewest seeds with which equivalence can be shown.
         detectable: Difference in standard deviations that is detected with 80 % power at alpha / m (paired t).
         detectable_uncorrected: The same at alpha.
         looks, spending: Seeds at the planned looks, and how alpha is spent. Detectable differences are for one look.
@@ -42,6 +43,7 @@ class PlanSummary:
     detectable_uncorrected: float
     looks: tuple[int, ...] = ()
     spending: Spending = "obrien-fleming"
+    minimum_equivalence: int = 2
 
     def summary(self) -> str:
         """Return the summary in sentences."""
@@ -62,6 +64,10 @@ class PlanSummary:
         if not self.can_decide:
             lines.append(
                 f"This plan can never call a strategy better or worse: it needs at least {self.minimum_seeds} seeds."
+            )
+        if self.seeds < self.minimum_equivalence:
+            lines.append(
+                f"This plan can never call a strategy equivalent: it needs at least {self.minimum_equivalence} seeds."
             )
         if math.isfinite(self.detectable):
             lines.append(
@@ -94,4 +100,5 @@ def plan_summary(study: Study) -> PlanSummary:
         detectable_uncorrected=minimum_detectable_effect(n, plan.alpha),
         looks=plan.looks,
         spending=plan.spending,
+        minimum_equivalence=least_seeds_equivalence(max(m, 1), plan.alpha),
     )

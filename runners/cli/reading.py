@@ -78,7 +78,8 @@ def compare(
         float,
         typer.Option(
             "--rho",
-            help="Correlation of differences for the correlated t posterior: 0 for independent seeds, 1/k for k folds.",
+            help="Correlation of differences: 0 for independent seeds, 1/k for k folds. Above 0, test and interval are "
+            "the corrected t test (Nadeau & Bengio).",
         ),
     ] = 0.0,
     mismatch: Mismatch = "list",

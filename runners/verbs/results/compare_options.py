@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Final, Self, get_args
 
 from analysis.loading.curves import Curves, Group, Mismatch
 from analysis.loading.metric_direction import apply_direction
@@ -15,6 +15,9 @@ from analysis.statistics.corrections import Correction
 from analysis.statistics.hypothesis_tests import Test
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec.study import BASELINE, Better, Plan
+
+OVER_DATASETS: Final = "wilcoxon"
+"""The test of tables whose pairs are data sets, unless another is requested (Demsar 2006)."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,15 @@ class CompareOptions:
             yield Fault("--alpha", "a number between 0 and 1", f"{self.alpha:g}")
         if not 0 <= self.rho < 1:
             yield Fault("--rho", "a correlation of at least 0 and below 1", f"{self.rho:g}")
+        elif self.rho and self.test not in (None, "t"):
+            yield Fault(
+                "--rho",
+                "0 with an exact test, which needs independent differences",
+                f"{self.rho:g} with the {self.test} test",
+                "choose --test t, which is corrected for dependent folds, or leave out --rho",
+            )
+        elif self.rho and self.mismatch == "unpaired":
+            yield Fault("--rho", "paired folds", "--mismatch unpaired", "leave out one of the two")
         if self.higher_is_better and self.lower_is_better:
             yield Fault("--higher-is-better", "one direction", "--lower-is-better too", "leave out one of them")
         for pair in self.column:
@@ -79,7 +91,8 @@ class CompareOptions:
 
     def plan(self, base: Plan) -> Plan:
         """Return `base`, changed by the given options."""
-        values = {"test": self.test, "delta": self.delta, "alpha": self.alpha, "correction": self.correction}
+        test = "t" if self.rho and self.test is None else self.test  # the only test with a correction for dependence
+        values = {"test": test, "delta": self.delta, "alpha": self.alpha, "correction": self.correction}
         return base.model_copy(update={name: value for name, value in values.items() if value is not None})
 
     def curves(self, source: Path) -> Curves:
@@ -92,8 +105,8 @@ class CompareOptions:
         if faults:
             raise InputError(faults)
         if source.is_dir():
-            return self._of_study(source)
-        return load_table(
+            return replace(self._of_study(source), rho=self.rho)
+        curves = load_table(
             source,
             metric=self.metric,
             baseline=self.baseline,
@@ -105,6 +118,9 @@ class CompareOptions:
             better=self.better,
             keep_summary=self.keep_summary,
         )
+        if curves.unit == "data set" and self.test is None and not self.rho:
+            curves = replace(curves, plan=curves.plan.model_copy(update={"test": OVER_DATASETS}))
+        return replace(curves, rho=self.rho)
 
     def _of_study(self, source: Path) -> Curves:
         planned = load_study(source)

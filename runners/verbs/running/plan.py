@@ -142,7 +142,7 @@ def _show_pilot(pilot: Path, needed: Sequence[Seeds], power: PlanSummary) -> Non
         )
         return
     numbers = [
-        (s.protocol, s.strategy, s.n, f"{s.sd:.4f}", *(_seeds(v) for v in (s.t, s.sign_flip, s.max_t, s.tost)))
+        (s.protocol, s.strategy, s.n, f"{s.sd:.4f}", *(_seeds(v) for v in (s.t, s.sign_flip, s.max_t, s.equivalence)))
         for s in needed
     ]
     columns = ["protocol", "strategy", "pairs", "sd", "t", "sign-flip", "max-T", "equivalence"]

@@ -265,13 +265,13 @@ def test_unpaired_areas_that_differ_by_rounding_alone_have_no_spread(table) -> N
         for k, c in enumerate(curves)
         for b, v in zip((10, 20, 30), c, strict=True)
     )
-    (verdict,) = compare(table(rows, mismatch="unpaired")).verdicts
+    (verdict,) = compare(table(rows, mismatch="unpaired", plan=Plan(delta=0.2))).verdicts
     assert (verdict.difference, verdict.sd, verdict.p, verdict.p_equivalence) == (
         0,
         0,
         1,
-        1 / 20,
-    )  # 1 of 6 choose 3 ways
+        5 / 20,
+    )  # 1 of 6 choose 3 ways, times 5
 
 
 TABLE = "strategy,seed,budget,value\nrandom,0,10,.1\nrandom,1,10,.3\nx,0,10,.3\nx,1,10,.4\n"

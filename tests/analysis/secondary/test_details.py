@@ -32,7 +32,14 @@ def test_every_part_renders_and_says_what_its_rows_say(folder: StudyFolder) -> N
     assert f"{row.difference:+.4f}" in found.secondary.to_markdown()
     assert row.p_adjusted == 2 * row.p == 4 / 64  # the family is the protocol's two strategies
     curve = found.whole_curve.rows[0]
-    assert (curve.strategy, curve.better_at, curve.worse_at) == ("good", (20, 40, 80, 160), ())
+    assert (curve.strategy, curve.better_at, curve.worse_at) == ("good", (), ())  # 2 / 32 over two strategies
+
+
+def test_claims_per_budget_are_corrected_over_strategies(tmp_path: Path) -> None:
+    study = make_study(seeds=7, plan=Plan(family="strategies"))
+    found = details(load_study(write_study(tmp_path / "s", study, {"good": 0.05, "bad": -0.05}).path))
+    assert [r.better_at for r in found.whole_curve.rows[:2]] == [(20, 40, 80, 160), ()]
+    assert {r.p_adjusted for r in found.band.rows} == {2 * 2.0**-6}
 
 
 def test_what_the_plan_named_is_not_exploratory(tmp_path: Path) -> None:

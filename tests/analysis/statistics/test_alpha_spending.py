@@ -7,7 +7,14 @@ import pytest
 from scipy import stats
 
 from analysis.loading.records import load_study
-from analysis.statistics.alpha_spending import LEAST, alpha_spent, nominal_levels, sequential_p
+from analysis.statistics.alpha_spending import (
+    LEAST,
+    Spending,
+    alpha_spent,
+    levels_at_looks,
+    nominal_levels,
+    sequential_p,
+)
 from analysis.verdict.decide import compare
 from analysis.verdict.plan import plan_summary
 from analysis.verdict.sentences import summary
@@ -38,12 +45,22 @@ def test_all_is_spent_at_the_end_and_one_look_is_no_look() -> None:
     assert sequential_p([0.013], (7,), "pocock") == pytest.approx(0.013, rel=1e-4)
 
 
+@pytest.mark.parametrize("spending", ["pocock", "obrien-fleming"])
+def test_looks_of_a_t_test_with_few_seeds_keep_alpha(spending: Spending) -> None:
+    looks = (3, 6, 9, 12)
+    x = np.random.default_rng(5).normal(size=(60_000, looks[-1]))
+    p = np.stack([stats.ttest_1samp(x[:, :n], 0, axis=1).pvalue for n in looks], axis=1)
+    used, normal = (np.mean((p <= f(looks, spending, 0.05)).any(axis=1)) for f in (levels_at_looks, nominal_levels))
+    assert used == pytest.approx(0.05, abs=0.0025)
+    assert normal > used + 0.001
+
+
 def test_sequential_p_rejects_exactly_where_a_boundary_is_crossed() -> None:
-    levels = nominal_levels((3, 6, 12), "pocock", 0.05)
+    levels = levels_at_looks((3, 6, 12), "pocock", 0.05)
     for place, level in enumerate(levels):
         others = [0.9] * place
-        assert sequential_p([*others, level * 0.999], (3, 6, 12), "pocock") < 0.05
-        assert sequential_p([*others, level * 1.001], (3, 6, 12), "pocock") > 0.05
+        assert sequential_p([*others, level * 0.99], (3, 6, 12), "pocock") < 0.05
+        assert sequential_p([*others, level * 1.01], (3, 6, 12), "pocock") > 0.05
     assert sequential_p([], (3, 6), "pocock") == 1.0
     assert sequential_p([1e-200, 0.9], (3, 6), "pocock") == LEAST
 

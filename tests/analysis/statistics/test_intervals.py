@@ -39,6 +39,10 @@ def test_degenerate_curves() -> None:
     one = simultaneous_band(X[:1])
     assert np.isnan(one.low).all()
     flat = simultaneous_band(np.c_[X, np.full(8, 0.25)])
-    assert flat.low[-1] == flat.high[-1] == 0.25
+    assert flat.low[-1] < 0.25 < flat.high[-1]  # equal values may hide a seed that differs
+    assert flat.method == "bonferroni-t"
+    start = simultaneous_band(np.c_[np.zeros(8), X])  # strategies start alike
+    assert start.low[0] == start.high[0] == 0
+    np.testing.assert_array_equal(simultaneous_band(np.full((8, 2), 0.5), resolution=0.01).high, [0.51, 0.51])
     assert np.isfinite(flat.low).all()
     assert simultaneous_band(np.full((8, 2), 0.5)).high.tolist() == [0.5, 0.5]

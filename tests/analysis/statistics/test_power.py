@@ -45,7 +45,7 @@ def test_equivalence_power_against_simulation() -> None:
     assert power_of_tost(8, 1.0, 1.2) == pytest.approx(_simulated_tost(8, 1.2), abs=0.005)
     needed = seeds_to_show_equivalence(1.0, 0.5)
     assert needed is not None
-    assert power_of_tost(needed, 1.0, 0.5) >= 0.8 > power_of_tost(needed - 1, 1.0, 0.5)
+    assert power_of_tost(needed, 1.0, 0.5, 0.01) >= 0.8 > power_of_tost(needed - 1, 1.0, 0.5, 0.01)
 
 
 def _simulated_tost(n: int, delta: float) -> float:
@@ -63,8 +63,8 @@ def test_seeds_to_decide_covers_both_truths_and_the_exact_test() -> None:
     assert detect is not None
     assert show is not None
     assert decide == max(detect, show, 9)
-    assert seeds_to_decide(1e-6, 1.0, 0.05, 10, "sign-flip") == 9
-    assert seeds_to_decide(1e-6, 1.0, 0.05, 10, "t") == 2 or seeds_to_decide(1e-6, 1.0, 0.05, 10, "t") == 3
+    assert seeds_to_decide(1e-6, 1.0, 0.05, 10, "sign-flip") == 10
+    assert seeds_to_decide(1e-6, 1.0, 0.05, 10, "t") == 10  # equivalence is always exact: 5 / 2^10 <= .005
     assert seeds_to_decide(50.0, 0.01, 0.05, 10, "t") is None
 
 
@@ -73,17 +73,19 @@ def test_next_to_no_spread_two_seeds_find_it_and_without_any_the_exact_test_must
     assert power_of_t(2, 20e3, 2e-5) == pytest.approx(
         power_of_t(2, 7e3, 2e-5 * 20 / 7), abs=1e-3
     )  # on either side of the closed form
-    assert seeds_to_decide(1e-12, 0.01, 0.05, 4, "t") == 2
-    # of equal differences p is 2^(1 - n), and of equivalence 2^-n, whatever test was planned: 2^-7 <= .05 / 5 < 2^-6
-    assert [seeds_to_decide(0.0, 0.01, 0.05, 5, t) for t in ("t", "sign-flip", "wilcoxon")] == [8, 8, 8]
+    assert seeds_to_decide(1e-12, 0.01, 0.05, 4, "t") == 9
+    # of equal differences p is 2^(1 - n), and of equivalence 5 / 2^n, whatever test was planned: 5 / 2^9 <= .05 / 5
+    assert [seeds_to_decide(0.0, 0.01, 0.05, 5, t) for t in ("t", "sign-flip", "wilcoxon")] == [9, 9, 9]
 
 
 def test_plan_that_can_and_cannot_decide() -> None:
     few = plan_summary(make_study(seeds=5))
     assert (few.tests, few.families, few.smallest_p, few.minimum_seeds, few.can_decide) == (4, 1, 2.0**-4, 8, False)
     assert "can never" in few.summary()
-    enough = plan_summary(make_study(seeds=8))
-    assert enough.can_decide
+    eight = plan_summary(make_study(seeds=8))
+    assert eight.can_decide
+    assert "can never call a strategy equivalent: it needs at least 9 seeds" in eight.summary()
+    enough = plan_summary(make_study(seeds=9))
     assert "can never" not in enough.summary()
     apart = plan_summary(make_study(seeds=7, plan=Plan(family="strategies")))
     assert (apart.tests, apart.families, apart.minimum_seeds, apart.can_decide) == (2, 2, 7, True)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from analysis.loading.curves import Curves
 from analysis.loading.records import load_study
@@ -24,7 +26,7 @@ D = np.array([3.0, 5, 4, 6, 2, 7, 4.5, 5.5]) / 1000
 def rows(**differences: np.ndarray) -> str:
     """One value per run; random is uneven over seeds, so that only pairing recovers the differences."""
     n = len(next(iter(differences.values())))
-    base = 0.5 + 0.1 * np.arange(n)
+    base = 0.5 + 0.101 * np.arange(n)
     lines = [f"random,{s},10,{base[s]}" for s in range(n)]
     lines += [f"{name},{s},10,{base[s] + d[s]}" for name, d in differences.items() for s in range(n)]
     return "\n".join(lines) + "\n"
@@ -35,8 +37,8 @@ def answers(curves: Curves) -> dict[str, str]:
 
 
 def test_the_four_answers(table) -> None:  # type: ignore[no-untyped-def]
-    alternating = np.array([1, -1] * 4) / 1000
-    curves = table(rows(up=D * 10, down=-D * 10, same=alternating, wild=alternating * 50))
+    ten, alternating = np.concatenate([D, D[:2]]), np.array([1, -1] * 5) / 1000
+    curves = table(rows(up=ten * 10, down=-ten * 10, same=alternating, wild=alternating * 50))
     assert answers(curves) == {"up": "better", "down": "worse", "same": "equivalent", "wild": "undecided"}
     first = "Of 4 comparisons with random: 1 better, 1 worse, 1 equivalent, 1 undecided"
     assert headline(compare(curves)) == f"{first} (family-wise error at most 0.05 over all of them)."
@@ -58,8 +60,8 @@ def test_numbers_of_one_verdict(table) -> None:  # type: ignore[no-untyped-def]
     assert up.difference == pytest.approx(0.04625)
     assert up.sd == pytest.approx(D.std(ddof=1) * 10)
     assert (up.p, up.p_adjusted, up.smallest_p) == (2 / 256, 4 / 256, 2 / 256)
-    half = 2.364624251592785 * up.sd / np.sqrt(8)
-    assert (up.low, up.high) == pytest.approx((0.04625 - half, 0.04625 + half))
+    assert (up.low, up.high) == pytest.approx((0.19 / 6, 0.06))  # subset means 6 from either end, of 2^8 flips
+    assert (up.interval, up.centre, round(up.excludable, 3)) == ("sign-flip", pytest.approx(0.04625), 0.312)
     assert up.value - up.baseline_value == pytest.approx(up.difference)
 
 
@@ -123,8 +125,11 @@ def test_one_seed_and_identical_curves_are_answered(table, test: str) -> None:  
     one = compare(table(rows(x=np.array([0.1])), plan=plan))
     assert (one.verdicts[0].answer, one.verdicts[0].seeds_to_decide) == ("undecided", None)
     assert json.loads(one.to_json())["verdicts"][0]["low"] is None
-    same = compare(table(rows(x=np.zeros(6)), plan=plan))
-    assert (same.verdicts[0].answer, same.verdicts[0].p, same.verdicts[0].low) == ("equivalent", 1.0, 0.0)
+    same = compare(table(rows(x=np.zeros(7)), plan=plan))
+    assert (same.verdicts[0].answer, same.verdicts[0].p) == ("equivalent", 1.0)
+    assert (same.verdicts[0].low, same.verdicts[0].high) == pytest.approx((-0.0005, 0.0005))  # of three decimals
+    six = compare(table(rows(x=np.zeros(6)), plan=plan)).verdicts[0]
+    assert (six.answer, six.p_equivalence) == ("undecided", 5 / 2**6)
     summary(one), summary(same)
 
 
@@ -132,11 +137,11 @@ def test_one_seed_and_identical_curves_are_answered(table, test: str) -> None:  
 def test_equal_differences_have_no_spread_and_say_how_many_seeds_it_takes(table, n: int) -> None:  # type: ignore[no-untyped-def]
     # three and seven times .1 do not add up to .3 and .7: their mean is another number than .1
     (verdict,) = compare(table(rows(x=np.full(n, 0.1)), plan=Plan(test="t"))).verdicts
-    assert (verdict.low, verdict.high, verdict.sd) == (pytest.approx(0.1), pytest.approx(0.1), 0)
+    assert (verdict.low, verdict.high, verdict.sd) == (pytest.approx(0.0995), pytest.approx(0.1005), 0)
     assert (verdict.answer, verdict.p, verdict.seeds_to_decide) == (
         "better" if n > 5 else "undecided",
         2.0 ** (1 - n),
-        6,
+        7,
     )
 
 
@@ -184,6 +189,36 @@ def test_an_outlier_that_turns_the_mean_against_the_ranks_decides_nothing(table)
     assert verdict.answer == "undecided"
 
 
+@pytest.mark.parametrize("test", ["sign-flip", "wilcoxon"])
+def test_no_interval_contradicts_its_test(table, test: str) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(0)
+    for n in (6, 7, 9, 12, 20):
+        made = {f"s{i}": rng.integers(-3, 7, n) / 1000 for i in range(12)}  # many ties and zeros
+        for v in compare(table(rows(**made), plan=Plan(test=test))).verdicts:  # type: ignore[arg-type]
+            assert (v.low <= 0 <= v.high) == (v.p > 0.05), (n, v)
+            assert v.high > v.low
+            assert v.answer != "equivalent" or -0.01 < v.low < v.high < 0.01
+
+
+@pytest.mark.parametrize("test", ["sign-flip", "t", "wilcoxon"])
+@pytest.mark.parametrize("n", [3, 5, 6])
+def test_seeds_that_can_hardly_show_better_never_show_equivalent(table, test: str, n: int) -> None:  # type: ignore[no-untyped-def]
+    small = np.array([1, -1, 0.5, -0.5, 0.2, -0.2])[:n] / 1000
+    assert answers(table(rows(x=small), plan=Plan(test=test, delta=0.5))) == {"x": "undecided"}  # type: ignore[arg-type]
+
+
+def test_dependent_folds_widen_test_and_interval(table) -> None:  # type: ignore[no-untyped-def]
+    curves = table(rows(x=D), plan=Plan(test="t"))
+    independent, folds = (compare(replace(curves, rho=rho)).verdicts[0] for rho in (0.0, 0.1))
+    # Nadeau & Bengio 2003: the squared standard error is (1/n + rho / (1 - rho)) s^2
+    wider = np.sqrt(1 + 8 * 0.1 / 0.9)
+    assert folds.high - folds.low == pytest.approx(wider * (independent.high - independent.low))
+    t = D.mean() / (D.std(ddof=1) * np.sqrt(1 / 8 + 0.1 / 0.9))
+    assert folds.p == pytest.approx(2 * stats.t.sf(t, 7))
+    with pytest.raises(ValueError, match="independent differences"):
+        compare(replace(curves, rho=0.1, plan=Plan()))
+
+
 def test_only_random(tmp_path: Path) -> None:
     comparison = compare(load_study(write_study(tmp_path / "s", make_study(strategies=["random"]), {}).path))
     assert comparison.verdicts == ()
@@ -216,7 +251,7 @@ def test_json_says_what_the_seeds_could_have_shown(table) -> None:  # type: igno
     rows = "".join(f"{s},{seed},10,{0.5 + 0.01 * seed * (s == 'x')}\n" for s in ("random", "x") for seed in range(5))
     result = compare(table(rows))
     (row,) = result.to_dict()["planning"]
-    assert (row["n"], row["tests"], row["smallest_p"], round(row["detectable_sd"], 2)) == (5, 1, 0.0625, 1.68)
+    assert (row["n"], row["tests"], row["smallest_p"], round(row["detectable_sd"], 2)) == (5, 1, 0.125, 1.68)  # a zero
     assert row["detectable"] == pytest.approx(row["detectable_sd"] * result.verdicts[0].sd)
     (alone,) = compare(table("random,0,10,0.5\nx,0,10,0.6\n")).to_dict()["planning"]
     assert (alone["detectable_sd"], alone["detectable"], alone["smallest_p"]) == (None, None, 1)

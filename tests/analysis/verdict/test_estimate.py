@@ -20,17 +20,22 @@ def test_welch_and_its_interval_are_scipys() -> None:
     assert found.test.direction == -welch(Y, X).direction == 1
 
 
-@pytest.mark.parametrize("delta", [0.3, 0.33, 0.34, 0.4])
-def test_unpaired_tost_is_the_ninety_percent_interval_inside_the_margin(delta: float) -> None:
-    ninety = independent(X, Y, delta, level=0.9)
-    assert (ninety.equivalence <= 0.05) == (-delta < ninety.low and ninety.high < delta)
+@pytest.mark.parametrize("delta", [0.3, 0.4, 0.43, 0.45, 0.5])
+def test_unpaired_equivalence_is_the_98_percent_interval_inside_the_margin(delta: float) -> None:
+    more = [*X, 0.42, 0.48], [*Y, 0.22, 0.18]
+    inner = independent(*more, delta, level=0.98)
+    assert (inner.equivalence <= 0.05) == (-delta < inner.low and inner.high < delta)
+
+
+def test_few_unpaired_values_never_show_equivalence() -> None:
+    assert independent(X, Y, 10.0).equivalence == 5 / 35  # 1 of 7 choose 3 ways to relabel
 
 
 def test_degenerate_samples_have_defined_answers() -> None:
     assert independent([], Y, 0.1).test.p == independent([1.0], Y, 0.1).test.p == 1.0
     assert independent([0.5] * 3, [0.5] * 2, 0.1).test.p == 1.0
     assert independent([0.5] * 3, [0.4] * 2, 0.2).test.p == 2 / 10
-    assert independent([0.5] * 3, [0.4] * 2, 0.2).equivalence == 1 / 10
+    assert independent([0.5] * 3, [0.4] * 2, 0.2).equivalence == 5 / 10
     with pytest.raises(ValueError, match="finite"):
         welch(X, [np.nan, 1.0])
 

@@ -96,12 +96,14 @@ def rising(s: str, d: int, i: int, b: int) -> float:
 
 
 SIX = [str(i) for i in range(6)]
+EIGHT = [str(i) for i in range(8)]
 
 
 @pytest.mark.parametrize(
     ("text", "answers"),
     [
-        pytest.param(tidy(SIX, lambda *_: 0.5, places=2), ["equivalent"] * 2, id="constant and tied"),
+        pytest.param(tidy(EIGHT, lambda *_: 0.512, places=2), ["equivalent"] * 2, id="constant and tied"),
+        pytest.param(tidy(EIGHT, lambda *_: 0.5, places=2), ["undecided"] * 2, id="tied, coarser than the margin"),
         pytest.param(tidy(["0"], rising, places=2), ["undecided"] * 2, id="one seed"),
         pytest.param(tidy(["0"], rising, (10,)), ["undecided"], id="one value"),
         pytest.param(tidy([*map(str, range(8))], rising, (10,)), ["better"], id="one budget"),
@@ -153,3 +155,18 @@ def test_levers_without_bound_on_one_data_set_are_put_into_words(compared: Calla
         if row["regime"] == "q"
     }
     assert worth["x", "regime"] == "inf"
+
+
+def test_data_sets_are_compared_by_wilcoxon_unless_told_otherwise(compared: Callable[..., Any]) -> None:
+    text = "dataset,random,mine\n" + "".join(f"d{i},.5,{0.52 + 0.01 * i:.2f}\n" for i in range(7))
+    assert [compared(text, **o)["plan"]["test"] for o in ({}, {"test": "sign-flip"})] == ["wilcoxon", "sign-flip"]
+    zeros = compared(text.replace(".5,0.52", ".5,0.50"))["verdicts"][0]
+    assert zeros["smallest_p"] == 2**-5  # six differences that are not zero
+
+
+def test_dependent_folds_take_the_corrected_t_test_or_are_refused(compared: Callable[..., Any]) -> None:
+    text = tidy(EIGHT, rising, (10,))
+    folds = compared(text, rho=0.1)
+    assert (folds["plan"]["test"], folds["rho"], folds["verdicts"][0]["interval"]) == ("t", 0.1, "t")
+    with pytest.raises(InputError, match="choose --test t"):
+        compared(text, rho=0.1, test="wilcoxon")
