@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from analysis.statistics.alpha_spending import describe_looks
+from analysis.statistics.inversion import STRICTNESS
 from analysis.verdict.comparison import Comparison
 
 TESTS: Final = {
@@ -12,6 +13,8 @@ TESTS: Final = {
     "t": "two-sided paired t test",
     "wilcoxon": "two-sided Wilcoxon signed-rank test",
 }
+INTERVALS: Final = {"sign-flip": "sign-flip", "wilcoxon": "signed-rank", "t": "t", "welch": "Welch t"}
+"""Test that an interval was inverted from -> its name."""
 CORRECTIONS: Final = {
     "holm": "Holm",
     "hochberg": "Hochberg",
@@ -54,7 +57,10 @@ def method(comparison: Comparison) -> str:
         if comparison.paired
         else f"unpaired (at least {_range(ns)} {unit}s per side)"
     )
-    sides = "two one-sided t tests" if comparison.paired else "two one-sided Welch tests"
+    level = f"{100 * (1 - 2 * plan.alpha / STRICTNESS):g} %"
+    both = {"t": "the sign-flip and the paired t test", "wilcoxon": "the sign-flip and the signed-rank test"}
+    tests = both.get(plan.test, "the sign-flip test")
+    equal = f"a {level} interval, inverted from {tests if comparison.paired else 'the Welch test'},"
     looks = ""
     if plan.looks:
         spending = describe_looks(plan.looks, plan.spending, plan.alpha)
@@ -63,12 +69,31 @@ def method(comparison: Comparison) -> str:
         f"{label}Endpoint: difference to {comparison.baseline} in {of}, {pairs}."
         f" Test: {test_name(comparison)}; {correction} over a family of {comparison.tests} ({_family(comparison)}),"
         f" alpha {plan.alpha:g}.{reach}{looks}"
-        f" Equivalence: {sides} within ±{plan.delta:g}, {correction} over the same family;"
+        f" Equivalence: {equal} lies within ±{plan.delta:g}, {correction} over the same family;"
         f" wrong claims of a difference and wrong claims of equivalence each have {controlled(comparison)}."
-        f" 95 % {'t' if comparison.paired else 'Welch t'} intervals, not adjusted for multiple comparisons."
+        f"{_exactness(comparison)} {_intervals(comparison)}"
         f" {unit.capitalize()}s to settle a difference: 80 % power to find a true difference of {plan.delta:g},"
         f" and to show equivalence if it is 0, at alpha / {max(comparison.tests, 1)}, with the estimated spread."
     )
+
+
+def _exactness(comparison: Comparison) -> str:
+    """Return what the error rate of the sign-flip test assumes; empty for other tests."""
+    if not comparison.paired or comparison.plan.test != "sign-flip":
+        return ""
+    return (
+        " The sign-flip test is exact if the strategy makes no difference at all; if it only leaves the mean unchanged"
+        " and skews the differences, false alarms reached 10 % in real data (analysis/CALIBRATION.md)."
+    )
+
+
+def _intervals(comparison: Comparison) -> str:
+    """Return which tests the 95 % intervals were inverted from."""
+    used = {v.interval for v in comparison.verdicts if v.interval}
+    named = " or ".join(INTERVALS[name] for name in INTERVALS if name in used) or "no"
+    few = comparison.paired and comparison.plan.test != "t" and "t" in used
+    why = " (t where there are too few seeds for an exact one)" if few else ""
+    return f"95 % {named} intervals{why}, not adjusted for multiple comparisons."
 
 
 def _family(comparison: Comparison) -> str:

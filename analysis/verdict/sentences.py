@@ -136,8 +136,7 @@ def _figures(v: Verdict, comparison: Comparison, scale: Scale) -> str:
 
 def _unseen(v: Verdict, comparison: Comparison) -> str:
     """Return what so few seeds cannot rule out: the share of other outcomes whose absence has probability .05."""
-    share = 1 - 0.05 ** (1 / v.n)
-    return f"What happens in fewer than {100 * share:.0f} % of {comparison.unit}s can have gone unseen."
+    return f"What happens in fewer than {100 * v.excludable:.0f} % of {comparison.unit}s can have gone unseen."
 
 
 def _what_would_decide(v: Verdict, comparison: Comparison, scale: Scale) -> str:
@@ -152,6 +151,9 @@ def _what_would_decide(v: Verdict, comparison: Comparison, scale: Scale) -> str:
             f" With {v.n} {unit}{'s' * (v.n > 1)} this test can never decide:"
             f" it needs at least {comparison.least_seeds}{other}."
         )
+    if v.resolution / 2 > plan.delta:
+        finest = f"{v.resolution:g}"
+        said.append(f" The values resolve steps of {finest}: a margin of {plan.delta:g} is finer than they can show.")
     tests = sum(other.group == v.group for other in comparison.verdicts)
     seen = _seeds_if_seen(v, comparison, tests)
     numbers_of: list[tuple[int, str]] = []

@@ -48,6 +48,8 @@ def verdict(**changes: Any) -> Verdict:
         "smallest_p": 2.0**-9,
         "seeds_to_decide": 93,
         "test": "sign-flip",
+        "interval": "sign-flip",
+        "excludable": 0.26,
     }
     return Verdict(**(known | changes))
 
@@ -89,8 +91,18 @@ EQUIVALENT = verdict(
 )
 UNDECIDED = verdict()
 TINY = verdict(difference=0.0004, low=-0.0164, high=0.0172, p=0.95, p_adjusted=1.0, seeds_to_decide=31623)
-FEW = verdict(n=5, n_planned=5, smallest_p=2.0**-4, p=0.0625, p_adjusted=0.25)
-ONE = verdict(n=1, n_planned=10, low=math.nan, high=math.nan, sd=math.nan, p=1.0, p_adjusted=1.0, seeds_to_decide=None)
+FEW = verdict(interval="t", n=5, n_planned=5, smallest_p=2.0**-4, p=0.0625, p_adjusted=0.25)
+ONE = verdict(
+    interval="",
+    n=1,
+    n_planned=10,
+    low=math.nan,
+    high=math.nan,
+    sd=math.nan,
+    p=1.0,
+    p_adjusted=1.0,
+    seeds_to_decide=None,
+)
 NONE = verdict(n=0, n_planned=10, difference=math.nan, value=math.nan, baseline_value=math.nan, seeds_to_decide=None)
 
 
@@ -106,6 +118,7 @@ def situations() -> Iterator[tuple[str, str]]:
         "too few seeds for the test": FEW,
         "one seed": ONE,
         "no data": NONE,
+        "values coarser than the margin": replace(UNDECIDED, resolution=0.05),
     }.items():
         yield f"{name}, accuracy as a share", sentence(v, comparison(v))
     yield "runs missing", sentence(replace(BETTER, n=8), comparison(replace(BETTER, n=8)))
@@ -133,8 +146,9 @@ def situations() -> Iterator[tuple[str, str]]:
     yield "summary, exploratory, with gaps", summary(left)
     yield "summary, amended", summary(comparison(BETTER, exploratory=True, amended=2))
     looks = Plan(delta=0.01, test="t", looks=(5, 10), spending="pocock")
-    yield "summary, t test with looks", summary(comparison(BETTER, plan=looks))
-    yield "summary, unpaired", summary(comparison(*family, mismatch="unpaired"))
+    yield "summary, t test with looks", summary(comparison(replace(BETTER, interval="t"), plan=looks))
+    yield "summary, few seeds", summary(comparison(FEW))
+    yield "summary, unpaired", summary(comparison(*(replace(v, interval="welch") for v in family), mismatch="unpaired"))
     yield (
         "summary, data sets",
         summary(comparison(*family, unit="data set", has_curves=False, plan=Plan(test="wilcoxon", correction="bh"))),
