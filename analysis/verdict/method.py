@@ -82,7 +82,7 @@ def _exactness(comparison: Comparison) -> str:
     if not comparison.paired or comparison.plan.test != "sign-flip":
         return ""
     return (
-        " The sign-flip test is exact if the strategy makes no difference at all; if it only leaves the mean unchanged"
+        " The sign-flip test is exact if the strategy behaves like the baseline; if it only leaves the mean unchanged"
         " and skews the differences, false alarms reached 10 % in real data (analysis/CALIBRATION.md)."
     )
 
