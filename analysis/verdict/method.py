@@ -87,13 +87,18 @@ def _exactness(comparison: Comparison) -> str:
     )
 
 
+def interval_names(comparison: Comparison) -> str:
+    """Return the tests that the intervals of the verdicts were inverted from: "sign-flip", "sign-flip or t"."""
+    used = {v.interval for v in comparison.verdicts}
+    return " or ".join(INTERVALS[name] for name in INTERVALS if name in used) or "t"
+
+
 def _intervals(comparison: Comparison) -> str:
     """Return which tests the 95 % intervals were inverted from."""
-    used = {v.interval for v in comparison.verdicts if v.interval}
-    named = " or ".join(INTERVALS[name] for name in INTERVALS if name in used) or "no"
+    used = {v.interval for v in comparison.verdicts}
     few = comparison.paired and comparison.plan.test != "t" and "t" in used
     why = " (t where there are too few seeds for an exact one)" if few else ""
-    return f"95 % {named} intervals{why}, not adjusted for multiple comparisons."
+    return f"95 % {interval_names(comparison)} intervals{why}, not adjusted for multiple comparisons."
 
 
 def _family(comparison: Comparison) -> str:

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from analysis.figures.figure import FigureInputs, StudyFigure, panelled
 from analysis.figures.layout import count_in_words, dodge, draw_zone, fold, highest, range_within, select, wrap
 from analysis.figures.style import SMALL, LineStyle
+from analysis.verdict.method import interval_names
 
 
 def draw_interaction(
@@ -48,7 +49,7 @@ def interaction(inputs: FigureInputs) -> StudyFigure | str:
         return "needs two regimes of one data set, one protocol each"
     datasets = list(dict.fromkeys(frame["dataset"]))
     regimes = [r for r in dict.fromkeys(r for _, r in curves.places.values()) if r in set(frame["regime"])]
-    n = count_in_words(frame["n"], curves.unit)
+    n, kind = count_in_words(frame["n"], curves.unit), interval_names(inputs.comparison)
 
     def draw(ax: Axes, rows: pd.DataFrame, dataset: str) -> None:  # noqa: ARG001
         draw_interaction(ax, rows, regimes, inputs.styles, delta)
@@ -61,7 +62,7 @@ def interaction(inputs: FigureInputs) -> StudyFigure | str:
         frame,
         draw,
         2.0,
-        f"Bars: 95 % t interval, {n}. Grey: within ±{delta:g}",
+        f"Bars: 95 % {kind} interval, {n}. Grey: within ±{delta:g}",
         by="dataset",
         names=datasets,
         legend=inputs.present(frame),
@@ -70,7 +71,7 @@ def interaction(inputs: FigureInputs) -> StudyFigure | str:
     )
     caption = (
         f"Regime and strategy: paired difference to {curves.baseline} in {inputs.endpoint} under each regime, n = "
-        f"{n}. Bars: 95 % t intervals, not adjusted for multiple comparisons. Grey zone: equivalent within "
+        f"{n}. Bars: 95 % {kind} intervals, not adjusted for multiple comparisons. Grey zone: equivalent within "
         f"±{delta:g}. Where lines cross, strategies rank differently. The verdicts ({inputs.tested}) are reached "
         "regime by regime; the interaction itself is not tested here."
     )

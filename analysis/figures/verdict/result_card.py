@@ -43,7 +43,8 @@ def result_card(inputs: FigureInputs, study: Study, protocol: Protocol) -> Study
         words = figure.add_subplot(grid[1, :])
         words.axis("off")
         words.text(0, 1, text, va="top", fontsize=7, linespacing=1.25, transform=words.transAxes)
-        note = f"Bars and band: 95 % t interval, {count_in_words(lines['n'], curves.unit)}"
+        bars = f"Bars: 95 % {method.interval_names(comparison)} interval; band: 95 % t interval"
+        note = f"{bars}; {count_in_words(lines['n'], curves.unit)}"
         add_legend(figure, curves.strategies, inputs.styles, note)
     caption = f"Result card of {name}. {method.method(comparison)}"
     return StudyFigure(f"card-{name}", f"Result card: {name}", figure, frame, caption, " ".join(blocks))

@@ -12,6 +12,7 @@ from analysis.figures.layout import draw_interval, draw_zone, each, label_rows, 
 from analysis.figures.style import LineStyle
 from analysis.formatting import numbers
 from analysis.verdict import verdict_table
+from analysis.verdict.method import interval_names
 from analysis.verdict.sentences import headline
 
 
@@ -42,7 +43,7 @@ def verdicts(inputs: FigureInputs) -> StudyFigure | str:
     frame, delta = comparison.to_frame(), comparison.plan.delta
     if frame.empty:
         return f"{curves.baseline} is the only strategy"
-    kind = "t" if curves.paired else "Welch t"
+    kind = interval_names(comparison)
     figure = panelled(
         inputs,
         frame,
