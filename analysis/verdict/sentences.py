@@ -16,7 +16,7 @@ from analysis.statistics.power import least_seeds, seeds_to_detect
 from analysis.verdict import verdict_table
 from analysis.verdict.comparison import Answer, Comparison, Verdict
 from analysis.verdict.method import controlled, method
-from analysis.verdict.units import Scale, half_width, scale_of
+from analysis.verdict.scale import Scale, half_width, scale_of
 
 ANSWERS: Final[tuple[Answer, ...]] = ("better", "worse", "equivalent", "undecided")
 _ALONE: Final = {

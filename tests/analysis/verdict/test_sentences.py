@@ -18,8 +18,8 @@ import pytest
 from analysis.loading.curves import Missing
 from analysis.loading.metric_direction import direction_of
 from analysis.verdict.comparison import Comparison, Verdict
+from analysis.verdict.scale import scale_of
 from analysis.verdict.sentences import answers_over_all, headline, sentence, summary
-from analysis.verdict.units import scale_of
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Plan
 
