@@ -70,9 +70,13 @@ def _format_warning(
 ) -> str:
     """Format this project's notices as one line, and all other warnings as Python does."""
     if category.__name__ == "Notice":  # compared by name: its module is not loaded for --help
-        return f"beatrandom: {message}\n"
+        from protocol.plain_text import visible
+
+        return f"beatrandom: {visible(str(message))}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n{f'  {line}' if line else ''}"
 
 
 def _print_error(text: str) -> None:
-    print(f"beatrandom: {text}", file=sys.stderr)
+    from protocol.plain_text import visible
+
+    print(f"beatrandom: {visible(text)}", file=sys.stderr)

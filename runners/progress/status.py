@@ -64,7 +64,7 @@ def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
 def state(folder: RunFolder, run: PlannedRun) -> RunStatus:
     """Return the status of one planned run; see `status`."""
     try:
-        raw = read_bytes(folder.events)
+        raw = read_bytes(folder.events, root=folder.root)
     except FileNotFoundError:
         return RunStatus(run, "running" if is_locked(folder) else "missing", 0, 0)
     except OSError as error:

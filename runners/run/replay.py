@@ -164,7 +164,7 @@ def _choose_start(replay: _Replay) -> Replayed:
 
 def read_intact_record(run: RunFolder) -> tuple[Record, RunEvent]:
     """Return a record and its first event. Raises InputError or RecordError if it is broken."""
-    record = read(run.events)
+    record = read(run.events, run.root)
     if record.breaks or record.run is None:
         raise InputError(record.breaks or Fault(str(run.events), "a record of a run", "no 'run' event"))
     return record, record.run
@@ -180,7 +180,10 @@ def _random_query(replay: _Replay, k: int) -> Indices:
     start = replay.start
     protocol, units_digest = start.protocol, start.data.units
     split = redraw_split(protocol, start.replicate, **start.split.sizes)
-    units = read_units(replay.study, units_digest) if units_digest else Units.images(int(split.pool.max()) + 1)
+    if units_digest:
+        units = read_units(replay.study, units_digest, start.data.images)
+    else:
+        units = Units.images(int(split.pool.max()) + 1)
     holdings = Holdings(protocol, split, units)
     for e in _purchases_before(replay.record, k):
         holdings.add(e.purpose, np.asarray(e.indices, np.int64), e.after)

@@ -9,15 +9,24 @@ import pytest
 
 from protocol.errors import InputError
 from protocol.rules import check_study
-from protocol.safe_read import read_bytes
+from protocol.safe_read import read_bytes, read_named
 from protocol.spec.run_id import RunId
 from tests.support.study_builder import build_study, lines
 
 
-def test_a_file_is_read_whole_through_a_link_too(tmp_path: Path) -> None:
+def test_only_a_link_that_the_user_named_is_followed(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"\x00all")
     (tmp_path / "link").symlink_to("file")
-    assert read_bytes(tmp_path / "file") == read_bytes(tmp_path / "link") == b"\x00all"
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "deep").write_bytes(b"deep")
+    (tmp_path / "folder").symlink_to("inner")
+    assert read_bytes(tmp_path / "file") == read_named(tmp_path / "link") == b"\x00all"
+    assert read_bytes(tmp_path / "folder" / "deep", root=tmp_path / "folder") == b"deep"
+    for path in ("link", "folder/deep"):
+        with pytest.raises(OSError, match="a link, which is not followed"):
+            read_bytes(tmp_path / path, root=tmp_path)
+    with pytest.raises(OSError, match="outside"):
+        read_bytes(tmp_path / "inner" / ".." / "file", root=tmp_path / "inner")
 
 
 def test_a_pipe_a_device_a_folder_and_too_much_are_refused(tmp_path: Path) -> None:
