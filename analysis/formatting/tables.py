@@ -34,9 +34,17 @@ def render_markdown(frame: pd.DataFrame, text: int) -> str:
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
 
 
+_BOLD: Final = re.compile(r"\*\*([\d.]+(?: ± [\d.]+)?)\*\*(.*)")
+"""The best number of a table, with its mark."""
+_ACTIVE: Final = re.compile(r"[\\|`*<]|\](?=[(\[:])|&(?=[#\w]+;)")
+
+
 def md(cell: object) -> str:
     """Escape a text cell for Markdown: it stays one cell, and is neither HTML, code nor a link."""
-    return re.sub(r"[\\|`*<]|\](?=[(\[:])|&(?=[#\w]+;)|(?<=\w)~(?=~)", r"\\\g<0>", one_line(str(cell)))
+    text = one_line(str(cell))
+    if bold := _BOLD.fullmatch(text):
+        return f"**{bold[1]}**{md(bold[2])}"
+    return _ACTIVE.sub(r"\\\g<0>", text)
 
 
 _LATEX: Final = str.maketrans(

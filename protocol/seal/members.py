@@ -33,53 +33,73 @@ MEMORY: Final = 2**27
 MOST_FILES: Final = 2**20
 _MOST_FAULTS: Final = 20
 _BLOCK: Final = 2**20
-"""Largest piece that is read at once; tarfile reads headers of extended attributes in one piece."""
+"""Largest number of bytes that is read at once; tarfile reads headers of extended attributes in one piece."""
+_PIECE: Final = 2**16
 _SEALS: Final = (StudyFolder(Path()).manifest.name, StudyFolder(Path()).signature.name)
 
 
-class _Bounded(io.RawIOBase):
-    """Decompressed bytes of an archive, up to a limit."""
+class _Unpacked(io.RawIOBase):
+    """Decompressed bytes of an archive: forward only, up to a limit, in bounded memory.
 
-    def __init__(self, source: lzma.LZMAFile, most: int) -> None:
-        self._source, self._most = source, most
+    `lzma.LZMAFile` would let each block of the file ask for a dictionary of gigabytes.
+    """
+
+    def __init__(self, source: io.BufferedReader, most: int) -> None:
+        self._source, self._most, self._place = source, most, 0
+        self._decompressor = _decompressor()
 
     def read(self, size: int = -1) -> bytes:
-        """Read at most `_BLOCK` bytes. Raises ValueError past the limit."""
+        """Read at most `_BLOCK` bytes. Raises ValueError past the limit, or for more at once."""
         if not 0 <= size <= _BLOCK:
             raise ValueError(f"a header of {size} bytes")
-        data = self._source.read(size)
-        self._check(self._source.tell())
-        return data
+        parts, left = [], size
+        while left and (part := self._next(left)) is not None:
+            parts.append(part)
+            left -= len(part)
+        self._place += size - left
+        self._check(self._place)
+        return b"".join(parts)
+
+    def _next(self, size: int) -> bytes | None:
+        """Return at most so many bytes; None at the end of the file."""
+        data = b""
+        if self._decompressor.eof:
+            data = self._decompressor.unused_data or self._source.read(_PIECE)
+            if not data:
+                return None
+            self._decompressor = _decompressor()
+        elif self._decompressor.needs_input and not (data := self._source.read(_PIECE)):
+            raise EOFError("the file ends before its content")
+        return self._decompressor.decompress(data, size)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move forward. Raises ValueError past the limit, before anything is decompressed."""
-        if whence == 0:
-            self._check(offset)
-        return self._source.seek(offset, whence)
+        if whence or offset < self._place:
+            raise ValueError("members that do not follow one another")
+        self._check(offset)
+        while self._place < offset and self.read(min(_BLOCK, offset - self._place)):
+            pass
+        return self._place
 
     def tell(self) -> int:
         """Return the position in the decompressed bytes."""
-        return self._source.tell()
+        return self._place
 
     def _check(self, place: int) -> None:
         if place > self._most:
             raise ValueError(f"more than {self._most} bytes unpacked, the most for an archive of this size")
 
 
+def _decompressor() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
+
+
 @contextmanager
 def _opened(source: Path) -> Iterator[tarfile.TarFile]:
     with open_named(source, LARGEST_FILE) as file:
         most = min(LARGEST, FREE + RATIO * os.fstat(file.fileno()).st_size)
-        with _decompressed(file) as content, tarfile.open(fileobj=_Bounded(content, most), mode="r:") as archive:
+        with tarfile.open(fileobj=_Unpacked(file, most), mode="r:") as archive:
             yield archive
-
-
-def _decompressed(file: io.BufferedReader) -> lzma.LZMAFile:
-    """Open a file of xz whose dictionary fits `MEMORY`; LZMAFile itself has no limit."""
-    probe = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=MEMORY)
-    probe.decompress(file.read(2**12), max_length=1)
-    file.seek(0)
-    return lzma.LZMAFile(file)
 
 
 def read_members(source: Path) -> Manifest:
@@ -107,6 +127,8 @@ def read_members(source: Path) -> Manifest:
     expected, fix = "a study as `beatrandom pack` writes it: evidence, manifest and signature", "get the file again"
     if faults:
         raise InputError([Fault(str(source), expected, found[:300], fix) for found in faults])
+    if not content:
+        raise InputError(Fault(str(source), expected, f"no {_SEALS[0]}", fix))
     manifest = parse_manifest(content, f"{source}: {_SEALS[0]}")
     absent, more = manifest.files.keys() - names, names - manifest.files.keys() - set(_SEALS)
     faults = [f"no {name}, which the manifest lists" for name in sorted(absent)]
