@@ -22,11 +22,11 @@ _RESERVED: Final = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(
 
 
 def skeleton(name: str) -> str:
-    """Return what a name looks like; two names with one skeleton look alike."""
+    """Return what a name looks like, in lower case: two names with one skeleton look alike, or differ in case."""
     parts = unicodedata.normalize("NFKD", name)
     shown = "".join(c if c.isascii() else _prototypes().get(c, c) for c in parts)
     plain = "".join(_ASCII.get(c, c) for c in shown)
-    return unicodedata.normalize("NFD", plain)
+    return unicodedata.normalize("NFD", plain).casefold()
 
 
 def name_problem(name: str) -> str:
@@ -60,7 +60,8 @@ def look_alikes(names: Iterable[str], known: Iterable[str] = (), *, strict: bool
     seen: dict[str, list[str]] = {}
     for name in sorted({*names, *fixed}, key=lambda name: (name not in fixed, not name.isascii(), name)):
         for other in seen.setdefault(skeleton(name), []):
-            if strict or not name.isascii() or other in fixed:
+            case = name.casefold() == other.casefold()
+            if not case and (strict or not name.isascii() or other in fixed):
                 yield f"{name!r}, which looks like {other!r}{_difference(name)}"
                 break
         seen[skeleton(name)].append(name)
@@ -78,7 +79,7 @@ def _named(char: str) -> str:
 @cache
 def _prototypes() -> dict[str, str]:
     """Return one representative of the look-alikes of each character that is not ASCII, after Unicode's table."""
-    from confusable_homoglyphs.confusables import confusables_data  # type: ignore[import-untyped]  # takes 50 ms, and only such names need it
+    from confusable_homoglyphs.confusables import confusables_data  # takes 50 ms, and only such names need it
 
     found: dict[str, str] = {}
     for char, like in confusables_data.items():

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Final
 
 LARGEST: Final = 2**30
-"""Default limit in bytes; a record of 10,000 rounds on a million images stays far below."""
+"""Default limit in bytes."""
+LARGEST_RECORD: Final = 2**28
+"""A record of 10,000 rounds on a million images stays far below."""
 LINK: Final = "a link, which is not followed"
 """What an error says of a link."""
 

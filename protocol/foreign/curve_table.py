@@ -21,7 +21,7 @@ from protocol.spec.protocol import Protocol
 _NEEDED = ("strategy", "seed", "budget", "value")
 _OPTIONAL = ("protocol", "dataset", "regime", "metric")
 _MOST_FAULTS = 20
-_LARGEST = 2**28
+_LARGEST = 2**26
 
 
 @dataclass(frozen=True)

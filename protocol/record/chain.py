@@ -39,7 +39,7 @@ from protocol.record.events import (
 )
 from protocol.record.layout import RunFolder
 from protocol.record.machine_lock import claim_run
-from protocol.safe_read import read_bytes
+from protocol.safe_read import LARGEST_RECORD, read_bytes
 
 E = TypeVar("E", bound=Event)
 
@@ -99,7 +99,7 @@ def read(path: Path, root: Path | None = None) -> Record:
         RecordError: the file cannot be opened, is not a regular file, is too large, or has a newer schema.
     """
     try:
-        raw = read_bytes(path, root=root)
+        raw = read_bytes(path, LARGEST_RECORD, root)
     except OSError as error:
         raise RecordError(Fault(str(path), "a readable record", error.strerror or str(error))) from None
     whole = raw.rfind(b"\n") + 1
@@ -286,6 +286,10 @@ def _locked(lock: int, patience_s: float = 0.5) -> bool:
 def _intact_record(folder: RunFolder) -> Record | None:
     if not folder.events.exists():
         return None
+    if folder.events.lstat().st_nlink > 1:  # what is appended here would appear there, for example in a backup
+        expected, found = "a file with no other name", "a file that is linked from another folder, too"
+        fix = "copy the run's folder, and put the copy in its place; nothing was changed"
+        raise RecordError(Fault(str(folder.events), expected, found, fix))
     record = read(folder.events, folder.root)
     if record.breaks:
         raise RecordError(
@@ -305,7 +309,7 @@ def _intact_record(folder: RunFolder) -> Record | None:
 
 
 def _move_tail(folder: RunFolder, record: Record) -> None:
-    raw = read_bytes(folder.events, root=folder.root)
+    raw = read_bytes(folder.events, LARGEST_RECORD, folder.root)
     earlier = list(folder.path.glob("events.torn-*"))
     (folder.path / f"events.torn-{len(earlier)}").write_bytes(raw[record.whole_bytes :])
     os.truncate(folder.events, record.whole_bytes)

@@ -5,6 +5,7 @@ They are used only if their digests match.
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import re
@@ -33,6 +34,7 @@ BUDGET: Final = 2**30
 _FREE: Final = 2**27
 _RATIO: Final = 300
 """Above `_FREE` bytes of memory, at most so many per byte of the file: measured results are never that empty."""
+_LARGEST_HEADER: Final = 2**14
 _SLACK: Final = 4
 _FEW: Final = 2**16
 """Arrays up to `_SLACK` times and `_FEW` numbers above the size that the record tells are read and judged by a rule."""
@@ -231,7 +233,11 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
     version = np.lib.format.read_magic(member)
     if version not in read:
         raise ValueError(f"version {version} of the format .npy")
-    shape, _, dtype = read[version](member)
+    width = 2 if version == (1, 0) else 4
+    length = member.read(width)
+    if (size := int.from_bytes(length, "little")) > _LARGEST_HEADER:
+        raise ValueError(f"a header of {size} bytes")
+    shape, _, dtype = read[version](io.BytesIO(length + member.read(size)))
     return shape, dtype
 
 

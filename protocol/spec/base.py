@@ -18,7 +18,7 @@ Budget = Annotated[int, Field(ge=1, le=10**12)]
 Steps = Annotated[int, Field(ge=1, le=10**8)]
 Side = Annotated[int, Field(ge=1, le=2**15)]
 """In pixels."""
-Width = Annotated[int, Field(ge=1, le=2**16)]
+Width = Annotated[int, Field(ge=1, le=2**13)]
 """Units of a layer."""
 NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._+-]*$"
 LABEL: Final = r"^([A-Za-z0-9][A-Za-z0-9._+-]*)?$"

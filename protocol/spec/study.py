@@ -170,8 +170,9 @@ class Study(FrozenModel):
                 problems.append(f"expected each {what} once, found {', '.join(repeated)} more than once{fix}")
         if not any(s.id == BASELINE and s.name == BASELINE for s in self.strategies):
             problems.append("expected the baseline 'random' among the strategies, found it missing")
-        for names in ([p.name for p in self.protocols], [s.id for s in self.strategies]):
-            problems += [f"expected names that no reader mixes up, found {p}; rename it" for p in look_alikes(names)]
+        for names, known in (([p.name for p in self.protocols], ()), ([s.id for s in self.strategies], (BASELINE,))):
+            alike = look_alikes(names, known)
+            problems += [f"expected names that no reader mixes up, found {p}; rename it" for p in alike]
         if (runs := len(self.protocols) * len(self.strategies) * len(self.seeds)) > MOST_RUNS:
             problems.append(f"expected at most {MOST_RUNS} runs, found {runs}; make several studies")
         problems += self._plan_does_not_fit()

@@ -59,6 +59,12 @@ def main() -> None:
     except Exception as error:
         from protocol.errors import BeatRandomError, NotDecidable  # after an error, time no longer matters
 
+        if isinstance(error, MemoryError) or "allocate memory" in str(error) or "CUDA out of memory" in str(error):
+            _print_error(
+                f"memory\n  expected: enough for this work\n  found:    {str(error).splitlines()[0] or 'too little'}\n"
+                "  to do:    use smaller batches, images or networks, or a machine with more memory"
+            )
+            sys.exit(2)
         if not isinstance(error, BeatRandomError):
             raise
         _print_error(str(error))

@@ -23,6 +23,7 @@ from protocol.record.chain import Record, read
 from protocol.record.events import LabelsEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.replay_answers import Replayed
+from protocol.safe_read import read_bytes
 from protocol.spec.study import BASELINE
 from protocol.spec.units import Units
 from runners.datasets.regions import read_units
@@ -233,7 +234,7 @@ def _open_session(replay: _Replay, purchases: Sequence[LabelsEvent]) -> tuple[Se
 
 
 def _file_digest(path: Path) -> str:
-    return sha256(path.read_bytes()) if path.is_file() else ""
+    return sha256(read_bytes(path)) if path.is_file() else ""
 
 
 def _train_again(replay: _Replay, k: int, progress: _Progress, *, trials: bool) -> tuple[Outcome, list[TrialEvent]]:

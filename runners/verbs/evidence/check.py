@@ -115,11 +115,8 @@ def _show(path: Path, result: Compliance) -> None:
     )
     for r in result.results:
         for finding in r.findings[:SHOWN]:
-            lines = (
-                f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n"
-                f"  found:    {finding.found}\n  to do:    {finding.fix}"
-            )
-            console.print(lines, markup=False, soft_wrap=True)
+            fault = Fault(f"{finding.rule} {finding.where}", finding.expected, finding.found, finding.fix)
+            console.print(str(fault), soft_wrap=True)
         if len(r.findings) > SHOWN:
             console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (--format json shows all)")
     console.print(result.summary(), markup=False)

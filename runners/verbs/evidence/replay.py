@@ -42,6 +42,8 @@ def replay(
     replayed: list[tuple[RunFolder, list[Replayed]]] = []
     for run in _runs(path, every=every, sample=sample, seed=seed):
         study = StudyFolder(run.path.parents[3])
+        if keep:
+            study.refuse_links()
         with console.status(Text(visible(f"replaying {run.path.relative_to(study.records)}"))):
             outcomes = list(replay_run(run, rounds, data_root, chosen, trials=trials))
         replayed.append((run, outcomes))
