@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import zipfile
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.report.sections import _read
 from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
+from runners.verbs.running.gc import _remove
 from tests.support import front_door
 from tests.support.study_builder import build_study, rewrite
 
@@ -98,8 +101,27 @@ def test_a_linked_picture_is_not_put_into_the_report(folder: StudyFolder, tmp_pa
     place = folder.pictures / "small"
     place.mkdir(parents=True)
     (place / "first.png").symlink_to(tmp_path / "secret")
+    (place / "last.png").write_bytes(b"picture")
+    (place / "last.txt").symlink_to(tmp_path / "secret")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "more.png").write_bytes(b"secret words" * 100)
+    (folder.pictures / "linked").symlink_to(tmp_path / "linked")
     assert beatrandom("report", folder.path)[0] == 0
-    assert "c2VjcmV0IHdvcmRz" not in folder.report.read_text(encoding="utf-8")
+    written = folder.report.read_text(encoding="utf-8")
+    assert base64.b64encode(b"picture").decode() in written
+    assert "c2VjcmV0IHdvcmRz" not in written
+    assert "secret words" not in written
+    with pytest.raises(OSError, match="a link"):
+        _read(folder.pictures / "linked" / "more.png")
+
+
+def test_a_file_behind_a_link_is_not_removed(folder: StudyFolder, elsewhere: Path) -> None:
+    (folder.path / "extra").symlink_to(elsewhere)
+    assert _remove(folder.path / "extra" / "secret", folder.path, dry_run=False) == []
+    assert _remove(folder.path / "extra", folder.path, dry_run=False) == []
+    assert untouched(elsewhere)
+    assert _remove(folder.plan, folder.path, dry_run=False) != []
+    assert not folder.plan.exists()
 
 
 def test_a_report_replaces_a_link_and_spares_its_target(folder: StudyFolder, elsewhere: Path) -> None:
