@@ -146,6 +146,7 @@ def link(name: str, kind: bytes, target: str) -> tarfile.TarInfo:
         tarfile.TarInfo("records/\x1b[31ma"),
         tarfile.TarInfo("study.json"),
         tarfile.TarInfo("records/more"),
+        tarfile.TarInfo("Study.json"),
         tarfile.TarInfo("report.html"),
     ],
     ids=lambda m: f"{m.name!a} {m.type!a}",
@@ -157,7 +158,7 @@ def test_a_strange_member_is_refused_by_name(member: tarfile.TarInfo, packed: Pa
     assert "\x1b" not in str(refused.value)
     links = (tarfile.SYMTYPE, tarfile.LNKTYPE)
     said = "" if member.isreg() else "is a link" if member.type in links else "is a special"
-    plain = member.name in ("records/more", "study.json", "report.html")
+    plain = member.name in ("records/more", "study.json", "Study.json", "report.html")
     assert (said or (member.name if plain else "no plain path inside the folder")) in str(refused.value)
     assert not (tmp_path / "out").exists()
     assert not list(tmp_path.glob(".unpacked-*"))
