@@ -209,3 +209,36 @@ def test_a_repeated_key_hidden_in_a_plan_is_refused(folder: StudyFolder) -> None
     code, printed = beatrandom("check", folder.path)
     assert code == 2
     assert "the key 'seeds' more than once" in printed
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("labels", {"indices": [10**30]}),
+        ("labels", {"before": -(10**30)}),
+        ("round", {"metrics": {"accuracy": 1e308}}),
+        ("round", {"metrics": {"accuracy": 0.5, "nll": 1e308}}),
+        ("round", {"round": 2**40}),
+        ("run", {"environment": {"threads": 10**30}}),
+        ("run", {"environment": {"threads": 2**31, "device": "\x1b[31m"}}),
+    ],
+)
+def test_numbers_that_nothing_measures_end_no_command(
+    kind: str, change: dict[str, object], folder: StudyFolder
+) -> None:
+    def edit(events: list[dict[str, object]]) -> None:
+        next(e for e in events if e["event"] == kind).update(change)
+
+    run = folder.run(RunId("small", "random", 0))
+    rewrite(run.events, edit)
+    for verb in ("check", "status", "compare", "export"):
+        place: tuple[str | Path, ...] = ("--out", folder.path / "out") if verb == "export" else ()
+        code, printed = beatrandom(verb, folder.path, *place)
+        assert code in (0, 1, 2, 3)
+        assert "\x1b" not in printed
+    assert beatrandom("replay", run.path)[0] in (1, 2, 3)
+
+
+def test_a_run_with_a_metric_that_cannot_be_is_left_out(folder: StudyFolder) -> None:
+    rewrite(folder.run(RUN).events, lambda events: events[-2].update(metrics={"accuracy": 1.5}))
+    assert "accuracy is outside [0, 1]" in beatrandom("compare", folder.path)[1]
