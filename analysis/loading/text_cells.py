@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from protocol.errors import Fault, InputError
@@ -158,3 +159,12 @@ def _header(path: Path) -> tuple[int, str, list[str]]:
     if mark == r"\s+":
         return above, mark, text.split()
     return above, mark, [name.strip() for name in next(csv.reader([text], delimiter=mark, skipinitialspace=True))]
+
+
+def numbers(cells: pd.Series) -> pd.Series:
+    """Convert text cells, most of which repeat, to numbers; what is not a number becomes NaN."""
+    codes, distinct = pd.factorize(cells)
+    found = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce").to_numpy()
+    if (codes < 0).any() or not len(found):  # missing cells have code -1, which takes the last place
+        found = np.append(found.astype(np.float64), np.nan)
+    return pd.Series(found[codes], index=cells.index)
