@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.statistics.arrays import Floats
 from analysis.statistics.bootstrap import BootstrapEstimate, Counts, Method, Resampler, Statistic
 
-
 BLOCK = 2_500
 """Resamples whose counts are copied at a time."""
 
