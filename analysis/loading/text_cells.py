@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import zipfile
 from pathlib import Path
 from typing import Final
@@ -12,9 +12,20 @@ import numpy as np
 import pandas as pd
 
 from protocol.errors import Fault, InputError
+from protocol.safe_read import read_named
+from protocol.strict_json import loads as load_json
 
 LINE: Final = "line of the file"
 """Column with the line number of each row."""
+LARGEST_TABLE: Final = 2**28
+"""Bytes of a table, also when it is unpacked."""
+_LARGEST_SHEETS: Final = 2**26
+_MOST_CELLS: Final = 10_000_000
+_KINDS: Final = {
+    **dict.fromkeys((".parquet", ".pq"), "Parquet table"),
+    **dict.fromkeys((".xlsx", ".xlsm"), "Excel file"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "file of JSON lines"),
+}
 
 
 def read_cells(path: Path) -> pd.DataFrame:
@@ -31,11 +42,12 @@ def read_cells(path: Path) -> pd.DataFrame:
     """
     parquet = path.suffix.lower() in {".parquet", ".pq"}
     try:
+        content = read_named(path, LARGEST_TABLE)
         if path.suffix.lower() in {".jsonl", ".ndjson"}:
-            return _json_lines(path)
+            return _json_lines(content)
         if path.suffix.lower() in {".xlsx", ".xlsm"}:
-            return _excel(path)
-        return _parquet(path) if parquet else _csv(path)
+            return _excel(content)
+        return _parquet(content) if parquet else _csv(content, path)
     except ImportError:
         if not parquet:
             found, fix = "not installed", "install openpyxl, or save the sheet as CSV"
@@ -60,16 +72,16 @@ def read_cells(path: Path) -> pd.DataFrame:
         if isinstance(error, InputError):
             raise
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        kind = "Parquet table" if parquet else "CSV table in UTF-8"
+        kind = _KINDS.get(path.suffix.lower(), "CSV table in UTF-8")
         raise InputError(Fault(str(path), f"a readable {kind}", reason, "check the path and the file")) from None
 
 
-def _json_lines(path: Path) -> pd.DataFrame:
+def _json_lines(content: bytes) -> pd.DataFrame:
     """Read one JSON object per line; the first line is line 1."""
     rows, lines = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
         if line.strip():
-            row = json.loads(line)
+            row = load_json(line)
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} is no JSON object")
             rows.append({str(k): None if v is None else str(v) for k, v in row.items()})
@@ -77,16 +89,30 @@ def _json_lines(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows).astype("str").assign(**{LINE: lines}) if rows else pd.DataFrame({LINE: lines})
 
 
-def _excel(path: Path) -> pd.DataFrame:
+def _excel(content: bytes) -> pd.DataFrame:
     """Read the first sheet."""
-    frame = pd.read_excel(path, dtype=str).astype("str")
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if (size := sum(member.file_size for member in archive.infolist())) > _LARGEST_SHEETS:
+            raise ValueError(f"{size} bytes unpacked, of which at most {_LARGEST_SHEETS} are read")
+    frame = pd.read_excel(io.BytesIO(content), dtype=str).astype("str")
     frame.columns = frame.columns.map(lambda name: str(name).strip())
     frame[LINE] = range(2, len(frame) + 2)
     return frame[frame.drop(columns=LINE).notna().any(axis=1)].reset_index(drop=True)
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    raw = pd.read_parquet(path)
+def _parquet(content: bytes) -> pd.DataFrame:
+    """Read batch by batch: a few kB can hold billions of equal cells."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(io.BytesIO(content))
+    _check_cells(file.metadata.num_rows * file.metadata.num_columns)
+    batches, size = [], 0
+    for batch in file.iter_batches(batch_size=4096):
+        batches.append(batch)
+        if (size := size + batch.nbytes) > LARGEST_TABLE:
+            raise ValueError(f"more than {LARGEST_TABLE} bytes unpacked")
+    raw: pd.DataFrame = pa.Table.from_batches(batches, schema=file.schema_arrow).to_pandas()
     frame = (
         raw.astype(object).where(raw.notna(), None).map(lambda cell: None if cell is None else str(cell)).astype("str")
     )
@@ -94,15 +120,21 @@ def _parquet(path: Path) -> pd.DataFrame:
     return frame.assign(**{LINE: range(2, len(frame) + 2)})
 
 
-def _csv(path: Path) -> pd.DataFrame:
-    above, mark, names = _header(path)
+def _check_cells(cells: int) -> None:
+    if cells > _MOST_CELLS:
+        raise ValueError(f"{cells} cells, of which at most {_MOST_CELLS} are read")
+
+
+def _csv(content: bytes, path: Path) -> pd.DataFrame:
+    _check_cells(sum(content.count(mark) for mark in (b",", b";", b"\t", b"|", b"\n")))
+    above, mark, names = _header(content.decode("utf-8-sig"))
     twice = sorted({n for n in names if n and names.count(n) > 1})
     if twice:
         raise InputError(
             Fault(str(path), "each column once", f"{', '.join(twice)} more than once", "rename or drop one of them")
         )
     frame = pd.read_csv(
-        path,
+        io.BytesIO(content),
         dtype=str,
         encoding="utf-8-sig",
         skipinitialspace=True,
@@ -140,20 +172,20 @@ def _one_cell_more(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     return moved.astype("str")
 
 
-def _header(path: Path) -> tuple[int, str, list[str]]:
+def _header(content: str) -> tuple[int, str, list[str]]:
     """Return the number of blank lines above the header, its separator and its names.
 
     The separator is a comma, unless the header has no comma but semicolons, tabs, bars or spaces.
     """
     above = 0
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        for text in file:
-            if text.strip():
-                break
-            above += 1
-        else:
-            return 0, ",", []
-        following = next(file, "")
+    file = io.StringIO(content, newline="")
+    for text in file:
+        if text.strip():
+            break
+        above += 1
+    else:
+        return 0, ",", []
+    following = next(file, "")
     spaced = len(text.split()) == len(following.split()) > 2 and "," not in following
     mark = next((mark for mark in (",", ";", "\t", "|") if mark in text), r"\s+" if spaced else ",")
     if mark == r"\s+":

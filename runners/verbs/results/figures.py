@@ -36,6 +36,8 @@ def figures(
     chosen, names = CompareOptions.of(**options), tuple(only or ())
     formats = tuple(part.strip() for part in format.split(","))
     _refuse_unknown(style, names, formats)
+    if out is None:
+        StudyFolder(source).refuse_links()
     target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{stem(source)}"))
     with console.status("reading the curves") as line, open_study(source) as folder:
         inputs = _inputs(folder, chosen, names, data_root)
