@@ -107,7 +107,7 @@ def test_curves_are_arranged_once_per_protocol(table, monkeypatch: pytest.Monkey
 
     def counted(self: pd.DataFrame, **options: object) -> pd.DataFrame:
         calls.append(len(self))
-        return pivot(self, **options)  # type: ignore[arg-type]
+        return pivot(self, **options)
 
     names = ("random", "margin", "entropy", "badge")
     rows = [
