@@ -20,6 +20,10 @@ OVER_DATASETS: Final = "wilcoxon"
 """The test of tables whose pairs are data sets, unless another is requested (Demsar 2006)."""
 
 
+FOR_ALL_PAIRS: Final = ("shaffer", "bergmann-hommel")
+"""Corrections that need every pair of strategies (Garcia & Herrera 2008)."""
+
+
 @dataclass(frozen=True)
 class CompareOptions:
     """The options of `beatrandom compare`. An option that was not given is None or empty."""
@@ -57,7 +61,7 @@ class CompareOptions:
         }
         for option, (value, names) in choices.items():
             if value is not None and value not in get_args(names):
-                yield unknown_name(option, value, get_args(names))
+                yield _all_pairs_only(value) if value in FOR_ALL_PAIRS else unknown_name(option, value, get_args(names))
         if self.delta is not None and not 0 < self.delta < float("inf"):
             yield Fault("--delta", "a positive number in the metric's units", f"{self.delta:g}")
         if self.alpha is not None and not 0 < self.alpha < 1:
@@ -170,3 +174,12 @@ class CompareOptions:
 def stem(source: Path) -> str:
     """Return the name of a table or packed study without its suffixes."""
     return source.stem.removesuffix(".tar")
+
+
+def _all_pairs_only(correction: str) -> Fault:
+    return Fault(
+        "--correction",
+        f"a correction of comparisons with the baseline: {', '.join(get_args(Correction))}",
+        f"{correction}, which uses what all pairs of strategies say of one another",
+        "choose holm, which it equals with one baseline; --details has it for all pairs over data sets",
+    )
