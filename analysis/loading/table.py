@@ -8,9 +8,10 @@ requested, never silently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -21,11 +22,15 @@ from analysis.loading.curves import COLUMNS, Curves, Group, Mismatch
 from analysis.loading.gaps import resolve_gaps
 from analysis.loading.metric_direction import apply_direction, direction_of
 from analysis.loading.scales import check_one_scale
+from analysis.loading.sources import NameFrom
 from analysis.loading.summaries import check_no_ranks, notes_of, without_summaries
 from analysis.loading.text_cells import LINE
+from analysis.statistics.area import area_of
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec.study import BASELINE, Better, Plan
 
+OVER_DATASETS: Final = "wilcoxon"
+"""The test of tables whose pairs are data sets, unless the plan names another (Demsar 2006)."""
 LARGEST = 1e100
 """Squares of larger values overflow."""
 WHOLE = 2.0**63
@@ -45,7 +50,7 @@ BEYOND_A_SHARE = 1.5
 
 
 def load_table(
-    path: Path,
+    path: Path | Sequence[Path],
     *,
     metric: str | None = None,
     baseline: str = BASELINE,
@@ -56,27 +61,36 @@ def load_table(
     group: Group | None = None,
     better: Better | None = None,
     keep_summary: bool = False,
+    name_from: NameFrom | None = None,
+    sheet: str | None = None,
+    area: str = "trapezoid",
 ) -> Curves:
-    """Load curves from a CSV or Parquet table of any source.
+    """Load curves from a table of any source.
 
     The result is always exploratory, because a table cannot show that the plan came first.
 
     Args:
-        path: The table: .parquet or .pq, anything else is read as CSV.
+        path: The table: .parquet, .pq, .jsonl, .ndjson, .xlsx; anything else is read as CSV. Several files are one
+            table, with a strategy or a run each.
         metric: Which metric to compare; needed if the table has several.
         baseline: The strategy to compare with.
-        plan: The analysis plan; by default the project's default plan.
+        plan: The analysis plan; by default the project's default plan. If data sets are the pairs and it names no test,
+            the test is Wilcoxon's signed-rank test.
         mismatch: How to handle empty cells, absent rows (the same kind of gap) and seeds without a partner.
             list, drop: Leave out and list runs with gaps, pair the seeds that have a partner.
             refuse: Refuse both.
             crop: Cut to the budgets that all runs share.
             unpaired: Use every seed of either side and compare by Welch's test; budgets are cropped.
-        columns: Our column name -> the table's name, where they differ.
+        columns: Our column name -> the table's name, where they differ; its number, from 1, without a header.
         wide: "budget", "strategy", "seed", "dataset" or "metric" if the remaining columns are its values. A table
             without columns strategy and value, but with a column named like the baseline, is read as "strategy".
+            Columns seed0, seed1, … are recognised, too (see `analysis.loading.wide`).
         group: Correct tests together within each protocol, dataset or regime.
         better: Whether higher or lower values are better; None: by the metric's name.
         keep_summary: Keep rows and columns that summarise the others (see `analysis.loading.summaries`).
+        name_from: "file" or "folder" if strategies are the names of the files, or of the folders that hold them.
+        sheet: Sheet of an Excel file; needed if several have cells.
+        area: How the values of a curve become one number (see `analysis.statistics.area`).
 
     Returns:
         Complete runs and what is missing. Guesses and changes are listed in its notes.
@@ -84,12 +98,14 @@ def load_table(
     Raises:
         InputError: All faults of the table at once.
     """
-    where = str(path)
-    text, notes = read_table(Path(path), columns or {}, wide, baseline)
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(p) for p in path]
+    area_of(area)
+    reading = read_table(paths, columns or {}, wide, baseline, name_from, sheet)
+    text, notes, where = reading.frame, tuple(reading.notes), reading.where
     text, left_out = (text, []) if keep_summary else without_summaries(text, baseline)
     text, seed_notes = _numbered_seeds(text)
     text, share_notes = _whole_budgets(text)
-    frame, units = _typed(text, where, (columns or {}).get("value", "value"))
+    frame, units = _typed(text, where, (columns or {}).get("value", "value") if reading.header else "value")
     mismatch = "list" if mismatch == "drop" else mismatch
     strategies = tuple(frame["strategy"].unique())
     frame, metrics = _one_metric(frame, metric, where)
@@ -102,22 +118,34 @@ def load_table(
     resolved = resolve_gaps(frame, where, baseline, mismatch, units, strategies)
     frame = resolved.frame
     plan = plan or Plan()
+    if units and "test" not in plan.model_fields_set:
+        plan = plan.model_copy(update={"test": OVER_DATASETS})
     curves = Curves(
         frame=frame[list(COLUMNS)].reset_index(drop=True),
-        study=str(frame["study"].iloc[0]) if len(frame) else Path(path).stem,
+        study=str(frame["study"].iloc[0]) if len(frame) else Path(where).stem,
         plan=plan,
         exploratory=True,
         planned=resolved.expected,
         missing=resolved.missing,
         metrics=metrics,
         baseline=baseline,
-        notes=(*notes, *seed_notes, *share_notes, *_unit_note(frame, plan), *resolved.notes),
+        notes=(
+            *notes,
+            *seed_notes,
+            *share_notes,
+            *_zero_note(frame),
+            *_area_note(frame, area),
+            *_unit_note(frame, plan),
+            *resolved.notes,
+        ),
         places=_places(frame, units),
         unit="data set" if units else "seed",
         units=units,
         mismatch=mismatch,
         group=group,
         warnings=(*notes_of(left_out), *resolved.warnings),
+        area=area,
+        currencies=_currencies(frame),
     )
     return apply_direction(curves, better)
 
@@ -145,7 +173,7 @@ def _whole_budgets(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return text, ()
     cells = text["budget"].str.strip()
     shares = pd.to_numeric(cells, errors="coerce")
-    if shares.isna().any() or not (shares % 1 != 0).any() or shares.min() <= 0 or shares.max() > 100:
+    if shares.isna().any() or not (shares % 1 != 0).any() or shares.min() < 0 or shares.max() > 100:
         return text, ()
     scaled = (shares.to_numpy() * 10**d for d in range(1, 7))
     digits = next((d for d, x in enumerate(scaled, 1) if np.allclose(x, x.round(), rtol=0, atol=1e-6)), None)
@@ -209,8 +237,8 @@ def _wrong_cells(text: pd.DataFrame, frame: pd.DataFrame, where: str, by_dataset
         "dataset": ((frame["dataset"] == "") & by_dataset, "a name, as there are no seeds"),
         "seed": (~finite["seed"] | (seed % 1 != 0) | (seed.abs() >= WHOLE), "an integer"),
         "budget": (
-            ~finite["budget"] | (budget % 1 != 0) | (budget <= 0) | (budget >= WHOLE),
-            "a positive integer",
+            ~finite["budget"] | (budget % 1 != 0) | (budget < 0) | (budget >= WHOLE),
+            "a whole number of at least 0",
         ),
         "value": (
             ~(finite["value"] & (size <= LARGEST)) & text["value"].notna(),
@@ -224,14 +252,27 @@ def _wrong_cells(text: pd.DataFrame, frame: pd.DataFrame, where: str, by_dataset
 def _first_cells(text: pd.DataFrame, where: str, column: str, rows: NDArray[np.intp], expected: str) -> Iterator[Fault]:
     """Yield a fault for each of the first wrong cells, the last with the number of further ones."""
     for place, row in enumerate(rows[:SHOWN]):
-        cell = text[column].iloc[row]
+        cell, line = text[column].iloc[row], text[LINE].iloc[row]
         more = f", and {len(rows) - SHOWN} more cells like it" if place == SHOWN - 1 < len(rows) - 1 else ""
         yield Fault(
-            f"{where}:{text[LINE].iloc[row]}: {column}",
+            f"{line if isinstance(line, str) else f'{where}:{line}'}: {column}",
             expected,
             ("an empty cell" if pd.isna(cell) else repr(cell)) + more,
-            FIXES[column],
+            _fix(column, str(cell)),
         )
+
+
+def _fix(column: str, cell: str) -> str:
+    """Return what to do about a wrong cell."""
+    if column == "value" and re.search(r"±|\+/-|\+-|\\pm|\d\s*\(\s*[\d.,]+\s*\)", cell):
+        return "this is a mean with its spread. Means cannot be paired or tested: give the value of every seed"
+    if column == "value" and cell.strip().endswith("%"):
+        return "leave out the % in every cell; the margin of equivalence (--delta) is then in per cent"
+    if column == "budget" and re.fullmatch(r"\d{4}-\d\d?-\d\d?.*|\d\d?[./]\d\d?[./]\d{2,4}.*", cell.strip()):
+        return "a date is no budget: give the labels paid for, with --column budget=THEIRS if another column has them"
+    if column == "budget" and re.fullmatch(r"\d{19,}(\.0+)?", cell.strip()):
+        return "at most 18 digits"
+    return FIXES[column]
 
 
 def _check_no_repeats(text: pd.DataFrame, frame: pd.DataFrame, where: str, unit: str) -> None:
@@ -288,6 +329,39 @@ def _check_one_recipe_each(frame: pd.DataFrame, where: str) -> None:
                 )
     if faults:
         raise InputError(faults)
+
+
+def _currencies(frame: pd.DataFrame) -> dict[str, str]:
+    """Return "rounds" for protocols whose budgets are 0, 1, 2, …; what others count is not known: labels."""
+    ends = frame.groupby("protocol", sort=False)["budget"].agg(["min", "max", "nunique"])
+    rounds = (ends["min"] == 0) & (ends["max"] == ends["nunique"] - 1) & (ends["nunique"] > 1)
+    return {str(p): "rounds" for p in ends.index[rounds]}
+
+
+def _zero_note(frame: pd.DataFrame) -> Iterator[str]:
+    """Say what budgets from 0 mean: rounds if they are 0, 1, 2, …, else labels bought after the start."""
+    budgets = np.sort(frame["budget"].unique())
+    if not len(budgets) or budgets[0] != 0:
+        return
+    if len(budgets) == 1:
+        yield "the only budget is 0: the values themselves are compared"
+    elif bool((np.diff(budgets) == 1).all()):
+        yield f"budgets 0 to {budgets[-1]} are read as rounds: all rounds count alike, and labels saved are rounds"
+    else:
+        first = ", ".join(map(str, budgets[:3]))
+        yield f"budgets begin at 0 ({first}, …): they are read as labels bought after the start"
+
+
+def _area_note(frame: pd.DataFrame, area: str) -> Iterator[str]:
+    """Say how a published number of labels scales the values."""
+    divisor = area_of(area)
+    budgets = frame["budget"].unique()
+    if isinstance(divisor, float) and len(budgets) > 1:
+        span = float(budgets.max() - budgets.min())
+        yield (
+            f"the area is divided by {divisor:g}, not by the range of budgets, {span:g}: a flat curve of value 1 has "
+            f"the area {span / divisor:.4g}, and the margin of equivalence is in this unit"
+        )
 
 
 def _unit_note(frame: pd.DataFrame, plan: Plan) -> Iterator[str]:

@@ -62,7 +62,7 @@ def test_excel(right, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None: 
         raise ImportError("no openpyxl")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pd, "read_excel", absent)
+        patch.setattr(pd, "ExcelFile", absent)
         with pytest.raises(InputError, match="openpyxl"):
             load_table(tmp_path / "t.xlsx")
     pytest.importorskip("openpyxl", reason="the extra `excel` is not installed")
