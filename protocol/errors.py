@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from protocol.plain_text import visible
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -24,10 +26,11 @@ class Fault:
     fix: str = ""
 
     def __str__(self) -> str:
-        lines = [f"{self.where}", f"  expected: {self.expected}", f"  found:    {self.found}"]
+        lines = {"": self.where, "  expected: ": self.expected, "  found:    ": self.found}
         if self.fix:
-            lines.append(f"  to do:    {self.fix}")
-        return "\n".join(lines)
+            lines["  to do:    "] = self.fix
+        # continued lines are indented, so that no text from a file looks like a line of this message
+        return "\n".join(label + visible(text).replace("\n", "\n" + " " * 12) for label, text in lines.items())
 
 
 class BeatRandomError(Exception):

@@ -113,6 +113,7 @@ def run_study(
     options = options or RunOptions()
     study, base, started = read_source(study, strategies, data_root)
     study_folder = StudyFolder(folder or started or default_folder(study))
+    study_folder.refuse_links()
     chosen_device, gpus = choose_device(device), visible_gpus(device)
     stop = Stop(None if options.max_hours is None else options.max_hours * 3600)
     refuse_unusable_inputs(study, data_root)

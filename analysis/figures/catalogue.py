@@ -28,6 +28,7 @@ from analysis.figures.verdict.difference_to_random import difference_to_random
 from analysis.figures.verdict.learning_curves import learning_curves
 from analysis.figures.verdict.power import power
 from analysis.figures.verdict.verdicts import verdicts
+from analysis.formatting.tables import csv_text
 from protocol.record.layout import write_atomically
 
 FIGURES: Final[dict[str, Callable[[FigureInputs], StudyFigure | str]]] = {
@@ -84,7 +85,7 @@ def write_figures(
             continue
         stem = Path(folder) / name
         texts = {
-            "csv": study_figure.frame.to_csv(index=False),
+            "csv": csv_text(study_figure.frame),
             "txt": " ".join((study_figure.caption, *directions)) + "\n",
         }
         for ending, text in texts.items():

@@ -4,21 +4,47 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import pandas as pd
+from pandas.api.types import is_numeric_dtype
 
 from analysis.formatting.numbers import NOTHING
+from protocol.plain_text import cell, one_line
+
+
+def csv_text(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV; text that a spreadsheet would run as a formula is marked as text by an apostrophe."""
+    plain = frame.apply(lambda column: column if is_numeric_dtype(column) else column.map(_plain))
+    text: str = plain.rename(columns=_plain).to_csv(index=False)
+    return text
+
+
+def _plain(value: Any) -> Any:
+    return cell(value) if isinstance(value, str) else value
 
 
 def render_markdown(frame: pd.DataFrame, text: int) -> str:
     """Render text cells as a pipe table; the first `text` columns align left, the others right."""
     rows = [list(frame.columns), *frame.to_numpy().tolist()]
-    cells = [[str(c).replace("|", "\\|") for c in row] for row in rows]
+    cells = [[md(c) for c in row] for row in rows]
     widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(frame.columns))]
     lines = ["| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
     rule = "|" + "|".join("-" * (w + 2) if i < text else "-" * (w + 1) + ":" for i, w in enumerate(widths)) + "|"
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
+
+
+_BOLD: Final = re.compile(r"\*\*([\d.]+(?: ± [\d.]+)?)\*\*(.*)")
+"""The best number of a table, with its mark."""
+_ACTIVE: Final = re.compile(r"[\\|`*<]|\](?=[(\[:])|&(?=[#\w]+;)")
+
+
+def md(cell: object) -> str:
+    """Escape a text cell for Markdown: it stays one cell, and is neither HTML, code nor a link."""
+    text = one_line(str(cell))
+    if bold := _BOLD.fullmatch(text):
+        return f"**{bold[1]}**{md(bold[2])}"
+    return _ACTIVE.sub(r"\\\g<0>", text)
 
 
 _LATEX: Final = str.maketrans(
@@ -43,7 +69,7 @@ _LATEX: Final = str.maketrans(
 
 def tex(cell: object) -> str:
     """Escape a text cell for LaTeX; numbers with a sign are set in mathematics."""
-    text = str(cell).translate(_LATEX)
+    text = one_line(str(cell)).translate(_LATEX)
     return f"${text}$" if text.lstrip("[")[:1] in ("+", "-") and text.lstrip("[")[1:2].isdigit() else text
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -48,21 +48,18 @@ class Layout:
         return np.delete(every, [s for s in self.skipped if s < len(every)])[own_line : rows + own_line] + 1
 
 
-def layout_of(path: Path) -> Layout:
-    """Read the beginning of a file, and find its comment lines.
+def layout_of(content: bytes) -> Layout:
+    """Look at the beginning of a file, and find its comment lines.
 
     Raises:
-        OSError: The file cannot be read.
-        ValueError: It is no text in its encoding.
+        ValueError: The beginning is no text in its encoding.
     """
-    with path.open("rb") as binary:
-        start = binary.read(4)
-    encoding = "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
-    quoted, comments = _scan(path, encoding)
+    encoding = "utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+    quoted, comments = _scan(content, encoding)
     above: list[int] = []
     texts: list[str] = []
     mark, header = None, None
-    with open(path, encoding=encoding, newline="") as file:
+    with io.TextIOWrapper(io.BytesIO(content), encoding=encoding, newline="") as file:
         for number, text in enumerate(file):
             stated = re.fullmatch(r"sep=(.)\s*", text) if not texts else None
             if number in comments:
@@ -89,11 +86,10 @@ def layout_of(path: Path) -> Layout:
     return Layout(encoding, mark, [commented, *rows] if commented else rows, skipped, bool(commented), quoted, notes)
 
 
-def _scan(path: Path, encoding: str) -> tuple[bool, set[int]]:
+def _scan(data: bytes, encoding: str) -> tuple[bool, set[int]]:
     """Return whether there are quotation marks, and the lines that begin with #."""
     if encoding != "utf-8-sig":
         return True, set()
-    data = path.read_bytes()
     quoted = b'"' in data
     if not (b"\n#" in data or data.removeprefix(codecs.BOM_UTF8).startswith(b"#")):
         return quoted, set()

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.formatting.tables import csv_text
 from protocol.spec.run_id import RunId
 from protocol.spec.study import BASELINE, Better, Plan
 
@@ -190,4 +191,4 @@ class Curves:
 
     def to_csv(self, path: Path) -> None:
         """Write the tidy table, which `load_table` can read."""
-        self.frame.to_csv(path, index=False)
+        Path(path).write_text(csv_text(self.frame), encoding="utf-8")

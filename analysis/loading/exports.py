@@ -32,7 +32,8 @@ def is_tensorboard(path: Path) -> bool:
     if not path.is_file() or path.suffix.lower() not in {".csv", ".tsv", ".txt", ""}:
         return False
     try:
-        rows = layout_of(path).rows
+        with path.open("rb") as file:
+            rows = layout_of(file.read(4096).rpartition(b"\n")[0]).rows
     except (OSError, ValueError):
         return False
     return bool(rows) and tuple(rows[0]) == TENSORBOARD

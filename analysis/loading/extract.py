@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import zipfile
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol.errors import Fault
 from protocol.metrics import ECE_BINS, reliability
 from protocol.record.chain import Record
 from protocol.record.events import LabelsEvent
 from protocol.record.layout import StudyFolder
+from protocol.rules.sidecars import read_arrays
 from protocol.spec.run_id import RunId
 
 Indices = NDArray[np.int64]
@@ -54,17 +54,14 @@ def confidence_bin_rows(folder: StudyFolder, record: Record, place: RunId) -> li
         return []
     split = folder.split(record.run.split.digest)
     other = folder.split(record.run.split.digest, record.run.split.targets)
-    stored = _arrays(folder.run(place).predictions(last.round), "prediction", "log_probability")
-    truth = _arrays(other if other.exists() else split, "targets")
-    if stored is None or truth is None or stored[1].ndim != 2 or not len(stored[0]) == len(stored[1]) == len(truth[0]):
+    test, classes = record.run.split.test, record.run.data.classes
+    sizes = {"prediction": test, "log_probability": test * classes}
+    stored = read_arrays(folder.run(place).predictions(last.round), sizes, "", folder.path)
+    truth = read_arrays(other if other.exists() else split, {"targets": test}, "", folder.path)
+    if isinstance(stored, Fault) or isinstance(truth, Fault):
         return []
-    counts = reliability(stored[1], stored[0].astype(np.int64), truth[0].astype(np.int64))
+    predicted, table, targets = stored["prediction"], stored["log_probability"], truth["targets"]
+    if table.ndim != 2 or predicted.ndim != 1 or not len(predicted) == len(table) == len(targets):
+        return []
+    counts = reliability(table, predicted.astype(np.int64), targets.astype(np.int64))
     return [(*place, last.budget, bin_, *counts[:, bin_].tolist()) for bin_ in range(ECE_BINS) if counts[0, bin_]]
-
-
-def _arrays(path: Path, *names: str) -> list[NDArray[Any]] | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return [file[name] for name in names]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None

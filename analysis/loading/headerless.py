@@ -22,7 +22,7 @@ SAMPLE: Final = 200
 KNOWN: Final = frozenset(COLUMNS) | frozenset(
     "method algorithm acquisition query step round run trial fold rep labels labelled labeled acc accuracy".split()  # noqa: SIM905
 )
-"""Words of headers; a first row with one of them is a header."""
+"""Words of headers; a first row with one of them is a header, unless the column repeats it."""
 MOST_SEEDS: Final = 1000
 
 
@@ -49,8 +49,7 @@ def first_row_is_data(rows: Sequence[Sequence[str]], named: Collection[str] = ()
     if len(rows) < 2 or wide:
         return False
     first = [cell.strip() for cell in rows[0]]
-    words = {cell.lower() for cell in first}
-    if set(first) & {n for n in named if not n.isdigit()} or words & KNOWN or first[:1] == [""]:
+    if set(first) & {n for n in named if not n.isdigit()} or first[:1] == [""]:
         return False
     numbers = [place for place, cell in enumerate(first) if NUMBER.fullmatch(cell)]
     if not numbers:
@@ -58,6 +57,8 @@ def first_row_is_data(rows: Sequence[Sequence[str]], named: Collection[str] = ()
     below = [[cell.strip() for cell in row] for row in rows[1 : SAMPLE + 1] if any(cell.strip() for cell in row)]
     columns = [[row[place] for row in below if place < len(row) and row[place]] for place in range(len(first))]
     for cell, column in zip(first, columns, strict=True):
+        if cell.lower() in KNOWN and cell not in column:  # a metric's name may be data
+            return False
         if cell and not NUMBER.fullmatch(cell) and column and all(NUMBER.fullmatch(c) for c in column):
             return False
     return not _counts_above_fractions([first[p] for p in numbers], [columns[p] for p in numbers])

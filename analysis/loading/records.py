@@ -22,7 +22,7 @@ from protocol.errors import RecordError
 from protocol.record.amendments import read_amendments
 from protocol.record.chain import Record, read
 from protocol.record.events import LabelsEvent
-from protocol.record.layout import StudyFolder
+from protocol.record.layout import RunFolder, StudyFolder
 from protocol.seal.archive import open_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
@@ -57,7 +57,7 @@ def _load(folder: StudyFolder) -> tuple[Curves, Better | None, Basis]:
     environments: Counter[str] = Counter()
     for run in study.runs():
         protocol = study.protocol(run.protocol)
-        record = _complete_record(folder.run(run).events, protocol, study.strategy(run.strategy), run.seed)
+        record = _complete_record(folder.run(run), protocol, study.strategy(run.strategy), run.seed)
         if isinstance(record, str):
             missing.append(Missing(run, record))
             continue
@@ -105,12 +105,12 @@ def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
         )
 
 
-def _complete_record(events: Path, protocol: Protocol, strategy: StrategySpec, seed: int) -> Record | str:
+def _complete_record(run_folder: RunFolder, protocol: Protocol, strategy: StrategySpec, seed: int) -> Record | str:
     """Return the complete record, or the reason why the run is not analysed."""
-    if not events.exists():
+    if not run_folder.events.exists():
         return "not run"
     try:
-        record = read(events)
+        record = read(run_folder.events, run_folder.root)
     except RecordError as error:
         return f"unreadable record: expected {error.faults[0].expected}, found {error.faults[0].found}"
     if record.breaks:

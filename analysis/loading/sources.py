@@ -52,12 +52,12 @@ def read_sources(
     if not files:
         raise InputError(Fault(", ".join(map(str, paths)), "tables", "no file", "name the files"))
     readings = [_read(file, columns, wide, sheet, name=name_from is None) for file in files]
-    if name_from is None and len(files) == 1:
-        return readings[0]
     if name_from is not None:
         _name_by_path(readings, files, name_from, baseline, columns)
-    whole = _joined(readings, files)
-    strategies = list(whole.frame["strategy"].unique()) if "strategy" in whole.frame else []
+    one = name_from is None and len(files) == 1
+    whole = readings[0] if one else _joined(readings, files)
+    named_by_us = "strategy" in whole.frame and "strategy" not in {str(c).strip().lower() for c in whole.raw.columns}
+    strategies = list(whole.frame["strategy"].unique()) if named_by_us else []
     shorter = without_shared_words(strategies, baseline)
     if shorter:
         whole.frame = whole.frame.assign(strategy=whole.frame["strategy"].map(shorter))

@@ -27,6 +27,7 @@ from analysis.loading.summaries import check_no_ranks, notes_of, without_summari
 from analysis.loading.text_cells import LINE
 from analysis.statistics.area import area_of
 from protocol.errors import Fault, InputError, unknown_name
+from protocol.names import look_alikes, name_problem
 from protocol.spec.study import BASELINE, Better, Plan
 
 OVER_DATASETS: Final = "wilcoxon"
@@ -105,7 +106,8 @@ def load_table(
     text, left_out = (text, []) if keep_summary else without_summaries(text, baseline)
     text, seed_notes = _numbered_seeds(text)
     text, share_notes = _whole_budgets(text)
-    frame, units = _typed(text, where, (columns or {}).get("value", "value") if reading.header else "value")
+    value_name = (columns or {}).get("value", "value") if reading.header else "value"
+    frame, units = _typed(text, where, value_name, baseline)
     mismatch = "list" if mismatch == "drop" else mismatch
     strategies = tuple(frame["strategy"].unique())
     frame, metrics = _one_metric(frame, metric, where)
@@ -185,7 +187,7 @@ def _whole_budgets(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     return text.assign(budget=whole), (f"budgets are not whole numbers: they are counted in {unit}",)
 
 
-def _typed(text: pd.DataFrame, where: str, value_name: str) -> tuple[pd.DataFrame, dict[int, str]]:
+def _typed(text: pd.DataFrame, where: str, value_name: str, baseline: str) -> tuple[pd.DataFrame, dict[int, str]]:
     """Convert text cells to numbers, and number the data sets if there are no seeds.
 
     Returns:
@@ -196,7 +198,7 @@ def _typed(text: pd.DataFrame, where: str, value_name: str) -> tuple[pd.DataFram
     """
     by_dataset = "seed" not in text
     frame, units = _converted(text, where, value_name, by_dataset)
-    faults = list(_wrong_cells(text, frame, where, by_dataset))
+    faults = [*_wrong_cells(text, frame, where, by_dataset), *_wrong_names(frame, where, baseline)]
     if len(set(frame["study"])) > 1:
         names = ", ".join(sorted(set(frame["study"])))
         faults.append(Fault(f"{where}: study", "one study", names, "put each study into its own table"))
@@ -247,6 +249,17 @@ def _wrong_cells(text: pd.DataFrame, frame: pd.DataFrame, where: str, by_dataset
     }
     for column, (bad, expected) in wrong.items():
         yield from _first_cells(text, where, column, np.flatnonzero(np.asarray(bad)), expected)
+
+
+def _wrong_names(frame: pd.DataFrame, where: str, baseline: str) -> Iterator[Fault]:
+    """Yield a fault for each name with unseen characters, and for each that looks like another one."""
+    for column in ("strategy", "protocol", "dataset", "regime", "metric"):
+        names = frame[column].astype(str)
+        known = (baseline,) if column == "strategy" else ()
+        found = [p for name in names.unique() if (p := name_problem(name))]
+        found += look_alikes(names.unique(), known, strict=False) if not found else []
+        for problem in found[:SHOWN]:
+            yield Fault(f"{where}: {column}", "names that no reader mixes up", problem, "rename one of them")
 
 
 def _first_cells(text: pd.DataFrame, where: str, column: str, rows: NDArray[np.intp], expected: str) -> Iterator[Fault]:

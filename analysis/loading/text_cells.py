@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 import zipfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,6 +16,8 @@ from analysis.loading.csv_layout import Layout, layout_of
 from analysis.loading.headerless import column_name, first_row_is_data
 from analysis.loading.number_style import plain_numbers
 from protocol.errors import Fault, InputError, unknown_name
+from protocol.safe_read import read_named
+from protocol.strict_json import loads as load_json
 
 LINE: Final = "line of the file"
 """Column with the line number of each row."""
@@ -33,6 +35,15 @@ OTHER: Final = {
     ".zip": "unpack it first",
 }
 """Kinds of files that are not read, and what to do."""
+LARGEST_TABLE: Final = 2**28
+"""Bytes of a table, also when it is unpacked."""
+_LARGEST_SHEETS: Final = 2**26
+_MOST_CELLS: Final = 10_000_000
+_KINDS: Final = {
+    **dict.fromkeys(PARQUET, "Parquet table"),
+    **dict.fromkeys(EXCEL, "Excel file"),
+    **dict.fromkeys(JSON_LINES, "file of JSON lines"),
+}
 
 
 @dataclass(frozen=True)
@@ -65,11 +76,12 @@ def read_cells(path: Path, sheet: str | None = None, named: Collection[str] = ()
     if kind in OTHER and path.is_file():
         raise InputError(Fault(str(path), "a CSV, Parquet, JSON lines or Excel (.xlsx) table", kind, OTHER[kind]))
     try:
+        content = read_named(path, LARGEST_TABLE)
         if kind in JSON_LINES:
-            return Cells(_json_lines(path))
+            return Cells(_json_lines(content))
         if kind in EXCEL:
-            return _excel(path, sheet, named, wide)
-        return Cells(_parquet(path)) if kind in PARQUET else _csv(path, named, wide)
+            return _excel(content, path, sheet, named, wide)
+        return Cells(_parquet(content)) if kind in PARQUET else _csv(content, path, named, wide)
     except ImportError:
         if kind in EXCEL:
             found, fix = "not installed", "run `uv sync --extra excel`, or save the sheet as CSV"
@@ -94,8 +106,7 @@ def read_cells(path: Path, sheet: str | None = None, named: Collection[str] = ()
         if isinstance(error, InputError):
             raise
         reason = _reason(error)
-        names = {PARQUET: "Parquet table", EXCEL: "Excel file", JSON_LINES: "file of JSON lines"}
-        expected = next((name for kinds, name in names.items() if kind in kinds), "CSV table in UTF-8")
+        expected = _KINDS.get(kind, "CSV table in UTF-8")
         raise InputError(Fault(str(path), f"a readable {expected}", reason, "check the path and the file")) from None
 
 
@@ -110,13 +121,13 @@ def _reason(error: Exception) -> str:
     return str(error).removeprefix("Error tokenizing data. C error: ").strip()
 
 
-def _json_lines(path: Path) -> pd.DataFrame:
+def _json_lines(content: bytes) -> pd.DataFrame:
     """Read one JSON object per line; the first line is line 1."""
     rows, lines = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(content.decode("utf-8-sig").splitlines(), 1):
         if line.strip():
             try:
-                row = json.loads(line)
+                row = load_json(line)
             except ValueError as error:
                 raise ValueError(f"line {number} is no JSON: {error}") from None
             if not isinstance(row, dict):
@@ -126,9 +137,12 @@ def _json_lines(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows).astype("str").assign(**{LINE: lines}) if rows else pd.DataFrame({LINE: lines})
 
 
-def _excel(path: Path, sheet: str | None, named: Collection[str], wide: bool) -> Cells:
+def _excel(content: bytes, path: Path, sheet: str | None, named: Collection[str], wide: bool) -> Cells:
     """Read the chosen sheet, or the only one with cells."""
-    with pd.ExcelFile(path) as book:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if (size := sum(member.file_size for member in archive.infolist())) > _LARGEST_SHEETS:
+            raise ValueError(f"{size} bytes unpacked, of which at most {_LARGEST_SHEETS} are read")
+    with pd.ExcelFile(io.BytesIO(content)) as book:
         names = [str(name) for name in book.sheet_names]
         if sheet is not None and sheet not in names:
             raise InputError(unknown_name(f"{path}: --sheet", sheet, names))
@@ -156,8 +170,19 @@ def _excel(path: Path, sheet: str | None, named: Collection[str], wide: bool) ->
     return Cells(_without_empty_columns(frame), notes, header)
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    raw = pd.read_parquet(path)
+def _parquet(content: bytes) -> pd.DataFrame:
+    """Read batch by batch: a few kB can hold billions of equal cells."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(io.BytesIO(content))
+    _check_cells(file.metadata.num_rows * file.metadata.num_columns)
+    batches, size = [], 0
+    for batch in file.iter_batches(batch_size=4096):
+        batches.append(batch)
+        if (size := size + batch.nbytes) > LARGEST_TABLE:
+            raise ValueError(f"more than {LARGEST_TABLE} bytes unpacked")
+    raw: pd.DataFrame = pa.Table.from_batches(batches, schema=file.schema_arrow).to_pandas()
     frame = (
         raw.astype(object).where(raw.notna(), None).map(lambda cell: None if cell is None else str(cell)).astype("str")
     )
@@ -165,12 +190,18 @@ def _parquet(path: Path) -> pd.DataFrame:
     return frame.assign(**{LINE: range(2, len(frame) + 2)})
 
 
-def _csv(path: Path, named: Collection[str], wide: bool) -> Cells:
-    layout = layout_of(path)
+def _check_cells(cells: int) -> None:
+    if cells > _MOST_CELLS:
+        raise ValueError(f"{cells} cells, of which at most {_MOST_CELLS} are read")
+
+
+def _csv(content: bytes, path: Path, named: Collection[str], wide: bool) -> Cells:
+    _check_cells(sum(content.count(mark) for mark in (b",", b";", b"\t", b"|", b"\n")))
+    layout = layout_of(content)
     header = not first_row_is_data(layout.rows, named, wide=wide)
     if header:
         _refuse_twice(path, layout.rows[0] if layout.rows else [])
-    frame = _read_csv(path, layout, header)
+    frame = _read_csv(content, path, layout, header)
     notes = layout.notes
     if layout.mark != "," or layout.quoted:
         frame, more = plain_numbers(frame, LINE)
@@ -178,9 +209,9 @@ def _csv(path: Path, named: Collection[str], wide: bool) -> Cells:
     return Cells(_without_empty_columns(frame), notes, header)
 
 
-def _read_csv(path: Path, layout: Layout, header: bool) -> pd.DataFrame:
+def _read_csv(content: bytes, path: Path, layout: Layout, header: bool) -> pd.DataFrame:
     frame = pd.read_csv(
-        path,
+        io.BytesIO(content),
         dtype=str,
         encoding=layout.encoding,
         skipinitialspace=True,

@@ -5,8 +5,8 @@ All numbers come from the verdicts and from `analysis.formatting`; nothing is co
     write_report(Subject(FigureInputs(curves, compare(curves))), Path("report.html"))
 """
 
-from analysis.report.page import page, write_report
+from analysis.report.page import POLICY, page, write_report
 from analysis.report.pdf import write_pdf
 from analysis.report.subject import Subject
 
-__all__ = ["Subject", "page", "write_pdf", "write_report"]
+__all__ = ["POLICY", "Subject", "page", "write_pdf", "write_report"]

@@ -11,11 +11,13 @@ import pandas as pd
 
 from analysis.figures import StudyFigure
 from analysis.figures.style import render
+from analysis.formatting.tables import csv_text
+from protocol.plain_text import visible
 
 
 def text(value: object) -> str:
     """Escape text for element content and attributes."""
-    return html.escape(str(value), quote=True)
+    return html.escape(visible(str(value)), quote=True)
 
 
 def paragraph(value: str, kind: str = "") -> str:
@@ -60,7 +62,7 @@ def collapsed(summary: str, body: str) -> str:
 
 def csv_link(name: str, frame: pd.DataFrame) -> str:
     """Return a link to the frame as a CSV file inside the page."""
-    content = frame.to_csv(index=False)
+    content = csv_text(frame)
     size = f"{max(1, round(len(content.encode()) / 1000))} kB"
     target = f"data:text/csv;charset=utf-8,{quote(content, safe=' ,.-_+:/()')}"
     label = f"Data of {text(name)} (CSV, {size})"

@@ -5,6 +5,8 @@ plotly.js would be 4.5 MB.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -18,6 +20,9 @@ from analysis.figures.layout import select
 from analysis.figures.verdict.learning_curves import learning_frame
 from analysis.formatting import numbers
 
+SCRIPT: Final = files("analysis.report").joinpath("curves.js").read_text(encoding="utf-8")
+SCRIPT_HASH: Final = f"sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}"
+"""As content security policies name the script."""
 DASH_SCALE: Final = 2.0
 """Pixels per point of the printed figures' dashes."""
 
@@ -34,9 +39,8 @@ def curves(inputs: FigureInputs) -> str:
     data = {"panels": panels, "strategies": list(inputs.curves.strategies), "looks": looks}
     # "<" is escaped, so that no name can end the script element
     content = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    script = files("analysis.report").joinpath("curves.js").read_text(encoding="utf-8")
     element = f'<script type="application/json" id="curve-data">{content}</script>'
-    return f'<div id="curve-box" hidden></div>{element}<script>{script}</script>'
+    return f'<div id="curve-box" hidden></div>{element}<script>{SCRIPT}</script>'
 
 
 def _panels(inputs: FigureInputs) -> list[dict[str, Any]]:

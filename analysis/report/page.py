@@ -7,16 +7,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
-from analysis.report import sections
+from analysis.report import interactive, sections
 from analysis.report.html import text
 from analysis.report.subject import Subject
 from protocol.record.layout import write_atomically
 
 POLICY: Final = (
-    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src '{interactive.SCRIPT_HASH}'; "
     "base-uri 'none'; form-action 'none'"
 )
-"""Content security policy: the browser itself refuses any request."""
+"""Content security policy: the browser refuses any request, and any script but the one of the curves."""
 SECTIONS: Final = (
     ("verdicts", "Verdicts", sections.verdicts),
     ("curves", "Curves", sections.curves),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
@@ -20,6 +21,7 @@ from analysis.report.subject import Subject
 from analysis.verdict import method, score_table, sentences, verdict_table
 from analysis.verdict.comparison import Verdict
 from analysis.verdict.plan import plan_summary
+from protocol.safe_read import read_bytes
 
 ANSWERS: Final = {
     "better": "better than {0}",
@@ -28,6 +30,7 @@ ANSWERS: Final = {
     "undecided": "undecided",
 }
 SHORT: Final = ["protocol", "strategy", "answer", "difference", "95 % interval", "adjusted p", "seeds"]
+_LARGEST_PICTURE: Final = 2**26
 KINDS: Final = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".svg": "svg+xml"}
 FEW: Final = 8
 """Largest number of names per answer on the first screen; the table below lists all."""
@@ -219,11 +222,16 @@ def bought(subject: Subject) -> str:
     pictures = []
     for path in subject.pictures:
         name, words = f"{path.parent.name}, {path.stem}", path.with_suffix(".txt")
-        caption = words.read_text(encoding="utf-8").strip() if words.is_file() else f"What was bought: {name}."
+        caption = _read(words).decode(errors="replace").strip() if words.is_file() else f"What was bought: {name}."
         kind, alt = KINDS[path.suffix.lower()], f"Images that were bought: {name}"
-        pictures.append(picture(kind, path.read_bytes(), alt, caption))
+        pictures.append(picture(kind, _read(path), alt, caption))
     shown = f"<h3>Images that were bought</h3>{''.join(pictures)}" if pictures else ""
     return _figures(subject, "contact-sheet", "class-balance", "overlap") + shown
+
+
+def _read(picture: Path) -> bytes:
+    """Read `pictures/<protocol>/<strategy>.*`; no link in the study folder is followed."""
+    return read_bytes(picture, _LARGEST_PICTURE, picture.parents[2])
 
 
 def costs(subject: Subject) -> str:

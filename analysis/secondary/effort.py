@@ -62,7 +62,7 @@ def effort(path: Path) -> Effort:
         study = folder.read_plan()
         for run in study.runs():
             try:
-                record = read(folder.run(run).events)
+                record = read(folder.run(run).events, folder.path)
             except (FileNotFoundError, RecordError):
                 continue
             if not record.sealed or record.run is None:

@@ -12,13 +12,14 @@ from typing import Any, Final, Literal, get_args
 
 import pandas as pd
 
+from analysis.formatting.tables import csv_text
 from analysis.loading.curves import Curves
 from analysis.loading.records import load_study
 from protocol.digests import canonical_json, sha256
 from protocol.errors import Fault, InputError, RecordError
 from protocol.record.chain import Record, read
 from protocol.record.events import FailureEvent, LabelsEvent, ResumeEvent, RoundEvent, TrialEvent
-from protocol.record.layout import StudyFolder, write_atomically
+from protocol.record.layout import RunFolder, StudyFolder, write_atomically
 from protocol.seal.archive import open_study
 from protocol.spec.run_id import RunId
 
@@ -59,7 +60,7 @@ def study_tables(path: Path) -> dict[str, pd.DataFrame]:
         ledger: list[tuple[object, ...]] = []
         trials: list[tuple[object, ...]] = []
         for run in curves.planned:
-            record = _record(folder.run(run).events)
+            record = _record(folder.run(run))
             runs.append(_run(run, curves, reasons.get(run, "complete"), record))
             ledger += _purchases(run, record)
             trials += _trials(run, curves.metrics[run.protocol], record)
@@ -72,9 +73,9 @@ def study_tables(path: Path) -> dict[str, pd.DataFrame]:
     }
 
 
-def _record(events: Path) -> Record | None:
+def _record(run: RunFolder) -> Record | None:
     try:
-        return read(events)
+        return read(run.events, run.root)
     except RecordError:  # no record, or unreadable: the run's state says which
         return None
 
@@ -161,7 +162,7 @@ def write_study_tables(tables: Mapping[str, pd.DataFrame], folder: Path, form: F
 
 def _encoded(frame: pd.DataFrame, form: Format) -> bytes:
     if form == "csv":
-        return frame.to_csv(index=False).encode()
+        return csv_text(frame).encode()
     buffer = io.BytesIO()
     try:
         frame.to_parquet(buffer, index=False)

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.formatting.tables import csv_text
 from analysis.verdict.comparison import Comparison
 from analysis.verdict.score_table import Scores
 from analysis.verdict.sentences import summary
 from analysis.verdict.verdict_table import to_latex, to_markdown
+from protocol.plain_text import one_line, visible
 from protocol.record.layout import write_atomically
 
 
@@ -25,17 +27,17 @@ def write_tables(comparison: Comparison, folder: Path, scores: Scores | None = N
         The paths of the files.
     """
     contents = {
-        "verdicts.csv": _with_directions(comparison).to_csv(index=False),
-        "verdicts.md": to_markdown(comparison) + "".join(f"\n{line}\n" for line in comparison.read_first),
-        "verdicts.tex": to_latex(comparison) + "".join(f"% {line}\n" for line in comparison.read_first),
+        "verdicts.csv": csv_text(_with_directions(comparison)),
+        "verdicts.md": to_markdown(comparison) + "".join(f"\n{visible(line)}\n" for line in comparison.read_first),
+        "verdicts.tex": to_latex(comparison) + "".join(f"% {one_line(line)}\n" for line in comparison.read_first),
         "verdicts.json": comparison.to_json() + "\n",
-        "summary.txt": summary(comparison) + "\n",
+        "summary.txt": visible(summary(comparison)) + "\n",
     }
     if scores is not None:
         contents |= {
-            "scores.csv": scores.to_frame().to_csv(index=False),
-            "scores.md": scores.to_markdown() + "".join(f"\n{line}\n" for line in comparison.read_first),
-            "scores.tex": scores.to_latex() + "".join(f"% {line}\n" for line in comparison.read_first),
+            "scores.csv": csv_text(scores.to_frame()),
+            "scores.md": scores.to_markdown() + "".join(f"\n{visible(line)}\n" for line in comparison.read_first),
+            "scores.tex": scores.to_latex() + "".join(f"% {one_line(line)}\n" for line in comparison.read_first),
         }
     for name, text in contents.items():
         write_atomically(Path(folder) / name, text.encode())

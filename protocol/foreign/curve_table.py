@@ -14,13 +14,14 @@ from protocol.record.events import EndEvent
 from protocol.record.layout import StudyFolder
 from protocol.rules.check import Body, evaluate
 from protocol.rules.result import Compliance
-from protocol.safe_read import read_bytes
+from protocol.safe_read import read_named
 from protocol.spec.base import EXACT
 from protocol.spec.protocol import Protocol
 
 _NEEDED = ("strategy", "seed", "budget", "value")
 _OPTIONAL = ("protocol", "dataset", "regime", "metric")
 _MOST_FAULTS = 20
+_LARGEST = 2**26
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ def check_table(path: Path, protocol: Protocol) -> Compliance:
 
 def _rows(path: Path) -> list[_Row]:
     try:
-        reader = csv.DictReader(io.StringIO(read_bytes(path).decode("utf-8-sig"), newline=""), skipinitialspace=True)
+        text = read_named(path, _LARGEST).decode("utf-8-sig")
+        reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
         _refuse_other_columns(list(reader.fieldnames or ()), str(path))
         read = list(_parsed(reader, str(path)))
     except (OSError, UnicodeDecodeError, csv.Error) as error:

@@ -6,17 +6,18 @@ nearly significant. So an amended study is marked as amended wherever it is show
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from protocol.digests import canonical_json
 from protocol.errors import Fault, InputError
 from protocol.record.layout import StudyFolder, write_atomically
-from protocol.safe_read import read_bytes
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
+from protocol.strict_json import loads as load_json
+
+_LARGEST: Final = 2**26
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Amendment:
 def read_amendments(folder: StudyFolder) -> tuple[Amendment, ...]:
     """Read all amendments, oldest first. Raises InputError if one cannot be read."""
     try:
-        lines = read_bytes(folder.amendments).splitlines()
+        lines = folder.read(folder.amendments, _LARGEST).splitlines()
     except FileNotFoundError:
         return ()
     except OSError as error:
@@ -48,10 +49,10 @@ def read_amendments(folder: StudyFolder) -> tuple[Amendment, ...]:
 
 def _amendment(line: bytes, where: str) -> Amendment:
     try:
-        table: Any = json.loads(line)
+        table: Any = load_json(line)
         time, reason, after = (str(table[key]) for key in ("time", "reason", "after"))
         before = table["before"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         expected = "an amendment: time, reason, before (a plan), after (a fingerprint)"
         raise InputError(
             Fault(where, expected, f"{type(error).__name__}: {error}"[:200], "restore the file from a copy")
@@ -96,7 +97,7 @@ def amend(folder: StudyFolder, study: Study, reason: str) -> Amendment:
             "after": amendment.after,
         }
     )
-    history = folder.amendments.read_bytes() if earlier else b""
+    history = folder.read(folder.amendments, _LARGEST) if earlier else b""
     write_atomically(
         folder.amendments, history + line + b"\n"
     )  # written first: a plan without its history would look forged

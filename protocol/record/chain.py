@@ -39,7 +39,7 @@ from protocol.record.events import (
 )
 from protocol.record.layout import RunFolder
 from protocol.record.machine_lock import claim_run
-from protocol.safe_read import read_bytes
+from protocol.safe_read import LARGEST_RECORD, read_bytes
 
 E = TypeVar("E", bound=Event)
 
@@ -88,14 +88,18 @@ class Record:
         return bool(self.events) and isinstance(self.events[-1], FailureEvent)
 
 
-def read(path: Path) -> Record:
+def read(path: Path, root: Path | None = None) -> Record:
     """Read every complete line; faults of chain or content are listed in `breaks`, not raised.
+
+    Args:
+        path: the record.
+        root: the study folder, below which no link is followed; None: the record's own folder.
 
     Raises:
         RecordError: the file cannot be opened, is not a regular file, is too large, or has a newer schema.
     """
     try:
-        raw = read_bytes(path)
+        raw = read_bytes(path, LARGEST_RECORD, root)
     except OSError as error:
         raise RecordError(Fault(str(path), "a readable record", error.strerror or str(error))) from None
     whole = raw.rfind(b"\n") + 1
@@ -195,7 +199,7 @@ class Writer:
         self._still_ours = still_ours
         self._seq = len(record.events) if record else 0
         self._prev = record.head if record else ""
-        self._file = os.open(folder.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._file = os.open(folder.events, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
 
     @property
     def started(self) -> bool:
@@ -253,7 +257,7 @@ def open_record(folder: RunFolder) -> Iterator[tuple[Writer, Record | None]]:
 def lock_run(folder: RunFolder) -> Iterator[Callable[[], None]]:
     """Lock and claim the run, and yield a check that the claim still holds. Raises RunLocked."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT, 0o644)
+    lock = os.open(folder.lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     try:
         if not _locked(lock):
             raise RunLocked(
@@ -282,7 +286,11 @@ def _locked(lock: int, patience_s: float = 0.5) -> bool:
 def _intact_record(folder: RunFolder) -> Record | None:
     if not folder.events.exists():
         return None
-    record = read(folder.events)
+    if folder.events.lstat().st_nlink > 1:  # what is appended here would appear there, for example in a backup
+        expected, found = "a file with no other name", "a file that is linked from another folder, too"
+        fix = "copy the run's folder, and put the copy in its place; nothing was changed"
+        raise RecordError(Fault(str(folder.events), expected, found, fix))
+    record = read(folder.events, folder.root)
     if record.breaks:
         raise RecordError(
             [
@@ -301,7 +309,7 @@ def _intact_record(folder: RunFolder) -> Record | None:
 
 
 def _move_tail(folder: RunFolder, record: Record) -> None:
-    raw = folder.events.read_bytes()
+    raw = read_bytes(folder.events, LARGEST_RECORD, folder.root)
     earlier = list(folder.path.glob("events.torn-*"))
     (folder.path / f"events.torn-{len(earlier)}").write_bytes(raw[record.whole_bytes :])
     os.truncate(folder.events, record.whole_bytes)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +17,14 @@ from numpy.typing import NDArray
 
 from protocol.digests import array_digest, canonical_json
 from protocol.errors import Fault, InputError
-from protocol.safe_read import read_bytes
+from protocol.safe_read import LARGEST, holds_file, read_bytes, strange_entries
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
+from protocol.strict_json import loads as load_json
 
+_LARGEST_PLAN: Final = 2**26
+_MOST_LINKS: Final = 20
 _DRAFT: Final = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
@@ -80,9 +82,19 @@ def clock(folder: Path) -> float:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """`<study>/records/<protocol>/<strategy>/seed-<n>/`."""
+    """`<study>/records/<protocol>/<strategy>/seed-<n>/`.
+
+    Attributes:
+        root: the study folder, below which no link is followed; None: the run's own folder.
+    """
 
     path: Path
+    root: Path | None = field(default=None, compare=False)
+
+    @property
+    def has_record(self) -> bool:
+        """Return whether the record is a regular file that is reached without a link."""
+        return holds_file(self.events, self.root or self.path)
 
     @property
     def events(self) -> Path:
@@ -233,11 +245,11 @@ class StudyFolder:
 
     def run(self, run: RunId) -> RunFolder:
         """Return the folder of one run."""
-        return RunFolder(self.records / str(run))
+        return RunFolder(self.records / str(run), self.path)
 
     def oracle(self, run: RunId) -> RunFolder:
         """Return the folder of a separate oracle's ledger of one run (`run --isolate`)."""
-        return RunFolder(self.path / "oracle" / str(run))
+        return RunFolder(self.path / "oracle" / str(run), self.path)
 
     def source(self, strategy: str, digest: str) -> Path:
         """Return the copy of a user strategy's source, which is what is run."""
@@ -250,21 +262,40 @@ class StudyFolder:
     def read_plan(self) -> Study:
         """Read the study that this folder belongs to. Raises InputError if there is none."""
         try:
-            text = read_bytes(self.plan)
-        except OSError:
-            raise InputError(
-                Fault(
-                    str(self.path),
-                    "a study folder (with study.json)",
-                    "no study.json",
-                    "give the folder that `beatrandom run` wrote",
-                )
-            ) from None
+            text = self.read(self.plan, _LARGEST_PLAN)
+        except OSError as error:
+            absent = isinstance(error, FileNotFoundError | NotADirectoryError)
+            found = "no study.json" if absent else f"study.json: {error.strerror or error}"
+            fix = "give the folder that `beatrandom run` wrote"
+            raise InputError(Fault(str(self.path), "a study folder (with study.json)", found, fix)) from None
         try:
-            table = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise InputError(Fault(str(self.plan), "valid JSON", str(error))) from None
+            table = load_json(text)
+        except ValueError as error:
+            raise InputError(Fault(str(self.plan), "valid JSON", str(error), "restore it from a copy")) from None
         return parse(Study, table, str(self.plan))
+
+    def read(self, path: Path, largest: int = LARGEST) -> bytes:
+        """Read a file of the study; no link in the folder is followed. Raises OSError as `read_bytes`."""
+        return read_bytes(path, largest, self.path)
+
+    def holds(self, path: Path) -> bool:
+        """Return whether a regular file is there, reached without a link."""
+        return holds_file(path, self.path)
+
+    def refuse_links(self, counts: Callable[[str], bool] = bool) -> None:
+        """Check that the folder holds only files and folders, so that nothing is read or written elsewhere.
+
+        Args:
+            counts: whether a path relative to the folder matters; by default all do.
+
+        Raises:
+            InputError: that names the links, pipes and devices.
+        """
+        fix = "replace it by the file or folder that it stands for, or remove it; nothing was changed"
+        found = strange_entries(self.path) if self.path.is_dir() else ()
+        strange = sorted((path, what) for path, what in found if counts(path.relative_to(self.path).as_posix()))
+        if strange:
+            raise InputError([Fault(str(path), "a file or folder", what, fix) for path, what in strange[:_MOST_LINKS]])
 
     def adopt(self, study: Study) -> None:
         """Write the plan, or check that the folder belongs to it. Raises InputError if not."""

@@ -25,6 +25,7 @@ from typing import Final
 
 from protocol.errors import Fault, RunLocked
 from protocol.record.layout import clock
+from protocol.safe_read import read_bytes
 
 BEAT_SECONDS: Final = 10.0
 EXPIRY_SECONDS: Final = 90.0
@@ -145,8 +146,8 @@ def _stamp(path: Path) -> int:
 
 def _owner(path: Path) -> dict[str, object]:
     try:
-        owner = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        owner = json.loads(read_bytes(path, 2**16))
+    except (OSError, ValueError, RecursionError):
         return {}
     return owner if isinstance(owner, dict) else {}
 

@@ -38,10 +38,10 @@ class Replays(FrozenModel):
     attempts: tuple[Attempt, ...] = Field(default=())
 
 
-def read_replays(path: Path) -> Replays:
+def read_replays(path: Path, root: Path | None = None) -> Replays:
     """Read the kept replays, if any. Raises InputError if the file holds anything else."""
     try:
-        return Replays.model_validate_json(read_bytes(path))
+        return Replays.model_validate_json(read_bytes(path, root=root))
     except FileNotFoundError:
         return Replays()
     except OSError as error:
@@ -52,7 +52,7 @@ def read_replays(path: Path) -> Replays:
         ) from None
 
 
-def add_attempt(path: Path, attempt: Attempt) -> None:
+def add_attempt(path: Path, attempt: Attempt, root: Path | None = None) -> None:
     """Add one replay to the file."""
-    replays = Replays(attempts=(*read_replays(path).attempts, attempt))
+    replays = Replays(attempts=(*read_replays(path, root).attempts, attempt))
     write_atomically(path, canonical_json(replays.model_dump(mode="json")) + b"\n")

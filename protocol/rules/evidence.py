@@ -46,9 +46,9 @@ _MOST_PIXELS: Final = 2**32
 """Of one image, so that sums over images fit int64."""
 
 
-def _tail(path: Path) -> bytes | None:
+def _tail(path: Path, root: Path) -> bytes | None:
     try:
-        return read_bytes(path, _LARGEST_TAIL)
+        return read_bytes(path, _LARGEST_TAIL, root)
     except OSError:
         return None
 
@@ -113,20 +113,21 @@ class RunEvidence:
             return self.given_split
         if self.run is None:
             return SplitEvidence(problem=Fault(self.path, "a 'run' event that names the split", "none"))
-        return self.sidecars.split(self.run.split.digest, self.run.split.targets)
+        return self.sidecars.split(self.run.split, self.run.data.classes)
 
     def predictions(self, round_: int) -> NDArray[np.int64] | Fault:
         """Return the test predictions of one round, shape (n_test,), from the sidecar."""
         if round_ not in self._predictions:
             path = self.folder.predictions(round_)
-            arrays = read_integers(path, ("prediction",), str(path.relative_to(self.root)))
+            name = str(path.relative_to(self.root))
+            arrays = read_integers(path, self._sizes(prediction=0), name, self.root)
             self._predictions[round_] = arrays if isinstance(arrays, Fault) else arrays["prediction"]
         return self._predictions[round_]
 
     def confusion(self, round_: int) -> NDArray[np.int64] | Fault:
         """Return the test confusion matrices of one round, shape (n_test, classes, classes), counts >= 0."""
         expected = "confusion of shape (test images, classes, classes) in integers"
-        arrays = self._arrays(round_, ("confusion",), expected, _is_confusion)
+        arrays = self._arrays(round_, {"confusion": 2}, expected, _is_confusion)
         if isinstance(arrays, Fault):
             return arrays
         [counts] = arrays
@@ -138,7 +139,7 @@ class RunEvidence:
     def maps(self, round_: int) -> tuple[NDArray[np.int64], NDArray[np.uint8]] | Fault:
         """Return test positions (p,) and predicted maps (p, height, width) that one round kept."""
         expected = "map of shape (images, height, width) in bytes, and place of shape (images,) in integers"
-        arrays = self._arrays(round_, ("place", "map"), expected, _are_maps)
+        arrays = self._arrays(round_, {"place": 0, "map": None}, expected, _are_maps)
         if isinstance(arrays, Fault):
             return arrays
         return arrays[0].astype(np.int64), arrays[1]
@@ -149,7 +150,7 @@ class RunEvidence:
         Each row has a value above -inf.
         """
         expected = "log_probability of shape (test images, classes) in half precision"
-        arrays = self._arrays(round_, ("log_probability",), expected, _is_table)
+        arrays = self._arrays(round_, {"log_probability": 1}, expected, _is_table)
         if isinstance(arrays, Fault):
             return arrays
         [table] = arrays
@@ -160,18 +161,25 @@ class RunEvidence:
             return Fault(self._sidecar(round_)[1], "logarithms of probabilities", found)
         return table
 
+    def _sizes(self, **powers: int | None) -> dict[str, int | None]:
+        """Return how many numbers arrays hold: per test image, a power of the number of classes; None: not known."""
+        if self.run is None:
+            return dict.fromkeys(powers)
+        test, classes = self.run.split.test, max(self.run.data.classes, 1)
+        return {key: None if power is None else test * classes**power for key, power in powers.items()}
+
     def _sidecar(self, round_: int) -> tuple[Path, str]:
         path = self.folder.predictions(round_)
         return path, str(path.relative_to(self.root))
 
     def _arrays(
-        self, round_: int, keys: tuple[str, ...], expected: str, is_right: Callable[..., bool]
+        self, round_: int, powers: Mapping[str, int | None], expected: str, is_right: Callable[..., bool]
     ) -> list[NDArray[Any]] | Fault:
         path, name = self._sidecar(round_)
-        arrays = read_arrays(path, keys, name)
+        arrays = read_arrays(path, self._sizes(**powers), name, self.root)
         if isinstance(arrays, Fault):
             return arrays
-        values = [arrays[key] for key in keys]
+        values = [arrays[key] for key in powers]
         if all(isinstance(value, np.ndarray) for value in values) and is_right(*values):
             return values
         return Fault(name, expected, "; ".join(f"{key}: {form(value)}" for key, value in arrays.items()))
@@ -181,7 +189,7 @@ class RunEvidence:
         """Return what can be bought, from the sidecar whose digest the record names."""
         if self.run is None or not self.run.data.units:
             return Fault(self.path, "a digest of what can be bought", "nothing recorded")
-        return self.sidecars.units(self.run.data.units)
+        return self.sidecars.units(self.run.data.units, self.run.data.images)
 
     @cached_property
     def torn_tails(self) -> tuple[tuple[str, bytes | None], ...]:
@@ -190,14 +198,14 @@ class RunEvidence:
             paths = sorted(self.folder.path.glob("events.torn-*"))
         except OSError:
             return ()
-        return tuple((str(path.relative_to(self.root)), _tail(path)) for path in paths)
+        return tuple((str(path.relative_to(self.root)), _tail(path, self.root)) for path in paths)
 
     @cached_property
     def twins(self) -> dict[str, NDArray[np.int64]] | Fault:
         """Return the groups of images that look alike: `content` and `look`, each (n,)."""
         if self.run is None or not self.run.data.twins:
             return Fault(self.path, "a digest of which images look alike", "nothing recorded")
-        return self.sidecars.twins(self.run.data.digest, self.run.data.twins)
+        return self.sidecars.twins(self.run.data.digest, self.run.data.twins, self.run.data.images)
 
 
 def _is_confusion(counts: NDArray[Any]) -> bool:
@@ -410,7 +418,7 @@ def _read_record(folder: RunFolder) -> tuple[Record | None, Fault | None]:
     if not os.path.exists(folder.events):  # noqa: PTH110 - Path.exists raises where a folder may not be entered
         return None, None
     try:
-        return read(folder.events), None
+        return read(folder.events, folder.root), None
     except RecordError as error:
         return None, error.faults[0]
 

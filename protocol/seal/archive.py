@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import lzma
+import os
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -16,14 +17,10 @@ from typing import Final
 
 from protocol.errors import Fault, InputError
 from protocol.record.layout import StudyFolder, write_atomically
-from protocol.seal.manifest import differences, evidence_files, is_evidence, manifest_of, read_manifest
+from protocol.seal.manifest import differences, evidence_files, manifest_of, read_manifest
+from protocol.seal.members import read_members, write_members
 
 SUFFIX: Final = ".tar.xz"
-_LARGEST: Final = 2**34
-"""Largest unpacked size, in bytes."""
-_MOST_FAULTS: Final = 20
-"""Largest number of faults that are listed."""
-_MOST_FILES: Final = 2**20
 
 
 def is_archive(path: Path) -> bool:
@@ -51,12 +48,12 @@ def pack(folder: StudyFolder, target: Path) -> None:
             ]
         )
     names = [*evidence_files(folder), folder.manifest.name]
-    if folder.signature.exists():
+    if folder.holds(folder.signature):
         names.append(folder.signature.name)
     body = io.BytesIO()
     with tarfile.open(fileobj=body, mode="w:xz", format=tarfile.PAX_FORMAT, preset=9) as archive:
         for name in sorted(names, key=_by_kind):
-            content = (folder.path / name).read_bytes()
+            content = folder.read(folder.path / name)
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(content), 0o644
             archive.addfile(member, io.BytesIO(content))
@@ -75,65 +72,31 @@ def _by_kind(name: str) -> tuple[str, str]:
 def unpack(source: Path, into: Path) -> StudyFolder:
     """Restore the study folder and compare it with its manifest.
 
+    Names and sizes are compared first, while nothing is written. Then the files are unpacked beside `into`, and the
+    folder is renamed when all agree. A refused archive leaves nothing behind.
+
     Raises:
         InputError: the file is not a packed study, is damaged, or differs from its manifest; or `into` is not empty.
     """
     if into.exists() and (not into.is_dir() or any(into.iterdir())):
-        raise InputError(
-            Fault(
-                str(into),
-                "a new or an empty folder",
-                "a file or a folder with content",
-                "use --out; nothing was overwritten",
-            )
-        )
-    into.mkdir(parents=True, exist_ok=True)
+        fix = "use --out; nothing was overwritten"
+        raise InputError(Fault(str(into), "a new or an empty folder", "a file or a folder with content", fix))
     try:
-        with tarfile.open(source, "r:xz") as archive:
-            members, size = [], 0
-            for member in archive:  # sizes are checked before anything is unpacked
-                size += member.size
-                members.append(member)
-                if size > _LARGEST or len(members) > _MOST_FILES:
-                    raise InputError(
-                        Fault(
-                            str(source),
-                            f"at most {_MOST_FILES} files of {_LARGEST} bytes in all",
-                            f"{len(members)} files of {size} bytes",
-                        )
-                    )
-            _check_names(members, source)
-            archive.extractall(into, members, filter="data")
-    except (tarfile.TarError, lzma.LZMAError, EOFError) as error:
+        manifest = read_members(source)
+        beside = next(parent for parent in into.absolute().parents if parent.is_dir())
+        with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=beside) as scratch:
+            folder = StudyFolder(Path(scratch) / "study")
+            write_members(source, folder.path)
+            if changes := differences(manifest, manifest_of(folder)):
+                found, fix = f"{len(changes)} differences", "get the file again"
+                raise InputError([*changes, Fault(str(source), "the study that its manifest describes", found, fix)])
+            into.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(folder.path, into)
+    except (tarfile.TarError, lzma.LZMAError, EOFError, ValueError) as error:
         found = f"{type(error).__name__}: {error}"
-        raise InputError(
-            Fault(str(source), "a study as `beatrandom pack` writes it", found, "get the file again")
-        ) from None
-    folder = StudyFolder(into)
-    if changes := differences(read_manifest(folder), manifest_of(folder)):
-        raise InputError(
-            [
-                *changes,
-                Fault(
-                    str(source),
-                    "the study that its manifest describes",
-                    f"{len(changes)} differences",
-                    "get the file again",
-                ),
-            ]
-        )
-    return folder
-
-
-def _check_names(members: list[tarfile.TarInfo], source: Path) -> None:
-    """Refuse reports and replays: they would look sealed, though no manifest covers them."""
-    seals = {StudyFolder(Path()).manifest.name, StudyFolder(Path()).signature.name}
-    others = [m.name for m in members if m.name not in seals and not is_evidence(m.name)]
-    if others:
-        expected = "a study as `beatrandom pack` writes it: evidence, manifest and signature"
-        raise InputError(
-            [Fault(str(source), expected, name[:200], "get the file again") for name in others[:_MOST_FAULTS]]
-        )
+        expected = "a study as `beatrandom pack` writes it"
+        raise InputError(Fault(str(source), expected, found[:200], "get the file again")) from None
+    return StudyFolder(into)
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from protocol.digests import canonical_json, sha256
 from protocol.errors import Fault, InputError, RecordError
 from protocol.record.chain import read
 from protocol.record.layout import StudyFolder, write_atomically
-from protocol.safe_read import read_bytes
+from protocol.safe_read import open_file
 from protocol.spec.base import FrozenModel
 
 SCHEMA: Final = "beatrandom/manifest/1"
+LARGEST_MANIFEST: Final = 2**26
 DERIVED: Final = frozenset(
     {"analysis", "pictures", "replays", "report.html", "report.pdf", "manifest.json", "manifest.json.sig"}
 )
@@ -64,13 +65,13 @@ def manifest_of(folder: StudyFolder) -> Manifest:
         InputError: the plan or a record cannot be read, or there is a link, which a manifest cannot fix.
     """
     study = folder.read_plan()
-    files = {name: _digest(folder.path / name) for name in evidence_files(folder)}
+    files = {name: _digest(folder, name) for name in evidence_files(folder)}
     heads: dict[str, RecordHead] = {}
     faults: list[Fault] = []
     for name in files:
         if name.startswith("records/") and name.endswith("/events.jsonl"):
             try:
-                record = read(folder.path / name)
+                record = read(folder.path / name, folder.path)
             except RecordError as error:
                 faults += error.faults
                 continue
@@ -96,7 +97,8 @@ def evidence_files(folder: StudyFolder) -> list[str]:
     Raises:
         InputError: there are links.
     """
-    names, links = [], []
+    folder.refuse_links(is_evidence)
+    names = []
     for place, folders, files in os.walk(folder.path):
         here = Path(place)
         if here == folder.path:
@@ -104,22 +106,12 @@ def evidence_files(folder: StudyFolder) -> list[str]:
             files = [name for name in files if name not in DERIVED]
         folders[:] = [name for name in folders if not name.startswith(".")]
         shown = [here / name for name in (*files, *folders) if not name.startswith(".")]
-        links += [path for path in shown if path.is_symlink()]
         names += [path.relative_to(folder.path).as_posix() for path in shown if path.is_file()]
-    if links:
-        raise InputError(
-            [
-                Fault(
-                    str(path), "a file or folder", "a link", "replace the link by the file or folder that it points to"
-                )
-                for path in links
-            ]
-        )
     return sorted(names)
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
+def _digest(folder: StudyFolder, name: str) -> str:
+    with open_file(folder.path / name, root=folder.path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -153,11 +145,16 @@ def read_manifest(folder: StudyFolder) -> Manifest:
     """Read the study's manifest. Raises InputError if it is missing or not as `seal` writes it."""
     where = str(folder.manifest)
     try:
-        content = read_bytes(folder.manifest)
+        content = folder.read(folder.manifest, LARGEST_MANIFEST)
     except OSError as error:
         raise InputError(
             Fault(where, "a manifest", error.strerror or str(error), "`beatrandom seal` writes it")
         ) from None
+    return parse_manifest(content, where)
+
+
+def parse_manifest(content: bytes, where: str) -> Manifest:
+    """Return the manifest in the content of a file. Raises InputError if it is not as `seal` writes it."""
     try:
         manifest = Manifest.model_validate_json(content)
     except ValidationError as error:

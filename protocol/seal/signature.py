@@ -10,6 +10,7 @@ from typing import Final
 
 from protocol.errors import Fault, InputError
 from protocol.record.layout import write_atomically
+from protocol.safe_read import open_file
 
 NAMESPACE: Final = "beatrandom-manifest"
 """Purpose of the signature: one made for another purpose is not accepted."""
@@ -81,7 +82,7 @@ def verify(content: Path, signature: Path, signers: Path | None, identity: str) 
 
 def _ssh_keygen(words: list[str], content: Path) -> subprocess.CompletedProcess[bytes]:
     try:
-        with content.open("rb") as file:
+        with open_file(content) as file:
             return subprocess.run(["ssh-keygen", "-Y", *words], stdin=file, capture_output=True, check=False)
     except FileNotFoundError as error:
         if error.filename != "ssh-keygen":

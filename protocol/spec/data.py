@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, model_validator
 
 from protocol.digests import fingerprint
-from protocol.spec.base import Count, FrozenModel, Name, Size
+from protocol.spec.base import Count, FrozenModel, Name, Side, Size
 
 CONSTRUCTION_TAG: Final = "beatrandom/construction/1"
 
@@ -97,7 +97,7 @@ class Encoder(FrozenModel):
         description="timm and torchvision need it: a file, relative to --data-root unless absolute, 'pretrained' "
         "(what the library fetches), or 'untrained' (from seed 0); your class may take a file as `weights`",
     )
-    size: Count | None = Field(
+    size: Side | None = Field(
         None,
         description="side in pixels to which images are scaled (bicubic, antialiased) and centre-cropped; null: the "
         "network's own",
@@ -211,12 +211,12 @@ class Data(FrozenModel):
     digest: str | None = Field(
         None, description="expected SHA-256 of the content; null: any content is accepted and its digest recorded"
     )
-    resolution: Count | None = Field(
+    resolution: Side | None = Field(
         None,
         description="shorter side in pixels to which images are averaged down; must divide both sides; null: original "
         "size",
     )
-    size: tuple[Count, Count] | None = Field(
+    size: tuple[Side, Side] | None = Field(
         None,
         description="height and width in pixels of image files: scaled (bilinear, antialiased) to cover it, then "
         "centre-cropped ('folder', 'isic2019', 'mio-tcd'); null: a folder's files, all of one size, as they are; the "

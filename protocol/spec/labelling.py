@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from protocol.spec.base import Count, FrozenModel
+from protocol.spec.base import Count, FrozenModel, Side
 
 
 class Labelling(FrozenModel):
@@ -16,7 +16,7 @@ class Labelling(FrozenModel):
         "image",
         description="what is labelled at a time: an image, a rectangle of it, or a patch of similar pixels (SLIC)",
     )
-    tile: tuple[Count, Count] | None = Field(
+    tile: tuple[Side, Side] | None = Field(
         None,
         description="height and width of a tile in pixels; where they do not divide the image's, the last tiles are "
         "smaller",

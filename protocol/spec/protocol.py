@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from protocol.digests import fingerprint
 from protocol.spec.base import EXACT as EXACT
-from protocol.spec.base import NETWORK, Count, Name, Size
+from protocol.spec.base import NETWORK, Budget, Images, Name, Size, Width
 from protocol.spec.base import FrozenModel as FrozenModel
 from protocol.spec.data import Construction as Construction
 from protocol.spec.data import Data as Data
@@ -54,14 +54,14 @@ Argument = bool | int | float | str
 class Splits(FrozenModel):
     """Division of the images into test, validation and pool, per seed."""
 
-    test_size: Count | None = Field(
+    test_size: Images | None = Field(
         None, description="images held out as test set, per seed; null: the data set's official test set"
     )
     validation_size: Size = Field(
         0, description="labelled validation images, drawn from the training images before the pool is formed"
     )
     validation_counted: bool = Field(True, description="whether validation labels are charged to the budget")
-    pool_size: Count | None = Field(None, description="images of the pool, drawn per seed; null: all remaining images")
+    pool_size: Images | None = Field(None, description="images of the pool, drawn per seed; null: all remaining images")
     initial: Literal["random", "balanced", "strategy"] = Field(
         "random",
         description="what chooses the starting set: the seed, uniformly or with the same number per class; or every "
@@ -77,7 +77,7 @@ class Model(FrozenModel):
         description="name of the network in the runner, e.g. small-cnn, resnet18; for segmentation e.g. unet-small, "
         "smp:Unet:resnet18"
     )
-    width: Count | None = Field(None, description="channels of the first stage; null: the network's own")
+    width: Width | None = Field(None, description="channels of the first stage; null: the network's own")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="dropout before the last layer, the same for all strategies"
     )
@@ -121,9 +121,10 @@ class Protocol(FrozenModel):
     )
     data: Data
     splits: Splits = Field(default_factory=Splits)
-    budgets: tuple[Count, ...] = Field(
+    budgets: tuple[Budget, ...] = Field(
+        max_length=10_000,
         description="labels paid for at each round, strictly increasing; validation labels included if "
-        "validation_counted"
+        "validation_counted",
     )
     model: Model
     regime: Regime

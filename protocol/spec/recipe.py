@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from protocol.spec.base import DIGEST, Count, FrozenModel, Name, Size
+from protocol.spec.base import DIGEST, Count, FrozenModel, Images, Name, Side, Size, Steps, Width
 from protocol.spec.tuning import Tuning, tuning_faults
 
 Positive = Annotated[float, Field(gt=0)]
@@ -32,7 +32,7 @@ class Augmentation(FrozenModel):
         description="smallest and largest factor by which image and mask are enlarged, drawn log-uniformly "
         "(segmentation only)",
     )
-    crop: Count | None = Field(
+    crop: Side | None = Field(
         None,
         description="side in pixels of a square cropped from image and mask at a random position (segmentation only)",
     )
@@ -84,7 +84,7 @@ class Swa(FrozenModel):
 
     start: Annotated[float, Field(ge=0, lt=1)] = Field(description="share of the steps after which averaging begins")
     lr: Annotated[float, Field(gt=0)] = Field(description="constant learning rate while averaging")
-    every: Count = Field(description="steps between averaged weights; the last step is always included")
+    every: Steps = Field(description="steps between averaged weights; the last step is always included")
 
 
 class Discriminator(FrozenModel):
@@ -96,7 +96,7 @@ class Discriminator(FrozenModel):
     lr: Annotated[float, Field(gt=0)] = Field(
         1e-4, description="peak learning rate of its own Adam; the schedule is that of optimizer"
     )
-    width: Count = Field(64, description="channels of its first layer; they double three times")
+    width: Width = Field(64, description="channels of its first layer; they double three times")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.5, description="share of channels dropped after every layer but the last"
     )
@@ -111,7 +111,7 @@ class Semi(FrozenModel):
     These methods learn from all images of the pool, labelled ones included.
     """
 
-    unlabelled_batch: Count = Field(description="pool images per step; a smaller pool is one batch")
+    unlabelled_batch: Images = Field(description="pool images per step; a smaller pool is one batch")
     weight: Annotated[float, Field(ge=0)] = Field(1.0, description="weight of the loss on them")
     ramp_steps: Size = Field(
         0, description="steps over which that weight grows from 0: linearly, mean-teacher by exp(-5 (1 - t)^2)"
@@ -158,15 +158,15 @@ class SelfSupervised(FrozenModel):
     """Pretraining on the pool's images without labels, done once for all runs with the same pool."""
 
     method: Literal["simclr", "simsiam"] = Field(description="SimCLR (arXiv 2002.05709) or SimSiam (arXiv 2011.10566)")
-    epochs: Count = Field(description="passes over the pool")
-    batch_size: Count = Field(description="images per step, each in two views; a smaller pool is one batch")
+    epochs: Steps = Field(description="passes over the pool")
+    batch_size: Images = Field(description="images per step, each in two views; a smaller pool is one batch")
     optimizer: Optimizer
     views: Views = Field(default_factory=Views)
     temperature: Annotated[float, Field(gt=0)] | None = Field(
         None, description="temperature of the contrastive loss (needed by simclr, simclr only)"
     )
-    hidden: Count = Field(512, description="width of the projection head, which is discarded afterwards")
-    projection: Count = Field(128, description="size of the head's output")
+    hidden: Width = Field(512, description="width of the projection head, which is discarded afterwards")
+    projection: Width = Field(128, description="size of the head's output")
 
     @model_validator(mode="after")
     def _temperature_is_for_simclr(self) -> SelfSupervised:
@@ -231,11 +231,11 @@ class Regime(FrozenModel):
         description="learning method; all but the first also learn from the pool's images, never from their labels; "
         "the last three are for segmentation, the others but the first for classification",
     )
-    steps: Count | None = Field(
+    steps: Steps | None = Field(
         None, description="optimisation steps per round, whatever the size of the labelled set; or give epochs"
     )
-    epochs: Count | None = Field(None, description="passes over the labelled set per round; or give steps")
-    batch_size: Count = Field(description="labelled images per step; a smaller labelled set is one batch")
+    epochs: Steps | None = Field(None, description="passes over the labelled set per round; or give steps")
+    batch_size: Images = Field(description="labelled images per step; a smaller labelled set is one batch")
     optimizer: Optimizer
     augmentation: Augmentation = Field(default_factory=Augmentation)
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
@@ -244,7 +244,7 @@ class Regime(FrozenModel):
     selection: Literal["last", "best-validation"] = Field(
         "last", description="evaluated weights: those after the last step, or the best on the validation labels"
     )
-    validate_every: Count | None = Field(None, description="steps between validation passes (best-validation only)")
+    validate_every: Steps | None = Field(None, description="steps between validation passes (best-validation only)")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="arithmetic of forward and backward (bfloat16: autocast)"
     )
@@ -258,7 +258,7 @@ class Regime(FrozenModel):
     pretraining: Pretraining | None = Field(
         None, description="initial weights of the network's body; null: untrained, from the seed"
     )
-    epoch_at_least: Count | None = Field(
+    epoch_at_least: Images | None = Field(
         None,
         description="smallest number of images per epoch: smaller labelled sets are passed over more often; null: no "
         "minimum",

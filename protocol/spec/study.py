@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from protocol.digests import fingerprint
-from protocol.spec.base import EXACT, LABEL, Count, FrozenModel, Name, Size
+from protocol.names import folder_problem, look_alikes, name_problem
+from protocol.spec.base import EXACT, Budget, FrozenModel, Label, Name, Size
 from protocol.spec.protocol import UPPER_LINE, Argument, Protocol
 from protocol.spec.run_id import RunId
 
@@ -18,15 +20,22 @@ STUDY_TAG: Final = "beatrandom/study/1"
 
 
 BASELINE: Final = "random"
+MOST_SEEDS: Final = 10_000
+MOST_RUNS: Final = 500_000
+_LONGEST_ID: Final = 100
+_CASE: Final = {
+    "strategy label": " (upper and lower case are one; label = '…' sets another)",
+    "protocol name": " (upper and lower case are one)",
+}
 
 
 class StrategySpec(FrozenModel):
     """Query strategy with its arguments."""
 
-    name: str = Field(min_length=1, description="registered name, 'file.py:Name' or 'package.module:Name'")
-    label: str = Field(
-        "", pattern=LABEL, max_length=100, description="name in paths and tables; empty: derived from name"
+    name: str = Field(
+        min_length=1, max_length=1000, description="registered name, 'file.py:Name' or 'package.module:Name'"
     )
+    label: Label = Field("", description="name in paths and tables; empty: derived from name")
     args: dict[str, Argument] = Field(default_factory=dict, description="keyword arguments of the strategy")
     source_digest: str | None = Field(
         None, description="SHA-256 of a user's strategy file, filled in when the study is resolved"
@@ -35,6 +44,19 @@ class StrategySpec(FrozenModel):
         None,
         description="number of settings tried, on any data, before these arguments were chosen; null: not declared",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _name_is_what_it_looks_like(cls, name: str) -> str:
+        if problem := name_problem(name):
+            raise ValueError(f"expected a name that is what it looks like, found {problem}; write it anew")
+        return name
+
+    @model_validator(mode="after")
+    def _id_is_a_folder(self) -> StrategySpec:
+        if problem := folder_problem(self.id) or ("more than 100 characters" if len(self.id) > _LONGEST_ID else ""):
+            raise ValueError(f"expected a name that is a folder on every system, found {problem}; add label = '…'")
+        return self
 
     @field_validator("args")
     @classmethod
@@ -82,7 +104,7 @@ class Plan(FrozenModel):
     secondary: tuple[Literal["aubc-log2", "final"], ...] = Field(
         (), description="planned secondary endpoints; others are exploratory"
     )
-    at_budgets: tuple[Count, ...] = Field(
+    at_budgets: tuple[Budget, ...] = Field(
         (), description="budgets at which the metric itself is a planned secondary endpoint"
     )
     looks: tuple[Annotated[int, Field(ge=2, le=EXACT)], ...] = Field(
@@ -125,7 +147,9 @@ class Study(FrozenModel):
     name: Name
     protocols: tuple[Protocol, ...] = Field(min_length=1)
     strategies: tuple[StrategySpec, ...] = Field(min_length=1)
-    seeds: tuple[Size, ...] = Field(min_length=1, description="seeds (replicates); curves are paired by them")
+    seeds: tuple[Size, ...] = Field(
+        min_length=1, max_length=MOST_SEEDS, description="seeds (replicates); curves are paired by them"
+    )
     plan: Plan = Field(default_factory=Plan)
     metric: StudyMetric | None = Field(
         None, description="direction of the metric, if its name does not say it; null: by the metric's name"
@@ -135,17 +159,22 @@ class Study(FrozenModel):
     def _names_are_unique_and_random_is_in(self) -> Study:
         problems = []
         for what, values in (
-            ("protocol name", [p.name for p in self.protocols]),
+            ("protocol name", [p.name.casefold() for p in self.protocols]),
             ("protocol fingerprint", [p.fingerprint for p in self.protocols]),
             ("strategy label", [s.id.casefold() for s in self.strategies]),
             ("seed", [str(s) for s in self.seeds]),
         ):
-            repeated = sorted({v for v in values if values.count(v) > 1})
+            repeated = sorted(v for v, times in Counter(values).items() if times > 1)
             if repeated:
-                fix = " (upper and lower case are one; label = '…' sets another)" if what == "strategy label" else ""
+                fix = _CASE.get(what, "")
                 problems.append(f"expected each {what} once, found {', '.join(repeated)} more than once{fix}")
         if not any(s.id == BASELINE and s.name == BASELINE for s in self.strategies):
             problems.append("expected the baseline 'random' among the strategies, found it missing")
+        for names, known in (([p.name for p in self.protocols], ()), ([s.id for s in self.strategies], (BASELINE,))):
+            alike = look_alikes(names, known)
+            problems += [f"expected names that no reader mixes up, found {p}; rename it" for p in alike]
+        if (runs := len(self.protocols) * len(self.strategies) * len(self.seeds)) > MOST_RUNS:
+            problems.append(f"expected at most {MOST_RUNS} runs, found {runs}; make several studies")
         problems += self._plan_does_not_fit()
         if problems:
             raise ValueError("; ".join(problems))

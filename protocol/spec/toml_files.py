@@ -9,18 +9,21 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Final, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from protocol.errors import Fault, InputError, nearest, unknown_name
-from protocol.safe_read import read_bytes
+from protocol.safe_read import read_named
 from protocol.spec.base import DIGEST, LABEL, NAME, NETWORK, FrozenModel
 from protocol.spec.protocol import Protocol
 from protocol.spec.provenance import leaf_paths, merge_provenance, provenance_per_value
-from protocol.spec.study import BASELINE, StrategySpec, Study
+from protocol.spec.study import BASELINE, MOST_SEEDS, StrategySpec, Study
 
 M = TypeVar("M", bound=FrozenModel)
+
+_LARGEST: Final = 2**22
+"""Bytes of a TOML file; the parser is slow."""
 
 _PATTERNS = {
     NAME: "letters a to z, digits and . _ + -, the first a letter or a digit (it names files and folders)",
@@ -81,7 +84,11 @@ def study_from_table(table: dict[str, Any], where: str, folder: Path) -> Study:
         if not any(isinstance(s, dict) and s.get("name") == BASELINE for s in table["strategies"]):
             table["strategies"].insert(0, {"name": BASELINE})
     if isinstance(table.get("seeds"), int) and not isinstance(table["seeds"], bool):
-        table["seeds"] = list(range(table["seeds"]))
+        if table["seeds"] > MOST_SEEDS:
+            fix = "lower the number: a few dozen seeds decide most comparisons"
+            faults.append(Fault(f"{where}: seeds", f"at most {MOST_SEEDS} seeds", str(table["seeds"]), fix))
+        else:
+            table["seeds"] = list(range(table["seeds"]))
     if faults:
         raise InputError(faults)
     return parse(Study, table, where)
@@ -161,7 +168,7 @@ def _flatten(annotation: Any) -> list[Any]:
 
 def _toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(read_bytes(path).decode("utf-8"))
+        return tomllib.loads(read_named(path, _LARGEST).decode("utf-8"))
     except FileNotFoundError:
         raise InputError(Fault(str(path), "a TOML file", "no such file", "check the path")) from None
     except (ValueError, RecursionError) as error:

@@ -59,6 +59,12 @@ def main() -> None:
     except Exception as error:
         from protocol.errors import BeatRandomError, NotDecidable  # after an error, time no longer matters
 
+        if isinstance(error, MemoryError) or "allocate memory" in str(error) or "CUDA out of memory" in str(error):
+            _print_error(
+                f"memory\n  expected: enough for this work\n  found:    {str(error).splitlines()[0] or 'too little'}\n"
+                "  to do:    use smaller batches, images or networks, or a machine with more memory"
+            )
+            sys.exit(2)
         if not isinstance(error, BeatRandomError):
             raise
         _print_error(str(error))
@@ -70,9 +76,13 @@ def _format_warning(
 ) -> str:
     """Format this project's notices as one line, and all other warnings as Python does."""
     if category.__name__ == "Notice":  # compared by name: its module is not loaded for --help
-        return f"beatrandom: {message}\n"
+        from protocol.plain_text import visible
+
+        return f"beatrandom: {visible(str(message))}\n"
     return f"{filename}:{lineno}: {category.__name__}: {message}\n{f'  {line}' if line else ''}"
 
 
 def _print_error(text: str) -> None:
-    print(f"beatrandom: {text}", file=sys.stderr)
+    from protocol.plain_text import visible
+
+    print(f"beatrandom: {visible(text)}", file=sys.stderr)

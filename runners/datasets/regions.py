@@ -74,12 +74,12 @@ def write_units(study: StudyFolder, protocol: Protocol, division: Division) -> s
     return units.digest
 
 
-def read_units(study: StudyFolder, digest: str) -> Units:
-    """Read the units that a record names.
+def read_units(study: StudyFolder, digest: str, images: int) -> Units:
+    """Read the units of so many images that a record names.
 
     Raises InputError if the study does not hold them unchanged.
     """
-    units = SidecarCache(study).units(digest)
+    units = SidecarCache(study).units(digest, images)
     if isinstance(units, Fault):
         raise InputError(units)
     return units

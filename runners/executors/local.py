@@ -20,12 +20,15 @@ from pathlib import Path
 import psutil
 
 from protocol.record.layout import StudyFolder
+from protocol.safe_read import open_file
 from runners.executors.base import STOP_SIGNAL, Limits, Stop, Update
 from runners.executors.server import begin, context, server_pid, thread_caps, without_main_module
 from runners.machine.memory import available_mib, resident_mib
 from runners.progress.job import Cause, Job, Result, record_death
 
 GRACE_SECONDS = 5.0
+_LOG_END = 2**20
+"""Last bytes of a log that are searched for its last lines."""
 TICK_SECONDS = 0.5
 OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGBUS})
 """Signals by which the machine ends a run (out-of-memory killer, administrator, failing disk), not its code."""
@@ -255,7 +258,9 @@ def _end_of(log: Path) -> str:
     The list of extension modules that follows the stack of a crash is left out.
     """
     with contextlib.suppress(OSError):
-        lines = log.read_text(errors="replace").splitlines()[-200:]
+        with open_file(log, 2**63 - 1) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_END))
+            lines = file.read(_LOG_END).decode(errors="replace").splitlines()[-200:]
         return "\n".join(line for line in lines if not line.startswith("Extension modules:"))
     return ""
 

@@ -111,7 +111,7 @@ def _log_to(path: Path, job: Job) -> None:
     """
     with contextlib.suppress(OSError):  # if the log cannot be written, neither can the record, which reports it
         path.parent.mkdir(parents=True, exist_ok=True)
-        log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)

@@ -6,6 +6,8 @@ import sys
 import time
 from typing import Final
 
+from protocol.plain_text import visible
+
 SECONDS: Final = 15.0
 """Interval between two progress lines."""
 
@@ -27,4 +29,4 @@ class ProgressLines:
 
 def print_notice(text: str) -> None:
     """Print a message that is not a result to standard error."""
-    print(f"beatrandom: {text}", file=sys.stderr, flush=True)
+    print(f"beatrandom: {visible(text)}", file=sys.stderr, flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -14,9 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from protocol.errors import Fault, InputError
+from protocol.safe_read import open_file
 from runners.models.net import state_digest
 
 _DIGEST: Final = "digest of all others"
+_LARGEST: Final = 2**36
+_FREE: Final = 2**20
 
 
 def arrays_of(state: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
@@ -37,7 +41,14 @@ def read_state(path: Path, expected: str) -> dict[str, Tensor]:
     """
     fix = "delete this file; it will be written again"
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        with open_file(path, _LARGEST) as opened:
+            size = os.fstat(opened.fileno()).st_size
+            with zipfile.ZipFile(opened) as archive:
+                unpacked = sum(member.file_size for member in archive.infolist())
+            if unpacked > _FREE + size:
+                raise ValueError(f"{unpacked} bytes unpacked from {size}; weights are not compressed")
+            opened.seek(0)
+            file = np.load(opened, allow_pickle=False)
             arrays = {name: file[name] for name in file.files}
         stated = arrays.pop(_DIGEST, np.empty(0, np.uint8)).tobytes().decode(errors="replace")
         state = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}

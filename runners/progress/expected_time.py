@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from protocol.record.layout import StudyFolder
+from protocol.safe_read import read_bytes
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE
 from runners.progress.plan import PlannedRun
@@ -28,7 +29,11 @@ def expected_seconds(folder: StudyFolder, statuses: Sequence[RunStatus]) -> dict
 
 
 def _seconds(events: Path) -> float:
-    rounds = [row for row in map(json.loads, events.read_bytes().splitlines()) if row["event"] == "round"]
+    rounds = [
+        row
+        for row in map(json.loads, read_bytes(events, root=events.parents[4]).splitlines())
+        if row["event"] == "round"
+    ]
     return float(sum(value for row in rounds for name, value in row["cost"].items() if name.endswith("_s")))
 
 

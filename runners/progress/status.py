@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 from protocol.digests import sha256
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.machine_lock import holder
-from protocol.safe_read import read_bytes
+from protocol.safe_read import LARGEST_RECORD, read_bytes
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
 from runners.encoding.resolve import resolve_files
@@ -64,7 +64,7 @@ def status(folder: StudyFolder, study: Study) -> list[RunStatus]:
 def state(folder: RunFolder, run: PlannedRun) -> RunStatus:
     """Return the status of one planned run; see `status`."""
     try:
-        raw = read_bytes(folder.events)
+        raw = read_bytes(folder.events, LARGEST_RECORD, folder.root)
     except FileNotFoundError:
         return RunStatus(run, "running" if is_locked(folder) else "missing", 0, 0)
     except OSError as error:
@@ -99,7 +99,7 @@ def _broken_at(rows: Sequence[bytes]) -> int:
 def is_locked(folder: RunFolder) -> bool:
     """Return whether a process writes the run: on this machine (lock) or another (claim)."""
     try:
-        lock = os.open(folder.lock, os.O_RDONLY)
+        lock = os.open(folder.lock, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:

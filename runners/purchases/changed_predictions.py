@@ -71,7 +71,7 @@ def changes_of(
 def _ends(run: RunFolder) -> tuple[Ends, Ends] | None:
     """Return numbers and budgets of the first and the last round, if there are two."""
     try:
-        rounds = read(run.events).rounds
+        rounds = read(run.events, run.root).rounds
     except BeatRandomError:
         return None  # not started, or damaged, which `check` reports
     return ((rounds[0].round, rounds[-1].round), (rounds[0].budget, rounds[-1].budget)) if len(rounds) > 1 else None
@@ -79,7 +79,7 @@ def _ends(run: RunFolder) -> tuple[Ends, Ends] | None:
 
 def _of_maps(run: RunFolder, place: RunId, rounds: Ends, budgets: Ends, shown: _Shown) -> MapChange | None:
     test, images, truth = shown.test, shown.images, shown.truth
-    kept = [read_arrays(run.predictions(k), ("place", "map"), str(k)) for k in rounds]
+    kept = [read_arrays(run.predictions(k), {"place": len(test), "map": None}, str(k), run.root) for k in rounds]
     shape = images.pixels.shape[1:3]
     maps = []
     for one in kept:
@@ -102,7 +102,7 @@ def _of_maps(run: RunFolder, place: RunId, rounds: Ends, budgets: Ends, shown: _
 
 def _of_classes(run: RunFolder, place: RunId, rounds: Ends, budgets: Ends, shown: _Shown) -> ClassChange | None:
     test, images, truth = shown.test, shown.images, shown.truth
-    kept = [read_arrays(run.predictions(k), ("prediction",), str(k)) for k in rounds]
+    kept = [read_arrays(run.predictions(k), {"prediction": len(test)}, str(k), run.root) for k in rounds]
     predicted = []
     for one in kept:
         if isinstance(one, Fault) or one["prediction"].shape != test.shape or one["prediction"].dtype.kind not in "iu":

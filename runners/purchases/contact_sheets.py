@@ -40,7 +40,7 @@ def sheets_of(folder: StudyFolder, study: Study, protocol: Protocol, images: Ima
         out = []
         for strategy in study.strategies:
             try:
-                record = read(folder.run(RunId(protocol.name, strategy.id, seed)).events)
+                record = read(folder.run(RunId(protocol.name, strategy.id, seed)).events, folder.path)
             except BeatRandomError:
                 continue  # not started, or damaged, which `check` reports
             bought = [e for e in record.of(LabelsEvent) if e.purpose == "query"]

@@ -78,7 +78,7 @@ def _recorded_digest(folder: StudyFolder, protocol: Protocol) -> str:
     """Return the content digest in any record of the protocol; empty if no run has started."""
     for events in sorted(folder.records.glob(f"{protocol.name}/*/seed-*/events.jsonl")):
         try:
-            run = read(events).run
+            run = read(events, folder.path).run
         except BeatRandomError:
             continue
         if run is not None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from protocol.oracle.process import OracleGone, OracleServer, RemoteOracle, rece
 from protocol.record.chain import Record, Writer, open_record
 from protocol.record.events import DataCard, LabelsEvent, ResumeEvent, RunEvent
 from protocol.record.layout import StudyFolder, write_arrays
+from protocol.rules.sidecars import read_integers
 from protocol.spec.base import FrozenModel
 from protocol.spec.cards import SplitCard
 from protocol.spec.data import FeatureCard
@@ -166,20 +166,17 @@ def write_split(folder: StudyFolder, data: LabelledData) -> None:
     """Write the split's indices and test labels for the checker, unless they are there."""
     split = data.split
     path = folder.split(split.digest)
-    if path.exists() and not _has_targets(path, data.targets):
+    if path.exists() and not _has_targets(path, data.targets, data.test_targets.size):
         path = folder.split(split.digest, data.targets)
     if not path.exists():  # the same for every strategy with this seed; two writers write equal bytes
         indices = {"pool": split.pool, "validation": split.validation, "test": split.test}
         write_arrays(path, {**indices, "targets": data.test_targets})
 
 
-def _has_targets(path: Path, targets: str) -> bool:
+def _has_targets(path: Path, targets: str, size: int) -> bool:
     """Return whether a split file has these test labels, not those of another data set."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return array_digest(arrays["targets"]) == targets
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return True  # damaged: the checker reports it
+    arrays = read_integers(path, {"targets": size}, path.name)
+    return isinstance(arrays, Fault) or array_digest(arrays["targets"]) == targets  # damaged: the checker reports it
 
 
 @contextmanager

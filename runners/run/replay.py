@@ -23,6 +23,7 @@ from protocol.record.chain import Record, read
 from protocol.record.events import LabelsEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.replay_answers import Replayed
+from protocol.safe_read import read_bytes
 from protocol.spec.study import BASELINE
 from protocol.spec.units import Units
 from runners.datasets.regions import read_units
@@ -164,7 +165,7 @@ def _choose_start(replay: _Replay) -> Replayed:
 
 def read_intact_record(run: RunFolder) -> tuple[Record, RunEvent]:
     """Return a record and its first event. Raises InputError or RecordError if it is broken."""
-    record = read(run.events)
+    record = read(run.events, run.root)
     if record.breaks or record.run is None:
         raise InputError(record.breaks or Fault(str(run.events), "a record of a run", "no 'run' event"))
     return record, record.run
@@ -180,7 +181,10 @@ def _random_query(replay: _Replay, k: int) -> Indices:
     start = replay.start
     protocol, units_digest = start.protocol, start.data.units
     split = redraw_split(protocol, start.replicate, **start.split.sizes)
-    units = read_units(replay.study, units_digest) if units_digest else Units.images(int(split.pool.max()) + 1)
+    if units_digest:
+        units = read_units(replay.study, units_digest, start.data.images)
+    else:
+        units = Units.images(int(split.pool.max()) + 1)
     holdings = Holdings(protocol, split, units)
     for e in _purchases_before(replay.record, k):
         holdings.add(e.purpose, np.asarray(e.indices, np.int64), e.after)
@@ -230,7 +234,7 @@ def _open_session(replay: _Replay, purchases: Sequence[LabelsEvent]) -> tuple[Se
 
 
 def _file_digest(path: Path) -> str:
-    return sha256(path.read_bytes()) if path.is_file() else ""
+    return sha256(read_bytes(path)) if path.is_file() else ""
 
 
 def _train_again(replay: _Replay, k: int, progress: _Progress, *, trials: bool) -> tuple[Outcome, list[TrialEvent]]:

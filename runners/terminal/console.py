@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from protocol.plain_text import visible
 
 
 class _Console(Console):
@@ -23,8 +26,18 @@ class _Console(Console):
             options.setdefault("soft_wrap", True)
         super().print(*objects, **options)
 
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Render as rich does, and show text that would steer the terminal as escapes."""
+        for segment in super().render(renderable, options):
+            text = segment.text
+            if segment.control or (shown := visible(text)) == text:
+                yield segment
+            else:
+                yield Segment(shown, segment.style)
 
-console = _Console(highlight=False)
+
+console = _Console(highlight=False, markup=False, emoji=False)
+"""Prints text as it is: names from files may hold rich's markup."""
 
 
 def print_json(value: Any) -> None:
@@ -32,12 +45,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, indent=2, sort_keys=True, allow_nan=False))
 
 
+def print_plain(text: str) -> None:
+    """Print text to standard output as `visible` shows it."""
+    print(visible(text))
+
+
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], numeric: Sequence[str] = ()) -> Table:
-    """Build a rich table. Columns named in `numeric` are right-aligned."""
+    """Build a rich table of plain cells. Columns named in `numeric` are right-aligned."""
     out = Table(
-        title=title,
+        title=Text(visible(title), "bold"),
         title_justify="left",
-        title_style="bold",
         header_style="bold",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -45,14 +62,14 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], 
     for place, column in enumerate(columns):
         longest_word = max(map(len, column.split()), default=0)  # in a narrow window, cells fold before the header
         out.add_column(
-            column,
+            Text(visible(column)),
             justify="right" if column in numeric else "left",
             overflow="fold",
             no_wrap=not place,
             min_width=longest_word,
         )
     for row in rows:
-        out.add_row(*(str(cell) for cell in row))
+        out.add_row(*(cell if isinstance(cell, Text) else Text(visible(str(cell))) for cell in row))
     return out
 
 

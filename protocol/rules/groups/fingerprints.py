@@ -6,7 +6,6 @@ from protocol.digests import sha256
 from protocol.record.events import RunEvent
 from protocol.rules.evidence import RunEvidence, StudyEvidence
 from protocol.rules.rule import AnyRule, Observations, broken, run_rule, study_rule, unverifiable
-from protocol.safe_read import read_bytes
 from protocol.spec.study import Study
 
 
@@ -113,7 +112,7 @@ def changed_sources(study: StudyEvidence) -> Observations:
         where = str(path.relative_to(study.folder.path))
         expected = f"the source of {spec.id} that the plan names, {digest[:16]}"
         try:
-            actual = sha256(read_bytes(path))
+            actual = sha256(study.folder.read(path))
         except OSError as error:
             yield unverifiable(where, expected, error.strerror or str(error))
             continue

@@ -39,7 +39,7 @@ def _ledger(run: RunEvidence) -> Record | Observation | None:
         expected = "a record that says that the run was isolated, since the oracle kept a ledger"
         return broken(run.path, expected, "a record without isolated = true")
     try:
-        ledger = read(path)
+        ledger = read(path, run.root)
     except RecordError as error:
         return unverifiable(name, error.faults[0].expected, error.faults[0].found)
     if ledger.breaks:

@@ -184,7 +184,7 @@ def contradicting_replays(run: RunEvidence) -> Observations:
     path = StudyFolder(run.root).replays(run.key)
     name = str(path.relative_to(run.root))
     try:
-        kept = read_replays(path)
+        kept = read_replays(path, run.root)
     except InputError as error:
         yield unverifiable(name, error.faults[0].expected, error.faults[0].found)
         return

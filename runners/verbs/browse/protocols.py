@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich.text import Text
+
 from protocol.spec.protocol import Protocol
 from protocol.spec.recipe import Regime
 from protocol.spec.toml_files import load_preset, preset_names
@@ -36,7 +38,7 @@ def _protocol_page(p: Protocol, json: bool) -> None:
         return
     values = _leaves(p.fingerprint_content())
     rows = [(path, value, _mark(p, path)) for path, value in values]
-    console.print(f"[bold]{p.name}[/]: {p.title}\nSource: {p.source}\nFingerprint: {p.fingerprint}")
+    console.print(Text.assemble((p.name, "bold"), f": {p.title}\nSource: {p.source}\nFingerprint: {p.fingerprint}"))
     console.print(table("", ["field", "value", "published or our choice"], rows))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import typer
+from rich.text import Text
 
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.foreign.curve_table import check_table
@@ -18,7 +19,7 @@ from protocol.rules import Compliance, check_study, rule
 from protocol.rules.check import Progress
 from protocol.seal.archive import is_archive, open_study
 from protocol.spec.toml_files import load_preset, read_protocol
-from runners.terminal.console import console, table
+from runners.terminal.console import console, print_plain, table
 
 SHOWN = 5
 COLOURS = {"obeyed": "green", "broken": "bold red", "unverifiable": "yellow"}
@@ -53,7 +54,7 @@ def check(
     if writer is None:
         _show(source, result)
     else:
-        print(writer(result))
+        print_plain(writer(result))
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
@@ -103,7 +104,7 @@ def _writer(form: str, badge: bool, checklist: str | None) -> Callable[[Complian
 
 
 def _show(path: Path, result: Compliance) -> None:
-    rows = [[f"[{COLOURS[v]}]{v}[/]" if v in COLOURS else v for v in row.values()] for row in result.table()]
+    rows = [[Text(v, COLOURS[v]) if v in COLOURS else v for v in row.values()] for row in result.table()]
     console.print(
         table(
             f"Compliance of {path}",
@@ -114,11 +115,8 @@ def _show(path: Path, result: Compliance) -> None:
     )
     for r in result.results:
         for finding in r.findings[:SHOWN]:
-            lines = (
-                f"{finding.rule} {finding.where}\n  expected: {finding.expected}\n"
-                f"  found:    {finding.found}\n  to do:    {finding.fix}"
-            )
-            console.print(lines, markup=False, soft_wrap=True)
+            fault = Fault(f"{finding.rule} {finding.where}", finding.expected, finding.found, finding.fix)
+            console.print(str(fault), soft_wrap=True)
         if len(r.findings) > SHOWN:
             console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (--format json shows all)")
     console.print(result.summary(), markup=False)

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import typer
+from rich.text import Text
 
 from protocol.errors import Fault, InputError
+from protocol.plain_text import visible
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.replay_answers import Attempt, Replayed, add_attempt
 from protocol.spec.run_id import RunId
@@ -40,14 +42,16 @@ def replay(
     replayed: list[tuple[RunFolder, list[Replayed]]] = []
     for run in _runs(path, every=every, sample=sample, seed=seed):
         study = StudyFolder(run.path.parents[3])
-        with console.status(f"replaying {run.path.relative_to(study.records)}"):
+        if keep:
+            study.refuse_links()
+        with console.status(Text(visible(f"replaying {run.path.relative_to(study.records)}"))):
             outcomes = list(replay_run(run, rounds, data_root, chosen, trials=trials))
         replayed.append((run, outcomes))
         if keep:
             attempt = Attempt(
                 head=read_intact_record(run)[0].head, rounds=tuple(outcomes), environment=describe("cpu", 1)
             )
-            add_attempt(study.replays(_run_id(run)), attempt)
+            add_attempt(study.replays(_run_id(run)), attempt, study.path)
     _show(replayed, json)
     answers = {outcome.answer for _, outcomes in replayed for outcome in outcomes}
     if "differs" in answers:
@@ -95,7 +99,5 @@ def _show(replayed: Sequence[tuple[RunFolder, Sequence[Replayed]]], json: bool) 
         rounds = [{"run": name, **outcome.model_dump(mode="json")} for name, outcome in named]
         print_json({"schema": "beatrandom/replay/1", "rounds": rounds})
         return
-    rows = [
-        [name, "start" if o.round < 0 else o.round, f"[{COLOURS[o.answer]}]{o.answer}[/]", o.said] for name, o in named
-    ]
+    rows = [[name, "start" if o.round < 0 else o.round, Text(o.answer, COLOURS[o.answer]), o.said] for name, o in named]
     console.print(table("Replay", ["run", "round", "replay", "detail"], rows, ["round"]))

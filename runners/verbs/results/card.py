@@ -22,6 +22,8 @@ def card(source: Path, protocol: str | None, out: Path | None, format: str) -> N
     faults += [unknown_name("--format", format, list(FORMATS))] if format not in FORMATS else []
     if faults:
         raise InputError(faults)
+    if out is None:
+        StudyFolder(source).refuse_links()
     target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{study.name}"))
     inputs = FigureInputs(curves, compare(curves))
     for one in study.protocols:

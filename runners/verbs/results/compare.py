@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.markup import escape
+from rich.text import Text
 
 from analysis.across import sentences as across_sentences
 from analysis.across import tables as across_tables
@@ -20,8 +20,9 @@ from analysis.verdict import sentences, verdict_table
 from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 from analysis.verdict.decide import compare as verdicts_of
 from protocol.errors import Fault, InputError, NotDecidable
+from protocol.plain_text import one_line, visible
 from protocol.seal.archive import open_study
-from runners.terminal.console import console, print_json, table
+from runners.terminal.console import console, print_json, print_plain, table
 from runners.verbs.results.compare_options import CompareOptions
 from runners.verbs.results.sparks import mean_curves
 from runners.verbs.results.understood import show_columns
@@ -60,7 +61,7 @@ def compare(
         return
     for place, (source, curves) in enumerate(curves_of):
         if several and (markdown or latex):
-            print(f"{'%' if latex else '##'} {curves.study}: {source}\n")
+            print_plain(f"{'%' if latex else '##'} {curves.study}: {source}\n")
         elif several:
             gap = "\n" if place else ""
             console.print(f"{gap}{curves.study}: {source}", markup=False, soft_wrap=True, style="bold")
@@ -100,22 +101,22 @@ def _print(curves: Curves, options: CompareOptions, details: bool, markdown: boo
     secondary = secondary_results(curves, at=options.at, rho=options.rho) if details or options.at else None
     over = across(curves, np.random.default_rng(SIMULATION_SEED)) if details else None
     if markdown or latex:
-        print(verdict_table.to_markdown(result) if markdown else verdict_table.to_latex(result))
-        print("\n".join(f"% {line}" if latex else f"{line}\n" for line in result.read_first))
+        print_plain(verdict_table.to_markdown(result) if markdown else verdict_table.to_latex(result))
+        print_plain("\n".join(f"% {one_line(line)}" if latex else f"{line}\n" for line in result.read_first))
     else:
         show(result, curves)
     for name, part in secondary.parts().items() if secondary else ():
         if part.rows and (details or name == "secondary"):
             _show_part(part, markdown, latex)
     if over and (markdown or latex):
-        print(across_tables.to_markdown(over) if markdown else across_tables.to_latex(over))
+        print_plain(across_tables.to_markdown(over) if markdown else across_tables.to_latex(over))
     elif over:
         console.print(across_sentences.summary(over), markup=False, soft_wrap=True)
 
 
 def _show_part(part: Rows[Any], markdown: bool, latex: bool) -> None:
     if markdown or latex:
-        print(f"{'%' if latex else '##'} {part.title}\n\n{part.to_latex() if latex else part.to_markdown()}")
+        print_plain(f"{'%' if latex else '##'} {part.title}\n\n{part.to_latex() if latex else part.to_markdown()}")
         return
     frame = part.formatted()
     console.print(table(part.title, list(frame.columns), frame.to_numpy().tolist(), list(frame.columns[2:])))
@@ -133,11 +134,11 @@ def show(result: Comparison, curves: Curves) -> None:
         cells = group.assign(**{"mean curve": [sparks.get(s, "") for s in group["strategy"]]})[columns]
         rows = [[_coloured(str(cell)) for cell in row] for row in cells.to_numpy().tolist()]
         reference = f" ({result.baseline}: {sparks[result.baseline]})" if result.baseline in sparks else ""
-        console.print(table(escape(f"Who beats {result.baseline}? {protocol}{reference}"), columns, rows, SHOWN[2:]))
+        console.print(table(f"Who beats {result.baseline}? {protocol}{reference}", columns, rows, SHOWN[2:]))
     said = replace(result, directions={}, warnings=())  # they are printed above the table
     console.print(sentences.summary(said), markup=False, soft_wrap=True)
 
 
-def _coloured(cell: str) -> str:
+def _coloured(cell: str) -> Text:
     colour = COLOURS.get(cell.split()[0]) if cell.strip() else None
-    return f"[{colour}]{cell}[/]" if colour else escape(cell)
+    return Text(visible(cell), colour or "")

@@ -154,10 +154,15 @@ class CompareOptions:
         return replace(curves, rho=self.rho)
 
     def _of_study(self, source: Path) -> Curves:
-        if not StudyFolder(source).plan.exists() and (tables := files_in(source)):
+        try:
+            planned = load_study(source)
+        except InputError:
+            tables = [] if StudyFolder(source).plan.exists() else files_in(source)
+            if not tables:
+                raise
             fix = f"name the files, for example {tables[0]}; or read them as one table with --name-from file or folder"
-            raise InputError(Fault(str(source), "a study folder, or tables", f"a folder of {len(tables)} tables", fix))
-        planned = load_study(source)
+            found = f"a folder of {len(tables)} table{'s' * (len(tables) > 1)}"
+            raise InputError(Fault(str(source), "a study folder, or tables", found, fix)) from None
         self._refuse_unusable(source, planned)
         used = planned.directions
         own = {p: used[p].metric if p in used else metric for p, metric in planned.metrics.items()}

@@ -38,6 +38,8 @@ def figures(
     _refuse_unknown(style, names, formats)
     chosen.refuse_faults()
     source, *others = one_source(sources, chosen)
+    if out is None:
+        StudyFolder(source).refuse_links()
     target = out or (StudyFolder(source).analysis if chosen.is_study(source) else Path(f"beatrandom-{stem(source)}"))
     with console.status("reading the curves") as line, open_study(source) as folder:
         inputs = _inputs((folder, *others), chosen, names, data_root)

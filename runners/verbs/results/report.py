@@ -56,7 +56,9 @@ def subject_of(source: Path, options: CompareOptions, data_root: Path | None, *o
     with _checked(folder) as compliance:
         curves = options.curves(source)
         bought = load_purchases(source, data_root) if curves.bought else Purchases()
-        pictures = tuple(sorted(p for p in folder.pictures.glob("*/*") if p.suffix.lower() in KINDS))
+        pictures = tuple(
+            sorted(p for p in folder.pictures.glob("*/*") if p.suffix.lower() in KINDS and folder.holds(p))
+        )
         inputs = FigureInputs(curves, compare(curves), bought)
         return Subject(inputs, folder.read_plan(), compliance(), pictures)
 

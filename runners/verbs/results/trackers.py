@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from analysis.formatting.tables import csv_text
 from protocol.errors import Fault, InputError
 
 Tables = Mapping[str, pd.DataFrame]
@@ -60,7 +61,7 @@ def to_mlflow(tables: Tables, target: Path, name: str) -> int:
         written += 1
     whole = client.create_run(experiment, run_name="tables").info.run_id
     for table, frame in tables.items():
-        client.log_text(whole, frame.to_csv(index=False), f"{table}.csv")
+        client.log_text(whole, csv_text(frame), f"{table}.csv")
     client.set_terminated(whole)
     return written
 

@@ -15,6 +15,7 @@ def amend(folder: Path, study: Path, reason: str, data_root: Path | None = None)
     """See `beatrandom amend --help`."""
     study_folder = StudyFolder(folder)
     study_folder.read_plan()
+    study_folder.refuse_links()
     new, base, _ = read_source(study, data_root=data_root)
     write_amendment(study_folder, new, reason)
     copy_own_files(study_folder, new, base)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +11,7 @@ from typing import Any, Final
 from protocol.errors import BeatRandomError, Fault, InputError, RunLocked
 from protocol.record.chain import lock_run, read
 from protocol.record.layout import RunFolder, StudyFolder, clock, unfinished_files
+from protocol.safe_read import open_folder
 from runners.caching.cache_folder import CACHE_VARIABLE, CacheEntry, cache_folder, entries
 from runners.terminal.console import console, print_json, table
 
@@ -36,15 +39,18 @@ def gc_study(folder: StudyFolder, dry_run: bool, json: bool) -> None:
     busy: list[str] = []
     with console.status("searching the runs"):
         for kind, path in _outside_runs(folder):
-            removed[kind].append(_remove(path, dry_run))
-        for run in sorted(p.parent for p in folder.path.glob("records/*/*/*/events.jsonl")):
+            removed[kind] += _remove(path, folder.path, dry_run)
+        for path in sorted(p.parent for p in folder.path.glob("records/*/*/*/events.jsonl")):
+            run = RunFolder(path, folder.path)
+            if not _is_inside(path, folder.path):
+                continue
             try:
-                with lock_run(RunFolder(run)) as check_lock:
-                    for kind, path in _of_run(RunFolder(run)):
+                with lock_run(run) as check_lock:
+                    for kind, file in _of_run(run):
                         check_lock()
-                        removed[kind].append(_remove(path, dry_run))
+                        removed[kind] += _remove(file, folder.path, dry_run)
             except RunLocked:
-                busy.append(str(run.relative_to(folder.path)))
+                busy.append(str(path.relative_to(folder.path)))
     if json:
         counts = {kind: {"files": len(sizes), "bytes": sum(sizes)} for kind, sizes in removed.items()}
         print_json({"removed": counts, "dry_run": dry_run, "busy": busy, "cache": _cache_size()})
@@ -114,7 +120,7 @@ def _of_run(run: RunFolder) -> Iterator[tuple[str, Path]]:
 
 def _is_finished(run: RunFolder) -> bool:
     try:
-        return read(run.events).sealed
+        return read(run.events, run.root).sealed
     except BeatRandomError:
         return False  # the record is damaged; it may be repaired and continued
 
@@ -122,8 +128,8 @@ def _is_finished(run: RunFolder) -> bool:
 def _outside_runs(folder: StudyFolder) -> Iterator[tuple[str, Path]]:
     folders = [folder.path, *(p for p in folder.path.glob("*") if p != folder.records)]
     folders += [*folder.path.glob("pretrained/*"), *folder.path.glob("regions/*")]
-    for each in filter(Path.is_dir, folders):
-        if drafts := unfinished_files(each):
+    for each in folders:
+        if _is_inside(each, folder.path) and (drafts := unfinished_files(each)):
             now = clock(each)
             yield from ((DRAFT, path) for path in drafts if now - _written_at(path, now) > OLD_SECONDS)
 
@@ -131,14 +137,33 @@ def _outside_runs(folder: StudyFolder) -> Iterator[tuple[str, Path]]:
 def _written_at(path: Path, now: float) -> float:
     """Return when a file was last written; `now` if it was renamed meanwhile."""
     try:
-        return path.stat().st_mtime
+        return path.lstat().st_mtime
     except FileNotFoundError:
         return now
 
 
-def _remove(path: Path, dry_run: bool) -> int:
-    """Remove a file, unless `dry_run`, and return its size in bytes."""
-    size = path.stat().st_size
-    if not dry_run:
-        path.unlink(missing_ok=True)
-    return size
+def _is_inside(path: Path, root: Path) -> bool:
+    """Return whether a folder is reached from the study folder without a link."""
+    try:
+        with open_folder(path, root):
+            return True
+    except OSError:
+        return False
+
+
+def _remove(path: Path, root: Path, dry_run: bool) -> list[int]:
+    """Remove a regular file that is reached from `root` without a link, unless `dry_run`.
+
+    Returns:
+        Its size in bytes; nothing if it is gone, or something else.
+    """
+    try:
+        with open_folder(path.parent, root) as folder:
+            status = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+            if not stat.S_ISREG(status.st_mode):
+                return []
+            if not dry_run:
+                os.unlink(path.name, dir_fd=folder)
+            return [status.st_size]
+    except OSError:
+        return []

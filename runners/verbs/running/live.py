@@ -49,7 +49,7 @@ def study_page(folder: StudyFolder) -> str:
         f'<p><a href="/">All studies</a></p><h1>{text(study.name)}</h1>',
         f'<progress value="{done}" max="{len(statuses)}" aria-label="runs done"></progress>',
         paragraph(f"{done} of {len(statuses)} runs done; {outlook(folder, statuses)}"),
-        '<p><a href="report.html">Report</a> (as last written)</p>' if folder.report.is_file() else "",
+        '<p><a href="report.html">Report</a> (as last written)</p>' if folder.holds(folder.report) else "",
         _progress(statuses),
         items(tuning_lines(statuses)),
         _failures(statuses),
@@ -98,7 +98,7 @@ def _failures(statuses: Sequence[RunStatus]) -> str:
 def _curves(folder: StudyFolder, study: Study, protocol: Protocol) -> str:
     values: dict[str, dict[int, list[float]]] = {}
     for run in (run for run in study.runs() if run.protocol == protocol.name):
-        for budget, value in _rounds(folder.run(run).events, protocol.metric):
+        for budget, value in _rounds(folder.run(run).events, folder.path, protocol.metric):
             values.setdefault(run.strategy, {}).setdefault(budget, []).append(value)
     if not values:
         return items([f"{protocol.name}: no round has been recorded yet"])
@@ -122,19 +122,19 @@ def _cell(mean: float, values: Sequence[float]) -> str:
     return f"{plain(mean)} ({len(values)})" if values else NOTHING
 
 
-def _rounds(events: Path, metric: str) -> tuple[tuple[int, float], ...]:
+def _rounds(events: Path, root: Path, metric: str) -> tuple[tuple[int, float], ...]:
     """Return (budget, value) of every recorded round; empty if the record is missing or broken."""
     try:
-        file = events.stat()
+        file = events.lstat()
     except OSError:
         return ()
-    return _read(events, metric, file.st_mtime_ns, file.st_size)
+    return _read(events, root, metric, file.st_mtime_ns, file.st_size)
 
 
 @lru_cache(maxsize=4096)
-def _read(events: Path, metric: str, stamp: int, size: int) -> tuple[tuple[int, float], ...]:  # noqa: ARG001  # stamp and size are part of the cache key
+def _read(events: Path, root: Path, metric: str, stamp: int, size: int) -> tuple[tuple[int, float], ...]:  # noqa: ARG001  # stamp and size are part of the cache key
     try:
-        record = read(events)
+        record = read(events, root)
     except RecordError:
         return ()
     return () if record.breaks else tuple((r.budget, r.metrics[metric]) for r in record.rounds if metric in r.metrics)

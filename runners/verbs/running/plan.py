@@ -187,6 +187,8 @@ def _range(protocol: Protocol) -> str:
 
 
 _WARM_UP_IMAGES: Final = 64
+_TIMED_STEPS: Final = 500
+"""Of a round; the rest is extrapolated."""
 
 
 @dataclass(frozen=True)
@@ -214,6 +216,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     resident = Resident.of(images, torch.device(device))
     loaded = time.perf_counter() - start
     short, epochs = _one_epoch(protocol)
+    short = _few_steps(short)
     prepare(
         short, images, resident, split.pool[:_WARM_UP_IMAGES], None, data_root=data_root
     )  # loads and compiles what later calls reuse
@@ -231,8 +234,21 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     steps = [
         protocol.regime.max_steps(size) for size in protocol.training_labels
     ]  # with epochs, time grows with the labelled set
-    trials = protocol.regime.tuning.steps_of(steps) / steps[0] * trial if protocol.regime.tuning else 0.0
+    timed = min(steps[0], _TIMED_STEPS)
+    first += trial * (steps[0] / timed - 1)
+    trials = protocol.regime.tuning.steps_of(steps) / timed * trial if protocol.regime.tuning else 0.0
     return Cost(loaded + first * sum(steps) / steps[0] + trials, pretraining, own_pools)
+
+
+def _few_steps(protocol: Protocol) -> Protocol:
+    """Shorten a long round, of which only the beginning is timed."""
+    regime = protocol.regime
+    if regime.max_steps(protocol.training_labels[0]) <= _TIMED_STEPS:
+        return protocol
+    update: dict[str, object] = {"steps": _TIMED_STEPS, "epochs": None, "epoch_at_least": None, "stop_at": None}
+    if regime.validate_every is not None:
+        update["validate_every"] = min(regime.validate_every, _TIMED_STEPS)
+    return protocol.model_copy(update={"regime": regime.model_copy(update=update)})
 
 
 def _one_epoch(protocol: Protocol) -> tuple[Protocol, int]:

@@ -5,14 +5,22 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Final
 
 from protocol.errors import BeatRandomError, Fault, InputError
+from protocol.plain_text import visible
 from protocol.record.layout import StudyFolder
 from runners.terminal.console import console
 
-HERE = "127.0.0.1"
+HERE: Final = "127.0.0.1"
+PAGES_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Content security policy of all pages but the report: no script, and nothing is fetched."""
+LARGEST_REPORT: Final = 2**28
 
 
 class Server(ThreadingHTTPServer):
@@ -38,14 +46,17 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Handler of GET requests that name this machine as their host."""
+    """Handler of GET and HEAD requests that name this machine as their host."""
 
     server: Server
+    server_version, sys_version = "beatrandom", ""
+    timeout = 30
 
     def do_GET(self) -> None:
         """Send a page, the report, or an error."""
         port = self.server.server_port
-        if self.headers.get("Host") not in {
+        hosts = self.headers.get_all("Host") or []
+        if len(hosts) != 1 or hosts[0] not in {
             f"{HERE}:{port}",
             f"localhost:{port}",
         }:  # refuses DNS rebinding: another name that points here
@@ -53,40 +64,64 @@ class Handler(BaseHTTPRequestHandler):
             return
         try:
             self._route(self.path.partition("?")[0])
-        except (BeatRandomError, OSError) as error:
+        except (BeatRandomError, OSError, ValueError) as error:
             self._answer(500, f"{error}", "text/plain")
+
+    def do_HEAD(self) -> None:
+        """Send the same head without a body."""
+        self.do_GET()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002  # the base class gives both
+        """Refuse other methods and malformed requests, without repeating them."""
+        unknown = code == HTTPStatus.NOT_IMPLEMENTED
+        self._answer(405 if unknown else code, "only GET and HEAD are answered" if unknown else "refused", "text/plain")
 
     def _route(self, path: str) -> None:
         from runners.verbs.running.live import index, study_page  # slow to import; the address is printed first
 
-        match = re.fullmatch(r"/study/(\d{1,6})/(report\.html)?", path)
+        match = re.fullmatch(r"/study/([0-9]{1,6})/(report\.html)?", path)
         if path == "/":
             self._answer(200, index(self.server.folders))
         elif match and int(match[1]) < len(self.server.folders):
             folder = self.server.folders[int(match[1])]
             if not match[2]:
                 self._answer(200, study_page(folder))
-            elif folder.report.is_file():
-                self._answer(200, folder.report.read_text(encoding="utf-8"))
             else:
-                self._answer(404, "no report has been written yet", "text/plain")
+                self._report(folder)
         else:
             self._answer(404, "no such page", "text/plain")
 
-    def _answer(self, code: int, body: str, kind: str = "text/html") -> None:
-        data = body.encode()
+    def _report(self, folder: StudyFolder) -> None:
+        """Send the report in a sandbox: of its scripts only ours runs, and it can read no other page."""
+        from analysis.report import POLICY  # slow to import
+
+        try:
+            report = folder.read(folder.report, LARGEST_REPORT).decode("utf-8", errors="replace")
+        except FileNotFoundError:
+            self._answer(404, "no report has been written yet", "text/plain")
+            return
+        policy = f"{POLICY}; frame-ancestors 'none'; sandbox allow-scripts allow-downloads"
+        self._answer(200, report, policy=policy)
+
+    def _answer(self, code: int, body: str, kind: str = "text/html", policy: str = PAGES_POLICY) -> None:
+        data = visible(body).encode(errors="replace")
         self.send_response(code)
         for name, value in {
             "Content-Type": f"{kind}; charset=utf-8",
             "Content-Length": str(len(data)),
             "Cache-Control": "no-store",
+            "Content-Security-Policy": policy,
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
             "Referrer-Policy": "no-referrer",
+            **({"Allow": "GET, HEAD"} if code == HTTPStatus.METHOD_NOT_ALLOWED else {}),
         }.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(data)
+        if self.command != "HEAD":
+            self.wfile.write(data)
 
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing: pages refresh themselves and would fill the terminal."""

@@ -34,6 +34,8 @@ def merge(folder: Path, sources: Sequence[Path]) -> None:
     into = StudyFolder(folder)
     study = into.read_plan()
     _refuse_other_plans(study, sources)
+    for each in (into, *map(StudyFolder, sources)):
+        each.refuse_links()
     outcomes: dict[str, list[str]] = {}
     for source in map(StudyFolder, sources):
         _copy_shared(source, into)
@@ -81,19 +83,19 @@ def _copy_shared(source: StudyFolder, into: StudyFolder) -> None:
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=copy.parent) as scratch:
-                os.replace(shutil.copy2(path, scratch), copy)
+                os.replace(shutil.copy2(path, scratch, follow_symlinks=False), copy)
 
 
 def _merge_run(theirs: RunFolder, ours: RunFolder) -> Outcome:
     """Copy a run that is missing here or has more rounds there, after reading both records."""
     try:
-        there = read(theirs.events)
+        there = read(theirs.events, theirs.root)
         if there.breaks:
             return "unreadable"
         if not ours.events.exists():
             _copy(theirs, ours)
             return "copied"
-        here = read(ours.events)
+        here = read(ours.events, ours.root)
     except RecordError:
         return "unreadable"
     a, b = essence(there), essence(here)
@@ -115,7 +117,7 @@ def _copy(theirs: RunFolder, ours: RunFolder) -> None:
     ours.path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ours.path.parent, prefix=".merge-") as scratch:
         copy = Path(scratch) / ours.path.name
-        shutil.copytree(theirs.path, copy, ignore=shutil.ignore_patterns(".lock", ".claims"))
+        shutil.copytree(theirs.path, copy, symlinks=True, ignore=shutil.ignore_patterns(".lock", ".claims"))
         if ours.path.exists() and not any(p.name not in (".lock", ".claims", "run.log") for p in ours.path.iterdir()):
             shutil.rmtree(ours.path)  # an attempt that never started
         copy.rename(ours.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -63,6 +64,8 @@ def test_excel(right, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None: 
 
     with monkeypatch.context() as patch:
         patch.setattr(pd, "ExcelFile", absent)
+        with zipfile.ZipFile(tmp_path / "t.xlsx", "w"):
+            pass
         with pytest.raises(InputError, match="openpyxl"):
             load_table(tmp_path / "t.xlsx")
     pytest.importorskip("openpyxl", reason="the extra `excel` is not installed")

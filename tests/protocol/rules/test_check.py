@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
@@ -137,11 +139,20 @@ def test_garbage_gives_few_findings_per_run(victim: Any) -> None:
     assert len([f for f in check_study(victim.folder.path).findings if f.rule == "QRY-01"]) == 20
 
 
+def _no_bomb(original: Callable[..., NDArray[Any]]) -> Callable[..., NDArray[Any]]:
+    def read(file: Any, **options: Any) -> NDArray[Any]:
+        array = original(file, **options)
+        assert array.nbytes < 2**20, "unpacked"
+        return array
+
+    return read
+
+
 def test_a_bomb_in_a_sidecar_is_not_unpacked(victim: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("protocol.rules.sidecars._LARGEST_SIDECAR", 10_000)
-    np.savez_compressed(victim.run.predictions(0), prediction=np.zeros(100_000, np.int64))
+    np.savez_compressed(victim.run.predictions(0), prediction=np.zeros(2**24, np.uint8))
+    monkeypatch.setattr("numpy.lib.format.read_array", _no_bomb(np.lib.format.read_array))
     [finding] = {f.found for f in check_study(victim.folder.path).findings}
-    assert finding == "800128 bytes unpacked"
+    assert finding == "uint8 of shape (16777216,)"
 
 
 def test_a_pickle_in_a_sidecar_is_not_opened(victim: Any) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
+from analysis.report.interactive import SCRIPT
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
@@ -107,3 +112,63 @@ def test_what_is_no_study_is_answered_together(tmp_path: Path, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="none given"):
         studies([])
+
+
+def ask(server: Server, verb: str, path: str, *hosts: str) -> tuple[int, dict[str, str], bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+    connection.putrequest(verb, path, skip_host=True)
+    for host in hosts or (f"127.0.0.1:{server.server_port}",):
+        connection.putheader("Host", host)
+    connection.endheaders()
+    answer = connection.getresponse()
+    body = answer.read()
+    connection.close()
+    return answer.status, dict(answer.headers.items()), body
+
+
+def test_a_report_comes_in_a_sandbox_and_runs_no_script_but_ours(server: Server, folder: StudyFolder) -> None:
+    folder.report.write_text("<script>alert(1)</script>\u202e", encoding="utf-8")
+    code, headers, body = ask(server, "GET", "/study/0/report.html")
+    assert (code, headers["X-Content-Type-Options"], headers["X-Frame-Options"]) == (200, "nosniff", "DENY")
+    policy = headers["Content-Security-Policy"]
+    script = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    assert {f"script-src 'sha256-{script}'", "default-src 'none'"} <= set(policy.split("; "))
+    assert policy.endswith("sandbox allow-scripts allow-downloads")
+    assert "script-src 'unsafe-inline'" not in policy
+    assert "\u202e" not in body.decode()
+    assert "script-src" not in ask(server, "GET", "/")[1]["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_what_is_no_report_is_not_served(kind: str, server: Server, folder: StudyFolder, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("kept elsewhere")
+    if kind == "link":
+        folder.report.symlink_to(tmp_path / "secret")
+    elif kind == "pipe":
+        os.mkfifo(folder.report)
+    else:
+        folder.report.mkdir()
+    code, _, body = ask(server, "GET", "/study/0/report.html")
+    assert code == 500
+    assert b"kept elsewhere" not in body
+    assert b"report.html" not in ask(server, "GET", "/study/0/")[2]
+
+
+@pytest.mark.parametrize("path", ["/study/0/../0/study.json", "/study/0/report.html/", "/study/٠/", "//etc/passwd"])
+def test_no_other_file_is_served(path: str, server: Server) -> None:
+    assert ask(server, "GET", quote(path))[0] == 404
+
+
+def test_only_get_and_head_are_answered(server: Server) -> None:
+    code, headers, body = ask(server, "HEAD", "/")
+    assert (code, body) == (200, b"")
+    assert int(headers["Content-Length"]) > 100
+    for verb in ("POST", "PUT", "DELETE", "OPTIONS", "<script>"):
+        code, headers, body = ask(server, verb, "/")
+        assert (code, headers["Allow"], headers["Content-Type"]) == (405, "GET, HEAD", "text/plain; charset=utf-8")
+        assert b"script" not in body
+
+
+def test_two_hosts_are_refused(server: Server) -> None:
+    here = f"127.0.0.1:{server.server_port}"
+    assert ask(server, "GET", "/", here, "evil.example")[0] == ask(server, "GET", "/", "evil.example", here)[0] == 403
