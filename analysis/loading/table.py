@@ -24,7 +24,7 @@ from analysis.loading.metric_direction import apply_direction, direction_of
 from analysis.loading.scales import check_one_scale
 from analysis.loading.sources import NameFrom
 from analysis.loading.summaries import check_no_ranks, notes_of, without_summaries
-from analysis.loading.text_cells import LINE
+from analysis.loading.text_cells import LINE, numbers
 from analysis.statistics.area import area_of
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.names import look_alikes, name_problem
@@ -158,7 +158,7 @@ def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return text, ()
     cells = text["seed"].str.strip()
     whole = cells.str.fullmatch(r"[+-]?\d+")
-    numeric = pd.to_numeric(cells, errors="coerce").notna()
+    numeric = numbers(cells).notna()
     large = bool(whole.all()) and any(abs(int(c)) >= 2**63 for c in cells.unique())
     if not large and numeric.any():
         return text, ()
@@ -174,7 +174,7 @@ def _whole_budgets(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if "budget" not in text:
         return text, ()
     cells = text["budget"].str.strip()
-    shares = pd.to_numeric(cells, errors="coerce")
+    shares = numbers(cells)
     if shares.isna().any() or not (shares % 1 != 0).any() or shares.min() < 0 or shares.max() > 100:
         return text, ()
     scaled = (shares.to_numpy() * 10**d for d in range(1, 7))
@@ -199,8 +199,8 @@ def _typed(text: pd.DataFrame, where: str, value_name: str, baseline: str) -> tu
     by_dataset = "seed" not in text
     frame, units = _converted(text, where, value_name, by_dataset)
     faults = [*_wrong_cells(text, frame, where, by_dataset), *_wrong_names(frame, where, baseline)]
-    if len(set(frame["study"])) > 1:
-        names = ", ".join(sorted(set(frame["study"])))
+    if len(studies := frame["study"].unique()) > 1:
+        names = ", ".join(sorted(studies))
         faults.append(Fault(f"{where}: study", "one study", names, "put each study into its own table"))
     if faults:
         raise InputError(faults)
@@ -221,11 +221,11 @@ def _converted(
     protocol = (columns["regime"] if by_dataset else place).replace("", "all")
     columns["protocol"] = text["protocol"].fillna(protocol) if "protocol" in text else protocol
     columns["strategy"] = text["strategy"].fillna("")
-    numbers, names = pd.factorize(columns["dataset"])
-    dataset_number = pd.Series(numbers, index=text.index)
-    columns["seed"] = dataset_number if by_dataset else pd.to_numeric(text["seed"], errors="coerce")
+    codes, names = pd.factorize(columns["dataset"])
+    dataset_number = pd.Series(codes, index=text.index)
+    columns["seed"] = dataset_number if by_dataset else numbers(text["seed"])
     one_budget = pd.Series(1, index=text.index)
-    columns["budget"] = pd.to_numeric(text["budget"], errors="coerce") if "budget" in text else one_budget
+    columns["budget"] = numbers(text["budget"]) if "budget" in text else one_budget
     columns["value"] = pd.to_numeric(text["value"], errors="coerce")
     units = {number: str(name) for number, name in enumerate(names)} if by_dataset else {}
     return pd.DataFrame(columns)[list(COLUMNS)], units
@@ -303,7 +303,7 @@ def _check_no_repeats(text: pd.DataFrame, frame: pd.DataFrame, where: str, unit:
 
 
 def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    metrics = sorted(set(frame["metric"]))
+    metrics = sorted(frame["metric"].unique())
     if metric is None and len(metrics) > 1:
         raise InputError(
             Fault(f"{where}: metric", "one metric, or a choice", ", ".join(metrics), "choose one of them (--metric)")
@@ -316,7 +316,7 @@ def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd
 
 
 def _check_strategies(frame: pd.DataFrame, baseline: str, where: str) -> None:
-    strategies = set(frame["strategy"])
+    strategies = set(frame["strategy"].unique())
     if baseline not in strategies:
         raise InputError(unknown_name(f"{where}: baseline", baseline, sorted(strategies)))
     if strategies == {baseline}:
@@ -333,10 +333,11 @@ def _check_strategies(frame: pd.DataFrame, baseline: str, where: str) -> None:
 def _check_one_recipe_each(frame: pd.DataFrame, where: str) -> None:
     """Raise InputError if one protocol name covers several data sets or regimes."""
     faults = []
-    for protocol, part in frame.groupby("protocol", sort=False):
+    recipes = frame[["protocol", "dataset", "regime"]].drop_duplicates()
+    for protocol, part in recipes.groupby("protocol", sort=False):
         for column in ("dataset", "regime"):
-            if len(set(part[column])) > 1:
-                names = ", ".join(sorted(set(part[column])))
+            if len(found := part[column].unique()) > 1:
+                names = ", ".join(sorted(found))
                 faults.append(
                     Fault(f"{where}: protocol {protocol}", f"one {column}", names, "give each its own protocol name")
                 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pandas as pd
 
 from analysis.loading.csv_layout import Layout, layout_of
@@ -266,3 +267,12 @@ def _one_cell_more(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     moved = frame.iloc[:, :-1].reset_index()
     moved.columns = pd.Index(names)
     return moved.astype("str")
+
+
+def numbers(cells: pd.Series) -> pd.Series:
+    """Convert text cells, most of which repeat, to numbers; what is not a number becomes NaN."""
+    codes, distinct = pd.factorize(cells)
+    found = pd.to_numeric(pd.Series(distinct, dtype=object), errors="coerce").to_numpy()
+    if (codes < 0).any() or not len(found):  # missing cells have code -1, which takes the last place
+        found = np.append(found.astype(np.float64), np.nan)
+    return pd.Series(found[codes], index=cells.index)

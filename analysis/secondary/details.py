@@ -18,7 +18,8 @@ import pandas as pd
 from analysis.formatting.rows import Rows
 from analysis.loading.curves import Curves
 from analysis.secondary.query_cost import QueryCost, query_costs
-from analysis.statistics.bayes import correlated_t, signed_rank
+from analysis.statistics.arrays import Floats
+from analysis.statistics.bayes import correlated_t, dirichlet_weights, signed_rank
 from analysis.statistics.corrections import adjust
 from analysis.statistics.effect_sizes import Effect, cohens_dz, paired_improvement, superiority
 from analysis.statistics.intervals import simultaneous_band
@@ -299,10 +300,13 @@ def _posteriors(
     curves: Curves, pairs: Sequence[Paired], rng: np.random.Generator, rho: float
 ) -> Iterator[PosteriorRow]:
     rope = curves.plan.delta
+    drawn: dict[int, list[Floats]] = {}
     for pair in pairs if curves.paired else ():
         n = len(pair.differences)
         if n:
-            found = {"signed-rank": signed_rank(pair.differences, rope, rng)}
+            if n not in drawn:
+                drawn[n] = dirichlet_weights(n, rng)
+            found = {"signed-rank": signed_rank(pair.differences, rope, rng, weights=drawn[n])}
             if n > 1:
                 found[f"correlated t, rho {rho:g}"] = correlated_t(pair.differences, rope, rho)
             for model, p in found.items():

@@ -34,8 +34,5 @@ def endpoints(curves: Curves, scale: Scale = "linear") -> pd.DataFrame:
 
 
 def matrix(curves: Curves, protocol: str) -> pd.DataFrame:
-    """Return a protocol's curves: one row per (strategy, seed), one column per budget."""
-    frame = curves.frame
-    rows = frame[(frame["protocol"] == protocol) & (frame["metric"] == curves.metrics[protocol])]
-    # pivot refuses a repeated run, which pivot_table would average
-    return rows.pivot(index=["strategy", "seed"], columns="budget", values="value").sort_index(axis=1)  # noqa: PD010
+    """Return a protocol's curves, not to be changed: one row per (strategy, seed), one column per budget."""
+    return curves.matrices[protocol]
