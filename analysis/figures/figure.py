@@ -111,6 +111,13 @@ class FigureInputs:
         return re.sub(r"\biou\b", "IoU", names.pop().replace("_", " ")) if len(names) == 1 else "metric"
 
     @property
+    def negated(self) -> str:
+        """Return a sentence for the figure if its metric is drawn negated, else nothing."""
+        lower = sorted({d.metric for d in self.comparison.directions.values() if d.better == "lower"})
+        own = " and ".join(name.lstrip("-").replace("_", " ") for name in lower)
+        return f". Lower {own} is better: drawn negated, so higher is better" if lower else ""
+
+    @property
     def endpoint(self) -> str:
         """Return the endpoint of the verdicts in words."""
         return f"{describe_area(self.curves.area)} (AUBC)" if self.curves.has_curves else self.metric

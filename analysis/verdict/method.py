@@ -99,7 +99,14 @@ def _intervals(comparison: Comparison) -> str:
     used = {v.interval for v in comparison.verdicts}
     few = comparison.paired and comparison.plan.test != "t" and "t" in used
     why = " (t where there are too few seeds for an exact one)" if few else ""
-    return f"95 % {interval_names(comparison)} intervals{why}, not adjusted for multiple comparisons."
+    return f"95 % {interval_names(comparison)} intervals{why}, {unadjusted(comparison)}"
+
+
+def unadjusted(comparison: Comparison) -> str:
+    """Return what the 95 % intervals do not promise; they stay at 95 % whatever alpha is."""
+    alpha = comparison.plan.alpha
+    other = "" if alpha == 0.05 else f", and not at alpha {alpha:g}: a verdict may not match its interval"
+    return f"not adjusted for multiple comparisons{other}."
 
 
 def _family(comparison: Comparison) -> str:

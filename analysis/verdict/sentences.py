@@ -16,7 +16,7 @@ from analysis.statistics.corrections import adjust
 from analysis.statistics.power import least_seeds, seeds_to_detect
 from analysis.verdict import verdict_table
 from analysis.verdict.comparison import Answer, Comparison, Verdict
-from analysis.verdict.method import controlled, method
+from analysis.verdict.method import controlled, method, unadjusted
 from analysis.verdict.scale import Scale, half_width, scale_of
 
 ANSWERS: Final[tuple[Answer, ...]] = ("better", "worse", "equivalent", "undecided")
@@ -95,7 +95,7 @@ def measured(comparison: Comparison) -> str:
     averaged = averaged if comparison.has_curves else "as given"
     return (
         f"Compared: values {averaged}; margin of equivalence {' or '.join(sorted(margins))}; {_seeds(comparison)}."
-        " 95 % intervals, not adjusted for multiple comparisons."
+        f" 95 % intervals, {unadjusted(comparison)}"
     )
 
 

@@ -62,7 +62,8 @@ def compare(
         str | None,
         typer.Option(
             "--correction",
-            help="holm, hochberg, hommel (family-wise error rate); bh, by (false discovery rate).",
+            help="holm, hochberg, hommel (family-wise error rate); bh, by (false discovery rate). --details "
+            "has Shaffer's and Bergmann-Hommel's procedures for all pairs of strategies over data sets.",
             show_default="the plan's, or holm",
         ),
     ] = None,

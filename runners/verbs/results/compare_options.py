@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Final, Self, get_args
 
 from analysis.loading.curves import Curves, Group, Mismatch
 from analysis.loading.metric_direction import apply_direction
@@ -18,6 +18,9 @@ from analysis.statistics.hypothesis_tests import Test
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.record.layout import StudyFolder
 from protocol.spec.study import BASELINE, Better, Plan
+
+FOR_ALL_PAIRS: Final = ("shaffer", "bergmann-hommel")
+"""Corrections that need every pair of strategies (Garcia & Herrera 2008)."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class CompareOptions:
         }
         for option, (value, names) in choices.items():
             if value is not None and value not in get_args(names):
-                yield unknown_name(option, value, get_args(names))
+                yield _all_pairs_only(value) if value in FOR_ALL_PAIRS else unknown_name(option, value, get_args(names))
         yield from self._numeric_faults()
         if self.higher_is_better and self.lower_is_better:
             yield Fault("--higher-is-better", "one direction", "--lower-is-better too", "leave out one of them")
@@ -225,3 +228,12 @@ def one_source(sources: Sequence[Path], options: CompareOptions) -> tuple[Path, 
         fix = "give one at a time; if every file is one strategy, add --name-from file"
         raise InputError(Fault("SOURCE", "one study or table", found, fix))
     return sets[0]
+
+
+def _all_pairs_only(correction: str) -> Fault:
+    return Fault(
+        "--correction",
+        f"a correction of comparisons with the baseline: {', '.join(get_args(Correction))}",
+        f"{correction}, which uses what all pairs of strategies say of one another",
+        "choose holm, which it equals with one baseline; --details has it for all pairs over data sets",
+    )
