@@ -67,6 +67,8 @@ def layout_of(content: bytes) -> Layout:
             elif stated:
                 mark = stated[1]
                 above.append(number)
+            elif len(texts) == 1 and "|" in text and re.fullmatch(r"[\s|:+-]+", text):
+                above.append(number)  # the line under the header of a Markdown table
             elif texts or text.strip():
                 texts.append(text)
             else:

@@ -80,8 +80,18 @@ def read_wandb(reading: Reading) -> None:
     series = {c: match for c in own if (match := SERIES.fullmatch(c))}
     steps = [c for c in own if c not in series]
     ends = {c for c, match in series.items() if match["end"]}
-    if len(steps) != 1 or not series or not (ends or steps[0] in ("Step", "_step")):
+    known = steps and (steps[0] in ("Step", "_step") or steps[0].lower().startswith(("relative time", "wall time")))
+    if len(steps) != 1 or not series or not (ends or known):
         return
+    if re.search(r"(?i)time|runtime", steps[0]):
+        raise InputError(
+            Fault(
+                f"{reading.where}: the x axis of a Weights & Biases panel",
+                "labels, or steps that count them",
+                steps[0],
+                "choose another x axis in the panel, and export again: time is no budget",
+            )
+        )
     plain = {c: (m["run"].strip(), m["metric"].strip()) for c, m in series.items() if not m["end"]}
     runs = list(dict.fromkeys(run for run, _ in plain.values()))
     found = dict(zip(runs, split_runs(runs), strict=True))

@@ -20,6 +20,7 @@ from protocol.errors import Fault, InputError
 NameFrom = Literal["file", "folder"]
 KINDS: Final = frozenset({".csv", ".tsv", ".txt"}) | PARQUET | JSON_LINES | EXCEL
 """Files of a folder that are tables."""
+SHOWN: Final = 3
 
 
 def together(paths: Sequence[Path], name_from: NameFrom | None) -> bool:
@@ -175,10 +176,8 @@ def _joined(readings: Sequence[Reading], files: Sequence[Path]) -> Reading:
     notes = list(dict.fromkeys(note for reading in readings for note in reading.notes))
     if extra:
         notes.append(f"columns that not all files have are left out: {', '.join(extra)}")
-    parents = {file.parent for file in files}
-    where = str(parents.pop()) if len(parents) == 1 else f"{len(files)} files"
     return Reading(
-        f"{len(files)} files" if where == "." else where,
+        ", ".join(map(str, files)) if len(files) <= SHOWN else f"{len(files)} files",
         pd.concat(rows, ignore_index=True),
         all(reading.header for reading in readings),
         notes,

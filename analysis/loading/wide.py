@@ -56,15 +56,17 @@ def spread_wide(reading: Reading, wide: str | None, baseline: str) -> None:
 
 
 def seeds_in(frame: pd.DataFrame) -> dict[str, str]:
-    """Return column -> seed for a table with one column per seed; empty if it has none, or of several metrics."""
+    """Return column -> seed for a table with one column per seed, or per seed and metric; empty if it has none."""
     free = [c for c in frame.columns if c not in COLUMNS and c != LINE and not c.startswith("Unnamed: ")]
     plain = [c for c in free if c.strip().isdigit()]
     if len(plain) > 1 and [int(c) for c in plain] in (list(range(len(plain))), list(range(1, len(plain) + 1))):
         return {c: str(int(c)) for c in plain}
     named = {c: match for c in free if (match := SEED.fullmatch(c.strip()))}
     numbers = {c: str(int(match["seed"])) for c, match in named.items()}
-    around = {(match["before"], match["after"]) for match in named.values()}
-    return numbers if len(named) > 1 and len(around) == 1 and len(set(numbers.values())) == len(numbers) else {}
+    metrics = {(match["before"], match["after"]) for match in named.values()}
+    once = len({(numbers[c], match["before"], match["after"]) for c, match in named.items()}) == len(named)
+    same = len(named) == len(metrics) * len(set(numbers.values()))  # every metric has every seed
+    return numbers if once and same and len(set(numbers.values())) > 1 else {}
 
 
 def _budgets_in(frame: pd.DataFrame) -> dict[str, str]:
@@ -143,10 +145,10 @@ def _melt(reading: Reading, wide: str, spread: Mapping[str, str]) -> None:
     for column, stands_for in spread.items():
         reading.use({column: "value"}, f"one column per {wide}: {stands_for}")
     long = frame[[*own, *spread]].melt(id_vars=own, var_name=wide, value_name="value")
+    metrics = {c: _metric_around(c) for c in spread} if wide == "seed" and "metric" not in long.columns else {}
+    if all(metrics.values()) and metrics:
+        long["metric"] = long[wide].map(metrics)
     long[wide] = long[wide].map(dict(spread))
-    metric = _metric_around(spread) if wide == "seed" else ""
-    if metric and "metric" not in long.columns:
-        long["metric"] = metric
     reading.frame = long
     if ignored:
         summaries = [c for c in ignored if named_like_a_summary(c)]
@@ -158,11 +160,10 @@ def _melt(reading: Reading, wide: str, spread: Mapping[str, str]) -> None:
             reading.notes.append(f"columns that are no {wide} were ignored: {', '.join(others)}")
 
 
-def _metric_around(spread: Mapping[str, str]) -> str:
-    """Return what stands around the seeds in the names of columns: "acc" of acc_seed0, acc_seed1."""
-    match = next((m for c in spread if (m := SEED.fullmatch(c.strip()))), None)
-    around = (match["before"] or match["after"] or "") if match else ""
-    return around.strip()
+def _metric_around(column: str) -> str:
+    """Return what stands around the seed in the name of a column: "acc" of acc_seed0."""
+    match = SEED.fullmatch(column.strip())
+    return (match["before"] or match["after"] or "").strip() if match else ""
 
 
 def _first(names: list[str]) -> str:

@@ -143,6 +143,15 @@ def test_seeds_as_columns_are_recognised_and_said(write: Write, name: str) -> No
     assert curves.directions["all"].metric == ("acc" if "acc" in name else "value")
 
 
+def test_seeds_of_several_metrics_as_columns(write: Write) -> None:
+    names = [f"{m}_seed{k}" for m in ("acc", "f1") for k in SEEDS]
+    rows = [(s, b, *[VALUE[s, k, b] for k in SEEDS], *[0.5] * 7) for s in ("random", "margin") for b in BUDGETS]
+    path = write(lines(rows, ("strategy", "budget", *names)))
+    same(load_table(path, metric="acc"))
+    with pytest.raises(InputError, match="acc, f1"):
+        load_table(path)
+
+
 def test_budgets_as_columns_are_recognised_and_what_could_be_either_is_asked(write: Write) -> None:
     rows = [(s, k, *(VALUE[s, k, b] for b in BUDGETS)) for s in ("random", "margin") for k in SEEDS]
     same(load_table(write(lines(rows, ("strategy", "seed", *BUDGETS)))))
@@ -178,6 +187,12 @@ def test_panels_of_weights_and_biases(write: Write, name: str) -> None:
 def test_groups_and_nameless_runs_of_weights_and_biases_are_refused(write: Write, runs: tuple[str, str]) -> None:
     with pytest.raises(InputError, match="ungroup the panel, because means alone cannot be tested"):
         load_table(write(panel(runs, [[1, 0.5, 0.4, 0.6, 0.5, 0.4, 0.6]])))
+
+
+def test_time_is_no_budget(write: Write) -> None:
+    text = panel(["random-s0", "margin-s0"], [[1, 0.5, 0.6]], ends=False)
+    with pytest.raises(InputError, match="time is no budget"):
+        load_table(write(text.replace("Step", "Relative Time (Process)")))
 
 
 @pytest.mark.parametrize("name", ["{}_seed{}.csv", "run-{}_seed{}-tag-test_acc.csv", "{}/seed_{}/test_acc.csv"])

@@ -29,6 +29,7 @@ READ = {
     "an index": lines([(i, *row) for i, row in enumerate(ROWS)], ("", *NAMES)),
     "an index under pandas' name": lines([(i, *row) for i, row in enumerate(ROWS)], ("Unnamed: 0", *NAMES)),
     "an index called #": lines([(i, *row) for i, row in enumerate(ROWS)], ("#", *NAMES)),
+    "Markdown": "".join(f"| {' | '.join(map(str, row))} |\n" for row in [NAMES, ["---"] * 4, *ROWS]),
     "dates": lines([("2024-01-01", *row) for row in ROWS], ("date", *NAMES)),
     "strategies without a name": lines(ROWS, ("", *NAMES[1:])),
 }
