@@ -20,6 +20,7 @@ from analysis.figures.style import PLAIN, LineStyle, Venue, line_styles, render,
 from analysis.loading.curves import Curves
 from analysis.secondary.details import Details, details
 from analysis.secondary.purchases import Purchases
+from analysis.statistics.area import describe_area
 from analysis.verdict import method
 from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 
@@ -119,7 +120,7 @@ class FigureInputs:
     @property
     def endpoint(self) -> str:
         """Return the endpoint of the verdicts in words."""
-        return "area under the budget curve (AUBC)" if self.curves.has_curves else self.metric
+        return f"{describe_area(self.curves.area)} (AUBC)" if self.curves.has_curves else self.metric
 
     @property
     def pairs(self) -> str:

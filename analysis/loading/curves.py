@@ -98,7 +98,8 @@ class Curves:
         directions: Protocol -> direction of the primary metric, as it was used; empty before it is applied.
         warnings: Notes that must be read before the results: what was left out, assumed or cropped. They are not
             repeated in `notes`.
-        area: How the values of a curve become one number.
+        area: How the values of a curve become one number: "trapezoid", "mean" or "published-N"; see
+            `analysis.statistics.area.aubc`.
     """
 
     frame: pd.DataFrame

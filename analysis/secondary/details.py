@@ -193,7 +193,9 @@ def _measures(curves: Curves, at: Sequence[int]) -> Iterator[tuple[str, bool, pd
         raise InputError(
             Fault("--at", f"budgets of the curves ({', '.join(map(str, there))})", ", ".join(map(str, absent)))
         )
-    yield "aubc-log2", "aubc-log2" in plan.secondary, endpoints(curves, "log2").rename(columns={"aubc": "value"})
+    on_log = endpoints(curves, "log2").rename(columns={"aubc": "value"})
+    if len(on_log) or "aubc-log2" in plan.secondary:  # budgets that begin at 0 have no logarithm
+        yield "aubc-log2", "aubc-log2" in plan.secondary, on_log
     yield "final", "final" in plan.secondary, _column(curves, lambda wide: wide.iloc[:, -1])
     for budget in dict.fromkeys((*plan.at_budgets, *at)):
         yield f"at {budget}", budget in plan.at_budgets, _column(curves, _at(budget))

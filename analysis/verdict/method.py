@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from analysis.statistics.alpha_spending import describe_looks
+from analysis.statistics.area import describe_area
 from analysis.statistics.inversion import STRICTNESS
 from analysis.verdict.comparison import Comparison
 
@@ -51,7 +52,7 @@ def method(comparison: Comparison) -> str:
         smallest = sorted({v.smallest_p for v in comparison.verdicts})
         ends = " to ".join(f"{p:.3g}" for p in (smallest[0], smallest[-1])[: len(smallest)])
         reach = f" Smallest reachable p: {ends} per test, before correction."
-    of = "area under the budget curve" if comparison.has_curves else "the value"
+    of = describe_area(comparison.area) if comparison.has_curves else "the value"
     pairs = (
         f"paired by {unit} (n = {_range(ns)})"
         if comparison.paired
