@@ -118,17 +118,22 @@ def _read_only_number(reading: Reading) -> None:
     reading.notes.append(f"column {name} is read as the values (--column value={name})")
 
 
+SHOWN: Final = 12
+"""Columns that an error lists."""
+
+
 def _complete(reading: Reading) -> None:
     """Raise InputError if a required column is missing, or the table has no rows."""
     frame, where = reading.frame, reading.where
     absent = [c for c in ("strategy", "value") if c not in frame.columns]
     unpaired = not {"seed", "dataset"} & set(frame.columns)
-    there = [c for c in frame.columns if c != LINE]
-    present = ", ".join(there) or "no column"
+    own = [c for c in reading.raw.columns if c != LINE]
+    there = own or [c for c in frame.columns if c != LINE]
+    present = ", ".join([*there[:SHOWN], *(["…"] if len(there) > SHOWN else [])]) or "no column"
     if absent:
         absent += ["seed (or dataset, if data sets are the pairs)"] if unpaired else []
         fix = "name them with --column OURS=THEIRS; if the table is wide, add --wide budget or --wide strategy"
-        likely = _likely(there, [c for c in ("strategy", "seed", "budget", "value") if c not in there])
+        likely = _likely(there, [c for c in ("strategy", "seed", "budget", "value") if c not in frame.columns])
         if sum(c.startswith("Unnamed: ") for c in there) * 2 > len(there):
             fix = "name every column in the first row, and remove rows above the header"
         if absent == ["strategy"] and not likely:

@@ -39,7 +39,8 @@ OTHER: Final = {
 LARGEST_TABLE: Final = 2**28
 """Bytes of a table, also when it is unpacked."""
 _LARGEST_SHEETS: Final = 2**26
-_MOST_CELLS: Final = 10_000_000
+_MOST_CELLS: Final = 30_000_000
+"""Enough for 2,000,000 rows of fifteen columns."""
 _KINDS: Final = {
     **dict.fromkeys(PARQUET, "Parquet table"),
     **dict.fromkeys(EXCEL, "Excel file"),

@@ -282,3 +282,12 @@ def test_sheets_of_excel(write: Write, tmp_path: Path) -> None:
         load_table(path, sheet="curves")
     with pytest.raises(InputError, match="--sheet"):
         load_table(write(lines(ROWS, NAMES)), sheet="Curves")
+
+
+def test_an_error_on_seed_columns_names_the_columns_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("method;n_labels;run 0;run 1\nrandom;50;0,5;0,6\nmargin;50;0,6;0,7\n")
+    with pytest.raises(InputError) as error:
+        load_table(path)
+    assert "no strategy among method, n_labels, run 0, run 1" in str(error.value)
+    assert "--column strategy=method --column budget=n_labels" in str(error.value)
