@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from protocol.plain_text import visible
 
@@ -69,15 +70,21 @@ class RunLocked(BeatRandomError):
     """Another process is writing this run; nothing was changed."""
 
 
+NAMES_SHOWN: Final = 10
+"""Known names that an error lists if there are many."""
+
+
 def nearest(name: str, known: Sequence[str]) -> list[str]:
     """Return `known` with the names most like `name` first; the others keep their order."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+    close = difflib.get_close_matches(name, known, n=NAMES_SHOWN, cutoff=0.4)
     return close + [k for k in known if k not in close]
 
 
 def unknown_name(where: str, name: str, known: Sequence[str]) -> Fault:
-    """Return the fault for a name that is not in a registry; the nearest known names come first."""
+    """Return the fault for a name that is not in a registry; of many known names it lists the nearest."""
     ordered = nearest(name, known)
+    if len(ordered) > 2 * NAMES_SHOWN:
+        ordered = [*ordered[:NAMES_SHOWN], f"or {len(ordered) - NAMES_SHOWN} others"]
     guess = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     fix = f"did you mean {guess[0]!r}?" if guess else "use one of the known names"
     return Fault(where, f"one of {', '.join(ordered)}", repr(name), fix)

@@ -39,12 +39,12 @@ def _gain(names: Sequence[str], ours: Sequence[Floats], theirs: Sequence[Floats]
     differences = [a - b for a, b in zip(ours, theirs, strict=True)]
     middle = iqm(differences, resampler)
     plain, paired = (probability_of_improvement(ours, theirs, resampler, paired=p) for p in (False, True))
+    reach = np.max([np.abs(d).max(axis=0) for d in differences], axis=0)
+    thresholds = np.linspace(-reach, reach, 11, axis=1)
+    profile = performance_profile(differences, thresholds, resampler)
     rows = []
     for c, name in enumerate(names):
-        reach = float(max(np.abs(d[:, c]).max() for d in differences))
-        thresholds = np.linspace(-reach, reach, 11)
-        profile = performance_profile([d[:, c] for d in differences], thresholds, resampler)
-        shares = (_row(part) for part in (thresholds, profile.value, profile.low, profile.high))
+        shares = (_row(part[c]) for part in (thresholds, profile.value, profile.low, profile.high))
         rows.append(Gain(name, len(ours), sum(map(len, ours)), *middle.at(c), *plain.at(c), *paired.at(c), *shares))
     return rows
 

@@ -158,5 +158,6 @@ def minus(x: Floats, y: Floats) -> Floats:
 
 
 def _over(x: Floats, y: Floats) -> Floats:
-    with np.errstate(invalid="ignore"):
+    """Return the ratio of labels: infinite if budgets begin at 0 and no label is needed, NaN if neither needs any."""
+    with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(x / y)

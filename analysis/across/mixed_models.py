@@ -1,7 +1,8 @@
 """Mixed models of learning curves: secondary and descriptive, never a verdict.
 
 `crossed_effects` models all strategies at once, with crossed random effects. Every curve becomes two numbers, its level
-halfway and its slope, by least squares on x = log2(budget), scaled from -1/2 at the first to 1/2 at the last budget.
+halfway and its slope, by least squares on x = log2(budget), scaled from -1/2 at the first to 1/2 at the last budget
+(on x = budget, if budgets begin at 0).
 Each number is modelled as
 
     y ~ strategy + (1 | setting) + (1 | seed) + (1 | setting:seed),
@@ -173,10 +174,15 @@ def _outcome(setting: Setting, strategy: str, outcome: str) -> Floats:
     curves = setting.curves[strategy]
     if len(setting.budgets) < 2:
         return curves[:, 0]
-    x = np.log2(setting.budgets)
-    x = (x - x[0]) / (x[-1] - x[0]) - 0.5
+    x = _positions(setting)
     level, slope = np.linalg.lstsq(np.column_stack([np.ones_like(x), x]), curves.T, rcond=None)[0]
     return np.asarray(level if outcome == "level" else slope)
+
+
+def _positions(setting: Setting) -> Floats:
+    """Return the position of every budget, from -1/2 to 1/2: on the scale of log2, or of budgets that begin at 0."""
+    x = np.log2(setting.budgets) if setting.budgets[0] > 0 else setting.budgets
+    return np.asarray((x - x[0]) / (x[-1] - x[0]) - 0.5)
 
 
 @dataclass(frozen=True)
@@ -273,8 +279,7 @@ def curve_trend(settings: Sequence[Setting], strategy: str, baseline: str) -> Cu
         ours, theirs = setting.paired(strategy, baseline)
         if not len(ours) or len(setting.budgets) < 2:
             continue
-        x = np.log2(setting.budgets)
-        x = (x - x[0]) / (x[-1] - x[0]) - 0.5
+        x = _positions(setting)
         values.append((ours - theirs).ravel())
         places.append(np.tile(x, len(ours)))
         curves.append(np.repeat(np.arange(seen, seen + len(ours)), len(x)))

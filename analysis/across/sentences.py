@@ -11,6 +11,7 @@ from analysis.across.mixed_models import CrossedEffect, CurveTrend
 from analysis.across.penalty_matrix import PenaltyMatrix
 from analysis.across.result import Across, Gain, RankTable
 from analysis.formatting import numbers
+from analysis.statistics.all_pairs import MOST
 
 
 def summary(result: Across) -> str:
@@ -47,7 +48,27 @@ def _ranks(table: RankTable, baseline: str) -> list[str]:
             f" Wilcoxon p {numbers.p_value(row.p)}, Holm {numbers.p_value(row.p_adjusted)}"
             f" (smallest reachable before correction {row.smallest_p:.3g})."
         )
+    if line := _every_pair(table):
+        lines.append(line)
     return lines
+
+
+def _every_pair(table: RankTable) -> str:
+    """Return how many of all pairs differ under each procedure for all pairs, and which."""
+    pairs = table.pairs
+    if len(table.strategies) < 3 or not pairs:
+        return ""
+    found = {
+        "Holm": [p for p in pairs if p.holm <= table.alpha],
+        "Shaffer": [p for p in pairs if p.shaffer <= table.alpha],
+        "Bergmann-Hommel": [p for p in pairs if p.bergmann_hommel is not None and p.bergmann_hommel <= table.alpha],
+    }
+    if len(table.strategies) > MOST:
+        del found["Bergmann-Hommel"]
+    counts = ", ".join(f"{len(own)} by {name}" for name, own in found.items())
+    widest = max(found.values(), key=len)
+    names = f" ({'; '.join(f'{p.first} and {p.second}' for p in widest[:6])}{'; …' if len(widest) > 6 else ''})"
+    return f"- {table.regime}, all {len(pairs)} pairs (Wilcoxon): {counts} differ{names if widest else ''}."
 
 
 def _gain(gain: Gain, baseline: str) -> str:

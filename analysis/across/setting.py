@@ -25,6 +25,7 @@ class Setting:
         budgets: labels, shape (T,), increasing.
         seeds: seeds by strategy, increasing, length n.
         curves: metric by strategy, shape (n, T), one row per seed in that order.
+        area_rule: how the values of a curve become one number; see `Curves.area`.
     """
 
     protocol: str
@@ -33,10 +34,11 @@ class Setting:
     budgets: Floats
     seeds: Mapping[str, tuple[int, ...]]
     curves: Mapping[str, Floats]
+    area_rule: str = "trapezoid"
 
     def area(self, strategy: str) -> Floats:
         """Return the AUBC of each of the strategy's seeds, shape (n,)."""
-        return aubc(self.budgets, self.curves[strategy])
+        return self._areas(self.curves[strategy])
 
     def paired(self, strategy: str, other: str) -> tuple[Floats, Floats]:
         """Return curves of two strategies over their shared seeds, each (n, T); equal rows are equal seeds."""
@@ -45,7 +47,10 @@ class Setting:
     def paired_areas(self, strategy: str, other: str) -> tuple[Floats, Floats]:
         """Return AUBC of two strategies over their shared seeds, each (n,), rounded so that equal areas tie."""
         ours, theirs = self.paired(strategy, other)
-        return np.round(aubc(self.budgets, ours), DECIMALS), np.round(aubc(self.budgets, theirs), DECIMALS)
+        return np.round(self._areas(ours), DECIMALS), np.round(self._areas(theirs), DECIMALS)
+
+    def _areas(self, values: Floats) -> Floats:
+        return aubc(self.budgets, values, area=self.area_rule)
 
 
 def paired_rows(left: Setting, strategy: str, right: Setting, other: str) -> tuple[Floats, Floats]:
@@ -81,7 +86,13 @@ def settings(curves: Curves) -> tuple[Setting, ...]:
         dataset, regime = curves.places.get(protocol, ("", ""))
         made.append(
             Setting(
-                protocol, dataset or protocol, regime or "all", wide.columns.to_numpy(dtype=np.float64), seeds, values
+                protocol,
+                dataset or protocol,
+                regime or "all",
+                wide.columns.to_numpy(dtype=np.float64),
+                seeds,
+                values,
+                curves.area,
             )
         )
     return tuple(made)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
@@ -45,6 +46,12 @@ def parts(result: Across) -> dict[str, Table]:
             "regime strategy n wins ties losses median_difference r_plus r_minus p p_adjusted smallest_p",
             ({"regime": table.regime} | asdict(row) for table in result.ranks for row in table.against_control),
             text=2,
+        ),
+        "all-pairs": _table(
+            "Wilcoxon over data sets, every pair; p by Holm, Shaffer and Bergmann-Hommel",
+            "regime first second p p_holm p_shaffer p_bergmann_hommel",
+            (row for table in result.ranks for row in _all_pairs(table)),
+            text=3,
         ),
         "gains": _table(
             "Aggregates over all settings, 95 % bootstrap intervals",
@@ -140,6 +147,13 @@ def _nemenyi(table: RankTable) -> Iterator[Cells]:
         for j, right in enumerate(names[i + 1 :], start=i + 1):
             pair = {"regime": table.regime, "left": left, "right": right}
             yield pair | {"rank_difference": ranks[i] - ranks[j], "p_adjusted": table.nemenyi[i][j]}
+
+
+def _all_pairs(table: RankTable) -> Iterator[Cells]:
+    for pair in table.pairs:
+        exact = math.nan if pair.bergmann_hommel is None else pair.bergmann_hommel
+        cells = {"first": pair.first, "second": pair.second, "p": pair.p, "p_holm": pair.holm}
+        yield {"regime": table.regime} | cells | {"p_shaffer": pair.shaffer, "p_bergmann_hommel": exact}
 
 
 def _aggregates(gain: Gain) -> Iterator[Cells]:

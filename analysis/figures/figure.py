@@ -20,6 +20,7 @@ from analysis.figures.style import PLAIN, LineStyle, Venue, line_styles, render,
 from analysis.loading.curves import Curves
 from analysis.secondary.details import Details, details
 from analysis.secondary.purchases import Purchases
+from analysis.statistics.area import describe_area
 from analysis.verdict import method
 from analysis.verdict.comparison import SIMULATION_SEED, Comparison
 
@@ -110,9 +111,16 @@ class FigureInputs:
         return re.sub(r"\biou\b", "IoU", names.pop().replace("_", " ")) if len(names) == 1 else "metric"
 
     @property
+    def negated(self) -> str:
+        """Return a sentence for the figure if its metric is drawn negated, else nothing."""
+        lower = sorted({d.metric for d in self.comparison.directions.values() if d.better == "lower"})
+        own = " and ".join(name.lstrip("-").replace("_", " ") for name in lower)
+        return f". Lower {own} is better: drawn negated, so higher is better" if lower else ""
+
+    @property
     def endpoint(self) -> str:
         """Return the endpoint of the verdicts in words."""
-        return "area under the budget curve (AUBC)" if self.curves.has_curves else self.metric
+        return f"{describe_area(self.curves.area)} (AUBC)" if self.curves.has_curves else self.metric
 
     @property
     def pairs(self) -> str:

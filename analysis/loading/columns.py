@@ -3,102 +3,150 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
 from analysis.loading.curves import COLUMNS
-from analysis.loading.text_cells import LINE, read_cells
+from analysis.loading.headerless import column_name, name_by_content
+from analysis.loading.reading import Reading
+from analysis.loading.sources import NameFrom, read_sources
+from analysis.loading.text_cells import LINE
+from analysis.loading.wide import spread_wide
 from protocol.errors import Fault, InputError, unknown_name
 
 NAMES: Final = ("study", "protocol", "dataset", "regime", "strategy", "metric")
 """Columns of text."""
-WIDE: Final = ("budget", "strategy", "seed", "dataset", "metric")
+LIKELY: Final[Mapping[str, tuple[str, ...]]] = {
+    "strategy": ("method", "algorithm", "acquisition", "acquisition_function", "query_strategy", "sampler", "al"),
+    "seed": ("run", "rep", "repeat", "repetition", "trial", "fold", "replicate", "random_state", "rng", "random_seed"),
+    "budget": ("labels", "labelled", "labeled", "n_labels", "num_labels", "n_labeled", "num_labeled", "round", "step"),
+    "value": ("acc", "accuracy", "test_acc", "test_accuracy", "score", "result", "f1", "auc", "miou"),
+}
+"""Other names that the field uses; they are suggested, not assumed."""
 
 
 def read_table(
-    path: Path, columns: Mapping[str, str], wide: str | None, baseline: str
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    paths: Sequence[Path],
+    columns: Mapping[str, str],
+    wide: str | None,
+    baseline: str,
+    name_from: NameFrom | None = None,
+    sheet: str | None = None,
+) -> Reading:
     """Read a table as text cells under the project's column names.
 
-    A table that has neither a strategy nor a value column, but a column named like the baseline, is read as one column
-    per strategy. If it also has neither seed nor dataset, its one text column names the data sets, or else each row is
-    a data set. Notes report these guesses.
-
     Args:
-        path: CSV or Parquet file.
-        columns: Our column name -> the table's name.
-        wide: Column whose values are spread over columns, if any.
+        paths: A file of any supported kind, or several that are one table.
+        columns: Our column name -> the table's name; the number of the column if it has no header.
+        wide: Column whose values are spread over columns, if any; else it is guessed and noted.
         baseline: Name of the baseline strategy.
-
-    Returns:
-        Text cells (missing: NaN) with `LINE`, and notes.
+        name_from: Where strategies are named: the files, or the folders that hold them.
+        sheet: Sheet of an Excel file.
 
     Raises:
-        InputError: The file cannot be read, a mapped column does not exist, or a required column is missing.
+        InputError: A file cannot be read, a mapped column does not exist, or a required column is missing.
     """
-    frame = read_cells(path)
-    taken = set(frame.columns) | set(columns)
+    reading = read_sources(paths, columns, wide, baseline, name_from, sheet)
+    understand(reading, columns, wide, baseline)
+    return reading
+
+
+def understand(reading: Reading, columns: Mapping[str, str], wide: str | None, baseline: str) -> None:
+    """Bring the columns of a reading under the project's names; on an error it keeps what was understood so far.
+
+    Raises:
+        InputError: As `read_table`.
+    """
+    _leave_out_index(reading, columns, baseline)
+    taken = set(reading.frame.columns) | set(columns)
+    named = [c for c in COLUMNS if c in reading.raw and c in reading.frame and c not in reading.uses]
+    reading.use({c: c for c in named}, "by its name")
     small = {
-        c: c.strip().lower() for c in frame.columns if c not in columns.values() and c.strip().lower() not in taken
+        c: c.strip().lower()
+        for c in reading.frame.columns
+        if c not in columns.values() and c.strip().lower() not in taken
     }
     once = {c: name for c, name in small.items() if name in COLUMNS and list(small.values()).count(name) == 1}
-    frame = frame.rename(columns=once)  # "Seed" means seed
-    frame = _renamed(frame, columns, str(path))
-    notes: tuple[str, ...] = ()
-    guessed: tuple[str, ...] = ()
-    if wide is None and baseline in frame.columns and not {"strategy", "value"} & set(frame.columns):
-        wide = "strategy"
-        guessed = (
-            f"read as one column per strategy (--wide strategy): there is a column {baseline}, but none named strategy "
-            "or value",
-        )
-    if wide == "strategy" and not {"seed", "dataset", "strategy", "value"} & set(frame.columns):
-        frame, more = _with_datasets(frame, str(path))
-        guessed += more
-    if wide is not None:
-        frame, notes = _melted(frame, wide, str(path))
-    notes = (*guessed, *notes)
-    frame, value_notes = _only_number(frame)
-    notes = (*notes, *value_notes)
-    _complete(frame, str(path))
-    for column in (c for c in NAMES if c in frame.columns):  # "margin " means margin
-        frame[column] = frame[column].map({cell: cell.strip() for cell in frame[column].dropna().unique()})
-    return frame.reset_index(drop=True), notes
+    reading.rename(once, "by its name")  # "Seed" means seed
+    _rename(reading, columns)
+    if not reading.header and wide is None:
+        reading.frame, roles = name_by_content(reading.frame, LINE, baseline, reading.where)
+        reading.use(roles, "by its content")
+        said = ", ".join(f"{column} is {role}" for column, role in roles.items() if role)
+        reading.notes.append(f"understood by content: {said}" if said else "every column was named")
+        if counts := [column for column, role in roles.items() if not role]:
+            reading.notes.append(f"{', '.join(counts)} counts the rows or is empty: left out")
+    spread_wide(reading, wide, baseline)
+    _read_only_number(reading)
+    _complete(reading)
+    for column in (c for c in NAMES if c in reading.frame.columns):  # "margin " means margin
+        cells = reading.frame[column]
+        reading.frame[column] = cells.map({cell: cell.strip() for cell in cells.dropna().unique()})
+    reading.frame = reading.frame.reset_index(drop=True)
 
 
-def _only_number(frame: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _leave_out_index(reading: Reading, columns: Mapping[str, str], baseline: str) -> None:
+    """Leave out unnamed columns that count rows; one that names the strategies is the strategy."""
+    for column in [c for c in reading.frame.columns if re.fullmatch(r"Unnamed: \d+|#", c)]:
+        cells = reading.frame[column].dropna()
+        if column in columns.values() or cells.empty:
+            continue
+        if baseline in set(cells.str.strip()) and "strategy" not in {*columns, *map(str.lower, reading.frame.columns)}:
+            reading.rename({column: "strategy"}, f"it has no name, and names {baseline}")
+            reading.notes.append(f"the column without a name holds {baseline}: it is read as the strategies")
+        elif pd.to_numeric(cells, errors="coerce").notna().all():
+            reading.leave_out([column], "it has no name: an index is no seed")
+            reading.notes.append("a column of numbers without a name is left out: an index is no seed")
+
+
+def _read_only_number(reading: Reading) -> None:
     """Read the one column of numbers with another name as the values, which gives the metric its name."""
+    frame = reading.frame
     if "value" in frame.columns or "strategy" not in frame.columns:
-        return frame, ()
+        return
     others = [c for c in frame.columns if c not in COLUMNS and c != LINE]
     numbers = [c for c in others if pd.to_numeric(frame[c], errors="coerce").notna().any()]
     if len(numbers) != 1 or not {"seed", "dataset"} & set(frame.columns):
-        return frame, ()
+        return
     name = numbers[0]
-    named = frame.rename(columns={name: "value"})
-    if "metric" not in named.columns:
-        named["metric"] = name.strip()
-    return named, (f"column {name} is read as the values (--column value={name})",)
+    reading.rename({name: "value"}, "the one column of numbers with another name")
+    if "metric" not in reading.frame.columns:
+        reading.frame["metric"] = name.strip()
+    reading.notes.append(f"column {name} is read as the values (--column value={name})")
 
 
-def _complete(frame: pd.DataFrame, where: str) -> None:
+SHOWN: Final = 12
+"""Columns that an error lists."""
+
+
+def _complete(reading: Reading) -> None:
     """Raise InputError if a required column is missing, or the table has no rows."""
+    frame, where = reading.frame, reading.where
     absent = [c for c in ("strategy", "value") if c not in frame.columns]
     unpaired = not {"seed", "dataset"} & set(frame.columns)
-    present = ", ".join(c for c in frame.columns if c != LINE)
-    fix = "name them with --column OURS=THEIRS; if the table is wide, add --wide budget or --wide strategy"
+    own = [c for c in reading.raw.columns if c != LINE]
+    there = own or [c for c in frame.columns if c != LINE]
+    present = ", ".join([*there[:SHOWN], *(["…"] if len(there) > SHOWN else [])]) or "no column"
     if absent:
         absent += ["seed (or dataset, if data sets are the pairs)"] if unpaired else []
+        fix = "name them with --column OURS=THEIRS; if the table is wide, add --wide budget or --wide strategy"
+        likely = _likely(there, [c for c in ("strategy", "seed", "budget", "value") if c not in frame.columns])
+        if sum(c.startswith("Unnamed: ") for c in there) * 2 > len(there):
+            fix = "name every column in the first row, and remove rows above the header"
+        if absent == ["strategy"] and not likely:
+            fix += "; if every file is one strategy, add --name-from file"
+        fix = f"{fix}{'. Perhaps: ' + likely if likely else ''}"
         raise InputError(
             Fault(where, "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {present}", fix)
         )
     if unpaired:
+        likely = _likely(there, ["seed"])
         fix = (
-            "name it with --column seed=THEIRS. Means alone cannot be tested, because their spread is unknown: ask the "
-            "authors for the value of every seed"
+            f"name it with {likely or '--column seed=THEIRS'}. Means alone cannot be tested, because their spread is "
+            "unknown: ask the authors for the value of every seed"
         )
         raise InputError(
             Fault(where, "a column seed (or dataset, if data sets are the pairs)", f"neither among {present}", fix)
@@ -107,30 +155,23 @@ def _complete(frame: pd.DataFrame, where: str) -> None:
         raise InputError(Fault(where, "at least one row", "only a header"))
 
 
-def _with_datasets(frame: pd.DataFrame, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Use the one column of text as data sets; without one, each row is a data set."""
-    others = [c for c in frame.columns if c not in COLUMNS and c != LINE]
-    text = [c for c in others if pd.to_numeric(frame[c], errors="coerce").isna().all() and frame[c].notna().any()]
-    if len(text) > 1:
-        fix = f"choose one, for example with --column dataset={text[0]}"
-        raise InputError(Fault(where, "one column that names the data sets", ", ".join(text), fix))
-    if text:
-        return frame.rename(columns={text[0]: "dataset"}), (f"column {text[0]} names the data sets",)
-    if "budget" in frame.columns:
-        return frame, ()  # one mean curve per strategy: `_complete` reports the missing column
-    numbered = frame.assign(dataset=[f"row {line}" for line in frame[LINE]])
-    return numbered, (
-        "no column names seeds or data sets: each row, named after its line in the file, is read as a data set",
-    )
+def _likely(there: Sequence[str], roles: Sequence[str]) -> str:
+    """Return options for columns whose names the field uses for these roles."""
+    small = {re.sub(r"[ \-]+", "_", c.strip().lower()): c for c in there}
+    found = {role: next((small[n] for n in LIKELY.get(role, ()) if n in small), "") for role in roles}
+    return " ".join(f"--column {role}={column}" for role, column in found.items() if column)
 
 
-def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.DataFrame:
+def _rename(reading: Reading, columns: Mapping[str, str]) -> None:
+    there = [c for c in reading.frame.columns if c != LINE]
+    if not reading.header:
+        columns = {ours: column_name(int(n)) if n.isdigit() else n for ours, n in columns.items()}
+    where = reading.where
     faults = [
         unknown_name(f"{where}: --column {ours}={theirs}", ours, COLUMNS)
         for ours, theirs in columns.items()
         if ours not in COLUMNS
     ]
-    there = [c for c in frame.columns if c != LINE]
     faults += [
         unknown_name(f"{where}: --column {ours}={theirs}", theirs, there)
         for ours, theirs in columns.items()
@@ -141,42 +182,5 @@ def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], where: str) -> pd.
     shadowed = [
         c for c in columns if c in there and c not in columns.values()
     ]  # a mapping takes precedence over a column of the same name
-    return frame.drop(columns=shadowed).rename(columns={theirs: ours for ours, theirs in columns.items()})
-
-
-def _melted(frame: pd.DataFrame, wide: str, where: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Melt columns with other names into values of `wide`, one row per cell; empty cells stay."""
-    if wide not in WIDE:
-        raise InputError(unknown_name(f"{where}: --wide", wide, WIDE))
-    taken = [c for c in (wide, "value") if c in frame.columns]
-    if taken:
-        raise InputError(
-            Fault(
-                f"{where}: --wide {wide}",
-                f"no columns {wide} and value",
-                f"{', '.join(taken)}",
-                "omit --wide",
-            )
-        )
-    own = [c for c in frame.columns if c in COLUMNS or c == LINE]
-    spread = {c: c for c in frame.columns if c not in own}
-    if wide in ("budget", "seed"):
-        matches = {c: re.fullmatch(r"\D*?(\d+)(?:\.0+)?", c.strip()) for c in spread}
-        spread = {c: match.group(1) for c, match in matches.items() if match}
-    if not spread:
-        raise InputError(
-            Fault(
-                f"{where}: --wide {wide}", f"columns that are {wide}s", f"only {', '.join(c for c in own if c != LINE)}"
-            )
-        )
-    twice = sorted({c for c in spread if list(spread.values()).count(spread[c]) > 1})
-    if twice:
-        raise InputError(
-            Fault(
-                f"{where}: --wide {wide}", f"each {wide} in one column", ", ".join(twice), "rename or drop one of them"
-            )
-        )
-    ignored = [c for c in frame.columns if c not in own and c not in spread]
-    long = frame[[*own, *spread]].melt(id_vars=own, var_name=wide, value_name="value")
-    long[wide] = long[wide].map(spread)
-    return long, ((f"columns that are no {wide} were ignored: {', '.join(ignored)}",) if ignored else ())
+    reading.leave_out(shadowed, "--column names another")
+    reading.rename({theirs: ours for ours, theirs in columns.items()}, "by --column")

@@ -98,7 +98,8 @@ class Curves:
         directions: Protocol -> direction of the primary metric, as it was used; empty before it is applied.
         warnings: Notes that must be read before the results: what was left out, assumed or cropped. They are not
             repeated in `notes`.
-        area: How the values of a curve become one number.
+        area: How the values of a curve become one number: "trapezoid", "mean" or "published-N"; see
+            `analysis.statistics.area.aubc`.
     """
 
     frame: pd.DataFrame
@@ -152,6 +153,19 @@ class Curves:
             )
         )
 
+    @cached_property
+    def matrices(self) -> Mapping[str, pd.DataFrame]:
+        """Return each protocol's primary metric: one row per (strategy, seed), one column per budget.
+
+        They are shared by all analyses, so they must not be changed in place.
+        """
+        columns = self.frame[["protocol", "strategy", "seed", "budget", "metric", "value"]]
+        found = dict.fromkeys(self.protocols, _matrix(columns.iloc[:0]))
+        for protocol, part in columns.groupby("protocol", sort=False):
+            if protocol in found:
+                found[str(protocol)] = _matrix(part[part["metric"] == self.metrics[str(protocol)]])
+        return found
+
     @property
     def paired(self) -> bool:
         """Return whether differences are taken within seeds (or data sets)."""
@@ -160,7 +174,8 @@ class Curves:
     @cached_property
     def has_curves(self) -> bool:
         """Return whether any protocol has several budgets; if not, the endpoint is the value."""
-        return bool(self.frame.groupby("protocol")["budget"].agg(lambda budgets: len(set(budgets)) > 1).any())
+        budgets = self.frame.groupby("protocol")["budget"]
+        return bool((budgets.max() > budgets.min()).any())
 
     def group_of(self, protocol: str) -> str:
         """Return the family of tests that a protocol belongs to."""
@@ -191,3 +206,8 @@ class Curves:
     def to_csv(self, path: Path) -> None:
         """Write the tidy table, which `load_table` can read."""
         Path(path).write_text(csv_text(self.frame), encoding="utf-8")
+
+
+def _matrix(rows: pd.DataFrame) -> pd.DataFrame:
+    # pivot refuses a repeated run, which pivot_table would average
+    return rows.pivot(index=["strategy", "seed"], columns="budget", values="value").sort_index(axis=1)  # noqa: PD010

@@ -8,25 +8,31 @@ requested, never silently.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.loading.budgets import area_note, currencies, whole_budgets, zero_note
 from analysis.loading.columns import read_table
 from analysis.loading.curves import COLUMNS, Curves, Group, Mismatch
 from analysis.loading.gaps import resolve_gaps
 from analysis.loading.metric_direction import apply_direction, direction_of
 from analysis.loading.scales import check_one_scale
+from analysis.loading.sources import NameFrom
 from analysis.loading.summaries import check_no_ranks, notes_of, without_summaries
-from analysis.loading.text_cells import LINE
+from analysis.loading.text_cells import LINE, numbers
+from analysis.statistics.area import area_of
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.names import look_alikes, name_problem
 from protocol.spec.study import BASELINE, Better, Plan
 
+OVER_DATASETS: Final = "wilcoxon"
+"""The test of tables whose pairs are data sets, unless the plan names another (Demsar 2006)."""
 LARGEST = 1e100
 """Squares of larger values overflow."""
 WHOLE = 2.0**63
@@ -46,7 +52,7 @@ BEYOND_A_SHARE = 1.5
 
 
 def load_table(
-    path: Path,
+    path: Path | Sequence[Path],
     *,
     metric: str | None = None,
     baseline: str = BASELINE,
@@ -57,27 +63,36 @@ def load_table(
     group: Group | None = None,
     better: Better | None = None,
     keep_summary: bool = False,
+    name_from: NameFrom | None = None,
+    sheet: str | None = None,
+    area: str = "trapezoid",
 ) -> Curves:
-    """Load curves from a CSV or Parquet table of any source.
+    """Load curves from a table of any source.
 
     The result is always exploratory, because a table cannot show that the plan came first.
 
     Args:
-        path: The table: .parquet or .pq, anything else is read as CSV.
+        path: The table: .parquet, .pq, .jsonl, .ndjson, .xlsx; anything else is read as CSV. Several files are one
+            table, with a strategy or a run each.
         metric: Which metric to compare; needed if the table has several.
         baseline: The strategy to compare with.
-        plan: The analysis plan; by default the project's default plan.
+        plan: The analysis plan; by default the project's default plan. If data sets are the pairs and it names no test,
+            the test is Wilcoxon's signed-rank test.
         mismatch: How to handle empty cells, absent rows (the same kind of gap) and seeds without a partner.
             list, drop: Leave out and list runs with gaps, pair the seeds that have a partner.
             refuse: Refuse both.
             crop: Cut to the budgets that all runs share.
             unpaired: Use every seed of either side and compare by Welch's test; budgets are cropped.
-        columns: Our column name -> the table's name, where they differ.
+        columns: Our column name -> the table's name, where they differ; its number, from 1, without a header.
         wide: "budget", "strategy", "seed", "dataset" or "metric" if the remaining columns are its values. A table
             without columns strategy and value, but with a column named like the baseline, is read as "strategy".
+            Columns seed0, seed1, … are recognised, too (see `analysis.loading.wide`).
         group: Correct tests together within each protocol, dataset or regime.
         better: Whether higher or lower values are better; None: by the metric's name.
         keep_summary: Keep rows and columns that summarise the others (see `analysis.loading.summaries`).
+        name_from: "file" or "folder" if strategies are the names of the files, or of the folders that hold them.
+        sheet: Sheet of an Excel file; needed if several have cells.
+        area: How the values of a curve become one number (see `analysis.statistics.area`).
 
     Returns:
         Complete runs and what is missing. Guesses and changes are listed in its notes.
@@ -85,12 +100,15 @@ def load_table(
     Raises:
         InputError: All faults of the table at once.
     """
-    where = str(path)
-    text, notes = read_table(Path(path), columns or {}, wide, baseline)
+    paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(p) for p in path]
+    area_of(area)
+    reading = read_table(paths, columns or {}, wide, baseline, name_from, sheet)
+    text, notes, where = reading.frame, tuple(reading.notes), reading.where
     text, left_out = (text, []) if keep_summary else without_summaries(text, baseline)
     text, seed_notes = _numbered_seeds(text)
-    text, share_notes = _whole_budgets(text)
-    frame, units = _typed(text, where, (columns or {}).get("value", "value"), baseline)
+    text, share_notes = whole_budgets(text)
+    value_name = (columns or {}).get("value", "value") if reading.header else "value"
+    frame, units = _typed(text, where, value_name, baseline)
     mismatch = "list" if mismatch == "drop" else mismatch
     strategies = tuple(frame["strategy"].unique())
     frame, metrics = _one_metric(frame, metric, where)
@@ -103,22 +121,34 @@ def load_table(
     resolved = resolve_gaps(frame, where, baseline, mismatch, units, strategies)
     frame = resolved.frame
     plan = plan or Plan()
+    if units and "test" not in plan.model_fields_set:
+        plan = plan.model_copy(update={"test": OVER_DATASETS})
     curves = Curves(
         frame=frame[list(COLUMNS)].reset_index(drop=True),
-        study=str(frame["study"].iloc[0]) if len(frame) else Path(path).stem,
+        study=str(frame["study"].iloc[0]) if len(frame) else Path(where).stem,
         plan=plan,
         exploratory=True,
         planned=resolved.expected,
         missing=resolved.missing,
         metrics=metrics,
         baseline=baseline,
-        notes=(*notes, *seed_notes, *share_notes, *_unit_note(frame, plan), *resolved.notes),
+        notes=(
+            *notes,
+            *seed_notes,
+            *share_notes,
+            *zero_note(frame),
+            *area_note(frame, area),
+            *_unit_note(frame, plan),
+            *resolved.notes,
+        ),
         places=_places(frame, units),
         unit="data set" if units else "seed",
         units=units,
         mismatch=mismatch,
         group=group,
         warnings=(*notes_of(left_out), *resolved.warnings),
+        area=area,
+        currencies=currencies(frame),
     )
     return apply_direction(curves, better)
 
@@ -129,7 +159,7 @@ def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
         return text, ()
     cells = text["seed"].str.strip()
     whole = cells.str.fullmatch(r"[+-]?\d+")
-    numeric = pd.to_numeric(cells, errors="coerce").notna()
+    numeric = numbers(cells).notna()
     large = bool(whole.all()) and any(abs(int(c)) >= 2**63 for c in cells.unique())
     if not large and numeric.any():
         return text, ()
@@ -138,24 +168,6 @@ def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     first = ", ".join(f"{label} is {i}" for label, i in list(number.items())[:5])
     note = f"seeds are labels, numbered in order: {first}" + (", …" if len(labels) > 5 else "")
     return text.assign(seed=cells.map(number)), (note,)
-
-
-def _whole_budgets(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Count shares of the pool (0.1, 0.2) in whole steps of a power of ten; the area is over the range, so it stays."""
-    if "budget" not in text:
-        return text, ()
-    cells = text["budget"].str.strip()
-    shares = pd.to_numeric(cells, errors="coerce")
-    if shares.isna().any() or not (shares % 1 != 0).any() or shares.min() <= 0 or shares.max() > 100:
-        return text, ()
-    scaled = (shares.to_numpy() * 10**d for d in range(1, 7))
-    digits = next((d for d, x in enumerate(scaled, 1) if np.allclose(x, x.round(), rtol=0, atol=1e-6)), None)
-    if digits is None:
-        return text, ()
-    digits = max(digits, 2) if shares.max() <= 1 else digits
-    whole = (shares * 10**digits).round().astype("int64").astype(str)
-    unit = "per cent of the pool" if shares.max() <= 1 and digits == 2 else f"steps of {10.0**-digits:g}"
-    return text.assign(budget=whole), (f"budgets are not whole numbers: they are counted in {unit}",)
 
 
 def _typed(text: pd.DataFrame, where: str, value_name: str, baseline: str) -> tuple[pd.DataFrame, dict[int, str]]:
@@ -170,8 +182,8 @@ def _typed(text: pd.DataFrame, where: str, value_name: str, baseline: str) -> tu
     by_dataset = "seed" not in text
     frame, units = _converted(text, where, value_name, by_dataset)
     faults = [*_wrong_cells(text, frame, where, by_dataset), *_wrong_names(frame, where, baseline)]
-    if len(set(frame["study"])) > 1:
-        names = ", ".join(sorted(set(frame["study"])))
+    if len(studies := frame["study"].unique()) > 1:
+        names = ", ".join(sorted(studies))
         faults.append(Fault(f"{where}: study", "one study", names, "put each study into its own table"))
     if faults:
         raise InputError(faults)
@@ -192,11 +204,11 @@ def _converted(
     protocol = (columns["regime"] if by_dataset else place).replace("", "all")
     columns["protocol"] = text["protocol"].fillna(protocol) if "protocol" in text else protocol
     columns["strategy"] = text["strategy"].fillna("")
-    numbers, names = pd.factorize(columns["dataset"])
-    dataset_number = pd.Series(numbers, index=text.index)
-    columns["seed"] = dataset_number if by_dataset else pd.to_numeric(text["seed"], errors="coerce")
+    codes, names = pd.factorize(columns["dataset"])
+    dataset_number = pd.Series(codes, index=text.index)
+    columns["seed"] = dataset_number if by_dataset else numbers(text["seed"])
     one_budget = pd.Series(1, index=text.index)
-    columns["budget"] = pd.to_numeric(text["budget"], errors="coerce") if "budget" in text else one_budget
+    columns["budget"] = numbers(text["budget"]) if "budget" in text else one_budget
     columns["value"] = pd.to_numeric(text["value"], errors="coerce")
     units = {number: str(name) for number, name in enumerate(names)} if by_dataset else {}
     return pd.DataFrame(columns)[list(COLUMNS)], units
@@ -210,8 +222,8 @@ def _wrong_cells(text: pd.DataFrame, frame: pd.DataFrame, where: str, by_dataset
         "dataset": ((frame["dataset"] == "") & by_dataset, "a name, as there are no seeds"),
         "seed": (~finite["seed"] | (seed % 1 != 0) | (seed.abs() >= WHOLE), "an integer"),
         "budget": (
-            ~finite["budget"] | (budget % 1 != 0) | (budget <= 0) | (budget >= WHOLE),
-            "a positive integer",
+            ~finite["budget"] | (budget % 1 != 0) | (budget < 0) | (budget >= WHOLE),
+            "a whole number of at least 0",
         ),
         "value": (
             ~(finite["value"] & (size <= LARGEST)) & text["value"].notna(),
@@ -236,14 +248,27 @@ def _wrong_names(frame: pd.DataFrame, where: str, baseline: str) -> Iterator[Fau
 def _first_cells(text: pd.DataFrame, where: str, column: str, rows: NDArray[np.intp], expected: str) -> Iterator[Fault]:
     """Yield a fault for each of the first wrong cells, the last with the number of further ones."""
     for place, row in enumerate(rows[:SHOWN]):
-        cell = text[column].iloc[row]
+        cell, line = text[column].iloc[row], text[LINE].iloc[row]
         more = f", and {len(rows) - SHOWN} more cells like it" if place == SHOWN - 1 < len(rows) - 1 else ""
         yield Fault(
-            f"{where}:{text[LINE].iloc[row]}: {column}",
+            f"{line if isinstance(line, str) else f'{where}:{line}'}: {column}",
             expected,
             ("an empty cell" if pd.isna(cell) else repr(cell)) + more,
-            FIXES[column],
+            _fix(column, str(cell)),
         )
+
+
+def _fix(column: str, cell: str) -> str:
+    """Return what to do about a wrong cell."""
+    if column == "value" and re.search(r"±|\+/-|\+-|\\pm|\d\s*\(\s*[\d.,]+\s*\)", cell):
+        return "this is a mean with its spread. Means cannot be paired or tested: give the value of every seed"
+    if column == "value" and cell.strip().endswith("%"):
+        return "leave out the % in every cell; the margin of equivalence (--delta) is then in per cent"
+    if column == "budget" and re.fullmatch(r"\d{4}-\d\d?-\d\d?.*|\d\d?[./]\d\d?[./]\d{2,4}.*", cell.strip()):
+        return "a date is no budget: give the labels paid for, with --column budget=THEIRS if another column has them"
+    if column == "budget" and re.fullmatch(r"\d{19,}(\.0+)?", cell.strip()):
+        return "at most 18 digits"
+    return FIXES[column]
 
 
 def _check_no_repeats(text: pd.DataFrame, frame: pd.DataFrame, where: str, unit: str) -> None:
@@ -261,7 +286,7 @@ def _check_no_repeats(text: pd.DataFrame, frame: pd.DataFrame, where: str, unit:
 
 
 def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    metrics = sorted(set(frame["metric"]))
+    metrics = sorted(frame["metric"].unique())
     if metric is None and len(metrics) > 1:
         raise InputError(
             Fault(f"{where}: metric", "one metric, or a choice", ", ".join(metrics), "choose one of them (--metric)")
@@ -274,7 +299,7 @@ def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd
 
 
 def _check_strategies(frame: pd.DataFrame, baseline: str, where: str) -> None:
-    strategies = set(frame["strategy"])
+    strategies = set(frame["strategy"].unique())
     if baseline not in strategies:
         raise InputError(unknown_name(f"{where}: baseline", baseline, sorted(strategies)))
     if strategies == {baseline}:
@@ -291,10 +316,11 @@ def _check_strategies(frame: pd.DataFrame, baseline: str, where: str) -> None:
 def _check_one_recipe_each(frame: pd.DataFrame, where: str) -> None:
     """Raise InputError if one protocol name covers several data sets or regimes."""
     faults = []
-    for protocol, part in frame.groupby("protocol", sort=False):
+    recipes = frame[["protocol", "dataset", "regime"]].drop_duplicates()
+    for protocol, part in recipes.groupby("protocol", sort=False):
         for column in ("dataset", "regime"):
-            if len(set(part[column])) > 1:
-                names = ", ".join(sorted(set(part[column])))
+            if len(found := part[column].unique()) > 1:
+                names = ", ".join(sorted(found))
                 faults.append(
                     Fault(f"{where}: protocol {protocol}", f"one {column}", names, "give each its own protocol name")
                 )

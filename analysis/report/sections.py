@@ -117,7 +117,7 @@ def verdicts(subject: Subject) -> str:
     inputs, comparison = subject.inputs, subject.inputs.comparison
     caption = (
         f"Difference to {comparison.baseline} in {inputs.endpoint}; {inputs.tested}. "
-        "95 % intervals, not adjusted for multiple comparisons."
+        f"95 % intervals, {method.unadjusted(comparison)}"
     )
     cells = verdict_table.formatted(comparison.verdicts)
     scores = score_table.scores(inputs.curves, comparison)

@@ -18,7 +18,8 @@ import pandas as pd
 from analysis.formatting.rows import Rows
 from analysis.loading.curves import Curves
 from analysis.secondary.query_cost import QueryCost, query_costs
-from analysis.statistics.bayes import correlated_t, signed_rank
+from analysis.statistics.arrays import Floats
+from analysis.statistics.bayes import correlated_t, dirichlet_weights, signed_rank
 from analysis.statistics.corrections import adjust
 from analysis.statistics.effect_sizes import Effect, cohens_dz, paired_improvement, superiority
 from analysis.statistics.intervals import simultaneous_band
@@ -192,7 +193,9 @@ def _measures(curves: Curves, at: Sequence[int]) -> Iterator[tuple[str, bool, pd
         raise InputError(
             Fault("--at", f"budgets of the curves ({', '.join(map(str, there))})", ", ".join(map(str, absent)))
         )
-    yield "aubc-log2", "aubc-log2" in plan.secondary, endpoints(curves, "log2").rename(columns={"aubc": "value"})
+    on_log = endpoints(curves, "log2").rename(columns={"aubc": "value"})
+    if len(on_log) or "aubc-log2" in plan.secondary:  # budgets that begin at 0 have no logarithm
+        yield "aubc-log2", "aubc-log2" in plan.secondary, on_log
     yield "final", "final" in plan.secondary, _column(curves, lambda wide: wide.iloc[:, -1])
     for budget in dict.fromkeys((*plan.at_budgets, *at)):
         yield f"at {budget}", budget in plan.at_budgets, _column(curves, _at(budget))
@@ -297,10 +300,13 @@ def _posteriors(
     curves: Curves, pairs: Sequence[Paired], rng: np.random.Generator, rho: float
 ) -> Iterator[PosteriorRow]:
     rope = curves.plan.delta
+    drawn: dict[int, list[Floats]] = {}
     for pair in pairs if curves.paired else ():
         n = len(pair.differences)
         if n:
-            found = {"signed-rank": signed_rank(pair.differences, rope, rng)}
+            if n not in drawn:
+                drawn[n] = dirichlet_weights(n, rng)
+            found = {"signed-rank": signed_rank(pair.differences, rope, rng, weights=drawn[n])}
             if n > 1:
                 found[f"correlated t, rho {rho:g}"] = correlated_t(pair.differences, rope, rho)
             for model, p in found.items():

@@ -17,6 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.statistics.arrays import Floats
 from analysis.statistics.bootstrap import BootstrapEstimate, Counts, Method, Resampler, Statistic
 
+BLOCK = 2_500
+"""Resamples whose counts are copied at a time."""
+
 
 def iqm(scores: Sequence[ArrayLike], resampler: Resampler, method: Method | None = None) -> BootstrapEstimate:
     """Compute the interquartile mean: the mean of all runs without the lowest and highest quarter.
@@ -89,12 +92,12 @@ def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike, resa
     none score above the threshold, bounds are those of `probability_of_improvement`.
 
     Args:
-        scores: Scores per data set, shape (n_d,).
-        thresholds: Shape (K,), increasing.
+        scores: Scores per data set, shape (n_d,), or (n_d, C) for C profiles at once.
+        thresholds: Shape (K,) or (C, K), increasing.
         resampler: Source of the resamples for the interval.
 
     Returns:
-        Shape (K,), in [0, 1], non-increasing.
+        Shape (K,) or (C, K), in [0, 1], non-increasing.
 
     >>> from analysis.statistics.bootstrap import Resampler
     >>> profile = performance_profile([[0.2, 0.6], [0.5, 0.9]], [0.1, 0.55, 0.7], Resampler(np.random.default_rng(0)))
@@ -103,8 +106,10 @@ def performance_profile(scores: Sequence[ArrayLike], thresholds: ArrayLike, resa
     """
     strata = _finite(scores)
     tau = np.asarray(thresholds, dtype=np.float64)
-    above = [(s[:, None] > tau).astype(np.float64) for s in strata]
-    return _with_exact_bounds(resampler.estimate(mean_of(above), [len(s) for s in strata]), len(strata))
+    above = [(s[..., None] > tau).astype(np.float64).reshape(len(s), -1) for s in strata]
+    found = _with_exact_bounds(resampler.estimate(mean_of(above), [len(s) for s in strata]), len(strata))
+    value, low, high, undefined = (x.reshape(tau.shape) for x in (found.value, found.low, found.high, found.undefined))
+    return replace(found, value=value, low=low, high=high, undefined=undefined)
 
 
 def _with_exact_bounds(estimate: BootstrapEstimate, strata: int) -> BootstrapEstimate:
@@ -135,17 +140,21 @@ def iqm_of(strata: Sequence[Floats]) -> Statistic:
     pooled = np.concatenate(strata)
     order = np.argsort(pooled, axis=0, kind="stable")
 
-    def statistic(counts: Sequence[Counts]) -> Floats:
-        rows = np.ascontiguousarray(np.concatenate(counts, axis=1).T)
+    def of(rows: Floats) -> Floats:
         if pooled.ndim == 1:
             return _trimmed_mean(pooled[order], rows, order)
         columns = [_trimmed_mean(pooled[order[:, c], c], rows, order[:, c]) for c in range(pooled.shape[1])]
         return np.stack(columns, axis=1)
 
+    def statistic(counts: Sequence[Counts]) -> Floats:
+        blocks = range(0, len(counts[0]), BLOCK)
+        parts = (np.concatenate([w[start : start + BLOCK].T for w in counts], dtype=np.float64) for start in blocks)
+        return np.concatenate([of(part) for part in parts])
+
     return statistic
 
 
-def _trimmed_mean(ordered: Floats, rows: Counts, order: NDArray[np.intp]) -> Floats:
+def _trimmed_mean(ordered: Floats, rows: Floats, order: NDArray[np.intp]) -> Floats:
     """Return means of the middle half, (B,), of sorted scores (m,) with unsorted counts (m, B)."""
     total = rows.sum(axis=0)
     low = total // 4
@@ -175,8 +184,8 @@ def improvement_of(ours: Sequence[Floats], theirs: Sequence[Floats]) -> Statisti
         total: Floats | float = 0.0
         for w, m in zip(counts, pairs, strict=True):
             # counts and halves are exact in single precision up to 2^24, i.e. for fewer than 2800 runs per stratum
-            weights = w.astype(np.float32 if w.shape[1] < 2800 else np.float64)
-            runs = w.sum(axis=1)
+            weights = w.astype(np.float32 if w.shape[1] < 2800 else np.float64, copy=False)
+            runs = w.sum(axis=1, dtype=np.float64)
             columns = m.reshape(-1, *m.shape[-2:]).astype(weights.dtype)
             won = np.stack([((weights @ one) * weights).sum(axis=1) for one in columns], axis=1)
             total = total + won / runs[:, None] ** 2
@@ -207,7 +216,7 @@ def mean_of(strata: Sequence[Floats]) -> Statistic:
     def statistic(counts: Sequence[Counts]) -> Floats:
         total: Floats | float = 0.0
         for w, x in zip(counts, strata, strict=True):
-            runs = w.sum(axis=1).reshape(-1, *[1] * (x.ndim - 1))
+            runs = w.sum(axis=1, dtype=np.float64).reshape(-1, *[1] * (x.ndim - 1))
             total = total + (w @ x) / runs  # in this order shares are exact: never above 1
         return np.asarray(total / len(strata))
 

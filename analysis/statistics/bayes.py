@@ -8,13 +8,17 @@ These are probabilities given the data, not error rates. They are reported next 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from analysis.statistics.arrays import Floats
+
 DRAWS = 20_000
+PARTS = 20
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,22 @@ class Posterior:
     better: float
 
 
-def signed_rank(differences: ArrayLike, rope: float, rng: np.random.Generator, prior: float = 0.5) -> Posterior:
+def dirichlet_weights(n: int, rng: np.random.Generator, prior: float = 0.5) -> list[Floats]:
+    """Draw Dirichlet(prior, 1, ..., 1) weights, in parts of shape (n + 1, draws) that fit the processor's cache.
+
+    Comparisons of equally many differences may share them, since each posterior is computed alone.
+    """
+    drawn = rng.dirichlet([prior, *np.ones(n)], DRAWS)
+    return [np.ascontiguousarray(part.T) for part in np.array_split(drawn, PARTS)]
+
+
+def signed_rank(
+    differences: ArrayLike,
+    rope: float,
+    rng: np.random.Generator,
+    prior: float = 0.5,
+    weights: Sequence[Floats] | None = None,
+) -> Posterior:
     """Compute the Bayesian signed-rank test.
 
     References: Benavoli et al. 2014, ICML; with ROPE 2017, JMLR 18(77), section 4.2.
@@ -40,6 +59,7 @@ def signed_rank(differences: ArrayLike, rope: float, rng: np.random.Generator, p
         rope: Half width of the region of practical equivalence, >= 0, in the same units.
         rng: Source of the Dirichlet draws.
         prior: Weight of the pseudo-observation, > 0.
+        weights: Draws of `dirichlet_weights` to use instead of new ones.
 
     Raises:
         ValueError: `rope` is negative, `prior` is not positive, or differences are empty or not finite.
@@ -54,16 +74,29 @@ def signed_rank(differences: ArrayLike, rope: float, rng: np.random.Generator, p
             f"expected rope >= 0, prior > 0 and finite differences (n,), found {rope}, {prior}, shape {d.shape}"
         )
     z = np.concatenate([[0.0], d])
-    sums = np.round(z[:, None] + z[None, :], 12)
-    weights = rng.dirichlet([prior, *np.ones(len(d))], DRAWS)
-    below, above = (
-        np.einsum("bi,bi->b", weights @ region, weights)
-        for region in ((sums < -2 * rope) * 1.0, (sums > 2 * rope) * 1.0)
-    )
-    shares = np.stack([below, 1 - below - above, above], axis=1).round(12)
+    order = np.argsort(z, kind="stable")
+    sums = np.round(z[order][:, None] + z[order][None, :], 12)
+    weights = dirichlet_weights(len(d), rng, prior) if weights is None else weights
+    parts = [_shares(part[order], sums, rope) for part in weights]
+    shares = np.concatenate(parts, axis=1).T.round(12)
     largest = shares == shares.max(axis=1, keepdims=True)
     worse, equal, better = (largest / largest.sum(axis=1, keepdims=True)).mean(axis=0)
     return Posterior(float(worse), float(equal), float(better))
+
+
+def _shares(weights: Floats, sums: Floats, rope: float) -> Floats:
+    """Return the weighted shares of Walsh sums below, within and above the region, shape (3, draws).
+
+    Rows of `sums` increase, and so do its columns. So the sums beyond a bound are a staircase, and cumulative weights
+    replace a product of matrices, shape (n + 1, draws).
+    """
+    before = np.zeros((len(weights) + 1, weights.shape[1]))
+    for i, row in enumerate(weights):  # several times faster than cumsum over the first axis
+        np.add(before[i], row, out=before[i + 1])
+    low, high = (sums < -2 * rope).sum(axis=1), (sums <= 2 * rope).sum(axis=1)
+    below = (weights * before[low]).sum(axis=0)
+    above = (weights * (before[-1] - before[high])).sum(axis=0)
+    return np.stack([below, 1 - below - above, above])
 
 
 def correlated_t(differences: ArrayLike, rope: float, rho: float) -> Posterior:

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special, stats
 
 from analysis.statistics.arrays import Floats
 
-Counts = Floats
+Counts = NDArray[np.floating]
 """Whole numbers, shape (B, n), stored as floats because they are multiplied with floats."""
 Method = Literal["percentile", "expanded", "bca"]
 Statistic = Callable[[Sequence[Counts]], Floats]
@@ -86,7 +87,7 @@ class Resampler:
             drawn = self._rng.integers(0, n, (self.resamples, n), dtype=np.int64)
             drawn += n * np.arange(self.resamples)[:, None]
             self._drawn[place, n] = (
-                np.bincount(drawn.ravel(), minlength=n * self.resamples).reshape(-1, n).astype(np.float64)
+                np.bincount(drawn.ravel(), minlength=n * self.resamples).reshape(-1, n).astype(np.float32)
             )
         return self._drawn[place, n]
 

@@ -78,11 +78,22 @@ def simultaneous_band(
     return Band(mean, mean - half, mean + half, chosen, critical, n)
 
 
+MANY = 63
+"""Beyond this number of seeds, simulated bands save work where they can."""
+
+
 def _sup_t(standardised: Floats, level: float) -> float:
     n = len(standardised)
     z = (standardised / np.sqrt(n - 1)).astype(np.float32)
-    drawn = _normals(n) @ z  # (draws, n, T): rows with the observed correlation matrix z'z
-    t = np.abs(drawn.mean(axis=1)) / drawn.std(axis=1, ddof=1) * np.sqrt(n)
+    normals = _normals(n)
+    if z.shape[1] < n > MANY:  # z'z = r'r, so that fewer normals give the same distribution
+        z = np.linalg.qr(z, mode="r")
+        normals = np.ascontiguousarray(normals[:, :, : len(z)])
+    drawn = normals @ z  # (draws, n, T): rows with the observed correlation matrix z'z
+    mean = drawn.mean(axis=1)
+    drawn -= mean[:, None]
+    drawn *= drawn  # in place: a second array of this size would cost more than the product of matrices
+    t = np.abs(mean) / np.sqrt(drawn.sum(axis=1) / (n - 1)) * np.sqrt(n)
     return float(np.quantile(t.max(axis=1), level))
 
 

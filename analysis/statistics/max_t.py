@@ -70,12 +70,13 @@ def max_t(differences: ArrayLike, rng: np.random.Generator | None = None) -> Max
     scaled = np.divide(d, norm, out=np.zeros_like(d), where=norm > 0)
     observed = np.abs(scaled.sum(axis=0))
     order = np.argsort(-observed, kind="stable")
+    ordered, reached = np.ascontiguousarray(scaled[:, order].T), observed[order][:, None] - 1e-9
     hits, flips = np.zeros(d.shape[1]), 0
     for signs in _patterns(n, rng):
-        flipped = np.abs(signs @ scaled[:, order])
-        # over this budget and all with a smaller statistic
-        largest = np.maximum.accumulate(flipped[:, ::-1], axis=1)[:, ::-1]
-        hits += (largest >= observed[order] - 1e-9).sum(axis=0)
+        flipped = np.abs(ordered @ signs.T)
+        for i in range(len(flipped) - 1, 0, -1):  # the largest over this budget and all with a smaller statistic
+            np.maximum(flipped[i - 1], flipped[i], out=flipped[i - 1])
+        hits += np.count_nonzero(flipped >= reached, axis=1)
         flips += len(signs)
     simulated = n > ENUMERATED
     p = np.maximum.accumulate((hits + simulated) / (flips + simulated))

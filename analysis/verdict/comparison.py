@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.formatting.numbers import jsonable
 from analysis.loading.curves import Group, MetricDirection, Mismatch, Missing, Unit
+from analysis.statistics.area import describe_area
 from analysis.statistics.hypothesis_tests import Test
 from analysis.statistics.power import minimum_detectable_effect
 from analysis.verdict.estimate import Interval
@@ -173,7 +174,7 @@ class Comparison:
             "runs": {"planned": self.planned, "complete": self.complete, "missing": [str(m) for m in self.missing]},
             "unmatched": list(self.unmatched),
             "notes": list(self.notes),
-            "endpoint": "area under the budget curve" if self.has_curves else "value",
+            "endpoint": describe_area(self.area) if self.has_curves else "value",
             "area": self.area,
             "unit": self.unit,
             "paired": self.paired,

@@ -15,22 +15,24 @@ from analysis.statistics.area import Scale, aubc
 def endpoints(curves: Curves, scale: Scale = "linear") -> pd.DataFrame:
     """Compute the AUBC of every complete run.
 
+    Args:
+        curves: The curves; `curves.area` says how a curve becomes one number.
+        scale: Integrate over labels or over their logarithm; the latter leaves out protocols whose budgets begin at 0.
+
     Returns:
         Columns protocol, strategy, seed, aubc; one row per run.
     """
     parts = []
     for protocol in curves.protocols:
         wide = matrix(curves, protocol)
-        if len(wide):
-            area = aubc(wide.columns.to_numpy(dtype=np.float64), wide.to_numpy(dtype=np.float64), scale)
+        budgets = wide.columns.to_numpy(dtype=np.float64)
+        if len(wide) and (scale == "linear" or budgets[0] > 0):
+            area = aubc(budgets, wide.to_numpy(dtype=np.float64), scale, curves.area)
             parts.append(wide.index.to_frame(index=False).assign(protocol=protocol, aubc=area))
     columns = ["protocol", "strategy", "seed", "aubc"]
     return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
 
 
 def matrix(curves: Curves, protocol: str) -> pd.DataFrame:
-    """Return a protocol's curves: one row per (strategy, seed), one column per budget."""
-    frame = curves.frame
-    rows = frame[(frame["protocol"] == protocol) & (frame["metric"] == curves.metrics[protocol])]
-    # pivot refuses a repeated run, which pivot_table would average
-    return rows.pivot(index=["strategy", "seed"], columns="budget", values="value").sort_index(axis=1)  # noqa: PD010
+    """Return a protocol's curves, not to be changed: one row per (strategy, seed), one column per budget."""
+    return curves.matrices[protocol]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from analysis.statistics.alpha_spending import describe_looks
+from analysis.statistics.area import describe_area
 from analysis.statistics.inversion import STRICTNESS
 from analysis.verdict.comparison import Comparison
 
@@ -51,7 +52,7 @@ def method(comparison: Comparison) -> str:
         smallest = sorted({v.smallest_p for v in comparison.verdicts})
         ends = " to ".join(f"{p:.3g}" for p in (smallest[0], smallest[-1])[: len(smallest)])
         reach = f" Smallest reachable p: {ends} per test, before correction."
-    of = "area under the budget curve" if comparison.has_curves else "the value"
+    of = describe_area(comparison.area) if comparison.has_curves else "the value"
     pairs = (
         f"paired by {unit} (n = {_range(ns)})"
         if comparison.paired
@@ -98,7 +99,14 @@ def _intervals(comparison: Comparison) -> str:
     used = {v.interval for v in comparison.verdicts}
     few = comparison.paired and comparison.plan.test != "t" and "t" in used
     why = " (t where there are too few seeds for an exact one)" if few else ""
-    return f"95 % {interval_names(comparison)} intervals{why}, not adjusted for multiple comparisons."
+    return f"95 % {interval_names(comparison)} intervals{why}, {unadjusted(comparison)}"
+
+
+def unadjusted(comparison: Comparison) -> str:
+    """Return what the 95 % intervals do not promise; they stay at 95 % whatever alpha is."""
+    alpha = comparison.plan.alpha
+    other = "" if alpha == 0.05 else f", and not at alpha {alpha:g}: a verdict may not match its interval"
+    return f"not adjusted for multiple comparisons{other}."
 
 
 def _family(comparison: Comparison) -> str:

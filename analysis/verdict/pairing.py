@@ -85,7 +85,7 @@ def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
     def of(protocol: str, strategy: str) -> pd.Series:
         return own.get((protocol, strategy), pd.Series(dtype=np.float64))
 
-    finest = {protocol: resolution(curves, protocol) for protocol, _ in curves.comparisons}
+    finest = {protocol: resolution(curves, protocol) for protocol in curves.protocols}
     return [
         replace(
             pair_sides(protocol, strategy, of(protocol, strategy), of(protocol, curves.baseline), paired=curves.paired),
@@ -101,9 +101,8 @@ def resolution(curves: Curves, protocol: str) -> float:
     It is a unit of the last decimal if values have at most `PRINTED` decimals, else the smallest gap between distinct
     values (for an accuracy 1 / test images, or a multiple).
     """
-    frame = curves.frame
-    own = frame["value"][(frame["protocol"] == protocol) & (frame["metric"] == curves.metrics[protocol])]
-    values = np.unique(np.round(own.to_numpy(dtype=np.float64), DECIMALS))
+    own = matrix(curves, protocol).to_numpy(dtype=np.float64)
+    values = np.unique(np.round(own[~np.isnan(own)], DECIMALS))
     for decimals in range(PRINTED + 1):
         if np.allclose(values, np.round(values, decimals), rtol=0, atol=0.5 * 10.0**-DECIMALS):
             return float(10.0**-decimals) if len(values) else 0.0

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.formatting import numbers, tables
 from analysis.loading.curves import Curves
+from analysis.statistics.area import describe_area
 from analysis.verdict import method
 from analysis.verdict.comparison import Comparison
 from analysis.verdict.decide import compare
@@ -139,7 +140,7 @@ def scores(curves: Curves, comparison: Comparison) -> Scores:
                 )
             )
     uneven = any(len({row.n for row in rows if row.protocol == p}) > 1 for p in curves.protocols)
-    what = "area under the budget curve" if curves.has_curves else "value"
+    what = describe_area(curves.area) if curves.has_curves else "value"
     caption = (
         f"Mean ± standard deviation over runs of the {what}. Against {curves.baseline}, by the verdict: "
         "↑ better, ↓ worse, ≈ equivalent, no mark undecided. "

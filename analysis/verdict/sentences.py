@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from analysis.formatting import numbers
+from analysis.statistics.area import describe_area
 from analysis.statistics.corrections import adjust
 from analysis.statistics.power import least_seeds, seeds_to_detect
 from analysis.verdict import verdict_table
 from analysis.verdict.comparison import Answer, Comparison, Verdict
-from analysis.verdict.method import controlled, method
+from analysis.verdict.method import controlled, method, unadjusted
 from analysis.verdict.scale import Scale, half_width, scale_of
 
 ANSWERS: Final[tuple[Answer, ...]] = ("better", "worse", "equivalent", "undecided")
@@ -89,10 +90,12 @@ def answers_over_all(comparison: Comparison) -> Counter[Answer]:
 def measured(comparison: Comparison) -> str:
     """Return the endpoint, the margin of equivalence, the number of seeds, and what intervals are."""
     margins = {scale_of(v.protocol, comparison).margin(comparison.plan.delta) for v in comparison.verdicts}
-    averaged = "averaged over the budget (area under the budget curve)" if comparison.has_curves else "as given"
+    means = {"trapezoid": "averaged over the budget (", "mean": "averaged over the budgets ("}
+    averaged = f"{means.get(comparison.area, 'summed over the budget (')}{describe_area(comparison.area)})"
+    averaged = averaged if comparison.has_curves else "as given"
     return (
         f"Compared: values {averaged}; margin of equivalence {' or '.join(sorted(margins))}; {_seeds(comparison)}."
-        " 95 % intervals, not adjusted for multiple comparisons."
+        f" 95 % intervals, {unadjusted(comparison)}"
     )
 
 
@@ -124,7 +127,8 @@ def _figures(v: Verdict, comparison: Comparison, scale: Scale) -> str:
     """Return difference, interval, n and p: "+4.2 accuracy points, averaged over the budget (95 % interval …)"."""
     width = half_width(v)
     difference = f"{scale.say(v.difference, width)} {scale.noun}".strip()
-    averaged = ", averaged over the budget" if comparison.has_curves else ""
+    said = {"trapezoid": ", averaged over the budget", "mean": ", averaged over the budgets"}
+    averaged = said.get(comparison.area, f", {describe_area(comparison.area)}") if comparison.has_curves else ""
     bounded = math.isfinite(v.low) and math.isfinite(v.high)
     interval = f"95 % interval {scale.say(v.low, width)} to {scale.say(v.high, width)}" if bounded else "no interval"
     n = f"{verdict_table.seeds(v)} {comparison.unit}{'s' * (v.n != 1 or v.n != v.n_planned)}"

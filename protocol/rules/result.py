@@ -102,7 +102,7 @@ class Compliance:
         return (
             f"{words[self.answer]}: {self.sealed} of {self.planned} planned runs finished, "
             f"{self.unplanned} unplanned{self._attempts()}; of {len(self.results)} rules {count['obeyed']} obeyed, "
-            f"{count['broken']} broken{self._lesser()}, {count['unverifiable']} cannot be verified"
+            f"{self._not_obeyed()}, {count['unverifiable']} cannot be verified"
         )
 
     def _attempts(self) -> str:
@@ -113,11 +113,11 @@ class Compliance:
         }
         return "".join(f", {n} {what}" for what, n in counts.items() if n)
 
-    def _lesser(self) -> str:
-        """Count the broken warnings and notes, which explain a result such as "compliant, 1 broken"."""
+    def _not_obeyed(self) -> str:
+        """Count broken rules apart from warnings and notes, which leave a study compliant."""
         count = Counter(r.rule.severity for r in self.results if r.answer == "broken")
         words = [f"{n} {kind}{'s' * (n > 1)}" for kind in ("warning", "note") if (n := count[kind])]
-        return f" ({', '.join(words)})" if words else ""
+        return ", ".join([f"{count['error']} broken", *words])
 
     def table(self) -> list[dict[str, str]]:
         """Return one row per rule, all strings: rule, title, severity, answer, runs, findings."""

@@ -18,6 +18,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="""Does this active-learning strategy beat random?
 
 Fix the protocol, run strategies under it, and test with honest statistics which of them beat random.
@@ -40,7 +41,12 @@ def main() -> None:
     warnings.formatwarning = _format_warning
     words = sys.argv[1:]
     try:
-        if words in ([], ["--help"]):
+        if words == ["--version"]:
+            from importlib.metadata import version
+
+            print(f"beatrandom {version('beatrandom')}")
+            return
+        if words in ([], ["--help"], ["-h"]):
             show_overview(app)
             sys.exit(0 if words else 2)
         app()

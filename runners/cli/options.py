@@ -41,7 +41,8 @@ Column = Annotated[
     list[str] | None,
     typer.Option(
         "--column",
-        help="OURS=THEIRS: the name of one of our columns in the table, e.g. `strategy=method`. Repeatable.",
+        help="OURS=THEIRS: the name of one of our columns in the table, e.g. `strategy=method`; its number, from 1, in "
+        "a table without a header. Repeatable.",
         show_default=False,
     ),
 ]
@@ -50,7 +51,7 @@ Wide = Annotated[
     typer.Option(
         "--wide",
         help="The table has one column per budget, strategy, seed, dataset or metric: name which of these.",
-        show_default=False,
+        show_default="recognised, and said",
     ),
 ]
 Mismatch = Annotated[
@@ -78,6 +79,32 @@ LowerIsBetter = Annotated[
     bool,
     typer.Option("--lower-is-better", help="Lower values of the metric are better, whatever its name says."),
 ]
-Source = Annotated[
-    Path, typer.Argument(help="Study folder, packed study, or table of curves (CSV, Parquet).", show_default=False)
+NameFrom = Annotated[
+    str | None,
+    typer.Option(
+        "--name-from",
+        help="All files are one table, with one strategy each. **file**: it is the name of the file. **folder**: of "
+        "the folder that holds it. Seeds are read from the names too, if the files have none.",
+        show_default=False,
+    ),
+]
+Sheet = Annotated[
+    str | None,
+    typer.Option("--sheet", help="Sheet of an Excel file, if several have cells.", show_default=False),
+]
+Aubc = Annotated[
+    str,
+    typer.Option(
+        "--aubc",
+        help="How a curve becomes one number. **trapezoid**: its area, divided by the range of budgets. **mean**: the "
+        "mean of the values at the budgets. **published-N**: its area, divided by the N of a paper.",
+    ),
+]
+Sources = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Study folder, packed study, or table of curves (CSV, Parquet, JSON lines, Excel). Several files are one "
+        "table with --name-from.",
+        show_default=False,
+    ),
 ]

@@ -23,7 +23,9 @@ def show_overview(app: typer.Typer) -> None:
     console.print(Padding(f"[yellow]Usage:[/] [bold]{app.info.name} {escape('[OPTIONS] COMMAND [ARGS]...')}[/]", 1))
     for paragraph in str(app.info.help).split("\n\n"):
         console.print(Padding(_markup(paragraph), (0, 1, 1, 1)))
-    panels: dict[str, list[tuple[str, str]]] = {"Options": [("--help", "Show this message and exit.")]}
+    panels: dict[str, list[tuple[str, str]]] = {
+        "Options": [("-h, --help", "Show this message and exit."), ("--version", "Show the version and exit.")]
+    }
     for group in app.registered_groups:
         for command in group.typer_instance.registered_commands if group.typer_instance else ():
             if command.callback:

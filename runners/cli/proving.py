@@ -40,6 +40,9 @@ def check(
         str | None, typer.Option("--explain", help="Explain one rule, e.g. BUD-01.", show_default=False)
     ] = None,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of --format json.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="List all rules and findings, not only what is not obeyed.")
+    ] = False,
 ) -> None:
     """Check each rule of the protocol: obeyed (exit code 0), broken (1), or not verifiable (3)."""
     call("check", locals())

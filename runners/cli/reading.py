@@ -9,6 +9,7 @@ import typer
 
 from runners.cli.options import (
     AsJson,
+    Aubc,
     Baseline,
     Column,
     DataRoot,
@@ -17,7 +18,9 @@ from runners.cli.options import (
     LowerIsBetter,
     Metric,
     Mismatch,
-    Source,
+    NameFrom,
+    Sheet,
+    Sources,
     Wide,
 )
 from runners.cli.verbs import call
@@ -31,7 +34,8 @@ def compare(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            help="Study folders, packed studies or tables of curves (CSV, Parquet). Each is compared on its own.",
+            help="Study folders, packed studies or tables of curves (CSV, Parquet, JSON lines, Excel). Each is "
+            "compared on its own, unless --name-from makes one table of them.",
             show_default=False,
         ),
     ],
@@ -58,7 +62,8 @@ def compare(
         str | None,
         typer.Option(
             "--correction",
-            help="holm, hochberg, hommel (family-wise error rate); bh, by (false discovery rate).",
+            help="holm, hochberg, hommel (family-wise error rate); bh, by (false discovery rate). --details "
+            "has Shaffer's and Bergmann-Hommel's procedures for all pairs of strategies over data sets.",
             show_default="the plan's, or holm",
         ),
     ] = None,
@@ -86,6 +91,16 @@ def compare(
     column: Column = None,
     wide: Wide = None,
     keep_summary: KeepSummary = False,
+    name_from: NameFrom = None,
+    sheet: Sheet = None,
+    aubc: Aubc = "trapezoid",
+    columns: Annotated[
+        bool,
+        typer.Option(
+            "--columns",
+            help="Show how every column, strategy, seed, budget and direction was understood, and stop.",
+        ),
+    ] = False,
     details: Annotated[
         bool,
         typer.Option(
@@ -104,7 +119,8 @@ def compare(
     regime, metric, protocol**. The direction of the metric follows from its name (accuracy: higher, WER: lower)
     and is always printed; of an unknown name, higher is better. `--lower-is-better` or `--higher-is-better` overrules
     it. Runs are paired by seed, or by data set if there is no seed column. Without a budget column, the values
-    themselves are compared.
+    themselves are compared. A table without a header, and one with a column per seed, budget or strategy, are
+    recognised; so are exports of Weights & Biases and TensorBoard. `--columns` shows how a file was understood.
 
     Examples: `compare curves.csv --baseline Random` · `compare wide.csv --wide budget --column strategy=method` ·
     `compare published.csv --wide strategy --baseline C4.5` · `compare mine theirs.tar.xz` (each is corrected on its
@@ -116,7 +132,7 @@ def compare(
 
 @app.command(rich_help_panel=PANEL)
 def figures(
-    source: Source,
+    sources: Sources,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -141,6 +157,9 @@ def figures(
     column: Column = None,
     wide: Wide = None,
     keep_summary: KeepSummary = False,
+    name_from: NameFrom = None,
+    sheet: Sheet = None,
+    aubc: Aubc = "trapezoid",
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:
@@ -174,7 +193,7 @@ def card(
 
 @app.command(rich_help_panel=PANEL)
 def report(
-    source: Source,
+    sources: Sources,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -194,6 +213,9 @@ def report(
     column: Column = None,
     wide: Wide = None,
     keep_summary: KeepSummary = False,
+    name_from: NameFrom = None,
+    sheet: Sheet = None,
+    aubc: Aubc = "trapezoid",
     mismatch: Mismatch = "list",
     data_root: DataRoot = None,
 ) -> None:

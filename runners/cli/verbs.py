@@ -42,8 +42,19 @@ def load(verb: str) -> Callable[..., None]:
 
 
 def call(verb: str, options: Mapping[str, Any]) -> None:
-    """Call a verb with a command's arguments and options, all by keyword under the same names."""
-    load(verb)(**options)
+    """Call a verb with a command's arguments and options, all by keyword under the same names.
+
+    Verbs of results compute with one thread: their matrices are small, and threads that wait for work would cost more
+    than they save.
+    """
+    function = load(verb)
+    if not VERBS[verb].startswith("runners.verbs.results."):
+        function(**options)
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        function(**options)
 
 
 def start_fork_server(threads: int = 1, executor: str | None = "local") -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from protocol.record.layout import write_atomically
 from tests.calibration.measure import NS, Cell, measure
 from tests.calibration.procedures import COVERAGE, FAMILY, POWER, TYPE_I, Procedure
+from tests.calibration.real import section
 from tests.calibration.several import BOOTSTRAP, SEVERAL
 
 SECTIONS: tuple[tuple[str, Sequence[Procedure], str], ...] = (
@@ -38,18 +39,24 @@ def main() -> None:
         default=list(range(len(SECTIONS))),
         help="numbers of the sections to measure, from 0",
     )
+    parser.add_argument(
+        "--real", type=int, default=1000, help="simulated studies per population of real differences; 0: none"
+    )
     options = parser.parse_args()
     lines = [
         "# Calibration, as measured",
         "",
-        f"`uv run python -m tests.calibration --resamples {options.resamples} --write` (some minutes; fixed seed).",
-        "The simulated curves are normal, AR(.8) along ten unevenly spaced budgets, and share half of their variance",
+        f"`uv run python -m tests.calibration --resamples {options.resamples} --real {options.real} --write`",
+        "(about half an hour on two cores; fixed seeds; costly procedures use a share of the resamples).",
+        "Most simulated curves are normal, AR(.8) along ten unevenly spaced budgets, and share half of their variance",
         "with the baseline's curve of the same seed.",
         "",
         "A cell is a rate ± its Monte Carlo standard error. **Bold**: the rate misses the nominal one by more than",
         "three standard errors. *Default*: used unless another method is requested. *Not given*: the project",
         "reports no interval for so few seeds. Exact tests cannot reject at .05 with 3 or 5 pairs, hence their zeros.",
     ]
+    if options.real:
+        lines += ["", *section(options.real)]
     for title, procedures, nominal in (SECTIONS[i] for i in options.sections):
         lines += [
             "",

@@ -17,7 +17,8 @@ from analysis.statistics.intervals import simultaneous_band, t_band, t_interval
 from analysis.statistics.max_t import max_t
 from analysis.statistics.power import power_of_t, power_of_tost
 from analysis.verdict.decide import decide
-from analysis.verdict.estimate import estimates, independent
+from analysis.verdict.estimate import Estimate, estimates, independent
+from analysis.verdict.pairing import Paired
 from protocol.spec.study import Plan
 from tests.calibration.worlds import BUDGETS, area_sd, curves, differences, family, noise
 
@@ -59,12 +60,19 @@ def sides(n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return aubc(BUDGETS, noise((n,), rng)), 2 * aubc(BUDGETS, noise((n + n // 2,), rng))
 
 
+def estimated(n: int, rng: np.random.Generator, shift: float = 0.0, delta: float = 0.7) -> Estimate:
+    """Estimate one simulated study by the default test; `shift` and `delta` in standard deviations of a difference."""
+    d = area(n, rng) + shift * area_sd()
+    return estimates([Paired("p", "s", tuple(range(n)), d, np.zeros(n))], "sign-flip", delta * area_sd(), rng)[0]
+
+
 TYPE_I = (
     error("sign-flip", lambda n, rng: sign_flip(area(n, rng), rng).p <= ALPHA, default=True),
     error("paired t", lambda n, rng: paired_t(area(n, rng)).p <= ALPHA, default=False),
     error("Wilcoxon", lambda n, rng: wilcoxon(area(n, rng)).p <= ALPHA, default=False),
     error("Welch, unequal spread and size", lambda n, rng: welch(*sides(n, rng)).p <= ALPHA, default=True),
-    error("TOST at a true difference of delta", lambda n, rng: tost(area(n, rng) + 0.7 * area_sd(), 0.7 * area_sd()).p <= ALPHA, default=True),
+    error("equivalence (98 % interval) at a true difference of delta", lambda n, rng: estimated(n, rng, 0.7, 0.7).equivalence <= ALPHA, default=True, cost=4),
+    error("TOST at a true difference of delta", lambda n, rng: tost(area(n, rng) + 0.7 * area_sd(), 0.7 * area_sd()).p <= ALPHA, default=False),
     error("max-T, whole curve", lambda n, rng: max_t(differences(n, rng), rng).p <= ALPHA, default=True),
     error(
         "t at each of 10 budgets, uncorrected",
@@ -91,7 +99,7 @@ def verdicts(claim: str, shift: float, **plan: Any) -> Event:
 
 
 FAMILY = (
-    error("verdicts: any better or worse, Holm (the default plan)", verdicts("differs", 0.0), default=True),
+    error("verdicts: any better or worse, Holm (the default plan)", verdicts("differs", 0.0), default=True, cost=4),
     error("verdicts: any better or worse, Holm, t", verdicts("differs", 0.0, test="t"), default=False),
     error(
         "verdicts: any better or worse, Hochberg, t",
@@ -105,7 +113,7 @@ FAMILY = (
     ),
     error("verdicts: any better or worse, BH, t", verdicts("differs", 0.0, test="t", correction="bh"), default=False),
     error("verdicts: any better or worse, BY, t", verdicts("differs", 0.0, test="t", correction="by"), default=False),
-    error("verdicts: any equivalent at a true difference of delta", verdicts("equal", 0.9), default=True),
+    error("verdicts: any equivalent at a true difference of delta", verdicts("equal", 0.9), default=True, cost=4),
 )
 
 
@@ -125,8 +133,15 @@ POWER = (
         "TOST, delta 1 sd, true difference 0",
         lambda n, rng: tost(area(n, rng), area_sd()).p <= ALPHA,
         lambda n: power("tost", n),
+        False,
         True,
+    ),
+    Procedure(
+        "equivalence (98 % interval), delta 1 sd, true difference 0 (next to the TOST formula)",
+        lambda n, rng: estimated(n, rng, delta=1.0).equivalence <= ALPHA,
+        lambda n: power("tost", n),
         True,
+        cost=4,
     ),
     Procedure(
         "sign-flip, true difference 1 sd (next to the t formula)",
@@ -143,6 +158,11 @@ def within(low: float, truth: float, high: float) -> bool:
 
 def t_covers(n: int, rng: np.random.Generator) -> bool:
     found = t_interval(area(n, rng))
+    return within(found.low, 0.0, found.high)
+
+
+def interval_covers(n: int, rng: np.random.Generator) -> bool:
+    found = estimated(n, rng)
     return within(found.low, 0.0, found.high)
 
 
@@ -200,7 +220,8 @@ def cover(name: str, event: Event, *, default: bool, cost: int = 1, least: int =
 
 
 COVERAGE = (
-    cover("t interval of the mean difference", t_covers, default=True),
+    cover("interval of the verdict's test (t below 6 seeds)", interval_covers, default=True, cost=4),
+    cover("t interval of the mean difference", t_covers, default=False),
     cover("Welch interval, unequal spread and size", welch_covers, default=True),
     cover("percentile bootstrap of the mean difference", percentile_covers, default=False),
     cover("mean ± 1.96 standard errors", normal_covers, default=False),

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -377,3 +378,16 @@ def test_status_shows_rare_columns_only_where_they_say_something(finished: Path,
     record = next((tmp_path / "study" / "records").rglob("events.jsonl"))
     record.write_text("no record\n")
     assert "unreadable" in beatrandom("status", "study", cwd=tmp_path).stdout
+
+
+def test_version_and_the_short_form_of_help(tmp_path: Path) -> None:
+    assert beatrandom("--version", cwd=tmp_path).stdout == f"beatrandom {version('beatrandom')}\n"
+    assert beatrandom("-h", cwd=tmp_path).stdout == beatrandom("--help", cwd=tmp_path).stdout
+    assert "--all" in beatrandom("check", "-h", cwd=tmp_path).stdout
+    assert "--version" in beatrandom("-h", cwd=tmp_path).stdout
+
+
+def test_an_unknown_name_among_many_lists_the_nearest(tmp_path: Path) -> None:
+    error = beatrandom("protocols", "show", "digits-plane", cwd=tmp_path, check=2).stderr
+    assert error.index("digits-plain") < error.index("others")
+    assert len(error) < 600

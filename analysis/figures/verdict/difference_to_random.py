@@ -64,7 +64,7 @@ def difference_to_random(inputs: FigureInputs) -> StudyFigure | str:
         draw_differences(ax, rows, inputs.styles, delta, curves.currency(protocol))
         ax.set_ylabel(f"{curves.metrics[protocol].replace('_', ' ')} difference\nto {curves.baseline}")
 
-    note = f"Mean paired difference over {n}. {band}. Grey: within ±{delta:g}"
+    note = f"Mean paired difference over {n}. {band}. Grey: within ±{delta:g}{inputs.negated}"
     figure = panelled(inputs, frame, draw, 1.9, note, names=curves.protocols, legend=inputs.compared)
     meaning = (
         f" ({' and '.join(sorted(set(frame['method'])))}), which holds the whole true curve of a strategy with that "

@@ -94,7 +94,7 @@ def learning_curves(inputs: FigureInputs) -> StudyFigure | str:
         frame,
         draw,
         HEIGHT + 0.3 * name_ends,
-        f"Mean over {n}; {f'{inputs.band}: 95 % t interval' if has_band else no_band}",
+        f"Mean over {n}; {f'{inputs.band}: 95 % t interval' if has_band else no_band}{inputs.negated}",
         names=curves.protocols,
         legend=() if name_ends else curves.strategies,
     )

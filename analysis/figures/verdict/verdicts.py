@@ -50,7 +50,7 @@ def verdicts(inputs: FigureInputs) -> StudyFigure | str:
         lambda ax, rows, _: draw_forest(ax, rows, names, inputs.styles, delta),
         rows_height(names),
         f"Difference to {curves.baseline} in {'AUBC' if curves.has_curves else inputs.metric}, {inputs.pairs}\n"
-        f"Bars: 95 % {kind} interval. Grey: within ±{delta:g}. Hollow: undecided",
+        f"Bars: 95 % {kind} interval. Grey: within ±{delta:g}. Hollow: undecided{inputs.negated}",
         names=curves.protocols,
         columns=2,
         labelled_rows=True,

@@ -36,6 +36,7 @@ def check(
     checklist: str | None,
     explain: str | None,
     schema: bool,
+    all_: bool = False,
 ) -> None:
     """See `beatrandom check --help`."""
     if explain is not None:
@@ -52,7 +53,7 @@ def check(
     with console.status("checking") as line:
         result = _result(path, indices, protocol, lambda done, runs: line.update(f"checking {done} of {runs} runs"))
     if writer is None:
-        _show(source, result)
+        _show(source, result, all_)
     else:
         print_plain(writer(result))
     if result.exit_code:
@@ -103,20 +104,21 @@ def _writer(form: str, badge: bool, checklist: str | None) -> Callable[[Complian
     return format_badge if badge else FORMATS.get(form)
 
 
-def _show(path: Path, result: Compliance) -> None:
-    rows = [[Text(v, COLOURS[v]) if v in COLOURS else v for v in row.values()] for row in result.table()]
-    console.print(
-        table(
-            f"Compliance of {path}",
-            ["rule", "title", "severity", "answer", "runs", "findings"],
-            rows,
-            ["runs", "findings"],
-        )
-    )
-    for r in result.results:
-        for finding in r.findings[:SHOWN]:
+def _show(path: Path, result: Compliance, every: bool) -> None:
+    """Print what is not obeyed with its fix, then a count of the rest; with `every`, also all rules as a table."""
+    if every:
+        rows = [[Text(v, COLOURS[v]) if v in COLOURS else v for v in row.values()] for row in result.table()]
+        columns = ["rule", "title", "severity", "answer", "runs", "findings"]
+        console.print(table(f"Compliance of {path}", columns, rows, ["runs", "findings"]))
+    shown = result.results if every else [r for r in result.results if r.answer == "broken"]
+    for r in shown:
+        findings = r.findings if every else r.findings[:SHOWN]
+        for finding in findings:
             fault = Fault(f"{finding.rule} {finding.where}", finding.expected, finding.found, finding.fix)
             console.print(str(fault), soft_wrap=True)
-        if len(r.findings) > SHOWN:
-            console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (--format json shows all)")
+        if len(r.findings) > len(findings):
+            console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (--all shows them)")
+    open_rules = [r.rule.id for r in result.results if r.answer == "unverifiable"]
+    if open_rules and not every:
+        console.print(f"Cannot be verified: {', '.join(open_rules)}. --all says why.", markup=False)
     console.print(result.summary(), markup=False)

@@ -25,6 +25,7 @@ from protocol.seal.archive import open_study
 from runners.terminal.console import console, print_json, print_plain, table
 from runners.verbs.results.compare_options import CompareOptions
 from runners.verbs.results.sparks import mean_curves
+from runners.verbs.results.understood import show_columns
 
 SHOWN = ["strategy", "answer", "difference", "95 % interval", "adjusted p", "seeds", "seeds to decide"]
 """Columns that fit a terminal; --json, --markdown and --latex have all columns."""
@@ -35,9 +36,21 @@ WIDE = 100
 COLOURS = {"better": "green", "worse": "red", "equivalent": "cyan", "undecided": "yellow"}
 
 
-def compare(*, sources: Sequence[Path], details: bool, json: bool, markdown: bool, latex: bool, **options: Any) -> None:
+def compare(
+    *,
+    sources: Sequence[Path],
+    details: bool,
+    json: bool,
+    markdown: bool,
+    latex: bool,
+    columns: bool = False,
+    **options: Any,
+) -> None:
     """See `beatrandom compare --help`; `options` are the fields of `CompareOptions`."""
     chosen = CompareOptions.of(**options)
+    if columns:
+        show_columns(sources, chosen, json=json)
+        return
     curves_of = _read_sources(sources, chosen)
     several = len(curves_of) > 1
     if json:
@@ -64,10 +77,11 @@ def _read_sources(sources: Sequence[Path], options: CompareOptions) -> list[tupl
     curves: list[tuple[Path, Curves]] = []
     undecidable = True
     faults: dict[Fault, None] = {}  # a wrong option is the same fault for every source
-    for source in dict.fromkeys(sources):
+    options.refuse_faults()
+    for paths in options.sets(sources):
         try:
-            with open_study(source) as folder:
-                curves.append((source, options.curves(folder)))
+            with open_study(paths[0]) as folder:
+                curves.append((paths[0], options.curves(folder, *paths[1:])))
         except InputError as error:
             faults |= dict.fromkeys(error.faults)
             undecidable &= isinstance(error, NotDecidable)

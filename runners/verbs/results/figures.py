@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from protocol.record.layout import StudyFolder
 from protocol.seal.archive import open_study
 from runners.purchases.load import load_purchases
 from runners.terminal.console import console
-from runners.verbs.results.compare_options import CompareOptions, stem
+from runners.verbs.results.compare_options import CompareOptions, one_source, stem
 
 PURCHASE_FIGURES = frozenset({"class-balance", "class-iou", "contact-sheet", "changed-predictions"})
 """Figures that need the data set."""
@@ -24,7 +24,7 @@ PURCHASE_FIGURES = frozenset({"class-balance", "class-iou", "contact-sheet", "ch
 
 def figures(
     *,
-    source: Path,
+    sources: Sequence[Path],
     out: Path | None,
     style: str,
     only: list[str] | None,
@@ -36,11 +36,13 @@ def figures(
     chosen, names = CompareOptions.of(**options), tuple(only or ())
     formats = tuple(part.strip() for part in format.split(","))
     _refuse_unknown(style, names, formats)
+    chosen.refuse_faults()
+    source, *others = one_source(sources, chosen)
     if out is None:
         StudyFolder(source).refuse_links()
-    target = out or (StudyFolder(source).analysis if source.is_dir() else Path(f"beatrandom-{stem(source)}"))
+    target = out or (StudyFolder(source).analysis if chosen.is_study(source) else Path(f"beatrandom-{stem(source)}"))
     with console.status("reading the curves") as line, open_study(source) as folder:
-        inputs = _inputs(folder, chosen, names, data_root)
+        inputs = _inputs((folder, *others), chosen, names, data_root)
         inputs = replace(inputs, venue=VENUES[style])
         not_drawn = []
         wanted = [name for name in FIGURES if name in names or not names]
@@ -65,10 +67,12 @@ def _refuse_unknown(style: str, only: tuple[str, ...], formats: tuple[str, ...])
         raise InputError(faults)
 
 
-def _inputs(source: Path, options: CompareOptions, only: tuple[str, ...], data_root: Path | None) -> FigureInputs:
-    curves = options.curves(source)
+def _inputs(
+    sources: tuple[Path, ...], options: CompareOptions, only: tuple[str, ...], data_root: Path | None
+) -> FigureInputs:
+    curves = options.curves(*sources)
     if curves.bought and (not only or PURCHASE_FIGURES & set(only)):
-        return FigureInputs(curves, compare(curves), load_purchases(source, data_root))
+        return FigureInputs(curves, compare(curves), load_purchases(sources[0], data_root))
     return FigureInputs(curves, compare(curves))
 
 

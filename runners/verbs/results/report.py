@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,18 +19,21 @@ from protocol.rules import Compliance, check_study
 from protocol.seal.archive import open_study
 from runners.purchases.load import load_purchases
 from runners.terminal.console import console, cores
-from runners.verbs.results.compare_options import CompareOptions, stem
+from runners.verbs.results.compare_options import CompareOptions, one_source, stem
 
 LARGE: Final = 200
 """From this number of planned runs, it pays to check them in a second process."""
 
 
-def report(*, source: Path, out: Path | None, pdf: bool, data_root: Path | None, **options: Any) -> None:
+def report(*, sources: Sequence[Path], out: Path | None, pdf: bool, data_root: Path | None, **options: Any) -> None:
     """See `beatrandom report --help`; `options` are fields of `CompareOptions`."""
-    target = out or (StudyFolder(source).report if source.is_dir() else Path(f"beatrandom-{stem(source)}.html"))
+    chosen = CompareOptions.of(**options)
+    chosen.refuse_faults()
+    source, *others = one_source(sources, chosen)
+    target = out or (StudyFolder(source).report if chosen.is_study(source) else Path(f"beatrandom-{stem(source)}.html"))
     with console.status("reading the curves") as line:
         with open_study(source) as folder:
-            subject = subject_of(folder, CompareOptions.of(**options), data_root)
+            subject = subject_of(folder, chosen, data_root, *others)
             line.update("drawing the figures and writing the page")
             written = [write_report(subject, target)]
         if pdf:
@@ -40,14 +43,14 @@ def report(*, source: Path, out: Path | None, pdf: bool, data_root: Path | None,
         console.print(f"Report: {path} ({path.stat().st_size / 1e6:.1f} MB)", markup=False, soft_wrap=True)
 
 
-def subject_of(source: Path, options: CompareOptions, data_root: Path | None) -> Subject:
+def subject_of(source: Path, options: CompareOptions, data_root: Path | None, *others: Path) -> Subject:
     """Collect what the report shows of a study folder or of a table of curves.
 
     Raises:
         InputError: `source` is neither, or an option is wrong.
     """
-    if not source.is_dir():
-        curves = options.curves(source)
+    if not options.is_study(source, *others):
+        curves = options.curves(source, *others)
         return Subject(FigureInputs(curves, compare(curves)))
     folder = StudyFolder(source)
     with _checked(folder) as compliance:

@@ -298,3 +298,13 @@ def test_other_fonts_that_are_installed_give_the_letters_that_are_missing(monkey
         assert mpl.rcParams["font.family"] == ["cmr10", "DejaVu Sans"]
         figure.canvas.draw()  # warnings are errors here
     style._fallback_fonts.cache_clear()
+
+
+@pytest.mark.parametrize(("metric", "drawn_negated"), [("nll", True), ("accuracy", False)])
+def test_a_negated_metric_is_named_on_the_figure_itself(tmp_path: Path, metric: str, drawn_negated: bool) -> None:
+    rows = [f"{s},{k},{b},.{k + 20 + b + 3 * (s == 'x')}" for s in ("random", "x") for k in range(4) for b in (10, 20)]
+    (tmp_path / "t.csv").write_text("\n".join([f"strategy,seed,budget,{metric}", *rows]) + "\n")
+    inputs = FigureInputs(curves := load_table(tmp_path / "t.csv"), compare(curves))
+    for name in ("learning-curves", "verdicts", "difference-to-random"):
+        texts = " ".join(t.get_text() for t in drawn(FIGURES[name](inputs)).figure.findobj(Text))
+        assert ("Lower nll is better: drawn negated" in " ".join(texts.split())) == drawn_negated, name

@@ -63,7 +63,7 @@ def test_excel(right, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None: 
         raise ImportError("no openpyxl")
 
     with monkeypatch.context() as patch:
-        patch.setattr(pd, "read_excel", absent)
+        patch.setattr(pd, "ExcelFile", absent)
         with zipfile.ZipFile(tmp_path / "t.xlsx", "w"):
             pass
         with pytest.raises(InputError, match="openpyxl"):

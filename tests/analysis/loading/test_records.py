@@ -124,7 +124,11 @@ def test_unequal_budgets_are_refused_or_cropped(table) -> None:  # type: ignore[
         ("", "strategy,seed,budget,value", "only a header"),
         ("random,0,10,good\n", "strategy,seed,budget,value", r"csv:2: value(.|\n)*'good'"),
         ("random,0,10,inf\n", "strategy,seed,budget,value", "a finite number"),
-        ("random,a,10,1\nrandom,0,-3,1\n", "strategy,seed,budget,value", r"an integer(.|\n)*a positive integer"),
+        (
+            "random,a,10,1\nrandom,0,-3,1\n",
+            "strategy,seed,budget,value",
+            r"an integer(.|\n)*a whole number of at least 0",
+        ),
         ("random,0,10,1\nrandom,0,10,1\n", "strategy,seed,budget,value", "repeated in lines 2, 3"),
         ("entropy,0,10,1\n", "strategy,seed,budget,value", "baseline"),
         ("random,0,10,1,a\nrandom,0,10,1,b\n", "strategy,seed,budget,value,metric", "one metric"),

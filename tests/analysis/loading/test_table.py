@@ -199,7 +199,7 @@ def test_no_seed_in_common_exits_with_3_and_no_p(file, tmp_path: Path) -> None: 
             "Means alone cannot be tested",
         ),
         ("strategy,seed,value,value\nrandom,0,1,2\n", {}, r"each column once(.|\n)*value more than once"),
-        ("# made by hand\nstrategy,seed,value\nrandom,0,1\n", {}, "remove lines above the header"),
+        ("made by hand\nstrategy,seed,value\nrandom,0,1\n", {}, "remove lines above the header"),
         ("strategy,seed,budget,value\nrandom,0,100000000000000000000,1\n", {}, "csv:2: budget"),
         ("strategy,seed,budget,value\nrandom,1e300,10,1\n", {}, "csv:2: seed"),
         ("strategy,seed,budget,value\nrandom,,10,1\n", {}, "found: +an empty cell"),

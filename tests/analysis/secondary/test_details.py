@@ -3,10 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.loading.records import load_study
 from analysis.secondary.details import details
+from analysis.verdict.decide import compare
 from protocol.errors import InputError
 from protocol.record.layout import StudyFolder
 from protocol.spec.study import Plan
@@ -97,3 +99,25 @@ def test_same_seed_same_figures(folder: StudyFolder) -> None:
     assert details(curves).to_dict() == details(curves).to_dict()
     other = details(curves, np.random.default_rng(5)).bayes.rows[0]
     assert other.better == pytest.approx(details(curves).bayes.rows[0].better, abs=0.02)
+
+
+def test_curves_are_arranged_once_per_protocol(table, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    calls: list[int] = []
+    pivot = pd.DataFrame.pivot
+
+    def counted(self: pd.DataFrame, **options: object) -> pd.DataFrame:
+        calls.append(len(self))
+        return pivot(self, **options)
+
+    names = ("random", "margin", "entropy", "badge")
+    rows = [
+        f"{s},{seed},{b},{(seed * 7 + b + k) % 11 / 20}"
+        for k, s in enumerate(names)
+        for seed in range(8)
+        for b in (10, 20)
+    ]
+    curves = table("\n".join(rows))
+    monkeypatch.setattr(pd.DataFrame, "pivot", counted)
+    details(curves)
+    compare(curves)
+    assert len(calls) <= len(curves.protocols) + 1  # and one empty table

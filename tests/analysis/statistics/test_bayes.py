@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.bayes import Posterior, correlated_t, signed_rank
+from analysis.statistics.bayes import Posterior, correlated_t, dirichlet_weights, signed_rank
 
 D = np.array([0.8, -0.3, 1.4, 0.1, 2.0, -0.9])
 
@@ -61,3 +61,19 @@ def test_what_is_refused(d: object, rope: float, rho: float) -> None:
         correlated_t(d, rope, rho)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected rope"):
         signed_rank([], rope, rng())
+
+
+@pytest.mark.parametrize(("n", "rope"), [(1, 0.0), (7, 0.2), (40, 0.05), (40, 0.0)])
+def test_cumulated_weights_give_the_shares_of_all_walsh_sums(n: int, rope: float) -> None:
+    d = np.round(np.random.default_rng(n).normal(0.05, 0.3, n), 2)
+    z = np.concatenate([[0.0], d])
+    sums = np.round(z[:, None] + z[None, :], 12)
+    weights = dirichlet_weights(n, rng())
+    w = np.concatenate(weights, axis=1).T
+    below = np.einsum("bi,ij,bj->b", w, (sums < -2 * rope) * 1.0, w)
+    above = np.einsum("bi,ij,bj->b", w, (sums > 2 * rope) * 1.0, w)
+    shares = np.stack([below, 1 - below - above, above], axis=1).round(12)
+    best = shares == shares.max(axis=1, keepdims=True)
+    expected = (best / best.sum(axis=1, keepdims=True)).mean(axis=0)
+    found = signed_rank(d, rope, rng(), weights=weights)
+    assert (found.worse, found.equal, found.better) == pytest.approx(expected.tolist(), abs=1e-4)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from analysis.statistics import intervals
 from analysis.statistics.intervals import simultaneous_band, t_band
 
 X = np.random.default_rng(7).normal(size=(8, 4))
@@ -46,3 +47,10 @@ def test_degenerate_curves() -> None:
     np.testing.assert_array_equal(simultaneous_band(np.full((8, 2), 0.5), resolution=0.01).high, [0.51, 0.51])
     assert np.isfinite(flat.low).all()
     assert simultaneous_band(np.full((8, 2), 0.5)).high.tolist() == [0.5, 0.5]
+
+
+def test_fewer_normals_give_the_same_critical_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.cumsum(np.random.default_rng(0).normal(0, 1, (80, 12)), axis=1)
+    short = simultaneous_band(x).critical
+    monkeypatch.setattr(intervals, "MANY", 1000)
+    assert simultaneous_band(x).critical == pytest.approx(short, rel=0.04)  # 500 simulated curves each

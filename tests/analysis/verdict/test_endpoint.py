@@ -32,7 +32,7 @@ def test_many_curves_at_once_and_a_single_budget() -> None:
     [
         ([10, 10], [0.1, 0.2], "increasing"),
         ([20, 10], [0.1, 0.2], "increasing"),
-        ([0, 10], [0.1, 0.2], "positive"),
+        ([-1, 10], [0.1, 0.2], "non-negative"),
         ([10, 20], [0.1, float("nan")], "finite"),
         ([10, 20, 30], [0.1, 0.2], "found"),
     ],

@@ -100,3 +100,14 @@ def test_the_hook_runs_for_whatever_a_study_is_made_of(study: Path) -> None:
     assert len(files) > 10
     assert [name for name in [*files, "results/study.tar.xz"] if not re.search(pattern, name)] == []
     assert not re.search(pattern, "results/notes.md")
+
+
+def test_what_is_not_obeyed_comes_first_and_the_rest_is_a_count(study: Path, check: Check) -> None:
+    code, short = check(study)
+    _, whole = check(study, "--all")
+    assert code == 1
+    assert "to do:" in short
+    assert "Compliance of" in whole
+    assert "Compliance of" not in short
+    assert len(short.splitlines()) < len(whole.splitlines()) / 2
+    assert "BUD-02" in whole

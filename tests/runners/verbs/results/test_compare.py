@@ -81,3 +81,31 @@ def test_details_in_every_form(folder: Path) -> None:
 def test_bad_options_are_answered_together(folder: Path, words: list[str], said: list[str]) -> None:
     done = beatrandom("compare", "t.csv", *words, cwd=folder, check=2)
     assert all(s in done.stderr for s in said)
+
+
+@pytest.mark.parametrize("name", ["shaffer", "bergmann-hommel"])
+def test_a_correction_for_all_pairs_is_refused_with_the_reason(name: str, tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("dataset,random,a\n" + "".join(f"d{i},.{i + 10},.{i + 20}\n" for i in range(8)))
+    result = beatrandom("compare", str(table), "--correction", name, cwd=tmp_path, check=2)
+    assert "it equals with one baseline" in " ".join(result.stderr.split())
+
+
+def test_all_pairs_over_data_sets_are_in_the_details(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    rows = (f"d{i},.{i + 10}00,.{i + 10}{i + 10},.{i + 30}0{i % 3}\n" for i in range(12))
+    table.write_text("dataset,random,a,b\n" + "".join(rows))
+    result = beatrandom("compare", str(table), "--details", cwd=tmp_path)
+    assert "all 3 pairs (Wilcoxon): 3 by Holm, 3 by Shaffer, 3 by Bergmann-Hommel differ" in " ".join(
+        result.stdout.split()
+    )
+    assert "Bergmann-Hommel" in beatrandom("compare", str(table), "--details", "--markdown", cwd=tmp_path).stdout
+
+
+def test_intervals_stay_at_95_per_cent_and_say_so_at_another_alpha(tmp_path: Path) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text("dataset,random,a\n" + "".join(f"d{i},.{i + 10},.{i + 20}\n" for i in range(8)))
+    words = [
+        " ".join(beatrandom("compare", str(table), *o, cwd=tmp_path).stdout.split()) for o in ([], ["--alpha", ".1"])
+    ]
+    assert ["not at alpha 0.1" in w for w in words] == [False, True]

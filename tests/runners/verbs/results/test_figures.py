@@ -32,7 +32,14 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_table_becomes_figures_with_data_captions_and_tables(table: Path, capsys: pytest.CaptureFixture[str]) -> None:
     columns = ["strategy=method"]
     figures(
-        source=table, out=None, style="icml", only=None, format="png", data_root=None, baseline="Rand", column=columns
+        sources=[table],
+        out=None,
+        style="icml",
+        only=None,
+        format="png",
+        data_root=None,
+        baseline="Rand",
+        column=columns,
     )
     made = {p.name for p in Path("beatrandom-t").iterdir()}
     assert {
@@ -53,13 +60,13 @@ def test_a_table_becomes_figures_with_data_captions_and_tables(table: Path, caps
 
 def test_unknown_names_are_answered_together(table: Path) -> None:
     with pytest.raises(InputError) as caught:
-        figures(source=table, out=None, style="neurip", only=["verdict"], format="gif", data_root=None)
+        figures(sources=[table], out=None, style="neurip", only=["verdict"], format="gif", data_root=None)
     assert [f.where for f in caught.value.faults] == ["--style", "--only", "--format"]
     assert not Path("beatrandom-t").exists()
 
 
 def test_the_report_of_a_table(table: Path) -> None:
-    report(source=table, out=None, pdf=False, data_root=None, baseline="Rand", column=["strategy=method"])
+    report(sources=[table], out=None, pdf=False, data_root=None, baseline="Rand", column=["strategy=method"])
     made = Path("beatrandom-t.html").read_text(encoding="utf-8")
     assert "A table of curves" in made
     assert "Which strategies beat Rand?" in made
@@ -67,7 +74,7 @@ def test_the_report_of_a_table(table: Path) -> None:
 
 def test_a_study_whose_data_set_is_not_here_still_shows_what_strategies_share(tmp_path: Path) -> None:
     folder = build_study(tmp_path / "study", probabilities=True)
-    report(source=folder.path, out=None, pdf=False, data_root=None)
+    report(sources=[folder.path], out=None, pdf=False, data_root=None)
     made = StudyFolder(folder.path).report.read_text(encoding="utf-8")
     assert "Overlap of what was bought" in made
     assert "No figure class-balance" in made
@@ -82,5 +89,5 @@ def test_a_packed_study_is_drawn_as_it_is(tmp_path: Path, monkeypatch: pytest.Mo
     seal(folder)
     packed = tmp_path / "packed.tar.xz"
     pack(folder, packed)
-    figures(source=packed, out=Path("out"), style="plain", only=["overlap"], format="svg", data_root=None)
+    figures(sources=[packed], out=Path("out"), style="plain", only=["overlap"], format="svg", data_root=None)
     assert {p.name for p in Path("out").iterdir()} == {"overlap.svg", "overlap.csv", "overlap.txt"}

@@ -132,7 +132,7 @@ def test_awkward_tables_have_defined_answers(compared: Callable[..., Any], text:
         (tidy(SIX, lambda *_: "1e300"), "at most 1e\\+100"),
         (tidy([*SIX, "x"], rising), "seed\n *expected: an integer"),
         ("name,kind,random,mine\na,b,1,2\n", "column dataset=name"),
-        ("strategy;seed;value\nrandom;0;0,5\nmine;0;0,6\n", "'0,5'"),
+        ("strategy;seed;value\nrandom;0;0,5\nmine;0;0.6\n", "'0,5'"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(compared: Callable[..., Any], text: str, says: str) -> None:
