@@ -35,6 +35,7 @@ _MOST_FAULTS: Final = 20
 _BLOCK: Final = 2**20
 """Largest number of bytes that is read at once; tarfile reads headers of extended attributes in one piece."""
 _PIECE: Final = 2**16
+_AHEAD: Final = 2**18
 _SEALS: Final = (StudyFolder(Path()).manifest.name, StudyFolder(Path()).signature.name)
 
 
@@ -47,21 +48,28 @@ class _Unpacked(io.RawIOBase):
     def __init__(self, source: io.BufferedReader, most: int) -> None:
         self._source, self._most, self._place = source, most, 0
         self._decompressor = _decompressor()
+        self._ahead = memoryview(b"")
 
     def read(self, size: int = -1) -> bytes:
         """Read at most `_BLOCK` bytes. Raises ValueError past the limit, or for more at once."""
         if not 0 <= size <= _BLOCK:
             raise ValueError(f"a header of {size} bytes")
         parts, left = [], size
-        while left and (part := self._next(left)) is not None:
+        while left:
+            if not self._ahead and (more := self._next()) is not None:
+                self._ahead = memoryview(more)
+                continue
+            if not self._ahead:
+                break
+            part, self._ahead = self._ahead[:left], self._ahead[left:]
             parts.append(part)
             left -= len(part)
         self._place += size - left
         self._check(self._place)
         return b"".join(parts)
 
-    def _next(self, size: int) -> bytes | None:
-        """Return at most so many bytes; None at the end of the file."""
+    def _next(self) -> bytes | None:
+        """Decompress some bytes; None at the end of the file."""
         data = b""
         if self._decompressor.eof:
             data = self._decompressor.unused_data or self._source.read(_PIECE)
@@ -70,7 +78,7 @@ class _Unpacked(io.RawIOBase):
             self._decompressor = _decompressor()
         elif self._decompressor.needs_input and not (data := self._source.read(_PIECE)):
             raise EOFError("the file ends before its content")
-        return self._decompressor.decompress(data, size)
+        return self._decompressor.decompress(data, _AHEAD)
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """Move forward. Raises ValueError past the limit, before anything is decompressed."""
@@ -160,12 +168,15 @@ def write_members(source: Path, folder: Path) -> None:
         OSError: a file cannot be written, for example because another is in the way of its folder.
     """
     folder.mkdir(parents=True)
+    made = {folder}
     with _opened(source) as archive:
         for member in archive:
             if problem := _problem(member, set()):
                 raise ValueError(f"another archive than was checked: {problem}")
             target = folder / member.name
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.parent not in made:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.add(target.parent)
             with target.open("xb") as file:
                 for block in _blocks(archive, member):
                     file.write(block)
