@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,9 @@ from protocol.seal.archive import open_study
 from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
 from protocol.spec.study import Better, StrategySpec, Study
+
+_LARGEST: Final = 1e15
+"""No measured metric is larger, and figures cannot show more."""
 
 
 def load_study(path: Path) -> Curves:
@@ -130,6 +134,10 @@ def _complete_record(run_folder: RunFolder, protocol: Protocol, strategy: Strate
         return f"{len(record.rounds)} rounds that are not the protocol's {len(protocol.budgets)} budgets"
     if any(protocol.metric not in r.metrics for r in record.rounds):
         return f"a round without {protocol.metric}"
+    if any(not 0 <= r.metrics[protocol.metric] <= 1 for r in record.rounds):
+        return f"a round whose {protocol.metric} is outside [0, 1]"
+    if any(abs(value) > _LARGEST for r in record.rounds for value in r.metrics.values()):
+        return f"a round with a metric above {_LARGEST:g}"
     return record
 
 

@@ -21,7 +21,7 @@ from analysis.report.subject import Subject
 from analysis.verdict import method, score_table, sentences, verdict_table
 from analysis.verdict.comparison import Verdict
 from analysis.verdict.plan import plan_summary
-from protocol.safe_read import read_bytes
+from protocol.safe_read import holds_file, read_bytes
 
 ANSWERS: Final = {
     "better": "better than {0}",
@@ -222,7 +222,11 @@ def bought(subject: Subject) -> str:
     pictures = []
     for path in subject.pictures:
         name, words = f"{path.parent.name}, {path.stem}", path.with_suffix(".txt")
-        caption = _read(words).decode(errors="replace").strip() if words.is_file() else f"What was bought: {name}."
+        caption = (
+            _read(words).decode(errors="replace").strip()
+            if holds_file(words, path.parents[2])
+            else f"What was bought: {name}."
+        )
         kind, alt = KINDS[path.suffix.lower()], f"Images that were bought: {name}"
         pictures.append(picture(kind, _read(path), alt, caption))
     shown = f"<h3>Images that were bought</h3>{''.join(pictures)}" if pictures else ""

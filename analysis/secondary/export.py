@@ -96,9 +96,16 @@ def _run(run: RunId, curves: Curves, state: str, record: Record | None) -> dict[
         "rounds": len(record.rounds),
         "labels": sum(len(e.indices) for e in record.of(LabelsEvent)),
         "fingerprint": record.run.fingerprint if record.run else None,
-        "environment": sha256(canonical_json(record.run.environment)) if record.run else None,
+        "environment": _environment(record),
         "head": record.head,
     }  # fmt: skip
+
+
+def _environment(record: Record) -> str | None:
+    try:
+        return sha256(canonical_json(record.run.environment)) if record.run else None
+    except ValueError:  # a number that canonical JSON does not have: the record was edited
+        return None
 
 
 def kind_of(cost: str) -> str:

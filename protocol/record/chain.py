@@ -12,13 +12,14 @@ import errno
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 
@@ -42,6 +43,7 @@ from protocol.record.machine_lock import claim_run
 from protocol.safe_read import LARGEST_RECORD, read_bytes
 
 E = TypeVar("E", bound=Event)
+_LONG: Final = re.compile(rb"[0-9]{17}")
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ def _canonical(line: bytes) -> bool:
     """
     try:
         value = json.loads(line)
+        if _LONG.search(line):  # perhaps a number that canonical JSON does not have
+            return canonical_json(value) == line
         # equal for nearly all lines, and fast
         plain = json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
         return plain.encode() == line or canonical_json(value) == line

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
-from protocol.spec.base import FrozenModel
+from protocol.spec.base import EXACT, FrozenModel
 from protocol.spec.cards import SplitCard
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
@@ -20,11 +20,14 @@ SCHEMA: Final = 1
 VOLATILE: Final = frozenset({"seq", "prev", "time", "cost", "environment"})
 """Keys that may differ between a run and its repetition."""
 
+Whole = Annotated[int, Field(ge=-EXACT, le=EXACT)]
+"""Canonical JSON has no others."""
+
 
 class Event(FrozenModel):
     """Fields of every line: position in the chain and wall-clock time (ISO 8601, UTC)."""
 
-    seq: int = 0
+    seq: Whole = 0
     prev: str = ""
     time: str = ""
 
@@ -34,8 +37,8 @@ class DataCard(FrozenModel):
 
     name: str
     digest: str
-    images: int
-    classes: int
+    images: Whole
+    classes: Whole
     twins: str = Field("", description="digest of the sidecar of duplicate images; empty: none kept")
     units: str = Field(
         "",
@@ -52,13 +55,13 @@ class RunEvent(Event):
     """First line: protocol, strategy, data, and environment."""
 
     event: Literal["run"] = "run"
-    schema_version: int = SCHEMA
+    schema_version: Whole = SCHEMA
     protocol: Protocol
     fingerprint: str
     study: str = Field("", description="fingerprint of the study that planned the run")
     strategy: StrategySpec
-    replicate: int
-    seeds: dict[str, int]
+    replicate: Whole
+    seeds: dict[str, Whole]
     data: DataCard
     split: SplitCard
     environment: dict[str, Any]
@@ -69,10 +72,10 @@ class LabelsEvent(Event):
 
     event: Literal["labels"] = "labels"
     purpose: Literal["initial", "validation", "query"]
-    indices: tuple[int, ...] = Field(description="images, or regions as the sidecar of units numbers them")
-    before: int
-    after: int
-    costs: tuple[int, ...] = Field((), description="cost of each unit, if units differ in cost; else empty")
+    indices: tuple[Whole, ...] = Field(description="images, or regions as the sidecar of units numbers them")
+    before: Whole
+    after: Whole
+    costs: tuple[Whole, ...] = Field((), description="cost of each unit, if units differ in cost; else empty")
     chosen: bool = Field(
         False, description="for the initial set: whether the strategy chose it, in this order; else the seed drew it"
     )
@@ -82,8 +85,8 @@ class TrialEvent(Event):
     """A setting that was tried before its round was trained; see `regime.tuning`."""
 
     event: Literal["trial"] = "trial"
-    round: int
-    trial: int = Field(description="number among the round's trials, from 0")
+    round: Whole
+    trial: Whole = Field(description="number among the round's trials, from 0")
     setting: HyperparameterSetting
     validation: dict[str, float] = Field(description="metrics on the scored images; empty if the trial failed")
     failed: str = Field("", description="why the trial failed; else empty")
@@ -92,8 +95,8 @@ class TrialEvent(Event):
         "", description="digest of the weights before its first step; empty if the trial failed"
     )
     recipe: str = Field(description="digest of the recipe with this setting")
-    steps: int
-    examined: int = Field(description="number of times the oracle had compared test predictions with labels by then")
+    steps: Whole
+    examined: Whole = Field(description="number of times the oracle had compared test predictions with labels by then")
     cost: dict[str, float] = Field(default_factory=dict)
 
 
@@ -101,12 +104,12 @@ class RoundEvent(Event):
     """A round: trained, evaluated once, queried; the next purchase must be `query`."""
 
     event: Literal["round"] = "round"
-    round: int
-    budget: int
-    training_labels: int
+    round: Whole
+    budget: Whole
+    training_labels: Whole
     metrics: dict[str, float]
     validation: dict[str, float] = Field(default_factory=dict)
-    steps: int
+    steps: Whole
     initial_weights: str = Field(description="digest of weights and buffers before the first step")
     final_weights: str = Field(
         "", description="digest of the evaluated weights, if the next round starts from them; else empty"
@@ -121,11 +124,11 @@ class RoundEvent(Event):
     maps: str = Field(
         "", description="digest of the predicted maps of a few test images in the sidecar; empty: none kept"
     )
-    examined: int | None = Field(
+    examined: Whole | None = Field(
         None,
         description="number of times the oracle has compared test predictions with labels so far; null: not counted",
     )
-    query: tuple[int, ...] = ()
+    query: tuple[Whole, ...] = ()
     extra: dict[str, float] = Field(default_factory=dict)
     cost: dict[str, float] = Field(default_factory=dict)
 
@@ -137,7 +140,7 @@ class ExaminedEvent(Event):
     """
 
     event: Literal["examined"] = "examined"
-    round: int
+    round: Whole
     predictions: str
     metrics: dict[str, float]
 
@@ -146,7 +149,7 @@ class DisclosureEvent(Event):
     """Labels were disclosed without payment: to the strategy `oracle`, never to a competitor."""
 
     event: Literal["disclosure"] = "disclosure"
-    count: int = Field(description="labels disclosed")
+    count: Whole = Field(description="labels disclosed")
     images: str = Field(description="digest of their indices, ascending")
 
 
@@ -154,8 +157,8 @@ class ResumeEvent(Event):
     """The run continued after an interruption."""
 
     event: Literal["resume"] = "resume"
-    next_round: int
-    dropped_bytes: int = 0
+    next_round: Whole
+    dropped_bytes: Whole = 0
     environment: dict[str, Any]
 
 
@@ -163,7 +166,7 @@ class FailureEvent(Event):
     """An attempt failed; it stays in the record and is counted."""
 
     event: Literal["failure"] = "failure"
-    round: int
+    round: Whole
     kind: str
     message: str
     details: str = ""
@@ -173,7 +176,7 @@ class EndEvent(Event):
     """The seal: number of rounds; its `prev` fixes all earlier lines."""
 
     event: Literal["end"] = "end"
-    rounds: int
+    rounds: Whole
 
 
 AnyEvent = Annotated[

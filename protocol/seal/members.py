@@ -109,12 +109,13 @@ def read_members(source: Path) -> Manifest:
         InputError: they are not those of a packed study, with every fault up to a number.
         TarError, LZMAError, EOFError, ValueError: the file is damaged, or more is in it than a packed study has.
     """
-    content, names, faults = b"", set[str](), []
+    content, faults = b"", []
+    names, folded = set[str](), set[str]()
     with _opened(source) as archive:
         for count, member in enumerate(archive, start=1):
             if count > MOST_FILES:
                 raise ValueError(f"more than {MOST_FILES} files")
-            if problem := _problem(member, names):
+            if problem := _problem(member, folded):
                 faults.append(problem)
                 if len(faults) == _MOST_FAULTS:
                     break
@@ -123,6 +124,7 @@ def read_members(source: Path) -> Manifest:
                     raise ValueError(f"a manifest of {member.size} bytes")
                 content = b"".join(_blocks(archive, member))
             names.add(member.name)
+            folded.add(member.name.casefold())
             archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all; missing in the stubs
     expected, fix = "a study as `beatrandom pack` writes it: evidence, manifest and signature", "get the file again"
     if faults:
@@ -145,8 +147,8 @@ def _problem(member: tarfile.TarInfo, earlier: set[str]) -> str:
         return f"{name!r}, which is a {'link' if member.issym() or member.islnk() else 'special file or folder'}"
     if path.is_absolute() or ".." in path.parts or str(path) != name or not name.isprintable() or "\\" in name:
         return f"the name {name!r}, which is no plain path inside the folder"
-    if name in earlier:
-        return f"{name} twice"
+    if name.casefold() in earlier:  # one file on some systems
+        return f"{name} twice, in upper or lower case"
     return "" if name in _SEALS or is_evidence(name) else name
 
 

@@ -7,6 +7,7 @@ they alone are compared. The study's folder is only read.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ from runners.strategies import Strategy, View
 from runners.strategies.baseline import Random
 from runners.strategies.resolve import make
 
+_MOST_THREADS = 1024
 _ENVIRONMENT = ("python", "platform", "packages", "device", "device_name", "threads")
 """Facts of an environment that can change the last bits of floats, and so a query."""
 
@@ -89,11 +91,14 @@ def replay_run(
     if unknown := [k for k in wanted or () if k not in recorded]:
         numbers = ", ".join(map(str, sorted(recorded))) or "none"
         raise InputError(Fault(f"{run.events}: --round", f"a round of the record: {numbers}", str(unknown[0])))
+    if strange := [k for k in recorded if not 0 <= k < len(start.protocol.budgets)]:
+        expected = f"rounds from 0 to {len(start.protocol.budgets) - 1}"
+        raise InputError(Fault(str(run.events), expected, f"round {strange[0]}", "the record was edited"))
     device = device or str(start.environment.get("device", "cpu"))
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device) or not (device == "cpu" or torch.cuda.is_available()):
         device = "cpu"
     threads = start.environment.get("threads")
-    torch.set_num_threads(threads if isinstance(threads, int) and threads > 0 else 1)
+    torch.set_num_threads(threads if isinstance(threads, int) and 0 < threads <= _MOST_THREADS else 1)
     then, now = start.environment, describe(device, torch.get_num_threads())
     differences = [key for key in _ENVIRONMENT if then.get(key) != now.get(key)]
     replay = _Replay(StudyFolder(run.path.parents[3]), record, start, data_root, torch.device(device), differences)

@@ -305,3 +305,21 @@ def test_after_a_full_disk_the_record_is_still_sound(
     record = read(run.events)
     assert (record.breaks, record.torn_bytes, record.failed, len(record.events)) == ((), 0, True, 9)
     assert lines(run.events)[-1]["event"] == "failure"
+
+
+def test_a_record_with_a_second_name_is_read_but_not_continued(run: RunFolder, tmp_path: Path) -> None:
+    (tmp_path / "backup").hardlink_to(run.events)
+    before = run.events.read_bytes()
+    assert read(run.events).sealed
+    with pytest.raises(RecordError, match="linked from another folder"), open_record(run):
+        pass
+    assert (tmp_path / "backup").read_bytes() == before
+
+
+def test_a_linked_record_is_neither_read_nor_continued(run: RunFolder, tmp_path: Path) -> None:
+    run.events.rename(tmp_path / "elsewhere")
+    run.events.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RecordError, match="a link, which is not followed"):
+        read(run.events)
+    with pytest.raises(RecordError, match="a link, which is not followed"), open_record(run):
+        pass

@@ -471,7 +471,12 @@ CASES = [
     edit("a test image is bought", replace_first(of_part("test")), "BUD-04"),
     edit("a validation image is bought for training", replace_first(of_part("validation")), "BUD-04"),
     edit("a negative index is bought", replace_first(lambda e: -1), "BUD-04"),
-    edit("an index beyond all integers is bought", replace_first(lambda e: 10**300), "BUD-04"),
+    edit("an index beyond all images is bought", replace_first(lambda e: 2**53 - 1), "BUD-04"),
+    edit(
+        "an index beyond all integers is bought",
+        replace_first(lambda e: 10**300),
+        "BUD-01 BUD-02 CMP-03 EVL-04 QRY-01 QRY-03 TRN-11",
+    ),
     edit("validation labels from the pool", lambda e: e[1]["indices"].__setitem__(0, unbought(e)), "BUD-04"),
     edit("validation labels are not charged", lambda e: e[1].update(after=0), "BUD-02 BUD-05"),
     edit("validation labels are not bought", lambda e: e.pop(1), "BUD-02 BUD-05"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import zipfile
@@ -10,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.report.sections import _read
 from protocol.record.layout import StudyFolder
 from protocol.spec.run_id import RunId
+from runners.verbs.running.gc import _remove
 from tests.support import front_door
 from tests.support.study_builder import build_study, rewrite
 
@@ -98,8 +101,27 @@ def test_a_linked_picture_is_not_put_into_the_report(folder: StudyFolder, tmp_pa
     place = folder.pictures / "small"
     place.mkdir(parents=True)
     (place / "first.png").symlink_to(tmp_path / "secret")
+    (place / "last.png").write_bytes(b"picture")
+    (place / "last.txt").symlink_to(tmp_path / "secret")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "more.png").write_bytes(b"secret words" * 100)
+    (folder.pictures / "linked").symlink_to(tmp_path / "linked")
     assert beatrandom("report", folder.path)[0] == 0
-    assert "c2VjcmV0IHdvcmRz" not in folder.report.read_text(encoding="utf-8")
+    written = folder.report.read_text(encoding="utf-8")
+    assert base64.b64encode(b"picture").decode() in written
+    assert "c2VjcmV0IHdvcmRz" not in written
+    assert "secret words" not in written
+    with pytest.raises(OSError, match="a link"):
+        _read(folder.pictures / "linked" / "more.png")
+
+
+def test_a_file_behind_a_link_is_not_removed(folder: StudyFolder, elsewhere: Path) -> None:
+    (folder.path / "extra").symlink_to(elsewhere)
+    assert _remove(folder.path / "extra" / "secret", folder.path, dry_run=False) == []
+    assert _remove(folder.path / "extra", folder.path, dry_run=False) == []
+    assert untouched(elsewhere)
+    assert _remove(folder.plan, folder.path, dry_run=False) != []
+    assert not folder.plan.exists()
 
 
 def test_a_report_replaces_a_link_and_spares_its_target(folder: StudyFolder, elsewhere: Path) -> None:
@@ -187,3 +209,36 @@ def test_a_repeated_key_hidden_in_a_plan_is_refused(folder: StudyFolder) -> None
     code, printed = beatrandom("check", folder.path)
     assert code == 2
     assert "the key 'seeds' more than once" in printed
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("labels", {"indices": [10**30]}),
+        ("labels", {"before": -(10**30)}),
+        ("round", {"metrics": {"accuracy": 1e308}}),
+        ("round", {"metrics": {"accuracy": 0.5, "nll": 1e308}}),
+        ("round", {"round": 2**40}),
+        ("run", {"environment": {"threads": 10**30}}),
+        ("run", {"environment": {"threads": 2**31, "device": "\x1b[31m"}}),
+    ],
+)
+def test_numbers_that_nothing_measures_end_no_command(
+    kind: str, change: dict[str, object], folder: StudyFolder
+) -> None:
+    def edit(events: list[dict[str, object]]) -> None:
+        next(e for e in events if e["event"] == kind).update(change)
+
+    run = folder.run(RunId("small", "random", 0))
+    rewrite(run.events, edit)
+    for verb in ("check", "status", "compare", "export"):
+        place: tuple[str | Path, ...] = ("--out", folder.path / "out") if verb == "export" else ()
+        code, printed = beatrandom(verb, folder.path, *place)
+        assert code in (0, 1, 2, 3)
+        assert "\x1b" not in printed
+    assert beatrandom("replay", run.path)[0] in (1, 2, 3)
+
+
+def test_a_run_with_a_metric_that_cannot_be_is_left_out(folder: StudyFolder) -> None:
+    rewrite(folder.run(RUN).events, lambda events: events[-2].update(metrics={"accuracy": 1.5}))
+    assert "accuracy is outside [0, 1]" in beatrandom("compare", folder.path)[1]
