@@ -39,8 +39,10 @@ OTHER: Final = {
 LARGEST_TABLE: Final = 2**28
 """Bytes of a table, also when it is unpacked."""
 _LARGEST_SHEETS: Final = 2**26
-_MOST_CELLS: Final = 30_000_000
-"""Enough for 2,000,000 rows of fifteen columns."""
+_MOST_CELLS: Final = 10_000_000
+_MOST_CSV_CELLS: Final = 30_000_000
+"""Enough for 2,000,000 rows of fifteen columns, if they are in lines of at most `_LONGEST_LINE`."""
+_LONGEST_LINE: Final = 2**20
 _KINDS: Final = {
     **dict.fromkeys(PARQUET, "Parquet table"),
     **dict.fromkeys(EXCEL, "Excel file"),
@@ -192,13 +194,20 @@ def _parquet(content: bytes) -> pd.DataFrame:
     return frame.assign(**{LINE: range(2, len(frame) + 2)})
 
 
-def _check_cells(cells: int) -> None:
-    if cells > _MOST_CELLS:
-        raise ValueError(f"{cells} cells, of which at most {_MOST_CELLS} are read")
+def _check_cells(cells: int, most: int = _MOST_CELLS) -> None:
+    if cells > most:
+        raise ValueError(f"{cells} cells, of which at most {most} are read")
+
+
+def _has_long_line(content: bytes) -> bool:
+    """Return whether a line is longer than `_LONGEST_LINE` bytes; up to twice that may be missed."""
+    starts = range(0, len(content) - _LONGEST_LINE, _LONGEST_LINE)
+    return any(content.find(b"\n", start, start + _LONGEST_LINE) < 0 for start in starts)
 
 
 def _csv(content: bytes, path: Path, named: Collection[str], wide: bool) -> Cells:
-    _check_cells(sum(content.count(mark) for mark in (b",", b";", b"\t", b"|", b"\n")))
+    cells = sum(content.count(mark) for mark in (b",", b";", b"\t", b"|", b"\n"))
+    _check_cells(cells, _MOST_CELLS if _has_long_line(content) else _MOST_CSV_CELLS)
     layout = layout_of(content)
     header = not first_row_is_data(layout.rows, named, wide=wide)
     if header:

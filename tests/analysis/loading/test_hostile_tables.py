@@ -59,8 +59,11 @@ def test_an_endless_or_huge_table_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(2**30)
     with pytest.raises(InputError, match="at most 268435456 are read"):
         load_table(tmp_path / "t.csv")
-    (tmp_path / "t.csv").write_bytes(b"strategy,seed,budget,value\n" + b"," * 10_000_000)
-    with pytest.raises(InputError, match="10000004 cells"):
+    (tmp_path / "t.csv").write_bytes(b"strategy,seed,budget,value\n" + b"," * 10_000_001)
+    with pytest.raises(InputError, match="10000005 cells, of which at most 10000000"):
+        load_table(tmp_path / "t.csv")
+    (tmp_path / "t.csv").write_bytes(b"strategy,seed,budget,value\n" + b",,,\n" * 7_500_000)
+    with pytest.raises(InputError, match="30000004 cells, of which at most 30000000"):
         load_table(tmp_path / "t.csv")
 
 
