@@ -17,8 +17,9 @@ import pandas as pd
 from analysis.loading.csv_layout import layout_of
 from analysis.loading.reading import Reading
 from analysis.loading.run_names import run_of, split_runs
-from analysis.loading.text_cells import LINE
+from analysis.loading.text_cells import LARGEST_TABLE, LINE
 from protocol.errors import Fault, InputError
+from protocol.safe_read import open_named
 
 TENSORBOARD: Final = ("Wall time", "Step", "Value")
 SERIES: Final = re.compile(r"(?P<run>.+) - (?P<metric>.+?)(?P<end>__MIN|__MAX)?")
@@ -32,7 +33,7 @@ def is_tensorboard(path: Path) -> bool:
     if not path.is_file() or path.suffix.lower() not in {".csv", ".tsv", ".txt", ""}:
         return False
     try:
-        with path.open("rb") as file:
+        with open_named(path, LARGEST_TABLE) as file:
             rows = layout_of(file.read(4096).rpartition(b"\n")[0]).rows
     except (OSError, ValueError):
         return False

@@ -16,6 +16,7 @@ from analysis.loading.run_names import split_run, without_shared_words
 from analysis.loading.text_cells import EXCEL, JSON_LINES, LINE, PARQUET, read_cells
 from analysis.loading.wide import seeds_in
 from protocol.errors import Fault, InputError
+from protocol.safe_read import LINK
 
 NameFrom = Literal["file", "folder"]
 KINDS: Final = frozenset({".csv", ".tsv", ".txt"}) | PARQUET | JSON_LINES | EXCEL
@@ -67,10 +68,18 @@ def read_sources(
 
 
 def files_in(path: Path) -> list[Path]:
-    """Return the tables in a folder and its folders, sorted; a file stands for itself."""
+    """Return the tables in a folder and its folders, sorted; a file stands for itself.
+
+    Raises:
+        InputError: A table in the folder is a link, which may lead to any file of the reader.
+    """
     if not path.is_dir():
         return [path]
-    return sorted(p for p in path.rglob("*") if p.suffix.lower() in KINDS and not p.name.startswith("."))
+    files = sorted(p for p in path.rglob("*") if p.suffix.lower() in KINDS and not p.name.startswith("."))
+    if links := [p for p in files if p.is_symlink()]:
+        fix = "replace it by the file that it points to, or name that file in the command"
+        raise InputError([Fault(str(link), "a file", LINK, fix) for link in links[:SHOWN]])
+    return files
 
 
 def _read(path: Path, columns: Mapping[str, str], wide: str | None, sheet: str | None, *, name: bool) -> Reading:

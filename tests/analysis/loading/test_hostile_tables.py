@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from analysis.loading.sources import files_in
 from analysis.loading.table import load_table
 from protocol.errors import InputError
 
@@ -45,6 +46,14 @@ def test_a_look_alike_in_place_of_the_baseline_is_named(tmp_path: Path) -> None:
 def test_honest_names_of_every_language_pass(tmp_path: Path) -> None:
     names = ("random", "β-VAE", "ALFA (α=0.2)", "Net 1", "Net l", "неопределённость", "不确定性")
     assert load_table(written(tmp_path, *names)).strategies == names
+
+
+def test_a_link_in_a_folder_of_tables_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "link.csv").symlink_to(written(tmp_path, "random", "margin"))
+    with pytest.raises(InputError, match=r"link\.csv\n  expected: a file\n  found:    a link, which is not followed"):
+        files_in(tmp_path / "folder")
+    assert files_in(tmp_path / "folder" / "link.csv") == [tmp_path / "folder" / "link.csv"]  # named by the user
 
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_a_sidecar_that_would_fill_the_memory_is_not_unpacked(bomb, folder: Stud
         return data
 
     monkeypatch.setattr(zipfile.ZipExtFile, "read", counted)
-    code, printed = beatrandom("check", folder.path)
+    code, printed = beatrandom("check", folder.path, "--all")
     assert code == 3, printed
     assert "predictions/round-000.npz" in printed
     assert most < 2**20
