@@ -33,7 +33,11 @@ def area_of(area: str) -> Literal["trapezoid", "mean"] | float:
 
 
 def describe_area(area: str) -> str:
-    """Return in words how the values of a curve become one number."""
+    """Return in words how the values of a curve become one number.
+
+    >>> describe_area("mean")
+    'mean value over the budgets'
+    """
     rule = area_of(area)
     if rule == "trapezoid":
         return "area under the budget curve"

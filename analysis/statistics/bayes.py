@@ -34,6 +34,10 @@ def dirichlet_weights(n: int, rng: np.random.Generator, prior: float = 0.5) -> l
     """Draw Dirichlet(prior, 1, ..., 1) weights, in parts of shape (n + 1, draws) that fit the processor's cache.
 
     Comparisons of equally many differences may share them, since each posterior is computed alone.
+
+    >>> parts = dirichlet_weights(2, np.random.default_rng(0))
+    >>> parts[0].shape, bool(np.allclose(parts[0].sum(axis=0), 1))
+    ((3, 1000), True)
     """
     drawn = rng.dirichlet([prior, *np.ones(n)], DRAWS)
     return [np.ascontiguousarray(part.T) for part in np.array_split(drawn, PARTS)]

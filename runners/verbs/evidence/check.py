@@ -17,6 +17,7 @@ from protocol.formats.checklist import badge as format_badge
 from protocol.formats.schema import json_schema
 from protocol.rules import Compliance, check_study, rule
 from protocol.rules.check import Progress
+from protocol.rules.result import Result
 from protocol.seal.archive import is_archive, open_study
 from protocol.spec.toml_files import load_preset, read_protocol
 from runners.terminal.console import console, print_plain, table
@@ -110,7 +111,7 @@ def _show(path: Path, result: Compliance, every: bool) -> None:
         rows = [[Text(v, COLOURS[v]) if v in COLOURS else v for v in row.values()] for row in result.table()]
         columns = ["rule", "title", "severity", "answer", "runs", "findings"]
         console.print(table(f"Compliance of {path}", columns, rows, ["runs", "findings"]))
-    shown = result.results if every else [r for r in result.results if r.answer == "broken"]
+    shown = [r for r in result.results if every or r.answer == "broken" or _undecided(r)]
     for r in shown:
         findings = r.findings if every else r.findings[:SHOWN]
         for finding in findings:
@@ -118,7 +119,12 @@ def _show(path: Path, result: Compliance, every: bool) -> None:
             console.print(str(fault), soft_wrap=True)
         if len(r.findings) > len(findings):
             console.print(f"{r.rule.id}: and {len(r.findings) - SHOWN} more (--all shows them)")
-    open_rules = [r.rule.id for r in result.results if r.answer == "unverifiable"]
-    if open_rules and not every:
+    open_rules = [r.rule.id for r in result.results if r.answer == "unverifiable" and r not in shown]
+    if open_rules:
         console.print(f"Cannot be verified: {', '.join(open_rules)}. --all says why.", markup=False)
     console.print(result.summary(), markup=False)
+
+
+def _undecided(result: Result) -> bool:
+    """Return whether a study is not decidable because of this rule."""
+    return result.answer == "unverifiable" and result.rule.severity == "error"
