@@ -47,7 +47,7 @@ def main() -> None:
         "# Calibration, as measured",
         "",
         f"`uv run python -m tests.calibration --resamples {options.resamples} --real {options.real} --write`",
-        "(about an hour on two cores; fixed seeds; costly procedures use a share of the resamples).",
+        "(long: see --sections; fixed seeds; costly procedures use a share of the resamples).",
         "Most simulated curves are normal, AR(.8) along ten unevenly spaced budgets, and share half of their variance",
         "with the baseline's curve of the same seed.",
         "",
