@@ -16,6 +16,7 @@ from runners.datasets.regions import divide
 from runners.datasets.registry import refuse_other_task
 from runners.regimes import refuse_unknown_method
 from runners.regimes.pretraining.bodies import body_from_file
+from runners.strategies.base import Strategy
 from runners.strategies.resolve import make
 from runners.tasks import TASKS
 
@@ -52,7 +53,18 @@ def _name_checks(study: Study, protocol: Protocol) -> Iterator[Check]:
     regions = protocol.labelling is not None and protocol.labelling.unit != "image"
     for strategy in study.strategies:
         if strategy.source_digest is None:
+            yield partial(_refuse_equal_members, protocol, make(strategy, None), strategy.id)
             yield partial(task.adapt_or_refuse, make(strategy, None), strategy.id, regions=regions)
+
+
+def _refuse_equal_members(protocol: Protocol, strategy: Strategy, name: str) -> None:
+    """Refuse ensembles of solved heads: their members differ by seeds, and a solution has none."""
+    if protocol.regime.solver is not None and "members" in strategy.needs:
+        fix = "leave it out, or train by steps: regime.optimizer, batch_size and steps"
+        where = f"protocol {protocol.name}, strategy {name}"
+        raise InputError(
+            Fault(where, "members of an ensemble that differ", "regime.solver, which gives all members one head", fix)
+        )
 
 
 def _fit(protocol: Protocol, seed: int, images: Images, data_root: Path | None) -> None:

@@ -30,6 +30,7 @@ from protocol.spec.recipe import SelfSupervised as SelfSupervised
 from protocol.spec.recipe import Semi as Semi
 from protocol.spec.recipe import Swa as Swa
 from protocol.spec.recipe import Views as Views
+from protocol.spec.solver import Solver as Solver
 from protocol.spec.tuning import Dimension as Dimension
 from protocol.spec.tuning import HyperparameterSetting, held_out_size, with_setting
 from protocol.spec.tuning import Tuning as Tuning
@@ -243,6 +244,21 @@ class Protocol(FrozenModel):
             used = {name for name, value in spec if value} if spec else set()
             if unknown := sorted(used & ({"shift", "rand_augment", "cutout"} if dense else {"zoom", "crop", "colour"})):
                 problems.append(f"augmentation of {self.task} has no {', '.join(unknown)}; remove it")
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _solver_has_a_linear_head(self) -> Protocol:
+        if self.regime.solver is None:
+            return self
+        problems = []
+        if self.model.name != "linear" and self.regime.pretraining is None:
+            problems.append(f"regime.solver solves a linear head, found model.name = {self.model.name!r}; use 'linear'")
+        if self.model.dropout:
+            problems.append(f"regime.solver has no dropout, found model.dropout = {self.model.dropout:g}; set it to 0")
+        if self.task != "classification":
+            problems.append(f"regime.solver is for classification, found task = {self.task!r}")
         if problems:
             raise ValueError("; ".join(problems))
         return self

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from protocol.spec.base import DIGEST, Count, FrozenModel, Images, Name, Side, Size, Steps, Width
+from protocol.spec.solver import Solver, solver_faults
 from protocol.spec.tuning import Tuning, tuning_faults
 
 Positive = Annotated[float, Field(gt=0)]
@@ -235,8 +236,17 @@ class Regime(FrozenModel):
         None, description="optimisation steps per round, whatever the size of the labelled set; or give epochs"
     )
     epochs: Steps | None = Field(None, description="passes over the labelled set per round; or give steps")
-    batch_size: Images = Field(description="labelled images per step; a smaller labelled set is one batch")
-    optimizer: Optimizer
+    batch_size: Images | None = Field(
+        None, description="labelled images per step; a smaller labelled set is one batch; null: only with a solver"
+    )
+    optimizer: Optimizer | None = Field(
+        None, description="optimizer and learning-rate schedule; null: only with a solver"
+    )
+    solver: Solver | None = Field(
+        None,
+        description="solve a linear head to convergence, instead of steps, batch_size and optimizer; null: train by "
+        "steps",
+    )
     augmentation: Augmentation = Field(default_factory=Augmentation)
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="share of the target spread over all classes"
@@ -286,10 +296,8 @@ class Regime(FrozenModel):
 
     @model_validator(mode="after")
     def _one_length_and_a_way_to_select(self) -> Regime:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError(
-                f"expected exactly one of steps and epochs, found steps={self.steps}, epochs={self.epochs}"
-            )
+        if problems := solver_faults(self):
+            raise ValueError("; ".join(problems))
         if (self.selection == "best-validation") != (self.validate_every is not None):
             raise ValueError("selection = 'best-validation' and validate_every go together; give both or neither")
         if self.swa and (self.ema_decay or self.selection != "last"):
@@ -359,12 +367,33 @@ class Regime(FrozenModel):
             raise ValueError("; ".join(problems))
         return self
 
+    @property
+    def step_optimizer(self) -> Optimizer:
+        """Return the optimizer. Raises ValueError if the recipe has a solver instead."""
+        if self.optimizer is None:
+            raise ValueError(f"the recipe {self.name} has a solver, and no optimizer")
+        return self.optimizer
+
+    @property
+    def step_batch(self) -> int:
+        """Return the labelled images per step. Raises ValueError if the recipe has a solver instead."""
+        if self.batch_size is None:
+            raise ValueError(f"the recipe {self.name} has a solver, and no batches")
+        return self.batch_size
+
     def steps_per_epoch(self, labelled: int) -> int:
         """Return the number of batches that cover the labelled images, or `epoch_at_least` images, once."""
-        return math.ceil(max(labelled, self.epoch_at_least or 0) / self.batch_size)
+        return math.ceil(max(labelled, self.epoch_at_least or 0) / self.step_batch)
+
+    @property
+    def fixed_length(self) -> bool:
+        """Return whether every round makes exactly `max_steps` steps."""
+        return self.stop_at is None and self.solver is None
 
     def max_steps(self, labelled: int) -> int:
-        """Return the steps of a round on that many labelled images; `stop_at` may end it sooner."""
+        """Return the steps of a round on that many labelled images; `stop_at` or a solver may end it sooner."""
+        if self.solver is not None:
+            return self.solver.max_iterations
         return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch(labelled)
 
     def fingerprint_content(self) -> dict[str, Any]:
@@ -389,4 +418,7 @@ class Regime(FrozenModel):
         return table
 
 
-_LATER: Final = ("ema_decay", "swa", "semi", "pretraining", "epoch_at_least", "stop_at", "imbalance", "start", "tuning")
+_LATER: Final = (
+    *("ema_decay", "swa", "semi", "pretraining", "epoch_at_least", "stop_at", "imbalance", "start", "tuning"),
+    *("solver", "batch_size", "optimizer"),
+)

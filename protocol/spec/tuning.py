@@ -191,9 +191,9 @@ def with_setting(regime: R, setting: Mapping[str, Value]) -> R:
         for parent in parents:
             part = part[parent]
         part[last] = value
-    update = table["optimizer"]
-    update["momentum"] = update["momentum"] if update["name"] == "sgd" else 0.0
-    update["nesterov"] = update["nesterov"] and update["momentum"] > 0
+    if update := table["optimizer"]:
+        update["momentum"] = update["momentum"] if update["name"] == "sgd" else 0.0
+        update["nesterov"] = update["nesterov"] and update["momentum"] > 0
     return type(regime).model_validate_json(canonical_json(table))
 
 

@@ -16,6 +16,7 @@ from runners.progress.plan import PlannedRun
 from runners.progress.status import RunStatus
 
 SAMPLES: Final = 3
+_PASSES: Final = 30
 
 
 def expected_seconds(folder: StudyFolder, statuses: Sequence[RunStatus]) -> dict[tuple[str, str], float]:
@@ -44,8 +45,10 @@ def training_work(run: PlannedRun) -> float:
     """
     regime = run.protocol.regime
     steps = [regime.max_steps(labels) for labels in run.protocol.training_labels]
+    if regime.solver is not None:  # a few dozen passes over the labelled images, whatever the limit
+        steps = [_PASSES * labels for labels in run.protocol.training_labels]
     trials = regime.tuning.steps_of(steps) if regime.tuning else 0
-    return float((sum(steps) + trials) * regime.batch_size)
+    return float((sum(steps) + trials) * (regime.batch_size or 1))
 
 
 def seconds_of(runs: Sequence[PlannedRun], measured: dict[tuple[str, str], float]) -> list[float]:

@@ -21,6 +21,7 @@ from runners.regimes.methods import semi, semi_maps
 from runners.regimes.methods.supervised import Supervised
 from runners.regimes.methods.supervised_maps import SupervisedMaps
 from runners.regimes.pretraining.bodies import prepare
+from runners.regimes.solved import solve_head
 from runners.regimes.training import Objective, Round, digest_of, train, untrained_learner
 
 __all__ = [
@@ -82,6 +83,8 @@ def fit(
     """
     if protocol.regime.tuning is not None:
         raise ValueError("fit trains one recipe: pass the protocol with a setting, see Protocol.with_setting")
+    if protocol.regime.solver is not None:
+        return solve_head(protocol, inputs, seed, resident)
     return train(_objective, protocol, inputs, seed, round_, resident, before)
 
 

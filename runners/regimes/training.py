@@ -123,8 +123,8 @@ class Round:
         """
         regime, draws = self.regime, self.draws("batches")
         if regime.imbalance == "balanced-batches":
-            return balanced_batches(self.targets.cpu(), regime.batch_size, self.steps, draws)
-        return batches(len(self.rows), regime.batch_size, self.steps, draws)
+            return balanced_batches(self.targets.cpu(), regime.step_batch, self.steps, draws)
+        return batches(len(self.rows), regime.step_batch, self.steps, draws)
 
 
 class Objective(ABC):
@@ -172,7 +172,7 @@ def train(
         objective: builds the learning method.
     """
     refuse_impossible(protocol.regime, inputs.images.height, inputs.images.width)
-    net = _initial_network(protocol, inputs.images, seed, resident)
+    net = initial_network(protocol, inputs.images, seed, resident)
     if before is not None:
         net.load_state_dict(before.state)
     initial = digest_of(protocol, net.state_dict(), resident)
@@ -239,7 +239,7 @@ def _optimise(now: Round, method: Objective, best: Best) -> tuple[int, float]:
 def _steps(now: Round, method: Objective) -> Iterator[Tensor]:
     """Make the optimisation steps; yield the loss of each, on the device."""
     regime, device, net = now.regime, now.resident.device, now.net
-    update = optimizer(regime.optimizer, net.parameters(), device)
+    update = optimizer(regime.step_optimizer, net.parameters(), device)
     late = LateMean(net) if regime.swa else None
     for step, chosen in enumerate(now.order()):
         net.train()
@@ -251,7 +251,7 @@ def _steps(now: Round, method: Objective) -> Iterator[Tensor]:
         update.zero_grad()
         torch.autograd.backward(loss)
         update.step()
-        method.after_step(rate / regime.optimizer.lr)
+        method.after_step(rate / regime.step_optimizer.lr)
         if now.average:
             now.average.update()
         if late and averaging:
@@ -266,7 +266,7 @@ def _rate_and_averaging(regime: Regime, step: int, steps: int) -> tuple[float, b
     """Return the learning rate of a step, and whether its weights enter the late mean."""
     start = math.ceil(regime.swa.start * steps) if regime.swa else steps
     if regime.swa is None or step < start:
-        return learning_rate(regime.optimizer, step, start), False
+        return learning_rate(regime.step_optimizer, step, start), False
     return regime.swa.lr, (step + 1 - start) % regime.swa.every == 0 or step + 1 == steps
 
 
@@ -280,7 +280,7 @@ def _reached_accuracy(now: Round, method: Objective, step: int) -> bool:
 
 def _newly_augmented(now: Round) -> Iterator[Tensor]:
     """Yield the labelled images once, newly augmented, for the BatchNorm statistics of the mean."""
-    parts = torch.split(torch.from_numpy(now.inputs.labelled.astype(np.int64)), now.regime.batch_size)
+    parts = torch.split(torch.from_numpy(now.inputs.labelled.astype(np.int64)), now.regime.step_batch)
     return now.views(iter(parts), now.regime.augmentation, now.draws("augmentation", "swa"))
 
 
@@ -296,12 +296,12 @@ def untrained_learner(
         seed: seed of the run.
     """
     precision = protocol.regime.precision
-    net = _initial_network(protocol, images, seed, resident).to(resident.device)
+    net = initial_network(protocol, images, seed, resident).to(resident.device)
     net = net.to(memory_format=memory_format(images.height, images.width, precision))
     return tasks.TASKS[protocol.task].learner(net, resident, resident.scaling(pool), precision)
 
 
-def _initial_network(protocol: Protocol, images: Images, seed: int, resident: Resident) -> nn.Module:
+def initial_network(protocol: Protocol, images: Images, seed: int, resident: Resident) -> nn.Module:
     """Return the network with the seed's initial weights, and a pretrained part if there is one."""
     start, pretraining, task = resident.start, protocol.regime.pretraining, tasks.TASKS[protocol.task]
     model_seed = derive(protocol.root_seed, "model", seed)

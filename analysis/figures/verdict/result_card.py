@@ -65,7 +65,7 @@ def _settings(study: Study, protocol: Protocol, inputs: FigureInputs) -> list[st
     validation = f"{size} validation labels, {paid}" if size else "no validation labels"
     start = "each strategy's own start" if splits.initial == "strategy" else f"{splits.initial} start"
     length = f"{regime.steps} steps" if regime.steps is not None else f"{regime.epochs} epochs"
-    recipe = f"{regime.name} ({regime.method}, {length} per round"
+    recipe = f"{regime.name} ({regime.method}, {'solved' if regime.solver else f'{length} per round'}"
     if regime.tuning:
         when = "on the starting set" if regime.tuning.policy == "starting-set" else "in every round"
         recipe += f", tuned by {regime.tuning.trials} trials {when}"

@@ -15,7 +15,7 @@ from protocol.rules.rule import (
     unverifiable,
 )
 from protocol.spec.data import NOT_DECLARED
-from protocol.spec.protocol import Protocol
+from protocol.spec.protocol import Protocol, Solver
 from protocol.spec.study import BASELINE
 
 
@@ -99,11 +99,11 @@ def wrong_training_length(run: RunEvidence) -> Observations:
 def wrong_steps(protocol: Protocol, where: str, event: RoundEvent) -> Observations:
     """Check a round's steps against its recipe.
 
-    They are as many as the recipe says, or at most as many where training accuracy ends a round.
+    They are as many as the recipe says, or at most as many where training accuracy or a solver ends a round.
     """
     if 0 <= event.round < len(protocol.training_labels):  # else BUD-02's
         regime = protocol.regime
-        most, exactly = regime.max_steps(protocol.training_labels[event.round]), regime.stop_at is None
+        most, exactly = regime.max_steps(protocol.training_labels[event.round]), regime.fixed_length
         if event.steps > most or (exactly and event.steps != most):
             yield broken(where, f"{'' if exactly else 'at most '}{most} steps, by its recipe", event.steps)
 
@@ -187,6 +187,39 @@ def unequal_first_predictions(study: StudyEvidence) -> Observations:
     )
 
 
+@run_rule(
+    "TRN-12",
+    "every solved head has converged",
+    severity="warning",
+    why="a head that stopped early depends on how many iterations it was given, and the curve on more than the labels",
+    evidence="largest entry of the gradient that every round records, against regime.solver.tolerance; for "
+    "tuned rounds against that of their setting",
+    fix="raise regime.solver.max_iterations or regime.solver.l2, in a new study folder",
+    reads={"training"},
+)
+def unconverged_head(run: RunEvidence) -> Observations:
+    for where, event in run.of(RoundEvent):
+        solver = _solver_of(run.protocol, event)
+        if solver is None:
+            continue
+        gradient = event.extra.get("gradient")
+        if gradient is None:
+            yield unverifiable(where, "the largest entry of the gradient at the end", "nothing recorded")
+        elif not gradient <= solver.tolerance:
+            expected = f"a gradient of at most {solver.tolerance:g} after at most {solver.max_iterations} iterations"
+            yield broken(where, expected, f"{gradient:.2g} after {event.steps}")
+
+
+def _solver_of(protocol: Protocol, event: RoundEvent) -> Solver | None:
+    """Return the solver that the round was made with; of a setting that does not fit, the declared one."""
+    if not event.setting or protocol.regime.solver is None:
+        return protocol.regime.solver
+    try:
+        return protocol.with_setting(event.setting).regime.solver
+    except (ValueError, KeyError, TypeError):  # TRN-07 says that the setting is not one of the trials
+        return protocol.regime.solver
+
+
 RULES: tuple[AnyRule, ...] = (
     changed_recipe,
     wrong_start_weights,
@@ -195,4 +228,5 @@ RULES: tuple[AnyRule, ...] = (
     unequal_tuning,
     undeclared_encoder_data,
     unequal_first_predictions,
+    unconverged_head,
 )

@@ -77,7 +77,10 @@ def _pretraining(regime: Regime) -> str:
 
 
 def _recipe(regime: Regime) -> str:
-    a = regime.augmentation
+    if solver := regime.solver:
+        weighted = ", classes weighted equally" if regime.imbalance == "weighted-loss" else ""
+        return f"solved to a gradient of {solver.tolerance:g}, L2 {solver.l2:g}{weighted}{_tuned(regime)}"
+    a, rule = regime.augmentation, regime.step_optimizer
     length = f"{regime.steps} steps" if regime.steps else f"{regime.epochs} epochs"
     if regime.epoch_at_least:
         length += f" of {regime.epoch_at_least}+ images"
@@ -93,7 +96,7 @@ def _recipe(regime: Regime) -> str:
         f"colour ±{a.colour:g}": a.colour,
     }
     augmented = ", ".join(name for name, on in views.items() if on)
-    rate = f"{regime.optimizer.name} {regime.optimizer.lr:g}, {regime.optimizer.schedule}"
+    rate = f"{rule.name} {rule.lr:g}, {rule.schedule}"
     last = "" if regime.selection == "last" else f"; {regime.selection} weights"
     warm = "; warm start" if regime.start == "warm" else ""
     return f"{length}, batch {regime.batch_size}; {rate}; {augmented or 'no'} augmentation{last}{warm}{_tuned(regime)}"

@@ -234,7 +234,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
     steps = [
         protocol.regime.max_steps(size) for size in protocol.training_labels
     ]  # with epochs, time grows with the labelled set
-    timed = min(steps[0], _TIMED_STEPS)
+    timed = steps[0] if protocol.regime.solver else min(steps[0], _TIMED_STEPS)
     first += trial * (steps[0] / timed - 1)
     trials = protocol.regime.tuning.steps_of(steps) / timed * trial if protocol.regime.tuning else 0.0
     return Cost(loaded + first * sum(steps) / steps[0] + trials, pretraining, own_pools)
@@ -243,7 +243,7 @@ def cost_of(protocol: Protocol, data_root: Path | None, device: str, threads: in
 def _few_steps(protocol: Protocol) -> Protocol:
     """Shorten a long round, of which only the beginning is timed."""
     regime = protocol.regime
-    if regime.max_steps(protocol.training_labels[0]) <= _TIMED_STEPS:
+    if regime.solver is not None or regime.max_steps(protocol.training_labels[0]) <= _TIMED_STEPS:
         return protocol
     update: dict[str, object] = {"steps": _TIMED_STEPS, "epochs": None, "epoch_at_least": None, "stop_at": None}
     if regime.validate_every is not None:

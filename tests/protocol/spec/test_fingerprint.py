@@ -64,6 +64,7 @@ def full_table() -> dict[str, Any]:
     for augmentation in (regime["augmentation"], regime["semi"]["strong"]):
         augmentation.update(MAPS_ONLY)
     regime["optimizer"]["warmup_steps"] = 1
+    regime["solver"] = None
     regime["pretraining"] = {
         "then": "fine-tune",
         "self_supervised": {
@@ -142,6 +143,7 @@ ALTERNATIVES: dict[str, Any] = {
     "regime.stop_at": (0.9, {"method": "supervised", "semi": None}),
     "regime.imbalance": "weighted-loss",
     "regime.start": "warm",
+    "regime.solver": None,  # instead of steps: test_solver.py
     "reference": {"source": "a paper", "values": {"22": 0.5}},
     "splits.initial": "balanced",
     "regime.optimizer.schedule": "constant",
@@ -215,7 +217,7 @@ def test_every_leaf_but_names_changes_the_fingerprint(path: str, value: Any) -> 
 
 def test_of_fields_that_came_later_only_those_used_are_in_the_fingerprint() -> None:
     kept = parse(Protocol, full_table(), "p").regime.fingerprint_content()
-    assert not {"epoch_at_least", "stop_at", "imbalance", "swa", "start"} & set(kept)
+    assert not {"epoch_at_least", "stop_at", "imbalance", "swa", "start", "solver"} & set(kept)
     assert {"ema_decay", "semi"} <= set(kept)
 
 

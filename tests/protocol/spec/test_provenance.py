@@ -33,9 +33,9 @@ def test_a_prefix_ends_at_a_dot() -> None:
 
 
 def test_only_tables_that_a_protocol_may_lack_keep_an_entry_of_their_own() -> None:
-    origins = provenance_per_value(protocol(), {"regime.swa": "averaged", "regime.optimizer": "tuned"})
+    origins = provenance_per_value(protocol(), {"regime.swa": "averaged", "regime.augmentation": "none"})
     assert origins["regime.swa"] == origins["regime.swa.lr"] == "averaged"
-    assert "regime.optimizer" not in origins
+    assert "regime.augmentation" not in origins
 
 
 def test_an_own_entry_replaces_what_the_base_says_of_the_path_and_below() -> None:

@@ -42,7 +42,7 @@ def test_toml_is_read_as_written(tmp_path: Path) -> None:
     protocol = read_protocol(tmp_path / "p.toml")
     assert protocol.budgets == (10, 20)
     assert protocol.training_labels == (10, 20)
-    assert protocol.regime.optimizer.lr == 0.1
+    assert protocol.regime.step_optimizer.lr == 0.1
 
 
 def test_unknown_key_offers_the_nearest_one() -> None:

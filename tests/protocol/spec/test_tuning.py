@@ -97,9 +97,9 @@ def test_a_setting_makes_the_recipe_and_momentum_goes_with_sgd() -> None:
     made = with_setting(
         regime, {"optimizer.lr": 0.02, "optimizer.name": "adam", "batch_size": 4, "augmentation.flip": True}
     )
-    assert (made.optimizer.lr, made.optimizer.name, made.optimizer.momentum) == (0.02, "adam", 0.0)
+    assert (made.step_optimizer.lr, made.step_optimizer.name, made.step_optimizer.momentum) == (0.02, "adam", 0.0)
     assert (made.batch_size, made.augmentation.flip, made.steps, made.tuning) == (4, True, 5, None)
-    assert with_setting(regime, {"optimizer.lr": 0.02}).optimizer.momentum == 0.9
+    assert with_setting(regime, {"optimizer.lr": 0.02}).step_optimizer.momentum == 0.9
 
 
 def test_toml_may_write_paths_with_dots() -> None:

@@ -68,6 +68,7 @@ def test_the_rate_and_averaging_of_stochastic_weight_averaging() -> None:
     regime = parse(Regime, {"name": "r", "steps": 10, "batch_size": 4, "optimizer": optimizer, "swa": swa}, "r")
     paces = [_rate_and_averaging(regime, step, 10) for step in range(10)]
     rates = [rate for rate, _ in paces]
-    np.testing.assert_allclose(rates[:5], [learning_rate(regime.optimizer, s, 5) for s in range(5)])  # 4.5 rounded up
+    # 4.5 rounded up
+    np.testing.assert_allclose(rates[:5], [learning_rate(regime.step_optimizer, s, 5) for s in range(5)])
     assert rates[5:] == [0.01] * 5
     assert [taken for _, taken in paces] == [False] * 6 + [True, False, True, True]

@@ -54,11 +54,13 @@ GOLDEN = {
     "digits-augmented": "c2976fdcee3e2ad5",
     "digits-fixmatch": "dae05923f3458e76",
     "digits-flexmatch": "d55ca8239196079f",
+    "digits-linear": "232e943633b45383",
     "digits-mean-teacher": "3408b7e62afbcd09",
     "digits-plain": "13c3bdae91aa9839",
     "digits-pseudo-label": "0ed0e9e49b6c2ca1",
     "digits-simclr-probe": "76e0ea16d85b5426",
     "digits-tuned": "9f7386797d640b81",
+    "digits-simclr-solved": "e71f509daab3d7f4",
     "digits-uda": "094376aa918749b5",
     "fashion-mnist-low-augmented": "74967ff1752ca5d7",
     "fashion-mnist-low-plain": "1d890baae975987c",
@@ -198,7 +200,7 @@ def test_our_own_cifar_presets_cite_what_they_follow(name: str) -> None:
     )
     assert published == known
     assert (p.splits.validation_counted, p.splits.initial) == (False, "balanced")
-    assert (p.model.name, p.regime.epochs, p.regime.optimizer.lr) == ("resnet18", 200, 0.1)
+    assert (p.model.name, p.regime.epochs, p.regime.step_optimizer.lr) == ("resnet18", 200, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +245,7 @@ def test_pretrained_rows_differ_from_the_supervised_ones_in_training_alone(name:
     pretrained, supervised = load_preset(name), load_preset(name.replace("pretrained", "supervised"))
     assert pretrained.model_copy(update={"regime": supervised.regime}).fingerprint == supervised.fingerprint
     regime = pretrained.regime
-    assert (regime.epochs, regime.optimizer.lr) == (80, 0.001)
+    assert (regime.epochs, regime.step_optimizer.lr) == (80, 0.001)
     assert regime.pretraining
     assert regime.pretraining.self_supervised
     assert (regime.pretraining.then, regime.pretraining.self_supervised.method) == ("fine-tune", "simclr")

@@ -241,7 +241,7 @@ def test_a_trial_that_fails_is_on_the_record_and_never_chosen(tmp_path: Path, mo
     trained = fit
 
     def failing(protocol: Protocol, *rest: Any) -> Any:
-        if protocol.regime.optimizer.lr > rates[0]:
+        if protocol.regime.step_optimizer.lr > rates[0]:
             raise Diverged([])
         return trained(protocol, *rest)
 
