@@ -7,6 +7,7 @@ import os
 import re
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,9 +49,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Write a compressed .npz; equal arrays give equal bytes."""
+    """Write an .npz, compressed but for half-precision numbers; equal arrays give equal bytes.
+
+    Compressing log-probabilities takes a fifth of a short run and saves a sixth of their bytes.
+    """
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **dict(arrays))
+    stored = {name: array for name, array in arrays.items() if array.dtype == np.float16}
+    np.savez_compressed(buffer, allow_pickle=False, **{k: v for k, v in arrays.items() if k not in stored})
+    with zipfile.ZipFile(buffer, "a") as file:
+        for name, array in stored.items():
+            with file.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
     write_atomically(path, buffer.getvalue())
 
 

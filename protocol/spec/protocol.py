@@ -290,6 +290,12 @@ class Protocol(FrozenModel):
         return self
 
     @property
+    def frozen_features(self) -> bool:
+        """Return whether only a small head is trained, so that a run is short."""
+        pretraining = self.regime.pretraining
+        return self.model.name in ("linear", "mlp") or (pretraining is not None and pretraining.then == "linear-probe")
+
+    @property
     def metered(self) -> bool:
         """Return whether budgets limit the total cost of units of different cost, and not their number."""
         return self.labelling is not None and self.labelling.metered

@@ -1,7 +1,8 @@
 """Execution on this machine with one process per run, forked from a server that has torch loaded.
 
 A killed worker costs only its own run. Each run has its own thread limit, so that parallel runs do not compete for
-cores. Each run leads its own session, so that everything it started ends with it.
+cores. Each run leads its own session, so that everything it started ends with it. Short runs of the project's own
+strategies take turns in processes that live on: they share what they read, and are killed no less alone.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -22,14 +23,17 @@ import psutil
 from protocol.record.layout import StudyFolder
 from protocol.safe_read import open_file
 from runners.executors.base import STOP_SIGNAL, Limits, Stop, Update
-from runners.executors.server import begin, context, server_pid, thread_caps, without_main_module
+from runners.executors.server import begin, begin_turns, context, server_pid, thread_caps, without_main_module
 from runners.machine.memory import available_mib, resident_mib
 from runners.progress.job import Cause, Job, Result, record_death
+from runners.run.turns import takes_turns
 
 GRACE_SECONDS = 5.0
 _LOG_END = 2**20
 """Last bytes of a log that are searched for its last lines."""
 TICK_SECONDS = 0.5
+MOST_TURNS = 500
+"""Runs after which a process that short runs take turns in is replaced, so that no leak grows for long."""
 OUTSIDE = frozenset({signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGBUS})
 """Signals by which the machine ends a run (out-of-memory killer, administrator, failing disk), not its code."""
 
@@ -50,6 +54,9 @@ class _Running:
     """Process id of the fork server, the only process that learns how the run's process ended."""
     started: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
+    turns: int = 0
+    """Runs that this process has been given, if they take turns; 0: it is the process of one run."""
+    measured: float = 0.0
     mib: float = 0.0
     open: bool = True
     ready: bool = False
@@ -81,6 +88,7 @@ class Local:
         self._gpus = gpus
         self._peak_mib = 0.0
         self._context = context()
+        self._idle = list[_Running]()
 
     def execute(self, jobs: Sequence[Job]) -> Generator[Update | Result, None, None]:
         """Run the jobs; see `Executor`.
@@ -96,7 +104,12 @@ class Local:
                 for item in list(running):
                     yield from _drain(item)
                     self._enforce(item)
-                    if item.process.is_alive():
+                    if item.turns and item.result is not None and item.result.state == "done" and item.ended is None:
+                        running.remove(item)
+                        self._idle.append(item)
+                        ended.append((item.job, item.result))
+                        continue
+                    if item.process.is_alive() and not (item.turns and item.result is not None):
                         continue
                     yield from _drain(item)
                     running.remove(item)
@@ -115,6 +128,8 @@ class Local:
                     return
         finally:
             _end(running)
+            while self._idle:
+                _dismiss(self._idle.pop())
 
     def _fill(self, waiting: deque[Job], running: list[_Running]) -> list[tuple[Job, Result]]:
         """Start jobs while slots and memory are free.
@@ -148,19 +163,42 @@ class Local:
         return min(self._gpus, key=lambda gpu: busy[gpu], default=None)
 
     def _start(self, job: Job, gpu: str | None) -> _Running:
-        """Start the job in a new process. Raises EOFError or OSError if that is impossible."""
+        """Start the job in an idle process or a new one. Raises EOFError or OSError if that is impossible."""
+        if takes_turns(job):
+            return self._next_turn(job)
         receive, send = self._context.Pipe(duplex=False)
         with send:
             try:
-                return _Running(job, self._process(job, send, gpu), receive, gpu, server_pid())
+                return _Running(job, self._process(job, begin, job, send, gpu), receive, gpu, server_pid())
             except (EOFError, OSError):
                 receive.close()
                 raise
 
-    def _process(self, job: Job, send: Connection, gpu: str | None) -> ForkServerProcess:
+    def _next_turn(self, job: Job) -> _Running:
+        """Give the job to a process whose last run is done, else to a new one."""
+        while self._idle:
+            last = self._idle.pop()
+            with contextlib.suppress(OSError):  # it died meanwhile
+                if last.turns < MOST_TURNS and last.process.is_alive() and last.job.threads == job.threads:
+                    last.pipe.send(job)
+                    now = _Running(job, last.process, last.pipe, None, last.server, turns=last.turns + 1)
+                    now.mib, now.ready = last.mib, True
+                    return now
+            _dismiss(last)
+        ours, theirs = self._context.Pipe()
+        with theirs:
+            try:
+                process = self._process(job, begin_turns, theirs)
+                ours.send(job)
+            except (EOFError, OSError):
+                ours.close()
+                raise
+        return _Running(job, process, ours, None, server_pid(), turns=1)
+
+    def _process(self, job: Job, target: Callable[..., None], *arguments: object) -> ForkServerProcess:
         attempt = 1
         while True:
-            process = self._context.Process(target=begin, args=(job, send, gpu), name=job.id)
+            process = self._context.Process(target=target, args=arguments, name=job.id)
             try:
                 with thread_caps(job.threads), without_main_module():
                     process.start()
@@ -178,9 +216,10 @@ class Local:
         if self._stop.requested and item.ready and not item.notified:
             item.notified = True
             os.kill(item.process.pid, STOP_SIGNAL)
-        item.mib = resident_mib(item.process.pid)
-        self._peak_mib = max(self._peak_mib, item.mib)
         now, limits = time.monotonic(), self._limits
+        if now - item.measured >= TICK_SECONDS:  # it looks at every process of the machine
+            item.measured, item.mib = now, resident_mib(item.process.pid)
+        self._peak_mib = max(self._peak_mib, item.mib)
         if limits.run_seconds is not None and now - item.started > limits.run_seconds:
             fix = "raise --timeout, or fix the code that hangs"
             item.ended = item.fail(f"an end within {limits.run_seconds:.0f} s", "it was still running", fix)
@@ -276,6 +315,14 @@ def _kill(item: _Running, how: signal.Signals = signal.SIGKILL) -> None:
             os.kill(item.process.pid, how)
     if how == signal.SIGKILL:
         item.process.join()
+
+
+def _dismiss(item: _Running) -> None:
+    """End a process that waits for its next turn."""
+    item.pipe.close()
+    _kill(item)
+    item.process.join()
+    item.process.close()
 
 
 def _end(running: list[_Running]) -> None:

@@ -31,6 +31,13 @@ def begin(job: Job, pipe: Connection, gpu: str | None) -> None:
     work(job, pipe, gpu)
 
 
+def begin_turns(pipe: Connection) -> None:
+    """Run the jobs that come through the pipe in a forked process, one after the other; see `begin`."""
+    from runners.executors.worker import take_turns
+
+    take_turns(pipe)
+
+
 def context() -> ForkServerContext:
     """Return the multiprocessing context whose processes start with everything loaded."""
     forkserver_context = multiprocessing.get_context("forkserver")

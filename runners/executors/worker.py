@@ -47,30 +47,62 @@ def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
 
     The process leads its own session, so that everything a strategy starts ends with it.
     """
-    os.setsid()
-    _end_with_the_server()
-    stop = threading.Event()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    signal.signal(STOP_SIGNAL, lambda *_: stop.set())
-    _log_to(StudyFolder(job.study).run(job.run).log, job)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA starts, which happens in the run
-    sending = threading.Lock()
+    line = _Line(pipe)
+    _log_to(StudyFolder(job.study).run(job.run).log, job)
+    line.beat()
+    line.perform(job)
 
-    def send(message: object) -> None:
-        with sending, contextlib.suppress(OSError):  # the parent may be gone; only the record counts
-            pipe.send(message)
 
-    def report(rounds: int, trials: int) -> None:
-        send((rounds, trials))
-        if stop.is_set() and rounds < len(job.protocol.budgets):
-            raise Stopped
+def take_turns(pipe: Connection) -> None:
+    """Make the runs that the parent sends, one after the other, until it closes the pipe; see `work`.
 
-    threading.Thread(target=_beat, args=(send,), daemon=True).start()
-    send(perform(job, report))
+    They are short runs of the project's own strategies. What they read is kept for the next one.
+    """
+    line = _Line(pipe)
+    faulthandler.enable()
+    line.beat()
+    while True:
+        try:
+            job = pipe.recv()
+        except (EOFError, OSError):
+            return
+        _log_to(StudyFolder(job.study).run(job.run).log, job)
+        line.perform(job)
+
+
+class _Line:
+    """The line from this process to its parent. Creating it sets up session and signals."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self._pipe, self._sending, self._stop = pipe, threading.Lock(), threading.Event()
+        os.setsid()
+        _end_with_the_server()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when to stop
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        signal.signal(STOP_SIGNAL, lambda *_: self._stop.set())
+
+    def send(self, message: object) -> None:
+        """Send a message; the parent may be gone, only the record counts."""
+        with self._sending, contextlib.suppress(OSError):
+            self._pipe.send(message)
+
+    def beat(self) -> None:
+        """Send heartbeats from now on."""
+        threading.Thread(target=_beat, args=(self.send,), daemon=True).start()
+
+    def perform(self, job: Job) -> None:
+        """Make a run, and send its progress and Result."""
+
+        def report(rounds: int, trials: int) -> None:
+            self.send((rounds, trials))
+            if self._stop.is_set() and rounds < len(job.protocol.budgets):
+                raise Stopped
+
+        self.send(perform(job, report))
 
 
 def _beat(send: Callable[[object], None]) -> None:

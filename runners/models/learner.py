@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 import numpy as np
@@ -23,23 +22,30 @@ _PIXELS_AT_ONCE = {"cpu": 2**18, "cuda": 2**21}
 """Pixels per batch of predictions, which bound the activations (at 64 channels 64 MiB per layer on a CPU)."""
 
 _TINY = 16
-_LARGEST_TABLE = 2**24
+LARGEST_TABLE = 2**24
 """Most log-probabilities that a round's sidecar may hold: 32 MiB before compression."""
 
 Precision = Literal["float32", "bfloat16"]
 
 
-@dataclass(frozen=True)
 class Predictions:
     """Predictions for m images, float32, on the run's device.
 
-    Attributes:
+    Args:
         probabilities: (m, classes).
-        embeddings: (m, d) penultimate embeddings.
+        embeddings: (m, d) penultimate embeddings, or what computes them when they are read.
     """
 
-    probabilities: Tensor
-    embeddings: Tensor
+    def __init__(self, probabilities: Tensor, embeddings: Tensor | Callable[[], Tensor]) -> None:
+        self.probabilities = probabilities
+        self._embeddings = embeddings
+
+    @property
+    def embeddings(self) -> Tensor:
+        """Return (m, d) penultimate embeddings."""
+        if not isinstance(self._embeddings, Tensor):
+            self._embeddings = self._embeddings()
+        return self._embeddings
 
 
 N = TypeVar("N", bound=nn.Module)
@@ -126,7 +132,7 @@ class Learner(TrainedNetwork[Net]):
             (m,) classes, the first of equals; and (m, classes) log-probabilities, or `None` if `tables` is false or
             the table would have more than 2**24 entries.
         """
-        with_table = tables and len(indices) * self.net.head.out_features <= _LARGEST_TABLE
+        with_table = tables and len(indices) * self.net.head.out_features <= LARGEST_TABLE
         classes, parts = [], []
         for _, logits, _ in self._passes(indices):
             classes.append(logits.float().argmax(1).cpu())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import torch
@@ -15,6 +17,10 @@ from runners.datasets.images import Images
 from runners.machine.device import to_device
 
 _CHUNK = 4096
+_SCALINGS = 1000
+"""Pools whose statistics are kept; each seed may have its own."""
+_MOST_SCALED = 2**31
+"""Most bytes of scaled images that are kept."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ class Resident:
         self.device = pixels.device if device is None else device
         self._streamed = device is not None
         self.start: Start | None = None
-        self._scaling: tuple[Indices, Scaling] | None = None
+        self._scalings: dict[bytes, Scaling] = {}
+        self._scaled: ScaledRows | None = None
 
     @classmethod
     def of(cls, images: Images, device: torch.device, streamed: bool | None = None) -> Resident:
@@ -102,12 +109,27 @@ class Resident:
         Validation and test images do not count.
 
         Args:
-            pool: (p,) indices. The pool is the same in all rounds of a run, so the last result is cached.
+            pool: (p,) indices. The pool is the same in all rounds of a run, so results are kept.
         """
-        pool = np.sort(pool)
-        if self._scaling is None or not np.array_equal(self._scaling[0], pool):
-            self._scaling = pool, self._statistics(pool)
-        return self._scaling[1]
+        key = sha256(np.sort(pool).tobytes()).digest()
+        if key not in self._scalings:
+            while len(self._scalings) >= _SCALINGS:
+                del self._scalings[next(iter(self._scalings))]
+            self._scalings[key] = self._statistics(np.sort(pool))
+        return self._scalings[key]
+
+    def scaled(self, scaling: Scaling, start: int, stop: int) -> Tensor:
+        """Return the flat, scaled images from `start` to `stop`, (stop - start, d) float32.
+
+        They are computed once, as long as one scaling is used and they fit in 2 GiB.
+        """
+        if self._scaled is None or self._scaled.scaling is not scaling:
+            self._scaled = ScaledRows(self, scaling)
+        return self._scaled.between(start, stop)
+
+    def scaled_rows(self, scaling: Scaling, indices: Indices) -> Tensor:
+        """Return flat, scaled images (m, d) float32."""
+        return scaling(as_float(self.images(np.asarray(indices, np.int64)))).flatten(1)
 
     def _statistics(self, pool: Indices) -> Scaling:
         """Compute statistics from integer histograms, independent of chunks and devices.
@@ -134,6 +156,30 @@ class Resident:
         deviation, mean = torch.std_mean(values, 0, correction=0)
         deviation = torch.where(deviation > 0, deviation, 1.0)  # a feature that never changes stays 0
         return Scaling(*(value.float().view(1, -1, 1, 1).to(self.device) for value in (mean, deviation)))
+
+
+class ScaledRows:
+    """All images, flat and scaled by one scaling; each block is computed when it is first read."""
+
+    def __init__(self, resident: Resident, scaling: Scaling) -> None:
+        self.scaling = scaling
+        self._resident = resident
+        images, *shape = resident.pixels.shape
+        width = math.prod(shape)
+        kept = 4 * images * width <= _MOST_SCALED
+        self._rows = torch.empty(images, width, device=resident.device) if kept else None
+        self._known: set[tuple[int, int]] = set()
+
+    def between(self, start: int, stop: int) -> Tensor:
+        """Return rows; callers ask for the same blocks again and again."""
+        if self._rows is not None and (start, stop) in self._known:
+            return self._rows[start:stop]
+        rows = self._resident.scaled_rows(self.scaling, np.arange(start, stop))
+        if self._rows is None:
+            return rows
+        self._rows[start:stop] = rows
+        self._known.add((start, stop))
+        return self._rows[start:stop]
 
 
 def _room(device: torch.device) -> int:

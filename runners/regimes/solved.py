@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,11 +13,11 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.solver import Solver
 from runners.machine.device import plain_kernels
 from runners.models.net import Net
-from runners.models.resident import Resident, as_float
+from runners.models.resident import Resident
+from runners.models.solved import SolvedLearner
 from runners.regimes.base import Fit, FitInputs
 from runners.regimes.schedule import class_weights
 from runners.regimes.training import digest_of, initial_network, validate
-from runners.tasks import TASKS
 
 ABSENT_LOGIT: Final = -30.0
 """Logit of a class without labels, where the logits of all others have mean 0: a probability below e^-30.
@@ -125,15 +124,15 @@ def solve_head(protocol: Protocol, inputs: FitInputs, seed: int, resident: Resid
     net.head.bias.zero_()
     initial = digest_of(protocol, net.state_dict(), resident)
     scaling = resident.scaling(inputs.pool)
-    targets = TASKS[protocol.task].targets(inputs.labels).to(device)
-    x = net.features(scaling(as_float(resident.images(inputs.labelled.astype(np.int64)))))
+    targets = torch.from_numpy(inputs.labels.astype("int64")).to(device)
+    x = resident.scaled_rows(scaling, inputs.labelled)
     classes = len(inputs.images.classes)
     weights = class_weights(targets, classes) if protocol.regime.imbalance == "weighted-loss" else None
     with plain_kernels(device):
         solution = solve(solver, x, targets, classes, weights)
     net.head.weight.copy_(solution.weights)
     net.head.bias.copy_(solution.biases)
-    learner = TASKS[protocol.task].learner(net, resident, scaling, protocol.regime.precision)
+    learner = SolvedLearner(net, resident, scaling)
     return Fit(
         learner=learner,
         steps=solution.iterations,

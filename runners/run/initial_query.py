@@ -17,8 +17,7 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE, StrategySpec
 from runners.features.round import Round
 from runners.features.view_of_round import build_view
-from runners.guard.audit_hook import strategy_sandbox
-from runners.loop import prepare_strategy, select
+from runners.loop import prepare_strategy, sandbox, select
 from runners.regimes import Fit, FitInputs, untrained_learner
 from runners.session import Session
 from runners.strategies import Strategy
@@ -49,7 +48,7 @@ def initial_query(session: Session, spec: StrategySpec, strategy: Strategy) -> I
     """
     if len(session.oracle.labelled):
         return None
-    with strategy_sandbox(f"strategy {spec.id}, its start"):
+    with sandbox(session, f"strategy {spec.id}, its start"):
         return _select(session, strategy) if chooses(session.protocol, spec, strategy) else None
 
 

@@ -37,12 +37,11 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
 from protocol.spec.study import StrategySpec
 from protocol.spec.units import Division
-from runners.data import load
 from runners.datasets import Images
 from runners.datasets.duplicates import write_groups
 from runners.datasets.regions import divide, price_units, write_units
 from runners.datasets.registry import refuse_other_task
-from runners.guard.audit_hook import record_opened_files
+from runners.run.kept_data import Shelf, read_data
 
 _PATIENCE_S: Final = 10.0
 
@@ -91,21 +90,25 @@ class LabelledData(SessionData):
     labels: NDArray[np.integer]
 
     @classmethod
-    def load(cls, spec: SessionSpec) -> LabelledData:
+    def load(cls, spec: SessionSpec, shelf: Shelf | None = None) -> LabelledData:
         """Load the data set, draw the run's split, and divide images into units.
+
+        Args:
+            spec: the run.
+            shelf: data sets that this process has read; None: read it now, and do not keep it.
 
         Raises:
             InputError: as `runners.data.load`; or the data are of another task, or the budgets cannot be paid.
         """
         protocol = spec.protocol
         refuse_other_task(protocol)
-        with record_opened_files() as files:
-            images, hidden = load(protocol.data, spec.data_root)
+        read = shelf.load(protocol.data, spec.data_root) if shelf else read_data(protocol.data, spec.data_root)
+        images = read.images
         split = make_split(protocol, spec.seed, images.train_size, images.test_size)
         division = divide(protocol, images, spec.folder)
         if protocol.labelling:
             refuse_unpayable(protocol, split, division.units)
-        data = cls(images, split, division, "", frozenset(files), hidden.for_oracle())
+        data = cls(images, split, division, "", read.files, read.labels.for_oracle())
         return replace(data, targets=array_digest(data.test_targets))
 
     @property
@@ -181,13 +184,13 @@ def _has_targets(path: Path, targets: str, size: int) -> bool:
 
 @contextmanager
 def local_oracle(
-    spec: SessionSpec, write: WriteAhead, on_disclosure: Disclosure
+    spec: SessionSpec, write: WriteAhead, on_disclosure: Disclosure, shelf: Shelf | None = None
 ) -> Iterator[tuple[SessionData, LabelOracle]]:
-    """Open an oracle in this process.
+    """Open an oracle in this process, with data from the shelf if there is one.
 
     Only the oracle strategy may read labels that are not bought; `on_disclosure` logs it.
     """
-    data = LabelledData.load(spec)
+    data = LabelledData.load(spec, shelf)
     write_split(spec.folder, data)
     yield data.without_labels(), data.oracle(spec, write, on_disclosure if spec.strategy.upper_line else None)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import traceback
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -30,16 +32,17 @@ from protocol.spec.protocol import Protocol
 from runners.guard.audit_hook import guard_files, outside_sandbox, strategy_sandbox
 from runners.loop import Outcome, rounds
 from runners.progress.job import FULL, Cause, Job, Progress, Result, Stopped
-from runners.regimes import Resident, prepare
 from runners.regimes.tuner import Tuner
 from runners.run.initial_query import initial_query
+from runners.run.kept_inputs import KeptInputs
 from runners.run.open_oracle import SessionSpec, check_same_run, isolated_oracle, local_oracle, run_event
 from runners.run.warm_start import last_state, remove_checkpoints, write_checkpoint
 from runners.session import Session
-from runners.strategies.resolve import make
+from runners.strategies.resolve import is_built_in, make
 
 _TRAINING: Final = threading.Lock()
 """Weights and dropout are drawn from torch's random state, which all threads share: they must train in turn."""
+_KEPT: Final = KeptInputs()
 
 
 def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
@@ -107,7 +110,8 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         seed=job.seed,
         data_root=job.data_root,
     )
-    open_oracle = isolated_oracle if job.isolate else local_oracle
+    shelf = _KEPT.shelf_for(job)
+    open_oracle = isolated_oracle if job.isolate else partial(local_oracle, shelf=shelf)
     with (
         open_oracle(spec, writer.append, on_disclosure) as (data, oracle),
         guard_files(data.files, study.evidence),
@@ -122,11 +126,13 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
             oracle.start()
         trials = before.of(TrialEvent) if before else []
         progress(first, sum(trial.round == first for trial in trials))
-        raw = Resident.of(data.images, torch.device(job.device))
-        images, resident = prepare(protocol, data.images, raw, data.split.pool, study, data_root=job.data_root)
-        with strategy_sandbox(f"strategy {job.strategy.id}, as it is imported"):
+        images, resident = _KEPT.inputs(job, data)
+        trusted = is_built_in(job.strategy)
+        with nullcontext() if trusted else strategy_sandbox(f"strategy {job.strategy.id}, as it is imported"):
             strategy = make(job.strategy, job.strategy_file)
-        session = Session(protocol, job.strategy.id, job.seed, images, data.split, oracle, resident, data.division)
+        session = Session(
+            protocol, job.strategy.id, job.seed, images, data.split, oracle, resident, data.division, trusted
+        )
         if protocol.splits.initial == "strategy":
             oracle.start(initial_query(session, job.strategy, strategy))
         tuner = Tuner(job.seed, trials, on_trial)

@@ -166,7 +166,7 @@ def check_selection(selection: object, view: View, n: int, name: str) -> Indices
         faults.append(Fault(where, "distinct indices", f"repeated: {values[counts > 1][:5].tolist()}"))
     if (labelled := np.intersect1d(values, view.labelled)).size:
         faults.append(Fault(where, "unlabelled indices", f"labelled already: {labelled[:5].tolist()}"))
-    if (unknown := np.setdiff1d(values, np.concatenate([view.unlabelled, view.labelled]))).size:
+    if (unknown := values[~np.isin(values, np.concatenate([view.unlabelled, view.labelled]))]).size:
         faults.append(
             Fault(
                 where,

@@ -94,6 +94,11 @@ def resolve_spec(spec: StrategySpec, folder: Path) -> StrategySpec:
     return spec
 
 
+def is_built_in(spec: StrategySpec) -> bool:
+    """Return whether the strategy is the project's own code."""
+    return spec.source_digest is None and spec.name in STRATEGIES
+
+
 def plugins() -> dict[str, EntryPoint]:
     """Return strategies of installed packages by name; registered names take precedence."""
     return {point.name: point for point in entry_points(group=GROUP) if point.name not in STRATEGIES}

@@ -347,7 +347,7 @@ def test_a_forgery_of_random_is_not_found_where_the_data_are_not(
         raise InputError(Fault("data set", "the files", "nothing"))
 
     folder = forged(tmp_path, toy_study, weaken_random_later)
-    monkeypatch.setattr("runners.run.open_oracle.load", absent)
+    monkeypatch.setattr("runners.run.kept_data.load", absent)
     outcomes = list(replay_run(folder.run(RunId("toy", "random", 0)), None, None, None))
     assert [(o.round, o.answer, "not trained again" in o.said) for o in outcomes] == [
         (0, "equal", True),

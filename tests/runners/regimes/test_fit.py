@@ -120,7 +120,7 @@ def test_the_examined_table_is_what_predicting_gives(digits, resident, monkeypat
         np.exp(table.astype(np.float64)), learner.predict(asked).probabilities.numpy(), rtol=0.01
     )
     assert (table[np.arange(len(table)), predicted] == table.max(1)).all()
-    monkeypatch.setattr("runners.models.learner._LARGEST_TABLE", 2969)
+    monkeypatch.setattr("runners.models.learner.LARGEST_TABLE", 2969)
     assert learner.classes_and_log_probabilities(asked)[1] is None  # 297 images, 10 classes
 
 

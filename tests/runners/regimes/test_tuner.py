@@ -164,7 +164,7 @@ def test_what_test_labels_say_changes_no_trial(
     """Labels that are neither bought nor of the validation set are poisoned: trials and choices stay."""
     load = LabelledData.load
 
-    def poisoned(spec: SessionSpec) -> LabelledData:
+    def poisoned(spec: SessionSpec, *_: object) -> LabelledData:
         data = load(spec)
         labels = data.labels.copy()
         labels[data.split.test] = (labels[data.split.test] + 1) % 10
