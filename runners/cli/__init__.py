@@ -11,6 +11,7 @@ import typer
 
 from runners.cli import encoding, looking, proving, reading, running
 from runners.cli.overview import show_overview
+from runners.cli.verbs import TRAINING
 
 app = typer.Typer(
     name="beatrandom",
@@ -63,18 +64,28 @@ def main() -> None:
         )
         sys.exit(2)
     except Exception as error:
-        from protocol.errors import BeatRandomError, NotDecidable  # after an error, time no longer matters
+        sys.exit(_report(error, words))
 
-        if isinstance(error, MemoryError) or "allocate memory" in str(error) or "CUDA out of memory" in str(error):
-            _print_error(
-                f"memory\n  expected: enough for this work\n  found:    {str(error).splitlines()[0] or 'too little'}\n"
-                "  to do:    use smaller batches, images or networks, or a machine with more memory"
-            )
-            sys.exit(2)
-        if not isinstance(error, BeatRandomError):
-            raise
-        _print_error(str(error))
-        sys.exit(3 if isinstance(error, NotDecidable) else 2)
+
+def _report(error: Exception, words: list[str]) -> int:
+    """Print what went wrong and return the exit code. Raises what is not expected."""
+    from protocol.errors import BeatRandomError, NotDecidable  # after an error, time no longer matters
+
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in TRAINING:
+        verb = next((word for word in words if not word.startswith("-")), "this")
+        fix = "leave out --no-group and --no-default-groups, or run `uv sync`"
+        _print_error(f"{verb} needs {error.name}, which is not installed here: {fix}")
+        return 2
+    if isinstance(error, MemoryError) or "allocate memory" in str(error) or "CUDA out of memory" in str(error):
+        _print_error(
+            f"memory\n  expected: enough for this work\n  found:    {str(error).splitlines()[0] or 'too little'}\n"
+            "  to do:    use smaller batches, images or networks, or a machine with more memory"
+        )
+        return 2
+    if not isinstance(error, BeatRandomError):
+        raise error
+    _print_error(str(error))
+    return 3 if isinstance(error, NotDecidable) else 2
 
 
 def _format_warning(

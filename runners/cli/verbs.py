@@ -35,6 +35,10 @@ VERBS: Final = {
 """Verb -> module that holds a function of the same name."""
 
 
+TRAINING: Final = ("torch", "torchvision")
+"""Packages of the dependency group `train`, which verbs that only read do without."""
+
+
 def load(verb: str) -> Callable[..., None]:
     """Import a verb's module and return its function."""
     function: Callable[..., None] = getattr(import_module(VERBS[verb]), verb)
@@ -64,8 +68,12 @@ def start_fork_server(threads: int = 1, executor: str | None = "local") -> None:
         threads: threads per run.
         executor: only "local" forks runs; None: as the user's configuration says.
     """
+    from importlib.util import find_spec
+
     from runners.executors.config import read_config
     from runners.executors.server import warm_up
 
+    if find_spec(TRAINING[0]) is None:
+        return  # the verb says what is missing
     if (executor or read_config().executor) == "local":
         warm_up(threads)

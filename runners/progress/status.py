@@ -19,13 +19,9 @@ from protocol.record.machine_lock import holder
 from protocol.safe_read import LARGEST_RECORD, read_bytes
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
-from runners.encoding.resolve import resolve_files
-from runners.machine.environment import describe
 from runners.progress.job import Job
 from runners.progress.plan import PlannedRun, planned_runs
 from runners.progress.record_scan import END, FAILURE, ROUND, TRIAL, line_numbers, progress_of, whole_lines
-from runners.regimes.pretraining.bodies import with_weights_digest
-from runners.strategies.resolve import make, resolve_spec, user_file
 
 State = Literal["missing", "partial", "running", "failed", "done", "unreadable"]
 QUARANTINE = 3
@@ -123,6 +119,9 @@ def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
         InputError: a strategy is unknown or cannot be built, or a file of an encoder or of weights is missing or has
             another digest than declared.
     """
+    from runners.regimes.pretraining.bodies import with_weights_digest  # loads torch, which `status` does without
+    from runners.strategies.resolve import make, resolve_spec, user_file
+
     strategies = tuple(resolve_spec(s, beside) for s in study.strategies)
     for spec in strategies:
         make(spec, user_file(spec, beside))
@@ -140,6 +139,8 @@ def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
 def _with_encoder(protocol: Protocol, data_root: Path | None, beside: Path) -> Protocol:
     if protocol.data.encoder is None:
         return protocol
+    from runners.encoding.resolve import resolve_files  # loads torch, which `status` does without
+
     data = protocol.data.model_copy(update={"encoder": resolve_files(protocol.data.encoder, data_root, beside)})
     return protocol.model_copy(update={"data": data})
 
@@ -152,6 +153,8 @@ def adopt(folder: StudyFolder, study: Study, beside: Path) -> None:
 
 def copy_own_files(folder: StudyFolder, study: Study, beside: Path) -> None:
     """Copy strategy files, given relative to `beside`, into the study folder, each once."""
+    from runners.strategies.resolve import user_file  # loads torch, which `status` does without
+
     for spec in study.strategies:
         source = user_file(spec, beside)
         copy = copied_source(folder, spec)
@@ -178,6 +181,8 @@ def jobs(
     tables: bool = True,
 ) -> list[Job]:
     """Return the jobs that perform `runs`."""
+    from runners.machine.environment import describe  # loads torch, which `status` does without
+
     environment: tuple[tuple[str, Any], ...] = tuple(describe(device, threads).items())
     return [
         Job(
