@@ -59,10 +59,10 @@ def states(executor: Executor, jobs: list[Job]) -> list[str]:
 
 
 def bytes_of(study: Study, path: Path) -> dict[str, tuple[list[bytes], list[bytes]]]:
-    """What a repetition must give: the essence of every record, and its sidecars."""
+    """What a repetition must give: the essence of every record, and its sidecars, but no draft of a killed process."""
     folders = {str(r.id): StudyFolder(path).run(r.id) for r in planned_runs(study)}
     return {
-        name: (essence(read(run.events)), [p.read_bytes() for p in sorted((run.path / "predictions").iterdir())])
+        name: (essence(read(run.events)), [p.read_bytes() for p in sorted((run.path / "predictions").glob("round-*"))])
         for name, run in folders.items()
     }
 
