@@ -36,7 +36,7 @@ A worked example: six seeds, two strategies, one value per run.
 This package needs pandas and SciPy. What loads more is imported by name:
 
     analysis.statistics    the tests, intervals and power formulas by themselves, on plain arrays
-    analysis.across        several data sets and regimes together (loads statsmodels)
+    analysis.across        several data sets and regimes together (mixed models load statsmodels)
     analysis.figures       figures for papers and notebooks (loads matplotlib)
     analysis.claims        published claims, checked against a study
     analysis.report        the HTML report

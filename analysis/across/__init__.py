@@ -5,7 +5,7 @@ penalty matrices, stability of rankings, labels saved, effects of factors, and m
 the curves of each (data set, regime) as arrays, for statistics of your own. Everything here is secondary: the verdicts
 of `analysis.compare` do not depend on it.
 
-This package loads statsmodels; the rest of `analysis` does not.
+Mixed models load statsmodels when they are fitted; nothing else in `analysis` does.
 """
 
 from analysis.across.collect import across

@@ -23,7 +23,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec
 
 from analysis.across.setting import Setting
 from analysis.statistics.arrays import Floats
@@ -106,6 +105,8 @@ def crossed_model(y: ArrayLike, design: ArrayLike, factors: Mapping[str, ArrayLi
         raise ValueError("expected values with spread around the fixed effects, found a standard deviation of 0")
     mats = [[np.eye(int(inverse.max()) + 1)[inverse]] for inverse in levels.values()]
     names = [[[f"{name}[{i}]" for i in range(m[0].shape[1])]] for name, m in zip(levels, mats, strict=True)]
+    from statsmodels.regression.mixed_linear_model import MixedLM, VCSpec  # half a second, which few tables need
+
     components = VCSpec(list(levels), names, mats)
     try:
         with warnings.catch_warnings():
@@ -241,6 +242,8 @@ def mixed_model(y: ArrayLike, x: ArrayLike, curve: ArrayLike) -> MixedModel:
         )
     if np.linalg.lstsq(design, value, rcond=None)[1].sum() <= 1e-20 * max(1.0, float(value @ value)):
         raise ValueError("expected values with spread, found points on one line")
+    from statsmodels.regression.mixed_linear_model import MixedLM
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # convergence is reported in `converged`

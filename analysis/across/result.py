@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from analysis.across.labels_saved import LabelsSaved
@@ -114,7 +114,7 @@ class Across:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, unrounded; NaN and infinities become null and "inf", "-inf"."""
-        return {key: _plain(value) for key, value in asdict(self).items()}
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
     def to_json(self) -> str:
         """Return all results, unrounded, as strict JSON."""
@@ -122,6 +122,10 @@ class Across:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, str | int):
+        return value
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(v) for key, v in value.items()}
     if isinstance(value, list | tuple):

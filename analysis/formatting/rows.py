@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pandas as pd
@@ -79,7 +79,9 @@ class Rows(Generic[Row]):
         """Return the rows as a table with one column per field."""
         text = [field.type in ("str", str) for field in fields(self.kind)]
         leading = text.index(False) if False in text else len(text)
-        return Table(self.title, tuple(f.name for f in fields(self.kind)), tuple(map(asdict, self.rows)), leading)
+        names = tuple(field.name for field in fields(self.kind))
+        rows = tuple({name: getattr(row, name) for name in names} for row in self.rows)  # plain values: nothing to copy
+        return Table(self.title, names, rows, leading)
 
     def to_frame(self) -> pd.DataFrame:
         """Return a frame with one row per result and one column per field, unrounded."""

@@ -200,11 +200,10 @@ def _converted(
     columns: dict[str, Any] = {
         c: text.get(c, pd.Series("", index=text.index)).fillna(default[c]).replace("", default[c]) for c in default
     }
-    place = columns["dataset"].str.cat(columns["regime"], sep="/").str.strip("/")
-    protocol = (columns["regime"] if by_dataset else place).replace("", "all")
+    codes, names = pd.factorize(columns["dataset"])
+    protocol = columns["regime"].replace("", "all") if by_dataset else _places_of(columns["dataset"], columns["regime"])
     columns["protocol"] = text["protocol"].fillna(protocol) if "protocol" in text else protocol
     columns["strategy"] = text["strategy"].fillna("")
-    codes, names = pd.factorize(columns["dataset"])
     dataset_number = pd.Series(codes, index=text.index)
     columns["seed"] = dataset_number if by_dataset else numbers(text["seed"])
     one_budget = pd.Series(1, index=text.index)
@@ -212,6 +211,13 @@ def _converted(
     columns["value"] = pd.to_numeric(text["value"], errors="coerce")
     units = {number: str(name) for number, name in enumerate(names)} if by_dataset else {}
     return pd.DataFrame(columns)[list(COLUMNS)], units
+
+
+def _places_of(dataset: pd.Series, regime: pd.Series) -> pd.Series:
+    """Return data set and regime of each row as one name, "all" if both are empty."""
+    (sets, set_names), (regimes, regime_names) = pd.factorize(dataset), pd.factorize(regime)
+    names = np.array([f"{s}/{r}".strip("/") or "all" for s in set_names for r in regime_names], dtype=object)
+    return pd.Series(names[sets * len(regime_names) + regimes], index=dataset.index, dtype=dataset.dtype)
 
 
 def _wrong_cells(text: pd.DataFrame, frame: pd.DataFrame, where: str, by_dataset: bool) -> Iterator[Fault]:

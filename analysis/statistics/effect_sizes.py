@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def cohens_dz(differences: ArrayLike, level: float = 0.95) -> Effect:
         top = t * math.sqrt(stats.chi2.isf(1e-6, df) / df) + 10
 
         def over(shift: float, q: float) -> float:
-            below = float(stats.nct.cdf(t, df, shift))
+            below = float(special.nctdtr(df, shift, t))  # nct.cdf without its argument checks
             return (
                 below if math.isfinite(below) else float(shift < t)
             ) - q  # scipy gives NaN far out, where it is 0 or 1

@@ -85,16 +85,28 @@ MANY = 63
 def _sup_t(standardised: Floats, level: float) -> float:
     n = len(standardised)
     z = (standardised / np.sqrt(n - 1)).astype(np.float32)
-    normals = _normals(n)
     if z.shape[1] < n > MANY:  # z'z = r'r, so that fewer normals give the same distribution
         z = np.linalg.qr(z, mode="r")
-        normals = np.ascontiguousarray(normals[:, :, : len(z)])
-    drawn = normals @ z  # (draws, n, T): rows with the observed correlation matrix z'z
-    mean = drawn.mean(axis=1)
-    drawn -= mean[:, None]
-    drawn *= drawn  # in place: a second array of this size would cost more than the product of matrices
-    t = np.abs(mean) / np.sqrt(drawn.sum(axis=1) / (n - 1)) * np.sqrt(n)
+        means, products = _moments(n, len(z))
+        mean = means @ z
+        squares = np.einsum("dkt,kt->dt", products @ z, z)  # of rows with the observed correlation matrix z'z
+    else:
+        drawn = _normals(n) @ z  # (draws, n, T), rows with that matrix
+        mean = drawn.mean(axis=1)
+        drawn -= mean[:, None]
+        drawn *= drawn  # in place: a second array of this size would cost more than the product of matrices
+        squares = drawn.sum(axis=1)
+    t = np.abs(mean) / np.sqrt(squares / (n - 1)) * np.sqrt(n)
     return float(np.quantile(t.max(axis=1), level))
+
+
+@functools.lru_cache(maxsize=4)
+def _moments(n: int, kept: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return means (draws, kept) and centred sums of products (draws, kept, kept) of the first of n normals."""
+    normals = _normals(n)[:, :, :kept]
+    means = normals.mean(axis=1)
+    centred = normals - means[:, None]
+    return means, centred.transpose(0, 2, 1) @ centred
 
 
 @functools.lru_cache(maxsize=4)

@@ -104,11 +104,10 @@ def invert_sign_flips(
         parts = _subsets(n, rng)
         for start in range(0, len(places), TOGETHER):
             some = places[start : start + TOGETHER]
-            d = np.stack([arrays[place] for place in some], axis=1)
-            ends = [_ends(part.astype(np.float64), d) for part in parts]
-            low, high = (np.concatenate([e[side] for e in ends]) for side in (0, 1))
-            for column, place in enumerate(some):
-                found[place] = _read(low[:, column], high[:, column], arrays[place], delta, level)
+            d = np.stack([arrays[place] for place in some])
+            low, high = _ends(parts, d)
+            for row, place in enumerate(some):
+                found[place] = _read(low[row], high[row], arrays[place], delta, level)
     return [found[place] for place in range(len(arrays))]
 
 
@@ -121,15 +120,23 @@ def _subsets(n: int, rng: np.random.Generator | None) -> list[np.ndarray]:
     return [random_bits(FLIPS // PARTS, n, rng).astype(np.int8) for _ in range(PARTS)]
 
 
-def _ends(chosen: Floats, d: Floats) -> tuple[Floats, Floats]:
-    """Return the smaller and larger of subset and complement mean, shape (flips, samples); infinite for no subset."""
-    n, size = len(d), chosen.sum(axis=1, keepdims=True)
-    sums = chosen @ d
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ours, rest = sums / size, (d.sum(axis=0) - sums) / (n - size)
-    whole = (size == 0) | (size == n)
-    low, high = np.minimum(ours, rest), np.maximum(ours, rest)
-    return np.where(whole, -np.inf, low), np.where(whole, np.inf, high)
+def _ends(parts: Sequence[np.ndarray], d: Floats) -> tuple[Floats, Floats]:
+    """Return the smaller and larger of subset and complement mean, shape (samples, flips); infinite for no subset."""
+    (samples, n), flips = d.shape, sum(map(len, parts))
+    low, high = np.empty((samples, flips)), np.empty((samples, flips))
+    start = 0
+    for part in parts:
+        own = slice(start, start := start + len(part))
+        size = part.sum(axis=1, dtype=np.float64)
+        whole = (size == 0) | (size == n)
+        size[whole] = 1
+        sums = d @ part.T.astype(np.float64)
+        rest = (d.sum(axis=1, keepdims=True) - sums) / np.maximum(n - size, 1)
+        sums /= size
+        np.minimum(sums, rest, out=low[:, own])
+        np.maximum(sums, rest, out=high[:, own])
+        low[:, own][:, whole], high[:, own][:, whole] = -np.inf, np.inf
+    return low, high
 
 
 def _read(low: Floats, high: Floats, d: Floats, delta: float, level: float) -> Inverted:

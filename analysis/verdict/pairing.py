@@ -64,7 +64,10 @@ def pair(strategy: pd.Series, baseline: pd.Series) -> tuple[pd.DataFrame, tuple[
         if side.index.has_duplicates:
             repeated = sorted(set(side.index[side.index.duplicated()]))
             raise ValueError(f"expected every seed once, found {repeated} more than once in the {name}")
-    both = pd.concat({"strategy": strategy, "baseline": baseline}, axis=1, join="inner").sort_index()
+    if strategy.index.equals(baseline.index):
+        both = pd.DataFrame({"strategy": strategy, "baseline": baseline}).sort_index()
+    else:
+        both = pd.concat({"strategy": strategy, "baseline": baseline}, axis=1, join="inner").sort_index()
     alone = tuple(int(s) for s in sorted(set(strategy.index) ^ set(baseline.index)))
     return both, alone
 
@@ -78,12 +81,13 @@ def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
     """Pair any value per run: `by_run` has columns protocol, strategy, seed, value."""
 
     own = {
-        (str(protocol), str(strategy)): part.set_index("seed")["value"]
+        (str(protocol), str(strategy)): part.set_index("seed")["value"].sort_index()
         for (protocol, strategy), part in by_run.groupby(["protocol", "strategy"], sort=False)
     }
+    nothing = pd.Series(dtype=np.float64)
 
     def of(protocol: str, strategy: str) -> pd.Series:
-        return own.get((protocol, strategy), pd.Series(dtype=np.float64))
+        return own.get((protocol, strategy), nothing)
 
     finest = {protocol: resolution(curves, protocol) for protocol in curves.protocols}
     return [

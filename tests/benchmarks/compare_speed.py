@@ -1,10 +1,12 @@
 """Processor time and peak memory of `beatrandom compare --json` on large tables, relative to a plain script.
 
-    uv run python tests/benchmarks/compare_speed.py [--rows 68000 680000 2000000]
+    uv run python tests/benchmarks/compare_speed.py [--rows 68000 680000 2000000] [--pages 680000]
 
 The script is the least that anyone would compute: read the table with pandas, take the area under each curve, pair by
 seed, and test each strategy with scipy's Wilcoxon. Both run in a process of their own on the same table, which is made
-here: 10 data sets, 14 strategies and random, 44 budgets, and as many seeds as the rows need.
+here: 10 data sets, 14 strategies and random, 44 budgets, and as many seeds as the rows need. A first run of each on a
+small table writes Python's bytecode, as any first use does. `--pages` also measures `figures` (SVG) and `report` on
+tables of these sizes.
 Aim: 680,000 rows under 10 s of processor, 2,000,000 rows under 1 GiB.
 """
 
@@ -32,9 +34,8 @@ for _, part in t.groupby("dataset"):
     for name in area.columns.drop("random"):
         stats.wilcoxon(area[name] - area["random"])
 """
-COMPARE = (
-    "import sys; sys.argv = ['beatrandom', 'compare', sys.argv[1], '--json']; from runners.cli import main; main()"
-)
+VERB = "import sys; sys.argv = ['beatrandom', *sys.argv[1:]]; from runners.cli import main; main()"
+SMALL = 2_000
 
 
 def make(path: Path, rows: int) -> int:
@@ -55,9 +56,13 @@ def make(path: Path, rows: int) -> int:
     return value.size
 
 
-def cost(code: str, table: Path) -> tuple[float, float]:
-    """Run code on the table; return the processor time in seconds and the peak memory in MiB."""
-    process = subprocess.Popen([sys.executable, "-c", code, str(table)], stdout=subprocess.DEVNULL)
+def cost(code: str, folder: Path, *arguments: str) -> tuple[float, float]:
+    """Run code in a process; return its processor time in seconds and its peak memory in MiB."""
+    own = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**own, "PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL, cwd=folder, env=environment
+    )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"expected exit code 0, found status {status}")
@@ -67,15 +72,28 @@ def cost(code: str, table: Path) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, nargs="+", default=[68_000, 680_000, 2_000_000])
-    with tempfile.TemporaryDirectory() as folder:
-        table = Path(folder) / "table.csv"
-        for rows in parser.parse_args().rows:
+    parser.add_argument("--pages", type=int, nargs="*", default=[], help="rows of tables for figures and report")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        table = folder / "table.csv"
+        make(table, SMALL)
+        cost(SCRIPT, folder, str(table)), cost(VERB, folder, "compare", str(table), "--json")
+        for rows in options.rows:
             made = make(table, rows)
-            (script, small), (ours, peak) = cost(SCRIPT, table), cost(COMPARE, table)
+            script, small = cost(SCRIPT, folder, str(table))
+            ours, peak = cost(VERB, folder, "compare", str(table), "--json")
             print(
                 f"{made:,} rows: script {script:.1f} s, {small:.0f} MiB; compare --json {ours:.1f} s, {peak:.0f} MiB; "
                 f"ratio {ours / script:.1f}",
                 flush=True,
+            )
+        for rows in options.pages:
+            made = make(table, rows)
+            drawn, high = cost(VERB, folder, "figures", str(table), "--format", "svg", "--out", "figures")
+            page, most = cost(VERB, folder, "report", str(table), "--out", "report.html")
+            print(
+                f"{made:,} rows: figures {drawn:.1f} s, {high:.0f} MiB; report {page:.1f} s, {most:.0f} MiB", flush=True
             )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.calibration.measure import NS, Cell, measure
 from tests.calibration.procedures import COVERAGE, FAMILY, POWER, TYPE_I, Procedure
 from tests.calibration.real import section
 from tests.calibration.several import BOOTSTRAP, SEVERAL
+from tests.calibration.similar import bands, looks
 
 SECTIONS: tuple[tuple[str, Sequence[Procedure], str], ...] = (
     ("Type-I error of single tests", TYPE_I, "nominal .05, no more"),
@@ -29,7 +31,7 @@ def main() -> None:
     """Print the page; with --write, also write it to its file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--resamples", type=int, default=4000, help="simulated studies per cell; costly procedures use a share of them"
+        "--resamples", type=int, default=3000, help="simulated studies per cell; costly procedures use a share of them"
     )
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.parent.name}/{PAGE.name}")
     parser.add_argument(
@@ -40,38 +42,44 @@ def main() -> None:
         help="numbers of the sections to measure, from 0",
     )
     parser.add_argument(
-        "--real", type=int, default=1000, help="simulated studies per population of real differences; 0: none"
+        "--real", type=int, default=300, help="simulated studies per population of real differences; 0: none"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="processes for the real differences")
     options = parser.parse_args()
+    begun = time.process_time()
     lines = [
         "# Calibration, as measured",
         "",
-        f"`uv run python -m tests.calibration --resamples {options.resamples} --real {options.real} --write`",
-        "(long: see --sections; fixed seeds; costly procedures use a share of the resamples).",
+        f"`uv run python -m tests.calibration --resamples {options.resamples} --real {options.real} --write`, in one run",
+        "(fixed seeds; costly procedures use a share of the resamples).",
         "Most simulated curves are normal, AR(.8) along ten unevenly spaced budgets, and share half of their variance",
         "with the baseline's curve of the same seed.",
         "",
         "A cell is a rate ± its Monte Carlo standard error. **Bold**: the rate misses the nominal one by more than",
-        "three standard errors. *Default*: used unless another method is requested. *Not given*: the project",
-        "reports no interval for so few seeds. Exact tests cannot reject at .05 with 3 or 5 pairs, hence their zeros.",
+        "three standard errors. *Default*: used unless another method is requested. *Tried*: not used. *Not given*: the",
+        "project reports no interval for so few seeds. Exact tests cannot reject at .05 with 3 or 5 pairs, hence their",
+        "zeros.",
     ]
     if options.real:
-        lines += ["", *section(options.real)]
-    for title, procedures, nominal in (SECTIONS[i] for i in options.sections):
-        lines += [
-            "",
-            f"## {title}",
-            "",
-            f"| {nominal} | {' | '.join(f'n = {n}' for n in NS)} |",
-            f"|---|{'---|' * len(NS)}",
-        ]
-        for procedure in procedures:
-            cells = [_measured(procedure, n, options.resamples) for n in NS]
-            lines.append(f"| {procedure.name}{', *default*' if procedure.default else ''} | {' | '.join(cells)} |")
-            print(lines[-1], flush=True)
-    page = "\n".join(lines) + "\n"
+        lines += ["", *section(options.real, options.jobs)]
+        lines += ["", *bands(options.resamples // 2), "", *looks(15 * options.resamples)]
+        print("\n".join(lines), flush=True)
+    for place in options.sections:
+        title, procedures, nominal = SECTIONS[place]
+        lines += ["", *_section(title, procedures, nominal, options.resamples)]
+    print(f"{(time.process_time() - begun) / 60:.0f} minutes of processor in this process", flush=True)
     if options.write:
-        write_atomically(PAGE, page.encode())
+        write_atomically(PAGE, ("\n".join(lines) + "\n").encode())
+
+
+def _section(title: str, procedures: Sequence[Procedure], nominal: str, resamples: int) -> list[str]:
+    head = f"| {nominal} | {' | '.join(f'n = {n}' for n in NS)} |"
+    lines = [f"## {title}", "", head, f"|---|{'---|' * len(NS)}"]
+    for procedure in procedures:
+        cells = [_measured(procedure, n, resamples) for n in NS]
+        lines.append(f"| {procedure.name}{', *default*' if procedure.default else ''} | {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+    return lines
 
 
 def _measured(procedure: Procedure, n: int, resamples: int) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis.statistics.hypothesis_tests import ENUMERATED
 from tests.calibration.procedures import Procedure
 
 NS = (3, 5, 10, 20)
@@ -29,7 +30,8 @@ def measure(procedure: Procedure, n: int, resamples: int, rng: np.random.Generat
 
     There are `resamples` studies, divided by the procedure's cost. A miss is more than `errors` standard errors.
     """
-    count = max(100, resamples // procedure.cost)
+    slower = 4 if procedure.flips and n > ENUMERATED else 1
+    count = max(100, resamples // (procedure.cost * slower))
     rate = sum(procedure.event(n, rng) for _ in range(count)) / count
     nominal = procedure.nominal(n)
     error = float(np.sqrt(max(rate * (1 - rate), nominal * (1 - nominal)) / count))
