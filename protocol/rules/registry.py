@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from typing import Final
 
 from protocol.errors import InputError, unknown_name
@@ -19,7 +20,7 @@ from protocol.rules.groups import (
     training,
     tuning,
 )
-from protocol.rules.rule import AnyRule
+from protocol.rules.rule import AnyRule, RunRule, StudyRule
 
 GROUPS: Final[dict[str, tuple[AnyRule, ...]]] = {
     "CMP": completeness.RULES,
@@ -42,3 +43,12 @@ def rule(name: str) -> AnyRule:
     if name.upper() not in RULES:
         raise InputError(unknown_name("compliance rule", name.upper(), list(RULES)))
     return RULES[name.upper()]
+
+
+def _by_id(known: AnyRule) -> tuple[object, tuple[str]]:
+    """Reduce a rule to its id: results travel between processes, and a decorated function cannot."""
+    return rule, (known.id,)
+
+
+copyreg.pickle(RunRule, _by_id)  # type: ignore[arg-type]
+copyreg.pickle(StudyRule, _by_id)  # type: ignore[arg-type]

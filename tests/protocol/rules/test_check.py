@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,12 @@ def test_findings_point_at_file_and_line_and_say_what_to_do(victim: Any) -> None
     assert "round 1 at budget 22 with 16 training labels" in finding.expected
     assert "budget 23" in finding.found
     assert finding.fix == RULES["BUD-02"].fix
+
+
+def test_a_result_travels_between_processes(victim: Any) -> None:
+    result = check_study(victim.folder.path)
+    assert pickle.loads(pickle.dumps(result)) == result
+    assert all(pickle.loads(pickle.dumps(each)) is each for each in RULES.values())
 
 
 def test_lines_are_right_behind_a_line_that_is_no_event(victim: Any) -> None:

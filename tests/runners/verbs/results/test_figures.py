@@ -91,3 +91,13 @@ def test_a_packed_study_is_drawn_as_it_is(tmp_path: Path, monkeypatch: pytest.Mo
     pack(folder, packed)
     figures(sources=[packed], out=Path("out"), style="plain", only=["overlap"], format="svg", data_root=None)
     assert {p.name for p in Path("out").iterdir()} == {"overlap.svg", "overlap.csv", "overlap.txt"}
+
+
+def test_the_report_of_a_large_study_is_checked_by_a_second_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runners.verbs.results.report.LARGE", 1)
+    monkeypatch.setattr("runners.verbs.results.report.cores", lambda: 2)
+    folder = build_study(tmp_path / "study")
+    report(sources=[folder.path], out=None, pdf=False, data_root=None)
+    assert "TRN-01" in folder.report.read_text(encoding="utf-8")
