@@ -3,54 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 
 import pandas as pd
 
 from analysis.loading.curves import COLUMNS
+from analysis.loading.field_names import other_names, suggested, understand_names
 from analysis.loading.headerless import column_name, name_by_content
 from analysis.loading.reading import Reading
-from analysis.loading.sources import NameFrom, read_sources
+from analysis.loading.sources import TableFiles, read_sources
 from analysis.loading.text_cells import LINE
 from analysis.loading.wide import spread_wide
 from protocol.errors import Fault, InputError, unknown_name
 
 NAMES: Final = ("study", "protocol", "dataset", "regime", "strategy", "metric")
 """Columns of text."""
-LIKELY: Final[Mapping[str, tuple[str, ...]]] = {
-    "strategy": ("method", "algorithm", "acquisition", "acquisition_function", "query_strategy", "sampler", "al"),
-    "seed": ("run", "rep", "repeat", "repetition", "trial", "fold", "replicate", "random_state", "rng", "random_seed"),
-    "budget": ("labels", "labelled", "labeled", "n_labels", "num_labels", "n_labeled", "num_labeled", "round", "step"),
-    "value": ("acc", "accuracy", "test_acc", "test_accuracy", "score", "result", "f1", "auc", "miou"),
-}
-"""Other names that the field uses; they are suggested, not assumed."""
 
 
-def read_table(
-    paths: Sequence[Path],
-    columns: Mapping[str, str],
-    wide: str | None,
-    baseline: str,
-    name_from: NameFrom | None = None,
-    sheet: str | None = None,
-) -> Reading:
+def read_table(files: TableFiles) -> Reading:
     """Read a table as text cells under the project's column names.
-
-    Args:
-        paths: A file of any supported kind, or several that are one table.
-        columns: Our column name -> the table's name; the number of the column if it has no header.
-        wide: Column whose values are spread over columns, if any; else it is guessed and noted.
-        baseline: Name of the baseline strategy.
-        name_from: Where strategies are named: the files, or the folders that hold them.
-        sheet: Sheet of an Excel file.
 
     Raises:
         InputError: A file cannot be read, a mapped column does not exist, or a required column is missing.
     """
-    reading = read_sources(paths, columns, wide, baseline, name_from, sheet)
-    understand(reading, columns, wide, baseline)
+    reading = read_sources(files)
+    understand(reading, files.columns, files.wide, files.baseline)
     return reading
 
 
@@ -79,6 +57,8 @@ def understand(reading: Reading, columns: Mapping[str, str], wide: str | None, b
         reading.notes.append(f"understood by content: {said}" if said else "every column was named")
         if counts := [column for column, role in roles.items() if not role]:
             reading.notes.append(f"{', '.join(counts)} counts the rows or is empty: left out")
+    if reading.header:
+        understand_names(reading, columns, wide)
     spread_wide(reading, wide, baseline)
     _read_only_number(reading)
     _complete(reading)
@@ -107,7 +87,7 @@ def _read_only_number(reading: Reading) -> None:
     frame = reading.frame
     if "value" in frame.columns or "strategy" not in frame.columns:
         return
-    others = [c for c in frame.columns if c not in COLUMNS and c != LINE]
+    others = [c for c in frame.columns if c not in COLUMNS and c != LINE and not other_names(c, frame.columns)]
     numbers = [c for c in others if pd.to_numeric(frame[c], errors="coerce").notna().any()]
     if len(numbers) != 1 or not {"seed", "dataset"} & set(frame.columns):
         return
@@ -133,7 +113,7 @@ def _complete(reading: Reading) -> None:
     if absent:
         absent += ["seed (or dataset, if data sets are the pairs)"] if unpaired else []
         fix = "name them with --column OURS=THEIRS; if the table is wide, add --wide budget or --wide strategy"
-        likely = _likely(there, [c for c in ("strategy", "seed", "budget", "value") if c not in frame.columns])
+        likely = suggested(there, [c for c in ("strategy", "seed", "budget", "value") if c not in frame.columns])
         if sum(c.startswith("Unnamed: ") for c in there) * 2 > len(there):
             fix = "name every column in the first row, and remove rows above the header"
         if absent == ["strategy"] and not likely:
@@ -143,7 +123,7 @@ def _complete(reading: Reading) -> None:
             Fault(where, "columns strategy, seed, budget, value", f"no {', '.join(absent)} among {present}", fix)
         )
     if unpaired:
-        likely = _likely(there, ["seed"])
+        likely = suggested(there, ["seed"])
         fix = (
             f"name it with {likely or '--column seed=THEIRS'}. Means alone cannot be tested, because their spread is "
             "unknown: ask the authors for the value of every seed"
@@ -153,13 +133,6 @@ def _complete(reading: Reading) -> None:
         )
     if frame.empty:
         raise InputError(Fault(where, "at least one row", "only a header"))
-
-
-def _likely(there: Sequence[str], roles: Sequence[str]) -> str:
-    """Return options for columns whose names the field uses for these roles."""
-    small = {re.sub(r"[ \-]+", "_", c.strip().lower()): c for c in there}
-    found = {role: next((small[n] for n in LIKELY.get(role, ()) if n in small), "") for role in roles}
-    return " ".join(f"--column {role}={column}" for role, column in found.items() if column)
 
 
 def _rename(reading: Reading, columns: Mapping[str, str]) -> None:

@@ -37,6 +37,8 @@ def combine(parts: Sequence[Curves], name: str) -> Curves:
         notes=tuple(note for part in parts for note in part.notes),
         amended=sum(part.amended for part in parts),
         places={k: v for part in parts for k, v in part.places.items()},
+        steps={k: v for part in parts for k, v in part.steps.items()},
+        currencies={k: v for part in parts for k, v in part.currencies.items()},
         directions={k: v for part in parts for k, v in part.directions.items()},
         warnings=tuple(dict.fromkeys(warning for part in parts for warning in part.warnings)),
         upper=frozenset().union(*(part.upper for part in parts)),

@@ -98,6 +98,8 @@ class Curves:
         directions: Protocol -> direction of the primary metric, as it was used; empty before it is applied.
         warnings: Notes that must be read before the results: what was left out, assumed or cropped. They are not
             repeated in `notes`.
+        steps: Protocol -> the metric's change if one test image is judged otherwise, where it is known: 1 / test images
+            for accuracy. See `analysis.verdict.pairing.resolution`.
         area: How the values of a curve become one number: "trapezoid", "mean" or "published-N"; see
             `analysis.statistics.area.aubc`.
     """
@@ -126,6 +128,7 @@ class Curves:
     rho: float = 0.0
     directions: Mapping[str, MetricDirection] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    steps: Mapping[str, float] = field(default_factory=dict)
     area: str = "trapezoid"
 
     @cached_property

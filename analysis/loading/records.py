@@ -59,6 +59,7 @@ def _load(folder: StudyFolder) -> tuple[Curves, Better | None, Basis]:
     bought: dict[RunId, NDArray[np.int64]] = {}
     starters: dict[str, set[str]] = {}
     environments: Counter[str] = Counter()
+    steps: dict[str, float] = {}
     for run in study.runs():
         protocol = study.protocol(run.protocol)
         record = _complete_record(folder.run(run), protocol, study.strategy(run.strategy), run.seed)
@@ -67,6 +68,8 @@ def _load(folder: StudyFolder) -> tuple[Curves, Better | None, Basis]:
             continue
         environments[json.dumps(record.run.environment, sort_keys=True) if record.run else ""] += 1
         bought[run] = queried_indices(record)
+        if protocol.metric == "accuracy" and record.run and record.run.split.test > 0:
+            steps[run.protocol] = 1 / record.run.split.test
         if any(e.chosen for e in record.of(LabelsEvent)):
             starters.setdefault(run.protocol, set()).add(run.strategy)
         bins += confidence_bin_rows(folder, record, run)
@@ -84,6 +87,7 @@ def _load(folder: StudyFolder) -> tuple[Curves, Better | None, Basis]:
         missing=(*missing, *_unplanned(folder, study)),
         upper=frozenset(s.id for s in study.strategies if s.upper_line),
         metrics={p.name: p.metric for p in study.protocols},
+        steps=steps,
         currencies={p.name: p.currency for p in study.protocols},
         places={p.name: (p.data.name, p.regime.name) for p in study.protocols},
         costs=pd.DataFrame(costs, columns=list(COST_COLUMNS)),

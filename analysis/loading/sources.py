@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -17,6 +18,7 @@ from analysis.loading.text_cells import EXCEL, JSON_LINES, LINE, PARQUET, read_c
 from analysis.loading.wide import seeds_in
 from protocol.errors import Fault, InputError
 from protocol.safe_read import LINK
+from protocol.spec.study import BASELINE
 
 NameFrom = Literal["file", "folder"]
 KINDS: Final = frozenset({".csv", ".tsv", ".txt"}) | PARQUET | JSON_LINES | EXCEL
@@ -29,31 +31,38 @@ def together(paths: Sequence[Path], name_from: NameFrom | None) -> bool:
     return name_from is not None or (len(paths) > 1 and all(is_tensorboard(path) for path in paths))
 
 
-def read_sources(
-    paths: Sequence[Path],
-    columns: Mapping[str, str],
-    wide: str | None,
-    baseline: str,
-    name_from: NameFrom | None = None,
-    sheet: str | None = None,
-) -> Reading:
-    """Read files as text cells, with the names of files or folders as strategies if requested.
+@dataclass(frozen=True)
+class TableFiles:
+    """Files that are one table, and what the user said about them.
 
-    Args:
-        paths: Files; folders stand for the tables inside them.
-        columns: Our column name -> the table's name, or its number if the table has no header.
-        wide: Column whose values are spread over columns, if any.
+    Attributes:
+        paths: Files of any supported kind; folders stand for the tables inside them.
         baseline: Name of the baseline strategy.
+        columns: Our column name -> the table's name, or its number if the table has no header.
+        wide: Column whose values are spread over columns, if any; else it is guessed and noted.
         name_from: Where strategies are named: the files, or the folders that hold them.
         sheet: Sheet of an Excel file.
+    """
+
+    paths: Sequence[Path]
+    baseline: str = BASELINE
+    columns: Mapping[str, str] = field(default_factory=dict)
+    wide: str | None = None
+    name_from: NameFrom | None = None
+    sheet: str | None = None
+
+
+def read_sources(table: TableFiles) -> Reading:
+    """Read files as text cells, with the names of files or folders as strategies if requested.
 
     Raises:
         InputError: A file cannot be read, files do not fit together, or they name strategies themselves.
     """
+    paths, columns, name_from, baseline = table.paths, table.columns, table.name_from, table.baseline
     files = [file for path in paths for file in files_in(path)]
     if not files:
         raise InputError(Fault(", ".join(map(str, paths)), "tables", "no file", "name the files"))
-    readings = [_read(file, columns, wide, sheet, name=name_from is None) for file in files]
+    readings = [_read(file, columns, table.wide, table.sheet, name=name_from is None) for file in files]
     if name_from is not None:
         _name_by_path(readings, files, name_from, baseline, columns)
     one = name_from is None and len(files) == 1

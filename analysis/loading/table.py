@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +23,9 @@ from analysis.loading.columns import read_table
 from analysis.loading.curves import COLUMNS, Curves, Group, Mismatch
 from analysis.loading.gaps import resolve_gaps
 from analysis.loading.metric_direction import apply_direction, direction_of
+from analysis.loading.reading import Reading
 from analysis.loading.scales import check_one_scale
-from analysis.loading.sources import NameFrom
+from analysis.loading.sources import NameFrom, TableFiles
 from analysis.loading.summaries import check_no_ranks, notes_of, without_summaries
 from analysis.loading.text_cells import LINE, numbers
 from analysis.statistics.area import area_of
@@ -66,6 +68,7 @@ def load_table(
     name_from: NameFrom | None = None,
     sheet: str | None = None,
     area: str = "trapezoid",
+    test_size: int | None = None,
 ) -> Curves:
     """Load curves from a table of any source.
 
@@ -93,6 +96,7 @@ def load_table(
         name_from: "file" or "folder" if strategies are the names of the files, or of the folders that hold them.
         sheet: Sheet of an Excel file; needed if several have cells.
         area: How the values of a curve become one number (see `analysis.statistics.area`).
+        test_size: Number of test images behind accuracies; by default the resolution is read from the values.
 
     Returns:
         Complete runs and what is missing. Guesses and changes are listed in its notes.
@@ -102,55 +106,84 @@ def load_table(
     """
     paths = [Path(path)] if isinstance(path, (str, Path)) else [Path(p) for p in path]
     area_of(area)
-    reading = read_table(paths, columns or {}, wide, baseline, name_from, sheet)
-    text, notes, where = reading.frame, tuple(reading.notes), reading.where
-    text, left_out = (text, []) if keep_summary else without_summaries(text, baseline)
-    text, seed_notes = _numbered_seeds(text)
-    text, share_notes = whole_budgets(text)
+    reading = read_table(TableFiles(paths, baseline, columns or {}, wide, name_from, sheet))
     value_name = (columns or {}).get("value", "value") if reading.header else "value"
-    frame, units = _typed(text, where, value_name, baseline)
-    mismatch = "list" if mismatch == "drop" else mismatch
-    strategies = tuple(frame["strategy"].unique())
-    frame, metrics = _one_metric(frame, metric, where)
-    _check_strategies(frame, baseline, where)
-    check_one_scale(frame, where, next(iter(metrics.values())), units)
-    if better is None and direction_of(next(iter(metrics.values()))).basis == "unknown":
-        check_no_ranks(frame, where)
-    if not units:
-        _check_one_recipe_each(frame, where)
-    resolved = resolve_gaps(frame, where, baseline, mismatch, units, strategies)
-    frame = resolved.frame
+    typed = _typed_rows(reading, value_name, baseline, keep_summary=keep_summary)
+    frame, metrics = _one_metric(typed.frame, metric, reading.where)
+    _check(frame, reading.where, metrics, typed.units, baseline, better)
     plan = plan or Plan()
-    if units and "test" not in plan.model_fields_set:
+    if typed.units and "test" not in plan.model_fields_set:
         plan = plan.model_copy(update={"test": OVER_DATASETS})
+    mismatch = "list" if mismatch == "drop" else mismatch
+    resolved = resolve_gaps(frame, reading.where, baseline, mismatch, typed.units, typed.strategies)
+    frame = resolved.frame
+    notes = (*reading.notes, *typed.notes, *zero_note(frame), *area_note(frame, area), *_unit_note(frame, plan))
     curves = Curves(
         frame=frame[list(COLUMNS)].reset_index(drop=True),
-        study=str(frame["study"].iloc[0]) if len(frame) else Path(where).stem,
+        study=str(frame["study"].iloc[0]) if len(frame) else Path(reading.where).stem,
         plan=plan,
         exploratory=True,
         planned=resolved.expected,
         missing=resolved.missing,
         metrics=metrics,
         baseline=baseline,
-        notes=(
-            *notes,
-            *seed_notes,
-            *share_notes,
-            *zero_note(frame),
-            *area_note(frame, area),
-            *_unit_note(frame, plan),
-            *resolved.notes,
-        ),
-        places=_places(frame, units),
-        unit="data set" if units else "seed",
-        units=units,
+        notes=(*notes, *resolved.notes),
+        places=_places(frame, typed.units),
+        unit="data set" if typed.units else "seed",
+        units=typed.units,
         mismatch=mismatch,
         group=group,
-        warnings=(*notes_of(left_out), *resolved.warnings),
+        warnings=(*typed.left_out, *resolved.warnings),
         area=area,
         currencies=currencies(frame),
+        steps=_steps(frame, test_size),
     )
     return apply_direction(curves, better)
+
+
+def _steps(frame: pd.DataFrame, test_size: int | None) -> dict[str, float]:
+    """Return the step of one test image per protocol, in the units of its values; empty if the number is unknown."""
+    largest = frame.groupby("protocol", sort=False)["value"].max() if test_size else pd.Series(dtype=np.float64)
+    return {str(p): (100 if most > BEYOND_A_SHARE else 1) / (test_size or 1) for p, most in largest.items()}
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """Rows under `COLUMNS`, number -> name of data sets without seeds, and what was said and left out."""
+
+    frame: pd.DataFrame
+    units: dict[int, str]
+    strategies: tuple[str, ...]
+    notes: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def _typed_rows(reading: Reading, value_name: str, baseline: str, *, keep_summary: bool) -> _Typed:
+    """Leave out summaries, number the seeds, count the budgets in whole numbers, and convert the cells."""
+    text, left_out = (reading.frame, []) if keep_summary else without_summaries(reading.frame, baseline)
+    text, seed_notes = _numbered_seeds(text)
+    text, share_notes = whole_budgets(text)
+    frame, units = _typed(text, reading.where, value_name, baseline)
+    strategies = tuple(frame["strategy"].unique())
+    return _Typed(frame, units, strategies, (*seed_notes, *share_notes), notes_of(left_out))
+
+
+def _check(
+    frame: pd.DataFrame,
+    where: str,
+    metrics: Mapping[str, str],
+    units: Mapping[int, str],
+    baseline: str,
+    better: Better | None,
+) -> None:
+    """Raise InputError if the rows of one metric cannot be compared."""
+    metric = next(iter(metrics.values()))
+    _check_strategies(frame, baseline, where)
+    check_one_scale(frame, where, metric, units)
+    if better is None and direction_of(metric).basis == "unknown":
+        check_no_ranks(frame, where)
+    if not units:
+        _check_one_recipe_each(frame, where)
 
 
 def _numbered_seeds(text: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -146,12 +146,15 @@ def _excel(content: bytes, path: Path, sheet: str | None, named: Collection[str]
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         if (size := sum(member.file_size for member in archive.infolist())) > _LARGEST_SHEETS:
             raise ValueError(f"{size} bytes unpacked, of which at most {_LARGEST_SHEETS} are read")
+        formulas = any(b"<f" in archive.read(m) for m in archive.namelist() if m.startswith("xl/worksheets/"))
     with pd.ExcelFile(io.BytesIO(content)) as book:
         names = [str(name) for name in book.sheet_names]
         if sheet is not None and sheet not in names:
             raise InputError(unknown_name(f"{path}: --sheet", sheet, names))
         wanted = [sheet] if sheet is not None else names
         raws = {name: book.parse(name, dtype=str, header=None).astype("str") for name in wanted}
+    if formulas:
+        _refuse_formulas(content, path, wanted)
     filled = {name: raw for name, raw in raws.items() if raw.notna().any(axis=None)}
     if len(filled) > 1:
         fix = f"choose one, for example with --sheet {next(iter(filled))!r}"
@@ -172,6 +175,36 @@ def _excel(content: bytes, path: Path, sheet: str | None, named: Collection[str]
     frame = (raw.iloc[1:] if header else raw).reset_index(drop=True)
     notes = (f"sheet {name} of {path.name} is read",) if len(names) > 1 else ()
     return Cells(_without_empty_columns(frame), notes, header)
+
+
+def _refuse_formulas(content: bytes, path: Path, sheets: Sequence[str]) -> None:
+    """Refuse formulas whose results the file does not hold, which would read as empty cells.
+
+    Raises:
+        InputError: The first of them in each sheet, and their number.
+    """
+    from openpyxl import load_workbook
+
+    faults = []
+    book = load_workbook(io.BytesIO(content), read_only=True)
+    for name in sheets:
+        with_results = load_workbook(io.BytesIO(content), read_only=True, data_only=True)[name]
+        both = zip(book[name].iter_rows(), with_results.iter_rows(), strict=True)
+        cells = [
+            cell
+            for row, results in both
+            for cell, result in zip(row, results, strict=True)
+            if cell.data_type == "f" and result.value is None
+        ]
+        if cells:
+            more = f", and {len(cells) - 1} more" if len(cells) > 1 else ""
+            text = cells[0].value if isinstance(cells[0].value, str) else "of several cells"
+            found = f"a formula whose result is not stored: {text}{more}"
+            fix = "open the file in Excel or LibreOffice and save it, which stores results; or save the sheet as CSV"
+            faults.append(Fault(f"{path}: {name}: {cells[0].coordinate}", "a value in every cell", found, fix))
+    book.close()
+    if faults:
+        raise InputError(faults)
 
 
 def _parquet(content: bytes) -> pd.DataFrame:

@@ -102,9 +102,12 @@ def paired_values(curves: Curves, by_run: pd.DataFrame) -> list[Paired]:
 def resolution(curves: Curves, protocol: str) -> float:
     """Return the smallest difference that the values of a protocol can show; no interval is narrower.
 
-    It is a unit of the last decimal if values have at most `PRINTED` decimals, else the smallest gap between distinct
-    values (for an accuracy 1 / test images, or a multiple).
+    It is the step of one test image where the size of the test set is known (`Curves.steps`), as in studies whose
+    metric is accuracy. Otherwise it is read from the values: a unit of the last decimal if they have at most `PRINTED`
+    decimals, else the smallest gap between distinct values (for an accuracy 1 / test images, or a multiple).
     """
+    if (step := curves.steps.get(protocol)) is not None:
+        return step
     own = matrix(curves, protocol).to_numpy(dtype=np.float64)
     values = np.unique(np.round(own[~np.isnan(own)], DECIMALS))
     for decimals in range(PRINTED + 1):

@@ -108,3 +108,69 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+Test = Annotated[
+    str | None, typer.Option("--test", help="sign-flip, t or wilcoxon.", show_default="the plan's, or sign-flip")
+]
+Delta = Annotated[
+    float | None,
+    typer.Option(
+        "--delta",
+        help="Smaller differences count as equivalent. In units of the metric.",
+        show_default="the plan's, or 0.01",
+    ),
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option("--alpha", help="Error rate of all tests together.", show_default="the plan's, or 0.05"),
+]
+Correction = Annotated[
+    str | None,
+    typer.Option(
+        "--correction",
+        help="holm, hochberg, hommel (family-wise error rate); bh, by (false discovery rate). --details "
+        "has Shaffer's and Bergmann-Hommel's procedures for all pairs of strategies over data sets.",
+        show_default="the plan's, or holm",
+    ),
+]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        help="Correct the tests of each protocol, dataset or regime together.",
+        show_default="the plan's family",
+    ),
+]
+At = Annotated[
+    list[int] | None,
+    typer.Option("--at", help="Also compare the metric at this budget. Repeatable.", show_default=False),
+]
+Rho = Annotated[
+    float,
+    typer.Option(
+        "--rho",
+        help="Correlation of differences: 0 for independent seeds, 1/k for k folds. Above 0, test and interval are "
+        "the corrected t test (Nadeau & Bengio).",
+    ),
+]
+TestSize = Annotated[
+    int | None,
+    typer.Option(
+        "--test-size",
+        help="Number of test images behind a table's accuracies: no interval is narrower than one image.",
+        show_default="from the values; studies know it",
+    ),
+]
+ShowColumns = Annotated[
+    bool,
+    typer.Option(
+        "--columns", help="Show how every column, strategy, seed, budget and direction was understood, and stop."
+    ),
+]
+Details = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="Also show secondary endpoints, whole curves, effect sizes, posteriors and query costs. "
+        "--json always has them.",
+    ),
+]

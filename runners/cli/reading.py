@@ -8,19 +8,29 @@ from typing import Annotated
 import typer
 
 from runners.cli.options import (
+    Alpha,
     AsJson,
+    At,
     Aubc,
     Baseline,
     Column,
+    Correction,
     DataRoot,
+    Delta,
+    Details,
+    Group,
     HigherIsBetter,
     KeepSummary,
     LowerIsBetter,
     Metric,
     Mismatch,
     NameFrom,
+    Rho,
     Sheet,
+    ShowColumns,
     Sources,
+    Test,
+    TestSize,
     Wide,
 )
 from runners.cli.verbs import call
@@ -43,50 +53,14 @@ def compare(
     metric: Metric = None,
     higher_is_better: HigherIsBetter = False,
     lower_is_better: LowerIsBetter = False,
-    test: Annotated[
-        str | None, typer.Option("--test", help="sign-flip, t or wilcoxon.", show_default="the plan's, or sign-flip")
-    ] = None,
-    delta: Annotated[
-        float | None,
-        typer.Option(
-            "--delta",
-            help="Smaller differences count as equivalent. In units of the metric.",
-            show_default="the plan's, or 0.01",
-        ),
-    ] = None,
-    alpha: Annotated[
-        float | None,
-        typer.Option("--alpha", help="Error rate of all tests together.", show_default="the plan's, or 0.05"),
-    ] = None,
-    correction: Annotated[
-        str | None,
-        typer.Option(
-            "--correction",
-            help="holm, hochberg, hommel (family-wise error rate); bh, by (false discovery rate). --details "
-            "has Shaffer's and Bergmann-Hommel's procedures for all pairs of strategies over data sets.",
-            show_default="the plan's, or holm",
-        ),
-    ] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            "--group",
-            help="Correct the tests of each protocol, dataset or regime together.",
-            show_default="the plan's family",
-        ),
-    ] = None,
-    at: Annotated[
-        list[int] | None,
-        typer.Option("--at", help="Also compare the metric at this budget. Repeatable.", show_default=False),
-    ] = None,
-    rho: Annotated[
-        float,
-        typer.Option(
-            "--rho",
-            help="Correlation of differences: 0 for independent seeds, 1/k for k folds. Above 0, test and interval are "
-            "the corrected t test (Nadeau & Bengio).",
-        ),
-    ] = 0.0,
+    test: Test = None,
+    delta: Delta = None,
+    alpha: Alpha = None,
+    correction: Correction = None,
+    group: Group = None,
+    at: At = None,
+    rho: Rho = 0.0,
+    test_size: TestSize = None,
     mismatch: Mismatch = "list",
     column: Column = None,
     wide: Wide = None,
@@ -94,21 +68,8 @@ def compare(
     name_from: NameFrom = None,
     sheet: Sheet = None,
     aubc: Aubc = "trapezoid",
-    columns: Annotated[
-        bool,
-        typer.Option(
-            "--columns",
-            help="Show how every column, strategy, seed, budget and direction was understood, and stop.",
-        ),
-    ] = False,
-    details: Annotated[
-        bool,
-        typer.Option(
-            "--details",
-            help="Also show secondary endpoints, whole curves, effect sizes, posteriors and query costs. "
-            "--json always has them.",
-        ),
-    ] = False,
+    columns: ShowColumns = False,
+    details: Details = False,
     json: AsJson = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print a LaTeX (booktabs) table.")] = False,

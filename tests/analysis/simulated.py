@@ -53,7 +53,7 @@ def write_run(
 ) -> None:
     """Write one record with these accuracies; `end` is sealed, failed or open."""
     with open_record(folder.run(RunId(protocol.name, strategy.id, seed))) as (writer, _):
-        split = SplitCard(digest="s", pool=80, validation=0, test=20, targets="t")
+        split = SplitCard(digest="s", pool=80, validation=0, test=20_000, targets="t")
         data = DataCard(name="digits", digest="d", images=100, classes=10)
         writer.append(first_event(protocol, strategy, seed, split, data), sync=False)
         for i, (budget, value) in enumerate(zip(protocol.budgets, accuracy, strict=True)):

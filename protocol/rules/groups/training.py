@@ -129,8 +129,8 @@ def unequal_tuning(study: StudyEvidence) -> Observations:
             yield unverifiable(study.source, expected, NOT_DECLARED)
         elif n > min(declared.values()):
             least = min(declared, key=lambda s: declared[s])
-            expected = f"as many settings tried as for {least}, {declared[least]}"
-            yield broken(study.source, expected, f"{n} settings of {strategy}")
+            expected = f"as many settings tried as of {least}: {declared[least]}"
+            yield broken(study.source, expected, f"{n} setting{'s' * (n > 1)} of {strategy}")
 
 
 @study_rule(

@@ -10,7 +10,7 @@ from typing import Any, Final, Self, get_args
 from analysis.loading.curves import Curves, Group, Mismatch
 from analysis.loading.metric_direction import apply_direction
 from analysis.loading.records import load_study
-from analysis.loading.sources import NameFrom, files_in, together
+from analysis.loading.sources import NameFrom, TableFiles, files_in, together
 from analysis.loading.table import load_table
 from analysis.statistics.area import area_of
 from analysis.statistics.corrections import Correction
@@ -45,6 +45,7 @@ class CompareOptions:
     name_from: str | None = None
     sheet: str | None = None
     aubc: str = "trapezoid"
+    test_size: int | None = None
 
     @classmethod
     def of(cls, **options: Any) -> Self:
@@ -91,6 +92,8 @@ class CompareOptions:
             )
         elif self.rho and self.mismatch == "unpaired":
             yield Fault("--rho", "paired folds", "--mismatch unpaired", "leave out one of the two")
+        if self.test_size is not None and self.test_size < 1:
+            yield Fault("--test-size", "a number of images of at least 1", f"{self.test_size}")
         try:
             area_of(self.aubc)
         except InputError as error:
@@ -124,6 +127,11 @@ class CompareOptions:
         """Return whether the source is one study folder; with --name-from, folders hold tables."""
         return len(sources) == 1 and sources[0].is_dir() and self.name_from is None
 
+    def files(self, paths: Sequence[Path]) -> TableFiles:
+        """Return files that are one table with what the options say about them."""
+        # name_from is checked with the other options
+        return TableFiles(paths, self.baseline, self.columns, self.wide, self.name_from, self.sheet)  # type: ignore[arg-type]
+
     def sets(self, sources: Sequence[Path]) -> list[tuple[Path, ...]]:
         """Return the sources that are read as one: all of them with --name-from, and the runs of TensorBoard."""
         unique = tuple(dict.fromkeys(sources))
@@ -153,6 +161,7 @@ class CompareOptions:
             name_from=self.name_from,  # type: ignore[arg-type]  # checked above
             sheet=self.sheet,
             area=self.aubc,
+            test_size=self.test_size,
         )
         return replace(curves, rho=self.rho)
 
@@ -176,6 +185,7 @@ class CompareOptions:
             baseline=self.baseline,
             area=self.aubc,
             metrics=metrics if metrics != own else planned.metrics,
+            steps=planned.steps if metrics == own else {},
             group=self.group or None,  # type: ignore[arg-type]  # checked when the options were read
         )
         differences = {
@@ -199,6 +209,7 @@ class CompareOptions:
         """Refuse options that only tables have, and names that the study does not have."""
         table_only = {"--column": self.column, "--wide": self.wide, "--mismatch": self.mismatch != "list"}
         table_only |= {"--keep-summary": self.keep_summary, "--sheet": self.sheet is not None}
+        table_only |= {"--test-size": self.test_size is not None}
         for option, given in table_only.items():
             if given:
                 found = f"the study folder {source}, which has no gaps of this kind"

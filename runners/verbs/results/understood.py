@@ -66,14 +66,7 @@ def _as_far_as(paths: Sequence[Path], options: CompareOptions) -> tuple[ColumnUs
     if options.is_study(*paths):
         return ()
     try:
-        reading = read_sources(
-            paths,
-            options.columns,
-            options.wide,
-            options.baseline,
-            options.name_from,  # type: ignore[arg-type]  # checked with the other options
-            options.sheet,
-        )
+        reading = read_sources(options.files(paths))
     except InputError:
         return ()
     try:

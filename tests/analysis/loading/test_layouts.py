@@ -286,8 +286,63 @@ def test_sheets_of_excel(write: Write, tmp_path: Path) -> None:
 
 def test_an_error_on_seed_columns_names_the_columns_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
-    path.write_text("method;n_labels;run 0;run 1\nrandom;50;0,5;0,6\nmargin;50;0,6;0,7\n")
+    path.write_text("al;steps;run 0;run 1\nrandom;50;0,5;0,6\nmargin;50;0,6;0,7\n")
     with pytest.raises(InputError) as error:
         load_table(path)
-    assert "no strategy among method, n_labels, run 0, run 1" in str(error.value)
-    assert "--column strategy=method --column budget=n_labels" in str(error.value)
+    assert "no strategy among al, steps, run 0, run 1" in str(error.value)
+    assert "--column strategy=al --column budget=steps" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("method", "run", "n_labels", "value"),
+        ("Query Strategy", "Random Seed", "# labels", "Value"),
+        ("Verfahren", "Lauf", "numLabeled", "acc"),
+        ("acquisition_function", "trial", "iteration", "test accuracy"),
+    ],
+)
+def test_names_of_the_field_are_understood_and_said(write: Write, names: tuple[str, ...]) -> None:
+    curves = same(load_table(write(lines(ROWS, names))))
+    assert (
+        f"{names[0]} is read as strategy, {names[1]} is read as seed, {names[2]} is read as budget" in curves.notes[0]
+    )
+
+
+def test_the_euro_style_wide_table_is_understood(write: Write) -> None:
+    wide = [
+        (s, b, *(f"{VALUE[s, k, b]}".replace(".", ",") for k in SEEDS)) for s in ("random", "margin") for b in BUDGETS
+    ]
+    same(load_table(write(lines(wide, ("method", "n_labels", *(f"run {k}" for k in SEEDS)), ";"))))
+
+
+def test_of_two_names_the_one_that_counts_labels_is_the_budget(write: Write) -> None:
+    rows = [(s, k, BUDGETS.index(b), b, v) for s, k, b, v in ROWS]
+    same(load_table(write(lines(rows, ("method", "seed", "round", "n_labels", "acc")))))
+
+
+def test_what_may_mean_something_else_is_asked_about(write: Write) -> None:
+    with pytest.raises(InputError, match="--column seed=fold"):  # folds are no independent seeds
+        load_table(write(lines(ROWS, ("method", "fold", "n_labels", "value"))))
+    rows = [(s, s, *row) for s, *row in ROWS]
+    with pytest.raises(InputError, match="no strategy among"):  # two columns of one name
+        load_table(write(lines(rows, ("method", "Method", "seed", "budget", "value"))))
+
+
+def test_formulas_without_results_are_no_empty_cells(tmp_path: Path) -> None:
+    openpyxl = pytest.importorskip("openpyxl", reason="the extra `excel` is not installed")
+    book, path = openpyxl.Workbook(), tmp_path / "t.xlsx"
+    for row in [NAMES, *ROWS]:
+        book.active.append(row)
+    book.active["D4"], book.active["D6"] = "=D3+0.01", "=D5+0.01"
+    book.save(path)
+    with pytest.raises(InputError, match=r"Sheet: D4(.|\n)*not stored: =D3\+0.01, and 1 more(.|\n)*save it"):
+        load_table(path)
+    book.active["D4"], book.active["D6"] = ROWS[2][3], ROWS[4][3]
+    book.active["F2"] = "=1+1"
+    book.save(path)
+    with pytest.raises(InputError, match="Sheet: F2"):
+        load_table(path)
+    book.active["F2"] = None
+    book.save(path)
+    same(load_table(path))

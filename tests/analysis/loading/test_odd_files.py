@@ -103,7 +103,7 @@ HEADER = "strategy,seed,budget,value\n"
         ("My results\n" + lines(ROWS, NAMES), "remove lines above the header"),
         (lines(ROWS, NAMES) + "random,9,100,.5,.6,.7\n", "Expected 4 fields in line 44, saw 6"),
         (lines([(k, s, b, v) for s, k, b, v in ROWS], ("", "strategy", "budget", "value")), "neither among"),
-        ("method,run,n_labels,test_acc\nrandom,0,10,.5\n", "--column strategy=method --column seed=run"),
+        ("al,fold,steps,test_acc\nrandom,0,10,.5\n", "--column strategy=al --column seed=fold"),
     ],
 )
 def test_what_misleads_is_refused_with_the_reason(tmp_path: Path, text: str, says: str) -> None:

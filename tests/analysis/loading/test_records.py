@@ -74,7 +74,7 @@ def test_not_a_study_folder(tmp_path: Path) -> None:
 def test_a_study_survives_the_way_through_csv(folder: StudyFolder, tmp_path: Path) -> None:
     curves = load_study(folder.path)
     curves.to_csv(tmp_path / "all.csv")
-    again = load_table(tmp_path / "all.csv", metric="accuracy", plan=curves.plan)
+    again = load_table(tmp_path / "all.csv", metric="accuracy", plan=curves.plan, test_size=20_000)
     assert again.exploratory
     assert compare(again).verdicts == compare(curves).verdicts
 

@@ -186,7 +186,7 @@ def test_no_seed_in_common_exits_with_3_and_no_p(file, tmp_path: Path) -> None: 
     [
         (TIDY, {"columns": {"strategie": "method"}}, "did you mean 'strategy'"),
         (TIDY, {"columns": {"strategy": "metod"}}, "did you mean 'method'"),
-        (TIDY, {}, "--column OURS=THEIRS"),
+        (TIDY.replace("method", "kind"), {}, "--column OURS=THEIRS"),
         (WIDE, {"columns": MAP, "wide": "budgets"}, "did you mean 'budget'"),
         ("strategy,seed,value,10\nr,0,1,1\n", {"wide": "budget"}, "no columns budget and value"),
         ("strategy,seed,a\nr,0,1\n", {"wide": "budget"}, "columns that are budgets"),

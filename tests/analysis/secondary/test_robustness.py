@@ -55,6 +55,8 @@ def test_studies_are_pooled_by_protocol_and_marked_exploratory(whole: Path, tmp_
     both = combine([one, two], "both")
     assert both.protocols == ("plain", "augmented", "uda")
     assert both.exploratory
+    assert both.currencies == dict.fromkeys(both.protocols, "labels")
+    assert both.steps == dict.fromkeys(both.protocols, 1 / 20_000)
     assert len(both.frame) == len(one.frame) + len(two.frame)
     with pytest.raises(ValueError, match="plain"):
         combine([one, one], "twice")

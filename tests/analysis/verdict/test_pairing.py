@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.verdict.pairing import pair, paired_curves, paired_endpoints
+from analysis.loading.records import load_study
+from analysis.verdict.pairing import pair, paired_curves, paired_endpoints, resolution
+from tests.analysis.simulated import make_study, write_study
 
 ROWS = [("random", s, b, 0.1 * s + b / 100) for s in range(4) for b in (10, 20)] + [
     ("x", s, b, 0.1 * s + b / 100 + 0.01) for s in range(4) for b in (10, 20)
@@ -45,3 +50,14 @@ def test_unordered_series_pair_by_index() -> None:
 def test_a_seed_that_is_there_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="more than once"):
         pair(pd.Series([3.0, 1.0], index=[7, 7]), pd.Series([1.0], index=[7]))
+
+
+def test_the_test_set_gives_the_resolution_where_it_is_known(table, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    assert resolution(table(text(ROWS)), "all") == 0.01
+    assert resolution(table(text(ROWS), test_size=250), "all") == 0.004
+    percent = [(s, k, b, round(100 * v, 1)) for s, k, b, v in ROWS]
+    assert resolution(table(text(percent), test_size=250), "all") == 0.4
+    write_study(tmp_path / "study", make_study(), {})
+    study = load_study(tmp_path / "study")
+    assert resolution(study, "plain") == 1 / 20_000
+    assert resolution(replace(study, steps={}), "plain") != 1 / 20_000

@@ -237,10 +237,10 @@ def own_source(victim: Any, kept: bytes | None) -> None:
 DATA = array_digest(make_labels())
 
 
-def tune(victim: Any, settings: int | None) -> None:
+def tune(victim: Any, settings: int | None, last: int = 2) -> None:
     """Change the number of settings tried for one strategy, in the plan and in all records."""
     study = obedient_study(
-        strategies=[{"name": "random"}, {"name": "first", "tuning": settings}, {"name": "last", "tuning": 2}]
+        strategies=[{"name": "random"}, {"name": "first", "tuning": settings}, {"name": "last", "tuning": last}]
     )
     victim.folder.plan.write_text(study.model_dump_json())
     for path in victim.folder.records.rglob("events.jsonl"):
@@ -678,6 +678,13 @@ def test_exactly_the_rules_that_must_fire_do(victim: Any, case: Case) -> None:
     errors = {a: {i for i in ids if RULES[i].severity == "error"} for a, ids in answers.items()}
     assert result.exit_code == (1 if errors["broken"] else 3 if errors["unverifiable"] else 0)
     assert not [f for f in result.findings if "can read" in f.expected], "a rule failed on the evidence"
+
+
+@pytest.mark.parametrize(("settings", "found"), [(3, "3 settings of first"), (1, "1 setting of first")])
+def test_settings_are_counted_in_words(victim: Any, settings: int, found: str) -> None:
+    tune(victim, settings, last=0)
+    (finding,) = (f for f in check_study(victim.folder.path).findings if f.rule == "TRN-05")
+    assert finding.found == found
 
 
 @pytest.mark.parametrize(("steps", "broken"), [(3, set()), (6, {"TRN-04"})])

@@ -41,10 +41,10 @@ def test_the_same_as_json(place: Path) -> None:
 
 
 def test_what_cannot_be_understood_shows_how_far_it_went(place: Path) -> None:
-    (place / "bad.csv").write_text("method,seed,budget,acc\nrandom,0,1,.5\n")
+    (place / "bad.csv").write_text("al,seed,budget,acc\nrandom,0,1,.5\n")
     done = beatrandom("compare", "bad.csv", "--columns", cwd=place, check=2)
     assert "by its name" in done.stdout
-    assert "--column strategy=method" in done.stderr
+    assert "--column strategy=al" in done.stderr
 
 
 def test_a_study_is_described_too(tmp_path: Path) -> None:
