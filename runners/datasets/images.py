@@ -29,6 +29,7 @@ class Images:
         digest: SHA-256 of pixels, labels and `train_size` (see `content_digest`).
         source: images that frozen features were computed from, if known; they are not trained on.
         encoded: card of frozen features that were read from a file with a card.
+        views: (train_size, k, d) frozen features of k augmented views of every training image, if the file has them.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Images:
     digest: str
     source: NDArray[Any] | None = field(default=None, repr=False)
     encoded: FeatureCard | None = field(default=None, repr=False)
+    views: NDArray[Any] | None = field(default=None, repr=False)
 
     @property
     def n(self) -> int:
@@ -93,6 +95,15 @@ class Labels:
 def content_digest(pixels: NDArray[Any], labels: NDArray[np.integer], train_size: int) -> str:
     """Compute the SHA-256 of a data set's content, independent of its files."""
     return array_digest(pixels, labels, np.asarray([train_size], np.int64))
+
+
+def feature_digest(
+    pixels: NDArray[Any], labels: NDArray[np.integer], train_size: int, views: NDArray[Any] | None
+) -> str:
+    """Compute the SHA-256 of features as `content_digest`; with views it covers these too."""
+    if views is None:
+        return content_digest(pixels, labels, train_size)
+    return array_digest(pixels, labels, np.asarray([train_size], np.int64), views)
 
 
 def join_parts(

@@ -14,6 +14,7 @@ from protocol.errors import Fault, InputError
 from protocol.spec.data import Encoder
 from runners.caching import Allocate, entry_folder, get_or_make_array
 from runners.datasets.images import Images
+from runners.encoding.packaged import distribution
 from runners.encoding.resolve import resolve_files
 from runners.machine.progress_lines import ProgressLines, print_notice
 
@@ -68,8 +69,8 @@ def encode_images(
 
 def inputs(images: Images, encoder: Encoder) -> dict[str, Any]:
     """Return everything that determines the features, except rounding."""
-    library = encoder.name.partition(":")[0]
-    versions = {name: metadata.version(name) for name in ("torch", library) if encoder.own is None}
+    used = ["timm", distribution(encoder.name)] if encoder.packaged else [encoder.name.partition(":")[0]]
+    versions = {name: metadata.version(name) for name in ("torch", *used) if encoder.own is None}
     return {
         "images": images.digest,
         "shape": list(images.pixels.shape),
@@ -83,6 +84,8 @@ def _has_digests(encoder: Encoder) -> bool:
 
     If so, cached features can be used without the files.
     """
+    if encoder.packaged:
+        return encoder.weights_digest is not None
     return (encoder.own is None or encoder.source_digest is not None) and (
         encoder.weights in (None, "untrained") or encoder.weights_digest is not None
     )
@@ -104,26 +107,46 @@ def _compute(
         values = user_encoder.embeddings(encoder, root, images.n)
         allocate(values.shape)[:] = values
         return
-    embed = _embedder(encoder, root, device)
+    embed = embedder(encoder, root, device)
     out: NDArray[Any] | None = None
     for start in range(0, images.n, batch):
         part = np.array(images.pixels[start : start + batch])
-        try:
-            output = embed(part)
-        except InputError:
-            raise
-        except Exception as error:  # the user's own code, or images that a network cannot take
-            raise InputError(
-                Fault(where, f"embeddings of {len(part)} images", f"{type(error).__name__}: {error}")
-            ) from error
-        rows = user_encoder.check_embeddings(output, len(part), None if out is None else out.shape[1], where)
+        rows = embed_or_refuse(embed, part, None if out is None else out.shape[1], where)
         if out is None:
             out = allocate((images.n, rows.shape[1]))
         out[start : start + len(part)] = rows
         progress(start + len(part), images.n)
 
 
-def _embedder(encoder: Encoder, root: Path | None, device: str | None) -> Callable[[NDArray[np.uint8]], Any]:
+Embed = Callable[[NDArray[np.uint8]], Any]
+"""Images (b, height, width, channels) → embeddings (b, d)."""
+
+
+def embed_or_refuse(embed: Embed, part: NDArray[np.uint8], width: int | None, where: str) -> NDArray[np.float32]:
+    """Return checked embeddings of a batch.
+
+    Args:
+        width: d of earlier batches; `None`: this is the first.
+        where: encoder, for error messages.
+
+    Raises:
+        InputError: the encoder fails, or returns no numbers of this width.
+    """
+    from runners.encoding import user_encoder
+
+    try:
+        output = embed(part)
+    except InputError:
+        raise
+    except Exception as error:  # the user's own code, or images that a network cannot take
+        raise InputError(
+            Fault(where, f"embeddings of {len(part)} images", f"{type(error).__name__}: {error}")
+        ) from error
+    return user_encoder.check_embeddings(output, len(part), width, where)
+
+
+def embedder(encoder: Encoder, root: Path | None, device: str | None) -> Embed:
+    """Return the encoder as a function. Raises InputError if it cannot be built."""
     import torch
 
     from runners.encoding import networks, user_encoder
@@ -139,12 +162,20 @@ def _embedder(encoder: Encoder, root: Path | None, device: str | None) -> Callab
     return lambda images: network(images, place)
 
 
+def preprocessing(encoder: Encoder) -> str | None:
+    """Return in words what is done to images before a packaged encoder; None for others."""
+    from runners.encoding import networks
+
+    return networks.build(encoder, None).preprocessing if encoder.packaged else None
+
+
 def _progress_lines(what: str) -> Progress:
     """Return a callback that prints progress and the expected time left every few seconds."""
     lines = ProgressLines()
 
     def progress(done: int, total: int) -> None:
         if (left := lines.seconds_left(done, total)) is not None:
-            print_notice(f"{what}: {done:,} of {total:,} images, about {left:.0f} s left")
+            rate = f", {(total - done) / left:.0f} images/s" if left > 0 else ""
+            print_notice(f"{what}: {done:,} of {total:,} images{rate}, about {left:.0f} s left")
 
     return progress

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # its usual name
 
 from protocol.errors import Fault, InputError
-from protocol.spec.data import PRETRAINED, UNTRAINED, Encoder
+from protocol.spec.data import PACKAGED, PRETRAINED, UNTRAINED, Encoder
 from runners.datasets.files import find_file
+from runners.encoding import packaged
 from runners.machine.device import plain_kernels
 from runners.models.net import state_digest
 from runners.models.weights_file import read_tensors
@@ -47,6 +48,15 @@ class Network:
     side: int
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+
+    @property
+    def preprocessing(self) -> str:
+        """Return in words what is done to images."""
+        mean, deviation = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.deviation))
+        return (
+            f"of the images as read: shorter side scaled to {self.side} pixels (bicubic, antialiased), middle "
+            f"{self.side}×{self.side} cropped, values in [0, 1] minus ({mean}), divided by ({deviation})"
+        )
 
     @property
     def digest(self) -> str:
@@ -98,9 +108,26 @@ def build(encoder: Encoder, root: Path | None) -> Network:
     library, _, name = encoder.name.partition(":")
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)  # for untrained weights
-        network = (_timm if library == "timm" else _torchvision)(name, encoder, root)
+        if encoder.packaged:
+            network = _packaged(encoder)
+        else:
+            network = (_timm if library == "timm" else _torchvision)(name, encoder, root)
     network.body.eval().requires_grad_(requires_grad=False)
     return network
+
+
+def _packaged(encoder: Encoder) -> Network:
+    """Build timm's network with the weights of a package."""
+    try:
+        timm = import_module("timm")
+    except ImportError:
+        raise InputError(packaged.missing(encoder.name, "the package timm")) from None
+    body = timm.create_model(packaged.network_of(encoder.name), pretrained=False)
+    tensors = read_tensors(packaged.weights_of(encoder.name), encoder.weights_digest)
+    body.load_state_dict(packaged.rename(encoder.name, tensors, body.state_dict()))
+    facts: Any = body.pretrained_cfg
+    body.reset_classifier(0)
+    return Network(body, encoder.size or PACKAGED[encoder.name], tuple(facts["mean"]), tuple(facts["std"]))
 
 
 def _timm(name: str, encoder: Encoder, root: Path | None) -> Network:

@@ -8,6 +8,7 @@ from pathlib import Path
 from protocol.errors import Fault, InputError
 from protocol.spec.data import PRETRAINED, Encoder
 from runners.datasets.files import file_digest, find_file
+from runners.encoding.packaged import weights_of
 
 
 def resolve_files(encoder: Encoder, root: Path | None, study_folder: Path | None = None) -> Encoder:
@@ -23,7 +24,8 @@ def resolve_files(encoder: Encoder, root: Path | None, study_folder: Path | None
     faults: list[Fault] = []
     digests: dict[str, str] = {}
     name, weights = encoder.name, encoder.weights
-    for field, path in (("source_digest", encoder.own), ("weights_digest", encoder.weights_file)):
+    packaged = str(weights_of(name)) if encoder.packaged else None
+    for field, path in (("source_digest", encoder.own), ("weights_digest", packaged or encoder.weights_file)):
         where = f"encoder {encoder.name}: {field.removesuffix('_digest')}"
         if path is None:
             continue
@@ -33,7 +35,7 @@ def resolve_files(encoder: Encoder, root: Path | None, study_folder: Path | None
         except InputError as error:
             faults += error.faults
             continue
-        if study_folder is not None and file == study_folder / path and file != Path(path):
+        if packaged is None and study_folder is not None and file == study_folder / path and file != Path(path):
             named = os.path.relpath(file)
             name, weights = (named + name[len(path) :], weights) if field == "source_digest" else (name, named)
         expected = getattr(encoder, field)

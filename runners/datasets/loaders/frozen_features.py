@@ -17,13 +17,13 @@ from protocol.errors import Fault, InputError
 from protocol.spec.data import FeatureCard
 from runners.datasets.cards import Card
 from runners.datasets.file_search import Place, npz_arrays
-from runners.datasets.images import Images, Labels, label_faults, seal
+from runners.datasets.images import Images, Labels, feature_digest, label_faults, seal
 
 
 def load(card: Card, place: Place) -> tuple[Images, Labels]:
     """Load an .npz of features (n, d) and labels as float32. Raises InputError.
 
-    Arrays test_features, test_labels and classes are optional.
+    Arrays test_features, test_labels, classes and views (of the training images) are optional.
     """
     path = place.own(card)
     arrays = npz_arrays(path)
@@ -51,8 +51,24 @@ def load(card: Card, place: Place) -> tuple[Images, Labels]:
     labels = np.concatenate([arrays[f"{part}labels"].reshape(-1).astype(np.int64) for part in parts])
     classes = [str(name) for name in arrays["classes"].reshape(-1)] if "classes" in arrays else None
     images, hidden = seal(card, str(path), values[:, None, None, :], labels, len(arrays["features"]), classes)
+    if (views := arrays.get("views")) is not None:
+        _check_views(f"{path}: views", views, arrays["features"])
+        digest = feature_digest(images.pixels, hidden.for_oracle(), images.train_size, views)
+        images = replace(images, views=views, digest=digest)
     encoded = _card(str(path), arrays["card"], images.digest) if "card" in arrays else None
     return replace(images, encoded=encoded), hidden
+
+
+def _check_views(where: str, views: NDArray[Any], features: NDArray[Any]) -> None:
+    """Raise InputError unless there are the same number of finite views of every training image."""
+    n, d = features.shape
+    if views.dtype.kind != "f" or views.ndim != 3 or views.shape[::2] != (n, d) or not views.shape[1]:
+        found = f"{views.dtype} of shape {views.shape}"
+        raise InputError(
+            Fault(where, f"floating-point numbers, shape ({n}, views, {d})", found, "write them with encode --views")
+        )
+    if not np.isfinite(views).all():
+        raise InputError(Fault(where, "finite numbers", "NaN or infinity", "encode again"))
 
 
 def _card(where: str, text: NDArray[Any], digest: str) -> FeatureCard:

@@ -8,9 +8,10 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,15 +19,20 @@ from pydantic import ValidationError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from protocol.errors import Fault, InputError, unknown_name
-from protocol.spec.data import NOT_DECLARED, Data, EncodedImages, Encoder, FeatureCard, Making
+from protocol.spec.data import NOT_DECLARED, PACKAGED, Data, EncodedImages, Encoder, FeatureCard, Making
+from protocol.spec.recipe import Views
 from runners.data import load
 from runners.datasets import CARDS, Images
-from runners.datasets.images import content_digest
+from runners.datasets.images import feature_digest
 from runners.datasets.registry import OWN
 from runners.encoding import encode_images, resolve_files
-from runners.encoding.encode import inputs
+from runners.encoding.encode import inputs, preprocessing
+from runners.encoding.views import encode_views
 from runners.machine.device import choose_device
 from runners.terminal.console import console, duration, print_json, table
+
+VIEWS: Final = Views(flip=True, least_area=0.4, jitter=0.5, grey=0.1)
+"""Views of `--views`: milder crops than SimCLR's, since frozen features change with scale."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,7 @@ class EncodeOptions:
     out: Path | None = None
     device: str = "auto"
     batch: int = 256
+    views: int = 0
 
 
 def encode(*, data_root: Path | None, json: bool, **options: Any) -> None:
@@ -54,7 +61,7 @@ def encode(*, data_root: Path | None, json: bool, **options: Any) -> None:
         raise InputError(
             Fault("--out", "a new file", f"{out} exists", "choose another --out, or remove it; nothing was changed")
         )
-    data = data_of(chosen.data, chosen.size)
+    data = data_of(chosen.data, chosen.size or PACKAGED.get(chosen.encoder))
     encoder = resolve_files(encoder, data_root)
     with console.status(f"reading {chosen.data}"):
         images, hidden = load(data, data_root)
@@ -69,11 +76,12 @@ def encode(*, data_root: Path | None, json: bool, **options: Any) -> None:
         )
     began = time.perf_counter()
     device = choose_device(chosen.device)
-    features = _encode_with_bar(images, encoder, data_root, device, chosen.batch)
+    features, views = _encode_with_bar(images, encoder, data_root, device, chosen)
     labels = np.asarray(hidden.for_oracle(), np.int64)
-    card = _card(images, encoder, features, labels, device)
+    card = _card(images, encoder, features, views, labels, device)
     card_json = card.model_dump(mode="json")
-    _write(out, _parts(features, labels, images) | {"card": np.asarray(text.dumps(card_json, sort_keys=True))})
+    parts = _parts(features, labels, images) | ({} if views is None else {"views": views})
+    _write(out, parts | {"card": np.asarray(text.dumps(card_json, sort_keys=True))})
     if json:
         print_json({"file": str(out), "card": card_json})
         return
@@ -128,24 +136,58 @@ def _stem(given: str) -> str:
 
 
 def _encode_with_bar(
-    images: Images, encoder: Encoder, root: Path | None, device: str, batch: int
-) -> NDArray[np.float32]:
+    images: Images, encoder: Encoder, root: Path | None, device: str, chosen: EncodeOptions
+) -> tuple[NDArray[np.float32], NDArray[np.float16] | None]:
+    """Return features, and those of views if there are any; show progress, throughput and the time left."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("images"),
+        TextColumn("images, {task.fields[rate]} images/s"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(f"encoding on {device}", total=images.n)
-        return encode_images(images, encoder, root, lambda done, _: bar.update(task, completed=done), device, batch)
+
+        def report(what: str, total: int) -> Callable[[int, int], None]:
+            task, began = bar.add_task(f"{what} on {device}", total=total, rate="…"), time.perf_counter()
+
+            def update(done: int, _: int) -> None:
+                bar.update(task, completed=done, rate=f"{done / (time.perf_counter() - began):.0f}")
+
+            return update
+
+        shown = report("encoding", images.n)
+        features = encode_images(images, encoder, root, shown, device, chosen.batch)
+        if not chosen.views:
+            return features, None
+        shown = report("views", images.train_size * chosen.views)
+        described = VIEWS.model_dump(mode="json")
+        return features, encode_views(
+            images, encoder, root, _draw_view, chosen.views, described, shown, device, chosen.batch
+        )
+
+
+def _draw_view(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+    """Draw one random view of each image."""
+    import torch
+
+    from runners.regimes.augment.two_views import random_view
+
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float()
+    view = random_view(x, VIEWS, torch.Generator().manual_seed(seed)).clamp(0, 255).round().to(torch.uint8)
+    drawn: NDArray[np.uint8] = view.permute(0, 2, 3, 1).contiguous().numpy()
+    return drawn
 
 
 def _card(
-    images: Images, encoder: Encoder, features: NDArray[np.float32], labels: NDArray[np.int64], device: str
+    images: Images,
+    encoder: Encoder,
+    features: NDArray[np.float32],
+    views: NDArray[np.float16] | None,
+    labels: NDArray[np.int64],
+    device: str,
 ) -> FeatureCard:
     """Describe the features for other readers, and for the records of runs on them."""
     height, width, channels = images.pixels.shape[1:]
@@ -159,8 +201,13 @@ def _card(
             shape=(height, width, channels),
         ),
         features=features.shape[1],
-        digest=content_digest(features[:, None, None, :], labels, images.train_size),
-        made=Making(device=device, versions=inputs(images, encoder)["versions"]),
+        digest=feature_digest(features[:, None, None, :], labels, images.train_size, views),
+        made=Making(
+            device=device,
+            versions=inputs(images, encoder)["versions"],
+            preprocessing=preprocessing(encoder),
+        ),
+        views=0 if views is None else views.shape[1],
     )
 
 
@@ -206,6 +253,8 @@ def _show(out: Path, card: FeatureCard, seconds: float) -> None:
         ("weights", f"{encoder.weights or 'its own'}{_short(encoder.weights_digest)}"),
         ("trained on", encoder.learned_from),
         ("features", f"{card.features} per image; digest {card.digest[:16]}"),
+        *([("views", f"{card.views} of every training image")] if card.views else []),
+        *([("preprocessing", card.made.preprocessing)] if card.made.preprocessing else []),
         ("made", f"on {card.made.device} in {duration(seconds)}"),
     ]
     console.print(table(f"{out}", ["what", "which"], rows))

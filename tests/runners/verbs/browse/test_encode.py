@@ -118,3 +118,38 @@ def test_photographs_of_many_sizes_are_brought_to_one(here: Path, capsys: pytest
     said = printed_json(capsys, "photos", "enc.py:means", size=6)
     images, _ = load(Data(name="features", path=said["file"]), here)
     np.testing.assert_allclose(images.pixels[:, 0, 0], [[0, 0], [40, 40], [20, 20], [60, 60]], atol=1)
+
+
+def test_views_are_kept_beside_the_features(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = printed_json(capsys, "mine.npz", "enc.py:means", views=3)
+    assert said["card"]["views"] == 3
+    images, _ = load(Data(name="features", path=said["file"]), here)
+    assert images.views is not None
+    assert images.views.shape == (12, 3, 2)
+    assert images.digest == said["card"]["digest"]
+    assert images.encoded is not None
+    plain = printed_json(capsys, "mine.npz", "enc.py:means", out=Path("plain.npz"))
+    assert plain["card"]["digest"] != images.digest
+    assert plain["card"]["views"] == 0
+    more = printed_json(capsys, "mine.npz", "enc.py:means", views=4, out=Path("more.npz"))
+    others, _ = load(Data(name="features", path=more["file"]), here)
+    assert others.views is not None
+    np.testing.assert_array_equal(others.views[:, :3], images.views)  # more views change no earlier one
+    assert len(np.unique(np.round(others.views.astype(float), 3), axis=1)[0]) == 4
+    features = images.pixels[:12, 0, 0]
+    assert not np.allclose(images.views[:, 0], features, atol=0.5)
+    # views are of their own image: averages of its pixels
+    across = np.corrcoef(others.views[:, :, 0].mean(1), features[:, 0])[0, 1]
+    assert across > 0.8
+    with np.load(here / said["file"]) as file:
+        parts = dict(file)
+    for damage, says in ((parts["views"][:11], r"shape \(12, views, 2\)"), (parts["views"] * np.nan, "finite")):
+        np.savez(here / "damaged.npz", **parts | {"views": damage})
+        with pytest.raises(InputError, match=says):
+            load(Data(name="features", path="damaged.npz"), here)
+
+
+def test_a_folder_is_read_at_the_side_of_a_packaged_encoder(here: Path) -> None:
+    (here / "photos").mkdir()
+    with pytest.raises(InputError, match="one folder per class"):
+        encode_quietly("photos", "efficientnet-lite0")
