@@ -19,7 +19,7 @@ N = 2 * BLOCK + 300
 
 @pytest.fixture(scope="module")
 def images() -> Images:
-    pixels = np.random.default_rng(2).normal(3.0, 2.0, size=(N, 1, 1, 24)).astype(np.float32)
+    pixels = np.random.default_rng(2).normal(3.0, 2.0, size=(N, 1, 1, 384)).astype(np.float32)
     return Images("made", pixels, N - 400, 400, ("a", "b", "c"), "0" * 64)
 
 
@@ -42,7 +42,7 @@ def test_it_predicts_what_its_network_gives(images: Images) -> None:
     predicted, table = made.classes_and_log_probabilities(asked)
     assert table is not None
     assert predicted.tolist() == made.labels(asked).tolist()
-    np.testing.assert_allclose(table.astype(float), logits.log_softmax(1)[asked].numpy(), atol=2e-3)
+    np.testing.assert_allclose(table.astype(float), logits.log_softmax(1)[asked].numpy(), atol=4e-3)
 
 
 def test_bytes_do_not_depend_on_what_was_asked_before(images: Images) -> None:
@@ -54,7 +54,7 @@ def test_bytes_do_not_depend_on_what_was_asked_before(images: Images) -> None:
 
 def test_features_too_large_to_keep_give_the_same_bytes(images: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = learner(images).predict(np.arange(N)).probabilities
-    monkeypatch.setattr(resident, "_MOST_SCALED", 4 * N * 24 - 1)
+    monkeypatch.setattr(resident, "_MOST_SCALED", 4 * N * 384 - 1)
     assert torch.equal(learner(images).predict(np.arange(N)).probabilities, kept)
 
 

@@ -35,7 +35,7 @@ READS = (
     "figures curves.csv --out figures",
     "report study",
     "status study",
-    "export study",
+    "export study --format csv",
     "card study",
     "seal study",
     "verify study",
