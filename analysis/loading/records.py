@@ -60,9 +60,11 @@ def _load(folder: StudyFolder) -> tuple[Curves, Better | None, Basis]:
     starters: dict[str, set[str]] = {}
     environments: Counter[str] = Counter()
     steps: dict[str, float] = {}
+    fingerprints = {p.name: p.fingerprint for p in study.protocols}
     for run in study.runs():
         protocol = study.protocol(run.protocol)
-        record = _complete_record(folder.run(run), protocol, study.strategy(run.strategy), run.seed)
+        strategy = study.strategy(run.strategy)
+        record = _complete_record(folder.run(run), protocol, fingerprints[run.protocol], strategy, run.seed)
         if isinstance(record, str):
             missing.append(Missing(run, record))
             continue
@@ -113,8 +115,14 @@ def _starts(study: Study, starters: dict[str, set[str]]) -> Iterator[str]:
         )
 
 
-def _complete_record(run_folder: RunFolder, protocol: Protocol, strategy: StrategySpec, seed: int) -> Record | str:
-    """Return the complete record, or the reason why the run is not analysed."""
+def _complete_record(
+    run_folder: RunFolder, protocol: Protocol, planned: str, strategy: StrategySpec, seed: int
+) -> Record | str:
+    """Return the complete record, or the reason why the run is not analysed.
+
+    Args:
+        planned: fingerprint of the protocol, which takes longer to compute than a record to read.
+    """
     if not run_folder.events.exists():
         return "not run"
     try:
@@ -130,8 +138,8 @@ def _complete_record(run_folder: RunFolder, protocol: Protocol, strategy: Strate
     if not record.sealed or record.run is None:
         return "not finished"
     run = record.run
-    if {run.fingerprint, run.protocol.fingerprint} != {protocol.fingerprint}:
-        return f"made under another protocol ({run.fingerprint[:12]}, planned {protocol.fingerprint[:12]})"
+    if run.fingerprint != planned or (run.protocol != protocol and run.protocol.fingerprint != planned):
+        return f"made under another protocol ({run.fingerprint[:12]}, planned {planned[:12]})"
     if (run.strategy, run.replicate) != (strategy, seed):
         return f"record of another run ({run.strategy.id}, seed {run.replicate})"
     if tuple(r.budget for r in record.rounds) != protocol.budgets:
