@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, cast
@@ -24,7 +25,9 @@ ABSENT_LOGIT: Final = -30.0
 
 Without a penalty on biases it would be minus infinity.
 """
-_HISTORY: Final = 10
+_HISTORY: Final = 20
+"""Steps that L-BFGS remembers: with half as many, 2 of 29,000 heads on digits did not converge."""
+_LEG: Final = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,24 +94,34 @@ def _objective(x: Tensor, positions: Tensor, classes: int, weights: Tensor, l2: 
 
 @torch.no_grad()
 def _minimise(solver: Solver, objective: Objective, start: Tensor) -> tuple[Tensor, int]:
-    """Return the minimum and the number of iterations; see torch.optim.LBFGS (Nocedal & Wright 2006, 7.2)."""
-    head = torch.nn.Parameter(start)
-    method = torch.optim.LBFGS(
-        [head],
-        max_iter=solver.max_iterations,
-        max_eval=4 * solver.max_iterations,
-        tolerance_grad=solver.tolerance,
-        tolerance_change=0.0,
-        history_size=_HISTORY,
-        line_search_fn="strong_wolfe",
-    )
+    """Return the minimum and the number of iterations; see torch.optim.LBFGS (Nocedal & Wright 2006, 7.2).
+
+    It begins anew where it is after `_LEG` iterations: near the solution, rounding can stop the line search from making
+    progress with what it remembers.
+    """
+    head, iterations, largest = torch.nn.Parameter(start), 0, math.inf
 
     def evaluate() -> Tensor:
         value, head.grad = objective(head.detach())
         return value
 
-    method.step(evaluate)  # type: ignore[no-untyped-call]
-    return head.detach(), int(method.state[head]["n_iter"]) if method.state[head] else 0
+    while iterations < solver.max_iterations and largest > solver.tolerance:
+        left = min(_LEG, solver.max_iterations - iterations)
+        method = torch.optim.LBFGS(
+            [head],
+            max_iter=left,
+            max_eval=4 * left,
+            tolerance_grad=solver.tolerance,
+            tolerance_change=0.0,
+            history_size=_HISTORY,
+            line_search_fn="strong_wolfe",
+        )
+        method.step(evaluate)  # type: ignore[no-untyped-call]
+        made = int(method.state[head]["n_iter"]) if method.state[head] else 0
+        iterations, largest = iterations + made, float(objective(head.detach())[1].abs().max())
+        if not made:
+            break
+    return head.detach(), iterations
 
 
 def solve_head(protocol: Protocol, inputs: FitInputs, seed: int, resident: Resident) -> Fit:

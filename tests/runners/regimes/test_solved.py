@@ -19,7 +19,7 @@ from runners.data import load
 from runners.datasets import Images
 from runners.models.learner import Learner
 from runners.preflight import refuse_unusable_inputs
-from runners.regimes import FitInputs, Resident, fit
+from runners.regimes import FitInputs, Resident, fit, solved
 from runners.regimes.schedule import class_weights
 from runners.regimes.solved import ABSENT_LOGIT, solve
 
@@ -78,6 +78,26 @@ def test_too_few_iterations_are_reported_by_the_gradient() -> None:
 def test_it_converges_whatever_the_scale_of_the_features(scale: float) -> None:
     x, y = (torch.from_numpy(a) for a in mixture(n=400, d=300, classes=10))
     assert solve(SOLVER.model_copy(update={"tolerance": 1e-6}), x * scale, y, 10).gradient <= 1e-6
+
+
+def test_it_begins_anew_where_it_is_and_keeps_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = (torch.from_numpy(a) for a in mixture())
+    whole = solve(SOLVER, x, y, 4)
+    monkeypatch.setattr(solved, "_LEG", 7)
+    legs = solve(SOLVER, x, y, 4)
+    assert legs.iterations > 7
+    assert legs.gradient <= 1e-8
+    np.testing.assert_allclose(legs.weights.numpy(), whole.weights.numpy(), atol=1e-5)
+    assert solve(SOLVER.model_copy(update={"max_iterations": 10}), x, y, 4).iterations == 10
+
+
+def test_it_converges_on_the_pixels_of_digits(digits: tuple[Images, NDArray[np.integer]]) -> None:
+    pixels = digits[0].pixels.reshape(1797, -1).astype(np.float32)
+    x, y = torch.from_numpy((pixels - pixels.mean()) / pixels.std()), torch.from_numpy(digits[1].copy())
+    solver, rng = SOLVER.model_copy(update={"tolerance": 1e-6}), np.random.default_rng(8)
+    for size in (20, 60, 100, 160) * 5:
+        chosen = rng.choice(1797, size, replace=False)
+        assert solve(solver, x[chosen], y[chosen], 10).gradient <= 1e-6
 
 
 def protocol(**regime: Any) -> Protocol:
