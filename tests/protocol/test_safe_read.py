@@ -74,6 +74,8 @@ _OTHER_FILES = (
     "path.read_bytes()",
     "printed.read_bytes()",
     "LabelledData.load(",
+    "shelf.load(",  # a data set
+    "file.open(zipfile.ZipInfo(",  # a new member of bytes in memory
     "torch.load(path, map_location='cpu', weights_only=True)",  # weights that the user names
 )
 

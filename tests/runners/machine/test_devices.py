@@ -37,6 +37,8 @@ from tests.support.made_jobs import made
 from tests.support.toy_strategies import TOY
 
 DIGITS = [name for name in preset_names() if name.startswith("digit")]
+SOLVED = ("digits-linear", "digits-simclr-solved")
+"""Presets without steps."""
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
     "warm start": ("digits-augmented", {"start": "warm"}),
     "averages": ("digits-augmented", {"swa": {"start": 0.5, "every": 1, "lr": 0.01}, "label_smoothing": 0.1}),
@@ -53,9 +55,9 @@ def study_of(base: str, strategies: dict[str, dict[str, Any]], regime: dict[str,
         "base": base,
         "name": "toy",
         "budgets": [4, 6] if maps else [20, 30],
-        "model": {"width": 2 if maps else 4},
+        "model": {} if base == "digits-linear" else {"width": 2 if maps else 4},
     }
-    table["regime"] = {"steps": 4} | (regime or {})
+    table["regime"] = ({} if base in SOLVED else {"steps": 4}) | (regime or {})
     if not maps:
         table["splits"] = {"test_size": 1400}
     named = [{"name": "random"}] + [
@@ -137,7 +139,7 @@ def one_round(
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in DIGITS if n not in {"digits-simclr-probe", "digits-tuned", "digit-scenes-tiles"}]
+    "name", [n for n in DIGITS if n not in {"digits-simclr-probe", "digits-tuned", "digit-scenes-tiles", *SOLVED}]
 )
 def test_no_step_waits_for_the_device(name: str) -> None:
     protocol = study_of(name, {}).protocols[0]
