@@ -5,12 +5,14 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from protocol.draws.seeds import generator
 from protocol.draws.shown_maps import draw_shown_maps
@@ -22,9 +24,7 @@ from protocol.spec.tuning import HyperparameterSetting
 from runners.features.regions import Regions
 from runners.features.round import Round
 from runners.features.view_of_round import build_view, ensemble, prepare
-from runners.guard.audit_hook import strategy_sandbox
 from runners.guard.errors import StrategyError
-from runners.guard.user_code import user_line
 from runners.regimes import EndState, Fit, FitInputs, fit
 from runners.regimes.tuner import Tuner
 from runners.session import Session
@@ -39,6 +39,7 @@ class Outcome:
 
     Attributes:
         setting: what tuning chose for the recipe; empty: the recipe as declared.
+        state: what a strategy that is not built in keeps for the next round; None: nothing.
     """
 
     round: int
@@ -47,6 +48,7 @@ class Outcome:
     query: Indices
     cost: dict[str, float] = field(default_factory=dict)
     setting: HyperparameterSetting = field(default_factory=dict)
+    state: Mapping[str, NDArray[Any]] | None = None
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -81,8 +83,7 @@ def rounds(
     declared, oracle, split, resident = session.protocol, session.oracle, session.split, session.resident
     _check_start(declared, first, before)
     task, tuner = TASKS[declared.task], tuner or Tuner(session.seed)
-    with sandbox(session, f"strategy {session.strategy}"):
-        strategy = task.adapt_or_refuse(strategy, session.strategy, regions=session.queries_regions)
+    strategy = task.adapt_or_refuse(strategy, session.strategy, regions=session.queries_regions)
     height, width = session.images.pixels.shape[1:3]
     maps = draw_shown_maps(declared, session.seed, len(split.test), height, width)[: None if keep_tables else 0]
     for k in range(first, len(declared.budgets)):
@@ -98,15 +99,11 @@ def rounds(
         clock.lap("evaluate_s")
         query = np.empty(0, np.int64) if last else _query(tuned, strategy, k, inputs, fitted, clock)
         clock.lap("query_s")
-        yield Outcome(k, fitted, examined, query, clock.cost | {"peak_memory_mib": peak_memory_mib()}, setting)
+        cost = clock.cost | {"peak_memory_mib": peak_memory_mib()}
+        yield Outcome(k, fitted, examined, query, cost, setting, None if last else strategy.state())
         before = fitted.end
         if not last:
             oracle.buy(query)
-
-
-def sandbox(session: Session, where: str) -> AbstractContextManager[object]:
-    """Return the sandbox of a strategy's code; none for the project's own strategies, which cost more to watch."""
-    return nullcontext() if session.trusted else strategy_sandbox(where)
 
 
 def _check_start(protocol: Protocol, first: int, before: EndState | None) -> None:
@@ -123,7 +120,7 @@ def _query(session: Session, strategy: Strategy, k: int, inputs: FitInputs, fitt
     regions = Regions(oracle.unlabelled, oracle.labelled_at(k), division) if division and division.maps else None
     now = Round(protocol, session.seed, k, inputs, fitted, session.resident, regions)
     n, rng = query_size(protocol, k, oracle), generator(protocol.root_seed, "query", session.seed, k)
-    with sandbox(session, f"strategy {session.strategy}, round {k}"):  # reading attributes may run strategy code
+    with strategy.in_round():
         members = ensemble(now, strategy)
         clock.lap("members_s")
         view = build_view(now, strategy, members, oracle.disclose)
@@ -161,7 +158,6 @@ def select(strategy: Strategy, name: str, view: View, n: int, rng: np.random.Gen
         fix = "start from a labelled set, or use a strategy with cold_start"
         raise StrategyError(Fault(where, "at least one labelled unit", "none", fix))
     with _strategy_errors(name, view, "a selection"):
-        # checked inside: the returned object may run the strategy's own code, too
         return check_selection(strategy.select(view, n, rng), view, n, name)
 
 
@@ -177,7 +173,7 @@ def _strategy_errors(name: str, view: View, expected: str) -> Iterator[None]:
     except (StrategyError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        found = f"{type(error).__name__}: {error}{user_line(error)}"
+        found = f"{type(error).__name__}: {error}"
         fix = "fix the strategy; the full traceback is in events.jsonl"
         raise StrategyError(Fault(where, expected, found, fix)) from error
 

@@ -10,6 +10,7 @@ from protocol.draws.splits import make_split, refuse_unpayable
 from protocol.errors import Fault, InputError
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
+from runners.confine.opening import is_own, look_at
 from runners.data import load
 from runners.datasets.images import Images
 from runners.datasets.regions import divide
@@ -52,7 +53,11 @@ def _name_checks(study: Study, protocol: Protocol) -> Iterator[Check]:
     yield partial(refuse_unknown_method, protocol)
     regions = protocol.labelling is not None and protocol.labelling.unit != "image"
     for strategy in study.strategies:
-        if strategy.source_digest is None:
+        if strategy.source_digest is not None:
+            continue  # a user's file; its run tells
+        if is_own(strategy):
+            yield partial(look_at, strategy, None, protocol)
+        else:
             yield partial(_refuse_equal_members, protocol, make(strategy, None), strategy.id)
             yield partial(task.adapt_or_refuse, make(strategy, None), strategy.id, regions=regions)
 

@@ -25,7 +25,6 @@ class Session:
         images: what is trained on: images, or their embeddings after pretraining.
         resident: the same, on the device.
         division: units that can be queried; None: whole images.
-        trusted: whether the strategy is the project's own, whose code needs no sandbox.
     """
 
     protocol: Protocol
@@ -36,7 +35,6 @@ class Session:
     oracle: LabelOracle
     resident: Resident
     division: Division | None = None
-    trusted: bool = False
 
     @property
     def queries_regions(self) -> bool:

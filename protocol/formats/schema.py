@@ -42,6 +42,7 @@ class RuleModel(_Model):
     title: str
     severity: Severity
     answer: Answer
+    idle: bool = Field(description="obeyed because there is nothing that the rule judges")
     runs: EvaluatedModel
     findings: list[FindingModel]
 
@@ -57,6 +58,18 @@ class RunsModel(_Model):
     interruptions: int = Field(ge=0, description="resumptions in all records")
 
 
+class StrengthModel(_Model):
+    """What stands behind the answer."""
+
+    runs: int = Field(ge=0, description="runs with a record")
+    own: int = Field(ge=0, description="of strategies that are not built in")
+    confined: int = Field(ge=0, description="of these, behind all walls")
+    isolated: int = Field(ge=0, description="with a separate oracle")
+    replayed: int = Field(ge=0, description="of which a replay was kept")
+    sealed: bool
+    signed: bool = Field(description="whether a signature exists; `verify` checks it")
+
+
 class ComplianceModel(_Model):
     """Result of `beatrandom check --format json`."""
 
@@ -68,6 +81,7 @@ class ComplianceModel(_Model):
     answer: Answer
     exit_code: Literal[0, 1, 3]
     runs: RunsModel
+    strength: StrengthModel
     rules: list[RuleModel]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, TypeAdapter
 
+from protocol.record.stored_arrays import StoredArray
 from protocol.spec.base import EXACT, FrozenModel
 from protocol.spec.cards import SplitCard
 from protocol.spec.data import FeatureCard
@@ -129,6 +130,11 @@ class RoundEvent(Event):
         description="number of times the oracle has compared test predictions with labels so far; null: not counted",
     )
     query: tuple[Whole, ...] = ()
+    state: dict[str, StoredArray] | None = Field(
+        None,
+        exclude_if=lambda state: state is None,  # records without it keep the bytes they had before this field
+        description="what a strategy that is not built in keeps for the next round; null: nothing",
+    )
     extra: dict[str, float] = Field(default_factory=dict)
     cost: dict[str, float] = Field(default_factory=dict)
 

@@ -13,7 +13,8 @@ from typing import Final
 
 from protocol.record.amendments import Amendment, read_amendments
 from protocol.record.layout import StudyFolder
-from protocol.rules.evidence import Facts, RunEvidence, StudyEvidence, facts_of, planned_runs, unplanned_runs
+from protocol.rules.evidence import RunEvidence, planned_runs, unplanned_runs
+from protocol.rules.facts import Facts, StudyEvidence, facts_of
 from protocol.rules.registry import RULES
 from protocol.rules.result import Compliance, Result, Source
 from protocol.rules.rule import (
@@ -30,6 +31,7 @@ from protocol.rules.rule import (
     Unverifiable,
     unverifiable,
 )
+from protocol.rules.strength import Strength
 from protocol.spec.study import Study
 
 _MOST_PER_RUN: Final = 20
@@ -100,14 +102,16 @@ class _Tally:
         self.blocked = True
         self.add([unverifiable(where, self.rule.evidence, found)])
 
-    def result(self, planned: int) -> Result:
+    def result(self, planned: int, strength: Strength) -> Result:
         evaluated = 0 if self.blocked else planned - len(self.unverified_runs - {""})
         answer: Answer = "obeyed"
         if any(f.answer == "broken" for f in self.findings):
             answer = "broken"
         elif self.unverified_runs or evaluated < planned:
             answer = "unverifiable"
-        return Result(self.rule, answer, tuple(self.findings), evaluated, planned)
+        judges = self.rule.judges
+        idle = answer == "obeyed" and judges is not None and not strength.subjects[judges]
+        return Result(self.rule, answer, tuple(self.findings), evaluated, planned, idle)
 
 
 def check_study(path: Path, progress: Progress | None = None) -> Compliance:
@@ -139,8 +143,10 @@ def evaluate(body: Body, progress: Progress | None = None) -> Compliance:
             tally.block(body.path, body.lacks)
     active = [tally for tally in tallies.values() if not tally.blocked]
     facts: list[Facts] = []
+    strength = Strength(sealed=body.folder.manifest.exists(), signed=body.folder.signature.exists())
     for run in body.runs:
         facts.append(facts_of(run))
+        strength.add(run)
         for tally in active:
             rule = tally.rule
             if not _is_evaluable(facts[-1], rule.needs):
@@ -167,7 +173,8 @@ def evaluate(body: Body, progress: Progress | None = None) -> Compliance:
         present=sum(f.present for f in facts),
         sealed=sum(f.sealed for f in facts),
         unplanned=len(body.unplanned),
-        results=tuple(t.result(body.planned) for t in tallies.values()),
+        results=tuple(t.result(body.planned, strength) for t in tallies.values()),
+        strength=strength,
         cards={f.key.protocol: f.encoded for f in facts if f.encoded is not None},
     )
 

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Literal
 
 from protocol.rules.rule import Answer, AnyRule, Finding
+from protocol.rules.strength import Strength
 from protocol.spec.data import FeatureCard
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
@@ -25,13 +26,18 @@ Source = Literal["study", "record", "table", "indices"]
 
 @dataclass(frozen=True)
 class Result:
-    """One rule's answer; `evaluated` of `planned` runs could be verified."""
+    """One rule's answer; `evaluated` of `planned` runs could be verified.
+
+    Attributes:
+        idle: whether it is obeyed because the study has nothing that the rule judges.
+    """
 
     rule: AnyRule
     answer: Answer
     findings: tuple[Finding, ...]
     evaluated: int
     planned: int
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,7 @@ class Compliance:
         sealed: planned runs that are finished.
         unplanned: runs that are in no plan.
         cards: protocol name to the card of its feature file, as the records hold it.
+        strength: what stands behind the answer.
     """
 
     source: Source
@@ -64,6 +71,7 @@ class Compliance:
     unplanned: int
     results: tuple[Result, ...]
     cards: Mapping[str, FeatureCard] = field(default_factory=dict)
+    strength: Strength = field(default_factory=Strength)
 
     def data_of(self, protocol: Protocol) -> str:
         """Return the protocol's images in words, with their encoder if the plan or a record names one."""
@@ -98,11 +106,14 @@ class Compliance:
             "broken": "violations found",
             "unverifiable": "not decidable from what was recorded",
         }
-        count = Counter(r.answer for r in self.results)
+        count = Counter(r.answer for r in self.results if not r.idle)
+        idle = sum(r.idle for r in self.results)
+        strength = f"; {self.strength.words()}" if self.source == "study" else ""
         return (
-            f"{words[self.answer]}: {self.sealed} of {self.planned} planned runs finished, "
+            f"{words[self.answer]}{strength}: {self.sealed} of {self.planned} planned runs finished, "
             f"{self.unplanned} unplanned{self._attempts()}; of {len(self.results)} rules {count['obeyed']} obeyed, "
             f"{self._not_obeyed()}, {count['unverifiable']} cannot be verified"
+            f"{f', {idle} had nothing to judge' if idle else ''}"
         )
 
     def _attempts(self) -> str:
@@ -126,7 +137,7 @@ class Compliance:
                 "rule": r.rule.id,
                 "title": r.rule.title,
                 "severity": r.rule.severity,
-                "answer": r.answer,
+                "answer": "nothing to judge" if r.idle else r.answer,
                 "runs": f"{r.evaluated}/{r.planned}",
                 "findings": str(len(r.findings)),
             }
@@ -152,12 +163,14 @@ class Compliance:
             "answer": self.answer,
             "exit_code": self.exit_code,
             "runs": runs,
+            "strength": self.strength.to_dict(),
             "rules": [
                 {
                     "id": r.rule.id,
                     "title": r.rule.title,
                     "severity": r.rule.severity,
                     "answer": r.answer,
+                    "idle": r.idle,
                     "runs": {"evaluated": r.evaluated, "planned": r.planned},
                     "findings": [asdict(f) for f in r.findings],
                 }

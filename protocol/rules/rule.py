@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import Final, Literal, Required, TypedDict, TypeVar, Unpack, get_args
 
 from protocol.errors import Fault
-from protocol.rules.evidence import Facts, Noted, RunEvidence, StudyEvidence
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.facts import Facts, Noted, StudyEvidence
 from protocol.spec.run_id import RunId
 
 Answer = Literal["obeyed", "broken", "unverifiable"]
 Severity = Literal["error", "warning", "note"]
 Needs = Literal["plan", "file", "run"]
+Subject = Literal[
+    "a separate oracle", "a replay", "tuning", "prices", "a strategy that is not built in", "an interruption"
+]
+"""What only some studies have. A rule about it that is obeyed by a study without it says nothing about the study."""
 Kind = Literal[
     "plan",
     "presence",
@@ -108,6 +113,7 @@ class Rule:
         evidence: what it reads, in words.
         reads: what it reads, as kinds of evidence.
         needs: the least that must exist for a run to count as evaluated: the plan, a readable file, or a `run` event.
+        judges: what it judges, where a study may have nothing of it; None: every study has something.
     """
 
     id: str
@@ -119,6 +125,7 @@ class Rule:
     fix: str
     reads: Set[Kind]
     needs: Needs = "run"
+    judges: Subject | None = None
 
     def page(self) -> str:
         """Return the rule's page as plain text."""
@@ -161,6 +168,8 @@ class RuleWords(TypedDict, total=False):
     fix: Required[str]
     reads: Required[Set[Kind]]
     needs: Needs
+    judges: Subject
+    since: str
 
 
 def run_rule(

@@ -69,6 +69,12 @@ class Splits(FrozenModel):
         "strategy that can choose without labels and without a trained network, while for random and all others the "
         "seed draws uniformly",
     )
+    order: Literal["hidden", "shown"] = Field(
+        "hidden",
+        exclude_if=lambda order: order == "hidden",  # protocols without it keep the fingerprint they had before it
+        description="whether a strategy that declares sees_order (for example of neighbours in a video) sees images in "
+        "the order in which the data set stores them; strategies that are not built in see random ids otherwise",
+    )
 
 
 class Model(FrozenModel):

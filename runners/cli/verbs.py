@@ -71,7 +71,7 @@ def start_fork_server(threads: int = 1, executor: str | None = "local") -> None:
     from importlib.util import find_spec
 
     from runners.executors.config import read_config
-    from runners.executors.server import warm_up
+    from runners.machine.fork_server import warm_up
 
     if find_spec(TRAINING[0]) is None:
         return  # the verb says what is missing

@@ -16,7 +16,7 @@ from protocol.spec.data import Encoder
 from runners.datasets.file_search import read_or_refuse
 from runners.datasets.files import find_file
 from runners.encoding.networks import resize_and_crop
-from runners.guard.user_code import get_attribute, import_user_code
+from runners.guard.user_code import Source, get_attribute, import_user_code
 
 Embed = Callable[[NDArray[np.uint8]], Any]
 
@@ -31,7 +31,9 @@ def build(encoder: Encoder, root: Path | None) -> Embed:
     """
     where = f"encoder {encoder.name}"
     file = find_file(str(encoder.own), root, where)
-    made: Any = get_attribute(import_user_code(file.resolve(), where), encoder.name.rpartition(":")[2], where)
+    made: Any = get_attribute(
+        import_user_code(Source.read(file.resolve()), where), encoder.name.rpartition(":")[2], where
+    )
     weights = None if encoder.weights_file is None else find_file(encoder.weights_file, root, f"{where}: weights")
     is_class: bool = inspect.isclass(
         made

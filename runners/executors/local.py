@@ -23,7 +23,8 @@ import psutil
 from protocol.record.layout import StudyFolder
 from protocol.safe_read import open_file
 from runners.executors.base import STOP_SIGNAL, Limits, Stop, Update
-from runners.executors.server import begin, begin_turns, context, server_pid, thread_caps, without_main_module
+from runners.executors.entry import begin, begin_turns
+from runners.machine.fork_server import context, server_pid, thread_caps, without_main_module
 from runners.machine.memory import available_mib, resident_mib
 from runners.progress.job import Cause, Job, Result, record_death
 from runners.run.turns import takes_turns

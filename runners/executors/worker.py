@@ -25,6 +25,8 @@ import sklearn.datasets  # noqa: F401  # half a second
 import torch
 
 from protocol.record.layout import StudyFolder
+from runners.confine.opening import is_own
+from runners.confine.server import StrategyServer
 from runners.executors.base import STOP_SIGNAL
 from runners.progress.job import Job, Stopped
 from runners.run.perform import perform
@@ -51,8 +53,10 @@ def work(job: Job, pipe: Connection, gpu: str | None = None) -> None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # read when CUDA starts, which happens in the run
     line = _Line(pipe)
     _log_to(StudyFolder(job.study).run(job.run).log, job)
+    # before the first thread, and before any label is read
+    server = StrategyServer.fork_now() if is_own(job.strategy) else None
     line.beat()
-    line.perform(job)
+    line.perform(job, server)
 
 
 def take_turns(pipe: Connection) -> None:
@@ -94,7 +98,7 @@ class _Line:
         """Send heartbeats from now on."""
         threading.Thread(target=_beat, args=(self.send,), daemon=True).start()
 
-    def perform(self, job: Job) -> None:
+    def perform(self, job: Job, server: StrategyServer | None = None) -> None:
         """Make a run, and send its progress and Result."""
 
         def report(rounds: int, trials: int) -> None:
@@ -102,7 +106,7 @@ class _Line:
             if self._stop.is_set() and rounds < len(job.protocol.budgets):
                 raise Stopped
 
-        self.send(perform(job, report))
+        self.send(perform(job, report, server))
 
 
 def _beat(send: Callable[[object], None]) -> None:

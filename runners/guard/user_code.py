@@ -1,38 +1,53 @@
-"""Import of user code: a Python file, or a module by name."""
+"""Import of user code: the source of a Python file, or a module by name."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import linecache
 import sys
 import traceback
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
 from protocol.digests import sha256
 from protocol.errors import Fault, InputError, unknown_name
+from protocol.safe_read import read_named
 
 _PREFIX: Final = "beatrandom_own_"
 """Prefix of the module names under which user files are imported."""
+LARGEST_SOURCE: Final = 16 * 2**20
+"""Largest file of user code, in bytes."""
 
 
-def import_user_code(source: Path | str, where: str) -> ModuleType:
-    """Import a file (a path) or a module by name (a string).
+@dataclass(frozen=True)
+class Source:
+    """A user's Python file, as it was read.
+
+    Attributes:
+        path: where it was; for messages and for tools that show source lines.
+        code: its bytes.
+    """
+
+    path: str
+    code: bytes
+
+    @classmethod
+    def read(cls, path: Path) -> Source:
+        """Read a file that the user named. Raises OSError."""
+        return cls(str(path), read_named(path, LARGEST_SOURCE))
+
+
+def import_user_code(source: Source | str, where: str) -> ModuleType:
+    """Import a file that was read, or a module by name (a string).
 
     Raises:
         InputError: the import raised; the fault is located at `where`.
     """
     try:
-        if isinstance(source, str):
-            return importlib.import_module(source)
-        module_name = f"{_PREFIX}{sha256(str(source).encode())[:12]}"
-        spec = importlib.util.spec_from_file_location(module_name, source)
-        if spec is None or spec.loader is None:
-            raise InputError(Fault(where, "a Python file", str(source)))
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module  # dataclasses look up their module here
-        spec.loader.exec_module(module)
+        return importlib.import_module(source) if isinstance(source, str) else _executed(source)
     except InputError:
         raise
     except Exception as error:  # user code may raise anything
@@ -45,6 +60,19 @@ def import_user_code(source: Path | str, where: str) -> ModuleType:
             )
         found = f"{type(error).__name__}: {error}{user_line(error)}"
         raise InputError(Fault(where, "a file that can be imported", found, fix)) from error
+
+
+def _executed(source: Source) -> ModuleType:
+    """Return the module that the source makes.
+
+    Its lines are kept for tools that show or compile source, because the file itself may be out of reach.
+    """
+    module = ModuleType(f"{_PREFIX}{sha256(source.path.encode())[:12]}")
+    module.__file__ = source.path
+    sys.modules[module.__name__] = module  # dataclasses look up their module here
+    text = importlib.util.decode_source(source.code)
+    linecache.cache[source.path] = (len(text), None, text.splitlines(keepends=True), source.path)
+    exec(compile(text, source.path, "exec", dont_inherit=True), module.__dict__)
     return module
 
 

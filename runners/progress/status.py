@@ -119,12 +119,13 @@ def resolve(study: Study, beside: Path, data_root: Path | None = None) -> Study:
         InputError: a strategy is unknown or cannot be built, or a file of an encoder or of weights is missing or has
             another digest than declared.
     """
+    from runners.confine.opening import declared_or_built  # loads torch, as the others
     from runners.regimes.pretraining.bodies import with_weights_digest  # loads torch, which `status` does without
-    from runners.strategies.resolve import make, resolve_spec, user_file
+    from runners.strategies.resolve import resolve_spec, user_source
 
     strategies = tuple(resolve_spec(s, beside) for s in study.strategies)
     for spec in strategies:
-        make(spec, user_file(spec, beside))
+        declared_or_built(spec, user_source(spec, beside))
     protocols = tuple(with_weights_digest(_with_encoder(p, data_root, beside), data_root) for p in study.protocols)
     return Study(
         name=study.name,

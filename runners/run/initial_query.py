@@ -15,9 +15,10 @@ from protocol.draws.seeds import generator
 from protocol.draws.splits import Indices
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import BASELINE, StrategySpec
+from runners.confine.declared import Declared
 from runners.features.round import Round
 from runners.features.view_of_round import build_view
-from runners.loop import prepare_strategy, sandbox, select
+from runners.loop import prepare_strategy, select
 from runners.regimes import Fit, FitInputs, untrained_learner
 from runners.session import Session
 from runners.strategies import Strategy
@@ -28,7 +29,7 @@ START: Final = -1
 """Number of the round that precedes the first."""
 
 
-def chooses(protocol: Protocol, spec: StrategySpec, strategy: Strategy) -> bool:
+def chooses(protocol: Protocol, spec: StrategySpec, strategy: Strategy | Declared) -> bool:
     """Return whether the strategy chooses its own initial set under the protocol."""
     return (
         protocol.splits.initial == "strategy"
@@ -48,7 +49,7 @@ def initial_query(session: Session, spec: StrategySpec, strategy: Strategy) -> I
     """
     if len(session.oracle.labelled):
         return None
-    with sandbox(session, f"strategy {spec.id}, its start"):
+    with strategy.in_round():
         return _select(session, strategy) if chooses(session.protocol, spec, strategy) else None
 
 

@@ -11,7 +11,7 @@ from protocol.spec.data import Data
 from runners.data import load
 from runners.datasets import Images
 from runners.datasets.images import Labels
-from runners.guard.audit_hook import record_opened_files
+from runners.guard.opened_files import record_opened_files
 
 _MOST: Final = 2
 """Data sets kept at once."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import traceback
-from contextlib import nullcontext
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -28,8 +28,11 @@ from protocol.record.events import (
     TrialEvent,
 )
 from protocol.record.layout import StudyFolder
+from protocol.record.stored_arrays import read_arrays, stored_arrays
 from protocol.spec.protocol import Protocol
-from runners.guard.audit_hook import guard_files, outside_sandbox, strategy_sandbox
+from runners.confine.opening import denied_places, is_own, opened_strategy, walls_here
+from runners.confine.server import StrategyServer, strategy_server
+from runners.guard.user_code import Source
 from runners.loop import Outcome, rounds
 from runners.progress.job import FULL, Cause, Job, Progress, Result, Stopped
 from runners.regimes.tuner import Tuner
@@ -38,17 +41,21 @@ from runners.run.kept_inputs import KeptInputs
 from runners.run.open_oracle import SessionSpec, check_same_run, isolated_oracle, local_oracle, run_event
 from runners.run.warm_start import last_state, remove_checkpoints, write_checkpoint
 from runners.session import Session
-from runners.strategies.resolve import is_built_in, make
 
 _TRAINING: Final = threading.Lock()
 """Weights and dropout are drawn from torch's random state, which all threads share: they must train in turn."""
 _KEPT: Final = KeptInputs()
 
 
-def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
+def perform(job: Job, progress: Progress = lambda *_: None, server: StrategyServer | None = None) -> Result:
     """Perform the run, or continue it. Errors of this run alone are returned, not raised.
 
     Threads of one process take turns, so that each run gives the same bytes as alone; processes train in parallel.
+
+    Args:
+        job: the run.
+        progress: called after each round and trial.
+        server: forks the processes of a strategy that is not built in; None: a new one, if there is such a strategy.
     """
     folder = StudyFolder(job.study).run(job.run)
     try:
@@ -57,7 +64,7 @@ def perform(job: Job, progress: Progress = lambda *_: None) -> Result:
                 return Result(job.id, "done")
             try:
                 with _TRAINING:
-                    _continue(job, writer, before, progress)
+                    _continue(job, writer, before, progress, server)
             except Exception as error:
                 _record_failure(writer, folder.path, error)
                 raise
@@ -90,17 +97,18 @@ def _record_failure(writer: Writer, folder: Path, error: Exception) -> None:
     writer.append(FailureEvent(round=done, kind=type(error).__name__, message=str(error)[:2000], details=trace))
 
 
-def _continue(job: Job, writer: Writer, before: Record | None, progress: Progress) -> None:
+def _continue(
+    job: Job, writer: Writer, before: Record | None, progress: Progress, server: StrategyServer | None
+) -> None:
     torch.set_num_threads(job.threads)
-    protocol, study = job.protocol, StudyFolder(job.study)
+    protocol, own = job.protocol, is_own(job.strategy)
 
     def on_trial(trial: TrialEvent) -> None:
         writer.append(trial)
         progress(trial.round, trial.trial + 1)
 
     def on_disclosure(indices: Indices) -> None:
-        with outside_sandbox():
-            writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
+        writer.append(DisclosureEvent(count=len(indices), images=array_digest(indices)))
 
     spec = SessionSpec(
         study=str(job.study),
@@ -112,11 +120,13 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
     )
     shelf = _KEPT.shelf_for(job)
     open_oracle = isolated_oracle if job.isolate else partial(local_oracle, shelf=shelf)
-    with (
-        open_oracle(spec, writer.append, on_disclosure) as (data, oracle),
-        guard_files(data.files, study.evidence),
-    ):
-        start = run_event(spec, data, {**dict(job.environment), "isolated": job.isolate})
+    with ExitStack() as stack:
+        data, oracle = stack.enter_context(open_oracle(spec, writer.append, on_disclosure))
+        denied = denied_places(job.study, job.data_root, data.files)
+        if own and server is None:
+            server = stack.enter_context(strategy_server())
+        confined = dict(walls_here(server, denied)) if own and server is not None else None
+        start = run_event(spec, data, environment_of(job, confined))
         first = 0
         if before is None:
             writer.append(start)
@@ -127,14 +137,24 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
         trials = before.of(TrialEvent) if before else []
         progress(first, sum(trial.round == first for trial in trials))
         images, resident = _KEPT.inputs(job, data)
-        trusted = is_built_in(job.strategy)
-        with nullcontext() if trusted else strategy_sandbox(f"strategy {job.strategy.id}, as it is imported"):
-            strategy = make(job.strategy, job.strategy_file)
-        session = Session(
-            protocol, job.strategy.id, job.seed, images, data.split, oracle, resident, data.division, trusted
+        strategy = stack.enter_context(
+            opened_strategy(
+                job.strategy,
+                Source.read(job.strategy_file) if job.strategy_file else None,
+                protocol,
+                job.seed,
+                data.images.train_size + data.images.test_size,
+                denied=denied,
+                server=server,
+                threads=job.threads,
+                device=job.device,
+            )
         )
+        session = Session(protocol, job.strategy.id, job.seed, images, data.split, oracle, resident, data.division)
         if protocol.splits.initial == "strategy":
             oracle.start(initial_query(session, job.strategy, strategy))
+        if before and before.rounds and (kept := before.rounds[-1].state) is not None:
+            strategy.restore(read_arrays(kept))
         tuner = Tuner(job.seed, trials, on_trial)
         state = last_state(writer.folder, before.rounds if before else (), session, tuner)
         for outcome in rounds(session, strategy, first, before=state, tuner=tuner, keep_tables=job.tables):
@@ -142,6 +162,12 @@ def _continue(job: Job, writer: Writer, before: Record | None, progress: Progres
             progress(outcome.round + 1, 0)
         remove_checkpoints(writer.folder)
         writer.append(EndEvent(rounds=len(protocol.budgets)))
+
+
+def environment_of(job: Job, confined: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the environment of a run, with the walls around its strategy; None: a built-in strategy."""
+    extra = {} if confined is None else {"confined": confined}
+    return {**dict(job.environment), "isolated": job.isolate, **extra}
 
 
 def _restore(job: Job, start: RunEvent, before: Record, writer: Writer, oracle: LabelOracle) -> int:
@@ -193,6 +219,7 @@ def _round_event(protocol: Protocol, outcome: Outcome, oracle: LabelOracle) -> R
         maps=outcome.examined.maps,
         examined=oracle.examinations,
         query=tuple(outcome.query.tolist()),
+        state=None if outcome.state is None else stored_arrays(outcome.state),
         extra=fitted.extra,
         cost=outcome.cost,
     )

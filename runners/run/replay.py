@@ -8,7 +8,8 @@ they alone are compared. The study's folder is only read.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +25,14 @@ from protocol.record.chain import Record, read
 from protocol.record.events import LabelsEvent, RoundEvent, RunEvent, TrialEvent
 from protocol.record.layout import RunFolder, StudyFolder
 from protocol.record.replay_answers import Replayed
+from protocol.record.stored_arrays import StoredArray, read_arrays
 from protocol.safe_read import read_bytes
-from protocol.spec.study import BASELINE
+from protocol.spec.study import BASELINE, StrategySpec
 from protocol.spec.units import Units
+from runners.confine.opening import denied_places, opened_strategy
 from runners.datasets.regions import read_units
+from runners.guard.errors import StrategyError
+from runners.guard.user_code import LARGEST_SOURCE, Source
 from runners.loop import Outcome, query_size, rounds, select
 from runners.machine.environment import describe
 from runners.progress.status import copied_source
@@ -40,7 +45,6 @@ from runners.run.warm_start import retrain
 from runners.session import Session
 from runners.strategies import Strategy, View
 from runners.strategies.baseline import Random
-from runners.strategies.resolve import make
 
 _MOST_THREADS = 1024
 _ENVIRONMENT = ("python", "platform", "packages", "device", "device_name", "threads")
@@ -109,6 +113,10 @@ def replay_run(
     for k in sorted(recorded if wanted is None else set(wanted)):
         try:
             outcome, repeated = _train_again(replay, k, progress, trials=k in tuned)
+        except StrategyError as error:  # a verdict needs a complete, well-formed answer
+            yield Replayed(round=k, answer="differs", said=_brief(error))
+            progress.next, progress.ended = 0, None
+            continue
         except BeatRandomError as error:
             if (answer := _without_training(replay, recorded[k], _brief(error), trials=bool(tuned))) is not None:
                 yield answer
@@ -145,6 +153,8 @@ def _replay_start(replay: _Replay) -> Replayed:
     """Answer for the initial set, which may depend on the last bits of the environment's floats."""
     try:
         answer = _choose_start(replay)
+    except StrategyError as error:
+        return Replayed(round=START, answer="differs", said=_brief(error))
     except BeatRandomError as error:
         return Replayed(round=START, answer="undecided", said=_brief(error))
     if answer.answer == "differs" and replay.differences:
@@ -157,8 +167,8 @@ def _choose_start(replay: _Replay) -> Replayed:
     event = next((e for e in replay.record.of(LabelsEvent) if e.purpose == "initial"), None)
     if event is None:
         raise InputError(Fault(str(replay.record.path), "an initial set", "none"))
-    session, strategy = _open_session(replay, [])
-    chosen = initial_query(session, replay.start.strategy, strategy)
+    with _open_session(replay, []) as (session, strategy):
+        chosen = initial_query(session, replay.start.strategy, strategy)
     if (chosen is not None) != event.chosen:
         words = {True: "chosen by the strategy", False: "drawn by the seed"}
         said = f"initial set recorded as {words[event.chosen]}, but it is {words[not event.chosen]}"
@@ -199,18 +209,18 @@ def _random_query(replay: _Replay, k: int) -> Indices:
     return select(Random(), BASELINE, view, n, rng) if n else np.empty(0, np.int64)
 
 
-def _open_session(replay: _Replay, purchases: Sequence[LabelsEvent]) -> tuple[Session, Strategy]:
-    """Load data and strategy, and restore purchases; the oracle sells nothing.
+@contextmanager
+def _open_session(replay: _Replay, purchases: Sequence[LabelsEvent]) -> Iterator[tuple[Session, Strategy]]:
+    """Load data, restore purchases, and open the strategy; the oracle sells nothing.
+
+    The code of a strategy that is not built in runs in a process of its own, and is asked twice.
 
     Raises:
         InputError: the data or the strategy's source are not the recorded ones.
     """
     start, study = replay.start, replay.study
     protocol, strategy = start.protocol, start.strategy
-    source = copied_source(study, strategy)
-    if source is not None and (digest := _file_digest(source)) != strategy.source_digest:
-        expected = f"the source that was run, with SHA-256 {str(strategy.source_digest)[:16]}"
-        raise InputError(Fault(str(source), expected, digest[:16] if digest else "no file"))
+    source = _recorded_source(study, strategy)
     spec = SessionSpec(
         study=str(study.path),
         plan=start.study,
@@ -235,28 +245,55 @@ def _open_session(replay: _Replay, purchases: Sequence[LabelsEvent]) -> tuple[Se
         protocol, data.images, raw, data.split.pool, study, keep=False, data_root=replay.data_root
     )
     session = Session(protocol, strategy.id, start.replicate, images, data.split, oracle, resident, data.division)
-    return session, make(strategy, source)
+    with opened_strategy(
+        strategy,
+        source,
+        protocol,
+        start.replicate,
+        data.images.train_size + data.images.test_size,
+        denied=denied_places(study.path, replay.data_root, data.files),
+        threads=torch.get_num_threads(),
+        device=str(replay.device),
+        twice=True,
+        quiet=True,
+    ) as opened:
+        yield session, opened
 
 
-def _file_digest(path: Path) -> str:
-    return sha256(read_bytes(path)) if path.is_file() else ""
+def _recorded_source(study: StudyFolder, strategy: StrategySpec) -> Source | None:
+    """Return the study's copy of a user's file. Raises InputError if it is not what was run."""
+    path = copied_source(study, strategy)
+    if path is None:
+        return None
+    code = read_bytes(path, LARGEST_SOURCE) if path.is_file() else None
+    if code is None or sha256(code) != strategy.source_digest:
+        expected = f"the source that was run, with SHA-256 {str(strategy.source_digest)[:16]}"
+        raise InputError(Fault(str(path), expected, sha256(code)[:16] if code is not None else "no file"))
+    return Source(str(path), code)
 
 
 def _train_again(replay: _Replay, k: int, progress: _Progress, *, trials: bool) -> tuple[Outcome, list[TrialEvent]]:
     """Train and query round `k` again; return its outcome and, if `trials`, the repeated trials."""
-    session, strategy = _open_session(replay, _purchases_before(replay.record, k))
-    protocol, seed = session.protocol, session.seed
-    tuner = Tuner(seed, replay.record.of(TrialEvent))
-    if protocol.regime.start == "warm":
-        for ended in retrain(session, tuner, progress.next, k, progress.ended):
-            progress.next, progress.ended = progress.next + 1, ended
-    before, repeated = progress.ended, list[TrialEvent]()
-    if trials:
-        again = Tuner(seed, (), repeated.append)
-        again.choose(protocol, k, session.inputs(k), session.oracle, session.resident, before)
-    outcome = next(rounds(session, strategy, k, before=before, tuner=tuner))
-    progress.next, progress.ended = k + 1, outcome.fit.end
-    return outcome, repeated
+    with _open_session(replay, _purchases_before(replay.record, k)) as (session, strategy):
+        protocol, seed = session.protocol, session.seed
+        tuner = Tuner(seed, replay.record.of(TrialEvent))
+        if protocol.regime.start == "warm":
+            for ended in retrain(session, tuner, progress.next, k, progress.ended):
+                progress.next, progress.ended = progress.next + 1, ended
+        before, repeated = progress.ended, list[TrialEvent]()
+        if trials:
+            again = Tuner(seed, (), repeated.append)
+            again.choose(protocol, k, session.inputs(k), session.oracle, session.resident, before)
+        if (kept := _state_before(replay.record, k)) is not None:
+            strategy.restore(read_arrays(kept))
+        outcome = next(rounds(session, strategy, k, before=before, tuner=tuner))
+        progress.next, progress.ended = k + 1, outcome.fit.end
+        return outcome, repeated
+
+
+def _state_before(record: Record, k: int) -> Mapping[str, StoredArray] | None:
+    """Return what the strategy kept in the round before round `k`, according to the record."""
+    return next((e.state for e in record.rounds if e.round == k - 1), None)
 
 
 def _refuse_sale(sale: LabelsEvent) -> None:

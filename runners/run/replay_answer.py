@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from protocol.draws.splits import Indices
 from protocol.record.events import RoundEvent, TrialEvent
 from protocol.record.replay_answers import Answer, Replayed
+from protocol.record.stored_arrays import stored_arrays
 from runners.loop import Outcome
 
 _TOLERANCE = 1e-9
@@ -26,6 +27,9 @@ def compare_round(
         commits: both commits in words, if the record was made with another one; a hint that decides nothing.
     """
     same, number, replayed = _same_predictions(outcome, event), event.round, tuple(outcome.query.tolist())
+    if replayed == event.query and same and not _same_state(outcome, event):
+        said = f"{len(replayed)} labels reproduced, but the strategy keeps another state for the next round"
+        return Replayed(round=number, answer="differs", said=said)
     if replayed != event.query:
         return compare_query(number, event.query, outcome.query, [] if same else differences, same_predictions=same)
     said = f"{len(replayed)} labels reproduced" if replayed else "no query in this round"
@@ -47,6 +51,11 @@ def _same_predictions(outcome: Outcome, event: RoundEvent) -> bool:
     """Return whether predictions, and maps if any were kept, equal the recorded ones."""
     examined = outcome.examined
     return examined.predictions == event.predictions and event.maps in ("", examined.maps)
+
+
+def _same_state(outcome: Outcome, event: RoundEvent) -> bool:
+    now = None if outcome.state is None else stored_arrays(outcome.state)
+    return now == event.state
 
 
 def compare_query(

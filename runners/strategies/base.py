@@ -7,9 +7,10 @@ can be reached.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -83,6 +84,11 @@ class Strategy(ABC):
     """Order of a query's cost in u unlabelled, l labelled, n queried, k classes, d embedding width."""
     cold_start: ClassVar[bool] = False
     """Whether it can select with nothing labelled; an initial set only if it needs no feature of a trained network."""
+    sees_order: ClassVar[bool] = False
+    """Whether it must see the order in which the data set stores its images, for example of a video.
+
+    The protocol has to allow it (`splits.order = "shown"`). All others see ids in random order.
+    """
     order_free: ClassVar[bool] = False
     """Whether, except for ties, the selection depends on neither the pool's order nor the generator."""
     tasks: ClassVar[tuple[str, ...]] = ("classification", "segmentation")
@@ -108,6 +114,25 @@ class Strategy(ABC):
             generator: generator on the CPU, the only source of randomness for data order and noise. Initial weights and
                 dropout use torch's global generator, which the runner seeds around this call.
         """
+
+    def state(self) -> Mapping[str, NDArray[Any]] | None:
+        """Return what to remember until the next round: arrays of numbers by name; None: nothing.
+
+        Only strategies that are not built in have a state. It goes on the record, and `restore` gets it back before
+        the next query. Every round has a new object, so nothing else is remembered.
+        """
+        return None
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:  # noqa: B027  # a null object: most remember nothing
+        """Take back what `state` returned in the round before.
+
+        Args:
+            state: the arrays.
+        """
+
+    def in_round(self) -> AbstractContextManager[None]:
+        """Return a context in which the strategy serves one round; strategies of other processes need one."""
+        return nullcontext()
 
     @abstractmethod
     def select(self, view: View, n: int, rng: np.random.Generator) -> Indices:

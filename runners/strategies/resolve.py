@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -15,12 +16,13 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from protocol.digests import sha256
 from protocol.draws.splits import Indices
 from protocol.errors import Fault, InputError, unknown_name
 from protocol.spec.study import StrategySpec
-from runners.guard.user_code import get_attribute, import_user_code
+from runners.guard.user_code import Source, get_attribute, import_user_code
 from runners.strategies import STRATEGIES
 from runners.strategies.base import Context, Estimation, Strategy
 from runners.strategies.support.aggregation import Aggregation
@@ -47,6 +49,9 @@ class Wrapped(Strategy):
         self.estimation = getattr(inner, "estimation", Estimation())
         self.aggregation = getattr(inner, "aggregation", Aggregation())
         self.tasks = tuple(getattr(inner, "tasks", Strategy.tasks))  # type: ignore[misc]  # as above
+        self.cold_start = bool(getattr(inner, "cold_start", False))  # type: ignore[misc]  # as above
+        self.sees_order = bool(getattr(inner, "sees_order", False))  # type: ignore[misc]  # as above
+        self._inner = inner
 
     def prepare(self, context: Context, generator: torch.Generator) -> None:
         """Call the wrapped object's `prepare`, if it has one."""
@@ -57,6 +62,16 @@ class Wrapped(Strategy):
         """Return the wrapped object's selection; the caller checks it."""
         chosen: Indices = self._choose(view, n, rng)
         return chosen
+
+    def state(self) -> Mapping[str, NDArray[Any]] | None:
+        """Return the wrapped object's state, if it has the method."""
+        kept: Mapping[str, NDArray[Any]] | None = self._inner.state() if hasattr(self._inner, "state") else None
+        return kept
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Give the state to the wrapped object, if it has the method."""
+        if hasattr(self._inner, "restore"):
+            self._inner.restore(state)
 
 
 def user_file(spec: StrategySpec, folder: Path) -> Path | None:
@@ -76,6 +91,12 @@ def user_file(spec: StrategySpec, folder: Path) -> Path | None:
             "check the path",
         )
     )
+
+
+def user_source(spec: StrategySpec, folder: Path) -> Source | None:
+    """Return the source of a user's strategy, or `None`; see `user_file`."""
+    file = user_file(spec, folder)
+    return Source.read(file) if file is not None else None
 
 
 def resolve_spec(spec: StrategySpec, folder: Path) -> StrategySpec:
@@ -109,25 +130,27 @@ def known_names() -> list[str]:
     return [*STRATEGIES, *sorted(plugins())]
 
 
-def make(spec: StrategySpec, file: Path | None) -> Strategy:
-    """Build the strategy.
+def make(spec: StrategySpec, source: Source | None) -> Strategy:
+    """Build the strategy in this process.
+
+    Only built-in strategies are built where labels are; see `runners.confine.opening`.
 
     Args:
         spec: name and arguments.
-        file: file with the source of a user's strategy (the study's copy), `None` for all others.
+        source: source of a user's strategy, `None` for all others.
 
     Raises:
         InputError: unknown name, unknown argument, or an object that is no strategy.
     """
     where = f"strategy {spec.name}"
     module, _, name = spec.name.rpartition(":")
-    if file is None and module == ACTIVEML:
+    if source is None and module == ACTIVEML:
         strategy: Strategy = _activeml(where).ScikitActiveml(name, **spec.args)
         return strategy
-    return _build(factory(spec, file), spec, where)
+    return _build(factory(spec, source), spec, where)
 
 
-def factory(spec: StrategySpec, file: Path | None) -> Any:
+def factory(spec: StrategySpec, source: Source | None) -> Any:
     """Return the class, function or object that the name refers to, not built yet.
 
     For scikit-activeml it is the library's class.
@@ -137,13 +160,13 @@ def factory(spec: StrategySpec, file: Path | None) -> Any:
     """
     where = f"strategy {spec.name}"
     module, _, name = spec.name.rpartition(":")
-    if file is None and module == ACTIVEML:
+    if source is None and module == ACTIVEML:
         offered = _activeml(where).strategies()
         if name not in offered:
             raise InputError(unknown_name(where, name, list(offered)))
         return offered[name]
-    if file is not None or module:
-        return get_attribute(import_user_code(module if file is None else file, where), name, where)
+    if source is not None or module:
+        return get_attribute(import_user_code(module if source is None else source, where), name, where)
     if spec.name in STRATEGIES:
         return STRATEGIES[spec.name]
     point = plugins().get(spec.name)

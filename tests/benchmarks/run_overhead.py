@@ -29,7 +29,7 @@ from runners.executors.inline import Inline
 from runners.executors.local import Local
 from runners.executors.ray import RayBackend, use_driver_environment
 from runners.executors.remote import Remote
-from runners.executors.server import warm_up
+from runners.machine.fork_server import warm_up
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, count_states, jobs, status
 

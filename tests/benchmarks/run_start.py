@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from runners.executors.server import context, warm_up
+from runners.machine.fork_server import context, warm_up
 
 LAPS = """
 import json, sys, time

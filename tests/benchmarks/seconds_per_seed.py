@@ -27,7 +27,7 @@ from protocol.spec.protocol import Protocol
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import load_preset
 from runners.executors.local import Local
-from runners.executors.server import warm_up
+from runners.machine.fork_server import warm_up
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, count_states, jobs, status
 

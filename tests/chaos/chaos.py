@@ -31,7 +31,7 @@ from protocol.spec.toml_files import parse
 from runners.executors.base import Limits
 from runners.executors.inline import Inline
 from runners.executors.local import Local
-from runners.executors.server import warm_up
+from runners.machine.fork_server import warm_up
 from runners.progress.job import Job
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, status

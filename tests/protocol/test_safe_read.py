@@ -53,6 +53,7 @@ _ELSEWHERE = (
     "caching/",  # the user's own cache
     "encoding/",
     "machine/",
+    "confine/",  # code folders, and this process's own files
     "guard/",
     "presets",
     "executors/config.py",  # the user's configuration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -278,9 +279,14 @@ def predict_otherwise(run: RunFolder, change: Callable[[NDArray[np.int64], NDArr
 
 
 def rewrite(path: Path, edit: Callable[[list[dict[str, Any]]], Any], *, rechain: bool = True) -> None:
-    """Edit a record in place; with `rechain`, also correct sequence numbers and hashes."""
+    """Edit a record in place; with `rechain`, also correct sequence numbers and hashes.
+
+    An event that is inserted without a time gets that of the event before it.
+    """
     events = lines(path)
     edit(events)
+    for before, event in itertools.pairwise(events):
+        event.setdefault("time", before.get("time", ""))
     out: list[bytes] = []
     for number, event in enumerate(events):
         place = {"seq": number, "prev": sha256(out[-1]) if out else ""} if rechain else {}

@@ -168,6 +168,7 @@ def disclosed_labels(run: RunEvidence) -> Observations:
     evidence="costs in the purchases, and for pixels data/units-<digest>.npz",
     fix="run it again in a new folder through the oracle, which sets the prices",
     reads={"ledger", "chain"},
+    judges="prices",
 )
 def wrong_prices(run: RunEvidence) -> Observations:
     labelling = run.protocol.labelling

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from protocol.record.events import EndEvent, FailureEvent, ResumeEvent
-from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.facts import StudyEvidence
 from protocol.rules.rule import AnyRule, Observations, broken, run_rule, study_rule, unverifiable
 from protocol.spec.study import BASELINE
 

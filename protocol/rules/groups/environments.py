@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from protocol.rules.evidence import Environment, Facts, RunEvidence, StudyEvidence, environments_of
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.facts import Environment, Facts, StudyEvidence, environments_of
 from protocol.rules.rule import AnyRule, Observations, broken, differences, run_rule, study_rule, unverifiable
 
 _DEVICE = ("device", "device_name", "platform", "threads")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from protocol.digests import sha256
 from protocol.record.events import RunEvent
-from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.facts import StudyEvidence
 from protocol.rules.rule import AnyRule, Observations, broken, run_rule, study_rule, unverifiable
 from protocol.spec.study import Study
 
@@ -45,6 +46,24 @@ def unplanned_protocol(run: RunEvidence) -> Observations:
             found = "none" if now is None else f"{now.source}: {now.values or now.aubc}, within {now.tolerance:g}"
             expected = f"a plan with the reference of the run, {recorded.source}: {recorded.values or recorded.aubc}"
             yield broken(where, expected, found[:200])
+
+
+@run_rule(
+    "PRO-06",
+    "the protocol's notes are those that the run had",
+    severity="warning",
+    since="0.3.0",
+    why="where values come from is part of the protocol; notes that change later may claim a source that was not used",
+    evidence="title, source and provenance of the protocol in the 'run' event and in study.json",
+    fix="restore study.json from a copy, or amend the plan",
+    reads={"head", "plan"},
+)
+def changed_notes(run: RunEvidence) -> Observations:
+    for where, event in run.of(RunEvent):
+        for note in ("title", "source", "provenance"):
+            then, now = getattr(event.protocol, note), getattr(run.protocol, note)
+            if then != now:
+                yield broken(where, f"the {note} of the run: {then!s:.150}", f"{now!s:.150} in the plan")
 
 
 @run_rule(
@@ -102,6 +121,7 @@ def _changes(before: Study, now: Study) -> str:
     evidence="strategies/<strategy>-<digest>.py and source_digest in the plan",
     fix="restore the file from a copy",
     reads={"plan"},
+    judges="a strategy that is not built in",
     needs="plan",
 )
 def changed_sources(study: StudyEvidence) -> Observations:
@@ -120,4 +140,11 @@ def changed_sources(study: StudyEvidence) -> Observations:
             yield broken(where, expected, actual[:16])
 
 
-RULES: tuple[AnyRule, ...] = (wrong_fingerprint, unplanned_protocol, exchanged_runs, amendments, changed_sources)
+RULES: tuple[AnyRule, ...] = (
+    wrong_fingerprint,
+    unplanned_protocol,
+    exchanged_runs,
+    amendments,
+    changed_sources,
+    changed_notes,
+)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from protocol.errors import RecordError
 from protocol.record.chain import Record, read
-from protocol.record.events import ExaminedEvent, LabelsEvent, ResumeEvent, RoundEvent
+from protocol.record.events import ExaminedEvent, LabelsEvent, ResumeEvent, RoundEvent, RunEvent
 from protocol.record.layout import StudyFolder
-from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.facts import StudyEvidence
 from protocol.rules.rule import (
     AnyRule,
     Observation,
@@ -20,6 +21,7 @@ from protocol.rules.rule import (
     study_rule,
     unverifiable,
 )
+from protocol.rules.strength import is_own, missing_walls
 from protocol.spec.run_id import RunId
 
 
@@ -56,6 +58,7 @@ def _ledger(run: RunEvidence) -> Record | Observation | None:
     "compare",
     fix="run it again in a new folder with --isolate",
     reads={"oracle"},
+    judges="a separate oracle",
 )
 def ledger_contradictions(run: RunEvidence) -> Observations:
     for where, _ in run.of(ExaminedEvent):
@@ -97,6 +100,7 @@ def _labels(event: LabelsEvent) -> str:
     evidence="'examined' events of oracle/<run>/events.jsonl against the rounds of the record",
     fix="run it again in a new folder with --isolate",
     reads={"oracle"},
+    judges="a separate oracle",
 )
 def repeated_evaluations(run: RunEvidence) -> Observations:
     ledger = _ledger(run)
@@ -134,6 +138,7 @@ def repeated_evaluations(run: RunEvidence) -> Observations:
     "new "
     "folder",
     reads={"oracle"},
+    judges="a separate oracle",
 )
 def changed_predictions(run: RunEvidence) -> Observations:
     ledger = _ledger(run)
@@ -157,6 +162,7 @@ def changed_predictions(run: RunEvidence) -> Observations:
     evidence="files under oracle/",
     fix="run the study again in a new folder with --isolate",
     reads={"oracle"},
+    judges="a separate oracle",
 )
 def unisolated_runs(study: StudyEvidence) -> Observations:
     isolated = {f.key: _ledger_path(study.folder.path, f.key).exists() for f in study.facts if f.present}
@@ -166,4 +172,34 @@ def unisolated_runs(study: StudyEvidence) -> Observations:
             yield broken(str(key), f"a separate oracle, as {example} had", "no ledger under oracle/", key)
 
 
-RULES: tuple[AnyRule, ...] = (ledger_contradictions, repeated_evaluations, changed_predictions, unisolated_runs)
+@run_rule(
+    "ISO-05",
+    "strategies that are not built in ran behind walls",
+    severity="warning",
+    since="0.3.0",
+    why="code that can open files can read labels and notes; in its own process it can at least not touch training",
+    evidence="'confined' in the environment of 'run' and 'resume' events: process, files, network",
+    fix="run the study on Linux with Landlock (kernel 5.13 or later), or replay it there",
+    reads={"environment"},
+    judges="a strategy that is not built in",
+)
+def unconfined_strategies(run: RunEvidence) -> Observations:
+    for where, event in run.of(RunEvent):
+        if not is_own(run.strategy) and "confined" not in event.environment:
+            continue
+        missing = missing_walls(event.environment.get("confined"))
+        if missing is None:
+            yield unverifiable(where, "the walls around the strategy's process", "nothing recorded")
+        elif missing:
+            yield broken(
+                where, "a process of its own without files and network of others", f"none for: {', '.join(missing)}"
+            )
+
+
+RULES: tuple[AnyRule, ...] = (
+    ledger_contradictions,
+    repeated_evaluations,
+    changed_predictions,
+    unisolated_runs,
+    unconfined_strategies,
+)

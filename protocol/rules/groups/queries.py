@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from protocol.errors import Fault, InputError
 from protocol.record.events import Event, ResumeEvent, RoundEvent
@@ -13,6 +15,9 @@ from protocol.record.replay_answers import read_replays
 from protocol.rules.evidence import RunEvidence
 from protocol.rules.recount import CountedPurchase, CountedRound, recount
 from protocol.rules.rule import AnyRule, Observations, broken, differences, run_rule, unverifiable
+
+_CLOCK_S: Final = 2.0
+"""Seconds by which two clocks of one machine may differ during a round."""
 
 
 @run_rule(
@@ -110,6 +115,7 @@ def labels_used_before_purchase(run: RunEvidence) -> Observations:
     evidence="resume events, and the torn lines that were set aside as events.torn-<n>",
     fix="run it again in a new folder",
     reads={"attempts"},
+    judges="an interruption",
 )
 def changes_after_interruption(run: RunEvidence) -> Observations:
     rounds = 0
@@ -157,19 +163,45 @@ def _changed_round(run: RunEvidence, where: str, data: bytes) -> Observations:
 
 @run_rule(
     "QRY-05",
-    "the times of a record do not decrease",
+    "the times of a record are possible",
     severity="warning",
-    why="a line older than the line before it was written, or inserted, later",
-    evidence="time of every line (ISO 8601, UTC)",
-    fix="nothing, if the machine's clock was set back meanwhile; otherwise restore the record from a copy",
+    why="a line older than the line before it was inserted later, a line of tomorrow was not written by a clock, and a "
+    "round cannot be over before its training",
+    evidence="time of every line (ISO 8601, UTC) and the seconds of every round, against the checker's clock",
+    fix="nothing, if the machine's clock was wrong; otherwise restore the record from a copy",
     reads={"chain"},
 )
 def decreasing_times(run: RunEvidence) -> Observations:
-    latest = ""
+    latest, before = "", None
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
     for where, event in run.of(Event):
-        if event.time and event.time < latest:
+        if not event.time:
+            yield unverifiable(where, "a time (ISO 8601, UTC)", "none")
+            continue
+        if event.time < latest:
             yield broken(where, f"a time after {latest}", event.time[:40])
         latest = max(latest, event.time[:40])
+        now = _moment(event.time)
+        if now is None:
+            yield broken(where, "a time (ISO 8601, UTC)", event.time[:40])
+        elif now > tomorrow:
+            yield broken(where, "a time before tomorrow", event.time[:40])
+        elif isinstance(event, RoundEvent) and before is not None:
+            trained, passed = event.cost.get("train_s", 0.0), (now - before).total_seconds()
+            if trained > passed + _CLOCK_S:
+                yield broken(
+                    where, f"{trained:.1f} s of training since the line before", f"{max(passed, 0):.1f} s passed"
+                )
+        before = now or before
+
+
+def _moment(time: str) -> datetime | None:
+    """Return the moment, or None if the text is no time with a zone."""
+    try:
+        moment = datetime.fromisoformat(time[:40])
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 @run_rule(
@@ -179,6 +211,7 @@ def decreasing_times(run: RunEvidence) -> Observations:
     evidence="replays/<run>.json, written by `beatrandom replay --keep`; without one there is nothing to contradict",
     fix="run it again in a new folder; a strategy must draw random numbers only from the generator that it is given",
     reads={"replays"},
+    judges="a replay",
 )
 def contradicting_replays(run: RunEvidence) -> Observations:
     path = StudyFolder(run.root).replays(run.key)

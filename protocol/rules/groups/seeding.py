@@ -8,7 +8,8 @@ from protocol.draws.seeds import stream_seeds
 from protocol.draws.splits import starting_set
 from protocol.errors import InputError
 from protocol.record.events import LabelsEvent, RunEvent
-from protocol.rules.evidence import Facts, RunEvidence, StudyEvidence
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.facts import Facts, StudyEvidence
 from protocol.rules.rule import AnyRule, Observations, broken, need, run_rule, shared, study_rule
 from protocol.spec.study import BASELINE
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from protocol.draws.splits import Split, redraw_split
 from protocol.errors import InputError
-from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.facts import StudyEvidence
 from protocol.rules.rule import (
     AnyRule,
     Observations,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 
-from protocol.rules.evidence import Facts, StudyEvidence
+from protocol.rules.facts import Facts, StudyEvidence
 from protocol.rules.rule import AnyRule, Observations, broken, study_rule, unverifiable
 from protocol.spec.study import BASELINE, Plan
 

@@ -16,7 +16,8 @@ from protocol.digests import array_digest
 from protocol.draws.trials import best_trial, draw_held_out, draw_settings
 from protocol.errors import Fault
 from protocol.record.events import Event, LabelsEvent, RoundEvent, TrialEvent
-from protocol.rules.evidence import RunEvidence, StudyEvidence
+from protocol.rules.evidence import RunEvidence
+from protocol.rules.facts import StudyEvidence
 from protocol.rules.groups.training import wrong_steps
 from protocol.rules.rule import AnyRule, Observations, broken, run_rule, shared, study_rule, unverifiable
 from protocol.spec.protocol import Protocol
@@ -47,6 +48,7 @@ def _rounds(run: RunEvidence) -> Iterator[tuple[str, RoundEvent, list[Trial]]]:
     fix="run it again in a new folder; tuning belongs in the table regime.tuning, where it is the same for all "
     "strategies",
     reads={"head", "training"},
+    judges="tuning",
 )
 def undrawn_trials(run: RunEvidence) -> Observations:
     tuning, trials = run.protocol.regime.tuning, run.of(TrialEvent)
@@ -120,6 +122,7 @@ def _words(setting: HyperparameterSetting) -> str:
     evidence="'trial' events, and setting, recipe digest and steps of every round",
     fix="run it again in a new folder; the highest score decides, the first one on a tie",
     reads={"training"},
+    judges="tuning",
 )
 def setting_not_the_best(run: RunEvidence) -> Observations:
     protocol = run.protocol
@@ -152,6 +155,7 @@ def setting_not_the_best(run: RunEvidence) -> Observations:
     "weights",
     fix="score trials on the validation images or on regime.tuning.held_out, and run it again in a new folder",
     reads={"head", "training", "ledger", "split"},
+    judges="tuning",
 )
 def trials_on_ungranted_labels(run: RunEvidence) -> Observations:
     tuning = run.protocol.regime.tuning
@@ -202,6 +206,7 @@ def _granted(run: RunEvidence, tuning: Tuning, number: int, labelled: list[int])
     evidence="'trial' events of the first round where regime.tuning.policy is 'starting-set': settings and scores",
     fix="run the study again in a new folder, on one kind of device",
     reads={"training", "peers"},
+    judges="tuning",
 )
 def unequal_first_trials(study: StudyEvidence) -> Observations:
     tuned = {p.name for p in study.study.protocols if p.regime.tuning and p.regime.tuning.policy == "starting-set"}

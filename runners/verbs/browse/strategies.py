@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from protocol.errors import Fault, InputError
 from protocol.spec.study import StrategySpec
-from runners.strategies.resolve import declaring_object, factory, known_names, user_file
-from runners.strategies.view import CHEAP
+from runners.confine.declared import Facts
+from runners.confine.opening import facts, is_own
+from runners.strategies.resolve import factory, known_names, user_source
 from runners.terminal.console import console, print_json, table
 from runners.verbs.browse.words import page_requested
 
@@ -67,24 +66,12 @@ def strategy_facts(name: str) -> dict[str, Any]:
         InputError: unknown name, or a file or module that cannot be imported.
     """
     spec = StrategySpec(name=name)
-    builder = factory(spec, user_file(spec, Path()))
-    declaration = declaring_object(spec, builder)
-    return {
-        "name": name,
-        "about": inspect.getdoc(builder) or "",
-        "paper": getattr(declaration, "paper", ""),
-        "needs": list(getattr(declaration, "needs", CHEAP)),
-        "cost": getattr(declaration, "cost", "-"),
-        "cold_start": bool(getattr(declaration, "cold_start", False)),
-        "arguments": [str(p) for p in _parameters(builder)] if inspect.isclass(builder) else [],
-    }
-
-
-def _parameters(builder: Any) -> Iterable[inspect.Parameter]:
-    try:
-        return inspect.signature(builder, eval_str=True).parameters.values()
-    except Exception:  # annotations that cannot be evaluated are shown as written
-        return inspect.signature(builder).parameters.values()
+    if is_own(spec):
+        told = facts(spec, user_source(spec, Path()))
+    else:
+        builder = factory(spec, None)
+        told = Facts.of(builder, builder)
+    return {"name": name, **told.model_dump(mode="json")}
 
 
 def _flowing(text: str) -> str:

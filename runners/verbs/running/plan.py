@@ -19,8 +19,10 @@ from protocol.oracle.oracle import Oracle
 from protocol.record.layout import StudyFolder
 from protocol.spec.protocol import Protocol
 from protocol.spec.study import Study
+from runners.confine.opening import declared_or_built
 from runners.data import load
 from runners.datasets.regions import divide, price_units
+from runners.guard.user_code import Source
 from runners.loop import rounds
 from runners.machine.device import choose_device
 from runners.progress.plan import planned_runs
@@ -29,7 +31,7 @@ from runners.regimes import Resident, prepare
 from runners.run.initial_query import chooses
 from runners.session import Session
 from runners.strategies import STRATEGIES
-from runners.strategies.resolve import make, user_file
+from runners.strategies.resolve import user_file
 from runners.study import StudySource, read_source
 from runners.terminal.console import console, cores, duration, print_json, table
 
@@ -127,7 +129,7 @@ def starts(source: StudySource) -> Iterator[str]:
         can = []
         for spec in study.strategies:
             file = copied_source(StudyFolder(folder), spec) if folder else user_file(spec, base)
-            if chooses(protocol, spec, make(spec, file)):
+            if chooses(protocol, spec, declared_or_built(spec, Source.read(file) if file else None)):
                 can.append(spec.id)
         rest = ", ".join(s.id for s in study.strategies if s.id not in can)
         choosing = ", ".join(can) or "no strategy"

@@ -174,7 +174,9 @@ def forge_protocol(victim: Any, *, fingerprint: bool) -> None:
 
 
 def failure(events: Lines) -> None:
-    events.insert(5, json.loads(FailureEvent(round=1, kind="OSError", message="full").model_dump_json()))
+    events.insert(
+        5, json.loads(FailureEvent(round=1, kind="OSError", message="full").model_dump_json(exclude={"time"}))
+    )
 
 
 def first_image_is(image: int) -> Callable[[Lines], None]:
@@ -271,8 +273,16 @@ def begin_worse(victim: Any, strategy: str, seed: int) -> None:
 
 def resumed(next_round: int, dropped: int = 0, **environment: Any) -> dict[str, Any]:
     event = ResumeEvent(next_round=next_round, dropped_bytes=dropped, environment=ENVIRONMENT | environment)
-    line: dict[str, Any] = json.loads(event.model_dump_json())
+    line: dict[str, Any] = json.loads(event.model_dump_json(exclude={"time"}))
     return line
+
+
+def at_once(events: Lines) -> None:
+    """Give all lines one time, though training took seconds."""
+    for event in events:
+        event["time"] = events[0]["time"]
+        if event["event"] == "round":
+            event["cost"]["train_s"] = 9.0
 
 
 def torn(victim: Any, change: Callable[[dict[str, Any]], object]) -> None:
@@ -375,7 +385,7 @@ CASES = [
     Case("the recorded protocol is altered", lambda v: forge_protocol(v, fingerprint=False), "PRO-01"),
     Case("another protocol was run", lambda v: forge_protocol(v, fingerprint=True), "PRO-02"),
     edit("the fingerprint is altered", lambda e: flip_at(e[0], "fingerprint"), "PRO-01 PRO-02"),
-    edit("names in the recorded protocol differ", lambda e: e[0]["protocol"].update(title="x", source="y"), ""),
+    edit("names in the recorded protocol differ", lambda e: e[0]["protocol"].update(title="x", source="y"), "PRO-06"),
     edit("the strategy got arguments", lambda e: e[0]["strategy"]["args"].update(k=3), "PRO-03"),
     edit("another strategy was run", lambda e: e[0]["strategy"].update(name="last"), "PRO-03"),
     edit("another replicate was run", lambda e: e[0].update(replicate=1), "PRO-03"),
@@ -383,9 +393,9 @@ CASES = [
     edit("no study planned it", lambda e: e[0].update(study=""), "", "PRO-03"),
     Case("the plan was changed after the runs", lambda v: replan(v, plan={"delta": 0.2, "test": "t"}), "PRO-03"),
     Case("the reference of the runs is gone from the plan", forget_reference, "PRO-02"),
-    Case("the source of a user-defined strategy is replaced", lambda v: own_source(v, b"another"), "PRO-05"),
-    Case("the source of a user-defined strategy exists", lambda v: own_source(v, b"one"), ""),
-    Case("the source of a user-defined strategy is missing", lambda v: own_source(v, None), "", "PRO-05"),
+    Case("the source of a user-defined strategy is replaced", lambda v: own_source(v, b"another"), "PRO-05", "ISO-05"),
+    Case("the source of a user-defined strategy exists", lambda v: own_source(v, b"one"), "", "ISO-05"),
+    Case("the source of a user-defined strategy is missing", lambda v: own_source(v, None), "", "PRO-05 ISO-05"),
     Case("seeds were dropped from the plan", lambda v: replan(v, seeds=[0]), "CMP-02 PRO-03 STA-01"),
     Case(
         "a run was copied from another seed",
@@ -590,6 +600,10 @@ CASES = [
     Case("a round repeated with another query", lambda v: torn(v, lambda e: e["query"].reverse()), "CMP-06 QRY-04"),
     Case("a round repeated with the same result", lambda v: torn(v, lambda e: None), "CMP-06"),
     edit("a line older than the one before", lambda e: e[5].update(time="2025-12-31T23:59:59.000+00:00"), "QRY-05"),
+    edit("lines of a far future", lambda e: [x.update(time="2099-01-01T00:00:00.000+00:00") for x in e], "QRY-05"),
+    edit("a time that is none", lambda e: e[-1].update(time="yesterday"), "QRY-05"),
+    edit("lines without time", lambda e: [x.update(time="") for x in e[3:]], "", "QRY-05"),
+    edit("all lines of one moment", at_once, "QRY-05"),
     edit(
         "a failure, an interruption, and a continuation",
         lambda e: (failure(e), e.insert(6, resumed(1))),

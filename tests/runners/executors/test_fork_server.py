@@ -19,7 +19,7 @@ from protocol.spec.study import Study
 from runners.executors import local, worker
 from runners.executors.base import Limits
 from runners.executors.local import Local
-from runners.executors.server import server_pid, warm_up
+from runners.machine.fork_server import server_pid, warm_up
 from runners.progress.job import Result
 from tests.support.conformance import ended, finishes_undisturbed, jobs_in, record_of, with_mine
 

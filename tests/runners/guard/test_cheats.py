@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import json
+import re
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -12,14 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sklearn.datasets
-import torch
 
 from protocol.digests import array_digest
 from protocol.draws.splits import make_split
 from protocol.errors import Fault, InputError
 from protocol.metrics import classification_metrics
-from protocol.oracle.oracle import Oracle
 from protocol.record.chain import read
 from protocol.record.events import FailureEvent
 from protocol.record.layout import StudyFolder, predictions_digest, write_arrays
@@ -27,16 +24,14 @@ from protocol.rules import check_study
 from protocol.seal.manifest import differences, manifest_of, seal
 from protocol.spec.protocol import Protocol
 from protocol.spec.run_id import RunId
-from protocol.spec.study import StrategySpec, Study
+from protocol.spec.study import Study
 from protocol.spec.toml_files import parse
-from runners.guard import audit_hook
-from runners.progress.job import Job, Result
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
 from runners.run.replay import replay_run
-from runners.strategies.base import check_selection
-from runners.tasks import TASKS
+from tests.runners.confine.test_walls import ATTEMPTS, PATCHES
+from tests.support.own_strategy import job_of
 from tests.support.study_builder import IMAGES, build_study, lines, make_labels, make_study, predict_otherwise, rewrite
 
 PAGE = Path(__file__).resolve().parents[3] / "protocol" / "CHEATS.md"
@@ -73,17 +68,6 @@ PREVENTED = {
 }
 
 
-def job_of(path: Path, study: Study, source: str, *, isolate: bool = False) -> Job:
-    """A run of an own strategy whose `select` has this body."""
-    path.mkdir()
-    (path / "cheat.py").write_text(f"def select(view, n, rng):\n    {source}\n")
-    whole = resolve(study.with_strategies((*study.strategies[:1], StrategySpec(name="cheat.py:select"))), path)
-    folder = StudyFolder(path / "study")
-    adopt(folder, whole, path)
-    [run] = [r for r in planned_runs(whole) if r.strategy.name != "random" and r.seed == 0]
-    return jobs(folder, whole, None, "cpu", 1, [run], isolate)[0]
-
-
 @pytest.mark.parametrize("name", PREVENTED)
 def test_a_cheating_strategy_is_refused(name: str, toy_study: Study, tmp_path: Path) -> None:
     source, said = PREVENTED[name]
@@ -94,159 +78,6 @@ def test_a_cheating_strategy_is_refused(name: str, toy_study: Study, tmp_path: P
     record = read(StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)).events)
     assert len(record.of(FailureEvent)) == 1
     assert [e.purpose for e in record.events if e.event == "labels"] == ["initial"]
-
-
-READS = {
-    "loads the data set again": "from sklearn.datasets import load_digits; load_digits(); return view.unlabelled[:n]",
-    "loads the data set again and hides the error": """from sklearn.datasets import load_digits
-    try:
-        load_digits()
-    except OSError:
-        pass
-    return view.unlabelled[:n]""",
-    "reads the test labels of its study": (
-        "import glob, numpy; numpy.load(glob.glob(STUDY + '/splits/*.npz')[0]); return view.unlabelled[:n]"
-    ),
-    "reads the purchases of other runs": (
-        "open(STUDY + '/records/toy/' + view.__class__.__name__); return view.unlabelled[:n]"
-    ),
-    "lists its study's records": "import os; os.listdir(STUDY + '/records'); return view.unlabelled[:n]",
-    "reads the memory of a process": (
-        "open(f'/proc/{__import__(\"os\").getppid()}/mem', 'rb').read(1); return view.unlabelled[:n]"
-    ),
-    "moves another run's record": (
-        "import os; os.replace(STUDY + '/records/toy/random', STUDY + '/aside'); return view.unlabelled[:n]"
-    ),
-    "links the data set elsewhere, to read it there": (
-        "import os; os.link(DIGITS, STUDY + '/mine'); return view.unlabelled[:n]"
-    ),
-    "names the data set's file from a descriptor of its folder": """import os
-    os.open(os.path.basename(DIGITS), os.O_RDONLY, dir_fd=os.open(os.path.dirname(DIGITS), os.O_RDONLY))
-    return view.unlabelled[:n]""",
-    "returns an object that reads the labels when it is inspected": """class Late:
-        def __array__(self, *_, **__):
-            from sklearn.datasets import load_digits
-            return view.unlabelled[load_digits().target[view.unlabelled].argsort()[:n]]
-    return Late()""",
-    "reads the labels when its declarations are read": """return view.unlabelled[:n]
-
-
-from runners.strategies import Strategy
-
-
-class select(Strategy):
-    @property
-    def needs(self):
-        from sklearn.datasets import load_digits
-        return () if load_digits() else ()
-
-    def select(self, view, n, rng):
-        return view.unlabelled[:n]""",
-}
-DIGITS = Path(sklearn.datasets.__file__).parent / "data" / "digits.csv.gz"
-
-
-APART = {
-    "loads the data set again",
-    "reads the memory of a process",
-    "returns an object that reads the labels when it is inspected",
-}
-"""Tried with the oracle apart by default, too; the others there are slow."""
-READERS = [
-    pytest.param(name, apart, marks=[pytest.mark.slow] * (apart and name not in APART))
-    for name in READS
-    for apart in (False, True)
-]
-
-
-@pytest.mark.parametrize(("name", "isolate"), READERS)
-def test_a_strategy_that_reads_what_is_not_its_own_is_refused(
-    name: str, isolate: bool, toy_study: Study, tmp_path: Path
-) -> None:
-    source = READS[name].replace("STUDY", repr(str(tmp_path / "run" / "study"))).replace("DIGITS", repr(str(DIGITS)))
-    result = perform(job_of(tmp_path / "run", toy_study, source, isolate=isolate))
-    assert result.state == "failed"
-    assert "tried to open" in result.message
-
-
-CHANGES = {
-    "replaces a check of this program": (
-        "import runners.loop; runners.loop.check_selection = lambda selection, *_: selection"
-    ),
-    "replaces a method of the oracle": "import protocol.oracle.oracle as o; o.Oracle.buy = lambda self, indices: None",
-    "replaces the code behind a metric": (
-        "import protocol.metrics as m; m.classification_metrics.__code__ = (lambda *_: {}).__code__"
-    ),
-    "replaces an entry of a table of this program": (
-        "import runners.tasks as t; t.TASKS['classification'] = t.TASKS['segmentation']"
-    ),
-    "gives an object of this program another method": (
-        "import runners.tasks as t; t.TASKS['classification'].examine = print"
-    ),
-    "switches the audit hook off": "import runners.guard.audit_hook; runners.guard.audit_hook._watch.active = False",
-    "removes files from the audit hook": (
-        "import runners.guard.audit_hook; runners.guard.audit_hook._guarded = frozenset()"
-    ),
-    "replaces a function of torch": "import torch; torch.nn.functional.cross_entropy = torch.nn.functional.nll_loss",
-    "replaces a method of torch": "import torch; torch.optim.Adam.step = torch.optim.SGD.step",
-    "registers a hook for every network": (
-        "import torch; torch.nn.modules.module.register_module_forward_pre_hook(print)"
-    ),
-    "changes how torch computes": "import torch; torch.set_default_dtype(torch.float64)",
-}
-
-
-@pytest.mark.parametrize("name", CHANGES)
-def test_a_strategy_that_changes_this_program_ends_its_run(
-    name: str, toy_study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("runners.loop.check_selection", check_selection)  # restored after the test
-    monkeypatch.setattr("protocol.oracle.oracle.Oracle.buy", Oracle.buy)
-    monkeypatch.setattr(classification_metrics, "__code__", classification_metrics.__code__)
-    monkeypatch.setitem(TASKS, "classification", copy.copy(TASKS["classification"]))
-    monkeypatch.setattr(audit_hook, "_guarded", audit_hook._guarded)
-    monkeypatch.setattr(torch.nn.functional, "cross_entropy", torch.nn.functional.cross_entropy)
-    monkeypatch.setattr(torch.optim.Adam, "step", torch.optim.Adam.step)
-    try:
-        result = perform(job_of(tmp_path / "run", toy_study, CHANGES[name] + "; return view.unlabelled[:n]"))
-    finally:
-        torch.set_default_dtype(torch.float32)
-        torch.nn.modules.module._global_forward_pre_hooks.clear()
-    assert result.state == "failed"
-    assert "replaced" in result.message
-
-
-def test_a_strategy_may_build_an_optimizer_that_nobody_built_before(toy_study: Study, tmp_path: Path) -> None:
-    """torch wraps the step of an optimizer's class when the first one is built: not the strategy's doing."""
-    source = "import torch; torch.optim.Rprop(torch.nn.Linear(1, 1).parameters()); return view.unlabelled[:n]"
-    assert not hasattr(torch.optim.Rprop.step, "hooked")
-    assert perform(job_of(tmp_path / "run", toy_study, source)).state == "done"
-    assert hasattr(torch.optim.Rprop.step, "hooked")
-
-
-def test_a_strategy_may_read_what_it_brought_along_and_import_what_it_likes(toy_study: Study, tmp_path: Path) -> None:
-    (tmp_path / "weights.npy").write_bytes(b"1 2 3")
-    source = f"""import os, pathlib, json.tool, sklearn.datasets
-    pathlib.Path({str(tmp_path / "weights.npy")!r}).read_bytes()
-    os.listdir('/')
-    return view.unlabelled[:n]"""
-    assert perform(job_of(tmp_path / "run", toy_study, source)).state == "done"
-
-
-PEEK = """import gc
-    from protocol.oracle.oracle import Oracle
-    [oracle] = [o for o in gc.get_objects() if type(o) is Oracle] or [None]
-    if oracle is None:
-        raise RuntimeError('no labels anywhere in this process')
-    return sorted(view.unlabelled, key=lambda i: oracle._labels[i])[:n]"""
-
-
-def test_peeks_at_hidden_labels_through_the_garbage_collector(toy_study: Study, tmp_path: Path) -> None:
-    """Works in one process, and says so on the page; with --isolate there is nothing to find."""
-    assert perform(job_of(tmp_path / "together", toy_study, PEEK)).state == "done"
-    result: Result = perform(job_of(tmp_path / "apart", toy_study, PEEK, isolate=True))
-    assert result.state == "failed"
-    assert "no labels anywhere in this process" in result.message
 
 
 def test_draws_random_numbers_outside_its_generator(toy_study: Study, tmp_path: Path) -> None:
@@ -353,21 +184,6 @@ def test_a_forgery_of_random_is_not_found_where_the_data_are_not(
         (0, "equal", True),
         (1, "equal", True),
     ]
-
-
-def test_alters_the_images_that_later_rounds_train_on(toy_study: Study, tmp_path: Path) -> None:
-    source = """import sys
-    frame = sys._getframe()
-    while 'resident' not in frame.f_locals:
-        frame = frame.f_back
-    frame.f_locals['resident'].pixels.clamp_(0, 100)
-    return view.unlabelled[:n]"""
-    job = job_of(tmp_path / "run", toy_study, source)
-    assert perform(job).state == "done"
-    answers = [
-        r.answer for r in replay_run(StudyFolder(job.study).run(RunId("toy", job.strategy.id, 0)), None, None, None)
-    ]
-    assert answers == ["equal", "differs", "differs"]
 
 
 def test_tries_again_until_it_likes_the_result(toy_study: Study, tmp_path: Path) -> None:
@@ -567,8 +383,15 @@ def test_a_perfect_forgery_is_seen_against_the_seal_alone(name: str, study: Stud
 
 def test_the_page_names_every_cheat_of_the_gallery() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    further = ["peeks at hidden labels through the garbage collector", "draws random numbers outside its generator"]
-    further += ["tries again until it likes the result", "alters the images that later rounds train on"]
-    names = [*PREVENTED, *READS, *CHANGES, *DETECTED, *REPLAYED, *ONLY_SEALED, *further]
+    further = ["draws random numbers outside its generator", "tries again until it likes the result"]
+    names = [*PREVENTED, *ATTEMPTS, *PATCHES, *DETECTED, *REPLAYED, *ONLY_SEALED, *further]
     assert len(names) >= 20
     assert [name for name in names if f"| {name} |" not in page] == []
+
+
+def test_the_page_names_tests_that_exist() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    tests = {path.name for path in PAGE.parents[1].joinpath("tests").rglob("test_*.py")}
+    named = set(re.findall(r"`(test_\w+\.py)`", page))
+    assert len(named) >= 8
+    assert named <= tests

@@ -109,7 +109,7 @@ def test_an_isolated_study_is_compliant(study: StudyFolder) -> None:
             lambda s: rewrite(record(s), lambda e: e[0]["environment"].pop("isolated")), "ISO-01", id="claim removed"
         ),
         pytest.param(
-            lambda s: rewrite(record(s), lambda e: e.insert(8, lines(ledger(s))[7] | {"time": ""})),
+            lambda s: rewrite(record(s), lambda e: e.insert(8, lines(ledger(s))[7] | {"time": e[7]["time"]})),
             "ISO-01",
             id="the oracle's event in the record",
         ),

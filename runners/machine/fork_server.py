@@ -11,31 +11,12 @@ import os
 import sys
 from collections.abc import Iterator
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext
 from types import ModuleType
 from typing import Any
 
-from runners.progress.job import Job
-
 PRELOAD = ["runners.machine.stop_signals", "runners.executors.worker"]
-
-
-def begin(job: Job, pipe: Connection, gpu: str | None) -> None:
-    """Run a job in a forked process.
-
-    This entry point is separate from `worker`, so that the driver does not load what the server has loaded.
-    """
-    from runners.executors.worker import work
-
-    work(job, pipe, gpu)
-
-
-def begin_turns(pipe: Connection) -> None:
-    """Run the jobs that come through the pipe in a forked process, one after the other; see `begin`."""
-    from runners.executors.worker import take_turns
-
-    take_turns(pipe)
+"""Modules by name: this room knows nothing of the rooms above it."""
 
 
 def context() -> ForkServerContext:
