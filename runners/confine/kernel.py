@@ -32,7 +32,7 @@ _SCOPES: Final = 3
 """Abstract sockets and signals outside, since version 6."""
 
 NEW_USER, NEW_MOUNTS = 0x10000000, 0x00020000
-_MS_PRIVATE, _MS_REC, _MS_NOSUID, _MS_NODEV = 1 << 18, 1 << 14, 2, 4
+_MS_PRIVATE, _MS_REC, _MS_BIND, _MS_NOSUID, _MS_NODEV = 1 << 18, 1 << 14, 1 << 12, 2, 4
 
 _ARCHITECTURES: Final = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _DENIED_CALLS: Final[dict[str, tuple[int, int]]] = {
@@ -182,6 +182,11 @@ def enter_own_mounts() -> None:
             with open(f"/proc/self/{name}", "w") as file:
                 file.write(text)
     _mount("none", "/", "", _MS_REC | _MS_PRIVATE, "")
+
+
+def hide_file(path: str) -> None:
+    """Make a file empty for this process and its children only. Raises WallError."""
+    _mount("/dev/null", path, "", _MS_BIND, "")
 
 
 def mount_empty(path: str, mebibytes: int) -> None:

@@ -14,6 +14,7 @@ import os
 import select
 import signal
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import psutil
 
 from runners.confine import kernel
 from runners.confine.child import descriptors_but, live
+from runners.confine.walls import code_places
 from runners.confine.wire import ChannelClosed
 from runners.machine.fork_server import context, thread_caps, without_main_module
 
@@ -34,6 +36,7 @@ MEMORY_SHARE: Final = 0.8
 """Share of the machine's memory that a strategy's processes may hold together."""
 _PATIENCE_S: Final = 300.0
 _GRACE_S: Final = 10.0
+_PID: Final = struct.Struct("<Q")
 _CLOSING_S: Final = 2.0
 """Time for which a process that closed its connection is awaited, to learn how it ends."""
 
@@ -95,25 +98,25 @@ class StrategyServer:
         Raises:
             ChannelClosed: the server ended.
         """
-        ours, theirs = socket.socketpair()
         try:
-            with theirs:
-                socket.send_fds(self._control, [b"R"], [theirs.fileno()])
-            return RoundProcess(ours, int(self._answer()["pid"]))
-        except (OSError, ValueError) as error:
-            ours.close()
+            self._control.settimeout(_PATIENCE_S)
+            self._control.sendall(b"R")
+            told, descriptors, _, _ = socket.recv_fds(self._control, _PID.size, 1)
+            return RoundProcess(socket.socket(fileno=descriptors[0]), *_PID.unpack(told))
+        except (OSError, IndexError, struct.error) as error:
             raise ChannelClosed(f"the server of strategies ended ({error})") from None
 
-    def end(self, process: RoundProcess, *, gone: bool = False) -> str:
-        """End the process and all that it started; return how it had ended by itself, else empty text.
+    def end(self, process: RoundProcess) -> None:
+        """End the process and all that it started, without waiting for it."""
+        process.channel.close()
+        with contextlib.suppress(OSError):
+            self._control.sendall(b"E")
 
-        Args:
-            process: the process.
-            gone: whether it closed its connection, so that it is probably about to end by itself.
-        """
+    def ended(self, process: RoundProcess) -> str:
+        """End what the process started; return how the process had ended by itself, else empty text."""
         process.channel.close()
         try:
-            self._control.sendall(b"G" if gone else b"E")
+            self._control.sendall(b"G")
             return str(self._answer()["how"])
         except (OSError, ValueError):
             return "with the server of strategies"
@@ -167,24 +170,30 @@ def serve(control: socket.socket) -> None:
     kernel.adopt_orphans()
     gc.collect()
     gc.freeze()  # keeps pages shared with the forked processes
-    round_: _Round | None = None
+    code_places()  # looked up once
+    spare: _Round | None = _Round.fork(control)
+    round_ = _Round.none()
     with contextlib.suppress(OSError):
         while True:
-            ready, _, _ = select.select([control], [], [], LOOK_SECONDS if round_ and not round_.over else None)
+            ready, _, _ = select.select([control], [], [], None if round_.over else LOOK_SECONDS)
             if not ready:
-                if round_:
-                    round_.look()
+                round_.look()
                 continue
-            request, descriptors, _, _ = socket.recv_fds(control, 1, 1)
-            if not request:
-                break
+            request = control.recv(1)
             if request == b"R":
-                round_ = _Round.fork(control, descriptors[0])
-                answer: dict[str, Any] = {"pid": round_.pid}
+                round_.end(0.0)
+                round_ = spare or _Round.fork(control)
+                spare = None
+                socket.send_fds(control, [_PID.pack(round_.pid)], [round_.channel])
+                os.close(round_.channel)
+            elif request == b"G":
+                how = round_.end(_CLOSING_S)
+                control.sendall(json.dumps({"how": how}).encode() + b"\n")
+            elif request == b"E":
+                round_.end(0.0)
+                spare = spare or _Round.fork(control)  # while the run trains
             else:
-                answer = {"how": round_.end(_CLOSING_S if request == b"G" else 0.0) if round_ else ""}
-                round_ = None
-            control.sendall(json.dumps(answer).encode() + b"\n")
+                break
     end_descendants()
 
 
@@ -197,28 +206,36 @@ def forget_helpers() -> None:
 
 
 class _Round:
-    """A forked round in the server's process."""
+    """A forked process in the server's process, and the run's end of its channel."""
 
-    def __init__(self, pid: int) -> None:
-        self.pid, self.over, self._how = pid, False, ""
+    def __init__(self, pid: int, channel: int) -> None:
+        self.pid, self.channel, self.over, self._how = pid, channel, pid == 0, ""
+        self._ended = False
         self._most = MEMORY_SHARE * psutil.virtual_memory().total
 
     @classmethod
-    def fork(cls, control: socket.socket, descriptor: int) -> _Round:
-        """Fork the process; the descriptor is its connection to the run."""
+    def none(cls) -> _Round:
+        """Return a round that is over."""
+        return cls(0, -1)
+
+    @classmethod
+    def fork(cls, control: socket.socket) -> _Round:
+        """Fork a process, which waits for its round."""
+        ours, theirs = socket.socketpair()
         parent, pid = os.getpid(), os.fork()
         if pid == 0:
             status = 1
             try:
                 kernel.end_with(parent, signal.SIGKILL)
                 control.close()
-                with socket.socket(fileno=descriptor) as channel:
-                    live(channel)
+                ours.close()
+                with theirs:
+                    live(theirs)
                 status = 0
             finally:
                 os._exit(status)
-        os.close(descriptor)
-        return cls(pid)
+        theirs.close()
+        return cls(pid, ours.detach())
 
     def look(self) -> None:
         """Note whether it ended by itself; end it if it takes too much."""
@@ -248,11 +265,18 @@ class _Round:
 
     def end(self, seconds: float) -> str:
         """End it with all that it started, after waiting for it; return how it had ended before."""
+        if not self.pid or self._ended:
+            return self._how
+        self._ended = True
         until = time.monotonic() + seconds
         while not self._reaped() and time.monotonic() < until:
             time.sleep(0.002)
+        if not self.over:
+            os.kill(self.pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, 0)
+            self.over = True
         end_descendants()
-        self.over = True
         return self._how
 
 
@@ -265,13 +289,12 @@ def end_descendants() -> None:
     """Kill every process below this one, again and again until none is left."""
     until = time.monotonic() + _GRACE_S
     while time.monotonic() < until:
-        family = psutil.Process().children(recursive=True)
-        for process in family:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        try:
+        try:  # most rounds started nothing: there is nothing to look for
             while os.waitpid(-1, os.WNOHANG) != (0, 0):
                 pass
         except ChildProcessError:
             return
+        for process in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
         time.sleep(0.002)

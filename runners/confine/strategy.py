@@ -114,14 +114,19 @@ class Conversation:
         return answer
 
     def _ended(self, error: ChannelClosed) -> StrategyError:
-        how = self.close(gone=not str(error)) or str(error) or "it closed the channel"
+        process, self._process = self._process, None
+        how = self._server.ended(process) if process is not None and not str(error) else ""
+        if process is not None and str(error):
+            self._server.end(process)
+        how = how or str(error) or "it closed the channel"
         fix = "see what it prints in the run's log; a strategy must return, not end its process"
         return StrategyError(Fault(f"strategy {self._name}", "an answer", f"its process ended: {how}", fix))
 
-    def close(self, *, gone: bool = False) -> str:
-        """End the process and all that it started; see `StrategyServer.end`."""
+    def close(self) -> None:
+        """End the process and all that it started."""
         process, self._process = self._process, None
-        return self._server.end(process, gone=gone) if process is not None else ""
+        if process is not None:
+            self._server.end(process)
 
 
 class _Told(Exception):

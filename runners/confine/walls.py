@@ -8,6 +8,7 @@ import sysconfig
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -58,7 +59,8 @@ def raise_walls(ground: Ground) -> Walls:
 
     A wall that the kernel does not offer is left out and named.
     """
-    temporary, shared = "own folder", False
+    temporary, shared, code = "own folder", False, [*code_places(), *ground.code]
+    denied = set(ground.denied)
     try:
         kernel.enter_own_mounts()
         kernel.mount_empty(ground.scratch, _SCRATCH_MIB)
@@ -66,6 +68,7 @@ def raise_walls(ground: Ground) -> Walls:
             kernel.mount_empty(SHARED_MEMORY, _SCRATCH_MIB)
             shared = True
         temporary = "empty"
+        denied -= set(_hidden(ground.denied, code))
     except OSError:
         pass
     os.environ.update(dict.fromkeys(("TMPDIR", "TMP", "TEMP", "HOME", "XDG_CACHE_HOME"), ground.scratch))
@@ -74,8 +77,7 @@ def raise_walls(ground: Ground) -> Walls:
     files = network = "none"
     try:
         writable = writable_places(ground.scratch, shared=shared)
-        code = [*code_places(), *ground.code]
-        kernel.restrict_files(readable_places(ground.denied, code), writable, code)
+        kernel.restrict_files(readable_places(denied, code), writable, code)
         files = "landlock"
     except OSError:
         pass
@@ -85,6 +87,15 @@ def raise_walls(ground: Ground) -> Walls:
     except OSError:
         pass
     return Walls(files, network, temporary)
+
+
+def _hidden(denied: Iterable[str], code: Iterable[str]) -> Iterator[str]:
+    """Hide data files among code, and yield them: hundreds of neighbours need not be allowed one by one then."""
+    folders = tuple(os.path.realpath(folder) + os.sep for folder in code)
+    for place in denied:
+        if os.path.realpath(place).startswith(folders) and os.path.isfile(place):  # noqa: PTH113
+            kernel.hide_file(os.path.realpath(place))
+            yield place
 
 
 def writable_places(scratch: str, *, shared: bool) -> list[str]:
@@ -109,13 +120,14 @@ def readable_places(denied: Iterable[str], code: Iterable[str]) -> list[str]:
     return places
 
 
-def code_places() -> list[str]:
+@cache
+def code_places() -> tuple[str, ...]:
     """Return the folders of Python, of its installed packages, and of this program."""
     paths = sysconfig.get_paths()
     program = Path(__file__).resolve().parents[2]
     found = [sys.prefix, sys.base_prefix, *(paths[k] for k in ("stdlib", "platstdlib", "purelib", "platlib"))]
     found += [str(program / room) for room in ("protocol", "runners", "analysis")]
-    return sorted({os.path.realpath(folder) for folder in found})
+    return tuple(sorted({os.path.realpath(folder) for folder in found}))
 
 
 def _without(folder: str, denied: set[str]) -> Iterator[str]:

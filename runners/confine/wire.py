@@ -108,7 +108,7 @@ def _places(views: list[memoryview]) -> tuple[list[tuple[int, int]], int]:
 
 def _sealed(views: list[memoryview], places: list[tuple[int, int]], size: int) -> int:
     """Return a descriptor of memory that holds the buffers and that nobody can change any more (Linux)."""
-    if sys.platform == "linux":
+    if sys.platform == "linux":  # written once; the reader maps the same pages
         memory = os.memfd_create("view", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     else:
         memory, name = tempfile.mkstemp()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,8 @@ from protocol.record.stored_arrays import StoredArray, read_arrays
 from protocol.safe_read import read_bytes
 from protocol.spec.study import BASELINE, StrategySpec
 from protocol.spec.units import Units
-from runners.confine.opening import denied_places, opened_strategy
+from runners.confine.opening import denied_places, is_own, opened_strategy
+from runners.confine.server import StrategyServer, strategy_server
 from runners.datasets.regions import read_units
 from runners.guard.errors import StrategyError
 from runners.guard.user_code import LARGEST_SOURCE, Source
@@ -58,6 +59,7 @@ class _Replay:
     Attributes:
         start: the record's first event.
         differences: names of the facts in `_ENVIRONMENT` that differ from the recorded ones.
+        server: forks the processes of a strategy that is not built in.
     """
 
     study: StudyFolder
@@ -66,6 +68,7 @@ class _Replay:
     data_root: Path | None
     device: torch.device
     differences: list[str]
+    server: StrategyServer | None = None
 
 
 @dataclass
@@ -105,12 +108,22 @@ def replay_run(
     torch.set_num_threads(threads if isinstance(threads, int) and 0 < threads <= _MOST_THREADS else 1)
     then, now = start.environment, describe(device, torch.get_num_threads())
     differences = [key for key in _ENVIRONMENT if then.get(key) != now.get(key)]
-    replay = _Replay(StudyFolder(run.path.parents[3]), record, start, data_root, torch.device(device), differences)
-    if start.protocol.splits.initial == "strategy" and wanted is None:
-        yield _replay_start(replay)
-    progress, commits = _Progress(), _commits(then, now)
+    with strategy_server() if is_own(start.strategy) else nullcontext() as server:
+        study = StudyFolder(run.path.parents[3])
+        replay = _Replay(study, record, start, data_root, torch.device(device), differences, server)
+        if start.protocol.splits.initial == "strategy" and wanted is None:
+            yield _replay_start(replay)
+        yield from _replay_rounds(
+            replay, sorted(recorded if wanted is None else set(wanted)), _commits(then, now), trials
+        )
+
+
+def _replay_rounds(replay: _Replay, numbers: Sequence[int], commits: str, trials: bool) -> Iterator[Replayed]:
+    """Yield an answer for each of these rounds."""
+    record, progress = replay.record, _Progress()
+    recorded = {e.round: e for e in record.rounds}
     tuned = {e.round for e in record.of(TrialEvent)} if trials else set()
-    for k in sorted(recorded if wanted is None else set(wanted)):
+    for k in numbers:
         try:
             outcome, repeated = _train_again(replay, k, progress, trials=k in tuned)
         except StrategyError as error:  # a verdict needs a complete, well-formed answer
@@ -121,11 +134,11 @@ def replay_run(
             if (answer := _without_training(replay, recorded[k], _brief(error), trials=bool(tuned))) is not None:
                 yield answer
             continue
-        answer = compare_round(
-            recorded[k], outcome, start.protocol.metric, differences, exact=device == "cpu", commits=commits
-        )
+        metric, exact = replay.start.protocol.metric, replay.device.type == "cpu"
+        answer = compare_round(recorded[k], outcome, metric, replay.differences, exact=exact, commits=commits)
         if k in tuned:
-            answer = compare_trials(answer, [e for e in record.of(TrialEvent) if e.round == k], repeated, differences)
+            trials_then = [e for e in record.of(TrialEvent) if e.round == k]
+            answer = compare_trials(answer, trials_then, repeated, replay.differences)
         yield answer
 
 
@@ -252,6 +265,7 @@ def _open_session(replay: _Replay, purchases: Sequence[LabelsEvent]) -> Iterator
         start.replicate,
         data.images.train_size + data.images.test_size,
         denied=denied_places(study.path, replay.data_root, data.files),
+        server=replay.server,
         threads=torch.get_num_threads(),
         device=str(replay.device),
         twice=True,
