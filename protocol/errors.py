@@ -85,6 +85,7 @@ def unknown_name(where: str, name: str, known: Sequence[str]) -> Fault:
     ordered = nearest(name, known)
     if len(ordered) > 2 * NAMES_SHOWN:
         ordered = [*ordered[:NAMES_SHOWN], f"or {len(ordered) - NAMES_SHOWN} others"]
-    guess = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
+    spelled = [k for k in known if k.casefold() == name.casefold()]
+    guess = spelled or difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     fix = f"did you mean {guess[0]!r}?" if guess else "use one of the known names"
     return Fault(where, f"one of {', '.join(ordered)}", repr(name), fix)

@@ -13,6 +13,7 @@ from analysis.loading.field_names import other_names, suggested, understand_name
 from analysis.loading.headerless import column_name, name_by_content
 from analysis.loading.reading import Reading
 from analysis.loading.sources import TableFiles, read_sources
+from analysis.loading.summaries import named_like_a_summary
 from analysis.loading.text_cells import LINE
 from analysis.loading.wide import spread_wide
 from protocol.errors import Fault, InputError, unknown_name
@@ -88,7 +89,7 @@ def _read_only_number(reading: Reading) -> None:
     if "value" in frame.columns or "strategy" not in frame.columns:
         return
     others = [c for c in frame.columns if c not in COLUMNS and c != LINE and not other_names(c, frame.columns)]
-    numbers = [c for c in others if pd.to_numeric(frame[c], errors="coerce").notna().any()]
+    numbers = [c for c in others if pd.to_numeric(frame[c].str.rstrip(" %"), errors="coerce").notna().any()]
     if len(numbers) != 1 or not {"seed", "dataset"} & set(frame.columns):
         return
     name = numbers[0]
@@ -98,6 +99,19 @@ def _read_only_number(reading: Reading) -> None:
     reading.notes.append(f"column {name} is read as the values (--column value={name})")
 
 
+def _columns_of_numbers(frame: pd.DataFrame) -> str:
+    """Return the columns of a table that has nothing but strategies and named columns of numbers, as published."""
+    free = [c for c in frame.columns if c != LINE]
+    others = [c for c in free if c != "strategy" and not c.startswith("Unnamed: ")]
+    whole = "strategy" in free and not {"value", "seed", "dataset", "budget"} & set(free) and len(others) > 1
+    numbers = whole and all(pd.to_numeric(frame[c], errors="coerce").notna().any() for c in others)
+    spreads = [c for c in others if named_like_a_summary(c, "dataset")]
+    return ", ".join(others[:3]) + (", …" if len(others) > 3 else "") if numbers and len(spreads) < 2 else ""
+
+
+MEANS: Final = (
+    "Means alone cannot be tested, because their spread is unknown: ask the authors for the value of every seed"
+)
 SHOWN: Final = 12
 """Columns that an error lists."""
 
@@ -116,6 +130,10 @@ def _complete(reading: Reading) -> None:
         likely = suggested(there, [c for c in ("strategy", "seed", "budget", "value") if c not in frame.columns])
         if sum(c.startswith("Unnamed: ") for c in there) * 2 > len(there):
             fix = "name every column in the first row, and remove rows above the header"
+        if wide_of := _columns_of_numbers(frame):
+            fix = f"name them with --column OURS=THEIRS; if {wide_of} are data sets, add --wide dataset"
+        if unpaired and "strategy" in frame.columns and not wide_of:
+            fix += f". {MEANS}"
         if absent == ["strategy"] and not likely:
             fix += "; if every file is one strategy, add --name-from file"
         fix = f"{fix}{'. Perhaps: ' + likely if likely else ''}"
@@ -124,10 +142,7 @@ def _complete(reading: Reading) -> None:
         )
     if unpaired:
         likely = suggested(there, ["seed"])
-        fix = (
-            f"name it with {likely or '--column seed=THEIRS'}. Means alone cannot be tested, because their spread is "
-            "unknown: ask the authors for the value of every seed"
-        )
+        fix = f"name it with {likely or '--column seed=THEIRS'}. {MEANS}"
         raise InputError(
             Fault(where, "a column seed (or dataset, if data sets are the pairs)", f"neither among {present}", fix)
         )

@@ -132,7 +132,8 @@ def _rate(before: list[str]) -> Better | None:
         return "lower"
     if "true" in before:
         return "higher"
-    return next((RATES[w] for w in reversed(before) if w in RATES), None)
+    found = (RATES.get(word) or _quantity(word) for word in reversed(before))
+    return next((better for better in found if better), None)
 
 
 def apply_direction(curves: Curves, stated: Better | None = None, basis: Basis = "option") -> Curves:

@@ -1,8 +1,9 @@
-"""Leave out rows that summarise other rows of a table: averages, medians, totals, mean ranks, spreads.
+"""Leave out rows that summarise other rows of a table: averages, medians, totals, mean ranks, spreads, differences.
 
 A summary is no data set, seed or strategy: it would be one more "independent" pair that repeats the others. It is
 recognised by name ("Average", "Ø", "Avg. rank") and by value: a row that equals the mean of all the others in every
-column, which chance would not do. Ranks in the place of values are refused, because they say "1 is best".
+column, which chance would not do. So is a column that holds the difference of a strategy to the baseline. Ranks in the
+place of values are refused, because they say "1 is best".
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from protocol.errors import Fault, InputError
 
 STRONG: Final = frozenset(
     """average averages averaged avg avgs mean means median medians overall total
-    totals ø ∅ avgrank meanrank averagerank
+    totals ø ∅ avgrank meanrank averagerank geomean hmean
     moyenne durchschnitt mittelwert gesamt promedio media""".split()  # noqa: SIM905
 )
 """Names that say "made of the others" wherever they stand alone."""
@@ -33,7 +34,7 @@ WEAK: Final = frozenset(
 """Further names of summaries, among data sets and seeds; as names of strategies they may be real."""
 FILLER: Final = frozenset(
     """of over across the all datasets dataset data sets seeds seed runs tasks task score scores results accuracy acc
-    performance value values and auc aubc arithmetic geometric""".split()  # noqa: SIM905
+    performance value values and auc aubc arithmetic geometric geo geom harmonic""".split()  # noqa: SIM905
 )
 FEWEST: Final = 2
 """Rows that a summary must be made of, at least, to be recognised by value."""
@@ -104,7 +105,7 @@ def without_summaries(text: pd.DataFrame, baseline: str) -> tuple[pd.DataFrame, 
             found += [Summary(column, n, "by its name") for n in named]
             text = text[~text[column].isin(named)]
     for column in (c for c in ("dataset", "strategy", "seed") if c in text):
-        by_value = [s for s in _by_value(text, column) if not (column == "strategy" and s.name == baseline)]
+        by_value = [s for s in _by_value(text, column, baseline) if not (column == "strategy" and s.name == baseline)]
         found += by_value
         text = text[~text[column].isin([s.name for s in by_value])]
     return text.reset_index(drop=True), found
@@ -120,8 +121,8 @@ def notes_of(found: list[Summary]) -> tuple[str, ...]:
     return (f"Left out, because {pronoun} {verb} the others: {names}. --keep-summary keeps {kept}.",)
 
 
-def _by_value(text: pd.DataFrame, column: str) -> list[Summary]:
-    """Return the names of a column whose rows are the mean, median, sum, spread or mean rank of all the others."""
+def _by_value(text: pd.DataFrame, column: str, baseline: str) -> list[Summary]:
+    """Return the names of a column whose rows summarise all the others, or are a difference to the baseline."""
     if text[column].nunique() <= FEWEST or text[column].nunique() > 5000:
         return []
     keys = [c for c in (*LEVELS, "metric") if c in text and c != column]
@@ -140,10 +141,29 @@ def _by_value(text: pd.DataFrame, column: str) -> list[Summary]:
     grid, digits = grid.loc[order], digits.loc[order]
     complete = np.isfinite(grid.to_numpy(dtype=np.float64)).all(axis=0)
     values = grid.to_numpy(dtype=np.float64)[:, complete]
+    printed = digits.to_numpy(dtype=np.float64)[:, complete]
+    names = [str(name) for name in order]
+    if column == "strategy" and baseline in names and (gaps := list(_differences(values, printed, names, baseline))):
+        return [Summary(column, name, reason) for name, reason in gaps]
     if column == "strategy" and values.shape[0] <= FEWEST + 1:
         return []
-    printed = digits.to_numpy(dtype=np.float64)[:, complete]
-    return [Summary(column, str(order[i]), reason) for i, reason in _summaries(values, printed)]
+    return [Summary(column, names[i], reason) for i, reason in _summaries(values, printed)]
+
+
+def _differences(values: Floats, digits: Floats, names: list[str], baseline: str) -> Iterator[tuple[str, str]]:
+    """Yield rows that are, within rounding, another row minus the baseline's or the other way round, and which."""
+    if values.shape[1] < FEWEST + 1:
+        return
+    half = 0.5 * 10.0 ** -np.minimum(digits.max(axis=1), 12) + 1e-9 * np.abs(values).max(initial=0.0)
+    base = names.index(baseline)
+    for i, own in enumerate(values):
+        for j in (j for j in range(len(names)) if len({i, j, base}) == 3):
+            gap, allowed = values[j] - values[base], (half[i] + half[j] + half[base]) * (1 + 1e-6)
+            moves = np.ptp(own) > 2 * allowed or np.abs(own).max() < np.abs(values[[j, base]]).min() / 2
+            smaller = np.abs(own).mean() < np.abs(values[j]).mean()  # m = r - g says nothing of m
+            if moves and smaller and min(np.abs(own - gap).max(), np.abs(own + gap).max()) <= allowed:
+                yield names[i], f"the difference of {names[j]} and {baseline}"
+                break
 
 
 def _digits(cells: pd.Series) -> pd.Series:
@@ -198,6 +218,8 @@ def _kinds(others: int) -> Iterator[tuple[str, Callable[[Floats], Floats], float
     """Yield kind, function over rows, and how many half units of rounding of the others it may add up."""
     rounding = min(1.0, 2.5 / others**0.5)
     yield "mean", lambda x: x.mean(axis=0), rounding
+    yield "geometric mean", _geometric, rounding
+    yield "harmonic mean", _harmonic, rounding
     if others > FEWEST:
         yield "median", lambda x: np.asarray(np.median(x, axis=0)), 1.0
     yield "sum", lambda x: x.sum(axis=0), min(others, 2.5 * others**0.5)
@@ -206,6 +228,16 @@ def _kinds(others: int) -> Iterator[tuple[str, Callable[[Floats], Floats], float
     if others > FEWEST:
         yield "standard deviation", lambda x: x.std(axis=0, ddof=1), 1.0
         yield "standard deviation", lambda x: x.std(axis=0), 1.0
+
+
+def _geometric(values: Floats) -> Floats:
+    positive = np.where(values > 0, values, np.nan)
+    return np.asarray(np.exp(np.log(positive).mean(axis=0)))
+
+
+def _harmonic(values: Floats) -> Floats:
+    positive = np.where(values > 0, values, np.nan)
+    return np.asarray(1 / (1 / positive).mean(axis=0))
 
 
 def _mean_ranks(values: Floats) -> Floats:

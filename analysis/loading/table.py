@@ -39,6 +39,8 @@ LARGEST = 1e100
 """Squares of larger values overflow."""
 WHOLE = 2.0**63
 """Whole numbers have 64 bits."""
+MOST_PLACES = 50
+"""Names up to which a column may tell apart the places of a comparison."""
 SHOWN = 5
 """Wrong cells of a column that are listed one by one."""
 FIXES = {
@@ -314,14 +316,25 @@ def _check_no_repeats(text: pd.DataFrame, frame: pd.DataFrame, where: str, unit:
     repeated = frame.duplicated(["protocol", "strategy", "seed", "metric", "budget"], keep=False)
     if repeated.any():
         lines = ", ".join(str(text[LINE].iloc[i]) for i in np.flatnonzero(repeated)[:6])
-        raise InputError(
-            Fault(
-                where,
-                f"each (protocol, strategy, {unit}, metric, budget) once",
-                f"repeated in lines {lines}",
-                "keep one of them, or add the column in which they differ (seed, regime, …)",
-            )
+        found, fix = (
+            f"repeated in lines {lines}",
+            "keep one of them, or add the column in which they differ (seed, regime, …)",
         )
+        if (column := _telling_apart(text, frame)) is not None:
+            names = [str(name) for name in text[column].dropna().unique()]
+            found += f"; they differ in {column} ({', '.join(names[:SHOWN])}{', …' if len(names) > SHOWN else ''})"
+            role = next((role for role in ("regime", "dataset", "protocol") if role not in text), "protocol")
+            fix = f"keep the rows of one {column}, or compare within each: --column {role}={column}"
+        raise InputError(Fault(where, f"each (protocol, strategy, {unit}, metric, budget) once", found, fix))
+
+
+def _telling_apart(text: pd.DataFrame, frame: pd.DataFrame) -> str | None:
+    """Return the column without a role that tells repeated rows apart, if there is one with few names."""
+    keys = frame[["protocol", "strategy", "seed", "metric", "budget"]]
+    for column in (c for c in text.columns if c not in COLUMNS and c != LINE):
+        if text[column].nunique() <= MOST_PLACES and not keys.assign(other=text[column]).duplicated().any():
+            return str(column)
+    return None
 
 
 def _one_metric(frame: pd.DataFrame, metric: str | None, where: str) -> tuple[pd.DataFrame, dict[str, str]]:

@@ -119,7 +119,7 @@ def verdicts(subject: Subject) -> str:
         f"Difference to {comparison.baseline} in {inputs.endpoint}; {inputs.tested}. "
         f"95 % intervals, {method.unadjusted(comparison)}"
     )
-    cells = verdict_table.formatted(comparison.verdicts)
+    cells = verdict_table.formatted(comparison.verdicts, comparison.unit)
     scores = score_table.scores(inputs.curves, comparison)
     parts = [
         table(cells[SHORT], caption, data=("all-verdicts", comparison.to_frame())),

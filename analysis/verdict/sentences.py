@@ -131,7 +131,7 @@ def _figures(v: Verdict, comparison: Comparison, scale: Scale) -> str:
     averaged = said.get(comparison.area, f", {describe_area(comparison.area)}") if comparison.has_curves else ""
     bounded = math.isfinite(v.low) and math.isfinite(v.high)
     interval = f"95 % interval {scale.say(v.low, width)} to {scale.say(v.high, width)}" if bounded else "no interval"
-    n = f"{verdict_table.seeds(v)} {comparison.unit}{'s' * (v.n != 1 or v.n != v.n_planned)}"
+    n = f"{verdict_table.pairs(v)} {comparison.unit}{'s' * (v.n != 1 or v.n != v.n_planned)}"
     equivalent = v.answer == "equivalent"
     p = v.p_equivalence_adjusted if equivalent else v.p_adjusted
     tested = f"adjusted p{' of equivalence' * equivalent} {numbers.p_value(p)}"

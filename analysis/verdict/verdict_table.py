@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.formatting.numbers import NOTHING, p_value, plain, signed, span
 from analysis.formatting.tables import render_latex, render_markdown
+from analysis.loading.curves import Unit
 from analysis.verdict.comparison import Comparison, Verdict
 
 
@@ -23,13 +24,13 @@ def answer(verdict: Verdict) -> str:
     return f"{verdict.answer} (negligible)" if verdict.negligible else verdict.answer
 
 
-def seeds(verdict: Verdict) -> str:
+def pairs(verdict: Verdict) -> str:
     """Return n, or "n of planned" if some seeds are missing."""
     return str(verdict.n) if verdict.n == verdict.n_planned else f"{verdict.n} of {verdict.n_planned}"
 
 
-def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
-    """Return the table for readers: text cells, one row per verdict."""
+def formatted(verdicts: Sequence[Verdict], unit: Unit = "seed") -> pd.DataFrame:
+    """Return the table for readers: text cells, one row per verdict; `unit` is what pairs are made of."""
     return pd.DataFrame(
         [
             {
@@ -41,8 +42,10 @@ def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
                 "p": p_value(v.p) if v.n else NOTHING,
                 "adjusted p": p_value(v.p_adjusted) if v.n else NOTHING,
                 "adjusted p equivalence": p_value(v.p_equivalence_adjusted) if v.n else NOTHING,
-                "seeds": seeds(v),
-                "seeds to decide": str(v.seeds_to_decide) if v.answer == "undecided" and v.seeds_to_decide else NOTHING,
+                f"{unit}s": pairs(v),
+                f"{unit}s to decide": str(v.seeds_to_decide)
+                if v.answer == "undecided" and v.seeds_to_decide
+                else NOTHING,
                 "AUBC": plain(v.value),
                 "AUBC baseline": plain(v.baseline_value),
             }
@@ -53,9 +56,9 @@ def formatted(verdicts: Sequence[Verdict]) -> pd.DataFrame:
 
 def to_markdown(comparison: Comparison) -> str:
     """Return a pipe table, text aligned left and numbers right."""
-    return render_markdown(formatted(comparison.verdicts), 3)
+    return render_markdown(formatted(comparison.verdicts, comparison.unit), 3)
 
 
 def to_latex(comparison: Comparison) -> str:
     r"""Return a tabular for \usepackage{booktabs,siunitx}, with a rule between protocols."""
-    return render_latex(formatted(comparison.verdicts), 3)
+    return render_latex(formatted(comparison.verdicts, comparison.unit), 3)

@@ -125,16 +125,17 @@ def _show_part(part: Rows[Any], markdown: bool, latex: bool) -> None:
 def show(result: Comparison, curves: Curves) -> None:
     """Print the verdict table with the mean curve of every strategy, and the verdicts in words."""
     console.print("\n".join(result.read_first), markup=False, soft_wrap=True)
-    frame = verdict_table.formatted(result.verdicts)
+    frame = verdict_table.formatted(result.verdicts, result.unit)
+    wanted = [name.replace("seed", result.unit) for name in SHOWN]
     for protocol, group in frame.groupby("protocol", sort=False):
         sparks = {} if console.options.ascii_only else mean_curves(curves, str(protocol))
         columns = (
-            [*SHOWN[:2], "mean curve", *(SHOWN[2:] if console.width >= WIDE else SHOWN[2:-1])] if sparks else SHOWN
+            [*wanted[:2], "mean curve", *(wanted[2:] if console.width >= WIDE else wanted[2:-1])] if sparks else wanted
         )
         cells = group.assign(**{"mean curve": [sparks.get(s, "") for s in group["strategy"]]})[columns]
         rows = [[_coloured(str(cell)) for cell in row] for row in cells.to_numpy().tolist()]
         reference = f" ({result.baseline}: {sparks[result.baseline]})" if result.baseline in sparks else ""
-        console.print(table(f"Who beats {result.baseline}? {protocol}{reference}", columns, rows, SHOWN[2:]))
+        console.print(table(f"Who beats {result.baseline}? {protocol}{reference}", columns, rows, wanted[2:]))
     said = replace(result, directions={}, warnings=())  # they are printed above the table
     console.print(sentences.summary(said), markup=False, soft_wrap=True)
 

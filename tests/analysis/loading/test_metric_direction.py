@@ -55,6 +55,7 @@ from tests.support.figure_inputs import make_inputs
         "hinge_loss",
         "misclassification",
         "misclassification rate",
+        "WER rate",
         "false positive rate",
         "word error rate",
         "val_wer",

@@ -129,3 +129,27 @@ def test_every_kind_is_explained_without_a_traceback(tmp_path: Path) -> None:
     for number, text in enumerate(READ.values()):
         (tmp_path / f"t{number}.csv").write_text(text, encoding="utf-8")
         assert "strategies  random, margin" in beatrandom("compare", f"t{number}.csv", "--columns", cwd=tmp_path).stdout
+
+
+def said_of(tmp_path: Path, text: str) -> str:
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(InputError) as error:
+        load_table(tmp_path / "t.csv")
+    return str(error.value)
+
+
+def test_repeated_rows_name_the_column_that_tells_them_apart(tmp_path: Path) -> None:
+    rows = [f"{s},0,10,{0.5 + k / 10},{a}" for s in ("random", "margin") for k, a in enumerate(("yes", "no"))]
+    said = said_of(tmp_path, "strategy,seed,budget,value,augmentation\n" + "\n".join(rows) + "\n")
+    assert "they differ in augmentation (yes, no)" in said
+    assert "--column regime=augmentation" in said
+
+
+def test_columns_named_like_data_sets_are_asked_about(tmp_path: Path) -> None:
+    said = said_of(tmp_path, "strategy,CIFAR,SVHN,MNIST\nrandom,0.5,0.6,0.9\nmargin,0.55,0.65,0.91\n")
+    assert "if CIFAR, SVHN, MNIST are data sets, add --wide dataset" in said
+
+
+def test_the_only_column_of_percentages_is_the_value(tmp_path: Path) -> None:
+    said = said_of(tmp_path, "strategy,seed,result\nrandom,0,50.1%\nrandom,1,51.2%\nmargin,0,53 %\nmargin,1,54.3%\n")
+    assert "leave out the % in every cell" in said

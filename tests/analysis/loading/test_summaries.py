@@ -156,3 +156,27 @@ def test_the_command_says_what_was_left_out_before_the_verdicts(tmp_path: Path) 
     assert "Left out" not in beatrandom("compare", "t.csv", "--keep-summary", cwd=tmp_path).stdout
     for form in ("--markdown", "--latex"):
         assert "Left out" in beatrandom("compare", "t.csv", form, cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "Geo. mean,0.7120,0.7208",
+        "harmonic mean,0.6747,0.6841",
+        "score,0.7120,0.7208",  # geometric means under a name that says nothing
+        "score,0.6747,0.6841",  # harmonic means
+    ],
+)
+def test_other_means_are_no_data_sets_either(load, row: str) -> None:  # type: ignore[no-untyped-def]
+    left = load(f"{FIVE}{row}\n").frame
+    assert sorted(left.loc[left["strategy"] == "random", "value"]) == [0.412, 0.602, 0.861, 0.901, 0.951]
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_column_of_differences_is_no_strategy(load, sign: int) -> None:  # type: ignore[no-untyped-def]
+    rows = [("A", 0.50, 0.61), ("B", 0.70, 0.75), ("C", 0.20, 0.32), ("D", 0.81, 0.83), ("E", 0.44, 0.52)]
+    text = "dataset,random,margin,gain\n" + "".join(f"{n},{r},{m},{sign * (m - r):.2f}\n" for n, r, m in rows)
+    curves = load(text)
+    assert sorted(set(curves.frame["strategy"])) == ["margin", "random"]
+    (warning,) = compare(curves).warnings
+    assert "the difference of margin and random" in warning
