@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import ForkServerProcess
 from typing import Any, Final
 
 import psutil
@@ -59,11 +60,12 @@ class StrategyServer:
 
     Args:
         control: connection to the server's process.
-        pid: its process id; 0 if another process reaps it.
+        pid: its process id, if it is a child of this process.
+        process: the same as the fork server started it, if it did.
     """
 
-    def __init__(self, control: socket.socket, pid: int = 0) -> None:
-        self._control, self._pid = control, pid
+    def __init__(self, control: socket.socket, pid: int = 0, process: ForkServerProcess | None = None) -> None:
+        self._control, self._pid, self._process = control, pid, process
 
     @classmethod
     def fork_now(cls) -> StrategyServer:
@@ -89,8 +91,9 @@ class StrategyServer:
         ours, theirs = socket.socketpair()
         with theirs, thread_caps(1), without_main_module():
             # a daemon: a process that ends must not wait for its server, which waits for it
-            context().Process(target=_served, args=(theirs,), name="strategies", daemon=True).start()
-        return cls(ours)
+            process = context().Process(target=_served, args=(theirs,), name="strategies", daemon=True)
+            process.start()
+        return cls(ours, process=process)
 
     def begin(self) -> RoundProcess:
         """Start the process of a round.
@@ -139,6 +142,9 @@ class StrategyServer:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self._pid, 0)
             self._pid = 0
+        if self._process is not None:
+            self._process.join(_GRACE_S)
+            self._process = None
 
 
 @contextlib.contextmanager
