@@ -156,7 +156,7 @@ class _Mind:
             prepare: seed of the strategy's own training.
             state: what it kept in the round before; None: nothing.
         """
-        strategy, seen = self._built, given_view(view, self._device)
+        strategy, seen = self._built, given_view(view, self._device, self._places)
         if state is not None:
             strategy.restore(state)
         if prepare is not None:
@@ -178,6 +178,10 @@ class _Mind:
         if fault := answer.get("fault"):
             raise StrategyError(Fault(*fault))
         return answer
+
+    def _places(self, images: Indices) -> NDArray[Any]:
+        places: NDArray[Any] = self._ask("places", images=np.asarray(images, np.int64))["places"]
+        return places
 
     def _network(self) -> nn.Module:
         network: nn.Module = self._ask("network")["network"]

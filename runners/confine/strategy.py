@@ -267,9 +267,9 @@ class ConfinedStrategy(Strategy):
 class ConfinedMapStrategy(ConfinedStrategy, MapStrategy):
     """Confined strategy that scores the pixels of predicted maps."""
 
-    def score_pixels(self, samples: Tensor) -> Tensor:
+    def score_pixels(self, samples: Tensor) -> Tensor:  # noqa: ARG002  # the contract's
         """Refuse: pixels are scored and aggregated in the strategy's process."""
-        raise NotImplementedError
+        raise TypeError("expected score_maps or score_regions: pixels are scored in the strategy's process")
 
     def score_maps(self, samples: Tensor) -> Tensor:
         """Return scores of images, shape (b,)."""
@@ -299,7 +299,7 @@ class _Services:
     def serve(self, question: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         """Return the answer, or a fault if the question makes no sense."""
         try:
-            if self._context is None or question not in ("network", "scaled", "retrained", "predict"):
+            if self._context is None or question not in ("network", "scaled", "retrained", "predict", "places"):
                 raise StrategyError(Fault("question of the strategy", "one that its context offers", question[:100]))
             answer: dict[str, Any] = getattr(self, f"_{question}_for")(self._context, arrays)
             return answer
@@ -311,6 +311,12 @@ class _Services:
 
     def _network_for(self, context: Context, _: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         return {"network": context.network().cpu()}
+
+    def _places_for(self, context: Context, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+        division = context.view.division
+        if division is None or division.maps is None:
+            raise StrategyError(Fault("regions of images", "a protocol that sells regions", "whole images"))
+        return {"places": division.maps(arrays["images"])}
 
     def _scaled_for(self, context: Context, arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
         images = torch.from_numpy(arrays["images"]).to(context.device)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from protocol.draws.splits import Indices
 from protocol.errors import Fault
+from protocol.spec.units import Division
 from runners.features.opaque_ids import OpaqueIds
 from runners.guard.errors import StrategyError
 from runners.strategies.view import ClassifierHead, Feature, GradientFactors, Need, View
@@ -48,7 +49,7 @@ def packed_view(view: View, ids: OpaqueIds | None) -> dict[str, Any]:
         "classes": view.classes,
         "round": view.round,
         "features": features,
-        "division": view.division,
+        "units": view.division.units if view.division is not None else None,
     }
 
 
@@ -64,8 +65,14 @@ def _array(tensor: Tensor) -> NDArray[Any]:
     return (plain.float() if plain.dtype == torch.bfloat16 else plain).contiguous().numpy()
 
 
-def given_view(packed: Mapping[str, Any], device: torch.device) -> View:
-    """Return the view in the strategy's process."""
+def given_view(packed: Mapping[str, Any], device: torch.device, maps: Callable[[Indices], NDArray[Any]]) -> View:
+    """Return the view in the strategy's process.
+
+    Args:
+        packed: see `packed_view`.
+        device: device of its tensors.
+        maps: asks the run for the regions of the pixels of images.
+    """
     features: dict[Need, Feature] = {}
     for need, arrays in packed["features"].items():
         parts = [torch.from_numpy(array).to(device) for array in arrays]
@@ -77,7 +84,7 @@ def given_view(packed: Mapping[str, Any], device: torch.device) -> View:
         packed["classes"],
         packed["round"],
         features,
-        packed["division"],
+        Division(packed["units"], maps) if packed["units"] is not None else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Run the strategy `own.py:mine` of a test inside its worker; see `tests/support/site/sitecustomize.py`."""
+"""Run the strategy `own.py:mine` of a test inside its worker; see `tests/support/at_start/sitecustomize.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from runners.confine import opening
 from runners.strategies import STRATEGIES
 
-SITE = Path(__file__).parent / "site"
+SITE = Path(__file__).parent / "at_start"
 
 
 class WithFaults(dict[str, Any]):
