@@ -1,7 +1,7 @@
 """Let the strategy `own.py:mine` of tests run inside workers, as built-in strategies do.
 
-Tests of executors need faults of a worker: a crash, a leak, a hang. A strategy in a process of its own cannot cause them.
-Python imports this file at its start where tests put its folder on PYTHONPATH.
+Tests of executors need faults of a worker: a crash, a leak, a hang. A strategy in a process of its own cannot cause
+them. Python imports this file at its start where tests put its folder on PYTHONPATH.
 """
 
 from __future__ import annotations
