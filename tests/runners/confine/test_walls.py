@@ -62,7 +62,7 @@ ATTEMPTS = {
         ctypes.CDLL(None).ptrace(16, os.getppid(), 0, 0) == 0 or refused()""",
     "reads its parent's memory by a system call": """import ctypes, os
         ctypes.CDLL(None).syscall(310, os.getppid(), 0, 0, 0, 0, 0) == 0 or refused()""",
-    "opens a socket": "import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM)",
+    "opens a socket": "import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM).close()",
     "asks a name server": "import socket; socket.create_connection(('127.0.0.1', 9), 1)",
     "opens a local socket": "import socket; socket.socket(socket.AF_UNIX)",
     "takes a shared segment": "import ctypes; ctypes.CDLL(None).shmget(77, 4096, 0o1600) >= 0 or refused()",
