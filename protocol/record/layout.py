@@ -243,11 +243,6 @@ class StudyFolder:
         return self.path / "pretrained" / key[:32]
 
     @property
-    def evidence(self) -> tuple[Path, ...]:
-        """Return the folders of records, oracles' ledgers, splits, and duplicate images."""
-        return (self.records, self.path / "oracle", self.path / "splits", self.path / "data")
-
-    @property
     def amendments(self) -> Path:
         """Return the file of earlier plans, one per line, each with the reason for its change."""
         return self.path / "amendments.jsonl"

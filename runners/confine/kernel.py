@@ -66,6 +66,8 @@ _DENIED_CALLS: Final[dict[str, tuple[int, int]]] = {
     "init_module": (175, 105),
     "finit_module": (313, 273),
 }
+_CAPSET: Final = {"x86_64": 126, "aarch64": 91}
+_CAPABILITIES_3: Final = 0x20080522
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050001, 0x80000000  # the refusal is EPERM
 _X32: Final = 0x40000000
 
@@ -201,6 +203,12 @@ def _mount(source: str, target: str, kind: str, flags: int, options: str) -> Non
     if _LIBC.mount(*given) < 0:
         code = ctypes.get_errno()
         raise WallError(code, os.strerror(code))
+
+
+def drop_privileges() -> None:
+    """Give up every capability, also root's, for this process and its children. Raises WallError."""
+    header, none = struct.pack("<Ii", _CAPABILITIES_3, 0), bytes(24)
+    _call(_CAPSET[_MACHINE], header, none)
 
 
 def adopt_orphans() -> None:

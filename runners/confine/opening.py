@@ -6,7 +6,6 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,20 +102,15 @@ def opened_strategy(
     regions = protocol.labelling is not None and protocol.labelling.unit != "image"
     with scratch() as folder, _given_or_new(server) as forks:
         ground = Ground(tuple(denied), folder, module_folders())
-        cell = Cell(named_module(spec), source, ground, protocol.task, regions, threads, device, quiet=quiet)
-        cell = replace(cell, seed=_global_seed(protocol, replicate))
-        declared, walls = declared_by(forks, cell)
+        seed = derive(protocol.root_seed, "query", replicate, "global generators")
+        cell = Cell(named_module(spec), source, ground, protocol.task, regions, threads, device, seed, quiet)
+        declared = declared_by(forks, cell)
         refuse_seen_order(spec, declared, protocol)
         ids = None
         if not regions:
             ids = OpaqueIds.draw(protocol.root_seed, replicate, images, in_order=declared.sees_order)
         kind = ConfinedMapStrategy if declared.maps else ConfinedStrategy
-        yield kind(forks, cell, declared, walls, ids, twice=twice)
-
-
-def _global_seed(protocol: Protocol, replicate: int) -> int:
-    """Return the seed of the global generators of a strategy's processes."""
-    return derive(protocol.root_seed, "query", replicate, "global generators")
+        yield kind(forks, cell, declared, ids, twice=twice)
 
 
 @contextmanager
@@ -135,26 +129,20 @@ def refuse_seen_order(spec: StrategySpec, declared: Declared, protocol: Protocol
         raise InputError(Fault(f"strategy {spec.id}", 'splits.order = "shown"', protocol.splits.order, fix))
 
 
-def look_at(
-    spec: StrategySpec,
-    source: Source | None,
-    protocol: Protocol | None = None,
-    server: StrategyServer | None = None,
-) -> Declared:
+def look_at(spec: StrategySpec, source: Source | None, protocol: Protocol | None = None) -> Declared:
     """Build a strategy that is not built in, in a process of its own, and return what it declares.
 
     Args:
         spec: name and arguments.
         source: source of a user's file.
         protocol: the protocol that it must serve; None: any.
-        server: forks its process; None: a new one.
 
     Raises:
         InputError: it cannot be built, or does not serve the protocol.
         StrategyError: its process ended.
     """
-    with scratch() as folder, _given_or_new(server) as forks:
-        declared, _ = declared_by(forks, _cell_to_look(spec, source, folder, protocol))
+    with scratch() as folder, strategy_server() as forks:
+        declared = declared_by(forks, _cell_to_look(spec, source, folder, protocol))
     if protocol is not None:
         refuse_seen_order(spec, declared, protocol)
     return declared

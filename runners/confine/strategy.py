@@ -129,7 +129,7 @@ class Conversation:
             self._server.end(process)
 
 
-class _Told(Exception):
+class _Traceback(Exception):
     """Traceback in the strategy's process; the record keeps it as the cause of the failure."""
 
     def __str__(self) -> str:
@@ -151,7 +151,7 @@ def _failure(head: Mapping[str, Any], name: str) -> BeatRandomError:
         error = StrategyError(Fault(f"strategy {name}", "a strategy that does not raise", found, fix))
     else:
         error = InputError(told) if head["failed"] == "input" else StrategyError(told)
-    error.__cause__ = _Told(str(head.get("details", ""))[:8000])
+    error.__cause__ = _Traceback(str(head.get("details", ""))[:8000])
     return error
 
 
@@ -162,7 +162,6 @@ class ConfinedStrategy(Strategy):
         server: forks its processes.
         cell: what they are given.
         declared: what it declares.
-        walls: facts of the walls that stood when it was opened.
         ids: the ids that it sees; None: regions, which keep their numbers.
         twice: whether to ask every question in two processes and refuse different answers.
     """
@@ -172,13 +171,11 @@ class ConfinedStrategy(Strategy):
         server: StrategyServer,
         cell: Cell,
         declared: Declared,
-        walls: Mapping[str, Any],
         ids: OpaqueIds | None,
         *,
         twice: bool = False,
     ) -> None:
         self._server, self._cell, self._ids, self._twice = server, cell, ids, twice
-        self.walls = walls
         self.kept: Mapping[str, NDArray[Any]] | None = None
         self.needs = declared.known_needs()  # type: ignore[misc]  # per object, not per class
         self.tasks = declared.tasks  # type: ignore[misc]  # as above
@@ -337,27 +334,23 @@ class _Services:
 
 def facts_of(server: StrategyServer, cell: Cell) -> Facts:
     """Return what a strategy says about itself. Raises InputError, also for a process that ended."""
-    return checked(Facts, _asked_once(server, cell, "facts"), f"strategy {cell.spec.name}")
+    return checked(Facts, _told(server, cell, "facts", "facts"), f"strategy {cell.spec.name}")
 
 
-def declared_by(server: StrategyServer, cell: Cell) -> tuple[Declared, Mapping[str, Any]]:
-    """Build a strategy in its process; return what it declares, and the walls that stood.
+def declared_by(server: StrategyServer, cell: Cell) -> Declared:
+    """Build a strategy in its process; return what it declares.
 
     Raises:
         InputError: it cannot be built, or does not serve the task.
         StrategyError: its process ended, or its answer is not well-formed.
     """
-    talk = Conversation(server, cell)
-    try:
-        told = talk.ask("declare", 0, QUESTION_SECONDS).head.get("declared")
-        return checked(Declared, told, f"strategy {cell.spec.name}"), talk.walls
-    finally:
-        talk.close()
+    return checked(Declared, _told(server, cell, "declare", "declared"), f"strategy {cell.spec.name}")
 
 
-def _asked_once(server: StrategyServer, cell: Cell, question: str) -> object:
+def _told(server: StrategyServer, cell: Cell, question: str, key: str) -> object:
+    """Return what a new process answers to one question."""
     talk = Conversation(server, cell)
     try:
-        return talk.ask(question, 0, QUESTION_SECONDS).head.get(question)
+        return talk.ask(question, 0, QUESTION_SECONDS).head.get(key)
     finally:
         talk.close()

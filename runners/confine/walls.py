@@ -83,6 +83,7 @@ def raise_walls(ground: Ground) -> Walls:
         pass
     try:
         kernel.restrict_calls()
+        kernel.drop_privileges()
         network = "seccomp"
     except OSError:
         pass

