@@ -8,7 +8,7 @@ import random
 import socket
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,9 +36,13 @@ _TEXT: Final = 4000
 """Longest text of a fault or traceback that is told, in characters."""
 
 
-def live(channel: socket.socket) -> None:
-    """Serve one round, or one question about a strategy, until the run closes the channel."""
-    begin = receive_from_run(channel)
+def live(channel: socket.socket, begin: Mapping[str, Any]) -> None:
+    """Serve one round, or one question about a strategy, until the run closes the channel.
+
+    Args:
+        channel: connection to the run.
+        begin: what the process is given at its start; the fields of `runners.confine.strategy.Cell`.
+    """
     if begin["quiet"]:
         _silence()
     ground: Ground = begin["ground"]

@@ -169,5 +169,7 @@ def walls_here(server: StrategyServer, denied: Iterable[str]) -> Mapping[str, An
     """Return the walls that stand around a strategy's process on this machine, after raising them once."""
     with scratch() as folder:
         talk = Conversation(server, Cell(StrategySpec(name="random"), None, Ground(tuple(denied), folder), quiet=True))
-        talk.close()
-        return talk.walls
+        try:
+            return talk.walls()
+        finally:
+            talk.close()

@@ -11,12 +11,14 @@ import gc
 import json
 import multiprocessing
 import os
+import pickle
 import select
+import shutil
 import signal
 import socket
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerProcess
@@ -37,7 +39,7 @@ MEMORY_SHARE: Final = 0.8
 """Share of the machine's memory that a strategy's processes may hold together."""
 _PATIENCE_S: Final = 300.0
 _GRACE_S: Final = 10.0
-_PID: Final = struct.Struct("<Q")
+_LENGTH: Final = struct.Struct("<Q")
 _CLOSING_S: Final = 2.0
 """Time for which a process that closed its connection is awaited, to learn how it ends."""
 
@@ -66,6 +68,7 @@ class StrategyServer:
 
     def __init__(self, control: socket.socket, pid: int = 0, process: ForkServerProcess | None = None) -> None:
         self._control, self._pid, self._process = control, pid, process
+        self._given = b""
 
     @classmethod
     def fork_now(cls) -> StrategyServer:
@@ -95,17 +98,24 @@ class StrategyServer:
             process.start()
         return cls(ours, process=process)
 
-    def begin(self) -> RoundProcess:
+    def begin(self, given: bytes) -> RoundProcess:
         """Start the process of a round.
+
+        Args:
+            given: pickle of what it is given at its start. While it stays the same, the server has the next process
+                ready behind its walls.
 
         Raises:
             ChannelClosed: the server ended.
         """
         try:
             self._control.settimeout(_PATIENCE_S)
+            if given != self._given:
+                self._control.sendall(b"B" + _LENGTH.pack(len(given)) + given)
+                self._given = given
             self._control.sendall(b"R")
-            told, descriptors, _, _ = socket.recv_fds(self._control, _PID.size, 1)
-            return RoundProcess(socket.socket(fileno=descriptors[0]), *_PID.unpack(told))
+            told, descriptors, _, _ = socket.recv_fds(self._control, _LENGTH.size, 1)
+            return RoundProcess(socket.socket(fileno=descriptors[0]), *_LENGTH.unpack(told))
         except (OSError, IndexError, struct.error) as error:
             raise ChannelClosed(f"the server of strategies ended ({error})") from None
 
@@ -174,11 +184,10 @@ def serve(control: socket.socket) -> None:
             os.close(descriptor)
     forget_helpers()
     kernel.adopt_orphans()
-    gc.collect()
-    gc.freeze()  # keeps pages shared with the forked processes
+    gc.freeze()  # a collection would write to every page that is shared with the forked processes
     code_places()  # looked up once
-    spare: _Round | None = _Round.fork(control)
-    round_ = _Round.none()
+    given: dict[str, Any] = {}
+    spare, round_ = _Round.none(), _Round.none()
     with contextlib.suppress(OSError):
         while True:
             ready, _, _ = select.select([control], [], [], None if round_.over else LOOK_SECONDS)
@@ -186,21 +195,48 @@ def serve(control: socket.socket) -> None:
                 round_.look()
                 continue
             request = control.recv(1)
-            if request == b"R":
+            if request == b"B":
+                given = pickle.loads(_exactly(control, *_LENGTH.unpack(_exactly(control, _LENGTH.size))))
+                spare.end(0.0)
+                spare = _Round.fork(control, given)
+            elif request == b"R":
                 round_.end(0.0)
-                round_ = spare or _Round.fork(control)
-                spare = None
-                socket.send_fds(control, [_PID.pack(round_.pid)], [round_.channel])
+                round_ = _Round.fork(control, given) if spare.over else spare
+                spare = _Round.none()
+                socket.send_fds(control, [_LENGTH.pack(round_.pid)], [round_.channel])
                 os.close(round_.channel)
             elif request == b"G":
                 how = round_.end(_CLOSING_S)
+                empty(given["ground"].scratch)
                 control.sendall(json.dumps({"how": how}).encode() + b"\n")
             elif request == b"E":
                 round_.end(0.0)
-                spare = spare or _Round.fork(control)  # while the run trains
+                empty(given["ground"].scratch)
+                spare = _Round.fork(control, given)  # gets ready while the run trains
             else:
                 break
     end_descendants()
+
+
+def _exactly(control: socket.socket, size: int) -> bytes:
+    """Read so many bytes from the run. Raises OSError if it closes before."""
+    parts = bytearray()
+    while len(parts) < size:
+        more = control.recv(size - len(parts))
+        if not more:
+            raise OSError("the run closed the channel")
+        parts += more
+    return bytes(parts)
+
+
+def empty(folder: str) -> None:
+    """Remove everything in a scratch folder; where it is not a mount of the round, the round's files are in it."""
+    for entry in os.scandir(folder) if os.path.isdir(folder) else ():  # noqa: PTH112
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                os.unlink(entry.path)  # noqa: PTH108
 
 
 def forget_helpers() -> None:
@@ -225,8 +261,8 @@ class _Round:
         return cls(0, -1)
 
     @classmethod
-    def fork(cls, control: socket.socket) -> _Round:
-        """Fork a process, which waits for its round."""
+    def fork(cls, control: socket.socket, given: Mapping[str, Any]) -> _Round:
+        """Fork a process, which confines itself and waits for its round."""
         ours, theirs = socket.socketpair()
         parent, pid = os.getpid(), os.fork()
         if pid == 0:
@@ -236,7 +272,7 @@ class _Round:
                 control.close()
                 ours.close()
                 with theirs:
-                    live(theirs)
+                    live(theirs, given)
                 status = 0
             finally:
                 os._exit(status)

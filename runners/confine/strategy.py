@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -70,11 +71,21 @@ class Conversation:
     def __init__(self, server: StrategyServer, cell: Cell) -> None:
         self._server, self._name = server, cell.spec.id
         self._process: RoundProcess | None = None
+        self._walls: Mapping[str, Any] | None = None
         try:
-            self._process = server.begin()
-            begin = {name: getattr(cell, name) for name in Cell.__dataclass_fields__}
-            send_to_child(self._process.channel, begin)
-            self.walls: Mapping[str, Any] = self._receive(0, QUESTION_SECONDS).head.get("walls", {})
+            self._process = server.begin(
+                pickle.dumps({name: getattr(cell, name) for name in Cell.__dataclass_fields__})
+            )
+        except ChannelClosed as error:
+            raise self._ended(error) from None
+
+    def walls(self) -> Mapping[str, Any]:
+        """Return the walls that stand around the process, after waiting for them. Raises as `ask`."""
+        try:
+            if self._walls is None and self._process is not None:
+                told = receive_from_child(self._process.channel, 0, QUESTION_SECONDS).head.get("walls")
+                self._walls = told if isinstance(told, dict) else {}
+            return self._walls or {}
         except ChannelClosed as error:
             raise self._ended(error) from None
 
@@ -87,6 +98,7 @@ class Conversation:
         """
         if self._process is None:
             raise StrategyError(Fault(f"strategy {self._name}", "a process", "it has ended"))
+        self.walls()  # the first message of the process
         try:
             send_to_child(self._process.channel, {"op": op, **values})
             return self._receive(most_bytes, seconds)
@@ -225,23 +237,27 @@ class ConfinedStrategy(Strategy):
         """
         where = f"selection of {self._cell.spec.id}, round {view.round}"
         state = rng.bit_generator.state
-        with self.in_round():
-            selection, kept = self._choose(view, n, state)
-            if self._twice:
-                self._close()
-                again, _ = self._choose(view, n, state)
-                if not np.array_equal(selection, again):
-                    fix = "draw every random number from the generator that it is given"
-                    differ = int((selection != again).sum()) if selection.shape == again.shape else len(selection)
-                    found = f"{differ} of {len(selection)} differ"
-                    raise StrategyError(Fault(where, "the same selection when asked twice", found, fix))
+        selection, kept = self._choose(view, n, state)
+        if self._twice and not np.array_equal(selection, again := self._choose(view, n, state)[0]):
+            fix = "draw every random number from the generator that it is given"
+            differ = int((selection != again).sum()) if selection.shape == again.shape else len(selection)
+            found = f"{differ} of {len(selection)} differ"
+            raise StrategyError(Fault(where, "the same selection when asked twice", found, fix))
         self.kept = kept
         return true_indices(self._ids, selection, where)
 
     def _choose(
         self, view: View, n: int, rng: Mapping[str, Any]
     ) -> tuple[NDArray[Any], Mapping[str, NDArray[Any]] | None]:
-        talk = self._conversation()
+        """Return what one process selects and keeps; it is ended."""
+        try:
+            return self._chosen(self._conversation(), view, n, rng)
+        finally:
+            self._close()
+
+    def _chosen(
+        self, talk: Conversation, view: View, n: int, rng: Mapping[str, Any]
+    ) -> tuple[NDArray[Any], Mapping[str, NDArray[Any]] | None]:
         context, seed = self._context or (None, None)
         values = {"view": packed_view(view, self._ids), "n": n, "rng": rng, "prepare": seed, "state": self.kept}
         answer = talk.ask("choose", MOST_STATE + 8 * n + 2**16, ROUND_SECONDS, **values)

@@ -16,6 +16,7 @@ from protocol.record.layout import StudyFolder
 from protocol.record.stored_arrays import read_arrays
 from protocol.spec.study import StrategySpec, Study
 from protocol.spec.toml_files import parse
+from runners.confine.server import empty
 from runners.progress.job import Stopped
 from runners.progress.plan import planned_runs
 from runners.progress.status import adopt, jobs, resolve
@@ -352,3 +353,16 @@ class Mine:
 
 
 ORDERS = [("shown", "shown"), ("hidden", "hidden")]
+
+
+def test_a_scratch_folder_that_is_no_mount_is_emptied(tmp_path: Path) -> None:
+    (tmp_path / "scratch" / "deep").mkdir(parents=True)
+    (tmp_path / "scratch" / "deep" / "note").write_text("seen")
+    (tmp_path / "scratch" / "note").write_text("seen")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "kept").write_text("kept")
+    (tmp_path / "scratch" / "link").symlink_to(tmp_path / "mine")
+    empty(str(tmp_path / "scratch"))
+    assert not list((tmp_path / "scratch").iterdir())
+    assert (tmp_path / "mine" / "kept").exists()
+    empty(str(tmp_path / "absent"))
