@@ -79,9 +79,7 @@ def in_runs(pairs: int, folder: Path) -> None:
         ratios.append(own[0] / built_in[0])
         added.append(1000 * (own[1] - built_in[1]) / (len(protocol.budgets) - 1))
     wall = statistics.median(ratios)
-    print(
-        f"digits-plain, {pairs} pairs: {wall:.3f} of the wall time, {cpu:.3f} of the processor time of a built-in run"
-    )
+    print(f"digits-plain, {pairs} pairs: {wall:.3f} of the wall time of a built-in run")
     print(f"  {statistics.median(added):.1f} ms more per round (queries alone)")
 
 
